@@ -1,0 +1,59 @@
+"""Digests: xxh3 for bytes that pass by often, sha256 for what identifies a teacher."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+
+def id_hash(image_id: str) -> int:
+    """The 64-bit hash an image id is found and seeded by."""
+    return xxhash.xxh3_64_intdigest(image_id.encode("utf-8"))
+
+
+def block_hash(data: Any) -> str:
+    """xxh3-64 of a buffer as 16 hex digits: the checksum of one block of rows."""
+    return xxhash.xxh3_64_hexdigest(data)
+
+
+def pixel_digest(pixels: NDArray[np.uint8]) -> int:
+    """32-bit digest of the exact pixels a teacher saw (the low half of xxh3-64, shape included)."""
+    state = xxhash.xxh3_64(repr(pixels.shape).encode())
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.intdigest() & 0xFFFFFFFF
+
+
+def strings_digest(strings: Iterable[str]) -> str:
+    """xxh3-128 over a list of strings; the boundaries between them count."""
+    state = xxhash.xxh3_128()
+    for text in strings:
+        raw = text.encode("utf-8")
+        state.update(len(raw).to_bytes(8, "little"))
+        state.update(raw)
+    return state.hexdigest()
+
+
+def json_digest(value: Any) -> str:
+    """xxh3-128 of a JSON value in canonical form: sorted keys, no spaces."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return xxhash.xxh3_128_hexdigest(canonical.encode())
+
+
+def file_digest(path: Path) -> str:
+    """xxh3-128 of a whole file."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a whole file: the identity of weights."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,47 @@
+"""What every image source promises, whatever it reads from."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All images of a source in their one stable order."""
+
+    ids: pa.Array
+    """large_string, unique, in row order"""
+    labels: NDArray[np.int32] | None
+    """class number a row, UNLABELLED where unknown; None when the source has no labels"""
+    classes: tuple[str, ...] | None
+    """class names by number"""
+    fingerprint: str
+    """changes when an image is added, removed, renamed or changed in size"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Source(Protocol):
+    """Where images come from. Cheap to pickle: the listing is never kept inside."""
+
+    @property
+    def name(self) -> str:
+        """A short name for folders and messages, such as `shapes-train` or `flowers`."""
+
+    def spec(self) -> dict[str, Any]:
+        """Plain JSON values from which `open_source` makes the same source again."""
+
+    def scan(self) -> Listing:
+        """List everything. The one expensive pass."""
+
+    def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
+        """Encoded bytes of one image (or, for generated sets, its RGB pixels, height x width x 3).
+
+        Raises BadImage when the source itself holds a broken record, Unavailable when the source has gone.
+        """

@@ -1,0 +1,54 @@
+"""What identifies a teacher: the part of it that goes into a plan, readable without importing any teacher."""
+
+from kdcache.signals import Signal
+from kdcache.strict import Strict
+from kdcache.views.recipe import Plain
+
+
+class Preprocess(Strict):
+    """How pixels are prepared for a teacher: geometry first, then (pixel / 255 - mean) / std."""
+
+    size: tuple[int, int]
+    """Height and width the teacher sees."""
+    geometry: Plain
+    """How an image gets to that size when it is not augmented."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Weights(Strict):
+    """Where weights came from and which they are."""
+
+    source: str
+    """`package:…`, `file:NAME`, `hub:REPO`, `run:…` or `random:SEED`. Never a path of this machine beyond the file name."""
+    sha256: str
+
+    @property
+    def random(self) -> bool:
+        """Random weights are for measuring time and memory only; the stamp stays in the plan."""
+        return self.source.startswith("random:")
+
+
+class TeacherSpec(Strict):
+    """A frozen teacher: who it is, what it sees, what it can say, in which precision."""
+
+    family: str
+    """florence, clip, donut, data2vec, timm, hf"""
+    size: str
+    """nano, base, huge … or the model name for timm and hf"""
+    weights: Weights
+    head: Weights | None = None
+    """A separate classifier head, when the logits come from one (fitted probe, zero-shot text embeddings)."""
+    preprocess: Preprocess
+    signals: tuple[Signal, ...]
+    """Everything this teacher was asked to say, in order."""
+    taps: dict[str, str]
+    """Signal name -> where it is tapped, in words a reader can check."""
+    classes: tuple[str, ...] | None = None
+    """Class names in the order of the logits, when it says logits and the names are known."""
+    precision: str = "float32"
+    """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
+
+    def signal(self, name: str) -> Signal:
+        """The signal of that name; KeyError when this teacher does not say it."""
+        return next(s for s in self.signals if s.name == name)

@@ -1,0 +1,119 @@
+"""The plan of a cache: written first, it fixes what every byte of every part will be.
+
+`identity` covers what determines a part's content. Views may be added later and library versions are told, not obeyed, so
+neither is part of it. Rows are assigned before any teacher runs: a part depends on nothing but the plan.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kdcache.codecs.codec import Codec, Field
+from kdcache.digest import json_digest
+from kdcache.signals import Signal
+from kdcache.spec import TeacherSpec
+from kdcache.strict import Strict
+from kdcache.views.recipe import Recipe
+
+FORMAT = 1
+VIEW_DIGEST = Field("view_digest", "<u4", (), attributes=(("meaning", "digest of the pixels the teacher saw"),))
+
+
+@dataclass(frozen=True, order=True)
+class PartId:
+    """One view number and one contiguous range of rows."""
+
+    view: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"v{self.view:03d}/{self.number:06d}"
+
+
+class Dataset(Strict):
+    """Which images: enough to find them again, and a fingerprint that tells whether they are still the same."""
+
+    name: str
+    source: dict[str, Any]
+    """what `open_source` reopens"""
+    fingerprint: str
+    rows: int
+    index_digest: str
+    """xxh3-128 of index.arrow"""
+    classes: tuple[str, ...] | None
+
+
+class StoredSignal(Strict):
+    """One signal, how it is coded, and what that costs."""
+
+    signal: Signal
+    codec: str
+    bytes_per_row: float
+    error: dict[str, float] = {}
+    """measured on the first batch when the plan was made"""
+
+
+class ViewPlan(Strict):
+    """Which views are stored."""
+
+    recipe: Recipe
+    seed: int
+    count: int
+
+
+class Layout(Strict):
+    """How rows lie on disk."""
+
+    backend: Literal["hdf5", "zarr"]
+    compression: str | None = None
+    """None or `zstd:LEVEL` / `blosc:LEVEL`: lossless, a block of rows at a time"""
+    rows_per_part: int
+    block_rows: dict[str, int]
+    """field name -> rows under one checksum; divides rows_per_part"""
+
+
+class Plan(Strict):
+    """Everything about a cache but its bytes."""
+
+    format: int = FORMAT
+    teacher: TeacherSpec
+    dataset: Dataset
+    views: ViewPlan
+    signals: tuple[StoredSignal, ...]
+    batch: int
+    """images a teacher batch; parts hold whole batches, the last one of a part padded"""
+    layout: Layout
+    versions: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """Digest of what determines the bytes of a part. Receipts carry it, so foreign parts are refused."""
+        plain = self.plain()
+        plain["views"].pop("count")
+        plain.pop("versions")
+        for stored in plain["signals"]:
+            stored.pop("error")
+        return json_digest(plain)
+
+    @property
+    def parts_per_view(self) -> int:
+        """Parts that one view has."""
+        return -(-self.dataset.rows // self.layout.rows_per_part)
+
+    def parts(self) -> list[PartId]:
+        """All parts in build order: view by view."""
+        return [PartId(v, n) for v in range(self.views.count) for n in range(self.parts_per_view)]
+
+    def rows_of(self, part: PartId) -> range:
+        """The rows a part holds."""
+        start = part.number * self.layout.rows_per_part
+        return range(start, min(start + self.layout.rows_per_part, self.dataset.rows))
+
+    def codecs(self) -> dict[str, Codec]:
+        """Signal name -> codec, in stored order."""
+        from kdcache.codecs import make_codec
+
+        return {s.signal.name: make_codec(s.codec, s.signal) for s in self.signals}
+
+    def fields(self) -> tuple[Field, ...]:
+        """Every array of a part: those of each codec, then the view digest."""
+        return (*(f for codec in self.codecs().values() for f in codec.fields()), VIEW_DIGEST)
