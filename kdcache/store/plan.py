@@ -50,6 +50,8 @@ class StoredSignal(Strict):
     bytes_per_row: float
     error: dict[str, float] = {}
     """measured on the first batch when the plan was made"""
+    via: tuple[str, ...] = ()
+    """codecs it went through before this one, oldest first: a converted cache does not claim more than it had"""
 
 
 class ViewPlan(Strict):
@@ -90,6 +92,9 @@ class Plan(Strict):
         plain = self.plain()
         plain["views"].pop("count")
         plain.pop("versions")
+        # Where the images lie may differ between machines; which images they are is in the fingerprint and the index.
+        plain["dataset"].pop("source")
+        plain["dataset"].pop("name")
         for stored in plain["signals"]:
             stored.pop("error")
         return json_digest(plain)
