@@ -1,0 +1,65 @@
+"""The embedded generated set `shapes`: a stand-in for natural images that needs no download.
+
+Input: a split, a size, a seed. Output: an image source whose pictures are painted when they are read. A class is a shape
+and a surface ("red ring", "striped star"): ten shapes times ten surfaces, so that neither alone tells. Every picture is a
+pure function of (seed, split, index); another size shows the same scene, finer or coarser.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from kdcache.digest import json_digest
+from kdcache.errors import BadImage, UsageError
+from kdcache.images.shapes.paint import paint
+from kdcache.images.shapes.scene import CLASSES, SPLITS, label_of, scene
+from kdcache.images.source import Listing
+
+VERSION = 1
+"""raised whenever any picture changes"""
+COUNTS = {"train": 20_000, "val": 2_000}
+SMALLEST, LARGEST = 32, 512
+
+__all__ = ["CLASSES", "COUNTS", "VERSION", "Shapes"]
+
+
+class Shapes:
+    """Generated pictures of one large shape each, among clutter, in 100 named classes."""
+
+    def __init__(self, split: str = "train", size: int = 64, count: int | None = None, seed: int = 0) -> None:
+        if split not in SPLITS:
+            raise UsageError(f"shapes has no split {split!r}; it has {' and '.join(SPLITS)}")
+        if not SMALLEST <= size <= LARGEST:
+            raise UsageError(f"shapes can be painted at {SMALLEST} to {LARGEST} pixels, not at {size}")
+        self.split, self.size, self.seed = split, size, seed
+        self.count = COUNTS[split] if count is None else count
+        if self.count < 1:
+            raise UsageError(f"shapes needs at least one image, not {count}")
+
+    @property
+    def name(self) -> str:
+        """`shapes-train` or `shapes-val`."""
+        return f"shapes-{self.split}"
+
+    def spec(self) -> dict[str, Any]:
+        """The parameters, all of them."""
+        return {"kind": "shapes", "split": self.split, "size": self.size, "count": self.count, "seed": self.seed}
+
+    def scan(self) -> Listing:
+        """Ids and labels in order of the index; nothing is painted."""
+        ids = pa.array((f"{self.split}/{index:06d}" for index in range(self.count)), pa.large_string())
+        labels = np.fromiter((label_of(index) for index in range(self.count)), np.int32, self.count)
+        return Listing(ids, labels, CLASSES, json_digest({**self.spec(), "version": VERSION}))
+
+    def read(self, image_id: str) -> NDArray[np.uint8]:
+        """Paint one picture."""
+        index = self._index_of(image_id)
+        return paint(scene(self.seed, self.split, index), self.size)
+
+    def _index_of(self, image_id: str) -> int:
+        digits = image_id.removeprefix(f"{self.split}/")
+        if digits.isdecimal() and image_id == f"{self.split}/{int(digits):06d}" and int(digits) < self.count:
+            return int(digits)
+        raise BadImage(f"{self.name} of {self.count:,} images has no image {image_id!r}")
