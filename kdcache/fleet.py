@@ -1,0 +1,98 @@
+"""Several devices of one machine: a process each, every one with its own share of the missing parts."""
+
+import multiprocessing
+from collections.abc import Sequence
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcache.errors import KDError
+from kdcache.progress import Progress
+from kdcache.store.plan import PartId
+
+if TYPE_CHECKING:
+    from kdcache.prepare import Prepared
+    from kdcache.store import Store
+
+POLL_SECONDS = 0.2
+
+
+def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId], progress: Progress) -> None:
+    """Build the missing parts on all devices that were asked for. The first failure stops them all."""
+    context = multiprocessing.get_context("spawn")
+    told: Queue[tuple[str, Any]] = context.Queue()
+    devices = prepared.options.devices
+    workers = max(1, prepared.options.render_workers // len(devices))
+    children = [
+        context.Process(target=_child, args=(store.path, prepared.source, prepared.options, device, share, workers, told))
+        for device, share in zip(devices, (todo[i :: len(devices)] for i in range(len(devices))), strict=True)
+        if share
+    ]
+    try:
+        for child in children:
+            child.start()
+        _follow(children, told, progress)
+    finally:
+        for child in children:
+            child.terminate()
+            child.join()
+
+
+def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: Progress) -> None:
+    """Pass on what the children tell until all are done."""
+    from queue import Empty
+
+    running = len(children)
+    while running:
+        try:
+            what, value = told.get(timeout=POLL_SECONDS)
+        except Empty:
+            dead = [c for c in children if c.exitcode not in (None, 0)]
+            if dead:
+                raise KDError(f"a build process died with exit code {dead[0].exitcode}", hint="run the same command again") from None
+            continue
+        if what == "advance":
+            progress.advance(value["images"], bytes=value["bytes"], rejected=value["rejected"])
+        elif what == "note":
+            progress.note(value)
+        elif what == "failed":
+            raise value
+        else:
+            running -= 1
+
+
+class _Told:
+    """The progress of a child, told to its parent."""
+
+    def __init__(self, queue: "Queue[tuple[str, Any]]") -> None:
+        self._queue = queue
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
+        """The parent has started already."""
+
+    def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
+        """Pass on a step."""
+        self._queue.put(("advance", {"images": images, "bytes": bytes, "rejected": rejected}))
+
+    def note(self, text: str) -> None:
+        """Pass on a line."""
+        self._queue.put(("note", text))
+
+    def finish(self) -> None:
+        """The parent finishes."""
+
+
+def _child(
+    path: Path, source: Any, options: Any, device: str, todo: Sequence[PartId], workers: int, told: "Queue[tuple[str, Any]]"
+) -> None:
+    from kdcache.build import build_parts
+    from kdcache.prepare import open_planned_teacher
+    from kdcache.store import Store
+
+    try:
+        store = Store.open(path)
+        teacher = open_planned_teacher(store.plan, device=device, weights=options.weights, head=options.head)
+        build_parts(store, source, teacher, todo, workers, _Told(told))
+        told.put(("done", None))
+    except KDError as error:
+        told.put(("failed", error))

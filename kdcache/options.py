@@ -1,0 +1,77 @@
+"""What a user may ask of a build, and the defaults that depend on what was asked."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kdcache.signals import Signal
+
+MANY_CLASSES = 5_000
+FEW_CLASSES = 16
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """One build, as asked for. None means: choose what fits."""
+
+    teacher: str
+    size: str | None = None
+    weights: str | None = None
+    head: str | None = None
+    data: str | None = None
+    signals: tuple[str, ...] = ("logits",)
+    codecs: dict[str, str] = field(default_factory=dict)
+    recipe: str = "plain"
+    overrides: tuple[str, ...] = ()
+    views: int = 1
+    seed: int = 0
+    backend: Literal["hdf5", "zarr"] = "hdf5"
+    compression: str | None = None
+    batch: int | None = None
+    precision: str = "float32"
+    devices: tuple[str, ...] = ()
+    workers: int | None = None
+    part_rows: int | None = None
+    input_size: tuple[int, int] | None = None
+    classes: str | None = None
+    """a file with one class name a line"""
+    templates: str | None = None
+    """a file with one prompt template a line, `{}` where the class name goes"""
+
+    @property
+    def device(self) -> str:
+        """The first device: the one that measures."""
+        return self.devices[0] if self.devices else best_device()
+
+    @property
+    def render_workers(self) -> int:
+        """Processes that render views: as asked, or one a core but at most sixteen."""
+        return min(16, len(os.sched_getaffinity(0))) if self.workers is None else self.workers
+
+
+def best_device() -> str:
+    """`cuda` when there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def default_codec(signal: Signal) -> str:
+    """The codec a signal gets when none was asked for.
+
+    Logits: top-100 for class counts like ImageNet-21k's, top-10 like TinyViT's ImageNet-1k cache, everything for a handful of
+    classes. Anything dense: float16, half the bytes at an error far below what a student can see.
+    """
+    if signal.name != "logits":
+        return "float16"
+    classes = signal.shape[0]
+    if classes <= FEW_CLASSES:
+        return "full"
+    return "topk:100" if classes >= MANY_CLASSES else "topk:10"
+
+
+def default_batch(size: tuple[int, int], device: str) -> int:
+    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes."""
+    pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
+    fit = max(1, pixels // (size[0] * size[1]))
+    return min(most, 1 << (fit.bit_length() - 1))

@@ -1,0 +1,184 @@
+"""From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdcache.codecs import make_codec
+from kdcache.codecs.codec import Codec
+from kdcache.config import load_preset
+from kdcache.errors import Unavailable, UsageError
+from kdcache.images import open_source
+from kdcache.images.source import Listing, Source
+from kdcache.options import BuildOptions, default_batch, default_codec
+from kdcache.store import Store
+from kdcache.store.index import index_digest
+from kdcache.store.layout import choose_layout
+from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
+from kdcache.trial import Trial, run_trial
+from kdcache.views.recipe import Augment, Plain
+
+if TYPE_CHECKING:
+    from kdcache.spec import TeacherSpec
+    from kdcache.teachers.teacher import Teacher
+
+CACHES = Path("kd/caches")
+WITH_NANO = ("florence", "clip")
+TOLD_VERSIONS = ("kd-cache", "numpy", "pillow", "torch", "timm", "transformers", "h5py", "zarr")
+MAX_ROWS_PER_PART = 16384
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A build that could start now."""
+
+    options: BuildOptions
+    out: Path
+    plan: Plan
+    source: Source
+    listing: Listing
+    teacher: "Teacher"
+    trial: Trial
+    notes: tuple[str, ...]
+
+
+def prepare(options: BuildOptions, out: Path | None = None) -> Prepared:
+    """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it."""
+    source = open_source(options.data or "shapes")
+    listing = source.scan()
+    if not len(listing):
+        raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
+    teacher = _open_teacher(options, listing)
+    views = _views(options, teacher.spec)
+    asked = options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device)
+    trial = run_trial(teacher, source, listing, views, asked)
+    codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
+    layout = _layout(options, codecs, len(listing), trial.batch)
+    plan = Plan(
+        teacher=teacher.spec,
+        dataset=_dataset(source, listing),
+        views=views,
+        signals=tuple(_stored(codec, layout, trial) for codec in codecs.values()),
+        batch=trial.batch,
+        layout=layout,
+        versions=library_versions(),
+    )
+    notes = tuple(_notes(options, plan, asked))
+    return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes)
+
+
+def _open_teacher(options: BuildOptions, listing: Listing) -> "Teacher":
+    from kdcache.teachers import open_teacher
+
+    strangers = set(options.codecs) - set(options.signals)
+    if strangers:
+        hint = f"add it to --signal, which is {','.join(options.signals)}"
+        raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
+    size = options.size or ("nano" if options.data is None and options.weights is None else None)
+    return open_teacher(
+        options.teacher,
+        size=size if options.teacher in WITH_NANO else options.size,
+        weights=options.weights,
+        head=options.head,
+        signals=options.signals,
+        precision=options.precision,
+        device=options.device,
+        input_size=options.input_size,
+        classes=_lines(options.classes) if options.classes else listing.classes,
+        templates=_lines(options.templates) if options.templates else None,
+    )
+
+
+def _lines(file: str) -> tuple[str, ...]:
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"no file {file}", hint="give a text file with one entry a line")
+    return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _views(options: BuildOptions, spec: "TeacherSpec") -> ViewPlan:
+    if options.views < 1:
+        raise UsageError(f"--views is {options.views}", hint="store at least one view")
+    recipe: Plain | Augment
+    if options.recipe == "plain":
+        if options.views > 1:
+            hint = "choose random views with --recipe augment, or store one view"
+            raise UsageError(f"--views is {options.views}, but the recipe `plain` has one view only", hint=hint)
+        recipe = spec.preprocess.geometry
+    else:
+        recipe = load_preset("views", options.recipe, Augment, overrides=options.overrides)
+    return ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
+
+
+def _batch_so_far(out: Path | None) -> int | None:
+    """The batch of a cache that is already there: resuming keeps it, whatever the device would choose now."""
+    return Store.open(out).plan.batch if out and (out / "plan.json").exists() else None
+
+
+def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int) -> Layout:
+    fields = [field for codec in codecs.values() for field in codec.fields()]
+    return choose_layout(
+        [*fields, VIEW_DIGEST],
+        rows=rows,
+        batch=batch,
+        backend=options.backend,
+        compression=options.compression,
+        max_rows=options.part_rows or MAX_ROWS_PER_PART,
+    )
+
+
+def _dataset(source: Source, listing: Listing) -> Dataset:
+    return Dataset(
+        name=source.name,
+        source=source.spec(),
+        fingerprint=listing.fingerprint,
+        rows=len(listing),
+        index_digest=index_digest(listing),
+        classes=listing.classes,
+    )
+
+
+def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
+    shares = (f.row_bytes / (layout.rows_per_part if f.per_part else 1) for f in codec.fields())
+    return StoredSignal(
+        signal=codec.signal,
+        codec=codec.name,
+        bytes_per_row=sum(shares),
+        error=codec.error(trial.said[codec.signal.name]),
+    )
+
+
+def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
+    notes = []
+    if options.data is None:
+        notes.append(f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)")
+    if options.data is None and options.size is None and plan.teacher.size == "nano":
+        notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
+    if plan.teacher.weights.random:
+        notes.append("random weights: this cache measures time and memory; the plan carries the stamp `random`")
+    if plan.batch < asked_batch:
+        notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
+    return notes
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what could change a byte, for the day when two builds differ."""
+    found = {}
+    for name in TOLD_VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def choose_out(plan: Plan) -> Path:
+    """`kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name; the same cache is gone on with."""
+    name = f"{plan.teacher.family}-{plan.teacher.size}-{plan.dataset.name}".replace("/", "-").replace(":", "-")
+    for number in count(1):
+        out = CACHES / (name if number == 1 else f"{name}-{number}")
+        if not out.exists() or ((out / "plan.json").exists() and Store.open(out).plan.identity == plan.identity):
+            return out
+    raise AssertionError("unreachable: count() does not end")

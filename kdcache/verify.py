@@ -1,0 +1,164 @@
+"""Is what is on disk what was written, are these still the pixels the teacher saw, and would it say the same again?
+
+Three questions, asked separately, so that a drift of the decoder is told apart from a drift of the teacher. A finding names the
+part and the rows. Nothing is changed here: see repair.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.dice import Dice
+from kdcache.images import open_source
+from kdcache.images.source import Source
+from kdcache.progress import Progress
+from kdcache.render import Rendered, RenderPool
+from kdcache.store import Finding, Store
+from kdcache.store.plan import VIEW_DIGEST, PartId
+
+STORED_ROWS = dict[PartId, list[int]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to look at beyond structure and checksums."""
+
+    replay: int = 0
+    """views to render again"""
+    teacher: int = 0
+    """views to say again"""
+    tolerance: float | None = None
+    data: str | None = None
+    weights: str | None = None
+    head: str | None = None
+    device: str = "cpu"
+    workers: int = 0
+    seed: int = 0
+    """another seed looks at other rows"""
+
+
+@dataclass
+class Report:
+    """What was looked at and what was found."""
+
+    path: Path
+    parts: int = 0
+    missing: int = 0
+    replayed: int = 0
+    said_again: int = 0
+    distance: dict[str, float] = field(default_factory=dict)
+    """signal -> largest distance between what is stored and what the teacher says now"""
+    tolerance: dict[str, float] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was found. Missing parts are not damage: a build makes them."""
+        return not self.findings
+
+
+def verify(path: Path, ask: Ask, progress: Progress) -> Report:
+    """Check every byte of a cache, then the samples that were asked for."""
+    store = Store.open(path)
+    report = Report(path, findings=list(store.verify_frame()))
+    sound = _check_parts(store, report, progress)
+    if (ask.replay or ask.teacher) and sound:
+        source = open_source(ask.data or store.plan.dataset.source)
+        if ask.replay:
+            _check_views(store, source, sample(store, sound, ask.replay, ask.seed), ask, report, progress)
+        if ask.teacher:
+            from kdcache.say_again import check_teacher
+
+            check_teacher(store, source, sample(store, sound, ask.teacher, ask.seed), ask, report, progress)
+    progress.finish()
+    return report
+
+
+def _check_parts(store: Store, report: Report, progress: Progress) -> list[PartId]:
+    """Structure and checksums of every part -> the parts that are there and sound."""
+    sound = []
+    parts = store.plan.parts()
+    progress.start("bytes", sum(len(store.plan.rows_of(part)) for part in parts))
+    absent = set(store.missing())
+    for part in parts:
+        if part in absent:
+            report.missing += 1
+        else:
+            findings = store.verify_part(part)
+            report.parts += 1
+            report.findings += findings
+            if not findings:
+                sound.append(part)
+        progress.advance(len(store.plan.rows_of(part)))
+    return sound
+
+
+def sample(store: Store, parts: list[PartId], count: int, seed: int) -> list[tuple[PartId, list[int]]]:
+    """`count` good rows drawn from these parts (all of them when there are fewer), part by part, rows ascending."""
+    sizes = np.array([len(store.plan.rows_of(part)) for part in parts])
+    ends = np.cumsum(sizes)
+    total = int(ends[-1])
+    if count >= total:
+        places = np.arange(total)
+    else:
+        words = Dice(seed, 0, purpose=0x5A3B1E).uniforms(2 * count + 64)
+        places = np.unique((words * total).astype(np.int64))
+        places = np.sort(places[np.argsort(Dice(seed, 1, purpose=0x5A3B1E).words(len(places)))][:count])
+    which = np.searchsorted(ends, places, side="right")
+    rows = places - (ends - sizes)[which]
+    found = []
+    for index, group in groupby(zip(which.tolist(), rows.tolist(), strict=True), key=lambda pair: pair[0]):
+        part = parts[index]
+        bad = store.bad_rows_of(part)
+        start = store.plan.rows_of(part).start
+        good = [start + row for _, row in group if start + row not in bad]
+        if good:
+            found.append((part, good))
+    return found
+
+
+def rendered_again(
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], workers: int
+) -> Iterator[tuple[PartId, Rendered]]:
+    """The sampled views, rendered anew in batches of the plan's size, each within one part."""
+    plan = store.plan
+    chunks = [
+        (part, wanted[i : i + plan.batch]) for part, wanted in rows for i in range(0, len(wanted), plan.batch)
+    ]
+    pool = RenderPool(
+        source,
+        plan.views.recipe,
+        seed=plan.views.seed,
+        size=plan.teacher.preprocess.size,
+        ids=store.index.ids,
+        workers=workers,
+        batch=plan.batch,
+    )
+    with pool:
+        for (part, _), batch in zip(chunks, pool.batches((p.view, r) for p, r in chunks), strict=True):
+            yield part, batch
+
+
+def stored_digests(store: Store, part: PartId, rows: list[int]) -> NDArray[np.uint32]:
+    """The digests of the pixels the teacher saw."""
+    places = np.asarray(rows) - store.plan.rows_of(part).start
+    return np.asarray(store.map_part(part)[VIEW_DIGEST.name].rows(places), np.uint32)
+
+
+def _check_views(
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, report: Report, progress: Progress
+) -> None:
+    """Render sampled views again and compare their digests with the stored ones."""
+    progress.start("replay", sum(len(wanted) for _, wanted in rows))
+    for part, batch in rendered_again(store, source, rows, ask.workers):
+        stored = stored_digests(store, part, list(batch.rows))
+        drifted = [row for row, a, b in zip(batch.rows, stored, batch.digests, strict=True) if a != b]
+        if drifted:
+            reason = next(iter(batch.bad.values()), "the image file, Pillow or the recipe's code has changed")
+            report.findings.append(Finding(part, VIEW_DIGEST.name, tuple(drifted), f"renders other pixels now: {reason}"))
+        report.replayed += len(batch.rows)
+        progress.advance(len(batch.rows))
