@@ -1,0 +1,87 @@
+"""From whatever a file holds to 8-bit RGB.
+
+Input: an opened Pillow image of any mode. Output: uint8 (height, width, 3), the caller's own to write to.
+
+What is decided here:
+- Transparent pixels lie on white. Pictures with alpha are mostly drawings, logos and cut-outs made for a white page; on black, dark
+  ink would vanish, and dropping the alpha would show colours nobody was meant to see.
+- 16-bit values keep their high byte, grey as well as colour (Pillow does the same to 16-bit colour), so black stays black, white
+  stays white and one picture gives the same pixels in both. 12-bit TIFF counts as 12 bits.
+- 32-bit integers are read as 16-bit values, floats as 0 to 1. Numbers outside have no agreed meaning: the image is refused, not
+  stretched or clipped.
+- CMYK is converted by the plain formula and colour profiles are ignored, as in the image loaders models are trained with.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.errors import BadImage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_WHITE = (255, 255, 255)
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
+_PLAIN = ("1", "L", "P", "CMYK", "YCbCr", "HSV", "RGBX")
+
+
+def to_rgb(image: "Image") -> NDArray[np.uint8]:
+    """The pixels of a loaded image as 8-bit RGB."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.array(image)
+    if image.mode.startswith("I;16"):
+        return _grey(_high_byte(image))
+    if image.mode == "I":
+        return _grey(_from_integers(np.asarray(image)))
+    if image.mode == "F":
+        return _grey(_from_floats(np.asarray(image)))
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise BadImage("palette is missing")
+    if image.has_transparency_data:
+        return _on_white(image)
+    if image.mode not in _PLAIN:
+        raise BadImage(f"colour mode {image.mode} is not supported")
+    return np.array(image.convert("RGB"))
+
+
+def _on_white(image: "Image") -> NDArray[np.uint8]:
+    from PIL import Image as pillow
+
+    picture = image.convert("RGBA")
+    page = pillow.new("RGB", picture.size, _WHITE)
+    page.paste(picture, mask=picture.getchannel("A"))
+    return np.array(page)
+
+
+def _grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+def _high_byte(image: "Image") -> NDArray[np.uint8]:
+    values = np.asarray(image)
+    tags: Any = getattr(image, "tag_v2", {})
+    (bits, *_) = tags.get(_BITS_PER_SAMPLE, (16,))
+    result = (values >> (max(bits, 8) - 8)).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8-bit pictures of this kind itself, but not these
+        result = ~result
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        result[values == transparent] = 255
+    return result
+
+
+def _from_integers(values: NDArray[np.int32]) -> NDArray[np.uint8]:
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise BadImage("32-bit values are not within 0 to 65535")
+    return (values >> 8).astype(np.uint8)
+
+
+def _from_floats(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    if not (values.min() >= 0.0 and values.max() <= 1.0):
+        raise BadImage("float values are not within 0 to 1")
+    return np.rint(values * np.float32(255)).astype(np.uint8)

@@ -1,0 +1,101 @@
+"""Lists the image files below a folder, in byte order, one folder in memory at a time.
+
+Input: a folder. Output: (id, size) pairs; an id is the path below the folder with `/` between its parts.
+
+- Order: by the bytes of the id. Sorting each folder with `/` added to the names of folders gives exactly that.
+- Hidden files and folders (a leading dot) are skipped.
+- Files whose ending is not an image's are skipped and counted by ending. Content decides how a file is read, its name only
+  whether it is listed.
+- Links are followed, to files and to folders: a folder of links is a usual way to make a subset. A link to a folder that the walk
+  is already inside would never end and is an error. A link to nothing is listed with size -1; reading it fails, so it is recorded.
+- A name that is not UTF-8 cannot be an image id and is an error.
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+
+from kdcache.errors import Unavailable, UsageError
+from kdcache.images.formats import EXTENSIONS
+
+BROKEN_LINK = -1
+_ENDINGS = frozenset(e.encode() for e in EXTENSIONS)
+_Inode = tuple[int, int]
+_Entry = tuple[bytes, int | None]
+"""name and size of a file; name with `/` and None for a folder"""
+
+
+class Walk:
+    """One pass over a folder tree."""
+
+    def __init__(self, root: str) -> None:
+        self._root = os.fsencode(root)
+        self.skipped: Counter[str] = Counter()
+        """files left out, by ending"""
+        self.top: dict[str, int] = {}
+        """folders at the top, numbered in order; complete before the first image comes"""
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        yield from self._below(b"", ())
+
+    def _below(self, folder: bytes, above: tuple[_Inode, ...]) -> Iterator[tuple[str, int]]:
+        here = self._inode(folder, above)
+        prefix = _text(folder, self._root) if folder else ""
+        entries = self._entries(folder)
+        if not folder:
+            names = (name[:-1] for name, size in entries if size is None)
+            self.top = {_text(name, self._root): number for number, name in enumerate(names)}
+        for name, size in entries:
+            if size is None:
+                yield from self._below(folder + name, (*above, here))
+            else:
+                yield prefix + _text(name, self._root + b"/" + folder), size
+
+    def _inode(self, folder: bytes, above: tuple[_Inode, ...]) -> _Inode:
+        status = os.stat(os.path.join(self._root, folder))
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            place = os.fsdecode(os.path.join(self._root, folder))
+            raise UsageError(f"{place} leads back to a folder it lies in", hint="remove that link")
+        return here
+
+    def _entries(self, folder: bytes) -> list[_Entry]:
+        path = os.path.join(self._root, folder)
+        try:
+            with os.scandir(path) as entries:
+                found = [e for entry in entries if (e := self._entry(entry)) is not None]
+        except OSError as error:
+            reason = error.strerror or "cannot be read"
+            raise Unavailable(f"cannot list {os.fsdecode(path)}: {reason}", hint="check its permissions") from error
+        found.sort()
+        return found
+
+    def _entry(self, entry: os.DirEntry[bytes]) -> _Entry | None:
+        name = entry.name
+        if name.startswith(b"."):
+            return None
+        if entry.is_dir():
+            return name + b"/", None
+        ending = name.rpartition(b".")[2].lower() if b"." in name else b""
+        if ending not in _ENDINGS:
+            self.skipped["." + ending.decode("utf-8", "replace") if ending else "no ending"] += 1
+            return None
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            return name, BROKEN_LINK
+        if not stat.S_ISREG(status.st_mode):
+            self.skipped["not a file"] += 1
+            return None
+        return name, status.st_size
+
+
+def _text(name: bytes, folder: bytes) -> str:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError as error:
+        place = os.fsdecode(folder)
+        raise UsageError(
+            f"file name {name!r} in {place} is not UTF-8, so it cannot be an image id", hint="rename it"
+        ) from error
