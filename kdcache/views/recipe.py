@@ -1,56 +1,69 @@
 """View recipes: how one image becomes the views a teacher sees. Plain data; drawing and applying live beside this file.
 
-Every length is relative (a share of the image or of the view), so teacher and student can see the same view at different
-resolutions. Numbers of the papers are in configs/views/*.yaml, not here: fields have no default that changes pixels.
+Every length is relative (a share of the image or of the view), so teacher and student can see the same view at
+different resolutions. Numbers of the papers are in configs/views/*.yaml, not here: no default changes pixels.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError(f"the range starts at {span[0]} and ends at {span[1]}, which is smaller")
+    return span
+
+
+Shares = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_ordered)]
+Ratios = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 
 
 class Plain(Strict):
     """One fixed view.
 
-    `crop`: resize so that the shorter side is size / crop_pct, then cut the centre. `squash`: resize both sides, ratio lost.
-    `pad`: fit inside and pad with black, centred.
+    `crop`: resize so that the shorter side is size / crop_pct, then cut the centre. `squash`: resize both sides, ratio
+    lost. `pad`: fit inside and pad with black, centred. These two, too, fit to size / crop_pct and cut the centre.
     """
 
     kind: Literal["plain"] = "plain"
     fit: Literal["crop", "squash", "pad"]
-    crop_pct: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    crop_pct: PositiveShare = 1.0
     interpolation: Interpolation = "bicubic"
 
 
 class Crop(Strict):
     """RandomResizedCrop: the share of the area and the aspect ratio are drawn, ten tries, then a centre crop."""
 
-    scale: tuple[float, float]
-    ratio: tuple[float, float]
+    scale: Shares
+    ratio: Ratios
     interpolation: Interpolation
 
 
 class Jitter(Strict):
     """Colour jitter: factors drawn from [1 - x, 1 + x], in a drawn order; hue is a share of the circle."""
 
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
+    brightness: Amount = 0.0
+    contrast: Amount = 0.0
+    saturation: Amount = 0.0
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     probability: Share = 1.0
 
 
 class RandAugment(Strict):
     """RandAugment as timm writes it: `layers` operations, each applied with `probability`, at magnitude + N(0, std)."""
 
-    layers: int
-    magnitude: float
-    std: float
+    layers: Annotated[int, Field(ge=1)]
+    magnitude: Annotated[float, Field(ge=0.0, le=10.0)]
+    std: Amount
     probability: Share
     increasing: bool
     """`inc1`: every operation grows stronger with the magnitude."""
@@ -60,17 +73,26 @@ class Erase(Strict):
     """Random erasing of a box with pixel noise, in image space, so that teacher and student see the same noise."""
 
     probability: Share
-    area: tuple[float, float]
-    ratio: tuple[float, float]
+    area: Shares
+    ratio: Ratios
 
 
 class Mix(Strict):
-    """Mixup and CutMix with a partner from a seeded permutation of the dataset; `switch` = chance of CutMix when both are on."""
+    """Mixup and CutMix with a partner from a seeded permutation of the dataset.
+
+    An alpha of 0 turns that kind off; `switch` is the chance of CutMix when both are on.
+    """
 
     probability: Share
-    mixup_alpha: float
-    cutmix_alpha: float
+    mixup_alpha: Amount
+    cutmix_alpha: Amount
     switch: Share
+
+    @model_validator(mode="after")
+    def _something_is_on(self) -> Self:
+        if self.mixup_alpha == 0.0 and self.cutmix_alpha == 0.0:
+            raise ValueError("both alphas are 0: leave `mix` out to turn mixing off")
+        return self
 
 
 class Augment(Strict):

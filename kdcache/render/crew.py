@@ -1,0 +1,154 @@
+"""The processes behind a render pool: start them, keep them fed, notice when one dies.
+
+They are started as plain subprocesses rather than by multiprocessing: a worker then imports only what it renders with,
+not the caller's main module, which may be heavy or unguarded; and no lock is shared that a killed worker could hold.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from multiprocessing.connection import Connection, Pipe, wait
+
+from kdcache.errors import KDError
+from kdcache.render.ring import Ring
+from kdcache.render.worker import Done, Failed, Task
+
+QUEUED = 2
+"""Tasks a worker holds: the one in hand and the next, so that it never waits for the parent."""
+_START = "from kdcache.render.worker import main; main()"
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Crew:
+    """Worker processes and the thread that hands them tasks."""
+
+    def __init__(self, count: int, ring: Ring) -> None:
+        self._workers: dict[Connection, subprocess.Popen[bytes]] = {}
+        self._held: dict[Connection, int] = {}
+        self._tasks: deque[Task] = deque()
+        self._unanswered = 0
+        self._answers: queue.SimpleQueue[Done | Failed] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closing = False
+        self._dead: Failed | None = None
+        self._feeder = threading.Thread(target=self._feed_on_answers, name="kdcache-render", daemon=True)
+        try:
+            for _ in range(count):
+                self._start_worker(ring)
+        except BaseException:
+            self._stop_workers()
+            raise
+        self._feeder.start()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return [process.pid for process in self._workers.values()]
+
+    def submit(self, tasks: Iterable[Task]) -> None:
+        """Queue tasks behind those that wait; never blocks."""
+        with self._lock:
+            self._tasks.extend(tasks)
+            self._feed()
+
+    def take(self) -> Done:
+        """The next finished task, whichever it is. Raises what stopped a worker."""
+        if self._dead is not None:
+            raise _raisable(self._dead)
+        answer = self._next_answer()
+        if isinstance(answer, Done):
+            return answer
+        raise _raisable(answer)
+
+    def settle(self) -> None:
+        """Forget tasks that wait, and wait for those in hand: afterwards nobody writes into the ring."""
+        with self._lock:
+            self._tasks.clear()
+        while self._unanswered > 0 and self._dead is None:
+            self._next_answer()
+
+    def close(self) -> None:
+        """End all workers at once; what they have in hand is dropped."""
+        self._closing = True
+        self._stop_workers()
+        self._feeder.join()
+        for connection in self._workers:
+            connection.close()
+
+    def _next_answer(self) -> Done | Failed:
+        answer = self._answers.get()
+        with self._lock:
+            self._unanswered -= 1
+        return answer
+
+    def _start_worker(self, ring: Ring) -> None:
+        ours, theirs = Pipe()
+        descriptors = (theirs.fileno(), ring.descriptor)
+        arguments = [str(n) for n in (*descriptors, os.getpid(), ring.note_start)]
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # stdout belongs to the caller, who may print JSON there
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C in a terminal reaches the parent only
+            env=os.environ | _ONE_THREAD | {"PYTHONPATH": path},
+        )
+        theirs.close()
+        self._workers[ours], self._held[ours] = process, 0
+
+    def _stop_workers(self) -> None:
+        for process in self._workers.values():
+            process.kill()
+        for process in self._workers.values():
+            process.wait()
+
+    def _feed(self) -> None:
+        """Give waiting tasks to the workers that hold the fewest. Needs the lock."""
+        while self._tasks:
+            connection = min(self._held, key=self._held.__getitem__)
+            if self._held[connection] == QUEUED:
+                return
+            try:
+                connection.send(self._tasks.popleft())
+            except OSError:  # it has just died: the feeder sees that too, and says so
+                return
+            self._held[connection] += 1
+            self._unanswered += 1
+
+    def _feed_on_answers(self) -> None:
+        while not self._closing:
+            for connection in wait(list(self._workers)):
+                assert isinstance(connection, Connection)
+                try:
+                    answer: Done | Failed = connection.recv()
+                except (EOFError, OSError):
+                    if not self._closing:
+                        self._dead = Failed(_obituary(self._workers[connection]))
+                        self._answers.put(self._dead)
+                    return
+                with self._lock:
+                    self._held[connection] -= 1
+                    self._feed()
+                self._answers.put(answer)
+
+
+def _obituary(process: subprocess.Popen[bytes]) -> KDError:
+    code = process.wait()
+    if code >= 0:
+        how, hint = f"ended with exit code {code}", "What it printed on stderr says why."
+    else:
+        how = f"was killed by {signal.Signals(-code).name}"
+        hint = "If the machine ran out of memory: use fewer workers or a smaller batch."
+    return KDError(f"A render worker (process {process.pid}) {how}.", hint=hint)
+
+
+def _raisable(failed: Failed) -> Exception:
+    if isinstance(failed.error, KDError):
+        return failed.error
+    return RuntimeError(f"A render worker failed:\n{failed.error}")

@@ -1,0 +1,161 @@
+"""RenderPool: requests for (view, rows) in, full batches of uint8 pixels out, in order, rendered ahead by processes."""
+
+import pickle
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.images.source import Source
+from kdcache.render.crew import Crew
+from kdcache.render.ring import Ring
+from kdcache.render.worker import Done, Setup, Task, render_rows
+from kdcache.views import Drift, Ids
+from kdcache.views.recipe import Augment, Plain
+from kdcache.views.replay import drifts
+
+TASK_IMAGES = 8
+"""Images a task at most: small, so that all workers share a batch and none is left with the rest of it."""
+Request = tuple[int, Sequence[int]]
+"""A view number and the rows wanted of it."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One batch of views. `pixels` is reused: it holds this batch until the next one is asked for."""
+
+    view: int
+    rows: tuple[int, ...]
+    pixels: NDArray[np.uint8]
+    """(batch, height, width, 3), always full: places beyond the rows are black"""
+    digests: NDArray[np.uint32]
+    """one a row; 0 for a bad one"""
+    bad: dict[int, str]
+    """row -> why its image cannot be used; its pixels are black"""
+
+
+@dataclass
+class _Pending:
+    """A batch that is being rendered."""
+
+    rendered: Rendered
+    slot: int
+    left: int
+    """tasks to come"""
+
+    def accept(self, done: Done) -> None:
+        first = done.task.first
+        self.rendered.digests[first : first + len(done.digests)] = done.digests
+        self.rendered.bad.update(done.bad)
+        self.left -= 1
+
+
+@dataclass
+class _Progress:
+    """Which batches are being rendered, oldest first, and which slots nobody uses."""
+
+    free: deque[int]
+    pending: dict[int, _Pending] = field(default_factory=dict)
+    started: int = 0
+
+
+class RenderPool:
+    """Renders views in `workers` processes (0: in this one) into a ring of shared buffers, up to `ahead` batches early.
+
+    `source` and `ids` are pickled once and read by every worker. Use it in a with statement, one `batches` at a time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        recipe: Plain | Augment,
+        *,
+        seed: int,
+        size: tuple[int, int],
+        ids: Ids,
+        workers: int,
+        batch: int,
+        ahead: int = 3,
+    ) -> None:
+        self._setup = Setup(source, recipe, seed, ids, (batch, *size, 3), slots=ahead + 1)
+        self._workers, self._batch, self._ahead = workers, batch, ahead
+        self._task_images = max(1, min(TASK_IMAGES, -(-batch // max(1, 2 * workers))))
+        self._crew: Crew | None = None
+        self._ring: Ring | None = None
+
+    def __enter__(self) -> Self:
+        if self._workers:
+            self._ring = Ring(self._setup.shape, self._setup.slots, pickle.dumps(self._setup))
+            self._crew = Crew(self._workers, self._ring)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._crew is not None and self._ring is not None:
+            self._crew.close()
+            self._ring.close()
+            self._crew = self._ring = None
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return self._crew.pids if self._crew else []
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[Rendered]:
+        """One Rendered a request, in order. Requests are read at most `ahead` batches beyond the one given out."""
+        if self._workers == 0:
+            return self._render_here(requests)
+        assert self._crew is not None and self._ring is not None, "use the pool in a with statement"
+        return self._render_ahead(self._crew, self._ring, requests)
+
+    def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[Drift]:
+        """The rows of one view whose pixels differ from the expected digests (see views/replay.py), in parallel."""
+        requests = [(view, rows[first : first + self._batch]) for first in range(0, len(rows), self._batch)]
+        got = [int(digest) for rendered in self.batches(requests) for digest in rendered.digests]
+        return drifts(rows, expected, got)
+
+    def _render_here(self, requests: Iterable[Request]) -> Iterator[Rendered]:
+        pixels = np.zeros(self._setup.shape, np.uint8)
+        for view, rows in requests:
+            rendered = self._empty(view, rows, pixels)
+            digests, bad = render_rows(self._setup, view, rendered.rows, pixels)
+            rendered.digests[:] = digests
+            rendered.bad.update(bad)
+            yield rendered
+
+    def _render_ahead(self, crew: Crew, ring: Ring, requests: Iterable[Request]) -> Iterator[Rendered]:
+        crew.settle()  # an earlier iteration may have been left before its end
+        progress, wanted = _Progress(deque(range(self._setup.slots))), iter(requests)
+        self._start(crew, ring, progress, wanted)
+        while progress.pending:
+            oldest = next(iter(progress.pending))
+            while progress.pending[oldest].left:
+                done = crew.take()
+                progress.pending[done.task.batch].accept(done)
+            finished = progress.pending.pop(oldest)
+            self._start(crew, ring, progress, wanted)
+            yield finished.rendered
+            progress.free.append(finished.slot)
+
+    def _start(self, crew: Crew, ring: Ring, progress: _Progress, wanted: Iterator[Request]) -> None:
+        """Start batches until `ahead` are being rendered or no more are wanted."""
+        while len(progress.pending) < self._ahead and (request := next(wanted, None)) is not None:
+            slot, number = progress.free.popleft(), progress.started
+            rendered = self._empty(*request, ring.slots[slot])
+            tasks = [
+                Task(number, slot, first, rendered.view, rendered.rows[first : first + self._task_images])
+                for first in range(0, len(rendered.rows), self._task_images)
+            ]
+            progress.pending[number] = _Pending(rendered, slot, len(tasks))
+            progress.started += 1
+            crew.submit(tasks)
+
+    def _empty(self, view: int, rows: Sequence[int], pixels: NDArray[np.uint8]) -> Rendered:
+        assert 0 < len(rows) <= self._batch
+        pixels[len(rows) :] = 0
+        return Rendered(view, tuple(map(int, rows)), pixels, np.zeros(len(rows), np.uint32), {})

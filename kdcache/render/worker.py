@@ -1,0 +1,127 @@
+"""A render worker: tasks in, pixels into shared memory, digests out. Runs as a process of its own; never imports torch.
+
+It ends when its parent closes the connection, and within a second when the parent dies without doing so. Ctrl-C is the
+parent's business.
+"""
+
+import mmap
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.digest import pixel_digest
+from kdcache.errors import BadImage, KDError
+from kdcache.images.source import Source
+from kdcache.render.ring import Shape, slots_in
+from kdcache.views import Ids, view_pixels
+from kdcache.views.recipe import Augment, Plain
+from kdcache.views.replay import UNREADABLE
+
+WATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All a worker needs to know, told once."""
+
+    source: Source
+    recipe: Plain | Augment
+    seed: int
+    ids: Ids
+    shape: Shape
+    slots: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some rows of a batch: row `rows[i]` belongs at `slot`, place `first + i`."""
+
+    batch: int
+    slot: int
+    first: int
+    view: int
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished task: a digest a row, and why rows are bad."""
+
+    task: Task
+    digests: tuple[int, ...]
+    bad: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task that cannot be done: a failure the user can mend, or the traceback of a bug."""
+
+    error: KDError | str
+
+
+def render_rows(
+    setup: Setup, view: int, rows: Sequence[int], out: NDArray[np.uint8]
+) -> tuple[list[int], dict[int, str]]:
+    """Render rows into `out`; a bad image becomes black with the digest UNREADABLE and its reason in the dict."""
+    from kdcache.images import load
+
+    read = partial(load, setup.source)
+    size = (setup.shape[1], setup.shape[2])
+    digests: list[int] = []
+    bad: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        try:
+            out[place] = view_pixels(
+                setup.recipe, seed=setup.seed, view=view, row=row, size=size, ids=setup.ids, load=read
+            )
+            digests.append(pixel_digest(out[place]))
+        except BadImage as error:
+            out[place] = 0
+            digests.append(UNREADABLE)
+            bad[row] = error.message
+    return digests, bad
+
+
+def main() -> None:
+    """Serve one parent. In argv: descriptors of connection and ring, the parent's pid, where the Setup is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection_descriptor, ring_descriptor, parent, note_start = map(int, sys.argv[1:])
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    with Connection(connection_descriptor) as connection:
+        try:
+            _serve(connection, mmap.mmap(ring_descriptor, 0), note_start)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        except Exception:
+            connection.send(Failed(traceback.format_exc()))
+
+
+def _serve(connection: Connection, memory: mmap.mmap, note_start: int) -> None:
+    setup: Setup = pickle.loads(memory[note_start:])
+    slots = slots_in(memory, setup.shape, setup.slots)
+    while True:
+        task: Task = connection.recv()
+        out = slots[task.slot, task.first : task.first + len(task.rows)]
+        try:
+            digests, bad = render_rows(setup, task.view, task.rows, out)
+        except KDError as error:
+            connection.send(Failed(error))
+        else:
+            connection.send(Done(task, tuple(digests), bad))
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

@@ -1,0 +1,124 @@
+"""The fifteen RandAugment operations of timm's ImageNet recipes, and what a magnitude of 0 to 10 means to each.
+
+Translations and the origin of shears are shares of the view, so an operation does the same at every resolution. What is
+uncovered is filled with one fixed colour, ImageNet's mean.
+"""
+
+from typing import Final
+
+from PIL import Image, ImageEnhance, ImageOps
+
+from kdcache.views.recipe import Interpolation
+
+NAMES: Final = (
+    "autocontrast",
+    "equalize",
+    "invert",
+    "rotate",
+    "posterize",
+    "solarize",
+    "solarize_add",
+    "color",
+    "contrast",
+    "brightness",
+    "sharpness",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+)
+"""In the order of timm. The place is what the dice name: append, never insert."""
+TOP: Final = 10.0
+FILL: Final = (124, 116, 104)
+"""round(255 x ImageNet mean), as timm fills for the teachers it trains"""
+_TURN = 30.0
+_SHEAR = 0.3
+_SHIFT = 0.45
+_AFFINE_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.BICUBIC,  # Pillow has no Lanczos for affine maps
+}
+_ENHANCERS = {
+    "color": ImageEnhance.Color,
+    "contrast": ImageEnhance.Contrast,
+    "brightness": ImageEnhance.Brightness,
+    "sharpness": ImageEnhance.Sharpness,
+}
+
+
+def strength(name: str, magnitude: float, negative: bool, increasing: bool) -> float | None:
+    """The argument of an operation at a magnitude; None for those that have none.
+
+    With `increasing` every operation moves away from "no change" as the magnitude grows; without, posterize and
+    solarize grow milder and the enhancers run from 0.1 to 1.9.
+    """
+    level = magnitude / TOP
+    signed = -level if negative else level
+    if name in ("autocontrast", "equalize", "invert"):
+        return None
+    if name == "rotate":
+        return signed * _TURN
+    if name.startswith("shear"):
+        return signed * _SHEAR
+    if name.startswith("translate"):
+        return signed * _SHIFT
+    if name == "posterize":
+        bits = int(level * 4)
+        return 4 - bits if increasing else bits
+    if name == "solarize":
+        threshold = int(level * 256)
+        return 256 - threshold if increasing else threshold
+    if name == "solarize_add":
+        return int(level * 110)
+    return max(0.1, 1.0 + signed * 0.9) if increasing else level * 1.8 + 0.1
+
+
+def transform(image: Image.Image, name: str, value: float | None, interpolation: Interpolation) -> Image.Image:
+    """One operation on an RGB image; the size stays."""
+    if value is None:
+        return _automatic(image, name)
+    if name in _ENHANCERS:
+        return _ENHANCERS[name](image).enhance(value)
+    if name == "hue":
+        return _turn_hue(image, value)
+    if name in ("posterize", "solarize", "solarize_add"):
+        return image.point(_table(name, int(value)) * 3)
+    resample = _AFFINE_FILTERS[interpolation]
+    if name == "rotate":
+        return image.rotate(value, resample=resample, fillcolor=FILL)
+    matrix = _matrix(name, value, image.width, image.height)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=resample, fillcolor=FILL)
+
+
+def _automatic(image: Image.Image, name: str) -> Image.Image:
+    if name == "autocontrast":
+        return ImageOps.autocontrast(image)
+    return ImageOps.equalize(image) if name == "equalize" else ImageOps.invert(image)
+
+
+def _table(name: str, value: int) -> list[int]:
+    """New value of each of the 256 values. Made here because Pillow 13 refuses to posterize to 0 bits, as timm does."""
+    if name == "posterize":
+        return [i & ~(2 ** (8 - value) - 1) for i in range(256)]
+    if name == "solarize":
+        return [i if i < value else 255 - i for i in range(256)]
+    return [min(255, i + value) if i < 128 else i for i in range(256)]
+
+
+def _matrix(name: str, value: float, width: int, height: int) -> tuple[float, float, float, float, float, float]:
+    """The affine map from places in the result to places in the image."""
+    if name == "shear_x":
+        return (1.0, value, 0.0, 0.0, 1.0, 0.0)
+    if name == "shear_y":
+        return (1.0, 0.0, 0.0, value, 1.0, 0.0)
+    if name == "translate_x":
+        return (1.0, 0.0, value * width, 0.0, 1.0, 0.0)
+    return (1.0, 0.0, 0.0, 0.0, 1.0, value * height)
+
+
+def _turn_hue(image: Image.Image, share: float) -> Image.Image:
+    hue, saturation, value = image.convert("HSV").split()
+    turned = hue.point([(i + round(share * 255)) % 256 for i in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")

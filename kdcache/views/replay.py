@@ -1,0 +1,64 @@
+"""Replay proof: render views again and compare them with the digests of the pixels the teacher saw."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.digest import pixel_digest
+from kdcache.errors import BadImage
+from kdcache.views.mix import Ids, view_pixels
+from kdcache.views.recipe import Augment, Plain
+
+UNREADABLE = 0
+"""The digest of a row whose image cannot be read."""
+
+
+class Drift(NamedTuple):
+    """A row that no longer renders to the pixels it had."""
+
+    row: int
+    expected: int
+    got: int
+
+
+def replay(
+    recipe: Plain | Augment,
+    *,
+    seed: int,
+    view: int,
+    rows: Sequence[int],
+    size: tuple[int, int],
+    ids: Ids,
+    load: Callable[[str], NDArray[np.uint8]],
+    expected: Sequence[int] | NDArray[np.uint32],
+) -> list[Drift]:
+    """The rows whose pixels differ from the expected digests; empty when nothing drifted.
+
+    A row that was unreadable and still is, agrees; one that became readable, or stopped being so, does not.
+    """
+    got = [_digest(recipe, seed=seed, view=view, row=row, size=size, ids=ids, load=load) for row in rows]
+    return drifts(rows, expected, got)
+
+
+def drifts(rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32], got: Sequence[int]) -> list[Drift]:
+    """Pair rows with both digests and keep those that differ."""
+    paired = zip(rows, map(int, expected), map(int, got), strict=True)
+    return [Drift(*values) for values in paired if values[1] != values[2]]
+
+
+def _digest(
+    recipe: Plain | Augment,
+    *,
+    seed: int,
+    view: int,
+    row: int,
+    size: tuple[int, int],
+    ids: Ids,
+    load: Callable[[str], NDArray[np.uint8]],
+) -> int:
+    try:
+        return pixel_digest(view_pixels(recipe, seed=seed, view=view, row=row, size=size, ids=ids, load=load))
+    except BadImage:
+        return UNREADABLE
