@@ -1,0 +1,117 @@
+"""The smallest size of two teacher families, trained on the generated set `shapes` and shipped with the package.
+
+Input: a family. Output: its architecture, where its weights lie, and how pixels are prepared for it. Both are laid out
+like published checkpoints, so what loads those loads these: `florence.safetensors` is the state dict of a timm DaViT with
+its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included.
+Made by `kd teacher train-nano FAMILY`.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdcache.errors import Unavailable
+from kdcache.images.shapes import CLASSES
+from kdcache.spec import Preprocess
+from kdcache.views.recipe import Plain
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Family = Literal["florence", "clip"]
+FILES: dict[Family, str] = {"florence": "florence.safetensors", "clip": "clip/model.safetensors"}
+SIZE = 64
+NANO_CLASSES = CLASSES
+"""class names in the order of the logits of both"""
+NANO_PREPROCESS: dict[Family, Preprocess] = {
+    "florence": Preprocess(
+        size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    "clip": Preprocess(
+        size=(SIZE, SIZE),
+        geometry=Plain(fit="crop"),
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+    ),
+}
+NANO_TEMPLATES = (
+    "a picture of a {}.",
+    "a photo of a {}.",
+    "a photo of the {}.",
+    "a drawing of a {}.",
+    "a {}.",
+    "the {}.",
+    "there is a {} in the picture.",
+    "one large {} among small things.",
+)
+"""prompt templates clip-nano was trained with; the prompts of a class are their mean"""
+CONTEXT = 16
+"""tokens a caption is padded to"""
+SPECIAL_TOKENS = ("<pad>", "<start>", "<unknown>", "<end>")
+
+
+def nano_weights(family: Family) -> Path:
+    """The weights file in the package; its safetensors header says how it was made and how good it is."""
+    path = Path(__file__).parent / FILES[family]
+    if not path.is_file():
+        raise Unavailable(
+            f"the weights of {family}-nano are not in this installation: {path.name} is missing",
+            hint=f"kd teacher train-nano {family}",
+        )
+    return path
+
+
+def nano_clip_folder() -> Path:
+    """The folder of clip-nano, as transformers' `from_pretrained` takes it."""
+    return nano_weights("clip").parent
+
+
+def nano_florence() -> "nn.Module":
+    """A DaViT built like Florence-2's towers, only small, with a head for the classes of `shapes`; random weights."""
+    from timm.models.davit import DaVit
+
+    tower: nn.Module = DaVit(
+        depths=(1, 1, 2, 1),
+        embed_dims=(32, 64, 96, 128),
+        num_heads=(2, 4, 6, 8),
+        window_size=4,
+        mlp_ratio=2.0,
+        down_kernel_size=3,
+        channel_attn_v2=True,
+        named_blocks=True,
+        num_classes=len(NANO_CLASSES),
+    )
+    return tower
+
+
+def nano_clip_config() -> dict[str, Any]:
+    """Keyword arguments of transformers' `CLIPConfig`."""
+    text = {
+        "vocab_size": len(nano_vocabulary()),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "projection_dim": 64,
+        "pad_token_id": SPECIAL_TOKENS.index("<pad>"),
+        "bos_token_id": SPECIAL_TOKENS.index("<start>"),
+        "eos_token_id": SPECIAL_TOKENS.index("<end>"),
+    }
+    vision = {
+        "hidden_size": 96,
+        "intermediate_size": 384,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 3,
+        "image_size": SIZE,
+        "patch_size": 8,
+        "projection_dim": 64,
+    }
+    return {"text_config": text, "vision_config": vision, "projection_dim": 64}
+
+
+def nano_vocabulary() -> tuple[str, ...]:
+    """The words clip-nano knows: those of its templates and of the class names."""
+    texts = [template.format(name) for template in NANO_TEMPLATES for name in NANO_CLASSES]
+    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower())}
+    return (*SPECIAL_TOKENS, *sorted(words))
