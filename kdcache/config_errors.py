@@ -1,0 +1,46 @@
+"""Mistakes in a configuration, one line a key: what is wrong, the value, where it came from, and the nearest right key."""
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel], origin: Callable[[str], str]) -> list[str]:
+    """One line for every mistake pydantic found, in the order of the file."""
+    return [_line(found, model, origin) for found in error.errors(include_url=False)]
+
+
+def _line(found: Any, model: type[BaseModel], origin: Callable[[str], str]) -> str:
+    known, path = _walk(model, found["loc"])
+    key = ".".join(path)
+    if found["type"] == "extra_forbidden":
+        near = get_close_matches(path[-1], known, 1)
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key; {advice} ({origin(key)})"
+    if found["type"] == "missing":
+        return f"{key}: missing ({origin(key.rpartition('.')[0])})"
+    wanted = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{key}: {found['input']!r} should be {wanted} ({origin(key)})"
+
+
+def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """Keys known where a mistake is, and the path to it as a user writes it (pydantic adds the tags of unions)."""
+    here, path = [model], list[str]()
+    for depth, step in enumerate(location):
+        inner = [m for owner in here if step in owner.model_fields for m in _models(owner.model_fields[str(step)].annotation)]
+        last = depth == len(location) - 1
+        if last or isinstance(step, int) or any(step in owner.model_fields for owner in here):
+            path.append(str(step))
+        if inner and not last:
+            here = inner
+    return [name for owner in here for name in owner.model_fields], path
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every record type inside a type, through Optional, Annotated, tuple and dict."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
