@@ -1,0 +1,20 @@
+"""A cache on disk: plan, index and parts, each written whole or not at all, each checked before it is believed."""
+
+from kdcache.store.check import Finding
+from kdcache.store.index import Index, UnknownImage, index_digest
+from kdcache.store.layout import choose_layout
+from kdcache.store.mapped import MappedField, MappedPart
+from kdcache.store.receipt import Receipt
+from kdcache.store.store import Store
+
+__all__ = [
+    "Finding",
+    "Index",
+    "MappedField",
+    "MappedPart",
+    "Receipt",
+    "Store",
+    "UnknownImage",
+    "choose_layout",
+    "index_digest",
+]

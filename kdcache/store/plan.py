@@ -89,6 +89,10 @@ class Plan(Strict):
     @property
     def identity(self) -> str:
         """Digest of what determines the bytes of a part. Receipts carry it, so foreign parts are refused."""
+        return json_digest(self.essence())
+
+    def essence(self) -> dict[str, Any]:
+        """What `identity` is the digest of; two plans that differ nowhere in it share their parts."""
         plain = self.plain()
         plain["views"].pop("count")
         plain.pop("versions")
@@ -97,7 +101,7 @@ class Plan(Strict):
         plain["dataset"].pop("name")
         for stored in plain["signals"]:
             stored.pop("error")
-        return json_digest(plain)
+        return plain
 
     @property
     def parts_per_view(self) -> int:

@@ -1,0 +1,143 @@
+"""Files appear whole or not at all: a temporary name, flushed to disk, renamed, and the folder flushed too.
+
+Every failure of the disk on the way becomes a StorageError that names the path and the way out; what was there before stays.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import xxhash
+
+from kdcache.errors import StorageError
+
+Buffer = bytes | bytearray | memoryview
+_MARK = ".tmp-"
+_HINTS = {
+    errno.ENOSPC: "free some space there and run the same command again; finished parts are kept",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "check the permissions, or choose another folder with --out",
+    errno.EPERM: "check the permissions, or choose another folder with --out",
+    errno.EROFS: "the file system is read-only; choose another folder with --out",
+    errno.EIO: "the disk reports an error; check its health and the system log",
+}
+
+
+@contextmanager
+def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turn what the disk refuses into a StorageError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, "check that the folder exists and can be used")
+        raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
+
+
+class StagedFile:
+    """A file under its temporary name; nobody sees it until `commit`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.nbytes = 0
+        self._hash = xxhash.xxh3_128()
+        self._temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+        with storage_errors(path):
+            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._open = True
+        self._here = True
+
+    @property
+    def digest(self) -> str:
+        """xxh3-128 of what was written so far."""
+        return self._hash.hexdigest()
+
+    def write(self, piece: Buffer) -> None:
+        """Append bytes."""
+        view = memoryview(piece).cast("B")
+        self._hash.update(view)
+        self.nbytes += len(view)
+        with storage_errors(self.path):
+            while len(view):
+                view = view[os.write(self._descriptor, view) :]
+
+    def flush(self) -> None:
+        """Put the content on disk. Nothing can be written afterwards."""
+        with storage_errors(self.path):
+            os.fsync(self._descriptor)
+            self._close()
+
+    def commit(self) -> None:
+        """Give it its name. The folder is not flushed yet: see `flush_folder`."""
+        with storage_errors(self.path):
+            os.replace(self._temporary, self.path)
+        self._here = False
+
+    def discard(self) -> None:
+        """Remove what was not committed."""
+        self._close()
+        if self._here:
+            self._here = False
+            self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[StagedFile]:
+    """A file to write; unless it is committed, nothing of it is left afterwards."""
+    file = StagedFile(path)
+    try:
+        yield file
+    finally:
+        file.discard()
+
+
+def write_file(path: Path, pieces: Iterable[Buffer]) -> StagedFile:
+    """Write a whole file atomically and durably; returns its size and digest."""
+    with staged(path) as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        file.commit()
+    flush_folder(path.parent)
+    return file
+
+
+def flush_folder(folder: Path) -> None:
+    """Put the names in a folder on disk."""
+    with storage_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, durably."""
+    with storage_errors(folder, "make"):
+        absent = [f for f in (folder, *folder.parents) if not f.is_dir()]
+        for new in reversed(absent):
+            new.mkdir(exist_ok=True)
+            flush_folder(new.parent)
+
+
+def is_temporary(path: Path) -> bool:
+    """True for names that only an interrupted write leaves behind."""
+    return path.name.startswith(".") and _MARK in path.name
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what interrupted writes left under a folder. Only for who holds the exclusive build lock."""
+    with storage_errors(folder, "clean up"):
+        stale = [path for path in folder.rglob(f".*{_MARK}*") if path.is_file()]
+        for path in stale:
+            path.unlink(missing_ok=True)
+    return stale

@@ -1,0 +1,65 @@
+"""What a backend does: arrange the fields of a part in files that its own libraries can read, and say where they lie.
+
+A backend writes nothing. It hands out the bytes of whole files in order, so that one writer (seal.py) cares for the disk and
+every failure of it is an ordinary error.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kdcache.codecs.codec import Field
+from kdcache.store.atomic import Buffer
+from kdcache.store.blocks import Cut
+from kdcache.store.plan import VIEW_DIGEST, PartId, Plan
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one field lies in its file."""
+
+    offset: int
+    stored: tuple[tuple[int, int], ...] | None
+    """(offset, bytes) of every block when they are compressed"""
+
+
+@dataclass(frozen=True)
+class FileImage:
+    """A file to be written: its path in the cache, its bytes in order, and the fields in it."""
+
+    path: str
+    pieces: Iterable[Buffer]
+    places: dict[str, Place]
+
+
+class Backend(Protocol):
+    """HDF5 or Zarr."""
+
+    def path(self, part: PartId, field: Field) -> str:
+        """The file a field of a part is in, relative to the cache."""
+
+    def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
+        """The files of a part."""
+
+    def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
+        """Files of a view that depend on the plan alone and that its own library needs to open it: path -> content."""
+
+
+def backend_of(plan: Plan) -> Backend:
+    """The backend of a plan."""
+    if plan.layout.backend == "zarr":
+        from kdcache.store.zarr import Zarr
+
+        return Zarr()
+    from kdcache.store.hdf5 import Hdf5
+
+    return Hdf5()
+
+
+def describe(plan: Plan) -> dict[str, dict[str, str]]:
+    """What stands beside each array so that it explains itself: field name -> attributes."""
+    told = {VIEW_DIGEST.name: dict(VIEW_DIGEST.attributes)}
+    for stored, codec in zip(plan.signals, plan.codecs().values(), strict=True):
+        for field in codec.fields():
+            told[field.name] = {"signal": stored.signal.name, "codec": stored.codec, **dict(field.attributes)}
+    return told

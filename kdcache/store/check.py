@@ -1,0 +1,102 @@
+"""Is what lies on disk what was written? Findings name the part, the field and the rows; nothing is changed here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from kdcache.errors import KDError
+from kdcache.store.plan import PartId
+from kdcache.store.receipt import FieldSeal, FileSeal, Receipt
+
+READ = 4 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    part: PartId | None
+    field: str | None
+    rows: range | None
+    """rows of the dataset"""
+    what: str
+    path: str | None = None
+
+    def __str__(self) -> str:
+        names = [f"part {self.part}" if self.part else None, f"field {self.field!r}" if self.field else None]
+        rows = f"rows {self.rows[0]}-{self.rows[-1]}" if self.rows else None
+        where = ", ".join(n for n in (*names, rows) if n)
+        return f"{where}: {self.what}" if where else self.what
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        rows = [self.rows[0], self.rows[-1]] if self.rows else None
+        return {
+            "part": str(self.part) if self.part else None,
+            "field": self.field,
+            "rows": rows,
+            "what": self.what,
+            "path": self.path,
+        }
+
+
+def check_files(cache: Path, receipt: Receipt) -> list[Finding]:
+    """Every byte of a part against its receipt."""
+    return [finding for seal in receipt.files for finding in _check_file(cache, receipt, seal)]
+
+
+def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Finding]:
+    path = cache / seal.path
+    rows = receipt.row_range
+    fields = {name: field for name, field in receipt.fields.items() if field.file == seal.path}
+    only = next(iter(fields)) if len(fields) == 1 else None
+    try:
+        size = path.stat().st_size
+        if size != seal.nbytes:
+            what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
+            yield Finding(receipt.id, only, rows, what, seal.path)
+            return
+        with path.open("rb", buffering=0) as file:
+            if _digest(file) == seal.digest:
+                return
+            found = [f for name, field in fields.items() for f in _check_blocks(file, receipt, name, field)]
+    except FileNotFoundError:
+        yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
+        return
+    except OSError as error:
+        yield Finding(receipt.id, only, rows, f"{seal.path} cannot be read: {error.strerror}", seal.path)
+        return
+    yield from found or [Finding(receipt.id, None, None, f"{seal.path} differs outside its rows", seal.path)]
+
+
+def _digest(file: Any) -> str:
+    state, buffer = xxhash.xxh3_128(), bytearray(READ)
+    while count := file.readinto(buffer):
+        state.update(memoryview(buffer)[:count])
+    return state.hexdigest()
+
+
+def _check_blocks(file: Any, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
+    """Damaged blocks of one field; neighbours are told as one."""
+    first = None
+    for number, expected in enumerate((*seal.blocks, None)):
+        bad = expected is not None and xxhash.xxh3_64_hexdigest(_read(file, *seal.span(number))) != expected
+        if bad and first is None:
+            first = number
+        if not bad and first is not None:
+            yield Finding(receipt.id, name, receipt.rows_of(name, first, number - 1), "the checksum differs", seal.file)
+            first = None
+
+
+def _read(file: Any, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    data: bytes = file.read(size)
+    return data
+
+
+def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:
+    """An error met on the way, as a finding."""
+    return Finding(part, None, rows, error.message, error.details.get("path"))

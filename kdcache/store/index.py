@@ -1,0 +1,209 @@
+"""The image-ID index: row -> id and label, id -> row, for 14 million images without a list of them in memory.
+
+`index.arrow` is an Arrow IPC file with one record batch, mapped and never parsed: image_id, label, and the 64-bit hashes of
+all ids in ascending order, each with the row it came from.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from kdcache import digest
+from kdcache.errors import Damage, UsageError
+from kdcache.images.source import UNLABELLED, Listing
+
+CHUNK = 1 << 16
+REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
+
+
+class UnknownImage(UsageError, KeyError):
+    """No image of that id is in the dataset."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Ids(Sequence[str]):
+    """All image ids in row order, decoded one at a time. Pickles as its path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[type["Ids"], tuple[Path]]:
+        return Ids, (self._path,)
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """The mapped record batch."""
+        return pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
+
+    @cached_property
+    def _text(self) -> tuple[NDArray[np.int64], memoryview]:
+        _, offsets, data = self.batch.column(0).buffers()
+        return np.frombuffer(offsets, "<i8"), memoryview(data or b"")
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[r] for r in range(*row.indices(len(self)))]
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        offsets, data = self._text
+        place = row % len(self)
+        return str(data[offsets[place] : offsets[place + 1]], "utf-8")
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), CHUNK):
+            yield from self.batch.column(0).slice(start, CHUNK).to_pylist()
+
+
+class Index:
+    """Look-up in both directions over a mapped index.arrow."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ids = Ids(path)
+
+    def __reduce__(self) -> tuple[type["Index"], tuple[Path]]:
+        return Index, (self.path,)
+
+    @classmethod
+    def open(cls, path: Path, *, expected: str | None = None) -> Self:
+        """Map an index; with the digest the plan expects, the whole file is hashed before it is believed."""
+        if not path.is_file():
+            raise Damage(f"{path} is missing", hint=REPAIR, path=str(path))
+        if expected is not None and (found := digest.file_digest(path)) != expected:
+            raise Damage(
+                f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=str(path)
+            )
+        return cls(path)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> str:
+        return self.ids[row]
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Class number a row, UNLABELLED where unknown; None when the dataset has no labels."""
+        column = self.ids.batch.column(1)
+        if column.null_count == len(column):
+            return None
+        values = column.fill_null(UNLABELLED) if column.null_count else column
+        return np.asarray(values.to_numpy(zero_copy_only=False), np.int32)
+
+    def row_of(self, image_id: str) -> int:
+        """The row of an image; UnknownImage with the nearest ids when there is none."""
+        hashes, rows = self._hashes
+        wanted = np.uint64(digest.id_hash(image_id))
+        place = int(np.searchsorted(hashes, wanted))
+        while place < len(hashes) and hashes[place] == wanted:
+            if self.ids[row := int(rows[place])] == image_id:
+                return row
+            place += 1
+        near = nearest(self.ids, image_id)
+        hint = (
+            f"nearest: {', '.join(near)}" if near else "ids are as the dataset names them, such as " + repr(self.ids[0])
+        )
+        raise UnknownImage(f"no image {image_id!r} among {len(self):,}", hint=hint, image_id=image_id, nearest=near)
+
+    @cached_property
+    def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+        return self.ids.batch.column(2).to_numpy(), self.ids.batch.column(3).to_numpy()
+
+
+def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
+    """Ids a user may have meant: those that hold the same file name, or look alike in a small dataset."""
+    from difflib import get_close_matches
+
+    import pyarrow.compute as pc
+
+    column = ids.batch.column(0)
+    name = wanted.rsplit("/", 1)[-1]
+    for part in dict.fromkeys((name, name.rsplit(".", 1)[0])):
+        if not part:
+            continue
+        holding = pc.indices_nonzero(pc.match_substring(column, part, ignore_case=True)).slice(0, CHUNK)
+        if len(holding):
+            found = column.take(holding).to_pylist()
+            return get_close_matches(wanted, found, most, 0.0)
+    return get_close_matches(wanted, column.slice(0, CHUNK // 4).to_pylist(), most, 0.6)
+
+
+def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
+    """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
+    batch = _table(listing)
+    with pa.PythonFile(_Sink(write), mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def index_digest(listing: Listing) -> str:
+    """The digest `index.arrow` of a listing will have; nothing is written."""
+    state = xxhash.xxh3_128()
+    write_index(listing, state.update)
+    return state.hexdigest()
+
+
+class _Sink(io.RawIOBase):
+    """A binary file that passes everything on."""
+
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self._pass_on = write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pass_on(data)
+        return len(data)
+
+
+def _table(listing: Listing) -> pa.RecordBatch:
+    ids = listing.ids.cast(pa.large_string())
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    count = len(ids)
+    hashes = np.empty(count, np.uint64)
+    for start in range(0, count, CHUNK):
+        chunk = ids.slice(start, CHUNK).to_pylist()
+        hashes[start : start + len(chunk)] = np.fromiter(map(digest.id_hash, chunk), np.uint64, len(chunk))
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    _refuse_twins(ids, hashes, order)
+    if listing.labels is None:
+        labels = pa.nulls(count, pa.int32())
+    else:
+        labels = pa.array(listing.labels, pa.int32(), mask=listing.labels == UNLABELLED)
+    narrow = np.uint32 if count <= 1 << 32 else np.uint64
+    return pa.record_batch(
+        [ids, labels, pa.array(hashes), pa.array(order.astype(narrow))], names=["image_id", "label", "hash", "hash_row"]
+    )
+
+
+def _refuse_twins(ids: pa.Array, hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
+    """Equal ids would share one answer; equal hashes of different ids are fine."""
+    seen: dict[str, int] = {}
+    twins = np.flatnonzero(hashes[1:] == hashes[:-1])
+    for place in np.union1d(twins, twins + 1):
+        row = int(order[place])
+        image_id = ids[row].as_py()
+        if image_id in seen:
+            raise UsageError(
+                f"the image id {image_id!r} is there twice: rows {seen[image_id]} and {row}",
+                hint="rename one of the two, or remove it from the dataset",
+            )
+        seen[image_id] = row

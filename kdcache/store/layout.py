@@ -1,0 +1,44 @@
+"""How rows lie on disk: the choice of rows a part and rows a checksum."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from kdcache.codecs.codec import Field
+from kdcache.store.plan import Layout
+
+BLOCK_BYTES = 256 << 10
+SMALL_PARTS = 8
+
+
+def choose_layout(
+    fields: Sequence[Field],
+    *,
+    rows: int,
+    batch: int,
+    backend: Literal["hdf5", "zarr"] = "hdf5",
+    compression: str | None = None,
+    target_bytes: int = 64 << 20,
+    max_rows: int = 16384,
+) -> Layout:
+    """The usual layout: a part holds batch x 2^n rows.
+
+    As many as fit into `target_bytes` and `max_rows`, and no more than leave a small dataset with about eight parts. A block
+    is the largest divisor of these rows that keeps to 256 KiB: small enough to hash on first touch, large enough not to list
+    too many.
+    """
+    row_bytes = sum(field.row_bytes for field in fields if not field.per_part)
+    limit = min(max_rows, target_bytes // max(row_bytes, 1), -(-rows // SMALL_PARTS))
+    rows_per_part = batch
+    while rows_per_part * 2 <= limit:
+        rows_per_part *= 2
+    return Layout(
+        backend=backend,
+        compression=compression,
+        rows_per_part=rows_per_part,
+        block_rows={f.name: _block_rows(f, rows_per_part) for f in fields if not f.per_part},
+    )
+
+
+def _block_rows(field: Field, rows_per_part: int) -> int:
+    most = max(1, BLOCK_BYTES // field.row_bytes)
+    return next(n for n in range(min(most, rows_per_part), 0, -1) if rows_per_part % n == 0)

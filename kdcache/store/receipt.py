@@ -1,0 +1,112 @@
+"""The receipt of a part: written last, it says that the part is whole and what every byte of it should be.
+
+A reader needs nothing else: file, offset, type and shape of every field, and a checksum for every block of rows.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import JsonValue, ValidationError
+
+from kdcache.errors import Damage
+from kdcache.store.plan import FORMAT, PartId
+from kdcache.store.sealed import seal, unseal
+from kdcache.strict import Strict
+
+MEND = "run `kd cache repair` on this cache, then build again"
+
+
+class FieldSeal(Strict):
+    """Where one field lies and what its blocks hash to."""
+
+    file: str
+    """relative to the cache"""
+    dtype: str
+    shape: tuple[int, ...]
+    """rows first, unless the field belongs to the part as a whole"""
+    per_part: bool
+    offset: int
+    """of the first byte of the field in the file"""
+    nbytes: int
+    """of the field, uncompressed"""
+    block_rows: int
+    blocks: tuple[str, ...]
+    """xxh3-64 of every block as it is stored"""
+    stored: tuple[tuple[int, int], ...] | None
+    """(offset in the file, bytes) of every block when they are compressed"""
+
+    @property
+    def rows(self) -> int:
+        """Rows the blocks count; a field of the part is one."""
+        return 1 if self.per_part else self.shape[0]
+
+    def span(self, block: int) -> tuple[int, int]:
+        """(offset in the file, bytes) of one block as it is stored."""
+        if self.stored is not None:
+            return self.stored[block]
+        first, row = block * self.block_rows, self.nbytes // self.rows
+        return self.offset + first * row, min(self.block_rows, self.rows - first) * row
+
+
+class FileSeal(Strict):
+    """One file of the part, from its first byte to its last."""
+
+    path: str
+    nbytes: int
+    digest: str
+    """xxh3-128"""
+
+
+class Receipt(Strict):
+    """A sealed part."""
+
+    format: int
+    plan: str
+    """identity of the plan it was built for"""
+    view: int
+    part: int
+    first_row: int
+    rows: int
+    bad: dict[int, str]
+    """row of the dataset -> why its image could not be used; its bytes are zeros"""
+    compression: str | None
+    fields: dict[str, FieldSeal]
+    files: tuple[FileSeal, ...]
+    facts: dict[str, JsonValue]
+    """how the part was made: seconds, device, …"""
+
+    @property
+    def id(self) -> PartId:
+        """The part it is for."""
+        return PartId(self.view, self.part)
+
+    @property
+    def row_range(self) -> range:
+        """Rows of the dataset that the part holds."""
+        return range(self.first_row, self.first_row + self.rows)
+
+    def rows_of(self, field: str, first: int, last: int) -> range:
+        """Rows of the dataset under the blocks first..last of a field."""
+        seal = self.fields[field]
+        return (
+            self.row_range if seal.per_part else self.row_range[first * seal.block_rows : (last + 1) * seal.block_rows]
+        )
+
+    def sealed(self) -> bytes:
+        """The file."""
+        return seal(self.plain())
+
+    @classmethod
+    def load(cls, path: Path, raw: bytes) -> Self:
+        """Read a receipt; Damage when it is not what was written."""
+        record = unseal(raw, path, hint=MEND)
+        try:
+            return cls.from_plain(record)
+        except ValidationError as error:
+            what = "of another format" if record.get("format") != FORMAT else "not a receipt"
+            raise Damage(f"{path} is {what}", hint=MEND, path=str(path)) from error
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the part's files."""
+        return sum(file.nbytes for file in self.files)

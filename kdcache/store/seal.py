@@ -1,0 +1,105 @@
+"""Sealing a part: its files staged and flushed, then named, then the receipt, so that a kill at any moment leaves old or new."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from kdcache.store.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
+from kdcache.store.backend import FileImage
+from kdcache.store.blocks import Cut
+from kdcache.store.plan import FORMAT, PartId, Plan
+from kdcache.store.receipt import FieldSeal, FileSeal, Receipt
+
+
+def receipt_path(cache: Path, part: PartId) -> Path:
+    """Where the receipt of a part lies, whatever its backend."""
+    return cache / "parts" / f"{part}.json"
+
+
+def commit_part(
+    cache: Path, images: Sequence[FileImage], receipt: Callable[[Sequence[StagedFile]], Receipt]
+) -> Receipt:
+    """Put the files of a part and its receipt on disk.
+
+    Everything is on disk under temporary names before the first name changes: a full disk costs nothing that was there. An
+    older receipt goes before its files do, so no receipt ever stands beside files it does not describe.
+    """
+    with ExitStack() as stack:
+        files = [_stage(stack, cache / image.path, image) for image in images]
+        made = receipt(files)
+        target = receipt_path(cache, made.id)
+        make_folder(target.parent)
+        paper = stack.enter_context(staged(target))
+        paper.write(made.sealed())
+        paper.flush()
+        remove_receipt(target)
+        for file in files:
+            file.commit()
+        for folder in {file.path.parent for file in files}:
+            flush_folder(folder)
+        paper.commit()
+        flush_folder(target.parent)
+    return made
+
+
+def remove_receipt(path: Path) -> None:
+    """Take a receipt away, durably."""
+    with storage_errors(path, "remove"):
+        if path.exists():
+            path.unlink()
+            flush_folder(path.parent)
+
+
+def _stage(stack: ExitStack, path: Path, image: FileImage) -> StagedFile:
+    make_folder(path.parent)
+    file = stack.enter_context(staged(path))
+    for piece in image.pieces:
+        file.write(piece)
+    file.flush()
+    return file
+
+
+def receipt_of(
+    plan: Plan,
+    part: PartId,
+    cuts: Sequence[Cut],
+    images: Sequence[FileImage],
+    files: Sequence[StagedFile],
+    bad: dict[int, str],
+    facts: dict[str, JsonValue],
+) -> Receipt:
+    """The receipt of a part whose files are written."""
+    rows = plan.rows_of(part)
+    home = {name: image for image in images for name in image.places}
+    return Receipt(
+        format=FORMAT,
+        plan=plan.identity,
+        view=part.view,
+        part=part.number,
+        first_row=rows.start,
+        rows=len(rows),
+        bad=dict(sorted(bad.items())),
+        compression=plan.layout.compression,
+        fields={cut.field.name: _field(cut, home[cut.field.name]) for cut in cuts},
+        files=tuple(
+            FileSeal(path=i.path, nbytes=f.nbytes, digest=f.digest) for i, f in zip(images, files, strict=True)
+        ),
+        facts=facts,
+    )
+
+
+def _field(cut: Cut, image: FileImage) -> FieldSeal:
+    place = image.places[cut.field.name]
+    return FieldSeal(
+        file=image.path,
+        dtype=cut.field.dtype,
+        shape=cut.shape,
+        per_part=cut.field.per_part,
+        offset=place.offset,
+        nbytes=len(cut.raw),
+        block_rows=cut.block_rows,
+        blocks=cut.hashes,
+        stored=place.stored,
+    )

@@ -1,0 +1,193 @@
+"""The store of one cache: plan, index and parts in a folder, behind one small interface for every backend.
+
+Reading needs nothing but the receipts and the files they name; HDF5 and Zarr libraries are only asked to write.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import JsonValue
+
+from kdcache.codecs.codec import Field, Fields
+from kdcache.errors import Damage, Mismatch
+from kdcache.images.source import Listing
+from kdcache.store.atomic import storage_errors, sweep
+from kdcache.store.backend import backend_of
+from kdcache.store.blocks import cut_payload
+from kdcache.store.check import Finding, check_files, finding_of
+from kdcache.store.frame import (
+    create_frame,
+    frame_findings,
+    read_plan,
+    restore_view_files,
+    strays,
+    write_plan,
+)
+from kdcache.store.index import Index
+from kdcache.store.locks import build_lock
+from kdcache.store.mapped import MappedPart
+from kdcache.store.maps import Maps
+from kdcache.store.plan import PartId, Plan
+from kdcache.store.receipt import MEND, Receipt
+from kdcache.store.seal import commit_part, receipt_of, receipt_path, remove_receipt
+
+
+class Store:
+    """A cache on disk. Open or create one with the class methods."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self.plan = plan
+        self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
+        self._backend = backend_of(plan)
+        self._maps = Maps(path, plan, self.fields)
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Store.open, (self.path,)
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan, listing: Listing) -> Self:
+        """Start a cache, or go on with the same one. Mismatch when the folder holds another."""
+        create_frame(path, plan, listing)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
+        return cls(path, read_plan(path))
+
+    @cached_property
+    def index(self) -> Index:
+        """Image ids, labels and look-up, checked against the plan's digest once."""
+        return Index.open(self.path / "index.arrow", expected=self.plan.dataset.index_digest)
+
+    def listing(self) -> Listing:
+        """The dataset as it was scanned for this cache."""
+        data = self.plan.dataset
+        return Listing(self.index.ids.batch.column(0), self.index.labels, data.classes, data.fingerprint)
+
+    @contextmanager
+    def building(self, share: tuple[int, int] | None = None) -> Iterator[None]:
+        """Hold the build lock: alone, or for one share. Alone, what interrupted builds left is swept away first."""
+        with build_lock(self.path, share):
+            if share is None:
+                sweep(self.path)
+            yield
+
+    def receipt(self, part: PartId) -> Receipt | None:
+        """The receipt of a part; None when it is not built, Damage when it is not what was written."""
+        path = receipt_path(self.path, part)
+        with storage_errors(path, "read"):
+            if not path.is_file():
+                return None
+            raw = path.read_bytes()
+        receipt = Receipt.load(path, raw)
+        if receipt.plan != self.plan.identity:
+            message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.plan.identity}"
+            raise Mismatch(message, hint=MEND, path=str(path), part=str(part))
+        if receipt.id != part:
+            raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
+        return receipt
+
+    def missing(self) -> list[PartId]:
+        """Parts still to build: no receipt, or one of its files is gone. Only names are looked at."""
+        names: dict[Path, set[str]] = {}
+
+        def there(path: Path) -> bool:
+            if path.parent not in names:
+                with storage_errors(path.parent, "list"):
+                    names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
+            return path.name in names[path.parent]
+
+        return [part for part in self.plan.parts() if not all(map(there, self._part_paths(part)))]
+
+    def write_part(
+        self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
+    ) -> Receipt:
+        """Seal a part: all rows of every field, `bad` rows of the dataset with their reasons (written as zeros)."""
+        restore_view_files(self.path, self.plan, part.view)
+        cuts = cut_payload(self.plan, tuple(self.fields.values()), self.plan.rows_of(part), payload, bad)
+        images = self._backend.images(self.plan, part, cuts)
+        self._maps.forget(part)
+        return commit_part(
+            self.path, images, lambda files: receipt_of(self.plan, part, cuts, images, files, bad, facts or {})
+        )
+
+    def drop_part(self, part: PartId) -> None:
+        """Take a part away: the receipt first, so that a half-dropped part is no part."""
+        self._maps.forget(part)
+        remove_receipt(receipt_path(self.path, part))
+        for path in self._part_paths(part):
+            with storage_errors(path, "remove"):
+                path.unlink(missing_ok=True)
+
+    def map_part(self, part: PartId) -> MappedPart:
+        """The arrays of a part, mapped read-only and checked on first touch; Damage when it is not there."""
+        mapped = self._maps.get(part)
+        if mapped is None:
+            receipt = self.receipt(part)
+            if receipt is None:
+                raise Damage(f"part {part} of {self.path} is not built", hint="run the build again", part=str(part))
+            mapped = self._maps.add(part, receipt)
+        return mapped
+
+    def bad_rows_of(self, part: PartId) -> dict[int, str]:
+        """Rows of a built part whose images could not be used, with the reasons."""
+        receipt = self.receipt(part)
+        return {} if receipt is None else receipt.bad
+
+    def bad_rows(self) -> dict[int, str]:
+        """Rows of all built parts whose images could not be used, in order, with the first reason each."""
+        found: dict[int, str] = {}
+        for part in self.plan.parts():
+            for row, reason in self.bad_rows_of(part).items():
+                found.setdefault(row, reason)
+        return dict(sorted(found.items()))
+
+    def bytes(self) -> int:
+        """Bytes of all built parts."""
+        receipts = (self.receipt(part) for part in self.plan.parts())
+        return sum(receipt.bytes for receipt in receipts if receipt is not None)
+
+    def plan_views(self, count: int) -> Plan:
+        """Plan more views; what is built stays as it is. Under the build lock."""
+        views = self.plan.views.model_copy(update={"count": count})
+        self.plan = self.plan.model_copy(update={"views": views})
+        write_plan(self.path, self.plan)
+        return self.plan
+
+    def verify_part(self, part: PartId) -> list[Finding]:
+        """Every byte of a built part against its receipt. Nothing to find in one that is not built."""
+        rows = self.plan.rows_of(part)
+        try:
+            receipt = self.receipt(part)
+        except (Damage, Mismatch) as error:
+            return [finding_of(error, part, rows)]
+        if receipt is None:
+            return []
+        expected = {name: self._backend.path(part, field) for name, field in self.fields.items()}
+        if {name: seal.file for name, seal in receipt.fields.items()} != expected:
+            return [Finding(part, None, rows, "its receipt names other fields or files than the plan")]
+        return check_files(self.path, receipt)
+
+    def verify_frame(self) -> list[Finding]:
+        """The index, the files of the views, and names that do not belong."""
+        return [*frame_findings(self.path, self.plan), *strays(self.path, self.plan, self._known())]
+
+    def restore_frame(self) -> None:
+        """Write the files again that depend on the plan alone."""
+        for view in range(self.plan.views.count):
+            if any(receipt_path(self.path, PartId(view, 0)).parent.glob("*.json")):
+                restore_view_files(self.path, self.plan, view)
+
+    def _part_paths(self, part: PartId) -> list[Path]:
+        """The receipt of a part and its files."""
+        files = dict.fromkeys(self._backend.path(part, field) for field in self.fields.values())
+        return [receipt_path(self.path, part), *(self.path / name for name in files)]
+
+    def _known(self) -> set[Path]:
+        """Every path that built parts may have."""
+        return {path for part in self.plan.parts() for path in self._part_paths(part)}

@@ -1,0 +1,121 @@
+"""Small caches for tests: every kind of field, a short last part, bad rows, several views."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from kdcache.codecs.codec import Fields
+from kdcache.images.source import Listing
+from kdcache.signals import Signal
+from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.store import Store, choose_layout, index_digest
+from kdcache.store.plan import Dataset, Plan, StoredSignal, ViewPlan
+from kdcache.views.recipe import Plain
+
+ROWS, BATCH = 90, 8
+SIGNALS = (
+    (Signal(name="logits", shape=(40,)), "topk:5"),
+    (Signal(name="embedding", shape=(12,)), "float32"),
+    (Signal(name="features", shape=(6, 4), grid=(2, 3)), "int8"),
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A cache, and what went into it."""
+
+    store: Store
+    payloads: dict
+    bad: dict[int, str]
+
+
+def make_listing(rows: int = ROWS, prefix: str = "img") -> Listing:
+    ids = pa.array([f"{prefix}/{i % 7}/ü{i:05d}.jpg" for i in range(rows)], pa.large_string())
+    labels = np.arange(rows, dtype=np.int32) % 7
+    labels[::11] = -1
+    return Listing(ids, labels, tuple(f"class {c}" for c in range(7)), f"fingerprint-{prefix}-{rows}")
+
+
+def make_plan(
+    *,
+    backend="hdf5",
+    compression=None,
+    rows=ROWS,
+    views=2,
+    seed=0,
+    signals=SIGNALS,
+    batch=BATCH,
+    listing=None,
+    **layout,
+) -> Plan:
+    listing = listing or make_listing(rows)
+    plain = Plain(fit="crop")
+    stored = tuple(StoredSignal(signal=s, codec=c, bytes_per_row=1.0) for s, c in signals)
+    teacher = TeacherSpec(
+        family="nano",
+        size="tiny",
+        weights=Weights(source="random:0", sha256="0" * 64),
+        preprocess=Preprocess(size=(8, 8), geometry=plain, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        signals=tuple(s for s, _ in signals),
+        taps={s.name: "end" for s, _ in signals},
+    )
+    dataset = Dataset(
+        name="made",
+        source={"kind": "made"},
+        fingerprint=listing.fingerprint,
+        rows=len(listing),
+        index_digest=index_digest(listing),
+        classes=listing.classes,
+    )
+    plan = Plan(
+        teacher=teacher,
+        dataset=dataset,
+        views=ViewPlan(recipe=plain, seed=seed, count=views),
+        signals=stored,
+        batch=batch,
+        layout={"backend": backend, "rows_per_part": batch, "block_rows": {}},
+        versions={},
+    )
+    settings = {"backend": backend, "compression": compression, "target_bytes": 4000, "max_rows": 32} | layout
+    chosen = choose_layout(plan.fields(), rows=max(rows, 8 * 32), batch=batch, **settings)
+    blocks = {name: min(n, 4) for name, n in chosen.block_rows.items()}
+    return plan.model_copy(update={"layout": chosen.model_copy(update={"block_rows": blocks})})
+
+
+def payload_of(plan: Plan, part) -> Fields:
+    """Values that depend on the part, so that no two parts are alike."""
+    random = np.random.default_rng([part.view, part.number, 7])
+    rows = len(plan.rows_of(part))
+    made = {}
+    for field in plan.fields():
+        shape = field.shape if field.per_part else (rows, *field.shape)
+        dtype = np.dtype(field.dtype)
+        if dtype.kind == "f":
+            made[field.name] = random.normal(size=shape).astype(dtype)
+        else:
+            made[field.name] = random.integers(1, np.iinfo(dtype).max, size=shape).astype(dtype)
+    return made
+
+
+def fill(store: Store, bad: dict[int, str]) -> dict:
+    """Write every missing part of a store; returns what should be read from each part."""
+    payloads = {}
+    for part in store.plan.parts():
+        rows = store.plan.rows_of(part)
+        here = {row: why for row, why in bad.items() if row in rows}
+        payload = payload_of(store.plan, part)
+        if part in store.missing():
+            store.write_part(part, payload, here, {"seconds": 0.5})
+        for field in store.fields.values():
+            if not field.per_part:
+                payload[field.name][[row - rows.start for row in here]] = 0
+        payloads[part] = payload
+    return payloads
+
+
+def make_cache(path: Path, plan: Plan, *, rows: int | None = None) -> Made:
+    bad = {3: "truncated", 41: "not an image"}
+    store = Store.create(path, plan, make_listing(rows or plan.dataset.rows))
+    return Made(store, fill(store, bad), bad)
