@@ -9,17 +9,19 @@ from typing import Any
 
 import yaml
 
+MOST_VALUES = 100_000
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _RESOLVERS = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("merge", r"<<", "<"),
     ("float", r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)", "-+0123456789."),
 )
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """SafeLoader with the types of JSON, the numbers of YAML 1.2, unique keys and no aliases."""
+    """SafeLoader with the types of JSON, the numbers of YAML 1.2, and unique keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     yaml_constructors = {
@@ -28,14 +30,9 @@ class _PlainLoader(yaml.SafeLoader):
         if tag is None or str(tag).rpartition(":")[2] in _TAGS
     }
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse aliases: a few of them can blow up to gigabytes, and no preset needs one."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+    def compose_mapping_node(self, anchor: Any) -> Any:
         """Refuse a key that is there twice, of which YAML would silently keep the last."""
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -43,7 +40,29 @@ class _PlainLoader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
+
+    def get_single_node(self) -> Any:
+        """Refuse aliases that multiply: nine lines of them can mean a billion values, or a value inside itself."""
+        node = super().get_single_node()
+        if node is not None:
+            _weigh(node, {})
+        return node
+
+
+def _weigh(node: Any, known: dict[int, int]) -> int:
+    """Values in a node once its aliases are written out."""
+    if id(node) not in known:
+        known[id(node)] = MOST_VALUES
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in _pairs(node)]
+        known[id(node)] = 1 + sum(_weigh(child, known) for child in inner)
+    if known[id(node)] >= MOST_VALUES:
+        raise yaml.composer.ComposerError(None, None, "its aliases (*name) never end", node.start_mark)
+    return known[id(node)]
+
+
+def _pairs(node: Any) -> Any:
+    return node.value if isinstance(node, yaml.MappingNode) else ()
 
 
 for _tag, _pattern, _first in _RESOLVERS:
