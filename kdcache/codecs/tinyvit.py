@@ -1,0 +1,89 @@
+"""`tinyvit:K`: the records of an imported TinyViT logits folder, word for word.
+
+A record there is an int32 seed of their augmentation, K int16 class numbers and K float16 probabilities. Coding them anew would
+round a second time, so they are kept as they are and an export gives back the same bytes. Their teacher ran at temperature 1
+only, so that is the only temperature at which the tail is known.
+"""
+
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Field, Fields
+from kdcache.codecs.distribution import TopK
+from kdcache.errors import UsageError
+from kdcache.signals import Signal
+
+WORD = "<u2"
+SEED_WORDS = 2
+MOST_CLASSES = 1 << 15
+
+
+class TinyVitCodec:
+    """Imported records, 4 K + 4 bytes a row. Reads only: a teacher's logits are stored with `topk:K`."""
+
+    rowwise = True
+
+    def __init__(self, signal: Signal, k: int) -> None:
+        (self._classes,) = signal.shape
+        if self._classes > MOST_CLASSES or k > self._classes:
+            raise UsageError(
+                f"tinyvit:{k} does not suit {signal.name} of {self._classes} classes",
+                hint=f"their class numbers are 16-bit with a sign: at most {MOST_CLASSES} classes, at most that many a record",
+            )
+        self.signal = signal
+        self.k = k
+
+    @property
+    def name(self) -> str:
+        """`tinyvit:K`"""
+        return f"tinyvit:{self.k}"
+
+    def fields(self) -> tuple[Field, ...]:
+        """One packed field: a record as it lies in their files."""
+        k = self.k
+        about = (
+            ("codec", self.name),
+            ("classes", str(self._classes)),
+            ("words", f"0..1 seed; {SEED_WORDS}..{k + 1} ids; {k + 2}..{2 * k + 1} probabilities"),
+            ("seed", "seed of TinyViT's own augmentation of this view: low word, high word of an int32"),
+            ("ids", "class numbers as int16"),
+            ("probabilities", "float16 bits, at temperature 1"),
+        )
+        return (Field(self.signal.name, WORD, (SEED_WORDS + 2 * k,), attributes=about),)
+
+    def encode(self, values: Any) -> NoReturn:
+        """Refused: there is no seed to write, and their rounding is worse."""
+        raise UsageError(
+            f"{self.name} holds imported records only; it cannot store what a teacher says",
+            hint=f"build with topk:{self.k}, then export",
+        )
+
+    def decode(self, fields: Fields) -> TopK:
+        """Records -> TopK. Where the rounded probabilities sum to more than 1 there is no tail; it is never negative."""
+        words = fields[self.signal.name]
+        ids, p = split(words, self.k)
+        p32 = p.astype(np.float32)
+        head = p32.sum(-1, keepdims=True)
+        # A row without a record is all zeros: no opinion, rather than no number.
+        p32 = np.where(head > 0, p32, np.float32(1 / self._classes))
+        tail = np.maximum(1 - head, 0) if self.k < self._classes else np.zeros_like(head)
+        with np.errstate(divide="ignore"):
+            return TopK(ids.astype(np.int64), np.log(p32), np.log(tail / np.where(head > 0, head, 1)), self._classes)
+
+    def seeds(self, fields: Fields) -> NDArray[np.int32]:
+        """The seeds of their augmentation, a row each."""
+        words = fields[self.signal.name][:, :SEED_WORDS]
+        return np.ascontiguousarray(words).view("<i4")[:, 0]
+
+    def error(self, values: Any) -> NoReturn:
+        """Refused, as `encode` is."""
+        self.encode(values)
+
+
+def split(words: NDArray[Any], k: int) -> tuple[NDArray[np.int16], NDArray[np.float16]]:
+    """Class numbers and probabilities of packed records."""
+    ids = np.ascontiguousarray(words[:, SEED_WORDS : SEED_WORDS + k]).view("<i2")
+    p = np.ascontiguousarray(words[:, SEED_WORDS + k :]).view("<f2")
+    return ids, p
