@@ -86,7 +86,9 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, told: dict[str, str]) -> Place:
         properties.set_chunk((cut.block_rows, *cut.shape[1:]))
         properties.set_filter(*_filter(h5py, cut))
     kind = h5py.h5t.py_create(np.dtype(cut.field.dtype))
-    space = h5py.h5s.create_simple(cut.shape)
+    # A chunk may not be larger than its dataset can become; the last part may be shorter than a block.
+    most = cut.shape if cut.compressor is None else (max(cut.shape[0], cut.block_rows), *cut.shape[1:])
+    space = h5py.h5s.create_simple(cut.shape, most)
     handle = h5py.h5d.create(file.id, cut.field.name.encode(), kind, space, dcpl=properties)
     for name, value in told.items():
         _write_text(h5py.Dataset(handle), name, value)

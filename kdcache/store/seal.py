@@ -1,16 +1,19 @@
 """Sealing a part: its files staged and flushed, then named, then the receipt, so that a kill at any moment leaves old or new."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from kdcache.errors import Damage
 from kdcache.store.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
 from kdcache.store.backend import FileImage
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan
-from kdcache.store.receipt import FieldSeal, FileSeal, Receipt
+from kdcache.store.receipt import MEND, FieldSeal, FileSeal, Receipt
+
+PIECE = 4 << 20
 
 
 def receipt_path(cache: Path, part: PartId) -> Path:
@@ -42,6 +45,26 @@ def commit_part(
         paper.commit()
         flush_folder(target.parent)
     return made
+
+
+def copy_files(source: Path, cache: Path, receipt: Receipt) -> Receipt:
+    """Copy the files of a part into another cache; Damage, and nothing is there, when they are not what its receipt says."""
+
+    def checked(files: Sequence[StagedFile]) -> Receipt:
+        for seal, file in zip(receipt.files, files, strict=True):
+            if file.digest != seal.digest:
+                message = f"part {receipt.id}: {source / seal.path} is damaged, its digest is {file.digest}"
+                raise Damage(message, hint=MEND, part=str(receipt.id), path=str(source / seal.path))
+        return receipt
+
+    images = [FileImage(seal.path, _pieces_of(source / seal.path), {}) for seal in receipt.files]
+    return commit_part(cache, images, checked)
+
+
+def _pieces_of(path: Path) -> Iterator[bytes]:
+    with storage_errors(path, "read"), path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def remove_receipt(path: Path) -> None:

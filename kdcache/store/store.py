@@ -12,12 +12,13 @@ from typing import Self
 from pydantic import JsonValue
 
 from kdcache.codecs.codec import Field, Fields
-from kdcache.errors import Damage, Mismatch
+from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.source import Listing
 from kdcache.store.atomic import storage_errors, sweep
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.check import Finding, check_files, finding_of
+from kdcache.store.differences import differences, tell
 from kdcache.store.frame import (
     create_frame,
     frame_findings,
@@ -32,7 +33,7 @@ from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
 from kdcache.store.receipt import MEND, Receipt
-from kdcache.store.seal import commit_part, receipt_of, receipt_path, remove_receipt
+from kdcache.store.seal import commit_part, copy_files, receipt_of, receipt_path, remove_receipt
 
 
 class Store:
@@ -115,6 +116,18 @@ class Store:
         return commit_part(
             self.path, images, lambda files: receipt_of(self.plan, part, cuts, images, files, bad, facts or {})
         )
+
+    def copy_part(self, part: PartId, source: "Store") -> Receipt:
+        """Take over a part built elsewhere for the same plan, bytes and receipt; every byte is checked on the way."""
+        receipt = source.receipt(part)
+        if receipt is None:
+            raise Incomplete(f"part {part} of {source.path} is not built", part=str(part))
+        if receipt.plan != self.plan.identity:
+            found = tell(differences(source.plan.essence(), self.plan.essence()))
+            raise Mismatch(f"{source.path} is not a piece of {self.path}: {found}", part=str(part))
+        restore_view_files(self.path, self.plan, part.view)
+        self._maps.forget(part)
+        return copy_files(source.path, self.path, receipt)
 
     def drop_part(self, part: PartId) -> None:
         """Take a part away: the receipt first, so that a half-dropped part is no part."""

@@ -1,5 +1,9 @@
+import shutil
+from functools import cache
+
 import pytest
 
+from kdcache.store import Store
 from tests.store.making import Made, make_cache, make_plan
 
 BACKENDS = ["hdf5", "zarr"]
@@ -16,7 +20,22 @@ def compression(request) -> str | None:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def finished_cache(tmp_path_factory):
+    """Builds each kind of cache once; making files durable is what takes the time."""
+
+    @cache
+    def build(backend: str, compression: str | None) -> Made:
+        return make_cache(
+            tmp_path_factory.mktemp("finished") / "cache", make_plan(backend=backend, compression=compression)
+        )
+
+    return build
+
+
 @pytest.fixture
-def made(tmp_path, backend, compression) -> Made:
+def made(tmp_path, backend, compression, finished_cache) -> Made:
     """A small finished cache for each backend and compression."""
-    return make_cache(tmp_path / "cache", make_plan(backend=backend, compression=compression))
+    finished = finished_cache(backend, compression)
+    shutil.copytree(finished.store.path, tmp_path / "cache")
+    return Made(Store.open(tmp_path / "cache"), finished.payloads, finished.bad)
