@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcache.fleet import build_on_devices
-from kdcache.images.rejected import write_rejected
+from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Source
 from kdcache.part import PartInHand, PartWriter
 from kdcache.prepare import Prepared
@@ -79,10 +79,18 @@ def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) 
         parts_built=len(todo),
         parts_missing=len(store.missing()),
         images=sum(rows[part] for part in todo),
-        rejected=write_rejected(store.path, store.bad_rows()),
+        rejected=_write_rejected(store),
         seconds=seconds,
         bytes=store.bytes(),
     )
+
+
+def _write_rejected(store: Store) -> int:
+    """List the images that could not be read, of every part built so far."""
+    bad = store.bad_rows()
+    entries = (Rejected(image_id=store.index[row], row=row, reason=reason) for row, reason in bad.items())
+    write_rejected(store.path / "rejected.jsonl", entries)
+    return len(bad)
 
 
 def share_of(parts: Sequence[PartId], only: Share | None) -> list[PartId]:

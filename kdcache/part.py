@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,9 @@ class PartWriter:
         payload, made = part.finish()
         return self._store.write_part(part.part, payload, part.bad, made | facts).bytes
 
-    def close(self) -> None:
-        """Stop after the part being written."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A part that is full is sealed even when the build is interrupted.
         self._thread.shutdown(wait=True)

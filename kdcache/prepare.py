@@ -40,7 +40,8 @@ class Prepared:
     source: Source
     listing: Listing
     teacher: "Teacher"
-    trial: Trial
+    trial: Trial | None
+    """None when the plan was there already"""
     notes: tuple[str, ...]
 
 

@@ -1,14 +1,134 @@
-"""Change a cache without asking the teacher again: more views to come, another backend or codec, parts built elsewhere."""
+"""Change a cache without asking the teacher again: another backend or codec, more views to come, parts built elsewhere."""
 
-import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any, Literal
 
 from kdcache.codecs import make_codec
-from kdcache.codecs.codec import Fields
+from kdcache.codecs.codec import Codec, Fields
 from kdcache.errors import Mismatch, UsageError
 from kdcache.progress import Progress
 from kdcache.store import Store
+from kdcache.store.differences import differences, tell
 from kdcache.store.layout import choose_layout
-from kdcache.store.plan import PartId, Plan, StoredSignal
+from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A cache made from others, or changed."""
+
+    path: Path
+    parts_written: int
+    parts_missing: int
+    bytes: int
+
+
+def add_views(path: Path, count: int) -> Plan:
+    """Plan `count` more views of a cache; a build then makes them. What is there stays as it is."""
+    store = Store.open(path)
+    recipe = store.plan.views.recipe
+    if recipe.kind == "plain":
+        hint = "build another cache with --recipe augment"
+        raise UsageError(f"{path} holds plain views, and there is only one plain view of an image", hint=hint)
+    if count < 1:
+        raise UsageError(f"cannot add {count} views", hint="give a number above 0")
+    with store.building():
+        return store.plan_views(store.plan.views.count + count)
+
+
+def convert(
+    path: Path,
+    out: Path,
+    *,
+    progress: Progress,
+    backend: Literal["hdf5", "zarr"] | None = None,
+    codecs: dict[str, str] | None = None,
+    compression: str | None = None,
+) -> Reshaped:
+    """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt."""
+    old = Store.open(path)
+    plan = _converted(old.plan, backend or old.plan.layout.backend, codecs or {}, compression)
+    new = Store.create(out, plan, old.listing())
+    with new.building():
+        pairs = list(zip(old.plan.codecs().values(), plan.codecs().values(), strict=True))
+        absent = set(old.missing())
+        todo = [part for part in new.missing() if part not in absent]
+        progress.start("convert", sum(len(plan.rows_of(part)) for part in todo))
+        for part in todo:
+            payload = _recoded(old, part, pairs)
+            receipt = new.write_part(part, payload, old.bad_rows_of(part), {"converted_from": old.plan.identity})
+            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
+        progress.finish()
+    return Reshaped(out, len(todo), len(new.missing()), new.bytes())
+
+
+def _converted(
+    plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None
+) -> Plan:
+    unknown = set(codecs) - {s.signal.name for s in plan.signals}
+    if unknown:
+        stored = ", ".join(s.signal.name for s in plan.signals)
+        raise UsageError(f"no signal {', '.join(sorted(unknown))} in this cache; it holds {stored}")
+    signals = tuple(_converted_signal(stored, codecs.get(stored.signal.name)) for stored in plan.signals)
+    fields = [f for s in signals for f in make_codec(s.codec, s.signal).fields()]
+    layout = choose_layout(
+        [*fields, VIEW_DIGEST],
+        rows=plan.dataset.rows,
+        batch=plan.layout.rows_per_part,
+        backend=backend,
+        compression=compression,
+        max_rows=plan.layout.rows_per_part,
+    )
+    return plan.model_copy(update={"signals": signals, "layout": layout})
+
+
+def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
+    """The same signal in another codec. Its error is that of every codec on the way, so the old ones are remembered."""
+    if name is None or make_codec(name, stored.signal).name == stored.codec:
+        return stored
+    codec = make_codec(name, stored.signal)
+    row = sum(f.row_bytes for f in codec.fields() if not f.per_part)
+    return StoredSignal(signal=stored.signal, codec=codec.name, bytes_per_row=row, via=(*stored.via, stored.codec))
+
+
+def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fields:
+    """The payload of a part in the new codecs; fields whose codec stays are copied as they are."""
+    import torch
+
+    mapped = old.map_part(part)
+    payload: Fields = {VIEW_DIGEST.name: mapped[VIEW_DIGEST.name].whole()}
+    bad = [row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)]
+    for before, after in pairs:
+        fields: Fields = {f.name: mapped[f.name].whole() for f in before.fields()}
+        if before.name != after.name:
+            fields = after.recode(before.decode(fields))
+            for field in after.fields():
+                if not field.per_part:
+                    fields[field.name][bad] = 0
+        payload |= fields
+    return payload
+
+
+def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
+    """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
+    stores = [Store.open(path) for path in paths]
+    first = stores[0]
+    for other in stores[1:]:
+        if other.plan.identity != first.plan.identity:
+            told = tell(differences(first.plan.essence(), other.plan.essence()))
+            message = f"{first.path} and {other.path} are different caches: {told}"
+            raise Mismatch(message, hint="only parts of one plan can be merged")
+    views = max(store.plan.views.count for store in stores)
+    plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
+    new = Store.create(out, plan, first.listing())
+    with new.building():
+        holders = {part: store for store in reversed(stores) for part in store.built()}
+        todo = [part for part in new.missing() if part in holders]
+        progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
+        for part in todo:
+            receipt = new.adopt_part(part, holders[part])
+            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
+        progress.finish()
+    return Reshaped(out, len(todo), len(new.missing()), new.bytes())

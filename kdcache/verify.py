@@ -4,7 +4,7 @@ Three questions, asked separately, so that a drift of the decoder is told apart 
 part and the rows. Nothing is changed here: see repair.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -19,8 +19,7 @@ from kdcache.progress import Progress
 from kdcache.render import Rendered, RenderPool
 from kdcache.store import Finding, Store
 from kdcache.store.plan import VIEW_DIGEST, PartId
-
-STORED_ROWS = dict[PartId, list[int]]
+from kdcache.views.replay import drifts
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,15 @@ def _check_parts(store: Store, report: Report, progress: Progress) -> list[PartI
     progress.start("bytes", sum(len(store.plan.rows_of(part)) for part in parts))
     absent = set(store.missing())
     for part in parts:
-        if part in absent:
+        findings = store.verify_part(part)
+        report.findings += findings
+        if findings:
+            report.parts += 1
+        elif part in absent:
             report.missing += 1
         else:
-            findings = store.verify_part(part)
             report.parts += 1
-            report.findings += findings
-            if not findings:
-                sound.append(part)
+            sound.append(part)
         progress.advance(len(store.plan.rows_of(part)))
     return sound
 
@@ -143,10 +143,10 @@ def rendered_again(
             yield part, batch
 
 
-def stored_digests(store: Store, part: PartId, rows: list[int]) -> NDArray[np.uint32]:
+def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[np.uint32]:
     """The digests of the pixels the teacher saw."""
     places = np.asarray(rows) - store.plan.rows_of(part).start
-    return np.asarray(store.map_part(part)[VIEW_DIGEST.name].rows(places), np.uint32)
+    return np.asarray(store.map_part(part)[VIEW_DIGEST.name].take(places), np.uint32)
 
 
 def _check_views(
@@ -155,10 +155,9 @@ def _check_views(
     """Render sampled views again and compare their digests with the stored ones."""
     progress.start("replay", sum(len(wanted) for _, wanted in rows))
     for part, batch in rendered_again(store, source, rows, ask.workers):
-        stored = stored_digests(store, part, list(batch.rows))
-        drifted = [row for row, a, b in zip(batch.rows, stored, batch.digests, strict=True) if a != b]
-        if drifted:
-            reason = next(iter(batch.bad.values()), "the image file, Pillow or the recipe's code has changed")
-            report.findings.append(Finding(part, VIEW_DIGEST.name, tuple(drifted), f"renders other pixels now: {reason}"))
+        for drift in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
+            reason = batch.bad.get(drift.row, "the image file, Pillow or the code of the views has changed")
+            what = f"renders other pixels than the teacher saw: {reason}"
+            report.findings.append(Finding(part, VIEW_DIGEST.name, range(drift.row, drift.row + 1), what))
         report.replayed += len(batch.rows)
         progress.advance(len(batch.rows))

@@ -1,0 +1,30 @@
+"""Go on with a cache that is there, from its plan alone: the same source, the same teacher, whatever is still missing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from kdcache.errors import Mismatch
+from kdcache.images import open_source
+from kdcache.options import BuildOptions
+from kdcache.prepare import Prepared
+from kdcache.store import Store
+
+
+def prepare_again(path: Path, options: BuildOptions) -> Prepared:
+    """Open source and teacher of an existing cache again, and make sure that both are still what the plan says.
+
+    Of the options, only where things lie on this machine (data, weights, head), devices and workers count.
+    """
+    from kdcache.teachers.reopen import reopen_teacher
+
+    store = Store.open(path)
+    plan = store.plan
+    source = open_source(options.data or plan.dataset.source)
+    listing = source.scan()
+    if listing.fingerprint != plan.dataset.fingerprint:
+        raise Mismatch(
+            f"the images of {path} have changed: fingerprint {listing.fingerprint} now, {plan.dataset.fingerprint} in the plan",
+            hint="restore the dataset, point --data at a copy of it, or build a new cache with --out",
+        )
+    teacher = reopen_teacher(plan.teacher, device=options.device, weights=options.weights, head=options.head)
+    return Prepared(replace(options, teacher=plan.teacher.family), path, plan, source, listing, teacher, None, ())

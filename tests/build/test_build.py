@@ -1,0 +1,130 @@
+"""A build writes every row of every part once, whatever happens on the way."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdcache.build import build, share_of
+from kdcache.errors import Mismatch, UsageError
+from kdcache.images.rejected import read_rejected
+from kdcache.progress import Silent
+from kdcache.store import Store
+from kdcache.store.plan import PartId
+from tests.build.conftest import CLASSES, Listener, options, prepared
+
+pytestmark = pytest.mark.usefixtures("listener")
+AUGMENT = {"recipe": "augment", "views": 3}
+
+
+def content(cache: Path) -> dict[str, bytes]:
+    """Every file of a cache but receipts, which tell seconds, and locks."""
+    skip = ("locks", "parts/v")
+    files = {str(p.relative_to(cache)): p.read_bytes() for p in sorted(cache.rglob("*")) if p.is_file()}
+    return {n: b for n, b in files.items() if not n.startswith("locks") and not (n.startswith(skip) and n.endswith(".json"))}
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_every_row_is_what_the_teacher_says_about_it(images: Path, tmp_path: Path, backend: str) -> None:
+    import torch
+
+    from kdcache.images import load
+    from kdcache.views import view_pixels
+
+    asked = {"signals": ("logits", "embedding", "features"), "codecs": {"logits": "full", "embedding": "float32"}}
+    ready = prepared(images, tmp_path / "c", backend=backend, **asked, **AUGMENT)
+    result = build(ready, progress=Silent())
+    assert result.complete and result.images == 300 and result.rejected == 1
+    store = Store.open(tmp_path / "c")
+    codecs = store.plan.codecs()
+    for row in (0, 37, 99):
+        for view in range(3):
+            pixels = view_pixels(
+                store.plan.views.recipe,
+                seed=0,
+                view=view,
+                row=row,
+                size=(16, 16),
+                ids=store.index.ids,
+                load=lambda i: load(ready.source, i),
+            )
+            said = ready.teacher.say(torch.from_numpy(pixels[None]).expand(8, -1, -1, -1))
+            part = PartId(view, row // store.plan.layout.rows_per_part)
+            mapped = store.map_part(part)
+            place = np.array([row - store.plan.rows_of(part).start])
+            for name in ("logits", "embedding"):
+                kept = codecs[name].decode({name: mapped[name].take(place)})
+                np.testing.assert_array_equal(kept[0], said[name][0].numpy())
+            half = codecs["features"].decode({"features": mapped["features"].take(place)})
+            np.testing.assert_allclose(half[0], said["features"][0].numpy(), atol=1e-3)
+
+
+def test_a_broken_image_is_listed_and_its_row_is_zeros(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "c"), progress=Silent())
+    store = Store.open(tmp_path / "c")
+    (entry,) = read_rejected(tmp_path / "c" / "rejected.jsonl")
+    assert entry.image_id == "dogs/031.png" and store.index.row_of("dogs/031.png") == entry.row
+    part = PartId(0, entry.row // store.plan.layout.rows_per_part)
+    place = entry.row - store.plan.rows_of(part).start
+    assert not store.map_part(part)["logits"].whole()[place].any()
+    assert set(store.bad_rows()) == {entry.row}
+
+
+def test_the_teacher_always_sees_whole_batches(images: Path, tmp_path: Path) -> None:
+    ready = prepared(images, tmp_path / "c", batch=7)
+    build(ready, progress=Silent())
+    assert isinstance(ready.teacher, Listener) and set(ready.teacher.batches) == {7}
+
+
+def test_two_builds_and_a_resumed_one_have_the_same_bytes(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "a", **AUGMENT), progress=Silent())
+    build(prepared(images, tmp_path / "b", workers=2, **AUGMENT), progress=Silent())
+    store = Store.open(tmp_path / "b")
+    for part in (PartId(0, 3), PartId(2, 0)):
+        store.drop_part(part)
+    again = build(prepared(images, tmp_path / "b", **AUGMENT), progress=Silent())
+    assert again.parts_built == 2 and again.complete
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_shares_of_the_parts_add_up_to_a_build(images: Path, tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        last = build(prepared(images, tmp_path / "c", **AUGMENT), only=(number, 3), progress=Silent())
+    assert last.complete and last.parts_built < len(Store.open(tmp_path / "c").plan.parts())
+    parts = Store.open(tmp_path / "c").plan.parts()
+    assert sorted(p for n in (1, 2, 3) for p in share_of(parts, (n, 3))) == parts
+
+
+def test_running_out_of_memory_halves_what_the_teacher_sees(images: Path, tmp_path: Path) -> None:
+    ready = prepared(images, tmp_path / "c")
+    assert isinstance(ready.teacher, Listener)
+    ready.teacher.memory = 3
+    assert build(ready, progress=Silent()).complete
+    assert set(ready.teacher.batches[2:]) == {2}
+    assert Store.open(tmp_path / "c").receipt(PartId(0, 0)).facts["pieces"] == 4  # type: ignore[union-attr]
+
+
+def test_a_batch_that_never_fits_is_planned_smaller(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Listener, "memory", 3, raising=False)
+    init = Listener.__init__
+    monkeypatch.setattr(Listener, "__init__", lambda self, signals: (init(self, signals), setattr(self, "memory", 3))[0])
+    ready = prepared(images, tmp_path / "c")
+    assert ready.plan.batch == 2
+    assert any("does not fit" in note for note in ready.notes)
+
+
+def test_the_same_folder_is_not_used_for_another_cache(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "c"), progress=Silent())
+    with pytest.raises(Mismatch, match="views.recipe.kind"):
+        build(prepared(images, tmp_path / "c", **AUGMENT | {"views": 1}), progress=Silent())
+
+
+def test_more_than_one_plain_view_is_refused(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one view only"):
+        prepared(images, tmp_path / "c", views=3)
+
+
+def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
+    plan = prepared(images, tmp_path / "c").plan
+    assert CLASSES == 20 and plan.signals[0].codec == "topk:10"
+    assert options(images).render_workers == 0

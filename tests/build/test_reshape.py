@@ -1,0 +1,118 @@
+"""Caches change their form without asking the teacher, and never claim more than they hold."""
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+
+from kdcache.build import build
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.progress import Silent
+from kdcache.reshape import add_views, convert, merge
+from kdcache.resume import prepare_again
+from kdcache.store import Store
+from kdcache.store.plan import PartId
+from kdcache.verify import Ask, verify
+from tests.build.conftest import options, prepared
+
+pytestmark = pytest.mark.usefixtures("listener")
+ASKED = {"signals": ("logits", "features"), "codecs": {"logits": "topk:8", "features": "float32"}}
+
+
+@pytest.fixture
+def cache(images: Path, tmp_path: Path) -> Path:
+    build(prepared(images, tmp_path / "c", recipe="augment", views=1, **ASKED), progress=Silent())
+    return tmp_path / "c"
+
+
+def decoded(cache: Path, signal: str, part: PartId = PartId(0, 1)) -> object:
+    store = Store.open(cache)
+    codec, mapped = store.plan.codecs()[signal], store.map_part(part)
+    return codec.decode({f.name: mapped[f.name].whole() for f in codec.fields()})
+
+
+def test_the_other_backend_and_back_gives_the_same_bytes(cache: Path, tmp_path: Path) -> None:
+    convert(cache, tmp_path / "z", backend="zarr", progress=Silent())
+    convert(tmp_path / "z", tmp_path / "h", backend="hdf5", progress=Silent())
+    assert verify(tmp_path / "z", Ask(replay=20, teacher=20), Silent()).ok
+    for path in cache.rglob("*.h5"):
+        assert (tmp_path / "h" / path.relative_to(cache)).exists()
+    np.testing.assert_array_equal(decoded(tmp_path / "h", "features"), decoded(cache, "features"))
+
+
+def test_a_coarser_codec_stays_within_its_error_and_remembers_where_it_came_from(cache: Path, tmp_path: Path) -> None:
+    convert(cache, tmp_path / "i", codecs={"features": "int8", "logits": "topk:3"}, progress=Silent())
+    plan = Store.open(tmp_path / "i").plan
+    assert [s.via for s in plan.signals] == [("topk:8",), ("float32",)]
+    exact, coarse = np.asarray(decoded(cache, "features")), np.asarray(decoded(tmp_path / "i", "features"))
+    assert 0 < np.abs(exact - coarse).max() <= np.abs(exact).max() / 127
+    assert verify(tmp_path / "i", Ask(teacher=50), Silent()).ok
+
+
+def test_fewer_classes_keep_their_probabilities_and_the_rest_becomes_tail(cache: Path, tmp_path: Path) -> None:
+    convert(cache, tmp_path / "k", codecs={"logits": "topk:3"}, progress=Silent())
+    wide, narrow = decoded(cache, "logits"), decoded(tmp_path / "k", "logits")
+    np.testing.assert_array_equal(narrow.ids, wide.ids[:, :3])  # type: ignore[attr-defined]
+    for temperature in (1.0, 2.0, 4.0):
+        a = wide.probabilities(temperature, "bucket")[np.arange(16)[:, None], wide.ids[:, :3]]  # type: ignore[attr-defined]
+        b = narrow.probabilities(temperature, "bucket")[np.arange(16)[:, None], wide.ids[:, :3]]  # type: ignore[attr-defined]
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-6)
+
+
+def test_classes_that_were_not_kept_do_not_come_back(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="topk:8"):
+        convert(cache, tmp_path / "k", codecs={"logits": "topk:12"}, progress=Silent())
+
+
+def test_compression_loses_nothing(cache: Path, tmp_path: Path) -> None:
+    for backend in ("hdf5", "zarr"):
+        convert(cache, tmp_path / backend, backend=backend, compression="zstd:3", progress=Silent())  # type: ignore[arg-type]
+        np.testing.assert_array_equal(decoded(tmp_path / backend, "features"), decoded(cache, "features"))
+
+
+def test_more_views_are_planned_and_then_built_from_the_plan_alone(cache: Path, images: Path, tmp_path: Path) -> None:
+    first = {p: p.read_bytes() for p in cache.rglob("*.h5")}
+    assert add_views(cache, 2).views.count == 3
+    assert len(Store.open(cache).missing()) == 2 * len(first)
+    assert build(prepare_again(cache, options(images)), progress=Silent()).complete
+    assert all(p.read_bytes() == raw for p, raw in first.items())
+    build(prepared(images, tmp_path / "whole", recipe="augment", views=3, **ASKED), progress=Silent())
+    for path in (tmp_path / "whole").rglob("*.h5"):
+        assert path.read_bytes() == (cache / path.relative_to(tmp_path / "whole")).read_bytes()
+
+
+def test_plain_views_cannot_be_multiplied(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "p"), progress=Silent())
+    with pytest.raises(UsageError, match="only one plain view"):
+        add_views(tmp_path / "p", 1)
+
+
+def test_parts_built_in_two_places_are_merged_byte_for_byte(images: Path, tmp_path: Path) -> None:
+    whole = prepared(images, tmp_path / "whole")
+    build(whole, progress=Silent())
+    for number in (1, 2):
+        build(prepared(images, tmp_path / f"s{number}"), only=(number, 2), progress=Silent())
+    result = merge([tmp_path / "s1", tmp_path / "s2"], tmp_path / "m", progress=Silent())
+    assert result.parts_missing == 0
+    for path in (tmp_path / "whole").rglob("*.h5"):
+        assert path.read_bytes() == (tmp_path / "m" / path.relative_to(tmp_path / "whole")).read_bytes()
+
+
+def test_a_damaged_part_is_not_merged(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "s1"), progress=Silent())
+    copytree(tmp_path / "s1", tmp_path / "s2")
+    path = sorted((tmp_path / "s2").rglob("*.h5"))[2]
+    raw = bytearray(path.read_bytes())
+    raw[-9] ^= 4
+    path.write_bytes(raw)
+    with pytest.raises(Damage, match="v000/000002"):
+        merge([tmp_path / "s2"], tmp_path / "m", progress=Silent())
+    assert len(Store.open(tmp_path / "m").built()) == 2
+
+
+def test_different_caches_are_not_merged(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "a"), progress=Silent())
+    build(prepared(images, tmp_path / "b", signals=("embedding",)), progress=Silent())
+    with pytest.raises(Mismatch, match="different caches"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "m", progress=Silent())

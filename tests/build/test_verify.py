@@ -1,0 +1,102 @@
+"""Verification tells damage, drifted images and a changed teacher apart, and names part and rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdcache.build import build
+from kdcache.errors import Mismatch
+from kdcache.progress import Silent
+from kdcache.repair import repair
+from kdcache.store import Store
+from kdcache.verify import Ask, verify
+from tests.build.conftest import Listener, prepared
+
+pytestmark = pytest.mark.usefixtures("listener")
+SAMPLES = Ask(replay=60, teacher=60)
+
+
+@pytest.fixture(params=["hdf5", "zarr"])
+def cache(images: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    codecs = {"features": "int8", "logits": "topk:5"}
+    signals = ("logits", "embedding", "features")
+    out = tmp_path / "c"
+    ready = prepared(images, out, backend=request.param, recipe="augment", views=2, signals=signals, codecs=codecs)
+    build(ready, progress=Silent())
+    return out
+
+
+def a_file_of(cache: Path, part: str) -> Path:
+    if (cache / "views").is_dir():
+        view, number = part.split("/")
+        return cache / "views" / f"{view}.zarr" / "embedding" / "c" / str(int(number)) / "0"
+    return cache / "parts" / f"{part}.h5"
+
+
+def test_a_sound_cache_has_no_findings(cache: Path) -> None:
+    report = verify(cache, SAMPLES, Silent())
+    assert report.ok and report.missing == 0
+    assert report.replayed == 60 and report.said_again == 60
+    assert set(report.distance) == {"logits", "embedding", "features"}
+
+
+def test_a_flipped_byte_is_named_and_repair_and_build_mend_it(cache: Path, images: Path) -> None:
+    before = {p: p.read_bytes() for p in cache.rglob("*") if p.suffix in (".h5", ".arrow") or p.name == "0"}
+    path = a_file_of(cache, "v001/000003")
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    report = verify(cache, Ask(), Silent())
+    assert not report.ok
+    assert {str(f.part) for f in report.findings} == {"v001/000003"}
+    rows = report.findings[0].rows
+    assert rows is None or set(rows) <= set(range(48, 64))
+    assert not repair(cache, apply=False, progress=Silent()).applied and not verify(cache, Ask(), Silent()).ok
+    assert len(repair(cache, apply=True, progress=Silent()).parts) == 1
+    assert verify(cache, Ask(), Silent()).missing == 1
+    codecs = {"features": "int8", "logits": "topk:5"}
+    signals = ("logits", "embedding", "features")
+    backend = Store.open(cache).plan.layout.backend
+    again = prepared(images, cache, backend=backend, recipe="augment", views=2, signals=signals, codecs=codecs)
+    assert build(again, progress=Silent()).parts_built == 1
+    assert before == {p: p.read_bytes() for p in before}
+
+
+def test_a_missing_file_of_a_sealed_part_is_damage(cache: Path) -> None:
+    a_file_of(cache, "v000/000001").unlink()
+    report = verify(cache, Ask(), Silent())
+    assert [str(f.part) for f in report.findings] == ["v000/000001"]
+
+
+def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache: Path, images: Path) -> None:
+    changed = images / "cats" / "042.png"
+    shape = np.asarray(Image.open(changed)).shape
+    Image.fromarray(np.zeros(shape, np.uint8)).save(changed)
+    report = verify(cache, Ask(replay=1000), Silent())
+    row = Store.open(cache).index.row_of("cats/042.png")
+    assert {r for f in report.findings for r in f.rows or ()} == {row}
+    assert {f.field for f in report.findings} == {"view_digest"} and len(report.findings) == 2
+
+
+def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Listener.say
+
+    def louder(self: Listener, pixels: object) -> object:
+        return {name: values * 1.5 for name, values in said(self, pixels).items()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Listener, "say", louder)
+    report = verify(cache, Ask(teacher=40), Silent())
+    assert {f.field for f in report.findings} == {"logits", "embedding", "features"}
+
+
+def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kdcache.teachers import reopen
+
+    other = Listener(("logits", "embedding", "features"))
+    weights = other.spec.weights.model_copy(update={"sha256": "1" * 64})
+    other.spec = other.spec.model_copy(update={"weights": weights})
+    monkeypatch.setattr(reopen, "open_teacher", lambda *_, **__: other)
+    with pytest.raises(Mismatch, match="sha256"):
+        verify(cache, Ask(teacher=1), Silent())
