@@ -16,18 +16,23 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 from kdcache.errors import KDError
 from kdcache.render.ring import Ring
-from kdcache.render.worker import Done, Failed, Task
+from kdcache.render.worker import Done, Failed, Setup, Task
 
 QUEUED = 2
 """Tasks a worker holds: the one in hand and the next, so that it never waits for the parent."""
-_START = "from kdcache.render.worker import main; main()"
+_START = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # first of all: Ctrl-C is the parent's business
+from kdcache.render.worker import main
+main()
+"""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class Crew:
     """Worker processes and the thread that hands them tasks."""
 
-    def __init__(self, count: int, ring: Ring) -> None:
+    def __init__(self, count: int, ring: Ring, setup: Setup) -> None:
         self._workers: dict[Connection, subprocess.Popen[bytes]] = {}
         self._held: dict[Connection, int] = {}
         self._tasks: deque[Task] = deque()
@@ -40,6 +45,8 @@ class Crew:
         try:
             for _ in range(count):
                 self._start_worker(ring)
+            for connection in self._workers:  # afterwards, so that they start up side by side
+                self._introduce(connection, setup)
         except BaseException:
             self._stop_workers()
             raise
@@ -89,7 +96,7 @@ class Crew:
     def _start_worker(self, ring: Ring) -> None:
         ours, theirs = Pipe()
         descriptors = (theirs.fileno(), ring.descriptor)
-        arguments = [str(n) for n in (*descriptors, os.getpid(), ring.note_start)]
+        arguments = [str(n) for n in (*descriptors, os.getpid())]
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, *arguments],
@@ -101,6 +108,12 @@ class Crew:
         )
         theirs.close()
         self._workers[ours], self._held[ours] = process, 0
+
+    def _introduce(self, connection: Connection, setup: Setup) -> None:
+        try:
+            connection.send(setup)
+        except OSError:
+            raise _obituary(self._workers[connection]) from None
 
     def _stop_workers(self) -> None:
         for process in self._workers.values():

@@ -1,6 +1,5 @@
 """RenderPool: requests for (view, rows) in, full batches of uint8 pixels out, in order, rendered ahead by processes."""
 
-import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +65,7 @@ class _Progress:
 class RenderPool:
     """Renders views in `workers` processes (0: in this one) into a ring of shared buffers, up to `ahead` batches early.
 
-    `source` and `ids` are pickled once and read by every worker. Use it in a with statement, one `batches` at a time.
+    `source` and `ids` are sent to every worker once. Use it in a with statement, one `batches` at a time.
     """
 
     def __init__(
@@ -89,8 +88,13 @@ class RenderPool:
 
     def __enter__(self) -> Self:
         if self._workers:
-            self._ring = Ring(self._setup.shape, self._setup.slots, pickle.dumps(self._setup))
-            self._crew = Crew(self._workers, self._ring)
+            ring = Ring(self._setup.shape, self._setup.slots)
+            try:
+                self._crew = Crew(self._workers, ring, self._setup)
+            except BaseException:
+                ring.close()
+                raise
+            self._ring = ring
         return self
 
     def __exit__(
@@ -110,7 +114,8 @@ class RenderPool:
         """One Rendered a request, in order. Requests are read at most `ahead` batches beyond the one given out."""
         if self._workers == 0:
             return self._render_here(requests)
-        assert self._crew is not None and self._ring is not None, "use the pool in a with statement"
+        assert self._crew is not None, "use the pool in a with statement"
+        assert self._ring is not None
         return self._render_ahead(self._crew, self._ring, requests)
 
     def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[Drift]:

@@ -4,9 +4,9 @@ The memory has no name: it is handed to workers as a file descriptor and is gone
 one ended. It does not count against /dev/shm, which is small in containers.
 """
 
+import math
 import mmap
 import os
-import sys
 import tempfile
 
 import numpy as np
@@ -17,29 +17,25 @@ Shape = tuple[int, int, int, int]
 
 
 class Ring:
-    """Slots of one shape each, and behind them a note of bytes for whoever maps the memory."""
+    """Slots of one shape each, in memory of this process that others can map."""
 
-    def __init__(self, shape: Shape, slots: int, note: bytes) -> None:
-        self.note_start = slots * int(np.prod(shape))
+    def __init__(self, shape: Shape, slots: int) -> None:
         self.descriptor = _nameless_file()
-        os.ftruncate(self.descriptor, self.note_start + len(note))
-        self._memory = mmap.mmap(self.descriptor, 0)
-        self._memory[self.note_start :] = note
-        self.slots = slots_in(self._memory, shape, slots)
+        os.ftruncate(self.descriptor, slots * math.prod(shape))
+        self.slots = mapped_slots(self.descriptor, shape, slots)
 
     def close(self) -> None:
         """Let go of the descriptor. Pixels stay readable for as long as somebody holds an array of them."""
         os.close(self.descriptor)
 
 
-def slots_in(memory: mmap.mmap, shape: Shape, slots: int) -> NDArray[np.uint8]:
-    """The slots at the start of a mapped ring as one array (slots, *shape)."""
-    size = slots * int(np.prod(shape))
-    return np.frombuffer(memory, np.uint8, count=size).reshape(slots, *shape)
+def mapped_slots(descriptor: int, shape: Shape, slots: int) -> NDArray[np.uint8]:
+    """The slots of a ring as one array (slots, *shape); it holds the mapping."""
+    return np.frombuffer(mmap.mmap(descriptor, 0), np.uint8).reshape(slots, *shape)
 
 
 def _nameless_file() -> int:
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("kdcache-views")
     descriptor, path = tempfile.mkstemp()
     os.unlink(path)

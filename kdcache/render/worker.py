@@ -1,13 +1,9 @@
 """A render worker: tasks in, pixels into shared memory, digests out. Runs as a process of its own; never imports torch.
 
-It ends when its parent closes the connection, and within a second when the parent dies without doing so. Ctrl-C is the
-parent's business.
+It ends when its parent closes the connection, and within a second when the parent dies without doing so.
 """
 
-import mmap
 import os
-import pickle
-import signal
 import sys
 import threading
 import time
@@ -23,7 +19,7 @@ from numpy.typing import NDArray
 from kdcache.digest import pixel_digest
 from kdcache.errors import BadImage, KDError
 from kdcache.images.source import Source
-from kdcache.render.ring import Shape, slots_in
+from kdcache.render.ring import Shape, mapped_slots
 from kdcache.views import Ids, view_pixels
 from kdcache.views.recipe import Augment, Plain
 from kdcache.views.replay import UNREADABLE
@@ -94,22 +90,21 @@ def render_rows(
 
 
 def main() -> None:
-    """Serve one parent. In argv: descriptors of connection and ring, the parent's pid, where the Setup is."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection_descriptor, ring_descriptor, parent, note_start = map(int, sys.argv[1:])
+    """Serve one parent. In argv: the descriptors of connection and ring, and the parent's pid."""
+    connection_descriptor, ring_descriptor, parent = map(int, sys.argv[1:])
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     with Connection(connection_descriptor) as connection:
         try:
-            _serve(connection, mmap.mmap(ring_descriptor, 0), note_start)
+            _serve(connection, ring_descriptor)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever went wrong, the parent shall say it
             connection.send(Failed(traceback.format_exc()))
 
 
-def _serve(connection: Connection, memory: mmap.mmap, note_start: int) -> None:
-    setup: Setup = pickle.loads(memory[note_start:])
-    slots = slots_in(memory, setup.shape, setup.slots)
+def _serve(connection: Connection, ring_descriptor: int) -> None:
+    setup: Setup = connection.recv()
+    slots = mapped_slots(ring_descriptor, setup.shape, setup.slots)
     while True:
         task: Task = connection.recv()
         out = slots[task.slot, task.first : task.first + len(task.rows)]

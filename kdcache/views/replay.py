@@ -11,6 +11,7 @@ from kdcache.errors import BadImage
 from kdcache.views.mix import Ids, view_pixels
 from kdcache.views.recipe import Augment, Plain
 
+Digests = Sequence[int] | NDArray[np.uint32]
 UNREADABLE = 0
 """The digest of a row whose image cannot be read."""
 
@@ -32,7 +33,7 @@ def replay(
     size: tuple[int, int],
     ids: Ids,
     load: Callable[[str], NDArray[np.uint8]],
-    expected: Sequence[int] | NDArray[np.uint32],
+    expected: Digests,
 ) -> list[Drift]:
     """The rows whose pixels differ from the expected digests; empty when nothing drifted.
 
@@ -42,7 +43,7 @@ def replay(
     return drifts(rows, expected, got)
 
 
-def drifts(rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32], got: Sequence[int]) -> list[Drift]:
+def drifts(rows: Sequence[int], expected: Digests, got: Digests) -> list[Drift]:
     """Pair rows with both digests and keep those that differ."""
     paired = zip(rows, map(int, expected), map(int, got), strict=True)
     return [Drift(*values) for values in paired if values[1] != values[2]]
