@@ -15,7 +15,7 @@ from kdcache.codecs.topk import TopKCodec
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
 
-__all__ = ["CODECS", "make_codec"]
+__all__ = ["CODECS", "codec_names", "make_codec"]
 
 CODECS = {
     "topk:K": "logits: the K likeliest classes, 16-bit log-probabilities and tails; 4 K + 6 bytes a row",
@@ -49,6 +49,13 @@ def make_codec(text: str, signal: Signal) -> Codec:
     names = [*CODECS, "exact", "topk", "tinyvit"]
     near = get_close_matches(text, names, n=2) or get_close_matches(kind, names, n=2) or list(CODECS)
     raise UsageError(f"unknown codec {text!r} for {signal.name}", hint=f"did you mean {' or '.join(near)}?")
+
+
+def codec_names(signal: Signal) -> tuple[str, ...]:
+    """The names of the codecs that a build may use for a signal."""
+    if signal.name == LOGITS:
+        return ("topk:K", "full", "full:float16")
+    return ("float32", "float16", "bfloat16", "int8")
 
 
 def _logits(text: str, signal: Signal) -> Signal:

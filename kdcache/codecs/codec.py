@@ -54,5 +54,8 @@ class Codec(Protocol):
     def decode(self, fields: Fields) -> Any:
         """Arrays of any rows (per-part arrays whole) -> float32 values, or TopK for top-k logits."""
 
+    def recode(self, decoded: Any) -> Fields:
+        """What another codec of the same signal decoded -> arrays, as `encode`. UsageError when that is not enough."""
+
     def error(self, values: Any) -> dict[str, float]:
         """Encode, decode and compare: measured errors by name, for the plan."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
-from kdcache.codecs.measure import dense_error, reach, refuse_non_finite
+from kdcache.codecs.distribution import TopK
+from kdcache.codecs.measure import as_tensor, dense_error, reach, refuse_non_finite
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
 
@@ -82,6 +83,13 @@ class Dense:
         else:
             convert(stored, result)
         return result
+
+    def recode(self, decoded: Any) -> Fields:
+        """Decoded values, rounded to this width."""
+        if isinstance(decoded, TopK):
+            message = f"{self.name} cannot be made from what is stored: it holds {decoded.ids.shape[1]} classes only"
+            raise UsageError(message, hint="build it anew")
+        return self.encode(as_tensor(decoded))
 
     def error(self, values: Any) -> dict[str, float]:
         """Relative RMS, largest error, mean token cosine."""

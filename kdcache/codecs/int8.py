@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.dense import convert, describe
-from kdcache.codecs.measure import channels, chunks, dense_error, reach, refuse_non_finite, rows_of_chunk
+from kdcache.codecs.measure import as_tensor, channels, chunks, dense_error, reach, refuse_non_finite, rows_of_chunk
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
 
@@ -79,6 +79,10 @@ class Int8:
             raise UsageError(
                 f"{self.signal.name} reaches {highest:.6g} and does not fit into float16", hint="read it as float32"
             )
+
+    def recode(self, decoded: Any) -> Fields:
+        """Decoded values of all rows of a part -> bytes and scales."""
+        return self.encode(as_tensor(decoded))
 
     def error(self, values: Any) -> dict[str, float]:
         """Relative RMS, largest error, mean token cosine; the scales are those of these rows."""

@@ -93,6 +93,13 @@ def logits_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[s
     return result
 
 
+def as_tensor(decoded: Any) -> "torch.Tensor":
+    """Decoded values as a tensor; those mapped read-only are copied, as torch knows no read-only memory."""
+    import torch
+
+    return torch.from_numpy(decoded if decoded.flags.writeable else decoded.copy())
+
+
 def channels(values: "torch.Tensor") -> "torch.Tensor":
     """The same values as (rows x tokens, channels): the last axis of a signal is its channels."""
     return values.reshape(-1, values.shape[-1])

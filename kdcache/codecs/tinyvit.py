@@ -77,6 +77,10 @@ class TinyVitCodec:
         words = fields[self.signal.name][:, :SEED_WORDS]
         return np.ascontiguousarray(words).view("<i4")[:, 0]
 
+    def recode(self, decoded: Any) -> NoReturn:
+        """Refused, as `encode` is."""
+        self.encode(decoded)
+
     def error(self, values: Any) -> NoReturn:
         """Refused, as `encode` is."""
         self.encode(values)

@@ -19,7 +19,7 @@ import numpy as np
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TEMPERATURES, TopK
-from kdcache.codecs.measure import refuse_non_finite, topk_error
+from kdcache.codecs.measure import as_tensor, refuse_non_finite, topk_error
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
 
@@ -81,6 +81,29 @@ class TopKCodec:
         tails = _tail_masses(z, ids)
         logp = z.gather(-1, ids) - (heads[0] + tails[0]).log()[:, None]
         odds = torch.stack([tail.log() - head.log() for tail, head in zip(tails, heads, strict=True)], -1)
+        return self._packed(ids, logp, odds)
+
+    def recode(self, decoded: Any) -> Fields:
+        """Logits -> records; or the first K of more classes kept before, whose codes stay as they are."""
+        import torch
+
+        if not isinstance(decoded, TopK):
+            return self.encode(as_tensor(decoded))
+        had = decoded.ids.shape[1]
+        if had < self.k or decoded.tails.shape[1] < len(TEMPERATURES):
+            lack = f"only {had} classes" if had < self.k else "no tails at temperatures 2 and 4"
+            raise UsageError(f"{self.name} cannot be made from what is stored: it holds {lack}", hint="build it anew")
+        odds = []
+        for temperature in TEMPERATURES:
+            _, p, rest = decoded.sparse(temperature, "bucket")
+            with np.errstate(divide="ignore"):
+                odds.append(np.log(rest + p[:, self.k :].sum(-1)) - np.log(p[:, : self.k].sum(-1)))
+        ids, logp = decoded.ids[:, : self.k], decoded.logp[:, : self.k]
+        return self._packed(*map(torch.from_numpy, (ids, logp, np.stack(odds, -1))))
+
+    def _packed(self, ids: "torch.Tensor", logp: "torch.Tensor", odds: "torch.Tensor") -> Fields:
+        import torch
+
         words = torch.cat([self._split(ids), _code(-logp / LOGP_STEP, 65535), self._tail_codes(odds)], -1)
         # int16 keeps the low 16 bits: the same words, half the way from the device.
         return {self.signal.name: words.to(torch.int16).cpu().numpy().view(WORD)}
