@@ -129,6 +129,11 @@ class Store:
         self._maps.forget(part)
         return copy_files(source.path, self.path, receipt)
 
+    def built(self) -> list[PartId]:
+        """Parts that are there: all but the missing ones."""
+        absent = set(self.missing())
+        return [part for part in self.plan.parts() if part not in absent]
+
     def drop_part(self, part: PartId) -> None:
         """Take a part away: the receipt first, so that a half-dropped part is no part."""
         self._maps.forget(part)
