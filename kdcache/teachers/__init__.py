@@ -1,0 +1,112 @@
+"""Teachers: frozen networks that say signals about views.
+
+`open_teacher("florence")` and friends. A family is imported only when it is opened; torch, timm and transformers with it.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdcache.teachers.teacher import Teacher
+
+FAMILIES = {
+    "florence": "Florence-2's DaViT towers",
+    "clip": "CLIP image towers, with zero-shot logits",
+    "donut": "Donut's Swin encoder, for documents",
+    "data2vec": "data2vec 2.0 image models",
+    "timm": "any image model of timm, as timm:NAME",
+    "hf": "any image model of transformers, as hf:NAME",
+}
+WITH_NANO = ("florence", "clip")
+"""families with a size that ships in the package"""
+_OPENERS = {
+    "florence": ("florence", "open_florence"),
+    "clip": ("clip", "open_clip"),
+    "donut": ("donut", "open_donut"),
+    "data2vec": ("data2vec", "open_data2vec"),
+    "timm": ("timm_model", "open_timm"),
+    "hf": ("hf_model", "open_hf"),
+}
+_BY_MODEL = ("timm", "hf")
+
+__all__ = ["FAMILIES", "WITH_NANO", "open_teacher", "sizes_of", "teacher_names"]
+
+
+def teacher_names() -> list[str]:
+    """The families, as users write them."""
+    return [f"{name}:NAME" if name in _BY_MODEL else name for name in FAMILIES]
+
+
+def sizes_of(family: str) -> list[str]:
+    """The sizes of a family, the default one first; empty for `timm` and `hf`."""
+    from kdcache.teachers.sizes import family_facts
+
+    if family in _BY_MODEL:
+        return []
+    facts = family_facts(family)
+    others = [name for name in facts.sizes if name != facts.default]
+    return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
+
+
+def open_teacher(
+    name: str,
+    *,
+    size: str | None = None,
+    weights: str | None = None,
+    head: str | None = None,
+    signals: Sequence[str] = ("logits",),
+    precision: str = "float32",
+    device: str = "cpu",
+    input_size: int | tuple[int, int] | None = None,
+    classes: Sequence[str] | None = None,
+    templates: str | Sequence[str] | None = None,
+    normalise: str | tuple[tuple[float, float, float], tuple[float, float, float]] | None = None,
+) -> "Teacher":
+    """Open a frozen teacher.
+
+    `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint
+    (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`. `head`: a head file for the logits.
+    `classes`: names of the logits, which CLIP needs for zero-shot; `templates`: its prompts, a known name or a list.
+    `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one.
+    """
+    from kdcache.teachers.frozen import FrozenTeacher
+    from kdcache.teachers.request import Request
+
+    family, model = _split(name)
+    if model and size is not None:
+        raise UsageError(f"{name} has no sizes; the name says it all")
+    request = Request(
+        family=family,
+        model=model,
+        size=size,
+        weights=weights,
+        head=head,
+        signals=tuple(signals),
+        precision=precision,
+        device=device,
+        input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
+        classes=tuple(classes) if classes is not None else None,
+        templates=templates if templates is None or isinstance(templates, str) else tuple(templates),
+        normalise=normalise,
+    )
+    module, opener = _OPENERS[family]
+    return FrozenTeacher(request, getattr(import_module(f"kdcache.teachers.{module}"), opener)(request))
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """`timm:resnet18` -> ("timm", "resnet18"), `clip` -> ("clip", None)."""
+    family, _, model = name.partition(":")
+    if family not in FAMILIES:
+        near = get_close_matches(family, FAMILIES, n=1, cutoff=0.5)
+        raise UsageError(
+            f"unknown teacher {name!r}; there are {', '.join(teacher_names())}",
+            hint=f"did you mean {near[0]}?" if near else None,
+        )
+    if (family in _BY_MODEL) != bool(model):
+        right = f"{family}:NAME" if family in _BY_MODEL else family
+        raise UsageError(f"{name!r} is not how this teacher is written: {right}")
+    return family, model or None

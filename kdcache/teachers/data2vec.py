@@ -1,0 +1,159 @@
+"""data2vec 2.0 image teachers, read strictly from fairseq's checkpoints.
+
+Of a checkpoint the student's weights are taken, as fairseq's own fine-tuning does; its EMA copy and its decoder are dropped.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.teachers.classifier import choose_classifier
+from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.request import Request
+from kdcache.teachers.sizes import CUSTOM, family_facts
+from kdcache.teachers.weights import Checkpoint, find_checkpoint, load_strict, renamed, seeded, state_record
+
+HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
+MODALITY = "modality_encoders.IMAGE."
+NAMES = (
+    (f"{MODALITY}local_encoder.proj.", "encoder.patches."),
+    (f"{MODALITY}fixed_positional_encoder.positions", "encoder.positions"),
+    (f"{MODALITY}extra_tokens", "encoder.class_token"),
+    (f"{MODALITY}context_encoder.norm.", "encoder.norm."),
+    (f"{MODALITY}context_encoder.blocks.", "encoder.blocks."),
+    ("fc_norm.", "classifier.0."),
+    ("head.", "classifier.1."),
+)
+DROPPED = ("_ema", f"{MODALITY}decoder.")
+
+
+class Data2VecTower:
+    """A data2vec 2.0 encoder and its taps."""
+
+    def __init__(self, network: Data2Vec, shape: Data2VecShape) -> None:
+        self.network = network
+        self._shape = shape
+        top = f"FFN outputs of the last {shape.targets} of {shape.depth} shared blocks"
+        recipe = "instance norm over tokens, mean over layers, layer norm"
+        self.taps = {
+            "inputs": f"modality encoder with its {shape.prenet} blocks, class token first",
+            "final": "last block, class token first",
+            "features": "last block, patch tokens only",
+            "targets": f"{top}, class token included: {recipe}",
+            "targets-patches": f"{top}, patch tokens only, as data2vec 2.0 was trained: {recipe}",
+            "cls-layers": f"class token of the FFN output of each of {shape.depth} shared blocks, first block first",
+            "embedding": "mean of all tokens of the last block, class token included",
+        }
+        if network.classifier is not None:
+            self.taps["logits"] = "the fine-tuned checkpoint's own classifier on the mean of the patch tokens"
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """All signals from one pass."""
+        inputs, layers, final = self.network(pixels)
+        grid = (self._shape.side, self._shape.side)
+        said = {
+            "inputs": Said(inputs),
+            "final": Said(final),
+            "features": Said(final[:, 1:], grid),
+            "cls-layers": Said(torch.stack([layer[:, 0] for layer in layers], dim=1)),
+            "embedding": Said(final.float().mean(1)),
+        }
+        if self.network.classifier is not None:
+            said["logits"] = Said(self.network.classifier(final[:, 1:].mean(1)))
+        if "targets" in wanted:
+            said["targets"] = Said(targets(layers, self._shape.targets))
+        if "targets-patches" in wanted:
+            said["targets-patches"] = Said(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
+        return said
+
+
+def open_data2vec(request: Request) -> Candidate:
+    """Load a teacher; sizes other than the trained one would need other positions, and are refused."""
+    facts = family_facts("data2vec")
+    name = request.size or facts.default
+    if request.random:
+        published = facts.size(name, "data2vec")
+        shape = Data2VecShape.from_plain(published.architecture)
+        with seeded() as stamp:
+            network = Data2Vec(shape)
+        weights = state_record(network, stamp)
+    elif request.weights is None:
+        published = facts.size(name, "data2vec")
+        hint = f"download {published.url} and pass it with --weights"
+        raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
+    else:
+        checkpoint = find_checkpoint(request.weights, None, name=request.name)
+        tensors = network_tensors(checkpoint)
+        name, shape = _recognised(request, checkpoint, tensors)
+        classes = tensors["classifier.1.bias"].shape[0] if "classifier.1.bias" in tensors else 0
+        network, weights = Data2Vec(shape, classes), checkpoint.record
+        load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
+    published = facts.sizes.get(name, facts.sizes[facts.default])
+    trained = published.preprocess.model_copy(update={"size": (shape.image, shape.image)})
+    preprocess = request.adjusted(trained)
+    if preprocess.size != trained.size:
+        raise UsageError(f"data2vec {name} sees {shape.image}x{shape.image} and nothing else: its positions are fixed")
+    tower = Data2VecTower(network, shape)
+    classifier = choose_classifier(request, dim=shape.dim, weights=weights)
+    request.check_signals([*tower.taps, *(["logits"] if classifier else [])], HINTS)
+    return Candidate(tower, name, weights, preprocess, classifier)
+
+
+def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The student's tensors of a fairseq checkpoint under our names; a fine-tuned one brings its classifier."""
+    tensors = checkpoint.tensors.get("model")
+    if not isinstance(tensors, Mapping):
+        raise UsageError(f"{checkpoint.record.source} is not a fairseq checkpoint: it has no `model`")
+    plain = renamed(tensors, lambda name: name.removeprefix("model."))
+    if f"{MODALITY}extra_tokens" not in plain:
+        raise UsageError(
+            f"{checkpoint.record.source} is not a data2vec 2.0 image model",
+            hint="data2vec 1.0 models of transformers are hf:NAME",
+        )
+    return renamed(plain, _our_name)
+
+
+def _our_name(name: str) -> str | None:
+    if name.startswith(DROPPED):
+        return None
+    for theirs, ours in NAMES:
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name
+
+
+def _recognised(request: Request, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> tuple[str, Data2VecShape]:
+    """Which size it is, from its tensors; one that is none of the published must bring fairseq's configuration."""
+    facts = family_facts("data2vec")
+    dim, _, patch, _ = tensors["encoder.patches.weight"].shape
+    side = int(tensors["encoder.positions"].shape[1] ** 0.5)
+    prenet = len({n.split(".")[2] for n in tensors if n.startswith("encoder.blocks.")})
+    depth = len({n.split(".")[1] for n in tensors if n.startswith("blocks.")})
+    seen = {"image": side * patch, "patch": patch, "dim": dim, "prenet": prenet, "depth": depth}
+    model = _model_settings(checkpoint)
+    name, rest = CUSTOM, {"heads": model.get("num_heads"), "targets": model.get("average_top_k_layers")}
+    for size_name, size in facts.sizes.items():
+        if all(size.architecture[key] == value for key, value in seen.items()):
+            name, rest = size_name, {key: size.architecture[key] for key in rest}
+    if request.size not in (None, name):
+        raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({seen})")
+    if None in rest.values():
+        raise UsageError(
+            f"{checkpoint.record.source} is no published size ({seen}) and has no configuration of fairseq's"
+        )
+    return name, Data2VecShape.from_plain({**seen, **rest})
+
+
+def _model_settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """fairseq's model configuration; of a fine-tuned checkpoint, that of the model it started from."""
+    model = (checkpoint.tensors.get("cfg") or {}).get("model") or {}
+    mode = str(model.get("prediction_mode", "MEAN_POOLING"))
+    if not mode.endswith("MEAN_POOLING"):
+        raise UsageError(f"{checkpoint.record.source} classifies by {mode}; only MEAN_POOLING is known")
+    started = model.get("pretrained_model_args")
+    settings: Mapping[str, Any] = started["model"] if started else model
+    return settings

@@ -1,0 +1,176 @@
+"""Everything all teachers share: frozen modules, normalised pixels, autocast, float32 out.
+
+A family brings a `Tower`: its modules, where each of its signals is tapped, and how normalised pixels become signals.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MethodType
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from kdcache.errors import UsageError
+from kdcache.signals import Signal
+from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.teachers.classifier import Classifier
+from kdcache.teachers.request import Request
+
+
+class Said(NamedTuple):
+    """What a tower said under one name; `grid` when the tokens lie on one."""
+
+    values: Tensor
+    grid: tuple[int, int] | None = None
+
+
+def from_map(values: Tensor) -> Said:
+    """A feature map (batch, channels, height, width) as tokens, rows of the grid first."""
+    height, width = values.shape[-2:]
+    return Said(values.flatten(2).transpose(1, 2), (height, width))
+
+
+class Tower(Protocol):
+    """What a family brings."""
+
+    @property
+    def network(self) -> nn.Module:
+        """All modules that `speak` runs."""
+
+    @property
+    def taps(self) -> dict[str, str]:
+        """Every signal it can say -> where that is tapped, in words."""
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """Normalised float pixels (batch, 3, height, width) -> at least the wanted signals."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loaded teacher, before it is frozen."""
+
+    tower: Tower
+    size: str
+    weights: Weights
+    preprocess: Preprocess
+    classifier: Classifier | None = None
+    classes: tuple[str, ...] | None = None
+    """names of the tower's own logits"""
+
+
+class FrozenTeacher:
+    """The one implementation of `Teacher`."""
+
+    def __init__(self, request: Request, candidate: Candidate) -> None:
+        self._device = torch.device(request.device)
+        self._tower = candidate.tower
+        self._head = candidate.classifier.head.to(self._device) if candidate.classifier else None
+        self._precision = request.precision
+        self._preprocess = candidate.preprocess
+        self._names = request.signals
+        self._wanted = frozenset({"embedding"} | set(self._names) - {"logits"} if self._head else self._names)
+        freeze(candidate.tower.network.to(self._device))
+        self._mean, self._std = (
+            torch.tensor(three, device=self._device).view(1, 3, 1, 1)
+            for three in (self._preprocess.mean, self._preprocess.std)
+        )
+        self._spec = _spec(request, candidate, self._measure())
+
+    @property
+    def spec(self) -> TeacherSpec:
+        """Who it is and what it says."""
+        return self._spec
+
+    def say(self, pixels: Tensor) -> dict[str, Tensor]:
+        """uint8 views (batch, height, width, 3), on any device -> signal name -> float32 (batch, *shape)."""
+        return {name: said.values for name, said in self._say(pixels).items()}
+
+    def _say(self, pixels: Tensor) -> dict[str, Said]:
+        height, width = self._preprocess.size
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, 3):
+            raise UsageError(
+                f"a teacher that sees {height}x{width} was shown {tuple(pixels.shape[1:])} of {pixels.dtype}",
+                hint=f"views are uint8, (batch, {height}, {width}, 3)",
+            )
+        with torch.inference_mode(), exact_kernels(), autocast(self._device, self._precision):
+            said = self._tower.speak(self._normalised(pixels), self._wanted)
+        # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
+        with torch.no_grad(), exact_kernels():
+            copies = {name: Said(_float32(said[name].values), said[name].grid) for name in self._wanted}
+            if self._head is not None and "logits" in self._names:
+                copies["logits"] = Said(self._head(copies["embedding"].values))
+        return {name: copies[name] for name in self._names}
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        channels_first = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        return (
+            channels_first.to(torch.float32, memory_format=torch.contiguous_format)
+            .div_(255)
+            .sub_(self._mean)
+            .div_(self._std)
+        )
+
+    def _measure(self) -> tuple[Signal, ...]:
+        """The signals and their shapes, from one black image."""
+        said = self._say(torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8))
+        return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
+
+
+def freeze(network: nn.Module) -> None:
+    """No gradients, eval mode, and no way back into training mode: `train()` does nothing on any module."""
+    network.eval().requires_grad_(False)
+    for module in network.modules():
+        module.train = MethodType(_stay, module)  # type: ignore[method-assign]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast of a precision; off for float32."""
+    dtype = torch.bfloat16 if precision == "float32" else getattr(torch, precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "float32")
+
+
+@contextmanager
+def exact_kernels() -> Iterator[None]:
+    """The same convolution kernels every time, and float32 that is float32: no TF32, no autotuning."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _float32(values: Tensor) -> Tensor:
+    return torch.empty(values.shape, dtype=torch.float32, device=values.device).copy_(values)
+
+
+def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> TeacherSpec:
+    classifier = candidate.classifier if "logits" in request.signals else None
+    taps = {name: candidate.tower.taps[name] for name in request.signals if name != "logits" or not classifier}
+    if classifier:
+        taps["logits"] = classifier.tap
+    return TeacherSpec(
+        family=request.family,
+        size=candidate.size,
+        weights=candidate.weights,
+        head=classifier.record if classifier else None,
+        preprocess=candidate.preprocess,
+        signals=signals,
+        taps={name: taps[name] for name in request.signals},
+        classes=_classes(request, candidate, signals),
+        precision=request.precision,
+    )
+
+
+def _classes(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> tuple[str, ...] | None:
+    """Names of the logits: those asked for, else those the head or the model brings."""
+    logits = next((s for s in signals if s.name == "logits"), None)
+    if logits is None:
+        return None
+    own = candidate.classifier.head.classes if candidate.classifier else candidate.classes
+    names = request.classes or own
+    if names is not None and len(names) != logits.size:
+        raise UsageError(f"{len(names)} class names for the {logits.size} logits of {request.name}")
+    return names

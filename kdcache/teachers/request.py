@@ -1,0 +1,74 @@
+"""What `open_teacher` was asked for, checked once for every family."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kdcache.errors import UsageError
+from kdcache.spec import Preprocess
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+Triple = tuple[float, float, float]
+# torchvision's and timm's constants of these names; `half` is also what timm calls inception.
+NORMALISATIONS: dict[str, tuple[Triple, Triple]] = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A teacher, as asked for. None means: what its publisher says."""
+
+    family: str
+    model: str | None
+    """what follows the colon in `timm:NAME` and `hf:NAME`"""
+    size: str | None
+    weights: str | None
+    head: str | None
+    signals: tuple[str, ...]
+    precision: str
+    device: str
+    input_size: tuple[int, int] | None
+    classes: tuple[str, ...] | None
+    templates: str | tuple[str, ...] | None
+    normalise: str | tuple[Triple, Triple] | None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {self.precision!r}", hint=f"one of {', '.join(PRECISIONS)}")
+        if not self.signals:
+            raise UsageError("no signal was asked for", hint="name at least one, such as embedding")
+        if len(set(self.signals)) < len(self.signals):
+            raise UsageError(f"a signal is asked for twice: {', '.join(self.signals)}")
+        if isinstance(self.normalise, str) and self.normalise not in NORMALISATIONS:
+            raise UsageError(f"unknown normalisation {self.normalise!r}", hint=f"one of {', '.join(NORMALISATIONS)}")
+
+    @property
+    def name(self) -> str:
+        """How users write this teacher."""
+        return f"{self.family}:{self.model}" if self.model else self.family
+
+    @property
+    def random(self) -> bool:
+        """Random weights were asked for: time and memory are real, what is said means nothing."""
+        return self.weights == "random"
+
+    def check_signals(self, can: Iterable[str], hints: Mapping[str, str]) -> None:
+        """Refuse signals the teacher cannot say, listing those it can."""
+        can = list(can)
+        for signal in self.signals:
+            if signal not in can:
+                raise UsageError(
+                    f"{self.name} cannot say {signal!r}; it can say {', '.join(can)}", hint=hints.get(signal)
+                )
+
+    def adjusted(self, published: Preprocess) -> Preprocess:
+        """The published preprocessing with the input size and the normalisation that were asked for."""
+        changes: dict[str, object] = {}
+        if self.input_size is not None:
+            changes["size"] = self.input_size
+        if self.normalise is not None:
+            pair = NORMALISATIONS[self.normalise] if isinstance(self.normalise, str) else self.normalise
+            changes["mean"], changes["std"] = pair
+        return published.model_copy(update=changes)

@@ -1,0 +1,148 @@
+"""`timm:NAME`: any image model of timm, with its logits, pooled embedding, feature map, or a named layer."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdcache.errors import UsageError
+from kdcache.spec import Preprocess
+from kdcache.teachers.classifier import choose_classifier
+from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.layers import LayerTaps
+from kdcache.teachers.request import Request
+from kdcache.teachers.weights import Checkpoint, find_checkpoint, load_strict, seeded, state_record
+from kdcache.views.recipe import Plain
+
+NEEDED = ("input_size", "interpolation", "mean", "std", "crop_pct")
+FITS = {"center": "crop", "squash": "squash"}
+
+
+class TimmTower:
+    """A timm model and its taps."""
+
+    def __init__(self, network: Any, signals: tuple[str, ...]) -> None:
+        self.network: Any = network
+        self._layers = LayerTaps(network, signals)
+        self._prefix = int(getattr(network, "num_prefix_tokens", 0))
+        dropped = f", {self._prefix} prefix tokens dropped" if self._prefix else ""
+        self.taps = {
+            **({"logits": "forward_head"} if network.num_classes else {}),
+            "embedding": "forward_head before the classifier",
+            "features": f"forward_features{dropped}",
+            **self._layers.taps,
+        }
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """The wanted signals; named layers need the whole pass."""
+        features = self.network.forward_features(pixels)
+        said: dict[str, Said] = {}
+        if "features" in wanted:
+            said["features"] = self._tokens(features, pixels)
+        if "embedding" in wanted:
+            said["embedding"] = Said(self.network.forward_head(features, pre_logits=True).flatten(1))
+        if "logits" in wanted or self._layers.taps:
+            said["logits"] = Said(self.network.forward_head(features))
+        return said | {name: Said(values) for name, values in self._layers.collect().items()}
+
+    def _tokens(self, features: Any, pixels: Tensor) -> Said:
+        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
+            raise UsageError("this model's forward_features is no map of tokens", hint="ask for layer:NAME")
+        if features.ndim == 4:
+            last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+            return from_map(features.permute(0, 3, 1, 2) if last else features)
+        tokens = features[:, self._prefix :]
+        patch = getattr(getattr(self.network, "patch_embed", None), "patch_size", None)
+        if patch is None:
+            return Said(tokens)
+        grid = (pixels.shape[2] // patch[0], pixels.shape[3] // patch[1])
+        return Said(tokens, grid if grid[0] * grid[1] == tokens.shape[1] else None)
+
+
+def open_timm(request: Request) -> Candidate:
+    """Make the model, load what was asked for, and read its preprocessing from its own configuration."""
+    name = request.model
+    assert name is not None
+    published = _published(name)
+    if request.random:
+        preprocess = request.adjusted(_preprocess(published, name))
+        with seeded() as stamp:
+            network = _create(name, preprocess, published)
+        weights, classes = state_record(network, stamp), None
+    else:
+        checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)
+        settings = checkpoint.settings("config.json") or {}
+        told = {**published, **settings.get("pretrained_cfg", {})}
+        preprocess = request.adjusted(_preprocess(told, name))
+        count = _class_count(told, checkpoint)
+        network, weights = _create(name, preprocess, told, num_classes=count), checkpoint.record
+        load_strict(network, checkpoint.tensors, source=weights.source, what=f"timm's {name}")
+        classes = _class_names(network, settings) if weights.source.startswith("hub:") else None
+    tower = TimmTower(network, request.signals)
+    request.check_signals([*tower.taps, *(["logits"] if request.head else [])], {})
+    own_logits = "logits" in tower.taps and request.head is None
+    classifier = None if own_logits else choose_classifier(request, dim=network.head_hidden_size, weights=weights)
+    return Candidate(tower, name, weights, preprocess, classifier, classes)
+
+
+def _published(name: str) -> dict[str, Any]:
+    """timm's configuration of a model; unknown names are told with their nearest."""
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = get_close_matches(architecture, timm.list_models(), n=3)
+        raise UsageError(
+            f"timm has no model {architecture!r}", hint=f"did you mean {', '.join(near)}?" if near else None
+        )
+    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    if config is None:
+        tags = timm.list_pretrained(f"{architecture}.*")
+        raise UsageError(f"timm's {architecture} has no weights {tag!r}", hint=f"it has {', '.join(tags) or 'none'}")
+    return dict(config.to_dict())
+
+
+def _create(name: str, preprocess: Preprocess, told: Mapping[str, Any], **options: Any) -> Any:
+    import timm
+
+    if told.get("fixed_input_size") and preprocess.size != tuple(told["input_size"][1:]):
+        options["dynamic_img_size"] = True
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=False, **options)
+    except TypeError as error:
+        raise UsageError(f"timm's {name} sees {told['input_size'][1:]} and nothing else") from error
+    return network
+
+
+def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
+    """From a pretrained_cfg. Nothing is made up where it is silent."""
+    missing = [key for key in NEEDED if told.get(key) is None]
+    fit: Any = FITS.get(told.get("crop_mode") or "center")
+    if missing or fit is None:
+        what = f"it lacks {', '.join(missing)}" if missing else f"its crop_mode is {told.get('crop_mode')!r}"
+        raise UsageError(f"timm's configuration of {name} does not say how pixels are prepared: {what}")
+    height, width = told["input_size"][1:]
+    geometry = Plain(fit=fit, crop_pct=told["crop_pct"], interpolation=told["interpolation"])
+    return Preprocess(size=(height, width), geometry=geometry, mean=tuple(told["mean"]), std=tuple(told["std"]))
+
+
+def _class_count(told: Mapping[str, Any], checkpoint: Checkpoint) -> int:
+    """Classes of the checkpoint's own classifier; 0 when it has none."""
+    names = told.get("classifier") or ()
+    first = names if isinstance(names, str) else next(iter(names), "")
+    weight = checkpoint.tensors.get(f"{first}.weight")
+    return 0 if weight is None else int(weight.shape[0])
+
+
+def _class_names(network: Any, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Names published with the weights, else ImageNet's where the model is known to tell those apart."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    if names := settings.get("label_names"):
+        return tuple(names)
+    subset = infer_imagenet_subset(network)
+    if subset is None:
+        return None
+    info = ImageNetInfo(subset)
+    return tuple(info.index_to_description(index) for index in range(network.num_classes))

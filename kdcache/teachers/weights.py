@@ -1,0 +1,240 @@
+"""Weights: where they are found, how they are read, and which they are.
+
+Input: what `--weights` says (nothing, a file, a folder, `hub:REPO`). Output: tensors by name, with the sha256 of the files they
+came from. Only safetensors and `torch.load(weights_only=True)`: nothing here can run code from a file.
+"""
+
+import hashlib
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdcache.digest import file_sha256
+from kdcache.errors import Damage, KDError, Mismatch, Unavailable, UsageError
+from kdcache.spec import Weights
+
+RANDOM_SEED = 0
+SHOWN_NAMES = 6
+SINGLE_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+HUB_FILES = ("*.json", "*.txt", "model*.safetensors")
+OLDER_HUB_FILES = ("pytorch_model*.bin", "open_clip_*.safetensors", "open_clip_*.bin")
+LFS_POINTER = b"version https://git-lfs"
+# Buffers that a network computes from its shape, or never reads in eval mode; some versions of a library save them.
+DERIVED = ("position_ids", "relative_position_index", "attn_mask", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was found: tensors by name, who they are, and the folder with their configuration when it was a folder."""
+
+    tensors: dict[str, Any]
+    record: Weights
+    folder: Path | None
+
+    def settings(self, name: str) -> dict[str, Any] | None:
+        """A JSON file beside the weights; None when there is none."""
+        path = self.folder / name if self.folder else None
+        if path is None or not path.is_file():
+            return None
+        loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return loaded
+
+
+def find_checkpoint(weights: str | None, published: str | None, *, name: str) -> Checkpoint:
+    """The checkpoint that was asked for; without a wish, the published one from the Hub."""
+    if weights is None and published is None:
+        raise UsageError(f"{name} has no checkpoint on the Hub", hint="pass --weights FILE, or --weights random")
+    path, source = _locate(weights or f"hub:{published}")
+    return read_checkpoint(path, source=source)
+
+
+def find_folder(weights: str | None, published: str) -> tuple[Path, str]:
+    """The folder of a model and its source: what was asked for, else `published`, a folder or Hub repository."""
+    folder, source = _locate(weights or (published if Path(published).is_dir() else f"hub:{published}"))
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file; this teacher needs the folder with its config.json")
+    return folder, source
+
+
+def _locate(weights: str) -> tuple[Path, str]:
+    if weights.startswith("hub:"):
+        return _download(weights.removeprefix("hub:")), weights
+    path = Path(weights).expanduser()
+    if not path.exists():
+        raise Unavailable(f"no weights at {path}", hint="--weights takes a file, a folder, hub:REPO or random")
+    return path, f"file:{path.resolve().name}"
+
+
+def read_checkpoint(path: Path, *, source: str) -> Checkpoint:
+    """All tensors of a file or folder."""
+    files = weight_files(path)
+    tensors: dict[str, Any] = {}
+    for file in files:
+        tensors |= read_tensors(file)
+    return Checkpoint(tensors, Weights(source=source, sha256=files_sha256(files)), path if path.is_dir() else None)
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The weight files at a path: the file itself, or those of a folder as publishers lay them out."""
+    if path.is_file():
+        return [path]
+    for name in SINGLE_FILES[:1]:
+        if (path / name).is_file():
+            return [path / name]
+    for name in INDEX_FILES:
+        if (path / name).is_file():
+            shards: dict[str, str] = json.loads((path / name).read_text("utf-8"))["weight_map"]
+            return _all_there(path, sorted(set(shards.values())))
+    for name in SINGLE_FILES[1:]:
+        if (path / name).is_file():
+            return [path / name]
+    alone = sorted(path.glob("*.safetensors"))
+    if len(alone) == 1:
+        return alone
+    raise UsageError(f"no weights in the folder {path}", hint=f"looked for {', '.join(SINGLE_FILES)} and sharded ones")
+
+
+def _all_there(folder: Path, names: list[str]) -> list[Path]:
+    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+    if missing:
+        raise Damage(f"{folder}: the index names shards that are not there: {shortened(missing)}")
+    return [folder / name for name in names]
+
+
+def files_sha256(files: list[Path]) -> str:
+    """sha256 of one file; of several, sha256 over their names and digests."""
+    if len(files) == 1:
+        return file_sha256(files[0])
+    return hashlib.sha256("".join(f"{file_sha256(f)}  {f.name}\n" for f in files).encode()).hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """All of one weight file, on the host. Torch files may nest further plain values."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(LFS_POINTER):
+        raise UsageError(f"{path} is a git-lfs pointer, not the weights", hint="run: git lfs pull")
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return _read_torch(path)
+    if start[8:9] == b"{":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise Damage(f"{path} is damaged: {error}", hint="fetch the file again") from error
+    raise UsageError(f"{path} is not a weight file", hint="weights are safetensors or torch files")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise UsageError(f"{path} is not a safetensors file: {error}") from error
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    # Trainers leave numpy scalars in their checkpoints; these rebuild numbers and nothing else.
+    scalar = np.float64(0).__reduce__()[0]
+    numbers: list[Any] = [np.dtype, type(np.dtype("float64")), scalar, (scalar, "numpy.core.multiarray.scalar")]
+    try:
+        if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
+            raise UsageError(
+                f"{path} is a TorchScript program, not weights", hint="save its state_dict() as safetensors"
+            )
+        with torch.serialization.safe_globals(numbers):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UsageError(f"{path} holds more than weights: {reason}", hint="convert it to safetensors") from error
+    except KDError:
+        raise
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise Damage(f"{path} is damaged: {str(error).splitlines()[0]}", hint="fetch the file again") from error
+    if not isinstance(loaded, Mapping):
+        raise UsageError(f"{path} holds a {type(loaded).__name__}, not tensors by name")
+    return dict(loaded)
+
+
+def _download(repo: str) -> Path:
+    """The snapshot of a Hub repository: configuration and safetensors, or older files where there are none."""
+    from huggingface_hub import snapshot_download
+
+    hint = "pass --weights FILE_OR_FOLDER, or --weights random to measure time only"
+    try:
+        folder = Path(snapshot_download(repo, allow_patterns=list(HUB_FILES)))
+        if not any(folder.glob("model*.safetensors")):
+            folder = Path(snapshot_download(repo, allow_patterns=[*HUB_FILES, *OLDER_HUB_FILES]))
+    except OSError as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise Unavailable(f"cannot get {repo} from the Hub: {reason}", hint=hint) from error
+    except ValueError as error:
+        raise UsageError(f"{repo!r} is not the name of a Hub repository", hint="like hub:OWNER/NAME") from error
+    return folder
+
+
+def load_strict(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str) -> None:
+    """Copy tensors into a network: every name must be there, none over, all shapes equal (derived buffers aside)."""
+    have = network.state_dict()
+    tensors = {name: value for name, value in tensors.items() if name in have or not name.endswith(DERIVED)}
+    missing = sorted(name for name in have.keys() - tensors.keys() if not name.endswith(DERIVED))
+    unexpected = sorted(tensors.keys() - have.keys())
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(have[name].shape)}"
+        for name in sorted(have.keys() & tensors.keys())
+        if tensors[name].shape != have[name].shape
+    ]
+    parts = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    wrong = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in parts.items() if names]
+    if wrong:
+        raise Mismatch(
+            f"the tensors of {source} do not fit {what}: {'; '.join(wrong)}",
+            hint="check --teacher and --size",
+            **parts,
+        )
+    network.load_state_dict(tensors, strict=False)
+
+
+def shortened(names: list[str]) -> str:
+    """The first few names, and how many more."""
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def renamed(tensors: Mapping[str, Any], rename: Callable[[str], str | None]) -> dict[str, Any]:
+    """Tensors under new names; those renamed to None are left out."""
+    new = {rename(name): value for name, value in tensors.items()}
+    return {name: value for name, value in new.items() if name is not None}
+
+
+@contextmanager
+def seeded() -> Iterator[str]:
+    """Initialise modules from one fixed seed, leaving the global generator as it was. Yields the stamp `random:SEED`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(RANDOM_SEED)
+        yield f"random:{RANDOM_SEED}"
+
+
+def state_record(network: nn.Module, source: str) -> Weights:
+    """Who a network is when no file says it: sha256 over its tensors in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        values: Tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return Weights(source=source, sha256=digest.hexdigest())
