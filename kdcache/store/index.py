@@ -20,6 +20,8 @@ from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
 
 CHUNK = 1 << 16
+LOOK_ALIKES = 4096
+"""ids compared letter by letter when one is not found"""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
 
 
@@ -62,8 +64,8 @@ class Ids(Sequence[str]):
         if not -len(self) <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
         offsets, data = self._text
-        place = row % len(self)
-        return str(data[offsets[place] : offsets[place + 1]], "utf-8")
+        first, last = offsets[row % len(self) :][:2].tolist()
+        return str(data[first:last], "utf-8")
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), CHUNK):
@@ -103,8 +105,7 @@ class Index:
         column = self.ids.batch.column(1)
         if column.null_count == len(column):
             return None
-        values = column.fill_null(UNLABELLED) if column.null_count else column
-        return np.asarray(values.to_numpy(zero_copy_only=False), np.int32)
+        return _values(column.fill_null(UNLABELLED), np.dtype(np.int32))
 
     def row_of(self, image_id: str) -> int:
         """The row of an image; UnknownImage with the nearest ids when there is none."""
@@ -123,7 +124,18 @@ class Index:
 
     @cached_property
     def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-        return self.ids.batch.column(2).to_numpy(), self.ids.batch.column(3).to_numpy()
+        return _values(self.ids.batch.column(2), np.dtype(np.uint64)), _values(
+            self.ids.batch.column(3), _row_type(len(self))
+        )
+
+
+def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A view of a column without nulls (pyarrow's own conversion imports pandas, 28 MB)."""
+    return np.frombuffer(column.buffers()[1], dtype, len(column))
+
+
+def _row_type(count: int) -> np.dtype[Any]:
+    return np.dtype(np.uint32 if count <= 1 << 32 else np.uint64)
 
 
 def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
@@ -137,11 +149,11 @@ def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
     for part in dict.fromkeys((name, name.rsplit(".", 1)[0])):
         if not part:
             continue
-        holding = pc.indices_nonzero(pc.match_substring(column, part, ignore_case=True)).slice(0, CHUNK)
+        holding = pc.indices_nonzero(pc.match_substring(column, part, ignore_case=True)).slice(0, LOOK_ALIKES)
         if len(holding):
             found = column.take(holding).to_pylist()
             return get_close_matches(wanted, found, most, 0.0)
-    return get_close_matches(wanted, column.slice(0, CHUNK // 4).to_pylist(), most, 0.6)
+    return get_close_matches(wanted, column.slice(0, LOOK_ALIKES).to_pylist(), most, 0.6)
 
 
 def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
@@ -188,9 +200,9 @@ def _table(listing: Listing) -> pa.RecordBatch:
         labels = pa.nulls(count, pa.int32())
     else:
         labels = pa.array(listing.labels, pa.int32(), mask=listing.labels == UNLABELLED)
-    narrow = np.uint32 if count <= 1 << 32 else np.uint64
     return pa.record_batch(
-        [ids, labels, pa.array(hashes), pa.array(order.astype(narrow))], names=["image_id", "label", "hash", "hash_row"]
+        [ids, labels, pa.array(hashes), pa.array(order.astype(_row_type(count)))],
+        names=["image_id", "label", "hash", "hash_row"],
     )
 
 

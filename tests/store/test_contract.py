@@ -86,7 +86,7 @@ def test_a_part_that_is_not_built_is_missing_and_named(made: Made):
     assert made.store.missing() == [GONE]
     assert made.store.receipt(GONE) is None
     assert made.store.verify_part(GONE) == []
-    with pytest.raises(Damage, match="v000/000001.*not built"):
+    with pytest.raises(Damage, match=r"v000/000001.*not built"):
         made.store.map_part(GONE)
     left = [p for p in made.store.path.rglob("*") if "000001" in p.name or p.name.startswith("c.1")]
     assert [p for p in left if "v000" in str(p)] == []
