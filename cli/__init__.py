@@ -1,0 +1,20 @@
+"""The command line. One small file a command group; all work is done by `kdcache` and `students`."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Entry point of `kd`."""
+    from cli.app import run
+
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    from cli.output import Terminated
+
+    raise Terminated

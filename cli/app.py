@@ -1,0 +1,66 @@
+"""All commands, group by group."""
+
+from typing import Annotated
+
+import typer
+
+from cli import bench, cache, config, doctor, teacher
+from cli.output import Ui
+
+app = typer.Typer(
+    help="Run frozen vision teachers once, keep what they said, train small students from it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kd {version('kd-cache')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run frozen vision teachers once, keep what they said, train small students from it."""
+
+
+app.add_typer(cache.app, name="cache")
+app.add_typer(teacher.app, name="teacher")
+app.add_typer(config.app, name="config")
+app.add_typer(bench.app, name="bench")
+doctor.register(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; the exit code comes back."""
+    ui = Ui(arguments)
+    try:
+        return app(args=arguments, prog_name="kd", standalone_mode=False, obj=ui) or 0
+    except typer.TyperException as error:
+        return _usage(ui, error)
+    except BrokenPipeError:
+        from cli.output import broken_pipe
+
+        return broken_pipe()
+
+
+def _usage(ui: Ui, error: typer.TyperException) -> int:
+    """A command line that cannot be understood. Asking for a group alone prints its help, and is no mistake to explain."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.format_message(), err=True)
+        return error.exit_code
+    command = context.command_path if context else "kd"
+    return ui.fail("UsageError", error.format_message().rstrip("."), error.exit_code, hint=f"{command} --help")
+
+
+__all__ = ["app", "run"]

@@ -1,0 +1,5 @@
+"""`kd bench`: how fast this machine reads."""
+
+from cli.command import group
+
+app = group("Measure this machine.")

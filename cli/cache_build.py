@@ -1,0 +1,131 @@
+"""`kd cache build` and `kd cache plan`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options as o
+from cli.build_options import build_options
+from cli.command import command
+from cli.output import Ui
+from cli.text import columns, duration, pairs, plural, size
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdcache.build import BuildResult
+    from kdcache.estimate import Estimate
+    from kdcache.options import BuildOptions
+    from kdcache.prepare import Prepared
+
+BUILD = """
+kd cache build --teacher florence
+kd cache build --teacher clip --format zarr --views 3 --recipe augment --out c2
+kd cache build --teacher florence --data photos/ --size nano --signal logits,embedding,features
+kd cache build --teacher timm:resnet18 --weights random --data photos/ --signal embedding
+kd cache build --out c2                 # go on with a cache that is not finished
+kd cache build --out c2 --only 3/16     # the third of sixteen shares, on this machine
+"""
+PLAN = """
+kd cache plan --teacher florence --size huge --data photos/ --views 90 --recipe augment
+kd cache plan --teacher clip --signal logits,embedding --json
+"""
+Only = Annotated[str | None, typer.Option("--only", metavar="I/N", help="Build share I of N of the parts.")]
+START = "kd cache build --teacher florence"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "build", examples=BUILD, shared=build_options, resumable=True)(build)
+    command(app, "plan", examples=PLAN, shared=build_options)(plan)
+
+
+def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None, dry_run: o.DryRun = False) -> int:
+    """Let a teacher look at every image once, and keep what it says.
+
+    Run the same command again to go on after a stop: parts that are there are not made again. With --out alone, an
+    existing cache is gone on with from its own plan. Without --data the embedded set `shapes` is used, with the small
+    teacher that comes in the package. Exit code 3: done, but some images could not be read (see rejected.jsonl).
+    """
+    share = o.share(only)
+    if not options.teacher and (out is None or not (out / "plan.json").is_file()):
+        raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
+    if dry_run and options.teacher:
+        plan(ui, options, out)
+        return 0
+    from kdcache.build import build as run_build
+
+    prepared = _prepared(options, out)
+    for note in prepared.notes:
+        ui.note(note)
+    there = (prepared.out / "plan.json").is_file()
+    ui.note(f"{'going on with' if there else 'building'} {prepared.out}")
+    result = run_build(prepared, only=share, progress=ui.progress())
+    summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
+    ui.answer({**summary, "path": str(result.path)}, _built(result))
+    return 3 if result.rejected else 0
+
+
+def _prepared(options: "BuildOptions", out: Path | None) -> "Prepared":
+    """From the options, or from the plan that is there when no teacher was named."""
+    if out is not None and not options.teacher:
+        from kdcache.resume import prepare_again
+
+        return prepare_again(out, options)
+    from kdcache.prepare import prepare
+
+    return prepare(options, out)
+
+
+def _built(result: "BuildResult") -> str:
+    missing = f", {plural(result.parts_missing, 'part')} still missing" if result.parts_missing else ""
+    made = plural(result.parts_built, "part") if result.parts_built else "nothing to build"
+    rate = f"{result.images_per_second:,.0f} images/s, {duration(result.seconds)}" if result.parts_built else ""
+    lines = [
+        ("cache", str(result.path)),
+        ("holds", f"{plural(result.rows, 'image')} × {plural(result.views, 'view')}, {size(result.bytes)}{missing}"),
+        ("this run", ", ".join(filter(None, (made, rate)))),
+    ]
+    if result.rejected:
+        lines.append(("rejected", f"{plural(result.rejected, 'image')}, see {result.path / 'rejected.jsonl'}"))
+    return pairs(lines)
+
+
+def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
+    """Say what a build would cost: bytes for every signal and codec, hours, free disk.
+
+    One batch is rendered and said in order to measure; nothing is written, no checkpoint is fetched.
+    """
+    from kdcache.estimate import estimate
+
+    if not options.teacher:
+        raise UsageError("no --teacher", hint=START)
+    bill = estimate(options, out)
+    for note in bill.notes:
+        ui.note(note)
+    if not bill.fits:
+        ui.warn(f"{size(bill.total_bytes)} do not fit: {size(bill.free_bytes)} are free")
+    ui.answer({**asdict(bill), "fits": bill.fits}, _bill(bill))
+
+
+def _bill(bill: "Estimate") -> str:
+    head = pairs(
+        [
+            ("teacher", f"{bill.teacher} on {bill.device}, {bill.batch} images at a time"),
+            ("views", f"{plural(bill.rows, 'image')} × {plural(bill.views, 'view')}, {plural(bill.parts, 'part')}"),
+            (
+                "speed",
+                f"teacher {bill.teacher_images_per_second:,.1f}, rendering {bill.render_images_per_second:,.1f} images/s",
+            ),
+            ("time", duration(bill.hours * 3600)),
+            ("disk", f"{size(bill.total_bytes)} of {size(bill.free_bytes)} free"),
+        ]
+    )
+    rows = [["signal", "shape", "codec", "bytes/row", "total", "measured error"]]
+    for cost in bill.costs:
+        shape = "×".join(str(n) for n in cost.shape)
+        error = ", ".join(f"{name} {value:.2g}" for name, value in cost.error.items())
+        codec = f"{cost.codec} *" if cost.chosen else cost.codec
+        rows.append([cost.signal, shape, codec, f"{cost.bytes_per_row:,.0f}", size(cost.total_bytes), error])
+    return f"{head}\n\n{columns(rows, right=(3, 4))}\n\n* chosen"

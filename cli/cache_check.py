@@ -1,0 +1,112 @@
+"""`kd cache verify` and `kd cache repair`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options as o
+from cli.command import command
+from cli.output import Ui
+from cli.text import pairs, plural
+from kdcache.newest import newest_cache
+
+if TYPE_CHECKING:
+    from kdcache.verify import Report
+
+VERIFY = """
+kd cache verify
+kd cache verify c2 --replay 200 --teacher 200
+"""
+REPAIR = """
+kd cache repair c2                          # say what is damaged
+kd cache repair c2 --yes                    # drop it
+kd cache build --out c2                     # and make it again
+"""
+Replay = Annotated[
+    int, typer.Option("--replay", metavar="N", min=0, help="Render N views again, compare their pixels.")
+]
+SayAgain = Annotated[int, typer.Option("--teacher", metavar="N", min=0, help="Let the teacher say N views again.")]
+Tolerance = Annotated[
+    float | None, typer.Option("--tolerance", metavar="X", help="Largest distance allowed, if not the codec's own.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Drop the damaged parts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "verify", examples=VERIFY)(verify)
+    command(app, "repair", examples=REPAIR)(repair)
+
+
+def verify(
+    ui: Ui,
+    cache: o.CachePath = None,
+    replay: Replay = 0,
+    teacher: SayAgain = 0,
+    tolerance: Tolerance = None,
+    data: o.Data = None,
+    weights: o.WeightsFile = None,
+    head: o.HeadFile = None,
+    device: o.Devices = None,
+    workers: o.Workers = None,
+    seed: o.Seed = 0,
+) -> int:
+    """Check that every byte is what was written, and on request that pixels and teacher are still the same.
+
+    Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged.
+    --seed chooses other views to look at.
+    """
+    from kdcache.verify import Ask
+    from kdcache.verify import verify as check
+
+    ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed)
+    report = check(cache or newest_cache(), ask, ui.progress())
+    state = "damaged" if not report.ok else "incomplete" if report.missing else "ok"
+    facts = {
+        "path": str(report.path),
+        "state": state,
+        "parts": report.parts,
+        "parts_missing": report.missing,
+        "replayed": report.replayed,
+        "said_again": report.said_again,
+        "distance": report.distance,
+        "tolerance": report.tolerance,
+        "findings": [finding.plain() for finding in report.findings],
+    }
+    ui.answer(facts, _checked(ui, report, state))
+    if not report.ok:
+        ui.note(
+            f"\n{ui.paint('hint', 'hint:')} kd cache repair {report.path} --yes && kd cache build --out {report.path}"
+        )
+    return {"ok": 0, "incomplete": 3, "damaged": 4}[state]
+
+
+def _checked(ui: Ui, report: "Report", state: str) -> str:
+    lines = [("cache", str(report.path)), ("parts", f"{report.parts:,} read, {report.missing:,} missing")]
+    if report.replayed:
+        lines.append(("pixels", f"{plural(report.replayed, 'view')} rendered again"))
+    for name, distance in report.distance.items():
+        told = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
+        lines.append((name, f"{plural(report.said_again, 'view')} said again, {told}"))
+    found = [f"  {finding}" for finding in report.findings]
+    lines.append(("state", ui.paint("ok" if state == "ok" else "error", state)))
+    return "\n".join([pairs(lines), *found])
+
+
+def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
+    """Find damaged parts and, with --yes, drop them so that a build can make them again.
+
+    Exit code 0: nothing was damaged, or it is dropped; 4: there is damage and --yes was not given.
+    """
+    from kdcache.repair import repair as mend
+
+    found = mend(cache or newest_cache(), apply=yes, progress=ui.progress())
+    names = [str(part) for part in found.parts]
+    done = "dropped" if found.applied else "damaged"
+    text = "\n".join(
+        [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
+    )
+    ui.answer({"path": str(found.path), "parts": names, "rows": found.rows, "applied": found.applied}, text)
+    if names:
+        ui.note(f"hint: kd cache build --out {found.path}" if yes else f"hint: kd cache repair {found.path} --yes")
+    return 4 if names and not found.applied else 0

@@ -1,0 +1,140 @@
+"""`kd cache info` and `kd cache get`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import options as o
+from cli.command import command
+from cli.output import Ui
+from cli.text import columns, pairs, plural, size
+from kdcache.newest import newest_cache
+
+if TYPE_CHECKING:
+    from kdcache.cache import Cache
+    from kdcache.store.plan import Plan
+
+INFO = """
+kd cache info
+kd cache info c2 --json
+"""
+GET = """
+kd cache get 000007
+kd cache get birds/robin.jpg --cache c2 --view 1 --json
+"""
+ImageId = Annotated[str, typer.Argument(metavar="IMAGE_ID", help="The id of an image, as the index has it.")]
+View = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
+_SHOWN = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "info", examples=INFO)(info)
+    command(app, "get", examples=GET)(get)
+
+
+def info(ui: Ui, cache: o.CachePath = None) -> None:
+    """Tell what a cache holds and whether it is complete."""
+    from kdcache.store import Store
+
+    store = Store.open(cache or newest_cache())
+    plan, missing = store.plan, len(store.missing())
+    parts, rejected = len(plan.parts()), len(store.bad_rows())
+    facts = {
+        "path": str(store.path),
+        "complete": missing == 0,
+        "parts": parts,
+        "parts_missing": missing,
+        "bytes": store.bytes(),
+        "rejected": rejected,
+        "identity": plan.identity,
+        "plan": plan.plain(),
+    }
+    there = "complete" if not missing else f"{plural(missing, 'part')} missing"
+    lines = [
+        ("cache", str(store.path)),
+        ("state", f"{there}, {plural(parts, 'part')}, {size(store.bytes())}"),
+        *_plan_lines(plan),
+        ("rejected", plural(rejected, "image")),
+    ]
+    table = [["signal", "shape", "codec", "bytes/row", "measured error"], *_signal_rows(plan)]
+    ui.answer(facts, f"{pairs(lines)}\n\n{columns(table, right=(3,))}")
+
+
+def _plan_lines(plan: "Plan") -> list[tuple[str, str]]:
+    teacher, views = plan.teacher, plan.views
+    height, width = teacher.preprocess.size
+    stamp = "  RANDOM WEIGHTS: for measuring only" if teacher.weights.random else ""
+    lines = [
+        ("teacher", f"{teacher.family} {teacher.size}, {teacher.precision}, sees {height}×{width}{stamp}"),
+        ("weights", f"{teacher.weights.source}, sha256 {teacher.weights.sha256[:16]}…"),
+        ("images", f"{plan.dataset.rows:,} of {plan.dataset.name}, fingerprint {plan.dataset.fingerprint[:16]}"),
+        ("views", f"{views.count} {views.recipe.kind}, seed {views.seed}"),
+        ("format", f"{plan.layout.backend}, compression {plan.layout.compression or 'none'}, batch {plan.batch}"),
+    ]
+    if teacher.head:
+        lines.insert(2, ("head", f"{teacher.head.source}, sha256 {teacher.head.sha256[:16]}…"))
+    return lines
+
+
+def _signal_rows(plan: "Plan") -> list[list[str]]:
+    rows = []
+    for stored in plan.signals:
+        shape = "×".join(str(n) for n in stored.signal.shape)
+        error = ", ".join(f"{name} {value:.2g}" for name, value in stored.error.items())
+        rows.append([stored.signal.name, shape, stored.codec, f"{stored.bytes_per_row:,.1f}", error])
+    return rows
+
+
+def get(ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0) -> None:
+    """Print what the teacher said about one image."""
+    from kdcache.cache import Cache
+
+    store = Cache.open(cache or newest_cache())
+    said = store.get(image_id, view=view)
+    plain = {name: _plain(values) for name, values in said.items()}
+    facts = {"cache": str(store.path), "image_id": image_id, "row": said.row, "view": view, "label": said.label}
+    lines = [("image", image_id), ("cache", str(store.path)), ("row", f"{said.row:,}, view {view}")]
+    if said.label is not None:
+        name = f" {store.classes[said.label]}" if store.classes else ""
+        lines.append(("label", f"{said.label}{name}"))
+    shown = "\n\n".join(f"{name}\n{_shown(name, values, store)}" for name, values in said.items())
+    ui.answer({**facts, "signals": plain}, f"{pairs(lines)}\n\n{shown}")
+
+
+def _plain(values: Any) -> Any:
+    """A signal of one row as JSON values."""
+    from kdcache.codecs.distribution import TopK
+
+    if isinstance(values, TopK):
+        return {
+            "ids": values.ids[0].tolist(),
+            "log_probabilities": values.logp[0].tolist(),
+            "tail": values.sparse(tail="bucket").rest[0].item(),
+            "classes": values.classes,
+        }
+    return values.tolist()
+
+
+def _shown(name: str, values: Any, cache: "Cache") -> str:
+    """A signal of one row for people: the likeliest classes, or what kind of numbers they are."""
+    import numpy as np
+
+    from kdcache.codecs.distribution import TopK
+
+    classes = cache.teacher.classes
+    if isinstance(values, TopK):
+        ids, shares = values.ids[0], np.exp(values.logp[0])
+    elif name == "logits":
+        spread = np.exp(values - values.max())
+        ids = np.argsort(-values, kind="stable")
+        shares = spread[ids] / spread.sum()
+    else:
+        shape = "×".join(str(n) for n in values.shape)
+        numbers = f"mean {values.mean():.4g}, std {values.std():.4g}, min {values.min():.4g}, max {values.max():.4g}"
+        return f"  {shape}: {numbers}"
+    rows = [
+        [f"  {share:7.2%}", f"{number}", classes[number] if classes else ""]
+        for number, share in zip(ids[:_SHOWN].tolist(), shares[:_SHOWN].tolist(), strict=True)
+    ]
+    return columns(rows, right=(0, 1))

@@ -1,0 +1,80 @@
+"""`kd cache add-views`, `convert` and `merge`: change caches without asking a teacher."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options as o
+from cli.command import command
+from cli.output import Ui
+from cli.text import pairs, plural, size
+
+if TYPE_CHECKING:
+    from kdcache.reshape import Reshaped
+
+ADD = """
+kd cache add-views c2 2
+kd cache build --out c2
+"""
+CONVERT = """
+kd cache convert c2 --format hdf5 --out c3
+kd cache convert c2 --codec features=int8 --out c3
+"""
+MERGE = """
+kd cache merge share1 share2 share3 --out whole
+"""
+Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.")]
+Count = Annotated[int, typer.Argument(metavar="N", min=1, help="How many more views.")]
+Many = Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches of the same plan, built in shares.")]
+NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "add-views", examples=ADD)(add_views)
+    command(app, "convert", examples=CONVERT, resumable=True)(convert)
+    command(app, "merge", examples=MERGE, resumable=True)(merge)
+
+
+def add_views(ui: Ui, cache: Whole, count: Count) -> None:
+    """Plan more views of a cache; the next build makes them, and what is there stays as it is."""
+    from kdcache.reshape import add_views as add
+
+    plan = add(cache, count)
+    text = f"{cache} now has {plural(plan.views.count, 'view')} planned"
+    ui.answer({"path": str(cache), "views": plan.views.count}, text)
+    ui.note(f"hint: kd cache build --out {cache}")
+
+
+def convert(
+    ui: Ui,
+    cache: Whole,
+    out: NewCache,
+    format: o.FormatOrSame = None,
+    codec: o.Codecs = None,
+    compress: o.Compress = None,
+) -> None:
+    """Copy a cache into another file format, codec or compression."""
+    from kdcache.reshape import convert as copy
+
+    done = copy(cache, out, backend=format, codecs=o.codec_table(codec), compression=compress, progress=ui.progress())
+    _answer(ui, done)
+
+
+def merge(ui: Ui, caches: Many, out: NewCache) -> None:
+    """Put parts that were built on several machines into one cache."""
+    from kdcache.reshape import merge as join
+
+    _answer(ui, join(caches, out, progress=ui.progress()))
+
+
+def _answer(ui: Ui, done: "Reshaped") -> None:
+    missing = f", {done.parts_missing:,} still missing" if done.parts_missing else ""
+    lines = [
+        ("cache", str(done.path)),
+        ("parts", f"{done.parts_written:,} written{missing}"),
+        ("size", size(done.bytes)),
+    ]
+    facts = {"parts_written": done.parts_written, "parts_missing": done.parts_missing, "bytes": done.bytes}
+    ui.answer({"path": str(done.path), **facts}, pairs(lines))

@@ -1,0 +1,90 @@
+"""Turns a function into a command: adds the options every command has, puts the examples first, turns failures into codes."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from cli.output import Color, Ui
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+QuietCount = Annotated[
+    int, typer.Option("--quiet", "-q", count=True, show_default=False, help="Say less; -qq leaves only the exit code.")
+]
+VerboseCount = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv shows tracebacks.")
+]
+ColorChoice = Annotated[Color, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
+
+_COMMON = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+    for name, kind, default in (
+        ("json", JsonFlag, False),
+        ("quiet", QuietCount, 0),
+        ("verbose", VerboseCount, 0),
+        ("color", ColorChoice, "auto"),
+    )
+]
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+Body = Callable[..., int | None]
+
+
+def group(help_text: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+
+def command(
+    app: typer.Typer, name: str, *, examples: str, shared: Callable[..., Any] | None = None, resumable: bool = False
+) -> Callable[[Body], Body]:
+    """Register `body(ui, ...)` as a command of `app`. Its docstring is the help; the examples stand right under its first line.
+
+    The options of `shared` are added to it; what `shared` makes of them is handed to the body as `options`.
+    """
+
+    def register(body: Body) -> Body:
+        of_shared = _parameters(shared) if shared else []
+        of_body = [p for p in _parameters(body) if p.name not in ("ui", "options")]
+
+        @wraps(body)
+        def run(
+            *, context: typer.Context, json: bool, quiet: int, verbose: int, color: Color, **arguments: Any
+        ) -> None:
+            ui: Ui = context.obj
+            ui.configure(json=json, quiet=quiet, verbose=verbose, color=color)
+
+            def work() -> int | None:
+                if shared:
+                    arguments["options"] = shared(**{p.name: arguments.pop(p.name) for p in of_shared})
+                return body(ui, **arguments)
+
+            raise typer.Exit(ui.guard(work, resumable=resumable))
+
+        parameters = [_CONTEXT, *of_shared, *of_body, *_COMMON]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        text = inspect.getdoc(body) or ""
+        short = text.partition("\n")[0].rstrip(".")
+        app.command(name, help=_help(text, examples), short_help=short)(run)
+        return body
+
+    return register
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    found = inspect.signature(function).parameters.values()
+    return [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in found]
+
+
+def _help(text: str, examples: str) -> str:
+    first, _, rest = text.partition("\n\n")
+    lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
+    return f"{first}\n\n\b\nExamples:\n{lines}\n\n{rest}".rstrip()

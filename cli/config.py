@@ -1,0 +1,105 @@
+"""`kd config`: what can be set, what it is set to, and where that came from."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.command import command, group
+from cli.output import Ui
+from cli.text import columns, plural
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdcache.strict import Strict
+
+LIST = """
+kd config list
+kd config list views
+"""
+SHOW = """
+kd config show views/augment
+kd config show views/augment --set crop.scale=[0.3,1.0]
+kd config show views/my_views.yaml --json
+"""
+VALIDATE = """
+kd config validate views/my_views.yaml
+kd config validate views/augment --set erase.probability=0.5
+"""
+KINDS = ("views", "teachers")
+Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="views or teachers; left out: all.")]
+Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="A preset, or KIND/ and a path to a .yaml file.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value; repeatable.")]
+
+app = group("Show and check presets and settings.")
+
+
+def config_list(ui: Ui, kind: Kind = None) -> None:
+    """List the presets."""
+    from kdcache.config import config_path, preset_names
+
+    if kind is not None:
+        _check_kind(kind)
+    rows = []
+    for each in (kind,) if kind else KINDS:
+        for name in preset_names(each):
+            first = config_path(each, name).read_text("utf-8").partition("\n")[0]
+            rows.append([f"{each}/{name}", first.removeprefix("#").strip()])
+    ui.answer([{"name": name, "about": about} for name, about in rows], columns(rows))
+
+
+def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
+    """Print every value of a preset or file, and where it came from: default, preset, file, environment or --set."""
+    from kdcache.config import flatten, load_config
+
+    kind, rest = _split(name)
+    loaded = load_config(kind, rest, _model(kind), settings or ())
+    values = flatten(loaded.value.plain())
+    facts = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
+    ui.answer(facts, columns([[key, _yaml(value), f"# {loaded.origins[key]}"] for key, value in values.items()]))
+
+
+def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
+    """Check a preset or file: every mistake at once, one line a key."""
+    from kdcache.config import flatten, load_config
+
+    kind, rest = _split(name)
+    loaded = load_config(kind, rest, _model(kind), settings or ())
+    count = len(flatten(loaded.value.plain()))
+    ui.answer({"name": name, "valid": True, "keys": count}, f"{name} is valid: {plural(count, 'key')}")
+
+
+def _split(name: str) -> tuple[str, str]:
+    kind, slash, rest = name.partition("/")
+    if not slash or not rest:
+        raise UsageError(
+            f"{name} does not say of which kind it is", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}"
+        )
+    _check_kind(kind)
+    return kind, rest
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"no kind of preset is called {kind}", hint=f"kinds: {', '.join(KINDS)}")
+
+
+def _model(kind: str) -> "type[Strict]":
+    """The record a kind of preset must fit."""
+    if kind == "views":
+        from kdcache.views.recipe import Augment
+
+        return Augment
+    from kdcache.teachers.sizes import Family
+
+    return Family
+
+
+def _yaml(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+command(app, "list", examples=LIST)(config_list)
+command(app, "show", examples=SHOW)(config_show)
+command(app, "validate", examples=VALIDATE)(config_validate)

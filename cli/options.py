@@ -1,0 +1,142 @@
+"""Options that several commands share, and how their text becomes values."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kdcache.errors import UsageError
+
+FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:")
+Backend = Literal["hdf5", "zarr"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def starting(names: tuple[str, ...], typed: str) -> list[str]:
+    """What a half-typed name may become."""
+    return [name for name in names if name.startswith(typed)]
+
+
+def _teachers(incomplete: str) -> list[str]:
+    return starting(FAMILIES, incomplete)
+
+
+def _caches(incomplete: str) -> list[str]:
+    here = [str(plan.parent) for pattern in ("*/plan.json", "kd/caches/*/plan.json") for plan in Path().glob(pattern)]
+    return starting(tuple(here), incomplete)
+
+
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="florence, clip, donut, data2vec, timm:NAME or hf:NAME.", autocompletion=_teachers
+    ),
+]
+Size = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Size of the teacher: nano, base ... (kd teacher list).")
+]
+WeightsFile = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="A checkpoint, or `random` to measure time and memory.")
+]
+HeadFile = Annotated[str | None, typer.Option("--head", metavar="FILE", help="Classifier head (kd teacher fit-head).")]
+ClassesFile = Annotated[
+    str | None, typer.Option("--classes", metavar="FILE", help="Class names for zero-shot logits, one a line.")
+]
+TemplatesFile = Annotated[
+    str | None,
+    typer.Option("--templates", metavar="FILE", help="Prompts for zero-shot logits, one a line, {} for the name."),
+]
+InputSize = Annotated[
+    str | None, typer.Option("--input-size", metavar="N|HxW", help="Pixels the teacher sees, if not its own size.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Folder, tar shards, hf:NAME ...; left out: the embedded shapes."),
+]
+Signals = Annotated[
+    str, typer.Option("--signal", metavar="LIST", help="What to keep: logits,embedding,features or a layer's name.")
+]
+Codecs = Annotated[
+    str | None,
+    typer.Option("--codec", metavar="LIST", help="How, as SIGNAL=CODEC,...: topk:10, full, float16, int8, exact ..."),
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", metavar="NAME|FILE", help="View recipe: plain, or a preset (kd config list).")
+]
+Views = Annotated[int, typer.Option("--views", metavar="N", min=1, help="Views of each image.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated.")
+]
+Format = Annotated[Backend, typer.Option("--format", metavar="hdf5|zarr", help="File format of the parts.")]
+FormatOrSame = Annotated[
+    Backend | None, typer.Option("--format", metavar="hdf5|zarr", help="File format of the parts; left out: as it is.")
+]
+Compress = Annotated[
+    str | None, typer.Option("--compress", metavar="zstd:N|blosc:N", help="Compress without loss; reads are slower.")
+]
+PartRows = Annotated[
+    int | None, typer.Option("--part-rows", metavar="N", min=1, help="At most this many images in a part.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="The cache; left out: a new name in ./kd/caches.")
+]
+Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images the teacher sees at a time.")]
+PrecisionName = Annotated[
+    Precision, typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16 inside the teacher.")
+]
+Devices = Annotated[str | None, typer.Option("--device", metavar="LIST", help="cpu, cuda, or several: cuda:0,cuda:1.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that decode and render images.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")]
+CachePath = Annotated[
+    Path | None,
+    typer.Argument(metavar="[CACHE]", help="A cache; left out: the newest in ./kd/caches.", autocompletion=_caches),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", metavar="DIR", help="A cache; left out: the newest in ./kd/caches.", autocompletion=_caches
+    ),
+]
+
+
+def comma_list(text: str | None) -> tuple[str, ...]:
+    """`a, b` -> ("a", "b")"""
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
+
+
+def codec_table(text: str | None, signals: tuple[str, ...] = ()) -> dict[str, str]:
+    """`features=int8,logits=topk:50` -> by signal; a bare codec is meant for the one signal there is."""
+    table: dict[str, str] = {}
+    for item in comma_list(text):
+        name, equals, codec = item.partition("=")
+        if not equals:
+            if len(signals) != 1:
+                raise UsageError(f"--codec {item}: for which signal?", hint=f"--codec {(*signals, 'SIGNAL')[0]}={item}")
+            name, codec = signals[0], item
+        if name in table:
+            raise UsageError(f"--codec names {name} twice: {table[name]} and {codec}", hint="give one codec a signal")
+        table[name] = codec
+    return table
+
+
+def image_size(text: str | None) -> tuple[int, int] | None:
+    """`384` or `384x512` (height x width)."""
+    if text is None:
+        return None
+    if not (found := re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text)):
+        raise UsageError(f"--input-size {text} is not a size", hint="--input-size 384, or HEIGHTxWIDTH: 384x512")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def share(text: str | None) -> tuple[int, int] | None:
+    """`3/16`: the third of sixteen shares."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--only {text} is not a share", hint="--only 3/16 builds the third of sixteen shares")
+    return int(found[1]), int(found[2])

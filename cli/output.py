@@ -1,0 +1,130 @@
+"""What a command says: the answer to stdout, talk to stderr, a failure as one clear line with a way out and an exit code."""
+
+import json
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from kdcache.errors import KDError
+from kdcache.progress import Progress
+
+Color = Literal["auto", "always", "never"]
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+_STYLES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "ok": "1;32", "faint": "2"}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: treated like Ctrl-C, with an exit code of its own."""
+
+
+class Ui:
+    """The one voice of a command. Everything but `answer` goes to stderr."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+        self.json = "--json" in arguments
+        self.quiet = 0
+        self.verbose = 0
+        self._color: Color = "auto"
+
+    def configure(self, *, json: bool, quiet: int, verbose: int, color: Color) -> None:
+        """Take over what the command line said."""
+        self.json, self.quiet, self.verbose, self._color = json, quiet, verbose, color
+
+    def answer(self, data: Any, text: str) -> None:
+        """The result of the command: one JSON document with --json, else text for people. Once a command."""
+        if self.json:
+            sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+        elif self.quiet < 2:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, one line; not with -q."""
+        if not self.quiet:
+            self._talk(text)
+
+    def detail(self, text: str) -> None:
+        """Something only the curious want: shown with -v."""
+        if self.verbose:
+            self._talk(text)
+
+    def warn(self, text: str) -> None:
+        """Something that may be wrong; not with -qq."""
+        if self.quiet < 2:
+            self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {text}")
+
+    def progress(self) -> Progress:
+        """Where long work reports to."""
+        from cli.progress import show_progress
+
+        return show_progress(self)
+
+    def paint(self, style: str, text: str, stream: Any = None) -> str:
+        """Text in colour where the stream shows colours; the words alone must be enough."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colored(stream or sys.stdout) else text
+
+    def colored(self, stream: Any) -> bool:
+        """Does this stream get colours?"""
+        if self._color != "auto":
+            return self._color == "always"
+        return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+    def guard(self, work: Callable[[], int | None], *, resumable: bool = False) -> int:
+        """Run a command; whatever happens becomes an exit code and a clear line."""
+        try:
+            return work() or 0
+        except KDError as error:
+            return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
+        except Terminated:
+            return self._stopped(TERMINATED, resumable)
+        except KeyboardInterrupt:
+            return self._stopped(INTERRUPTED, resumable)
+        except BrokenPipeError:
+            return broken_pipe()
+        except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
+            return self._bug(error)
+
+    def fail(
+        self, kind: str, message: str, code: int, *, hint: str | None = None, details: dict[str, Any] | None = None
+    ) -> int:
+        """Say what went wrong and how to go on; the exit code comes back."""
+        if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
+            self._talk(traceback.format_exc().rstrip())
+        if self.json:
+            known = {"code": code, "kind": kind, "message": message, "hint": hint, "details": details or {}}
+            self._talk(json.dumps({"v": 1, "type": "error", **known}, ensure_ascii=False, default=str))
+        elif self.quiet < 2:
+            self._talk(f"{self.paint('error', 'error:', sys.stderr)} {message}")
+            if hint:
+                self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {hint}")
+        return code
+
+    def _stopped(self, code: int, resumable: bool) -> int:
+        """Ctrl-C or SIGTERM: what is sealed stays, so the same command goes on from there."""
+        again = shlex.join(["kd", *self._arguments])
+        message = "stopped; every finished part is kept" if resumable else "stopped"
+        return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
+
+    def _bug(self, error: Exception) -> int:
+        handle, name = tempfile.mkstemp(prefix="kd-traceback-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(f"{shlex.join(['kd', *self._arguments])}\n\n")
+            traceback.print_exception(error, file=file)
+        hint = f"this is a bug in kd; its traceback is in {Path(name)}"
+        return self.fail("Bug", f"{type(error).__name__}: {error}", 1, hint=hint, details={"traceback": name})
+
+    def _talk(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def broken_pipe() -> int:
+    """The reader has gone (`kd … | head`): go quietly, and keep Python from complaining when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
