@@ -1,0 +1,200 @@
+"""The public face of a cache: `Cache.open(path)`, `cache["image/id"]`, `cache.stream(...)`.
+
+Opening reads the plan and nothing else. No teacher, no torch, no HDF5 or Zarr library is needed to read.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Codec
+from kdcache.errors import BadImage, UsageError
+from kdcache.spec import TeacherSpec
+from kdcache.store import Store, UnknownImage
+from kdcache.store.plan import PartId, Plan
+from kdcache.stream import Context, Order, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
+
+SHELVES = 2
+"""views kept mapped when nobody reads them"""
+
+
+@dataclass(frozen=True)
+class Said(Mapping[str, Any]):
+    """What the teacher said about one view of one image: signal name -> values (TopK of one row for top-k logits)."""
+
+    image_id: str
+    row: int
+    view: int
+    label: int | None
+    """class number; None when it is unknown"""
+    signals: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.signals[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.signals)
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+
+class Cache:
+    """What a frozen teacher said about every image of a dataset, read from disk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._shelves: OrderedDict[tuple[int, int, bool], Shelf] = OrderedDict()
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a cache, complete or not."""
+        return cls(Store.open(Path(path)))
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return type(self).open, (self.path,)
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{s.signal.name} ({s.codec})" for s in self.plan.signals)
+        return f"<Cache {self.path}: {len(self):,} images, {self.views} views, {said}>"
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._store.path
+
+    @property
+    def plan(self) -> Plan:
+        """Everything about it but the bytes."""
+        return self._store.plan
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """Who said it."""
+        return self.plan.teacher
+
+    @property
+    def views(self) -> int:
+        """Views stored of each image."""
+        return self.plan.views.count
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Image ids in row order."""
+        return self._store.index.ids
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Class number a row, -1 where unknown; None when the dataset has no labels."""
+        return self._store.index.labels
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names of the dataset by number."""
+        return self.plan.dataset.classes
+
+    @property
+    def missing(self) -> list[PartId]:
+        """Parts that are not built."""
+        return self._store.missing()
+
+    def __len__(self) -> int:
+        return self.plan.dataset.rows
+
+    def __contains__(self, image_id: str) -> bool:
+        try:
+            self._store.index.row_of(image_id)
+        except UnknownImage:
+            return False
+        return True
+
+    def __getitem__(self, image_id: str) -> Said:
+        return self.get(image_id)
+
+    def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Said:
+        """What was said about one view of an image; `raw` gives the stored arrays instead of values."""
+        row = self._store.index.row_of(image_id)
+        shelf = self._shelf(self._view(view), check=True)
+        reason = shelf.reason(row)
+        if reason is not None:
+            raise BadImage(
+                f"{image_id} could not be used when the cache was built: {reason}", hint="see rejected.jsonl"
+            )
+        codecs, rows = self._codecs(None), np.array([row])
+        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs).fields}
+        shelf.fetch(rows, fields)
+        if raw:
+            signals: dict[str, Any] = {name: array[0] for name, array in fields.items()}
+        else:
+            values = {name: decode(codec, fields, rows, shelf) for name, codec in codecs.items()}
+            signals = {name: v[0] if isinstance(v, np.ndarray) else v for name, v in values.items()}
+        label = -1 if self.labels is None else int(self.labels[row])
+        return Said(image_id, row, view, None if label < 0 else label, signals)
+
+    def stream(
+        self,
+        batch_size: int = 256,
+        *,
+        shuffle: Shuffle = "full",
+        seed: int = 0,
+        epoch: int = 0,
+        views: Sequence[int] | None = None,
+        signals: Sequence[str] | None = None,
+        rank: int = 0,
+        world: int = 1,
+        start: int = 0,
+        drop_last: bool = False,
+        check: bool = True,
+        pin: bool = False,
+        threads: int = 1,
+    ) -> Stream:
+        """The batches of one epoch for one process.
+
+        The order depends on (seed, epoch, shuffle) alone. `world` processes get `batch_size` rows each of every global
+        batch of `batch_size * world`; `start` is the global batch to begin with. Each epoch reads one of `views` in turn.
+        Rejected images never come. `check` compares every block with its checksum when it is first touched. `pin` gathers
+        into page-locked memory for a GPU.
+        """
+        wanted = [self._view(view) for view in (range(self.views) if views is None else views)]
+        if not wanted:
+            raise UsageError("views is empty", hint="leave it out to use all")
+        shelf = self._shelf(view_of(epoch, wanted), check=check)
+        run, window = self._runs()
+        order = Order(
+            len(self), seed=seed, epoch=epoch, shuffle=shuffle, rejected=shelf.rejected(), run=run, window=window
+        )
+        share = Share(len(order), batch_size, rank, world, drop_last)
+        return Stream(Context(shelf, self._codecs(signals)), order, share, start=start, pin=pin, threads=threads)
+
+    def _runs(self) -> tuple[int, int]:
+        """How a shuffle by blocks cuts this cache, whatever signals are read: the order must not depend on them."""
+        row_bytes = sum(field.row_bytes for field in self._store.fields.values() if not field.per_part)
+        return runs_of(row_bytes, max(self.plan.layout.block_rows.values()))
+
+    def _view(self, view: int) -> int:
+        if not 0 <= view < self.views:
+            raise UsageError(f"no view {view} in {self.path}: it has {self.views}", hint="views count from 0")
+        return view
+
+    def _codecs(self, signals: Sequence[str] | None) -> dict[str, Codec]:
+        codecs = self.plan.codecs()
+        unknown = [name for name in signals or () if name not in codecs]
+        if unknown:
+            raise UsageError(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
+        return {name: codecs[name] for name in (codecs if signals is None else signals)}
+
+    def _shelf(self, view: int, *, check: bool) -> Shelf:
+        """A view ready to be read. A forked process makes its own: a lock may have been held elsewhere when it forked."""
+        key = (os.getpid(), view, check)
+        if key not in self._shelves:
+            self._shelves[key] = Shelf(self._store, view, check=check)
+        self._shelves.move_to_end(key)
+        while len(self._shelves) > SHELVES:
+            self._shelves.popitem(last=False)
+        return self._shelves[key]

@@ -1,0 +1,144 @@
+"""One field of one view as one array over all rows. Job: make a batch one gather, whatever part its rows lie in.
+
+Input: where each part keeps the field. Output: `gather`, which checks blocks of rows on first touch. Address space is reserved
+for all parts and filled in as rows are wanted: with the files themselves (mapped.py) or with decompressed blocks (inflated.py).
+A part's place is a whole number of rows and of pages, so it may be longer than the part; `locate` turns rows of the dataset
+into rows of the array.
+"""
+
+import ctypes
+import mmap
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import lcm
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Field
+from kdcache.errors import StorageError
+from kdcache.stream.piece import Piece
+
+Rows = NDArray[np.int64]
+PAGE = mmap.PAGESIZE
+FUSED_BYTES = 256 << 10
+"""On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
+_SLACK_BYTES = 32 << 10
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the rows of a field are divided. Blocks divide parts, so blocks can be numbered through."""
+
+    rows: int
+    rows_per_part: int
+    block_rows: int
+
+    @property
+    def parts(self) -> int:
+        """Parts of a view."""
+        return -(-self.rows // self.rows_per_part)
+
+    @property
+    def blocks_per_part(self) -> int:
+        """Blocks of a full part."""
+        return self.rows_per_part // self.block_rows
+
+
+class Arena(ABC):
+    """Address space for one field of all parts, and a note of which blocks are there and right."""
+
+    def __init__(
+        self, field: Field, pieces: Callable[[int], Piece], grid: Grid, *, prot: int = mmap.PROT_READ, flags: int = 0
+    ) -> None:
+        self.field, self.grid, self.row_bytes = field, grid, field.row_bytes
+        self._pieces = pieces
+        grain = lcm(self.row_bytes, PAGE)
+        self.stride = -(-grid.rows_per_part * self.row_bytes // grain) * grain
+        self._gap = self.stride // self.row_bytes - grid.rows_per_part
+        # Python's own map owns the addresses: they are given back when the last array over them is gone.
+        space = mmap.mmap(-1, self.stride * grid.parts, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, prot=prot)
+        self.array: NDArray[Any] = np.frombuffer(space, field.dtype).reshape(-1, *field.shape)
+        self.base = int(self.array.ctypes.data)
+        self._ready = np.zeros(-(-grid.rows // grid.block_rows), np.bool_)
+        self._waiting = len(self._ready)
+        self._lock = RLock()
+
+    @property
+    def crowded(self) -> bool:
+        """True when not everything may be there at once: what one gather needs, another may push out."""
+        return False
+
+    def gather(self, rows: Rows, out: NDArray[Any]) -> None:
+        """Copy these rows into `out`, their blocks checked on first touch."""
+        guard: AbstractContextManager[Any] = self._lock if self.crowded else nullcontext()
+        with guard:
+            fused = self._waiting and self.row_bytes >= PAGE
+            step = max(1, FUSED_BYTES // self.row_bytes if fused else len(rows))
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                self._prepare(some)
+                np.take(self.array, self.locate(some), axis=0, out=out[start : start + step], mode="clip")
+
+    def announce(self, rows: Rows) -> None:
+        """Tell the kernel that these rows (ascending) will be wanted soon."""
+        if len(rows):
+            with self._lock:
+                self._announce(rows)
+
+    def locate(self, rows: Rows) -> Rows:
+        """Rows of the dataset -> rows of `array`."""
+        return rows + rows // self.grid.rows_per_part * self._gap if self._gap else rows
+
+    def block_bytes(self, block: int) -> tuple[int, int]:
+        """First and one-past-last byte of a block in the arena."""
+        grid = self.grid
+        part, number = divmod(block, grid.blocks_per_part)
+        start = part * self.stride + number * grid.block_rows * self.row_bytes
+        rows = min(grid.block_rows, grid.rows - block * grid.block_rows)
+        return start, start + rows * self.row_bytes
+
+    def advise(self, start: int, stop: int, advice: int) -> None:
+        """madvise over bytes of the arena, rounded out to pages. Other threads go on meanwhile."""
+        start = start // PAGE * PAGE
+        if libc.madvise(self.base + start, stop - start, advice):
+            raise StorageError(f"madvise: {os.strerror(ctypes.get_errno())}")
+
+    def _prepare(self, rows: Rows) -> None:
+        if not self._waiting:
+            return
+        blocks = rows // self.grid.block_rows
+        if not self._ready[blocks].all():
+            with self._lock:
+                self._admit(np.unique(blocks))
+
+    def _mark(self, blocks: Rows | slice, ready: bool) -> None:
+        """Note that these blocks (each named once) are there, or no more."""
+        changed = int(np.count_nonzero(self._ready[blocks] != ready))
+        self._ready[blocks] = ready
+        self._waiting += -changed if ready else changed
+
+    def _spans(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
+        """Ascending row ranges -> byte ranges of the arena, joined where they nearly touch."""
+        slack = _SLACK_BYTES // self.row_bytes
+        cuts = np.flatnonzero(first[1:] > last[:-1] + slack)
+        starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
+        stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
+        return zip(starts.tolist(), stops.tolist(), strict=True)
+
+    @abstractmethod
+    def _admit(self, blocks: Rows) -> None:
+        """Make sure that these blocks are there and right; Damage when they are not."""
+
+    @abstractmethod
+    def _announce(self, rows: Rows) -> None: ...

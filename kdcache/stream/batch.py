@@ -1,0 +1,100 @@
+"""One batch as the consumer gets it: views into a reused buffer, and what can be made of them on demand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Codec, Field, Fields
+from kdcache.stream.order import Rows
+from kdcache.stream.shelf import Shelf
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all batches of a stream share."""
+
+    shelf: Shelf
+    codecs: Mapping[str, Codec]
+
+    @property
+    def fields(self) -> list[Field]:
+        """The stored arrays a batch carries."""
+        return [field for codec in self.codecs.values() for field in codec.fields() if not field.per_part]
+
+
+class Batch:
+    """Rows of one view, in the order of the epoch.
+
+    `fields` are views into a buffer of the stream: they hold until two more batches were drawn. `copy` keeps them.
+    """
+
+    __slots__ = ("_context", "fields", "number", "rows")
+
+    def __init__(self, number: int, rows: Rows, fields: Fields, context: Context) -> None:
+        self.number = number
+        """of the global batch in its epoch; `start=number + 1` resumes behind it"""
+        self.rows = rows
+        """row of the dataset of each row here"""
+        self.fields = fields
+        """stored arrays by field name, as coded"""
+        self._context = context
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.number}: {len(self)} rows of view {self.view}, {', '.join(self.fields)}>"
+
+    @property
+    def view(self) -> int:
+        """The view all rows were seen in."""
+        return self._context.shelf.view
+
+    @property
+    def ids(self) -> list[str]:
+        """Image ids, decoded now."""
+        ids = self._context.shelf.store.index.ids
+        return [ids[row] for row in self.rows.tolist()]
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Class numbers, -1 where unknown; None when the dataset has no labels."""
+        labels = self._context.shelf.store.index.labels
+        return None if labels is None else labels[self.rows]
+
+    def decode(self) -> dict[str, Any]:
+        """Signal name -> float32 values, or TopK for top-k logits. New arrays, except for values stored as float32."""
+        context = self._context
+        return {name: decode(codec, self.fields, self.rows, context.shelf) for name, codec in context.codecs.items()}
+
+    def torch(self) -> "dict[str, torch.Tensor]":
+        """The fields as tensors over the same memory. Codecs of top-k logits decode tensors too, on any device."""
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in self.fields.items()}
+
+    def copy(self) -> "Batch":
+        """The same batch in memory of its own."""
+        return Batch(self.number, self.rows, {name: array.copy() for name, array in self.fields.items()}, self._context)
+
+
+def decode(codec: Codec, fields: Fields, rows: Rows, shelf: Shelf) -> Any:
+    """Values of one signal. Arrays of a part as a whole are applied to the rows of that part, part by part."""
+    names = [field.name for field in codec.fields() if not field.per_part]
+    of_parts = [field.name for field in codec.fields() if field.per_part]
+    mine = {name: fields[name] for name in names}
+    if not of_parts:
+        return codec.decode(mine)
+    parts = rows // shelf.store.plan.layout.rows_per_part
+    result = np.empty((len(rows), *codec.signal.shape), np.float32)
+    for part in np.unique(parts).tolist():
+        here = np.flatnonzero(parts == part)
+        whole = {name: shelf.whole(name, part) for name in of_parts}
+        result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
+    return result

@@ -1,0 +1,109 @@
+"""The stream of one epoch: superbatches gathered ahead of the consumer, handed out batch by batch.
+
+Input: a shelf, an order, this process's share. Output: an iterable of Batch. Threads and buffers are made when iteration
+starts and go when it ends, however it ends; what goes wrong in a thread is raised in the consumer.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from kdcache.codecs.codec import Fields
+from kdcache.errors import UsageError
+from kdcache.stream.ahead import ReadAhead
+from kdcache.stream.batch import Batch, Context
+from kdcache.stream.order import Order, Rows, Share
+from kdcache.stream.ring import make_slots
+
+SUPERBATCH_BYTES = 1 << 20
+"""gathered at once: enough to make the cost of a call small, little enough to stay in the cache of a core"""
+KEPT = 2
+"""a batch is valid until so many more were drawn"""
+
+
+class Stream:
+    """One epoch of one process. Iterating twice gives the same batches twice."""
+
+    def __init__(
+        self,
+        context: Context,
+        order: Order,
+        share: Share,
+        *,
+        start: int = 0,
+        pin: bool = False,
+        threads: int = 1,
+    ) -> None:
+        if not 0 <= start <= len(share):
+            raise UsageError(f"start is batch {start}, the epoch has {len(share)}", hint="batches count from 0")
+        if threads < 1:
+            raise UsageError(f"threads is {threads}", hint="give at least 1")
+        self._context, self._order, self._share = context, order, share
+        self.start, self._pin, self._threads = start, pin, threads
+        self._fields = context.fields
+        self._row_bytes = sum(field.row_bytes for field in self._fields)
+        self._together = max(1, SUPERBATCH_BYTES // max(1, self._row_bytes * share.batch))
+
+    def __len__(self) -> int:
+        return len(self._share) - self.start
+
+    @property
+    def view(self) -> int:
+        """The view this epoch reads."""
+        return self._context.shelf.view
+
+    @property
+    def epoch(self) -> int:
+        """The epoch this is."""
+        return self._order.epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead = self._threads + 1
+        held = -(-(KEPT - 1) // self._together)
+        slots = make_slots(ahead + held + 1, self._together * self._share.batch, self._fields, pin=self._pin)
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kd-stream")
+        try:
+            yield from self._batches(pool, slots)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batches(self, pool: ThreadPoolExecutor, slots: list[Fields]) -> Iterator[Batch]:
+        read_ahead = self._read_ahead()
+        free, used = deque(slots), deque[tuple[int, Fields]]()
+        coming: deque[tuple[int, Fields, Future[list[Rows]]]] = deque()
+        firsts = iter(range(self.start, len(self._share), self._together))
+        number = self.start
+        while number < len(self._share):
+            while used and used[0][0] <= number - KEPT:
+                free.append(used.popleft()[1])
+            while free and (first := next(firsts, None)) is not None:
+                slot = free.popleft()
+                coming.append((first, slot, pool.submit(self._fill, first, slot, read_ahead)))
+            _, slot, filled = coming.popleft()
+            at = 0
+            for rows in filled.result():
+                yield Batch(number, rows, {name: a[at : at + len(rows)] for name, a in slot.items()}, self._context)
+                at += len(rows)
+                number += 1
+            used.append((number - 1, slot))
+
+    def _fill(self, first: int, slot: Fields, read_ahead: ReadAhead) -> list[Rows]:
+        """Gather the batches from `first` on, as many as fit -> the rows of each."""
+        spans = [self._share.span(n) for n in range(first, min(first + self._together, len(self._share)))]
+        read_ahead.advance(spans[0][0])
+        if self._share.world == 1:
+            rows = self._order.slice(spans[0][0], spans[-1][1])
+        else:
+            rows = np.concatenate([self._order.slice(*span) for span in spans])
+        self._context.shelf.fetch(rows, slot)
+        ends = list(accumulate(stop - start for start, stop in spans))
+        return [rows[first:last] for first, last in pairwise([0, *ends])]
+
+    def _read_ahead(self) -> ReadAhead:
+        announce = partial(self._context.shelf.announce, names=[field.name for field in self._fields])
+        step = self._together * self._share.batch * self._share.world
+        return ReadAhead(self._order, self._share, announce, step=step, row_bytes=self._row_bytes)

@@ -1,0 +1,111 @@
+"""Compressed fields: blocks checked, decompressed into their place, and given up again, oldest first, when there are too many.
+
+A block is decompressed whole. Shuffled by blocks, each is decompressed once an epoch; fully shuffled, once a row unless the
+view fits into `MOST_BYTES`.
+"""
+
+import mmap
+import os
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+
+from kdcache.codecs.codec import Field
+from kdcache.store.compression import Compressor
+from kdcache.stream.arena import PAGE, Arena, Grid, Rows
+from kdcache.stream.piece import Piece
+
+MOST_BYTES = 512 << 20
+"""of decompressed blocks of one field"""
+_MAP_NORESERVE = 0x4000
+
+
+class Inflated(Arena):
+    """One field of all parts, each block decompressed when it is first wanted."""
+
+    def __init__(
+        self,
+        field: Field,
+        pieces: Callable[[int], Piece],
+        grid: Grid,
+        tool: Compressor,
+        *,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        super().__init__(field, pieces, grid, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=_MAP_NORESERVE)
+        self._tool = tool
+        self._bytes = self.array.reshape(-1).view(np.uint8)
+        self._most_blocks = max(1, most_bytes // (grid.block_rows * self.row_bytes))
+        self._here: dict[int, None] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """More blocks than may be decompressed at once."""
+        return len(self._ready) > self._most_blocks
+
+    def _admit(self, blocks: Rows) -> None:
+        self._make_room(blocks)
+        fresh = defaultdict(list)
+        for block in blocks[~self._ready[blocks]].tolist():
+            fresh[block // self.grid.blocks_per_part].append(block)
+        for part, some in fresh.items():
+            piece = self._pieces(part)
+            descriptor = piece.open()
+            try:
+                for block in some:
+                    self._inflate(piece, descriptor, block)
+            finally:
+                os.close(descriptor)
+        self._here |= dict.fromkeys(blocks.tolist())
+        self._mark(blocks, True)
+
+    def _inflate(self, piece: Piece, descriptor: int, block: int) -> None:
+        assert piece.stored is not None
+        number = block % self.grid.blocks_per_part
+        offset, size = piece.stored[number].tolist()
+        stored = os.pread(descriptor, size, offset)
+        piece.check(number, stored)
+        start, stop = self.block_bytes(block)
+        # The last block of a part is filled up with rows that nobody asked for.
+        self._bytes[start:stop] = np.frombuffer(self._tool.decode(stored), np.uint8)[: stop - start]
+
+    def _make_room(self, blocks: Rows) -> None:
+        needed = set(blocks.tolist())
+        excess = len(self._here) + len(needed.difference(self._here)) - self._most_blocks
+        victims = [block for block in self._here if block not in needed][: max(0, excess)]
+        if victims:
+            self._mark(np.array(victims), False)
+        for block in victims:
+            del self._here[block]
+            self._give_up(block)
+
+    def _give_up(self, block: int) -> None:
+        """Return the pages of a block, except those that hold a part of another one in use."""
+        start, stop = self.block_bytes(block)
+        first, last = start // PAGE * PAGE, -(-stop // PAGE) * PAGE
+        part, block_bytes = block // self.grid.blocks_per_part, self.grid.block_rows * self.row_bytes
+        lowest = part * self.grid.blocks_per_part
+        left = lowest + max(0, first - part * self.stride) // block_bytes
+        right = min(lowest + self.grid.blocks_per_part, lowest - (part * self.stride - last) // block_bytes)
+        if self._ready[left:block].any():
+            first += PAGE
+        if self._ready[block + 1 : right].any():
+            last -= PAGE
+        if first < last:
+            self.advise(first, last, mmap.MADV_DONTNEED)
+
+    def _announce(self, rows: Rows) -> None:
+        blocks = np.unique(rows // self.grid.block_rows)
+        blocks = blocks[~self._ready[blocks]]
+        parts = blocks // self.grid.blocks_per_part
+        for part in np.unique(parts).tolist():
+            piece = self._pieces(part)
+            assert piece.stored is not None
+            spans = piece.stored[blocks[parts == part] % self.grid.blocks_per_part]
+            descriptor = piece.open()
+            try:
+                for offset, size in spans.tolist():
+                    os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Uncompressed fields: files mapped into their place, so that a gather copies from the page cache and nothing else is copied."""
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from kdcache.codecs.codec import Field
+from kdcache.errors import Damage, StorageError
+from kdcache.store.receipt import MEND
+from kdcache.stream.arena import PAGE, Arena, Grid, Rows, libc
+from kdcache.stream.piece import Piece
+
+MOST_PARTS = 8192
+"""mapped at once; the kernel allows 65,530 maps a process by default"""
+_MAP_FIXED = 0x10
+
+
+class Mapped(Arena):
+    """One field of all parts, each mapped when it is first wanted."""
+
+    def __init__(
+        self,
+        field: Field,
+        pieces: Callable[[int], Piece],
+        grid: Grid,
+        *,
+        check: bool,
+        most_parts: int = MOST_PARTS,
+    ) -> None:
+        super().__init__(field, pieces, grid)
+        self._check, self._most_parts = check, most_parts
+        self._here: dict[int, Piece] = {}
+        self._bytes = memoryview(self.array.reshape(-1).view(np.uint8).data)
+
+    @property
+    def crowded(self) -> bool:
+        """More parts than may be mapped at once."""
+        return self.grid.parts > self._most_parts
+
+    def _admit(self, blocks: Rows) -> None:
+        parts = blocks // self.grid.blocks_per_part
+        wanted = np.unique(parts).tolist()
+        for part in wanted:
+            piece = self._map(part, wanted)
+            here = blocks[parts == part]
+            for block in here[~self._ready[here]].tolist():
+                start, stop = self.block_bytes(block)
+                piece.check(block % self.grid.blocks_per_part, self._bytes[start:stop])
+            self._mark(here, True)
+
+    def _announce(self, rows: Rows) -> None:
+        """Whole blocks where they will be checked, the rows alone where they were."""
+        wanted = np.unique(rows // self.grid.rows_per_part).tolist()
+        for part in wanted:
+            self._map(part, wanted)
+        first, last = rows, rows + 1
+        if self._check:
+            blocks = rows // self.grid.block_rows
+            ready = self._ready[blocks]
+            first = np.where(ready, first, blocks * self.grid.block_rows)
+            last = np.where(ready, last, np.minimum((blocks + 1) * self.grid.block_rows, self.grid.rows))
+        for start, stop in self._spans(first, last):
+            self.advise(start, stop, mmap.MADV_WILLNEED)
+
+    def _map(self, part: int, wanted: list[int]) -> Piece:
+        if part not in self._here:
+            self._make_room(wanted)
+            piece = self._pieces(part)
+            if piece.offset % PAGE:
+                message = (
+                    f"part {piece.part}, field {piece.field!r} starts at byte {piece.offset}, no multiple of {PAGE}"
+                )
+                raise Damage(message, hint=MEND, part=piece.part)
+            descriptor = piece.open()
+            try:
+                self._place(part, piece.nbytes, mmap.MAP_SHARED, descriptor, piece.offset)
+            finally:
+                os.close(descriptor)
+            self._here[part] = piece
+            if not self._check:
+                self._mark(self._blocks_of(part), True)
+        return self._here[part]
+
+    def _blocks_of(self, part: int) -> slice:
+        return slice(part * self.grid.blocks_per_part, (part + 1) * self.grid.blocks_per_part)
+
+    def _place(self, part: int, nbytes: int, flags: int, descriptor: int, offset: int) -> None:
+        address = self.base + part * self.stride
+        if libc.mmap(address, nbytes, mmap.PROT_READ, flags | _MAP_FIXED, descriptor, offset) != address:
+            reason = os.strerror(ctypes.get_errno())
+            raise StorageError(
+                f"cannot map part {part} of {self.field.name!r}: {reason}", hint="raise vm.max_map_count"
+            )
+
+    def _make_room(self, wanted: list[int]) -> None:
+        """Unmap the part that was mapped first and is not wanted now."""
+        if len(self._here) < self._most_parts:
+            return
+        needed = set(wanted)
+        oldest = next((part for part in self._here if part not in needed), None)
+        if oldest is not None:
+            self._place(oldest, self.stride, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+            self._mark(self._blocks_of(oldest), False)
+            del self._here[oldest]

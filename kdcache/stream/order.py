@@ -1,0 +1,195 @@
+"""Which rows come when. Job: give the order of an epoch, and each process its share of it.
+
+Input: row count, rejected rows, seed, epoch, shuffle. Output: row numbers for any range of positions, so that an epoch can
+be resumed anywhere. Nothing here depends on the number of processes, workers or threads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.dice import Dice
+from kdcache.errors import UsageError
+
+RUN_BYTES = 2 << 20
+WINDOW_BYTES = 256 << 20
+"""A shuffle by blocks reads runs of so many bytes and mixes the rows of so many bytes of runs."""
+
+Shuffle = Literal["full", "blocks", False]
+Rows = NDArray[np.int64]
+
+_ROWS, _RUNS, _WINDOW = 0x0D0E_0001, 0x0D0E_0002, 0x0D0E_0003
+"""Purposes: which random words belong to which question."""
+
+
+def shuffled(count: int, dice: Dice) -> NDArray[np.uint32] | NDArray[np.uint64]:
+    """A random permutation of range(count), the same on every machine.
+
+    Random words are sorted with the position in their low bits: keys differ, so the result is independent of the sorting
+    algorithm, and sorting keys is twice as fast as sorting indices. Two rows whose random bits are equal stay in order; with
+    14 million rows 40 random bits are left, and that happens to some 90 pairs.
+    """
+    mask = np.uint64((1 << max(1, (count - 1).bit_length())) - 1)
+    keys = dice.words(count)
+    keys &= ~mask
+    keys |= np.arange(count, dtype=np.uint64)
+    keys.sort()
+    keys &= mask
+    return keys.astype(np.uint32) if count <= 1 << 32 else keys
+
+
+def runs_of(row_bytes: int, block_rows: int) -> tuple[int, int]:
+    """Rows of a run, whole blocks of them, and runs of a window, for rows of this size."""
+    run = -(-max(1, RUN_BYTES // row_bytes) // block_rows) * block_rows
+    return run, max(2, WINDOW_BYTES // (run * row_bytes))
+
+
+def view_of(epoch: int, views: Sequence[int]) -> int:
+    """The stored view an epoch reads: every view once before any is read twice.
+
+    One view an epoch, because a part holds one view: mixing views would touch every part of every view for a few rows each,
+    and views are independent draws, so mixing would not make them more random.
+    """
+    return views[epoch % len(views)]
+
+
+class Order:
+    """The order of usable rows in one epoch, made slice by slice.
+
+    `full` draws from all rows. `blocks` shuffles runs of `run` neighbouring rows and mixes the rows of `window` runs, so that
+    a disk reads runs, not rows. Rejected rows never come.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: Shuffle = "full",
+        rejected: Rows | None = None,
+        run: int = 1,
+        window: int = 1,
+    ) -> None:
+        if shuffle not in ("full", "blocks", False):
+            raise UsageError(f"shuffle is {shuffle!r}", hint='give "full", "blocks" or False')
+        bad = np.unique(rejected) if rejected is not None else np.zeros(0, np.int64)
+        self.seed, self.epoch, self.shuffle = seed, epoch, shuffle
+        self.run, self.window = run, window
+        self.count = rows - len(bad)
+        self._bad_before = bad.astype(np.int64) - np.arange(len(bad))
+        self._last_window: tuple[int, Rows] | None = None
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def slice(self, first: int, last: int) -> Rows:
+        """Row numbers at positions first … last - 1."""
+        with self._lock:
+            return self._skip_rejected(self._places(first, min(last, self.count)))
+
+    def lookahead(self, position: int) -> int:
+        """Where the window of `position` ends: what is read together with it. Without windows, the position itself."""
+        if self.shuffle != "blocks" or position >= self.count:
+            return position
+        return self._window_start(self._window_of(position) + 1)
+
+    def _places(self, first: int, last: int) -> Rows:
+        if self.shuffle == "full":
+            return self._permutation[first:last].astype(np.int64)
+        if self.shuffle == "blocks":
+            return self._from_windows(first, last)
+        return np.arange(first, last, dtype=np.int64)
+
+    def _skip_rejected(self, places: Rows) -> Rows:
+        """The n-th usable row lies behind as many rejected ones as have at most n usable rows before them."""
+        if not len(self._bad_before):
+            return places
+        skipped: Rows = places + np.searchsorted(self._bad_before, places, side="right")
+        return skipped
+
+    @cached_property
+    def _permutation(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
+        return shuffled(self.count, Dice(self.seed, self.epoch, purpose=_ROWS))
+
+    @cached_property
+    def _run_order(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
+        return shuffled(-(-self.count // self.run), Dice(self.seed, self.epoch, purpose=_RUNS))
+
+    @cached_property
+    def _short(self) -> tuple[int, int]:
+        """The window with the last, shorter run, and how many rows it lacks."""
+        runs = len(self._run_order)
+        place = int(np.flatnonzero(self._run_order == runs - 1)[0])
+        return place // self.window, runs * self.run - self.count
+
+    def _window_start(self, window: int) -> int:
+        holder, lacks = self._short
+        return min(self.count, window * self.window * self.run - (lacks if window > holder else 0))
+
+    def _window_of(self, position: int) -> int:
+        holder, lacks = self._short
+        behind = position >= self._window_start(holder + 1)
+        return (position + (lacks if behind else 0)) // (self.window * self.run)
+
+    def _from_windows(self, first: int, last: int) -> Rows:
+        pieces = [np.zeros(0, np.int64)]
+        while first < last:
+            window = self._window_of(first)
+            start, end = self._window_start(window), self._window_start(window + 1)
+            stop = min(last, end)
+            pieces.append(self._window_rows(window)[first - start : stop - start])
+            first = stop
+        return np.concatenate(pieces)
+
+    def _window_rows(self, window: int) -> Rows:
+        if self._last_window and self._last_window[0] == window:
+            return self._last_window[1]
+        runs = self._run_order[window * self.window : (window + 1) * self.window].astype(np.int64)
+        rows = (runs[:, None] * self.run + np.arange(self.run)).ravel()
+        rows = rows[rows < self.count]
+        rows = rows[shuffled(len(rows), Dice(self.seed, self.epoch, window, _WINDOW))]
+        self._last_window = (window, rows)
+        return rows
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of each global batch that one of `world` processes gets.
+
+    A global batch is `batch` rows a process. The last, smaller one is left out (`drop_last`) or divided evenly, so that all
+    processes take equally many steps; with fewer rows left than processes, some get none.
+    """
+
+    total: int
+    batch: int
+    rank: int = 0
+    world: int = 1
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UsageError(f"batch_size is {self.batch}", hint="give at least 1")
+        if not 0 <= self.rank < self.world:
+            raise UsageError(f"rank {self.rank} of {self.world} processes", hint="ranks count from 0 to world - 1")
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.total, self.batch * self.world)
+        return whole + (1 if rest and not self.drop_last else 0)
+
+    def span(self, number: int) -> tuple[int, int]:
+        """First and one-past-last position of this process in global batch `number`."""
+        start = number * self.batch * self.world
+        size = min(self.batch * self.world, self.total - start)
+        return start + size * self.rank // self.world, start + size * (self.rank + 1) // self.world
+
+    def own(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Which positions first … last - 1 of whole global batches are this process's."""
+        own: NDArray[np.bool_] = np.arange(first, last) // self.batch % self.world == self.rank
+        return own

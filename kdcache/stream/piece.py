@@ -1,0 +1,77 @@
+"""One field of one part as a reader needs it: where its bytes lie and what they must hash to. Made from a receipt."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Field
+from kdcache.errors import Damage
+from kdcache.store.atomic import Buffer, storage_errors
+from kdcache.store.receipt import MEND, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A field of a part on disk. Kept small: a cache may have 100,000 of them."""
+
+    part: str
+    field: str
+    path: Path
+    file_bytes: int
+    first_row: int
+    rows: int
+    offset: int
+    nbytes: int
+    block_rows: int
+    expected: NDArray[np.uint64]
+    """xxh3-64 of every block as it is stored"""
+    stored: NDArray[np.int64] | None
+    """(offset, bytes) of every block when they are compressed"""
+
+    @classmethod
+    def of(cls, receipt: Receipt, field: Field, cache: Path) -> "Piece":
+        """What a receipt says about one field. One that belongs to the part is a single block of all its rows."""
+        seal = receipt.fields[field.name]
+        return cls(
+            part=str(receipt.id),
+            field=field.name,
+            path=cache / seal.file,
+            file_bytes=next(f.nbytes for f in receipt.files if f.path == seal.file),
+            first_row=receipt.first_row,
+            rows=receipt.rows,
+            offset=seal.offset,
+            nbytes=seal.nbytes,
+            block_rows=receipt.rows if field.per_part else seal.block_rows,
+            expected=np.frombuffer(bytes.fromhex("".join(seal.blocks)), ">u8").astype(np.uint64),
+            stored=None if seal.stored is None else np.array(seal.stored, np.int64).reshape(-1, 2),
+        )
+
+    def open(self) -> int:
+        """A descriptor of the file; Damage when the file is missing or not as long as it was written."""
+        with storage_errors(self.path, "read"):
+            try:
+                descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise Damage(f"part {self.part}: {self.path} is missing", hint=MEND, part=self.part) from None
+            size = os.fstat(descriptor).st_size
+        if size != self.file_bytes:
+            os.close(descriptor)
+            message = f"part {self.part}: {self.path} has {size:,} bytes, its receipt says {self.file_bytes:,}"
+            raise Damage(message, hint=MEND, part=self.part, path=str(self.path))
+        return descriptor
+
+    def check(self, number: int, content: Buffer) -> None:
+        """Damage, naming part, field and rows, unless these are the bytes of block `number`."""
+        if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
+            self._damaged(number)
+
+    def _damaged(self, number: int) -> NoReturn:
+        first = self.first_row + number * self.block_rows
+        last = min(first + self.block_rows, self.first_row + self.rows) - 1
+        message = f"part {self.part}, field {self.field!r}, rows {first}-{last}: damaged, the checksum differs"
+        raise Damage(message, hint=MEND, part=self.part, field=self.field, rows=(first, last))

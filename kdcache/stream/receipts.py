@@ -1,0 +1,58 @@
+"""The receipts of one view, read when they are needed and remembered at a hundredth of their size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdcache.errors import Incomplete
+from kdcache.store import Store
+from kdcache.store.plan import PartId
+from kdcache.stream.arena import Rows
+from kdcache.stream.piece import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is remembered of a receipt."""
+
+    bad: dict[int, str]
+    pieces: dict[str, Piece]
+
+
+class Receipts:
+    """What the receipts of a view say, part by part."""
+
+    def __init__(self, store: Store, view: int) -> None:
+        self._store, self._view = store, view
+        self._kept: dict[int, Kept] = {}
+
+    def __getitem__(self, number: int) -> Kept:
+        if number not in self._kept:
+            part = PartId(self._view, number)
+            receipt = self._store.receipt(part)
+            if receipt is None:
+                raise self._incomplete([part])
+            pieces = {name: Piece.of(receipt, field, self._store.path) for name, field in self._store.fields.items()}
+            self._kept[number] = Kept(dict(receipt.bad), pieces)
+        return self._kept[number]
+
+    def piece(self, field: str, number: int) -> Piece:
+        """Where a part keeps a field."""
+        return self[number].pieces[field]
+
+    def rejected(self) -> Rows:
+        """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
+        missing = [part for part in self._store.missing() if part.view == self._view]
+        if missing:
+            raise self._incomplete(missing)
+        rows = [row for number in range(self._store.plan.parts_per_view) for row in self[number].bad]
+        return np.array(sorted(rows), np.int64)
+
+    def _incomplete(self, missing: list[PartId]) -> Incomplete:
+        path, total = self._store.path, self._store.plan.parts_per_view
+        names = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+        return Incomplete(
+            f"{path}: {len(missing):,} of {total:,} parts of view {self._view} are not built: {names}",
+            hint="run the `kd cache build` that started it again",
+            missing=[str(part) for part in missing],
+        )

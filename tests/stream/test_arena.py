@@ -1,0 +1,212 @@
+"""Parts side by side are one array: also when more is wanted than may be there at once."""
+
+import mmap
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdcache.store.plan import PartId
+from kdcache.stream import Shelf
+from kdcache.stream.ahead import ReadAhead
+from kdcache.stream.arena import PAGE, Arena
+from kdcache.stream.inflated import Inflated
+from kdcache.stream.mapped import Mapped
+from kdcache.stream.order import Order, Share
+from tests.store.making import Made, make_cache, make_plan
+from tests.stream.conftest import stored_row
+
+
+def resident(arena: Arena) -> int:
+    """Bytes of an arena that are in memory, as the kernel says."""
+    end, found, kilobytes = arena.base + arena.stride * arena.grid.parts, False, 0
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            head = line.split(maxsplit=1)[0]
+            if "-" in head:
+                low = int(head.split("-")[0], 16)
+                found = arena.base <= low < end
+            elif found and head == "Rss:":
+                kilobytes += int(line.split()[1])
+    return kilobytes << 10
+
+
+def crowd(shelf: Shelf, name: str) -> Arena:
+    """The arena of a field, allowed to keep very little."""
+    arena = shelf.arena(name)
+    if isinstance(arena, Mapped):
+        arena._most_parts = 2
+    else:
+        assert isinstance(arena, Inflated)
+        arena._most_blocks = 3
+    assert arena.crowded
+    return arena
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(batches=st.lists(st.lists(st.integers(0, 89), min_size=1, max_size=20), min_size=1, max_size=8))
+def test_a_crowded_arena_reads_the_same(made: Made, batches: list[list[int]]) -> None:
+    shelf = Shelf(made.store, 1)
+    for name in ("logits", "features"):
+        arena = crowd(shelf, name)
+        for rows in batches:
+            out = np.empty((len(rows), *arena.field.shape), arena.field.dtype)
+            arena.announce(np.unique(rows))
+            arena.gather(np.array(rows), out)
+            assert all(np.array_equal(out[i], stored_row(made, 1, row, name)) for i, row in enumerate(rows))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(st.integers(0, 89), min_size=1, max_size=60))
+def test_announced_spans_cover_the_rows_and_stay_in_the_arena(made: Made, rows: list[int]) -> None:
+    arena = Shelf(made.store, 0).arena("features")
+    ascending = np.unique(rows)
+    covered = np.zeros(arena.stride * arena.grid.parts, bool)
+    for start, stop in arena._spans(ascending, ascending + 1):
+        assert 0 <= start < stop <= len(covered)
+        covered[start:stop] = True
+    for place in arena.locate(ascending).tolist():
+        assert covered[place * arena.row_bytes : (place + 1) * arena.row_bytes].all()
+
+
+def test_blocks_that_are_given_up_leave_memory(tmp_path) -> None:
+    """The decompressed blocks in memory stay as many as were allowed, whatever their size in pages."""
+    from kdcache.signals import Signal
+
+    signals = ((Signal(name="features", shape=(6, 411)), "float32"),)
+    plan = make_plan(compression="zstd:1", rows=120, signals=signals, views=1, target_bytes=1 << 20)
+    made = make_cache(tmp_path / "c", plan, rows=120)
+    arena = Shelf(made.store, 0).arena("features")
+    assert isinstance(arena, Inflated)
+    block = arena.grid.block_rows * arena.row_bytes
+    assert block % PAGE, "blocks share pages with their neighbours"
+    arena._most_blocks = 5
+    rows = Order(120, seed=3).slice(0, 120)
+    out = np.empty((1, 6, 411), np.float32)
+    for row in rows.tolist():
+        arena.gather(np.array([row]), out)
+        assert np.array_equal(out[0], stored_row(made, 0, row, "features"))
+        assert resident(arena) <= 5 * (block + 2 * PAGE)
+
+
+def test_threads_share_a_crowded_arena(made: Made) -> None:
+    arena = crowd(Shelf(made.store, 0), "embedding")
+    wrong: list[int] = []
+
+    def read(seed: int) -> None:
+        out = np.empty((1, 12), np.float32)
+        for row in Order(90, seed=seed).slice(0, 90).tolist():
+            arena.gather(np.array([row]), out)
+            if not np.array_equal(out[0], stored_row(made, 0, row, "embedding")):
+                wrong.append(row)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_every_block_is_hashed_once(made: Made, monkeypatch) -> None:
+    checked: list[tuple[str, str, int]] = []
+    monkeypatch.setattr("kdcache.stream.piece.Piece.check", lambda p, n, c: checked.append((p.part, p.field, n)))
+    shelf = Shelf(made.store, 0)
+    out = np.empty((5, *made.store.fields["logits"].shape), "<u2")
+    for rows in (*Order(90, seed=1).slice(0, 90).reshape(-1, 5), *Order(90, seed=2).slice(0, 90).reshape(-1, 5)):
+        shelf.fetch(rows, {"logits": out})
+    blocks = -(-90 // made.store.plan.layout.block_rows["logits"])
+    assert len(checked) == len(set(checked)) == blocks
+
+
+def test_a_closed_arena_gives_its_addresses_back(made: Made) -> None:
+    arena = Shelf(made.store, 0).arena("logits")
+    arena.gather(np.arange(90), np.empty((90, *arena.field.shape), "<u2"))
+    address = f"{arena.base:x}-"
+    with open("/proc/self/maps") as file:
+        assert any(line.startswith(address) for line in file)
+    del arena
+    with open("/proc/self/maps") as file:
+        assert not any(line.startswith(address) for line in file)
+
+
+class Kernel:
+    """Counts what is announced, and plays a disk that is read or not."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.told: list[np.ndarray] = []
+        self.reads = 0
+        monkeypatch.setattr("kdcache.stream.ahead._disk_reads", lambda: self.reads)
+
+    def announce(self, rows: np.ndarray) -> None:
+        self.told.append(rows)
+
+
+def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkeypatch) -> None:
+    kernel = Kernel(monkeypatch)
+    order = Order(1000, shuffle="full", seed=1)
+    monkeypatch.setattr("kdcache.stream.ahead.AHEAD_BYTES", 30)
+    ahead = ReadAhead(order, Share(1000, 10), kernel.announce, step=20, row_bytes=1)
+    for position in range(0, 1000, 20):
+        kernel.reads += 1
+        ahead.advance(position)
+        told = set(np.concatenate(kernel.told).tolist())
+        assert set(order.slice(0, position + 30).tolist()) <= told
+        assert len(told) <= position + 60
+    assert sorted(np.concatenate(kernel.told).tolist()) == list(range(1000)), "each row once"
+
+
+def test_nothing_is_announced_once_all_is_in_memory(monkeypatch) -> None:
+    kernel = Kernel(monkeypatch)
+    ahead = ReadAhead(Order(1000, shuffle=False), Share(1000, 10), kernel.announce, step=10, row_bytes=1 << 30)
+    ahead.advance(0)
+    first = len(kernel.told)
+    assert first == 1
+    for position in range(10, 500, 10):
+        ahead.advance(position)
+    assert len(kernel.told) == first
+    kernel.reads += 1
+    ahead.advance(500)
+    assert len(kernel.told) == first + 1
+    assert kernel.told[-1].min() == 500
+
+
+def test_a_shuffle_by_blocks_announces_whole_windows(monkeypatch) -> None:
+    kernel = Kernel(monkeypatch)
+    order = Order(1000, shuffle="blocks", run=10, window=5)
+    ReadAhead(order, Share(1000, 8), kernel.announce, step=8, row_bytes=1 << 30).advance(0)
+    assert len(kernel.told) == 1
+    runs = np.unique(kernel.told[0] // 10)
+    assert len(runs) == 5
+    assert len(kernel.told[0]) == 50
+
+
+def test_each_process_announces_its_own_rows(monkeypatch) -> None:
+    order, told = Order(960, seed=1), []
+    for rank in range(3):
+        kernel = Kernel(monkeypatch)
+        ReadAhead(order, Share(960, 8, rank, 3), kernel.announce, step=960, row_bytes=1).advance(0)
+        told.append(set(np.concatenate(kernel.told).tolist()))
+    assert set.union(*told) == set(range(960))
+    assert sum(map(len, told)) == 960
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="this system has no madvise")
+def test_announcing_brings_rows_into_memory(made: Made) -> None:
+    shelf = Shelf(made.store, 0)
+    shelf.announce(np.arange(90), ["logits", "embedding"])
+    out = np.empty((90, 12), np.float32)
+    shelf.fetch(np.arange(90), {"embedding": out})
+    assert np.array_equal(out[44], stored_row(made, 0, 44, "embedding"))
+
+
+def test_the_short_last_part_ends_where_it_ends(made: Made) -> None:
+    last = PartId(0, made.store.plan.parts_per_view - 1)
+    rows = made.store.plan.rows_of(last)
+    assert len(rows) % made.store.plan.layout.block_rows["logits"], "its last block is short"
+    out = np.empty((1, *made.store.fields["logits"].shape), "<u2")
+    shelf = Shelf(made.store, 0)
+    shelf.fetch(np.array([rows.stop - 1]), {"logits": out})
+    assert np.array_equal(out[0], stored_row(made, 0, rows.stop - 1, "logits"))
