@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.errors import BadImage, UsageError
-from kdcache.images import exif, formats, png
+from kdcache.images import exif, formats
 from kdcache.images.pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def decode(raw: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     _refuse_changed_pillow()
     kind = formats.recognise(raw)
     block = b""
-    if kind is formats.PNG:
-        raw, block = png.essential(raw)
+    if kind.essential is not None:
+        raw, block = kind.essential(raw)
     with nullcontext() if kind.silent else _no_warnings():
         image = _load(raw, kind, max_pixels)
         try:
@@ -71,6 +71,8 @@ def _load(raw: bytes, kind: formats.Format, max_pixels: int) -> ImageFile:
         image.load()
     except BadImage:
         raise
+    except ImportError as error:
+        raise BadImage(f"{kind.name} is not supported by this Pillow") from error
     except DecompressionBombError as error:
         raise BadImage(f"more than {max_pixels} pixels") from error
     except MemoryError as error:

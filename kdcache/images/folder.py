@@ -50,7 +50,9 @@ class FolderSource:
             lister.add(image_id, size, walk.top[folder] if slash else UNLABELLED)
         self.skipped = dict(walk.skipped)
         if not len(lister):
-            raise UsageError(f"no images in {self._root}{self._what_there_is()}", hint="give the folder that holds them")
+            raise UsageError(
+                f"no images in {self._root}{self._what_there_is()}", hint="give the folder that holds them"
+            )
         labelled = not flat and not all(name.lower() in SPLITS for name in walk.top)
         return lister.finish(labelled=labelled, classes=tuple(walk.top) if labelled else None)
 

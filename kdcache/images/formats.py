@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kdcache.errors import BadImage
-from kdcache.images import png
+from kdcache.images import jpeg, png
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff ppm pgm pbm pnm jp2 j2k jpx avif heic heif".split()
+_USUAL = (
+    "jpg",
+    "jpeg",
+    "jpe",
+    "jfif",
+    "png",
+    "apng",
+    "gif",
+    "webp",
+    "bmp",
+    "dib",
+    "tif",
+    "tiff",
+    "avif",
+    "heic",
+    "heif",
 )
+EXTENSIONS = frozenset((*_USUAL, "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx"))
 """file name endings that are listed as images, in lower case"""
 
 
@@ -31,6 +47,8 @@ class Format:
 
     name: str
     plugin: str
+    essential: Callable[[bytes], tuple[bytes, bytes]] | None = None
+    """leaves out what decides no pixel, and gives the EXIF block"""
     silent: bool = False
     """its reader never issues a warning, so that none has to be held back"""
 
@@ -44,8 +62,8 @@ class Format:
         return image
 
 
-JPEG = Format("JPEG", "JpegImagePlugin.JpegImageFile", silent=True)
-PNG = Format("PNG", "PngImagePlugin.PngImageFile", silent=True)
+JPEG = Format("JPEG", "JpegImagePlugin.JpegImageFile", jpeg.essential, silent=True)
+PNG = Format("PNG", "PngImagePlugin.PngImageFile", png.essential, silent=True)
 WEBP = Format("WebP", "WebPImagePlugin.WebPImageFile", silent=True)
 GIF = Format("GIF", "GifImagePlugin.GifImageFile")
 BMP = Format("BMP", "BmpImagePlugin.BmpImageFile")

@@ -42,9 +42,9 @@ class Lister:
         packed = pa.array(self._ids, pa.large_string())
         _, offsets, text = packed.buffers()
         ends: NDArray[np.int64] = np.frombuffer(offsets, "<i8", len(packed) + 1)
-        self._state.update(np.diff(ends).astype("<i8"))
-        self._state.update(np.frombuffer(text or b"", np.uint8)[: ends[-1]])
-        self._state.update(np.asarray(self._sizes).astype("<i8"))
+        self._state.update(np.diff(ends).astype("<i8").data)
+        self._state.update(memoryview(text or b"")[: int(ends[-1])])
+        self._state.update(np.asarray(self._sizes).astype("<i8").data)
         self._chunks.append(packed)
         self._ids, self._sizes = [], array("q")
 

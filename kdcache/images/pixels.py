@@ -3,8 +3,8 @@
 Input: an opened Pillow image of any mode. Output: uint8 (height, width, 3), the caller's own to write to.
 
 What is decided here:
-- Transparent pixels lie on white. Pictures with alpha are mostly drawings, logos and cut-outs made for a white page; on black, dark
-  ink would vanish, and dropping the alpha would show colours nobody was meant to see.
+- Transparent pixels lie on white. Pictures with alpha are mostly drawings, logos and cut-outs made for a white page; on black,
+  dark ink would vanish, and dropping the alpha would show colours nobody was meant to see.
 - 16-bit values keep their high byte, grey as well as colour (Pillow does the same to 16-bit colour), so black stays black, white
   stays white and one picture gives the same pixels in both. 12-bit TIFF counts as 12 bits.
 - 32-bit integers are read as 16-bit values, floats as 0 to 1. Numbers outside have no agreed meaning: the image is refused, not
@@ -63,10 +63,10 @@ def _grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _high_byte(image: "Image") -> NDArray[np.uint8]:
-    values = np.asarray(image)
+    values: NDArray[np.uint16] = np.asarray(image)
     tags: Any = getattr(image, "tag_v2", {})
     (bits, *_) = tags.get(_BITS_PER_SAMPLE, (16,))
-    result = (values >> (max(bits, 8) - 8)).astype(np.uint8)
+    result: NDArray[np.uint8] = (values >> (max(bits, 8) - 8)).astype(np.uint8)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8-bit pictures of this kind itself, but not these
         result = ~result
     transparent = image.info.get("transparency")
@@ -78,10 +78,12 @@ def _high_byte(image: "Image") -> NDArray[np.uint8]:
 def _from_integers(values: NDArray[np.int32]) -> NDArray[np.uint8]:
     if values.min() < 0 or values.max() > 0xFFFF:
         raise BadImage("32-bit values are not within 0 to 65535")
-    return (values >> 8).astype(np.uint8)
+    result: NDArray[np.uint8] = (values >> 8).astype(np.uint8)
+    return result
 
 
 def _from_floats(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     if not (values.min() >= 0.0 and values.max() <= 1.0):
         raise BadImage("float values are not within 0 to 1")
-    return np.rint(values * np.float32(255)).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(values * np.float32(255)).astype(np.uint8)
+    return result

@@ -17,7 +17,8 @@ _EXIF = b"eXIf"
 
 def essential(raw: bytes) -> tuple[bytes, bytes]:
     """The same picture without anything that does not decide pixels, and the EXIF block (empty when there is none)."""
-    view, kept, exif, place = memoryview(raw), [MAGIC], b"", len(MAGIC)
+    kept: list[bytes | memoryview] = [MAGIC]
+    view, exif, place = memoryview(raw), b"", len(MAGIC)
     while place + 12 <= len(raw):
         length, kind = struct.unpack_from(">I4s", raw, place)
         end = place + 12 + length

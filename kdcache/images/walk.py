@@ -6,8 +6,9 @@ Input: a folder. Output: (id, size) pairs; an id is the path below the folder wi
 - Hidden files and folders (a leading dot) are skipped.
 - Files whose ending is not an image's are skipped and counted by ending. Content decides how a file is read, its name only
   whether it is listed.
-- Links are followed, to files and to folders: a folder of links is a usual way to make a subset. A link to a folder that the walk
-  is already inside would never end and is an error. A link to nothing is listed with size -1; reading it fails, so it is recorded.
+- Links are followed, to files and to folders: a folder of links is a usual way to make a subset. A link to a folder that the
+  walk is already inside would never end and is an error. A link to nothing is listed with size -1; reading it fails, so it is
+  recorded as rejected.
 - A name that is not UTF-8 cannot be an image id and is an error.
 """
 

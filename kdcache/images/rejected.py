@@ -1,0 +1,76 @@
+"""`rejected.jsonl`: the images that could not be used, each with its reason.
+
+Input and output: one JSON object a line, `{"image_id": …, "row": …, "reason": …}`, sorted by row, one line a row. The
+file is replaced whole: a reader sees the old one or the new one.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kdcache.errors import Damage, StorageError
+from kdcache.strict import Strict
+
+
+class Rejected(Strict):
+    """One image that was left out."""
+
+    image_id: str
+    row: int
+    reason: str
+
+
+def write_rejected(path: Path, entries: Iterable[Rejected]) -> None:
+    """Replace the file. Where a row is given twice the first reason stands."""
+    by_row: dict[int, Rejected] = {}
+    for entry in entries:
+        by_row.setdefault(entry.row, entry)
+    lines = (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n" for row in sorted(by_row))
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror}", hint="free some space, or check its folder"
+        ) from error
+
+
+def _sync(folder: Path) -> None:
+    """The new name itself reaches the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_rejected(path: Path) -> list[Rejected]:
+    """All entries by row; none when the file is not there. Damage names the line that cannot be read."""
+    try:
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise Damage(f"{path} is not UTF-8", hint="delete it; the next build writes it again") from error
+    entries = []
+    for number, line in enumerate(lines if lines != [""] else [], 1):
+        try:
+            entries.append(Rejected.model_validate_json(line))
+        except ValidationError as error:
+            raise Damage(
+                f"line {number} of {path} cannot be read", hint="delete the file; the next build writes it again"
+            ) from error
+    return entries

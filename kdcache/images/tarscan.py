@@ -1,0 +1,145 @@
+"""Walks the headers of an uncompressed tar without reading what lies between them.
+
+Input: a way to read bytes at an offset, and where the tar begins and ends. Output: its members with their offsets. Reads ustar,
+GNU long names and sizes, and pax records. A tar that stops early is never taken for a short one: without its end mark, or with a
+member that reaches past the end, it is Damage.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from kdcache.errors import Damage, UsageError
+
+BLOCK = 512
+Reader = Callable[[int, int], bytes]
+"""(offset, length) -> at most that many bytes"""
+
+_EMPTY = bytes(BLOCK)
+_FILE = (b"0", b"\0", b"7")
+_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
+_MAX_EXTENSION = 1 << 20
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Member(NamedTuple):
+    """One member: where its headers begin, where its bytes begin, and how many there are."""
+
+    name: bytes
+    is_file: bool
+    header: int
+    data: int
+    size: int
+
+
+class _Override(NamedTuple):
+    """What an extension header says about the member after it."""
+
+    name: bytes | None = None
+    size: int | None = None
+    sparse: bool = False
+
+
+def members(read: Reader, start: int, stop: int, where: str) -> Iterator[Member]:
+    """All members between two offsets, in order. `where` names the tar in messages."""
+    place = header = start
+    override = _Override()
+    while True:
+        block = read(place, BLOCK) if place + BLOCK <= stop else b""
+        if len(block) < BLOCK:
+            raise Damage(f"{where} is truncated: no end mark after {place - start} bytes", hint="fetch that file again")
+        if block == _EMPTY:
+            _check_end(read, place, stop, where)
+            return
+        _check_header(block, place - start, where)
+        kind, data = block[156:157], place + BLOCK
+        size = _number(block[124:136], where) if override.size is None else override.size
+        if data + size > stop:
+            cut = (override.name or _name(block)).decode("utf-8", "replace")
+            raise Damage(f"{where} is truncated within {cut!r}", hint="fetch that file again")
+        place = data + -(-size // BLOCK) * BLOCK
+        if kind in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
+            override = _extend(override, kind, read, data, size, where)
+            continue
+        name = override.name or _name(block)
+        regular = kind in _FILE and not override.sparse and not name.endswith(b"/")
+        yield Member(name.removeprefix(b"./"), regular, header, data, size)
+        header, override = place, _Override()
+
+
+def _check_end(read: Reader, place: int, stop: int, where: str) -> None:
+    if read(place, min(stop - place, 1 << 16)).strip(b"\0"):
+        raise UsageError(
+            f"{where} goes on after its end mark", hint="tars that were joined with cat cannot be read; split them"
+        )
+
+
+def _check_header(block: bytes, offset: int, where: str) -> None:
+    stored = block[148:156]
+    total = sum(block) - sum(stored) + 8 * 0x20
+    try:
+        right = int(stored.strip(b" \0"), 8) == total
+    except ValueError:
+        right = False
+    if right:
+        return
+    if offset == 0:
+        for magic, packing in _COMPRESSED.items():
+            if block.startswith(magic):
+                raise UsageError(
+                    f"{where} is compressed with {packing}, which leaves no way to read one image",
+                    hint="decompress it first",
+                )
+    raise Damage(
+        f"{where} is damaged or not a tar: wrong header checksum at byte {offset}", hint="fetch that file again"
+    )
+
+
+def _name(block: bytes) -> bytes:
+    name = block[:100].partition(b"\0")[0]
+    prefix = block[345:500].partition(b"\0")[0]
+    return prefix + b"/" + name if prefix and block[257:263] == b"ustar\0" else name
+
+
+def _number(field: bytes, where: str) -> int:
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    try:
+        return int(field.strip(b" \0") or b"0", 8)
+    except ValueError as error:
+        raise Damage(f"{where} is damaged: a member has no size", hint="fetch that file again") from error
+
+
+def _extend(before: _Override, kind: bytes, read: Reader, data: int, size: int, where: str) -> _Override:
+    if kind == _LONG_LINK:
+        return before
+    if size > _MAX_EXTENSION:
+        raise Damage(f"{where} is damaged: a header of {size} bytes", hint="fetch that file again")
+    body = read(data, size)
+    if kind == _LONG_NAME:
+        return before._replace(name=body.rstrip(b"\0"))
+    records = _pax(body, where)
+    if kind == _PAX_GLOBAL:
+        if b"path" in records or b"size" in records:
+            raise UsageError(f"{where} gives all members one name or size", hint="pack it again with GNU tar")
+        return before
+    return _Override(
+        name=records.get(b"path", before.name),
+        size=int(records[b"size"]) if b"size" in records else before.size,
+        sparse=any(key.startswith(b"GNU.sparse.") for key in records),
+    )
+
+
+def _pax(body: bytes, where: str) -> dict[bytes, bytes]:
+    """Records of the form `length key=value`, each ended by a line break and counted whole."""
+    records, place = {}, 0
+    while place < len(body) and body[place] != 0:
+        digits, _, _ = body[place : place + 20].partition(b" ")
+        length = int(digits) if digits.isdigit() else 0
+        key, equals, value = body[place + len(digits) + 1 : place + length - 1].partition(b"=")
+        if not equals or place + length > len(body):
+            raise Damage(f"{where} is damaged: a pax header cannot be read", hint="fetch that file again")
+        records[key] = value
+        place += length
+    if not records.get(b"size", b"0").isdigit():
+        raise Damage(f"{where} is damaged: a member has no size", hint="fetch that file again")
+    return records
