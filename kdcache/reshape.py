@@ -128,7 +128,7 @@ def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
         todo = [part for part in new.missing() if part in holders]
         progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
         for part in todo:
-            receipt = new.adopt_part(part, holders[part])
+            receipt = new.copy_part(part, holders[part])
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
     return Reshaped(out, len(todo), len(new.missing()), new.bytes())

@@ -14,6 +14,8 @@ from kdcache.verify import Ask, Report, rendered_again
 
 REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
 """What another machine or library version may change: a share of a dense row's length, or the probability of a class."""
+ROUNDED = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "full:float16": 2.0**-11, "int8": 0.03}
+"""What a codec on the way may have changed, as the same kind of share. int8 as the last codec is judged by its scales instead."""
 
 
 def check_teacher(
@@ -28,7 +30,8 @@ def check_teacher(
     teacher = reopen_teacher(plan.teacher, device=ask.device, weights=ask.weights, head=ask.head)
     codecs = plan.codecs()
     for stored in plan.signals:
-        own = 3 * stored.error.get("relative_rms", 0.0) + stored.error.get("max_abs_probability", 0.0)
+        way = [*stored.via, *((stored.codec,) if stored.codec != "int8" else ())]
+        own = sum(ROUNDED.get(name, 0.0) for name in way)
         report.tolerance[stored.signal.name] = ask.tolerance or own + REPEATABLE[plan.teacher.precision]
     progress.start("teacher", sum(len(wanted) for _, wanted in rows))
     for part, batch in rendered_again(store, source, rows, ask.workers):
@@ -38,12 +41,14 @@ def check_teacher(
         for name, codec in codecs.items():
             fields = {f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()}
             now = said[name][: len(places)].cpu().numpy()
-            _judge(part, name, np.asarray(batch.rows), distance(name, codec.decode(fields), now), report)
+            # A byte of int8 stands for every value within half its channel's scale; only what lies beyond is a difference.
+            slack = fields[f"{name}_scale"] / 2 if codec.name == "int8" else np.float32(0)
+            _judge(part, name, np.asarray(batch.rows), distance(name, codec.decode(fields), now, slack), report)
         report.said_again += len(batch.rows)
         progress.advance(len(batch.rows))
 
 
-def distance(name: str, stored: Any, now: NDArray[np.float32]) -> NDArray[np.float64]:
+def distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any = 0.0) -> NDArray[np.float64]:
     """How far each row is from what is stored: largest difference of a stored class's probability, or, for dense rows, the length
     of the difference as a share of the row's own."""
     if isinstance(stored, TopK):
@@ -51,8 +56,9 @@ def distance(name: str, stored: Any, now: NDArray[np.float32]) -> NDArray[np.flo
         return np.abs(stored.sparse(1.0, "none").p - chosen).max(-1)
     if name == "logits":
         return np.abs(_softmax(stored) - _softmax(now)).max(-1)
-    flat, new = stored.reshape(len(now), -1).astype(np.float64), now.reshape(len(now), -1)
-    return np.linalg.norm(flat - new, axis=-1) / np.maximum(np.linalg.norm(flat, axis=-1), 1e-12)
+    beyond = np.maximum(np.abs(stored.astype(np.float64) - now) - slack, 0.0).reshape(len(now), -1)
+    length = np.linalg.norm(stored.reshape(len(now), -1).astype(np.float64), axis=-1)
+    return np.asarray(np.linalg.norm(beyond, axis=-1) / np.maximum(length, 1e-12))
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

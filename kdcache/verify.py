@@ -6,7 +6,6 @@ part and the rows. Nothing is changed here: see repair.py.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -98,27 +97,29 @@ def _check_parts(store: Store, report: Report, progress: Progress) -> list[PartI
 
 
 def sample(store: Store, parts: list[PartId], count: int, seed: int) -> list[tuple[PartId, list[int]]]:
-    """`count` good rows drawn from these parts (all of them when there are fewer), part by part, rows ascending."""
-    sizes = np.array([len(store.plan.rows_of(part)) for part in parts])
-    ends = np.cumsum(sizes)
-    total = int(ends[-1])
-    if count >= total:
-        places = np.arange(total)
-    else:
-        words = Dice(seed, 0, purpose=0x5A3B1E).uniforms(2 * count + 64)
-        places = np.unique((words * total).astype(np.int64))
-        places = np.sort(places[np.argsort(Dice(seed, 1, purpose=0x5A3B1E).words(len(places)))][:count])
+    """`count` rows with a good image, drawn from these parts (all of them when there are fewer), in the order of the parts."""
+    good = [_good_rows(store, part) for part in parts]
+    ends = np.cumsum([len(rows) for rows in good])
+    places = _draw(int(ends[-1]), count, seed)
     which = np.searchsorted(ends, places, side="right")
-    rows = places - (ends - sizes)[which]
     found = []
-    for index, group in groupby(zip(which.tolist(), rows.tolist(), strict=True), key=lambda pair: pair[0]):
-        part = parts[index]
-        bad = store.bad_rows_of(part)
-        start = store.plan.rows_of(part).start
-        good = [start + row for _, row in group if start + row not in bad]
-        if good:
-            found.append((part, good))
+    for index in np.unique(which).tolist():
+        start = ends[index] - len(good[index])
+        found.append((parts[index], good[index][places[which == index] - start].tolist()))
     return found
+
+
+def _good_rows(store: Store, part: PartId) -> NDArray[np.int64]:
+    rows = store.plan.rows_of(part)
+    return np.setdiff1d(np.arange(rows.start, rows.stop), list(store.bad_rows_of(part)))
+
+
+def _draw(total: int, count: int, seed: int) -> NDArray[np.int64]:
+    """`count` different places below `total`, ascending."""
+    if count >= total:
+        return np.arange(total)
+    order = np.argsort(Dice(seed, total, purpose=0x5A3B1E).words(total), kind="stable")
+    return np.sort(order[:count])
 
 
 def rendered_again(

@@ -69,7 +69,8 @@ def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Findi
     except OSError as error:
         yield Finding(receipt.id, only, rows, f"{seal.path} cannot be read: {error.strerror}", seal.path)
         return
-    yield from found or [Finding(receipt.id, None, None, f"{seal.path} differs outside its rows", seal.path)]
+    what = f"{seal.path} differs from what was written, between its rows"
+    yield from found or [Finding(receipt.id, None, rows, what, seal.path)]
 
 
 def _digest(file: Any) -> str:
