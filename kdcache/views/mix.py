@@ -53,10 +53,8 @@ def view_pixels(
     image_id = ids[row]
     drawn = draw(recipe, seed=seed, image_id=image_id, view=view)
     own = apply(load(image_id), drawn, size)
-    if drawn.mix is None:
-        return own
     partner = permuted(row, len(ids), seed, view)
-    if partner == row:
+    if drawn.mix is None or partner == row:
         return own
     other_id = ids[partner]
     try:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from kdcache.errors import UsageError
 from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -107,4 +108,27 @@ class Augment(Strict):
     mix: Mix | None = None
 
 
-Recipe = Annotated[Plain | Augment, Field(discriminator="kind")]
+class Foreign(Strict):
+    """Views that another project rendered and only it can render again.
+
+    Such a cache keeps what was said about them, and the project's seeds where it has any; kd can neither draw nor replay
+    these views. Their pixel digests are unknown and stored as 0.
+    """
+
+    kind: Literal["foreign"] = "foreign"
+    project: Literal["tinyvit"]
+    keys: Literal["id", "stem", "index"]
+    """what the project calls an image: its id, its file name without the ending, or its row"""
+    epochs: tuple[int, ...]
+    """view number -> the epoch it was imported from"""
+
+
+Recipe = Annotated[Plain | Augment | Foreign, Field(discriminator="kind")]
+
+
+def drawable(recipe: Plain | Augment | Foreign) -> Plain | Augment:
+    """The recipe, when kd can render it; UsageError for views of another project."""
+    if isinstance(recipe, Foreign):
+        message = f"these views were rendered by {recipe.project}, and only it can render them again"
+        raise UsageError(message, hint="such a cache can be read and exported; build one to train or replay")
+    return recipe

@@ -48,5 +48,7 @@ class Painted:
             raise BadImage(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
         if kind == "slow":
             time.sleep(0.02)
+        if kind == "stuck":
+            time.sleep(60)
         rng = np.random.default_rng(int(number))
         return rng.integers(0, 256, (self.side, self.side + int(number) % 7, 3), dtype=np.uint8)

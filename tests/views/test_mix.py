@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kdcache.dice import permuted
+from kdcache.dice import Dice, permuted
 from kdcache.errors import BadImage
 from kdcache.views import apply, draw, mix_of, view_pixels
+from kdcache.views.draw import draw_mix
 from kdcache.views.drawn import DrawnMix
 from kdcache.views.mix import mixed
 from kdcache.views.recipe import Augment, Mix, Plain
@@ -133,10 +134,25 @@ def test_cutmix_boxes_are_shares_of_the_view() -> None:
     assert small.mean() == pytest.approx(255 * (1 - how.share_of_own))
 
 
-def test_shares_follow_the_beta_distribution() -> None:
-    from kdcache.dice import Dice
-    from kdcache.views.draw import draw_mix
+def test_cutmix_boxes_are_squares_cut_at_the_borders() -> None:
+    recipe = Mix(probability=1.0, mixup_alpha=0.0, cutmix_alpha=1.0, switch=0.0)
+    drawn = [d for key in range(3000) if (d := draw_mix(recipe, Dice(1, key)))]
+    whole = 0
+    for how in drawn:
+        assert how.box is not None
+        left, top, right, bottom = how.box
+        assert 0.0 <= left < right <= 1.0
+        assert 0.0 <= top < bottom <= 1.0
+        assert how.share_of_own == pytest.approx(1 - (right - left) * (bottom - top), abs=1e-5)
+        if left > 0.0 and top > 0.0 and right < 1.0 and bottom < 1.0:
+            assert right - left == pytest.approx(bottom - top)
+            whole += 1
+    assert whole > 300
+    middles = np.array([((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for d in drawn if (b := d.box)])
+    assert middles.mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.02)
 
+
+def test_shares_follow_the_beta_distribution() -> None:
     recipe = Mix(probability=1.0, mixup_alpha=0.8, cutmix_alpha=0.0, switch=0.5)
     shares = np.array([d.share_of_own for key in range(5000) if (d := draw_mix(recipe, Dice(1, key)))])
     assert shares.mean() == pytest.approx(0.5, abs=0.02)

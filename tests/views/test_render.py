@@ -110,6 +110,15 @@ def test_iterating_can_stop_and_begin_anew(everything: Augment) -> None:
         assert again == kept(renderers.batches(REQUESTS))
 
 
+def test_what_nobody_wants_any_more_is_not_rendered() -> None:
+    ids = [f"slow-{n}" for n in range(32)]
+    with pool(Plain(fit="crop"), ids, batch=32, workers=1, ahead=3) as renderers:
+        next(renderers.batches([(view, range(32)) for view in range(9)]))
+        start = time.monotonic()
+        list(renderers.batches([(0, [0])]))
+        assert time.monotonic() - start < 0.02 * 32 * 3 * 0.6
+
+
 def test_no_requests_no_batches() -> None:
     with pool(Plain(fit="crop")) as renderers:
         assert list(renderers.batches([])) == []
@@ -187,6 +196,7 @@ def test_leaving_ends_the_workers() -> None:
     with pool(Plain(fit="crop"), workers=3) as renderers:
         pids = renderers.pids
         assert len(pids) == 3
+        assert os.getpgrp() not in map(os.getpgid, pids)  # Ctrl-C in a terminal goes to the parent's group
         assert all(map(alive, pids))
     assert not any(map(alive, pids))
 
@@ -196,7 +206,7 @@ import os, sys, time
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
 from tests.views.sources import Painted
-ids = [f"slow-{n}" for n in range(1000)]
+ids = [f"slow-{n}" for n in range(20)] + [f"{sys.argv[1]}-{n}" for n in range(1000)]
 with RenderPool(Painted(), Plain(fit="crop"), seed=0, size=(32, 32), ids=ids, workers=2, batch=20) as pool:
     batches = pool.batches([(view, range(view * 20, view * 20 + 20)) for view in range(50)])
     next(batches)
@@ -208,19 +218,20 @@ with RenderPool(Painted(), Plain(fit="crop"), seed=0, size=(32, 32), ids=ids, wo
 """
 
 
-def child(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
-    """A script without a main guard that renders for a long time in two workers, and the pids of these."""
+def child(folder: Path, kind: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A script without a main guard that renders images of a kind in two workers, and the pids of these."""
     path, script = os.pathsep.join(sys.path), folder / "script.py"
     script.write_text(CHILD)
     process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}
+        [sys.executable, script, kind], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}
     )
     assert process.stdout is not None
     return process, [int(pid) for pid in process.stdout.readline().split()]
 
 
-def test_workers_leave_when_the_parent_is_killed(tmp_path: Path) -> None:
-    process, pids = child(tmp_path)
+@pytest.mark.parametrize("kind", ["slow", "stuck"])
+def test_workers_leave_when_the_parent_is_killed(tmp_path: Path, kind: str) -> None:
+    process, pids = child(tmp_path, kind)
     try:
         assert all(map(alive, pids))
         process.kill()
@@ -231,7 +242,7 @@ def test_workers_leave_when_the_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_the_parents_decision(tmp_path: Path) -> None:
-    process, pids = child(tmp_path)
+    process, pids = child(tmp_path, "slow")
     try:
         for pid in pids:
             os.kill(pid, signal.SIGINT)

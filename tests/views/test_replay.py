@@ -61,6 +61,11 @@ def test_an_image_that_became_unreadable_drifts_to_zero(everything: Augment) -> 
     assert replay(recipe, expected=[0, 77], **ask) == [Drift(5, 77, 0)]
 
 
+def test_an_image_that_became_readable_drifts_from_zero(everything: Augment, expected: list[int]) -> None:
+    drifted = replay(everything, seed=2, view=4, rows=[6], size=SIZE, ids=IDS, load=load, expected=[0])
+    assert drifted == [Drift(6, 0, expected[6])]
+
+
 def test_a_vanished_source_is_not_a_drift(everything: Augment) -> None:
     def gone(image_id: str) -> NDArray[np.uint8]:
         raise Unavailable(f"{image_id} cannot be reached")
