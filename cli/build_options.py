@@ -18,7 +18,7 @@ def build_options(
     input_size: o.InputSize = None,
     precision: o.PrecisionName = "float32",
     data: o.Data = None,
-    recipe: o.RecipeName = "plain",
+    recipe: o.RecipeName = None,
     settings: o.Settings = None,
     views: o.Views = 1,
     seed: o.Seed = 0,

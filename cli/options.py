@@ -62,7 +62,8 @@ Codecs = Annotated[
     typer.Option("--codec", metavar="LIST", help="How, as SIGNAL=CODEC,...: topk:10, full, float16, int8, exact ..."),
 ]
 RecipeName = Annotated[
-    str, typer.Option("--recipe", metavar="NAME|FILE", help="View recipe: plain, or a preset (kd config list).")
+    str | None,
+    typer.Option("--recipe", metavar="NAME|FILE", help="View recipe: plain (the default of one view), augment, or a file."),
 ]
 Views = Annotated[int, typer.Option("--views", metavar="N", min=1, help="Views of each image.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]

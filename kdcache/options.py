@@ -21,7 +21,8 @@ class BuildOptions:
     data: str | None = None
     signals: tuple[str, ...] = ("logits",)
     codecs: dict[str, str] = field(default_factory=dict)
-    recipe: str = "plain"
+    recipe: str | None = None
+    """None: `plain` for one view, `augment` for more"""
     overrides: tuple[str, ...] = ()
     views: int = 1
     seed: int = 0

@@ -103,13 +103,14 @@ def _views(options: BuildOptions, spec: "TeacherSpec") -> ViewPlan:
     if options.views < 1:
         raise UsageError(f"--views is {options.views}", hint="store at least one view")
     recipe: Plain | Augment
-    if options.recipe == "plain":
+    name = options.recipe or ("plain" if options.views == 1 else "augment")
+    if name == "plain":
         if options.views > 1:
             hint = "choose random views with --recipe augment, or store one view"
             raise UsageError(f"--views is {options.views}, but the recipe `plain` has one view only", hint=hint)
         recipe = spec.preprocess.geometry
     else:
-        recipe = load_preset("views", options.recipe, Augment, overrides=options.overrides)
+        recipe = load_preset("views", name, Augment, overrides=options.overrides)
     return ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
 
 
@@ -157,6 +158,8 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
         notes.append(f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)")
     if options.data is None and options.size is None and plan.teacher.size == "nano":
         notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
+    if options.recipe is None and options.views > 1:
+        notes.append(f"{options.views} views and no --recipe: using `augment`")
     if plan.teacher.weights.random:
         notes.append("random weights: this cache measures time and memory; the plan carries the stamp `random`")
     if plan.batch < asked_batch:
