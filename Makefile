@@ -26,7 +26,7 @@ types: setup
 
 # Write docs/cli.md again from the real --help.
 docs-cli: setup
-	$(BIN)/python -m tests.cli.reference docs/cli.md
+	$(BIN)/python -m tests.cli.reference
 
 setup: .venv/.ready
 

@@ -51,9 +51,8 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     share = o.share(only)
     if not options.teacher and (out is None or not (out / "plan.json").is_file()):
         raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
-    if dry_run and options.teacher:
-        plan(ui, options, out)
-        return 0
+    if dry_run:
+        return _would(ui, options, out)
     from kdcache.build import build as run_build
 
     prepared = _prepared(options, out)
@@ -65,6 +64,20 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
     ui.answer({**summary, "path": str(result.path)}, _built(result))
     return 3 if result.rejected else 0
+
+
+def _would(ui: Ui, options: "BuildOptions", out: Path | None) -> int:
+    """What a build would do: the bill of a new cache, or the parts an existing one lacks."""
+    if options.teacher or out is None:
+        plan(ui, options, out)
+        return 0
+    from kdcache.store import Store
+
+    store = Store.open(out)
+    missing, parts = len(store.missing()), len(store.plan.parts())
+    text = f"{out}: {missing:,} of {plural(parts, 'part')} would be built"
+    ui.answer({"path": str(out), "parts": parts, "parts_missing": missing}, text)
+    return 0
 
 
 def _prepared(options: "BuildOptions", out: Path | None) -> "Prepared":

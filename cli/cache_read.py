@@ -50,10 +50,14 @@ def info(ui: Ui, cache: o.CachePath = None) -> None:
         "identity": plan.identity,
         "plan": plan.plain(),
     }
-    there = "complete" if not missing else f"{plural(missing, 'part')} missing"
+    there = (
+        f"complete, {plural(parts, 'part')}"
+        if not missing
+        else f"{parts - missing:,} of {plural(parts, 'part')}, not complete"
+    )
     lines = [
         ("cache", str(store.path)),
-        ("state", f"{there}, {plural(parts, 'part')}, {size(store.bytes())}"),
+        ("state", f"{there}, {size(store.bytes())}"),
         *_plan_lines(plan),
         ("rejected", plural(rejected, "image")),
     ]

@@ -1,10 +1,5 @@
 """`kd doctor`: what a bug report should tell about a machine."""
 
-import platform
-import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-
 import typer
 
 from cli.command import command
@@ -29,7 +24,9 @@ def register(app: typer.Typer) -> None:
 def doctor(ui: Ui) -> None:
     """Print versions, devices and free disk, to paste into a bug report."""
     import os
+    import platform
     import shutil
+    import sys
 
     import torch
 
@@ -37,7 +34,7 @@ def doctor(ui: Ui) -> None:
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
-        "free disk": size(shutil.disk_usage(Path.cwd()).free),
+        "free disk": size(shutil.disk_usage(os.curdir).free),
         "gpus": ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none",
         **{name: _version(name) for name in LIBRARIES},
     }
@@ -45,6 +42,8 @@ def doctor(ui: Ui) -> None:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -2,12 +2,8 @@
 
 import json
 import os
-import shlex
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from kdcache.errors import KDError
@@ -31,6 +27,7 @@ class Ui:
         self.quiet = 0
         self.verbose = 0
         self._color: Color = "auto"
+        self._progress: Progress | None = None
 
     def configure(self, *, json: bool, quiet: int, verbose: int, color: Color) -> None:
         """Take over what the command line said."""
@@ -63,7 +60,8 @@ class Ui:
         """Where long work reports to."""
         from cli.progress import show_progress
 
-        return show_progress(self)
+        self._progress = show_progress(self)
+        return self._progress
 
     def paint(self, style: str, text: str, stream: Any = None) -> str:
         """Text in colour where the stream shows colours; the words alone must be enough."""
@@ -94,7 +92,11 @@ class Ui:
         self, kind: str, message: str, code: int, *, hint: str | None = None, details: dict[str, Any] | None = None
     ) -> int:
         """Say what went wrong and how to go on; the exit code comes back."""
+        if self._progress:
+            self._progress.finish()
         if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
+            import traceback
+
             self._talk(traceback.format_exc().rstrip())
         if self.json:
             known = {"code": code, "kind": kind, "message": message, "hint": hint, "details": details or {}}
@@ -107,17 +109,25 @@ class Ui:
 
     def _stopped(self, code: int, resumable: bool) -> int:
         """Ctrl-C or SIGTERM: what is sealed stays, so the same command goes on from there."""
-        again = shlex.join(["kd", *self._arguments])
+        again = self._command_line()
         message = "stopped; every finished part is kept" if resumable else "stopped"
         return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
 
     def _bug(self, error: Exception) -> int:
+        import tempfile
+        import traceback
+
         handle, name = tempfile.mkstemp(prefix="kd-traceback-", suffix=".txt")
         with open(handle, "w", encoding="utf-8") as file:
-            file.write(f"{shlex.join(['kd', *self._arguments])}\n\n")
+            file.write(f"{self._command_line()}\n\n")
             traceback.print_exception(error, file=file)
-        hint = f"this is a bug in kd; its traceback is in {Path(name)}"
+        hint = f"this is a bug in kd; its traceback is in {name}"
         return self.fail("Bug", f"{type(error).__name__}: {error}", 1, hint=hint, details={"traceback": name})
+
+    def _command_line(self) -> str:
+        import shlex
+
+        return shlex.join(["kd", *self._arguments])
 
     def _talk(self, text: str) -> None:
         sys.stderr.write(text + "\n")

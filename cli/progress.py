@@ -115,7 +115,7 @@ class _Live:
         console = Console(stderr=True, no_color=not self._ui.colored(sys.stderr), highlight=False)
         columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[cells]}")
         self._bars = Bars(*columns, console=console, transient=True, refresh_per_second=4)
-        self._bars.add_task(stage, total=max(total, 1), completed=done, cells="")
+        self._bars.add_task(stage, total=max(total, 1), completed=done, cells=" · ".join(self._count.cells()[:1]))
         self._bars.start()
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:

@@ -1,0 +1,162 @@
+"""`kd cache import` and `kd cache export`: caches of other projects."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli import options as o
+from cli.command import command, group
+from cli.output import Ui
+from cli.text import pairs, plural, size
+from kdcache.errors import UsageError
+from kdcache.newest import newest_cache
+
+IN_TINYVIT = """
+kd cache import tinyvit logits/ --data imagenet/train --class-count 21841 --teacher clip --size l14-22k --out c4
+"""
+OUT_TINYVIT = """
+kd cache export tinyvit logits/ --cache c2
+kd cache export tinyvit logits/ --cache c2 --view 0 --view 2 --k 10
+"""
+OUT_DIVEDOC = """
+kd cache export divedoc teacher.h5 --cache c5
+kd cache export divedoc teacher.h5 --split train=c5 --split validation=c6 --signal features
+"""
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of their files.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The HDF5 file to write; its tables go beside it.")]
+Images = Annotated[str, typer.Option("--data", metavar="SOURCE", help="The images their records are about.")]
+ClassCount = Annotated[int, typer.Option("--class-count", metavar="N", min=1, help="Classes of their teacher.")]
+OfTeacher = Annotated[str, typer.Option("--teacher", metavar="NAME", help="Family whose preprocessing was theirs.")]
+Keys = Annotated[
+    Literal["auto", "id", "stem", "index"],
+    typer.Option("--keys", metavar="KIND", help="What they call an image: auto, id, stem or index."),
+]
+OwnKeys = Annotated[
+    Literal["id", "stem", "index"] | None,
+    typer.Option("--keys", metavar="KIND", help="What to call an image: id, stem or index."),
+]
+NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
+SomeViews = Annotated[
+    list[int] | None, typer.Option("--view", metavar="N", help="A view; may be repeated. Left out: all.")
+]
+OneView = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
+K = Annotated[
+    int | None, typer.Option("--k", metavar="K", min=1, help="Classes a record; left out: all that are stored.")
+]
+Splits = Annotated[
+    list[str] | None, typer.Option("--split", metavar="NAME=CACHE", help="A split and its cache; may be repeated.")
+]
+SignalName = Annotated[str, typer.Option("--signal", metavar="NAME", help="Which signal.")]
+
+imports = group("Make a cache from files of another project.")
+exports = group("Write files that another project reads.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the two groups."""
+    app.add_typer(imports, name="import")
+    app.add_typer(exports, name="export")
+
+
+def import_tinyvit(
+    ui: Ui,
+    folder: Folder,
+    data: Images,
+    class_count: ClassCount,
+    out: NewCache,
+    teacher: OfTeacher = "clip",
+    size: o.Size = None,
+    keys: Keys = "auto",
+    format: o.Format = "hdf5",
+) -> int:
+    """Read TinyViT's logits folders, one epoch or all of them, into a cache.
+
+    Their files tell neither the number of classes nor the preprocessing, so these must be given.
+    """
+    from kdcache.exchange import import_tinyvit as read
+    from kdcache.images import open_source
+    from kdcache.teachers.sizes import family_facts
+
+    facts = family_facts(teacher)
+    preprocess = facts.size(size or facts.default, teacher).preprocess
+    done = read(
+        folder,
+        out,
+        open_source(data),
+        classes=class_count,
+        preprocess=preprocess,
+        progress=ui.progress(),
+        keys=keys,
+        backend=format,
+    )
+    for note in done.notes:
+        ui.note(note)
+    found = {"epochs": list(done.epochs), "rows": done.rows, "without_record": done.without_record}
+    lines = [
+        ("cache", str(done.path)),
+        ("epochs", ", ".join(str(epoch) for epoch in done.epochs)),
+        ("rows", f"{done.rows:,}, {done.without_record:,} without a record"),
+    ]
+    ui.answer({"path": str(done.path), **found}, pairs(lines))
+    return 3 if done.without_record else 0
+
+
+def export_tinyvit(
+    ui: Ui, folder: Folder, cache: o.CacheOption = None, view: SomeViews = None, k: K = None, keys: OwnKeys = None
+) -> None:
+    """Write the logits of a cache as TinyViT's logits folders, a view an epoch."""
+    from kdcache.exchange import export_tinyvit as write
+    from kdcache.store import Store
+
+    done = write(
+        Store.open(cache or newest_cache()), folder, progress=ui.progress(), views=view or None, k=k, keys=keys
+    )
+    for note in done.notes:
+        ui.note(note)
+    facts = {"k": done.k, "epochs": list(done.epochs), "records": done.records, "left_out": done.left_out}
+    lines = [
+        ("folder", str(done.path)),
+        ("epochs", ", ".join(str(epoch) for epoch in done.epochs)),
+        ("records", f"{done.records:,} of {plural(done.k, 'class', 'classes')}, {done.left_out:,} left out"),
+    ]
+    ui.answer({"path": str(done.path), **facts}, pairs(lines))
+
+
+def export_divedoc(
+    ui: Ui,
+    file: File,
+    cache: o.CacheOption = None,
+    split: Splits = None,
+    signal: SignalName = "features",
+    view: OneView = 0,
+) -> None:
+    """Write one view of caches as the HDF5 file and the tables of DIVE-Doc.
+
+    With --cache alone, or neither, there is one split called `train`.
+    """
+    from kdcache.exchange import export_divedoc as write
+    from kdcache.store import Store
+
+    caches = _splits(split or ()) or {"train": cache or newest_cache()}
+    stores = {name: Store.open(path) for name, path in caches.items()}
+    done = write(stores, file, progress=ui.progress(), signal=signal, view=view)
+    facts = {"rows": done.rows, "left_out": done.left_out, "bytes": done.bytes}
+    lines = [("file", f"{done.path}, {size(done.bytes)}"), *(("table", str(table)) for table in done.tables)]
+    lines += [("split", f"{name}, {plural(rows, 'row')}") for name, rows in done.rows.items()]
+    ui.answer({"path": str(done.path), "tables": [str(t) for t in done.tables], **facts}, pairs(lines))
+
+
+def _splits(texts: list[str] | tuple[()]) -> dict[str, Path]:
+    splits: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path) or name in splits:
+            raise UsageError(f"--split {text} is not a new NAME=CACHE", hint="--split train=c5 --split validation=c6")
+        splits[name] = Path(path)
+    return splits
+
+
+command(imports, "tinyvit", examples=IN_TINYVIT, resumable=True)(import_tinyvit)
+command(exports, "tinyvit", examples=OUT_TINYVIT)(export_tinyvit)
+command(exports, "divedoc", examples=OUT_DIVEDOC)(export_divedoc)
