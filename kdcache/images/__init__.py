@@ -3,7 +3,7 @@
 `open_source("DIR")` gives a source; `source.scan()` lists it once; `load(source, image_id)` gives the pixels of one image.
 """
 
-from kdcache.images.load import load
+from kdcache.images.loading import load
 from kdcache.images.opening import open_source
 from kdcache.images.source import UNLABELLED, Listing, Source
 

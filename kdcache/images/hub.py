@@ -184,8 +184,9 @@ def _open(spec: dict[str, str]) -> Dataset:
         raise Unavailable("reading `hf:` sources needs the library datasets", hint="pip install datasets") from error
     try:
         if name.startswith("/"):
-            return _split_of(datasets.load_from_disk(name), name, spec.get("split"))
-        return datasets.load_dataset(name, spec.get("config"), split=split, revision=spec.get("revision"))
+            loaded = datasets.load_from_disk(name)
+        else:
+            loaded = datasets.load_dataset(name, spec.get("config"), split=split, revision=spec.get("revision"))
     except ValueError as error:
         raise UsageError(f"cannot open {name} (split {split}): {error}", hint="check the split and config") from error
     except (OSError, datasets.exceptions.DatasetsError) as error:
@@ -193,6 +194,7 @@ def _open(spec: dict[str, str]) -> Dataset:
             f"cannot open {name} (split {split}): {error}",
             hint="check the name and the network, or give the folder of a dataset written by save_to_disk",
         ) from error
+    return _split_of(loaded, name, spec.get("split"))
 
 
 def _split_of(data: Dataset | DatasetDict, path: str, split: str | None) -> Dataset:

@@ -1,8 +1,8 @@
 """JPEG before it is decoded: metadata left out, the way up kept.
 
-Input: the bytes of a JPEG file. Output: a JPEG of the segments that decide pixels, and its EXIF block. Comments, profiles, thumbnails
-and maker notes are left out: Pillow would read them (and warn, or fail, where they are broken) though no pixel depends on them.
-Stray bytes between segments are skipped, as every decoder skips them.
+Input: the bytes of a JPEG file. Output: a JPEG of the segments that decide pixels, and its EXIF block. Comments, profiles,
+thumbnails and maker notes are left out: Pillow would read them (and warn, or fail, where they are broken) though no pixel
+depends on them. Stray bytes between segments are skipped, as every decoder skips them.
 """
 
 from kdcache.errors import BadImage
