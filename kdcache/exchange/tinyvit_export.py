@@ -1,0 +1,166 @@
+"""Export a cache as logits folders that TinyViT's reader opens: one epoch folder a view.
+
+Their reader draws its own augmentation from the seed of a record. Our views are not made by their generator, so no seed of
+theirs can render what our teacher saw. Records of a cache imported from TinyViT keep their seeds; records of any other cache
+carry the number of the view as seed, and the images must be rendered by kd (`kdcache.views.view_pixels`, with the recipe and the
+seed written to `kd-export.json`), TinyViT's own training transforms turned off.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from kdcache.codecs.codec import Codec, Fields
+from kdcache.codecs.full import Full
+from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
+from kdcache.codecs.topk import TopKCodec
+from kdcache.errors import Incomplete, UsageError
+from kdcache.exchange.tinyvit_folder import check_keys, folder_of, record_dtype, write_folder
+from kdcache.exchange.tinyvit_keys import Keys, keys_of
+from kdcache.progress import Progress
+from kdcache.store import Store
+from kdcache.store.atomic import write_file
+from kdcache.views.recipe import Foreign
+
+ABOUT = "kd-export.json"
+THEIR_SEEDS = "the seeds are TinyViT's own: its augmentation renders the views that the teacher saw"
+OUR_VIEWS = (
+    "the seed of a record is the number of a kd view, not a seed of TinyViT's augmentation: render the images with kd "
+    "(recipe and seed are in kd-export.json) and turn TinyViT's training transforms off"
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote."""
+
+    path: Path
+    k: int
+    epochs: tuple[int, ...]
+    records: int
+    left_out: int
+    """rows of unreadable images: TinyViT's files have no word for them"""
+    notes: tuple[str, ...]
+
+
+def export_tinyvit(
+    store: Store,
+    out: Path,
+    *,
+    progress: Progress,
+    views: Sequence[int] | None = None,
+    k: int | None = None,
+    keys: Keys | None = None,
+) -> Exported:
+    """Write views of a cache as `out/logits_top{K}_epoch{E}`: view v becomes epoch v, or the epoch it was imported from.
+
+    `k`: classes a record, by default as many as are stored. `keys`: what to call an image; by default its id, or what it was
+    called when it was imported.
+    """
+    recipe = store.plan.views.recipe
+    imported = isinstance(recipe, Foreign)
+    chosen = _built_views(store, views)
+    codec, k = _codec_and_k(store, k)
+    epochs = tuple(recipe.epochs[view] if isinstance(recipe, Foreign) else view for view in chosen)
+    names = keys_of(store.listing().ids, keys or (recipe.keys if isinstance(recipe, Foreign) else "id"))
+    check_keys(names)
+    for epoch in epochs:
+        folder_of(out, k, epoch)
+    progress.start("export", store.plan.dataset.rows * len(chosen))
+    batches = {
+        epoch: _batches(store, view, codec, k, names, progress) for view, epoch in zip(chosen, epochs, strict=True)
+    }
+    records = sum(write_folder(out, k, epoch, mine) for epoch, mine in batches.items())
+    write_file(out / ABOUT, [json.dumps(_about(store, k, imported), indent=2, ensure_ascii=False).encode()])
+    progress.finish()
+    left_out = store.plan.dataset.rows * len(chosen) - records
+    notes = [THEIR_SEEDS if imported else OUR_VIEWS, f"TinyViT reads them with DISTILL.LOGITS_TOPK {k}"]
+    if left_out:
+        notes.append(f"{left_out:,} rows have no record: their images could not be read")
+    return Exported(out, k, epochs, records, left_out, tuple(notes))
+
+
+def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:
+    count = store.plan.views.count
+    chosen = list(range(count)) if views is None else list(dict.fromkeys(views))
+    if strangers := [view for view in chosen if not 0 <= view < count]:
+        raise UsageError(f"no view {strangers[0]} in {store.path}", hint=f"it has views 0 to {count - 1}")
+    unbuilt = [part for part in store.missing() if part.view in chosen]
+    if unbuilt:
+        message = f"{len(unbuilt)} parts of {store.path} are not built yet, such as {unbuilt[0]}"
+        raise Incomplete(message, hint="finish the build, or export the views that are finished")
+    return chosen
+
+
+def _codec_and_k(store: Store, k: int | None) -> tuple[Codec, int]:
+    codec = store.plan.codecs().get("logits")
+    if codec is None:
+        raise UsageError(f"{store.path} holds no logits", hint="TinyViT's folders hold nothing else")
+    (classes,) = codec.signal.shape
+    if classes > MOST_CLASSES:
+        message = f"{store.path} has {classes:,} classes; TinyViT's class numbers end at {MOST_CLASSES - 1:,}"
+        raise UsageError(message, hint="such a cache cannot be written in their format")
+    if isinstance(codec, TinyVitCodec | TopKCodec):
+        if isinstance(codec, TinyVitCodec) and k not in (None, codec.k):
+            raise UsageError(f"imported records keep {codec.k} classes, not {k}", hint="leave the number out")
+        return codec, k or codec.k
+    return codec, k or classes
+
+
+def _batches(
+    store: Store, view: int, codec: Codec, k: int, names: pa.Array, progress: Progress
+) -> Iterator[tuple[pa.Array, NDArray[Any]]]:
+    """Keys and records of a view, part by part, without the rows of unreadable images."""
+    for part in store.plan.parts():
+        if part.view != view:
+            continue
+        mapped, rows = store.map_part(part), store.plan.rows_of(part)
+        fields = {field.name: mapped[field.name].whole()[mapped.good] for field in codec.fields()}
+        yield names.slice(rows.start, len(rows)).filter(pa.array(mapped.good)), _records(codec, fields, k, view)
+        progress.advance(len(rows))
+
+
+def _records(codec: Codec, fields: Fields, k: int, seed: int) -> NDArray[Any]:
+    if isinstance(codec, TinyVitCodec):
+        return np.ascontiguousarray(fields["logits"]).view(record_dtype(k))[:, 0]
+    top = codec.decode(fields)
+    if isinstance(codec, Full) or codec.name != f"topk:{k}":
+        fewer = TopKCodec(codec.signal, k)
+        top = fewer.decode(fewer.recode(top))
+    records = np.zeros(len(top), record_dtype(k))
+    records["seed"] = seed
+    records["ids"] = top.ids
+    records["p"] = half(top.sparse(1.0, "none").p)
+    return records
+
+
+def half(p: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Probabilities as float16, to the nearest; rows that this would lift above 1 in sum are rounded down.
+
+    TinyViT spreads 1 - sum over the other classes, so a sum above 1 would give them negative probabilities.
+    """
+    nearest = p.astype(np.float16)
+    above = nearest.sum(-1, dtype=np.float64) > 1
+    lifted = above[:, None] & (nearest.astype(np.float32) > p)
+    nearest[lifted] = np.nextafter(nearest[lifted], np.float16(0))
+    return nearest
+
+
+def _about(store: Store, k: int, imported: bool) -> dict[str, Any]:
+    plan = store.plan
+    return {
+        "seeds": THEIR_SEEDS if imported else OUR_VIEWS,
+        "k": k,
+        "classes": plan.teacher.signal("logits").shape[0],
+        "class_names": plan.teacher.classes,
+        "cache": plan.identity,
+        "teacher": plan.teacher.plain(),
+        "views": plan.views.plain(),
+        "dataset": {"name": plan.dataset.name, "fingerprint": plan.dataset.fingerprint, "rows": plan.dataset.rows},
+    }

@@ -1,0 +1,226 @@
+"""A logits folder of TinyViT: one epoch, one pair of files for each rank that wrote it.
+
+`logits_top{K}_epoch{E}/rank{r}-keys.txt` names an image a line, in the order of arrival; `rank{r}-values.bin` holds a record for
+each line and nothing else: int32 seed, K int16 class numbers, K float16 probabilities, 4 + 4 K bytes. The files say nothing
+about K, classes, teacher or completeness, so everything that can be checked is checked when a folder is opened.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from kdcache.errors import Damage, UsageError
+from kdcache.store.atomic import flush_folder, make_folder, staged, storage_errors
+
+NAME = re.compile(r"logits_top(?P<k>[1-9]\d*)_epoch(?P<epoch>\d+)")
+FILE = re.compile(r"rank(?P<rank>\d+)-(?P<part>keys\.txt|values\.bin)")
+NOT_A_DISTRIBUTION = 1.02
+"""K float16 values rounded up cannot carry a sum further"""
+
+
+def record_dtype(k: int) -> np.dtype[Any]:
+    """One record, packed, little-endian."""
+    return np.dtype([("seed", "<i4"), ("ids", "<i2", (k,)), ("p", "<f2", (k,))])
+
+
+class Record(NamedTuple):
+    """What the teacher said about one view of one image."""
+
+    key: str
+    seed: int
+    ids: NDArray[np.int16]
+    p: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class TinyViTFolder:
+    """One epoch of records: those of all ranks, one after another."""
+
+    path: Path
+    k: int
+    epoch: int
+    keys: pa.Array
+    """large_string, a key for each record; a key in two ranks is there twice"""
+    ranks: tuple[NDArray[Any], ...]
+    """the records of each rank, mapped"""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open and check a folder. Damage names the file that is torn, missing or left over from another run."""
+        name = NAME.fullmatch(path.name)
+        if name is None or not path.is_dir():
+            raise UsageError(f"{path} is no logits folder", hint="they are called logits_top{K}_epoch{E}")
+        k = int(name["k"])
+        keys, ranks = zip(*(_open_rank(path, rank, k) for rank in _rank_numbers(path)), strict=True)
+        _check_duplicates(path, keys)
+        return cls(path, k, int(name["epoch"]), pa.chunked_array(keys).combine_chunks(), ranks)
+
+    @staticmethod
+    def number(path: Path) -> int:
+        """The epoch in a folder's name."""
+        name = NAME.fullmatch(path.name)
+        assert name is not None
+        return int(name["epoch"])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Record]:
+        keys = iter(self.keys)
+        for rank in self.ranks:
+            for record in rank:
+                yield Record(next(keys).as_py(), int(record["seed"]), record["ids"], record["p"])
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """The records at these places of `keys`."""
+        result = np.empty(len(places), record_dtype(self.k))
+        ends = np.cumsum([len(rank) for rank in self.ranks])
+        owners = np.searchsorted(ends, places, side="right")
+        for number, rank in enumerate(self.ranks):
+            here = owners == number
+            result[here] = rank[places[here] - (ends[number] - len(rank))]
+        return result
+
+
+def find_folders(path: Path) -> list[Path]:
+    """The epochs below a folder (or the folder itself), by epoch number. All must keep the same number of classes."""
+    found = {int(m["epoch"]): path for m in [NAME.fullmatch(path.name)] if m}
+    if not found and path.is_dir():
+        found = {int(m["epoch"]): child for child in path.iterdir() if (m := NAME.fullmatch(child.name))}
+    if not found:
+        raise UsageError(f"no logits_top{{K}}_epoch{{E}} folder in {path}", hint="give the folder that holds them")
+    names = sorted({child.name.partition("_epoch")[0] for child in found.values()})
+    if len(names) > 1:
+        raise UsageError(f"{path} mixes {' and '.join(names)}", hint="move each kind into a folder of its own")
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def _rank_numbers(path: Path) -> list[int]:
+    files = [m for child in path.iterdir() if (m := FILE.fullmatch(child.name))]
+    keys = {int(m["rank"]) for m in files if m["part"] == "keys.txt"}
+    values = {int(m["rank"]) for m in files if m["part"] == "values.bin"}
+    if not keys | values:
+        raise Damage(f"{path} holds no rank files", hint="its epoch was not finished; build it again")
+    wanted = set(range(max(keys | values) + 1))
+    for kind, there in (("keys.txt", keys), ("values.bin", values)):
+        if wanted - there:
+            gone = ", ".join(f"rank{rank}-{kind}" for rank in sorted(wanted - there))
+            raise Damage(f"{path}: {gone} is missing", hint="copy it again, or build this epoch again", path=str(path))
+    return sorted(wanted)
+
+
+def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
+    keys = _read_keys(path / f"rank{rank}-keys.txt")
+    values, dtype = path / f"rank{rank}-values.bin", record_dtype(k)
+    size = values.stat().st_size
+    if size != len(keys) * dtype.itemsize:
+        raise Damage(
+            f"{values} holds {size / dtype.itemsize:.6g} records of {dtype.itemsize} bytes, its keys file names {len(keys)}",
+            hint=f"it is torn, or its records do not keep {k} classes; copy it again or build this epoch again",
+            path=str(values),
+        )
+    return keys, np.memmap(values, dtype, "r") if size else np.empty(0, dtype)
+
+
+def _read_keys(path: Path) -> pa.Array:
+    with storage_errors(path, "read"):
+        raw = path.read_bytes()
+    if raw and not raw.endswith(b"\n"):
+        raise Damage(
+            f"{path} ends in the middle of a key", hint="copy it again, or build this epoch again", path=str(path)
+        )
+    data = pa.py_buffer(raw)
+    ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")).astype(np.int64) + 1
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), data)
+    try:
+        lines.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise Damage(f"{path} is not UTF-8 text", hint="copy it again", path=str(path)) from error
+    return pc.utf8_trim_whitespace(lines)  # their reader strips each line, too
+
+
+def _check_duplicates(path: Path, keys: tuple[pa.Array, ...]) -> None:
+    """Two ranks may share the few images that pad the last round; more means that files of another run were left there."""
+    for rank, mine in enumerate(keys):
+        if (twice := _duplicated(mine)) is not None:
+            raise Damage(f"{path}: rank{rank}-keys.txt names {twice!r} more than once", path=str(path))
+    everyone = pa.chunked_array(keys)
+    extra = len(everyone) - len(pc.unique(everyone))
+    # Their sampler hands out pairs of images, so that at most two for each rank are padding.
+    if extra >= 2 * len(keys):
+        example = _duplicated(everyone.combine_chunks())
+        raise Damage(
+            f"{path}: {extra} images are in the files of more than one rank, such as {example!r}",
+            hint="a run with fewer ranks left older files there; remove those of the higher ranks",
+            path=str(path),
+        )
+
+
+def _duplicated(keys: pa.Array) -> str | None:
+    """A key that is there twice, if there is one."""
+    if len(pc.unique(keys)) == len(keys):
+        return None
+    counts = pc.value_counts(keys)
+    example: str = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
+    return example
+
+
+def folder_of(out: Path, k: int, epoch: int) -> Path:
+    """Where an epoch will be; UsageError when it is there already."""
+    path = out / f"logits_top{k}_epoch{epoch}"
+    if path.exists():
+        raise UsageError(f"{path} is there already", hint="choose another folder, or other views")
+    return path
+
+
+def write_folder(out: Path, k: int, epoch: int, batches: Iterable[tuple[pa.Array, NDArray[Any]]]) -> int:
+    """Write one epoch as a single rank, from batches of keys and records -> number of records. Whole or not at all."""
+    path, count = folder_of(out, k, epoch), 0
+    make_folder(out)
+    with _new_folder(path) as new, staged(new / "rank0-keys.txt") as keys, staged(new / "rank0-values.bin") as values:
+        for names, records in batches:
+            assert records.dtype == record_dtype(k), "records of another K"
+            keys.write("".join(f"{name}\n" for name in names.to_pylist()).encode())
+            values.write(records.tobytes())
+            count += len(records)
+        for file in (keys, values):
+            file.flush()
+            file.commit()
+    return count
+
+
+def check_keys(keys: pa.Array) -> None:
+    """UsageError when a key could not be read back: their files separate keys by lines and strip each."""
+    odd = pc.or_(pc.not_equal(pc.utf8_trim_whitespace(keys), keys), pc.match_substring_regex(keys, r"[\r\n]"))
+    odd = pc.or_(odd, pc.equal(keys, ""))
+    if (first := pc.index(odd, True).as_py()) >= 0:
+        message = f"the key {keys[first].as_py()!r} cannot be a line of a TinyViT keys file"
+        raise UsageError(message, hint="choose keys `index`")
+    if (twice := _duplicated(keys)) is not None:
+        raise UsageError(f"two images would have the key {twice!r}", hint="choose keys `id` or `index`")
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """A folder under a temporary name that gets its own at the end. What a killed export left is replaced."""
+    new = path.with_name(f".{path.name}.tmp-export")
+    shutil.rmtree(new, ignore_errors=True)
+    make_folder(new)
+    try:
+        yield new
+        flush_folder(new)
+        with storage_errors(path):
+            new.rename(path)
+        flush_folder(path.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""Import the logits folders of TinyViT as a cache.
+
+The records are kept word for word (codec `tinyvit:K`), so an export gives the same bytes back. What they lack stays lacking
+and is said: the teacher is unknown, so are temperatures other than 1, and the views can only be rendered by TinyViT's own
+augmentation from the seed in each record (numpy's PCG64, their copy of timm's transforms). Such a cache can be read by image
+id, streamed, compared and exported; kd refuses to train on it or to replay it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs import make_codec
+from kdcache.errors import Damage
+from kdcache.exchange.tinyvit_folder import NOT_A_DISTRIBUTION, TinyViTFolder, find_folders
+from kdcache.exchange.tinyvit_keys import Keys, places_of, recognised
+from kdcache.images.source import Listing, Source
+from kdcache.prepare import library_versions
+from kdcache.progress import Progress
+from kdcache.signals import Signal
+from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.store import Store, choose_layout, index_digest
+from kdcache.store.plan import VIEW_DIGEST, Dataset, PartId, Plan, StoredSignal, ViewPlan
+from kdcache.views.recipe import Foreign
+
+UNKNOWN = "unknown"
+ROWS_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import made."""
+
+    path: Path
+    epochs: tuple[int, ...]
+    rows: int
+    without_record: int
+    """rows of all views for which the folders hold nothing; marked as bad"""
+    notes: tuple[str, ...]
+
+
+def import_tinyvit(
+    folder: Path,
+    out: Path,
+    source: Source,
+    *,
+    classes: int,
+    preprocess: Preprocess,
+    progress: Progress,
+    keys: Keys | Literal["auto"] = "auto",
+    backend: Literal["hdf5", "zarr"] = "hdf5",
+) -> Imported:
+    """Make a cache of one epoch folder, or of all epoch folders in `folder`; run again, it goes on where it stopped.
+
+    `classes` and `preprocess` are not in the files, so who imports must know them. `keys` says what the files call an image.
+    """
+    paths, listing = find_folders(folder), source.scan()
+    first = TinyViTFolder.open(paths[0])
+    kind = recognised(first.keys, listing.ids) if keys == "auto" else keys
+    epochs = tuple(TinyViTFolder.number(path) for path in paths)
+    recipe = Foreign(project="tinyvit", keys=kind, epochs=epochs)
+    teacher = _unknown_teacher(folder.name, first.k, classes, preprocess, listing)
+    store = Store.create(out, _plan(source, listing, teacher, recipe, first.k, backend), listing)
+    with store.building():
+        todo = store.missing()
+        progress.start("import", sum(len(store.plan.rows_of(part)) for part in todo))
+        for view, path in enumerate(paths):
+            parts = [part for part in todo if part.view == view]
+            if parts:
+                _import_epoch(store, parts, TinyViTFolder.open(path), listing, kind, progress)
+        progress.finish()
+    lacking = sum(len(store.bad_rows_of(part)) for part in store.plan.parts())
+    return Imported(out, epochs, len(listing), lacking, _notes(lacking))
+
+
+def _unknown_teacher(name: str, k: int, classes: int, preprocess: Preprocess, listing: Listing) -> TeacherSpec:
+    known = listing.classes if listing.classes is not None and len(listing.classes) == classes else None
+    return TeacherSpec(
+        family="tinyvit-logits",
+        size=UNKNOWN,
+        weights=Weights(source=f"imported:{name}", sha256=UNKNOWN),
+        preprocess=preprocess,
+        signals=(Signal(name="logits", shape=(classes,)),),
+        taps={"logits": f"top-{k} softmax probabilities as TinyViT saved them"},
+        classes=known,
+        precision=UNKNOWN,
+    )
+
+
+def _plan(
+    source: Source, listing: Listing, teacher: TeacherSpec, recipe: Foreign, k: int, backend: Literal["hdf5", "zarr"]
+) -> Plan:
+    codec = make_codec(f"tinyvit:{k}", teacher.signal("logits"))
+    fields = (*codec.fields(), VIEW_DIGEST)
+    return Plan(
+        teacher=teacher,
+        dataset=Dataset(
+            name=source.name,
+            source=source.spec(),
+            fingerprint=listing.fingerprint,
+            rows=len(listing),
+            index_digest=index_digest(listing),
+            classes=listing.classes,
+        ),
+        views=ViewPlan(recipe=recipe, seed=0, count=len(recipe.epochs)),
+        signals=(StoredSignal(signal=codec.signal, codec=codec.name, bytes_per_row=fields[0].row_bytes),),
+        batch=ROWS_TOGETHER,
+        layout=choose_layout(fields, rows=len(listing), batch=ROWS_TOGETHER, backend=backend),
+        versions=library_versions(),
+    )
+
+
+def _import_epoch(
+    store: Store, parts: list[PartId], epoch: TinyViTFolder, listing: Listing, keys: Keys, progress: Progress
+) -> None:
+    places = places_of(epoch.keys, listing.ids, keys)
+    classes = store.plan.teacher.signal("logits").shape[0]
+    for part in parts:
+        rows = store.plan.rows_of(part)
+        mine = places[rows.start : rows.stop]
+        there = mine >= 0
+        records = epoch.take(mine[there])
+        _check_records(epoch, mine[there], records, classes)
+        words = np.zeros((len(rows), 2 + 2 * epoch.k), "<u2")
+        words[there] = records.view("<u2").reshape(len(records), 2 + 2 * epoch.k)
+        payload = {"logits": words, VIEW_DIGEST.name: np.zeros(len(rows), VIEW_DIGEST.dtype)}
+        bad = {rows.start + int(i): f"no record in {epoch.path.name}" for i in np.flatnonzero(~there)}
+        receipt = store.write_part(part, payload, bad, {"imported_from": epoch.path.name})
+        progress.advance(len(rows), bytes=receipt.bytes, rejected=len(bad))
+
+
+def _check_records(epoch: TinyViTFolder, places: NDArray[np.int64], records: NDArray[Any], classes: int) -> None:
+    """Class numbers must be classes and probabilities must be probabilities, or K or the number of classes is wrong."""
+    ids, p = records["ids"], records["p"].astype(np.float32)
+    sums = p.sum(-1)
+    problems = (
+        (ids.min(-1, initial=0) < 0, "a negative class number: their 16 bits overflowed, and the class is lost"),
+        (ids.max(-1, initial=0) >= classes, f"a class number beyond the {classes} classes given"),
+        (~((p >= 0) & (p <= 1)).all(-1), "a probability outside of 0..1"),
+        ((sums > NOT_A_DISTRIBUTION) | ~(sums > 0), "probabilities that do not sum to something above 0 and at most 1"),
+    )
+    for wrong, what in problems:
+        if wrong.any():
+            which = int(np.argmax(wrong))
+            key = epoch.keys[int(places[which])].as_py()
+            raise Damage(
+                f"{epoch.path}: the record of {key!r} has {what}", hint="import epochs without it", path=str(epoch.path)
+            )
+
+
+def _notes(lacking: int) -> tuple[str, ...]:
+    notes = [
+        "the views can only be rendered by TinyViT from the seeds in the records: kd reads, streams and exports this cache, "
+        "but does not train on it",
+        "the teacher is not known from such files, and its tail only at temperature 1",
+    ]
+    if lacking:
+        notes.append(f"{lacking:,} rows have no record and are marked as bad")
+    return tuple(notes)

@@ -1,0 +1,59 @@
+"""What TinyViT calls an image: its id, its file name without the ending, or its row number."""
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from kdcache.errors import Mismatch, UsageError
+
+Keys = Literal["id", "stem", "index"]
+
+
+def keys_of(ids: pa.Array, keys: Keys) -> pa.Array:
+    """The key of each row: `a/n01_1.JPEG` is `a/n01_1.JPEG`, `n01_1`, or its row."""
+    if keys == "id":
+        return ids
+    if keys == "stem":
+        # A name that is nothing but an ending (`.jpg`) stays whole.
+        return pc.replace_substring_regex(pc.replace_substring_regex(ids, r"^.*/", ""), r"(.)\.[^.]*$", r"\1")
+    if keys == "index":
+        return pa.array(np.arange(len(ids)), pa.int64()).cast(pa.large_string())
+    raise UsageError(f"unknown keys {keys!r}", hint="one of id, stem, index")
+
+
+def recognised(found: pa.Array, ids: pa.Array) -> Keys:
+    """Which kind of key a folder uses. Row numbers are never guessed: they fit any dataset of the same length."""
+    kinds: tuple[Keys, ...] = ("id", "stem")
+    for kind in kinds:
+        if pc.all(pc.is_in(found, value_set=keys_of(ids, kind))).as_py():
+            return kind
+    sample, own = found[0].as_py(), ids[0].as_py()
+    if pc.all(pc.match_substring_regex(found, r"^\d+$")).as_py():
+        hint = "if they number the images in the order of this source, say so with keys `index`"
+        raise Mismatch(f"the folder names its images by number, such as {sample!r}", hint=hint)
+    unknown = found.filter(pc.invert(pc.is_in(found, value_set=keys_of(ids, "stem"))))
+    message = f"the folder holds {unknown[0].as_py()!r}, which is no image of this source (its first is {own!r})"
+    raise Mismatch(message, hint="give the images that these logits were made from")
+
+
+def places_of(found: pa.Array, ids: pa.Array, keys: Keys) -> NDArray[np.int64]:
+    """Row of the dataset -> place in `found`, -1 where there is none; the first place when a key is there twice."""
+    names = keys_of(ids, keys)
+    if keys == "stem" and len(pc.unique(names)) != len(names):
+        raise Mismatch(
+            "several images of this source have the same file name", hint="keys `stem` cannot tell them apart"
+        )
+    rows = pc.index_in(found, value_set=names)
+    if rows.null_count:
+        unknown = found.filter(pc.is_null(rows))
+        message = (
+            f"{rows.null_count} records are of images that this source does not have, such as {unknown[0].as_py()!r}"
+        )
+        raise Mismatch(message, hint="give the images that these logits were made from")
+    places = np.full(len(ids), -1, np.int64)
+    # Backwards, so that the first of two records stays: the one a TinyViT process of rank 0 reads.
+    places[rows.to_numpy(zero_copy_only=False)[::-1]] = np.arange(len(found))[::-1]
+    return places
