@@ -1,0 +1,174 @@
+"""`kd cache` from the first build to repair, the way a person would type it."""
+
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    """A cache a test may break."""
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+def parts_of(cache):
+    return sorted(path for path in (cache / "parts").rglob("*.h5"))
+
+
+def flip(path, offset):
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_build_says_what_it_made(kd, build_words, tmp_path):
+    ran = kd(*build_words, "--out", "c", "--json")
+    assert ran.code == 0
+    assert ran.json["path"] == "c"
+    assert (ran.json["rows"], ran.json["parts_built"], ran.json["complete"]) == (10, 3, True)
+    assert "random weights" in ran.err
+    assert "building c" in ran.err
+
+
+def test_running_a_build_again_builds_nothing(kd, copy):
+    ran = kd("cache", "build", "--out", copy)
+    assert ran.code == 0
+    assert "nothing to build" in ran.out
+    assert f"going on with {copy}" in ran.err
+
+
+def test_the_name_is_chosen_and_the_newest_cache_is_the_default(kd, build_words, tmp_path):
+    assert kd(*build_words).code == 0
+    info = kd("cache", "info", "--json").json
+    assert info["path"].startswith("kd/caches/timm-test_vit-photos")
+    assert info["complete"]
+    assert info["plan"]["teacher"]["weights"]["source"].startswith("random:")
+    assert "RANDOM WEIGHTS" in kd("cache", "info").out
+
+
+def test_shares_build_the_whole(kd, build_words):
+    for share in ("1/2", "2/2"):
+        ran = kd(*build_words, "--out", "c", "--only", share, "--json")
+        assert ran.code == 0
+    assert ran.json["complete"]
+    assert ran.json["parts_built"] == 1
+
+
+def test_a_dry_run_writes_nothing(kd, build_words, tmp_path, copy):
+    ran = kd(*build_words, "--out", "c", "--dry-run")
+    assert ran.code == 0
+    assert "codec" in ran.out
+    parts_of(copy)[0].with_suffix(".json").unlink()
+    assert "1 of 3 parts would be built" in kd("cache", "build", "--out", copy, "-n").out
+    assert kd("cache", "info", copy, "--json").json["parts_missing"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_plan_tells_bytes_time_and_room_and_writes_nothing(kd, build_words, tmp_path):
+    ran = kd("cache", "plan", *build_words[2:], "--json")
+    bill = ran.json
+    assert ran.code == 0
+    assert bill["rows"] == 10
+    assert bill["fits"] is True
+    assert bill["hours"] > 0
+    chosen = [cost for cost in bill["costs"] if cost["chosen"]]
+    assert [cost["codec"] for cost in chosen] == ["float16"]
+    assert {cost["codec"] for cost in bill["costs"]} >= {"float32", "int8", "bfloat16"}
+    assert not any(tmp_path.iterdir())
+
+
+def test_get_tells_what_was_said(kd, built):
+    ran = kd("cache", "get", "cats/3.jpg", "--cache", built, "--json")
+    assert ran.code == 0
+    assert ran.json["image_id"] == "cats/3.jpg"
+    assert len(ran.json["signals"]["embedding"]) == 64
+    assert "label" in kd("cache", "get", "cats/3.jpg", "--cache", built).out
+
+
+def test_an_unknown_image_is_named_with_its_neighbours(kd, built):
+    ran = kd("cache", "get", "cats/33.jpg", "--cache", built)
+    assert ran.code == 2
+    assert "cats/33.jpg" in ran.err
+    assert "cats/3.jpg" in ran.err
+
+
+def test_a_sound_cache_verifies(kd, built):
+    ran = kd("cache", "verify", built, "--replay", 5, "--teacher", 5, "--json")
+    assert ran.code == 0
+    assert ran.json["state"] == "ok"
+    assert (ran.json["replayed"], ran.json["said_again"]) == (5, 5)
+    assert ran.json["findings"] == []
+
+
+def test_a_missing_part_is_incomplete(kd, copy):
+    parts_of(copy)[0].with_suffix(".json").unlink()
+    ran = kd("cache", "verify", copy)
+    assert ran.code == 3
+    assert "1 missing" in ran.out
+
+
+def test_a_flipped_byte_is_named_repaired_and_built_again(kd, copy, built):
+    broken = parts_of(copy)[1]
+    flip(broken, broken.stat().st_size - 100)
+    ran = kd("cache", "verify", copy, "--json")
+    assert ran.code == 4
+    assert ran.json["state"] == "damaged"
+    assert {finding["part"] for finding in ran.json["findings"]} == {"v000/000001"}
+    assert all(set(finding["rows"]) <= set(range(4, 8)) for finding in ran.json["findings"])
+    ran = kd("cache", "repair", copy)
+    assert ran.code == 4
+    assert "v000/000001" in ran.out
+    assert broken.exists()
+    assert kd("cache", "repair", copy, "--yes").code == 0
+    assert not broken.exists()
+    assert kd("cache", "build", "--out", copy).code == 0
+    assert kd("cache", "verify", copy).code == 0
+    assert broken.read_bytes() == parts_of(built)[1].read_bytes()
+
+
+def test_a_cache_can_change_its_format_and_codec(kd, built):
+    ran = kd("cache", "convert", built, "--format", "zarr", "--codec", "embedding=int8", "--out", "z", "--json")
+    assert ran.code == 0
+    assert ran.json["parts_written"] == 3
+    info = kd("cache", "info", "z", "--json").json
+    assert info["plan"]["layout"]["backend"] == "zarr"
+    assert info["plan"]["signals"][0]["codec"] == "int8"
+
+
+def test_parts_built_elsewhere_can_be_merged(kd, build_words):
+    for number in (1, 2):
+        assert kd(*build_words, "--out", f"share{number}", "--only", f"{number}/2").code == 0
+    ran = kd("cache", "merge", "share1", "share2", "--out", "whole", "--json")
+    assert ran.code == 0
+    assert ran.json["parts_missing"] == 0
+    assert kd("cache", "verify", "whole").code == 0
+
+
+def test_views_can_be_added(kd, build_words):
+    words = [*build_words, "--recipe", "augment", "--views", 1, "--set", "crop.scale=[0.5, 1.0]", "--out", "c"]
+    assert kd(*words).code == 0
+    before = parts_of_view(0)
+    assert kd("cache", "add-views", "c", 1, "--json").json["views"] == 2
+    assert kd("cache", "build", "--out", "c", "--workers", 0).code == 0
+    info = kd("cache", "info", "c", "--json").json
+    assert info["complete"]
+    assert info["plan"]["views"]["count"] == 2
+    assert info["plan"]["views"]["recipe"]["crop"]["scale"] == [0.5, 1.0]
+    assert parts_of_view(0) == before
+    assert kd("cache", "get", "cats/3.jpg", "--cache", "c", "--view", 1).code == 0
+
+
+def parts_of_view(view):
+    from pathlib import Path
+
+    return {path.name: path.read_bytes() for path in Path(f"c/parts/v{view:03d}").iterdir()}
+
+
+def test_an_unreadable_image_makes_the_build_incomplete(kd, build_words, photos, tmp_path):
+    data = shutil.copytree(photos, tmp_path / "broken")
+    (data / "cats" / "1.jpg").write_bytes(b"not a picture")
+    words = [str(data) if word == str(photos) else word for word in build_words]
+    ran = kd(*words, "--out", "c")
+    assert ran.code == 3
+    assert "rejected.jsonl" in ran.out
+    assert "cats/1.jpg" in (tmp_path / "c" / "rejected.jsonl").read_text()
