@@ -16,7 +16,8 @@ from kdcache.images.source import Source
 from kdcache.part import PartInHand, PartWriter
 from kdcache.prepare import Prepared
 from kdcache.progress import Progress
-from kdcache.render import Rendered, RenderPool
+from kdcache.render import Rendered
+from kdcache.rendering import pool_of
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.trial import out_of_memory
@@ -104,17 +105,7 @@ def build_parts(
     """Build these parts with one teacher."""
     plan, codecs = store.plan, store.plan.codecs()
     speaker = Speaker(teacher, progress)
-    writer = PartWriter(store)
-    pool = RenderPool(
-        source,
-        plan.views.recipe,
-        seed=plan.views.seed,
-        size=plan.teacher.preprocess.size,
-        ids=store.index.ids,
-        workers=workers,
-        batch=plan.batch,
-    )
-    with pool, writer:
+    with pool_of(store, source, workers) as pool, PartWriter(store) as writer:
         rendered = pool.batches(batches_of(store, todo))
         for part in todo:
             hand = PartInHand(plan, part, codecs)
@@ -150,12 +141,16 @@ class Speaker:
         while True:
             try:
                 said = [self._teacher.say(piece) for piece in pixels.chunk(self._pieces)]
-                return {name: torch.cat([s[name] for s in said]) if len(said) > 1 else said[0][name] for name in said[0]}
+                return {
+                    name: torch.cat([s[name] for s in said]) if len(said) > 1 else said[0][name] for name in said[0]
+                }
             except out_of_memory():
                 if self._pieces >= len(pixels):
                     raise
                 self._pieces *= 2
-                self._progress.note(f"out of memory: the teacher now sees {len(pixels) // self._pieces} images at a time")
+                self._progress.note(
+                    f"out of memory: the teacher now sees {len(pixels) // self._pieces} images at a time"
+                )
 
     def facts(self) -> dict[str, int]:
         """What a receipt should tell: bits may differ in the last place from a build that had the memory."""

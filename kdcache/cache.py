@@ -18,7 +18,7 @@ from kdcache.errors import BadImage, UsageError
 from kdcache.spec import TeacherSpec
 from kdcache.store import Store, UnknownImage
 from kdcache.store.plan import PartId, Plan
-from kdcache.stream import Context, Order, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
+from kdcache.stream import Context, Order, Rings, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
 
 SHELVES = 2
 """views kept mapped when nobody reads them"""
@@ -50,6 +50,7 @@ class Cache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rings = Rings()
         self._shelves: OrderedDict[tuple[int, int, bool], Shelf] = OrderedDict()
 
     @classmethod
@@ -127,7 +128,7 @@ class Cache:
                 f"{image_id} could not be used when the cache was built: {reason}", hint="see rejected.jsonl"
             )
         codecs, rows = self._codecs(None), np.array([row])
-        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs).fields}
+        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._rings).fields}
         shelf.fetch(rows, fields)
         if raw:
             signals: dict[str, Any] = {name: array[0] for name, array in fields.items()}
@@ -170,7 +171,9 @@ class Cache:
             len(self), seed=seed, epoch=epoch, shuffle=shuffle, rejected=shelf.rejected(), run=run, window=window
         )
         share = Share(len(order), batch_size, rank, world, drop_last)
-        return Stream(Context(shelf, self._codecs(signals)), order, share, start=start, pin=pin, threads=threads)
+        return Stream(
+            Context(shelf, self._codecs(signals), self._rings), order, share, start=start, pin=pin, threads=threads
+        )
 
     def _runs(self) -> tuple[int, int]:
         """How a shuffle by blocks cuts this cache, whatever signals are read: the order must not depend on them."""

@@ -102,7 +102,9 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _refusal(what: str, mistakes: list[str]) -> UsageError:
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     lines = "\n".join(f"  {line}" for line in mistakes)
-    return UsageError(f"{count} in {what}\n{lines}", hint="kd config show KIND/NAME prints every key", mistakes=mistakes)
+    return UsageError(
+        f"{count} in {what}\n{lines}", hint="kd config show KIND/NAME prints every key", mistakes=mistakes
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -112,9 +114,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error}", hint="give a readable UTF-8 file") from error
     except YAMLError as error:
         where = " ".join(str(error).split()).replace('"<unicode string>"', str(path))
-        raise UsageError(f"{path} is not YAML this program reads: {where}", hint="kd config show prints a valid file") from error
+        raise UsageError(
+            f"{path} is not YAML this program reads: {where}", hint="kd config show prints a valid file"
+        ) from error
     if not isinstance(data, dict):
-        raise UsageError(f"{path} holds {type(data).__name__}, not keys and values", hint="write lines like `flip: 0.5`")
+        raise UsageError(
+            f"{path} holds {type(data).__name__}, not keys and values", hint="write lines like `flip: 0.5`"
+        )
     return data
 
 

@@ -29,7 +29,9 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list
     """Keys known where a mistake is, and the path to it as a user writes it (pydantic adds the tags of unions)."""
     here, path = [model], list[str]()
     for depth, step in enumerate(location):
-        inner = [m for owner in here if step in owner.model_fields for m in _models(owner.model_fields[str(step)].annotation)]
+        inner = [
+            m for owner in here if step in owner.model_fields for m in _models(owner.model_fields[str(step)].annotation)
+        ]
         last = depth == len(location) - 1
         if last or isinstance(step, int) or any(step in owner.model_fields for owner in here):
             path.append(str(step))

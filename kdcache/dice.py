@@ -59,7 +59,7 @@ class Dice:
 
     def _gamma(self, shape: float) -> float:
         if shape < 1.0:
-            boost = (1.0 - self.uniform()) ** (1.0 / shape)
+            boost: float = (1.0 - self.uniform()) ** (1.0 / shape)
             return self._gamma(shape + 1.0) * boost
         d = shape - 1.0 / 3.0
         c = 1.0 / math.sqrt(9.0 * d)

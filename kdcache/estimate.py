@@ -8,11 +8,12 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kdcache.codecs import codec_names, make_codec
+from kdcache.codecs import make_codec
 from kdcache.errors import UsageError
 from kdcache.options import BuildOptions
-from kdcache.prepare import CACHES, Prepared, prepare
+from kdcache.prepare import CACHES, prepare
 from kdcache.signals import Signal
+from kdcache.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,13 @@ def estimate(options: BuildOptions, out: Path | None = None) -> Estimate:
     if options.weights is None and options.data is not None and options.size != "nano":
         options = replace(options, weights="random")
         notes.append("measured with random weights: time and bytes do not depend on their values")
-    prepared = prepare(options, out)
+    prepared = prepare(options, out, quick=True)
     plan, trial = prepared.plan, prepared.trial
+    assert trial is not None
     images = plan.dataset.rows * plan.views.count
     teacher_rate = trial.batch / trial.say_seconds
     render_rate = max(1, options.render_workers) / trial.render_seconds
-    costs = tuple(cost for stored in plan.signals for cost in _costs(stored.signal, stored.codec, prepared, images))
+    costs = tuple(cost for stored in plan.signals for cost in _costs(stored.signal, stored.codec, trial, images))
     total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * DIGEST_BYTES
     return Estimate(
         teacher=f"{plan.teacher.family} {plan.teacher.size}",
@@ -78,7 +80,7 @@ def estimate(options: BuildOptions, out: Path | None = None) -> Estimate:
         teacher_images_per_second=teacher_rate,
         render_images_per_second=render_rate,
         hours=images / min(teacher_rate, render_rate) / 3600,
-        notes=(*notes, *prepared.notes),
+        notes=(*notes, *(note for note in prepared.notes if not note.startswith("random"))),
     )
 
 
@@ -87,10 +89,10 @@ OTHER_CODECS = {"logits": ("topk:1", "topk:10", "topk:100", "full", "full:float1
 DENSE_CODECS = ("float32", "float16", "bfloat16", "int8")
 
 
-def _costs(signal: Signal, chosen: str, prepared: Prepared, images: int) -> list[CodecCost]:
+def _costs(signal: Signal, chosen: str, trial: Trial, images: int) -> list[CodecCost]:
     """The chosen codec first, then the others that suit the signal, each with its error on the measured batch."""
     result = []
-    values = prepared.trial.said[signal.name]
+    values = trial.said[signal.name]
     others = OTHER_CODECS.get(signal.name, DENSE_CODECS)
     for name in dict.fromkeys((chosen, *others)):
         try:

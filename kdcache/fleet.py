@@ -24,7 +24,9 @@ def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId
     devices = prepared.options.devices
     workers = max(1, prepared.options.render_workers // len(devices))
     children = [
-        context.Process(target=_child, args=(store.path, prepared.source, prepared.options, device, share, workers, told))
+        context.Process(
+            target=_child, args=(store.path, prepared.source, prepared.options, device, share, workers, told)
+        )
         for device, share in zip(devices, (todo[i :: len(devices)] for i in range(len(devices))), strict=True)
         if share
     ]
@@ -49,7 +51,9 @@ def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: P
         except Empty:
             dead = [c for c in children if c.exitcode not in (None, 0)]
             if dead:
-                raise KDError(f"a build process died with exit code {dead[0].exitcode}", hint="run the same command again") from None
+                raise KDError(
+                    f"a build process died with exit code {dead[0].exitcode}", hint="run the same command again"
+                ) from None
             continue
         if what == "advance":
             progress.advance(value["images"], bytes=value["bytes"], rejected=value["rejected"])
@@ -83,15 +87,21 @@ class _Told:
 
 
 def _child(
-    path: Path, source: Any, options: Any, device: str, todo: Sequence[PartId], workers: int, told: "Queue[tuple[str, Any]]"
+    path: Path,
+    source: Any,
+    options: Any,
+    device: str,
+    todo: Sequence[PartId],
+    workers: int,
+    told: "Queue[tuple[str, Any]]",
 ) -> None:
     from kdcache.build import build_parts
-    from kdcache.prepare import open_planned_teacher
     from kdcache.store import Store
+    from kdcache.teachers.reopen import reopen_teacher
 
     try:
         store = Store.open(path)
-        teacher = open_planned_teacher(store.plan, device=device, weights=options.weights, head=options.head)
+        teacher = reopen_teacher(store.plan.teacher, device=device, weights=options.weights, head=options.head)
         build_parts(store, source, teacher, todo, workers, _Told(told))
         told.put(("done", None))
     except KDError as error:

@@ -45,8 +45,11 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(options: BuildOptions, out: Path | None = None) -> Prepared:
-    """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it."""
+def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = False) -> Prepared:
+    """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it.
+
+    `quick` is for estimates: a slow teacher says one image instead of a batch.
+    """
     source = open_source(options.data or "shapes")
     listing = source.scan()
     if not len(listing):
@@ -54,7 +57,7 @@ def prepare(options: BuildOptions, out: Path | None = None) -> Prepared:
     teacher = _open_teacher(options, listing)
     views = _views(options, teacher.spec)
     asked = options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device)
-    trial = run_trial(teacher, source, listing, views, asked)
+    trial = run_trial(teacher, source, listing, views, asked, quick=quick)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
     layout = _layout(options, codecs, len(listing), trial.batch)
     plan = Plan(
@@ -155,7 +158,9 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
 def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
     notes = []
     if options.data is None:
-        notes.append(f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)")
+        notes.append(
+            f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
+        )
     if options.data is None and options.size is None and plan.teacher.size == "nano":
         notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
     if options.recipe is None and options.views > 1:

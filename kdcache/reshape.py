@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields
@@ -64,9 +64,7 @@ def convert(
     return Reshaped(out, len(todo), len(new.missing()), new.bytes())
 
 
-def _converted(
-    plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None
-) -> Plan:
+def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None) -> Plan:
     unknown = set(codecs) - {s.signal.name for s in plan.signals}
     if unknown:
         stored = ", ".join(s.signal.name for s in plan.signals)
@@ -95,7 +93,6 @@ def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
 
 def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fields:
     """The payload of a part in the new codecs; fields whose codec stays are copied as they are."""
-    import torch
 
     mapped = old.map_part(part)
     payload: Fields = {VIEW_DIGEST.name: mapped[VIEW_DIGEST.name].whole()}

@@ -39,7 +39,9 @@ def check_teacher(
         places = np.asarray(batch.rows) - plan.rows_of(part).start
         mapped = store.map_part(part)
         for name, codec in codecs.items():
-            fields = {f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()}
+            fields = {
+                f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()
+            }
             now = said[name][: len(places)].cpu().numpy()
             # A byte of int8 stands for every value within half its channel's scale; only what lies beyond is a difference.
             slack = fields[f"{name}_scale"] / 2 if codec.name == "int8" else np.float32(0)
@@ -53,9 +55,9 @@ def distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any = 0.0)
     of the difference as a share of the row's own."""
     if isinstance(stored, TopK):
         chosen = np.take_along_axis(_softmax(now), stored.ids, -1)
-        return np.abs(stored.sparse(1.0, "none").p - chosen).max(-1)
+        return np.asarray(np.abs(stored.sparse(1.0, "none").p - chosen).max(-1))
     if name == "logits":
-        return np.abs(_softmax(stored) - _softmax(now)).max(-1)
+        return np.asarray(np.abs(_softmax(stored) - _softmax(now)).max(-1))
     beyond = np.maximum(np.abs(stored.astype(np.float64) - now) - slack, 0.0).reshape(len(now), -1)
     length = np.linalg.norm(stored.reshape(len(now), -1).astype(np.float64), axis=-1)
     return np.asarray(np.linalg.norm(beyond, axis=-1) / np.maximum(length, 1e-12))

@@ -13,6 +13,7 @@ from kdcache.images import load
 from kdcache.images.source import Listing, Source
 from kdcache.store.plan import ViewPlan
 from kdcache.views import view_pixels
+from kdcache.views.recipe import drawable
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
 WARM_UP_LIMIT = 5.0
+QUICK_LIMIT = 20.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,17 @@ class Trial:
     """a batch"""
 
 
-def run_trial(teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int) -> Trial:
-    """Render and say one batch, halving it for as long as the device has not the memory for it."""
+def run_trial(
+    teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int, *, quick: bool = False
+) -> Trial:
+    """Render and say one batch, halving it for as long as the device has not the memory for it.
+
+    `quick` measures one image instead where a batch would take long: enough for an estimate.
+    """
+    if quick and batch > 1:
+        one = run_trial(teacher, source, listing, views, 1)
+        if one.say_seconds * batch > QUICK_LIMIT:
+            return Trial(batch, one.said, one.render_seconds, one.say_seconds * batch)
     start = time.perf_counter()
     pixels = _first_views(source, listing, views, teacher.spec.preprocess.size, batch)
     render_seconds = (time.perf_counter() - start) / len(pixels)
@@ -47,7 +58,9 @@ def run_trial(teacher: "Teacher", source: Source, listing: Listing, views: ViewP
         except out_of_memory():
             if batch == 1:
                 message = "the teacher does not fit into the memory of the device, even with one image a batch"
-                raise StorageError(message, hint="choose a smaller --size, --precision bfloat16 or another --device") from None
+                raise StorageError(
+                    message, hint="choose a smaller --size, --precision bfloat16 or another --device"
+                ) from None
             batch //= 2
 
 
@@ -93,7 +106,7 @@ def _first_views(
             reason = reason or f"{image_id}: {error.message}"
             continue
         # Partners of mixed views come from the whole dataset.
-        render = partial(view_pixels, views.recipe, seed=views.seed, view=0, size=size)
+        render = partial(view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size)
         found.append(render(row=row, ids=ListingIds(listing), load=partial(load, source)))
         if len(found) == count:
             break

@@ -15,7 +15,8 @@ from kdcache.dice import Dice
 from kdcache.images import open_source
 from kdcache.images.source import Source
 from kdcache.progress import Progress
-from kdcache.render import Rendered, RenderPool
+from kdcache.render import Rendered
+from kdcache.rendering import pool_of
 from kdcache.store import Finding, Store
 from kdcache.store.plan import VIEW_DIGEST, PartId
 from kdcache.views.replay import drifts
@@ -127,19 +128,8 @@ def rendered_again(
 ) -> Iterator[tuple[PartId, Rendered]]:
     """The sampled views, rendered anew in batches of the plan's size, each within one part."""
     plan = store.plan
-    chunks = [
-        (part, wanted[i : i + plan.batch]) for part, wanted in rows for i in range(0, len(wanted), plan.batch)
-    ]
-    pool = RenderPool(
-        source,
-        plan.views.recipe,
-        seed=plan.views.seed,
-        size=plan.teacher.preprocess.size,
-        ids=store.index.ids,
-        workers=workers,
-        batch=plan.batch,
-    )
-    with pool:
+    chunks = [(part, wanted[i : i + plan.batch]) for part, wanted in rows for i in range(0, len(wanted), plan.batch)]
+    with pool_of(store, source, workers) as pool:
         for (part, _), batch in zip(chunks, pool.batches((p.view, r) for p, r in chunks), strict=True):
             yield part, batch
 

@@ -11,7 +11,7 @@ from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
 from kdcache.store import Store
 from kdcache.store.plan import PartId
-from tests.build.conftest import CLASSES, Listener, options, prepared
+from tests.build.conftest import Listener, options, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")
 AUGMENT = {"recipe": "augment", "views": 3}
@@ -21,7 +21,9 @@ def content(cache: Path) -> dict[str, bytes]:
     """Every file of a cache but receipts, which tell seconds, and locks."""
     skip = ("locks", "parts/v")
     files = {str(p.relative_to(cache)): p.read_bytes() for p in sorted(cache.rglob("*")) if p.is_file()}
-    return {n: b for n, b in files.items() if not n.startswith("locks") and not (n.startswith(skip) and n.endswith(".json"))}
+    return {
+        n: b for n, b in files.items() if not n.startswith("locks") and not (n.startswith(skip) and n.endswith(".json"))
+    }
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
@@ -34,7 +36,9 @@ def test_every_row_is_what_the_teacher_says_about_it(images: Path, tmp_path: Pat
     asked = {"signals": ("logits", "embedding", "features"), "codecs": {"logits": "full", "embedding": "float32"}}
     ready = prepared(images, tmp_path / "c", backend=backend, **asked, **AUGMENT)
     result = build(ready, progress=Silent())
-    assert result.complete and result.images == 300 and result.rejected == 1
+    assert result.complete
+    assert result.images == 300
+    assert result.rejected == 1
     store = Store.open(tmp_path / "c")
     codecs = store.plan.codecs()
     for row in (0, 37, 99):
@@ -63,7 +67,8 @@ def test_a_broken_image_is_listed_and_its_row_is_zeros(images: Path, tmp_path: P
     build(prepared(images, tmp_path / "c"), progress=Silent())
     store = Store.open(tmp_path / "c")
     (entry,) = read_rejected(tmp_path / "c" / "rejected.jsonl")
-    assert entry.image_id == "dogs/031.png" and store.index.row_of("dogs/031.png") == entry.row
+    assert entry.image_id == "dogs/031.png"
+    assert store.index.row_of("dogs/031.png") == entry.row
     part = PartId(0, entry.row // store.plan.layout.rows_per_part)
     place = entry.row - store.plan.rows_of(part).start
     assert not store.map_part(part)["logits"].whole()[place].any()
@@ -73,7 +78,8 @@ def test_a_broken_image_is_listed_and_its_row_is_zeros(images: Path, tmp_path: P
 def test_the_teacher_always_sees_whole_batches(images: Path, tmp_path: Path) -> None:
     ready = prepared(images, tmp_path / "c", batch=7)
     build(ready, progress=Silent())
-    assert isinstance(ready.teacher, Listener) and set(ready.teacher.batches) == {7}
+    assert isinstance(ready.teacher, Listener)
+    assert set(ready.teacher.batches) == {7}
 
 
 def test_two_builds_and_a_resumed_one_have_the_same_bytes(images: Path, tmp_path: Path) -> None:
@@ -83,14 +89,16 @@ def test_two_builds_and_a_resumed_one_have_the_same_bytes(images: Path, tmp_path
     for part in (PartId(0, 3), PartId(2, 0)):
         store.drop_part(part)
     again = build(prepared(images, tmp_path / "b", **AUGMENT), progress=Silent())
-    assert again.parts_built == 2 and again.complete
+    assert again.parts_built == 2
+    assert again.complete
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
 def test_shares_of_the_parts_add_up_to_a_build(images: Path, tmp_path: Path) -> None:
     for number in (2, 1, 3):
         last = build(prepared(images, tmp_path / "c", **AUGMENT), only=(number, 3), progress=Silent())
-    assert last.complete and last.parts_built < len(Store.open(tmp_path / "c").plan.parts())
+    assert last.complete
+    assert last.parts_built < len(Store.open(tmp_path / "c").plan.parts())
     parts = Store.open(tmp_path / "c").plan.parts()
     assert sorted(p for n in (1, 2, 3) for p in share_of(parts, (n, 3))) == parts
 
@@ -104,10 +112,14 @@ def test_running_out_of_memory_halves_what_the_teacher_sees(images: Path, tmp_pa
     assert Store.open(tmp_path / "c").receipt(PartId(0, 0)).facts["pieces"] == 4  # type: ignore[union-attr]
 
 
-def test_a_batch_that_never_fits_is_planned_smaller(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_never_fits_is_planned_smaller(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Listener, "memory", 3, raising=False)
     init = Listener.__init__
-    monkeypatch.setattr(Listener, "__init__", lambda self, signals: (init(self, signals), setattr(self, "memory", 3))[0])
+    monkeypatch.setattr(
+        Listener, "__init__", lambda self, signals: (init(self, signals), setattr(self, "memory", 3))[0]
+    )
     ready = prepared(images, tmp_path / "c")
     assert ready.plan.batch == 2
     assert any("does not fit" in note for note in ready.notes)
@@ -115,7 +127,7 @@ def test_a_batch_that_never_fits_is_planned_smaller(images: Path, tmp_path: Path
 
 def test_the_same_folder_is_not_used_for_another_cache(images: Path, tmp_path: Path) -> None:
     build(prepared(images, tmp_path / "c"), progress=Silent())
-    with pytest.raises(Mismatch, match="views.recipe.kind"):
+    with pytest.raises(Mismatch, match=r"views\.recipe\.kind"):
         build(prepared(images, tmp_path / "c", **AUGMENT | {"views": 1}), progress=Silent())
 
 
@@ -126,5 +138,5 @@ def test_more_than_one_plain_view_is_refused(images: Path, tmp_path: Path) -> No
 
 def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
     plan = prepared(images, tmp_path / "c").plan
-    assert CLASSES == 20 and plan.signals[0].codec == "topk:10"
+    assert plan.signals[0].codec == "topk:10"
     assert options(images).render_workers == 0

@@ -26,9 +26,9 @@ def cache(images: Path, tmp_path: Path) -> Path:
     return tmp_path / "c"
 
 
-def decoded(cache: Path, signal: str, part: PartId = PartId(0, 1)) -> object:
+def decoded(cache: Path, signal: str, number: int = 1) -> object:
     store = Store.open(cache)
-    codec, mapped = store.plan.codecs()[signal], store.map_part(part)
+    codec, mapped = store.plan.codecs()[signal], store.map_part(PartId(0, number))
     return codec.decode({f.name: mapped[f.name].whole() for f in codec.fields()})
 
 

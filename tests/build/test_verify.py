@@ -38,8 +38,10 @@ def a_file_of(cache: Path, part: str) -> Path:
 
 def test_a_sound_cache_has_no_findings(cache: Path) -> None:
     report = verify(cache, SAMPLES, Silent())
-    assert report.ok and report.missing == 0
-    assert report.replayed == 60 and report.said_again == 60
+    assert report.ok
+    assert report.missing == 0
+    assert report.replayed == 60
+    assert report.said_again == 60
     assert set(report.distance) == {"logits", "embedding", "features"}
 
 
@@ -53,8 +55,10 @@ def test_a_flipped_byte_is_named_and_repair_and_build_mend_it(cache: Path, image
     assert not report.ok
     assert {str(f.part) for f in report.findings} == {"v001/000003"}
     rows = report.findings[0].rows
-    assert rows and set(rows) <= set(Store.open(cache).plan.rows_of(PartId(1, 3)))
-    assert not repair(cache, apply=False, progress=Silent()).applied and not verify(cache, Ask(), Silent()).ok
+    assert rows
+    assert set(rows) <= set(Store.open(cache).plan.rows_of(PartId(1, 3)))
+    assert not repair(cache, apply=False, progress=Silent()).applied
+    assert not verify(cache, Ask(), Silent()).ok
     assert len(repair(cache, apply=True, progress=Silent()).parts) == 1
     assert verify(cache, Ask(), Silent()).missing == 1
     codecs = {"features": "int8", "logits": "topk:5"}
@@ -78,7 +82,8 @@ def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache:
     report = verify(cache, Ask(replay=1000), Silent())
     row = Store.open(cache).index.row_of("cats/042.png")
     assert {r for f in report.findings for r in f.rows or ()} == {row}
-    assert {f.field for f in report.findings} == {"view_digest"} and len(report.findings) == 2
+    assert {f.field for f in report.findings} == {"view_digest"}
+    assert len(report.findings) == 2
 
 
 def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
