@@ -9,8 +9,8 @@ from torch import nn
 from kdcache.errors import Unavailable, UsageError
 from kdcache.spec import Weights
 from kdcache.teachers.heads import Head, check_fits, load_head
+from kdcache.teachers.networks import seeded, state_record
 from kdcache.teachers.request import Request
-from kdcache.teachers.weights import seeded, state_record
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,13 @@ class Classifier:
     """None when the head came with the teacher's own weights"""
 
 
-def choose_classifier(request: Request, *, dim: int, weights: Weights, own: Head | None = None) -> Classifier | None:
-    """The head that was asked for, else the checkpoint's own; random weights get a random head. None when there is none."""
+def choose_classifier(
+    request: Request, *, weights: Weights, dim: int | None = None, own: Head | None = None
+) -> Classifier | None:
+    """The head that was asked for, else the checkpoint's own; None when there is neither.
+
+    `dim`: numbers in the embedding, for teachers whose random weights come with a random head.
+    """
     if "logits" not in request.signals:
         return None
     if request.head is not None:
@@ -32,11 +37,11 @@ def choose_classifier(request: Request, *, dim: int, weights: Weights, own: Head
         if not path.is_file():
             raise Unavailable(f"no head at {path}", hint="`kd teacher fit-head` writes one")
         head, record = load_head(path)
-        check_fits(head, name=request.name, dim=dim, weights=weights)
+        check_fits(head, name=request.name, weights=weights)
         return Classifier(head, "separate linear head on the embedding", record)
     if own is not None:
         return Classifier(own, "the checkpoint's own linear head on the embedding")
-    return _random(request, dim) if request.random else None
+    return _random(request, dim) if request.random and dim else None
 
 
 def _random(request: Request, dim: int) -> Classifier:

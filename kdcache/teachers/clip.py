@@ -15,9 +15,10 @@ from kdcache.teachers.clip_shape import ClipShape
 from kdcache.teachers.clip_tokens import Tokenizer
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
+from kdcache.teachers.networks import load_strict, seeded, shortened, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
-from kdcache.teachers.weights import find_checkpoint, load_strict, read_checkpoint, seeded, shortened, state_record
+from kdcache.teachers.weights import find_checkpoint, read_checkpoint
 from kdcache.teachers.zeroshot import zero_shot_head, zero_shot_record
 
 DEFAULT_TEMPLATES = "openai"
@@ -176,7 +177,9 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
 def _templates(request: Request, size: str) -> tuple[str, Sequence[str]]:
     """A label for the plan, and the templates themselves."""
     known = dict(family_facts("clip").templates) | {NANO: NANO_TEMPLATES}
-    wish = request.templates or (NANO if size == NANO else DEFAULT_TEMPLATES)
+    wish = request.templates
+    if wish is None:
+        wish = NANO if size == NANO else DEFAULT_TEMPLATES
     if not isinstance(wish, str):
         return "own templates", wish
     if wish not in known:

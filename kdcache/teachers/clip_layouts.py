@@ -13,9 +13,10 @@ from kdcache.errors import UsageError
 from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.clip_shape import ClipShape, TextShape
 from kdcache.teachers.heads import Head
+from kdcache.teachers.networks import renamed
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS
-from kdcache.teachers.weights import Checkpoint, renamed
+from kdcache.teachers.weights import Checkpoint
 from kdcache.views.recipe import Plain
 
 HEAD_WIDTH = 64

@@ -13,9 +13,10 @@ from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, family_facts
-from kdcache.teachers.weights import Checkpoint, find_checkpoint, load_strict, renamed, seeded, state_record
+from kdcache.teachers.weights import Checkpoint, find_checkpoint
 
 HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
 MODALITY = "modality_encoders.IMAGE."

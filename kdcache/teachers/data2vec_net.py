@@ -124,8 +124,9 @@ class Data2Vec(nn.Module):
         super().__init__()
         self.encoder = ModalityEncoder(shape)
         self.blocks = nn.ModuleList(Block(shape.dim, shape.heads) for _ in range(shape.depth))
-        head = (nn.LayerNorm(shape.dim, eps=EPS), nn.Linear(shape.dim, classes))
-        self.classifier = nn.Sequential(*head) if classes else None
+        self.classifier = (
+            nn.Sequential(nn.LayerNorm(shape.dim, eps=EPS), nn.Linear(shape.dim, classes)) if classes else None
+        )
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Normalised pixels -> all a pass says."""

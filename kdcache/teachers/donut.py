@@ -16,10 +16,11 @@ from kdcache.spec import Preprocess
 from kdcache.strict import Strict
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.teachers.sizes import CUSTOM, Family, family_facts
-from kdcache.teachers.weights import Checkpoint, find_checkpoint, load_strict, renamed, seeded, state_record
+from kdcache.teachers.weights import Checkpoint, find_checkpoint
 
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")

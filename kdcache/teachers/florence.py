@@ -18,17 +18,10 @@ from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.heads import Head
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, nano_florence, nano_weights
+from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
-from kdcache.teachers.weights import (
-    Checkpoint,
-    find_checkpoint,
-    load_strict,
-    read_checkpoint,
-    renamed,
-    seeded,
-    state_record,
-)
+from kdcache.teachers.weights import Checkpoint, find_checkpoint, read_checkpoint
 
 STRIDE = 32
 SMALLEST_WINDOW = 6

@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.signals import Signal
 from kdcache.spec import Preprocess, TeacherSpec, Weights
 from kdcache.teachers.classifier import Classifier
+from kdcache.teachers.heads import Head
 from kdcache.teachers.request import Request
 
 
@@ -99,8 +100,8 @@ class FrozenTeacher:
         # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
             copies = {name: Said(_float32(said[name].values), said[name].grid) for name in self._wanted}
-            if self._head is not None and "logits" in self._names:
-                copies["logits"] = Said(self._head(copies["embedding"].values))
+            if self._head is not None:
+                copies["logits"] = Said(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
 
     def _normalised(self, pixels: Tensor) -> Tensor:
@@ -140,6 +141,12 @@ def exact_kernels() -> Iterator[None]:
     """The same convolution kernels every time, and float32 that is float32: no TF32, no autotuning."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
+
+
+def _through(head: Head, embedding: Tensor) -> Tensor:
+    if embedding.shape[-1] != head.dim:
+        raise Mismatch(f"the head reads embeddings of {head.dim} numbers, the teacher says {embedding.shape[-1]}")
+    return head(embedding)
 
 
 def _float32(values: Tensor) -> Tensor:

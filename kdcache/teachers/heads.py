@@ -104,10 +104,8 @@ def load_head(path: Path) -> tuple[Head, Weights]:
     return head, Weights(source=f"file:{path.name}", sha256=file_sha256(path))
 
 
-def check_fits(head: Head, *, name: str, dim: int, weights: Weights) -> None:
-    """Refuse a head that was made for another embedding or another teacher."""
-    if head.dim != dim:
-        raise Mismatch(f"the head reads embeddings of {head.dim} numbers, {name} says {dim}")
+def check_fits(head: Head, *, name: str, weights: Weights) -> None:
+    """Refuse a head that was fitted on another teacher."""
     fitted_on = head.facts.get("teacher_weights", weights.sha256)
     if fitted_on != weights.sha256:
         raise Mismatch(

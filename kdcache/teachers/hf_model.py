@@ -10,9 +10,10 @@ from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.layers import LayerTaps
+from kdcache.teachers.networks import seeded, shortened, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
-from kdcache.teachers.weights import files_sha256, find_folder, seeded, shortened, state_record, weight_files
+from kdcache.teachers.weights import files_sha256, find_folder, weight_files
 from kdcache.views.recipe import Plain
 
 CLASSIFYING = "ForImageClassification"
@@ -84,7 +85,7 @@ def open_hf(request: Request) -> Candidate:
     name = request.model
     assert name is not None
     if request.random:
-        network, weights, folder = _random(name, "logits" in request.signals and request.head is None)
+        network, weights, folder = _random(name, request)
     else:
         folder, source = find_folder(request.weights, name)
         network, weights = _load(folder, source)
@@ -92,7 +93,7 @@ def open_hf(request: Request) -> Candidate:
     tower = HfTower(network, request.signals, note)
     request.check_signals([*tower.taps, *(["logits"] if request.head else [])], {})
     own_logits = "logits" in tower.taps and request.head is None
-    classifier = None if own_logits else _separate(request, network, weights)
+    classifier = None if own_logits else choose_classifier(request, weights=weights)
     classes = _class_names(network) if own_logits and not request.random else None
     return Candidate(tower, Path(name).name if Path(name).is_dir() else name, weights, preprocess, classifier, classes)
 
@@ -117,13 +118,16 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     return network.float(), Weights(source=source, sha256=files_sha256(weight_files(folder)))
 
 
-def _random(name: str, classifies: bool) -> tuple[Any, Weights, Path | None]:
+def _random(name: str, request: Request) -> tuple[Any, Weights, Path | None]:
     """A model with random weights: NAME is a folder, a Hub repository or a type such as `vit`."""
     import transformers
 
     known = name in transformers.CONFIG_MAPPING
     folder = None if known else find_folder(None, name)[0]
     config: Any = transformers.AutoConfig.for_model(name) if known else transformers.AutoConfig.from_pretrained(folder)
+    classifies = "logits" in request.signals and request.head is None
+    if classifies and request.classes:
+        config.num_labels = len(request.classes)
     maker: Any = transformers.AutoModelForImageClassification if classifies else transformers.AutoModel
     try:
         with seeded() as stamp:
@@ -156,11 +160,6 @@ def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Pr
     size = (side, side) if isinstance(side, int) else (side[0], side[1])
     mean, std = NORMALISATIONS["imagenet"]
     return request.adjusted(Preprocess(size=size, geometry=Plain(fit="crop"), mean=mean, std=std)), DEFAULT_NOTE
-
-
-def _separate(request: Request, network: Any, weights: Weights) -> Any:
-    sizes = getattr(network.config, "hidden_sizes", None)
-    return choose_classifier(request, dim=sizes[-1] if sizes else network.config.hidden_size, weights=weights)
 
 
 def _class_names(network: Any) -> tuple[str, ...] | None:

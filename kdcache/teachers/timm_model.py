@@ -11,8 +11,9 @@ from kdcache.spec import Preprocess
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.layers import LayerTaps
+from kdcache.teachers.networks import load_strict, seeded, state_record
 from kdcache.teachers.request import Request
-from kdcache.teachers.weights import Checkpoint, find_checkpoint, load_strict, seeded, state_record
+from kdcache.teachers.weights import Checkpoint, find_checkpoint
 from kdcache.views.recipe import Plain
 
 NEEDED = ("input_size", "interpolation", "mean", "std", "crop_pct")
@@ -68,7 +69,9 @@ def open_timm(request: Request) -> Candidate:
     if request.random:
         preprocess = request.adjusted(_preprocess(published, name))
         with seeded() as stamp:
-            network = _create(name, preprocess, published)
+            network = _create(
+                name, preprocess, published, **({"num_classes": len(request.classes)} if request.classes else {})
+            )
         weights, classes = state_record(network, stamp), None
     else:
         checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)
@@ -82,7 +85,7 @@ def open_timm(request: Request) -> Candidate:
     tower = TimmTower(network, request.signals)
     request.check_signals([*tower.taps, *(["logits"] if request.head else [])], {})
     own_logits = "logits" in tower.taps and request.head is None
-    classifier = None if own_logits else choose_classifier(request, dim=network.head_hidden_size, weights=weights)
+    classifier = None if own_logits else choose_classifier(request, weights=weights)
     return Candidate(tower, name, weights, preprocess, classifier, classes)
 
 
@@ -96,11 +99,10 @@ def _published(name: str) -> dict[str, Any]:
         raise UsageError(
             f"timm has no model {architecture!r}", hint=f"did you mean {', '.join(near)}?" if near else None
         )
-    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
-    if config is None:
-        tags = timm.list_pretrained(f"{architecture}.*")
-        raise UsageError(f"timm's {architecture} has no weights {tag!r}", hint=f"it has {', '.join(tags) or 'none'}")
-    return dict(config.to_dict())
+    names = timm.list_pretrained(f"{architecture}.*")
+    if tag and name not in names:
+        raise UsageError(f"timm's {architecture} has no weights {tag!r}", hint=f"it has {', '.join(names) or 'none'}")
+    return dict(timm.get_pretrained_cfg(name).to_dict())
 
 
 def _create(name: str, preprocess: Preprocess, told: Mapping[str, Any], **options: Any) -> Any:

@@ -7,30 +7,26 @@ came from. Only safetensors and `torch.load(weights_only=True)`: nothing here ca
 import hashlib
 import json
 import pickle
+import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from kdcache.digest import file_sha256
-from kdcache.errors import Damage, KDError, Mismatch, Unavailable, UsageError
+from kdcache.errors import Damage, KDError, Unavailable, UsageError
 from kdcache.spec import Weights
+from kdcache.teachers.networks import shortened
 
-RANDOM_SEED = 0
-SHOWN_NAMES = 6
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 HUB_FILES = ("*.json", "*.txt", "model*.safetensors")
 OLDER_HUB_FILES = ("pytorch_model*.bin", "open_clip_*.safetensors", "open_clip_*.bin")
 LFS_POINTER = b"version https://git-lfs"
-# Buffers that a network computes from its shape, or never reads in eval mode; some versions of a library save them.
-DERIVED = ("position_ids", "relative_position_index", "attn_mask", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -149,18 +145,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
-    # Trainers leave numpy scalars in their checkpoints; these rebuild numbers and nothing else.
-    scalar = np.float64(0).__reduce__()[0]
-    numbers: list[Any] = [np.dtype, type(np.dtype("float64")), scalar, (scalar, "numpy.core.multiarray.scalar")]
     try:
-        if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
-            raise UsageError(
-                f"{path} is a TorchScript program, not weights", hint="save its state_dict() as safetensors"
-            )
-        with torch.serialization.safe_globals(numbers):
+        if zipfile.is_zipfile(path):
+            _refuse_programs(path)
+        with torch.serialization.safe_globals(_numbers()):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n", 1)[0]
+        asked_for = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it asks for {asked_for[1]}" if asked_for else str(error).split("\n", 1)[0]
         raise UsageError(f"{path} holds more than weights: {reason}", hint="convert it to safetensors") from error
     except KDError:
         raise
@@ -169,6 +161,20 @@ def _read_torch(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, Mapping):
         raise UsageError(f"{path} holds a {type(loaded).__name__}, not tensors by name")
     return dict(loaded)
+
+
+def _numbers() -> list[Any]:
+    """What rebuilds the numpy numbers that trainers leave in checkpoints, and nothing else."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in ("?", "i4", "i8", "f4", "f8")]
+    return [np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
+
+
+def _refuse_programs(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if any("/code/" in name for name in archive.namelist()):
+            hint = "save its state_dict() as safetensors"
+            raise UsageError(f"{path} is a TorchScript program, not weights", hint=hint)
 
 
 def _download(repo: str) -> Path:
@@ -186,55 +192,3 @@ def _download(repo: str) -> Path:
     except ValueError as error:
         raise UsageError(f"{repo!r} is not the name of a Hub repository", hint="like hub:OWNER/NAME") from error
     return folder
-
-
-def load_strict(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str) -> None:
-    """Copy tensors into a network: every name must be there, none over, all shapes equal (derived buffers aside)."""
-    have = network.state_dict()
-    tensors = {name: value for name, value in tensors.items() if name in have or not name.endswith(DERIVED)}
-    missing = sorted(name for name in have.keys() - tensors.keys() if not name.endswith(DERIVED))
-    unexpected = sorted(tensors.keys() - have.keys())
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)} for {tuple(have[name].shape)}"
-        for name in sorted(have.keys() & tensors.keys())
-        if tensors[name].shape != have[name].shape
-    ]
-    parts = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    wrong = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in parts.items() if names]
-    if wrong:
-        raise Mismatch(
-            f"the tensors of {source} do not fit {what}: {'; '.join(wrong)}",
-            hint="check --teacher and --size",
-            **parts,
-        )
-    network.load_state_dict(tensors, strict=False)
-
-
-def shortened(names: list[str]) -> str:
-    """The first few names, and how many more."""
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def renamed(tensors: Mapping[str, Any], rename: Callable[[str], str | None]) -> dict[str, Any]:
-    """Tensors under new names; those renamed to None are left out."""
-    new = {rename(name): value for name, value in tensors.items()}
-    return {name: value for name, value in new.items() if name is not None}
-
-
-@contextmanager
-def seeded() -> Iterator[str]:
-    """Initialise modules from one fixed seed, leaving the global generator as it was. Yields the stamp `random:SEED`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(RANDOM_SEED)
-        yield f"random:{RANDOM_SEED}"
-
-
-def state_record(network: nn.Module, source: str) -> Weights:
-    """Who a network is when no file says it: sha256 over its tensors in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        values: Tensor = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
-    return Weights(source=source, sha256=digest.hexdigest())

@@ -1,0 +1,167 @@
+"""Donut's encoder: transformers' layout, the authors' layout, both normalisations."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kdcache.errors import Mismatch, UsageError
+from kdcache.teachers import open_teacher
+from kdcache.teachers.donut import SwinShape
+from kdcache.teachers.sizes import family_facts
+
+SHAPE = SwinShape(depths=(2, 2, 4, 2), width=8, heads=(2, 2, 4, 4), window=2, patch=4)
+CANVAS = (192, 128)
+HALF, IMAGENET = (0.5, 0.5, 0.5), (0.485, 0.456, 0.406)
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+SIGNALS = ["features", "embedding", *STAGES]
+
+
+@pytest.fixture
+def encoder(randomised) -> Any:
+    return randomised(SHAPE.build(CANVAS))
+
+
+@pytest.fixture
+def whole_folder(encoder, tmp_path: Path) -> Path:
+    """A VisionEncoderDecoderModel with a small decoder, as the published checkpoints are laid out."""
+    from transformers import MBartConfig, MBartForCausalLM, VisionEncoderDecoderModel
+
+    decoder = MBartForCausalLM(
+        MBartConfig(
+            vocab_size=32,
+            d_model=64,
+            decoder_layers=1,
+            encoder_layers=1,
+            decoder_attention_heads=2,
+            decoder_ffn_dim=16,
+            max_position_embeddings=16,
+            is_decoder=True,
+            add_cross_attention=True,
+        )
+    )
+    VisionEncoderDecoderModel(encoder=encoder, decoder=decoder).save_pretrained(tmp_path)
+    processor = {"image_processor_type": "DonutImageProcessor", "size": {"height": 192, "width": 128}}
+    processor |= {"image_mean": HALF, "image_std": HALF, "do_align_long_axis": False}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    return tmp_path
+
+
+def test_a_whole_published_checkpoint(encoder, whole_folder, pixels, normal):
+    teacher = open_teacher("donut", weights=str(whole_folder), signals=SIGNALS)
+    preprocess = teacher.spec.preprocess
+    assert teacher.spec.size == "custom"
+    assert (preprocess.size, preprocess.geometry.fit, preprocess.mean, preprocess.std) == (CANVAS, "pad", HALF, HALF)
+    views = pixels(2, CANVAS)
+    with torch.no_grad():
+        out = encoder(normal(views, HALF, HALF), output_hidden_states=True)
+    said = teacher.say(views)
+    torch.testing.assert_close(said["features"], out.last_hidden_state, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said["embedding"], out.pooler_output, rtol=1e-4, atol=1e-4)
+    for stage, hidden in zip(STAGES, out.hidden_states[1:], strict=True):
+        torch.testing.assert_close(said[stage], hidden, rtol=1e-4, atol=1e-4)
+    grids = [teacher.spec.signal(name).grid for name in ["features", *STAGES]]
+    assert grids == [(6, 4), (24, 16), (12, 8), (6, 4), (6, 4)]
+
+
+def test_an_encoder_alone_says_the_same(encoder, whole_folder, pixels, tmp_path: Path):
+    encoder.save_pretrained(tmp_path / "alone")
+    views = pixels(1, CANVAS)
+    alone = open_teacher("donut", weights=str(tmp_path / "alone"), signals=["features"])
+    whole = open_teacher("donut", weights=str(whole_folder), signals=["features"])
+    assert torch.equal(alone.say(views)["features"], whole.say(views)["features"])
+
+
+@pytest.fixture
+def authors(randomised) -> Any:
+    """timm's Swin with the numbers of SHAPE: what the authors wrap."""
+    from timm.models.swin_transformer import SwinTransformer
+
+    return randomised(
+        SwinTransformer(
+            img_size=CANVAS,
+            patch_size=4,
+            embed_dim=8,
+            depths=SHAPE.depths,
+            num_heads=SHAPE.heads,
+            window_size=SHAPE.window,
+            num_classes=0,
+        )
+    )
+
+
+def write_authors(network: Any, folder: Path, *, settings: bool = True) -> None:
+    """As the authors saved it: timm of that time put a stage's downsampling at its end, today's puts it at the next's start."""
+
+    def older(name: str) -> str:
+        found = re.fullmatch(r"layers\.(\d+)\.downsample\.(.+)", name)
+        return f"encoder.model.layers.{int(found[1]) - 1}.downsample.{found[2]}" if found else f"encoder.model.{name}"
+
+    tensors = {older(name): value for name, value in network.state_dict().items()}
+    tensors["encoder.model.layers.0.blocks.1.attn_mask"] = torch.zeros(1)
+    tensors["decoder.model.lm_head.weight"] = torch.zeros(3)
+    torch.save(tensors, folder / "pytorch_model.bin")
+    if settings:
+        told = {"input_size": list(CANVAS), "window_size": SHAPE.window, "encoder_layer": list(SHAPE.depths)}
+        (folder / "config.json").write_text(json.dumps({"model_type": "donut", **told}))
+
+
+def test_the_authors_layout_says_what_timm_says(authors, family, pixels, normal, tmp_path: Path):
+    family("donut", tiny={**SHAPE.plain(), "size": CANVAS})
+    write_authors(authors, tmp_path, settings=False)
+    teacher = open_teacher("donut", size="tiny", weights=str(tmp_path), signals=SIGNALS)
+    assert teacher.spec.preprocess.mean == IMAGENET
+    views = pixels(2, CANVAS)
+    with torch.no_grad():
+        x = authors.patch_embed(normal(views, IMAGENET, teacher.spec.preprocess.std))
+        expected = authors.layers(x).flatten(1, 2)
+    torch.testing.assert_close(teacher.say(views)["features"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_authors_configuration_is_read(family, authors, tmp_path: Path):
+    wide = {**SHAPE.plain(), "depths": [1, 1, 1, 1], "window": 4}
+    family("donut", base={**wide, "size": CANVAS})
+    write_authors(authors, tmp_path)
+    with pytest.raises(Mismatch, match="--size says base"):
+        open_teacher("donut", size="base", weights=str(tmp_path), signals=["features"])
+
+
+def test_the_normalisation_is_a_choice_and_changes_what_is_said(whole_folder, pixels):
+    half = open_teacher("donut", weights=str(whole_folder), signals=["embedding"])
+    native = open_teacher("donut", weights=str(whole_folder), signals=["embedding"], normalise="imagenet")
+    assert (half.spec.preprocess.mean, native.spec.preprocess.mean) == (HALF, IMAGENET)
+    views = pixels(2, CANVAS)
+    assert not torch.allclose(half.say(views)["embedding"], native.say(views)["embedding"])
+
+
+def test_inputs_must_be_multiples_of_the_stride(whole_folder):
+    assert open_teacher("donut", weights=str(whole_folder), signals=["features"], input_size=(64, 96)).spec.signals[
+        0
+    ].grid == (2, 3)
+    with pytest.raises(UsageError, match="multiples of 32"):
+        open_teacher("donut", weights=str(whole_folder), signals=["features"], input_size=(100, 96))
+
+
+def test_other_encoders_are_refused(tmp_path: Path, save):
+    save({"encoder.embeddings.cls_token": torch.zeros(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"encoder": {"model_type": "vit"}}))
+    with pytest.raises(UsageError, match="is a vit, not a donut-swin"):
+        open_teacher("donut", weights=str(tmp_path), signals=["features"])
+
+
+def test_the_published_size_has_the_published_numbers():
+    facts = family_facts("donut").sizes["base"]
+    shape = SwinShape.from_plain(facts.architecture)
+    with torch.device("meta"):
+        network = shape.build(facts.preprocess.size)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 74_180_728
+    assert network.state_dict()["encoder.layers.3.blocks.0.attention.self.relative_position_bias_table"].shape == (
+        361,
+        32,
+    )
+    height, width = facts.preprocess.size
+    assert (height // shape.stride) * (width // shape.stride) == 4800
+    assert shape.dim == 1024

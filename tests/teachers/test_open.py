@@ -1,0 +1,107 @@
+"""Opening a teacher: names, sizes, signals, and what is said when something is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kdcache.errors import Unavailable, UsageError
+from kdcache.teachers import open_teacher, sizes_of, teacher_names
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, kdcache.teachers; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_families_are_listed_as_users_write_them():
+    assert teacher_names() == ["florence", "clip", "donut", "data2vec", "timm:NAME", "hf:NAME"]
+    assert sizes_of("clip")[0] == "l14"
+    assert "nano" in sizes_of("florence")
+    assert "nano" not in sizes_of("donut")
+    assert sizes_of("timm") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "hint"),
+    [
+        ("florenz", "unknown teacher 'florenz'", "did you mean florence?"),
+        ("resnet18", "unknown teacher 'resnet18'", None),
+        ("timm", "timm:NAME", None),
+        ("clip:l14", "clip", None),
+        ("timm:resnt18", "timm has no model 'resnt18'", "resnet18"),
+        ("timm:resnet18.nope", "has no weights 'nope'", "resnet18.a1_in1k"),
+    ],
+)
+def test_unknown_names_are_told_with_the_nearest(name: str, said: str, hint: str | None):
+    with pytest.raises(UsageError, match=said) as caught:
+        open_teacher(name, signals=["embedding"], weights="random")
+    assert hint is None or hint in str(caught.value.hint)
+
+
+def test_an_unknown_size_lists_the_known_ones():
+    with pytest.raises(UsageError, match="has no size 'l15'; it has b32, b16, l14") as caught:
+        open_teacher("clip", size="l15", signals=["embedding"])
+    assert caught.value.hint == "did you mean l14?"
+
+
+@pytest.mark.parametrize("name", ["florence", "donut"])
+def test_logits_without_a_head_name_the_way_out_before_anything_is_fetched(name: str):
+    with pytest.raises(UsageError, match="cannot say 'logits'; it can say features, embedding") as caught:
+        open_teacher(name)
+    assert "kd teacher fit-head" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"signals": []},
+        {"signals": ["embedding", "embedding"]},
+        {"precision": "float8"},
+        {"normalise": "imagnet"},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]):
+    with pytest.raises(UsageError):
+        open_teacher("timm:resnet18", **{"weights": "random", "signals": ["embedding"], **wrong})  # type: ignore[arg-type]
+
+
+def test_an_unreachable_hub_is_told_with_two_ways_out(monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*_args: object, **_options: object) -> str:
+        raise LocalEntryNotFoundError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    for name in ("florence", "clip", "donut", "timm:resnet18", "hf:someone/model"):
+        with pytest.raises(Unavailable, match="from the Hub: no route") as caught:
+            open_teacher(name, signals=["embedding"])
+        assert "--weights FILE" in str(caught.value.hint)
+        assert "--weights random" in str(caught.value.hint)
+
+
+def test_what_is_published_elsewhere_is_named():
+    with pytest.raises(Unavailable) as caught:
+        open_teacher("data2vec", signals=["features"])
+    assert "data2vec2/base_imagenet.pt" in str(caught.value.hint)
+
+
+def test_random_weights_are_stamped_and_always_the_same(pixels):
+    import torch
+
+    torch.manual_seed(5)
+    first = open_teacher("timm:resnet18", weights="random", signals=["embedding"], input_size=32)
+    torch.manual_seed(6)
+    before = torch.get_rng_state()
+    second = open_teacher("timm:resnet18", weights="random", signals=["embedding"], input_size=32)
+    assert torch.equal(before, torch.get_rng_state()), "the global generator was touched"
+    assert first.spec == second.spec
+    assert first.spec.weights.source == "random:0"
+    assert first.spec.weights.random
+    views = pixels(2, (32, 32))
+    assert torch.equal(first.say(views)["embedding"], second.say(views)["embedding"])
+
+
+def test_random_logits_need_to_know_how_many_classes():
+    with pytest.raises(UsageError, match="how many classes"):
+        open_teacher("florence", weights="random", input_size=224)
