@@ -13,6 +13,7 @@ from kdcache.store import Store
 from kdcache.store.differences import differences, tell
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
+from kdcache.views.recipe import drawable
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Reshaped:
 def add_views(path: Path, count: int) -> Plan:
     """Plan `count` more views of a cache; a build then makes them. What is there stays as it is."""
     store = Store.open(path)
-    recipe = store.plan.views.recipe
+    recipe = drawable(store.plan.views.recipe)
     if recipe.kind == "plain":
         hint = "build another cache with --recipe augment"
         raise UsageError(f"{path} holds plain views, and there is only one plain view of an image", hint=hint)

@@ -20,7 +20,7 @@ class Weights(Strict):
     """Where weights came from and which they are."""
 
     source: str
-    """`package:…`, `file:NAME`, `hub:REPO`, `run:…` or `random:SEED`. Never a path of this machine beyond the file name."""
+    """`package:…`, `file:NAME`, `hub:REPO`, `imported:…` or `random:SEED`. Never a path of this machine beyond the file name."""
     sha256: str
 
     @property
