@@ -1,8 +1,22 @@
 """`kd cache` from the first build to repair, the way a person would type it."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+READER = """
+import sys
+import numpy as np
+from kdcache import Cache
+cache = Cache.open(sys.argv[1])
+rows = sum(len(batch) for batch in cache.stream(batch_size=4))
+assert rows == len(cache), (rows, len(cache))
+loaded = [name for name in sys.modules if name.startswith("kdcache.teachers") or name in ("torch", "timm", "transformers")]
+assert not loaded, loaded
+"""
 
 
 @pytest.fixture
@@ -159,8 +173,6 @@ def test_views_can_be_added(kd, build_words):
 
 
 def parts_of_view(view):
-    from pathlib import Path
-
     return {path.name: path.read_bytes() for path in Path(f"c/parts/v{view:03d}").iterdir()}
 
 
@@ -172,3 +184,7 @@ def test_an_unreadable_image_makes_the_build_incomplete(kd, build_words, photos,
     assert ran.code == 3
     assert "rejected.jsonl" in ran.out
     assert "cats/1.jpg" in (tmp_path / "c" / "rejected.jsonl").read_text()
+
+
+def test_reading_a_cache_loads_no_teacher(built):
+    subprocess.run([sys.executable, "-c", READER, str(built)], cwd=Path(__file__).parents[2], check=True)
