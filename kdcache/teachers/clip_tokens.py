@@ -30,11 +30,9 @@ class Tokenizer:
 
     def __call__(self, prompts: list[str]) -> dict[str, Tensor]:
         """Token ids and mask, padded to the context of the tower."""
-        return dict(
-            self._tokenizer(
-                prompts, padding="max_length", truncation=True, max_length=self._context, return_tensors="pt"
-            )
-        )
+        length: dict[str, Any] = {"padding": "max_length", "truncation": True, "max_length": self._context}
+        encoded = self._tokenizer(prompts, return_tensors="pt", **length)
+        return {key: encoded[key] for key in ("input_ids", "attention_mask")}
 
     def check_known(self, classes: Sequence[str]) -> None:
         """Refuse class names with words that a small vocabulary lacks: they would all look the same."""

@@ -55,12 +55,14 @@ def test_training_mode_cannot_be_switched_on(resnet: FrozenTeacher, pixels):
     assert all(torch.equal(values, statistics[name]) for name, values in network.state_dict().items())
 
 
-def test_a_row_does_not_depend_on_its_neighbours_or_its_place(resnet: FrozenTeacher, pixels):
+@pytest.mark.parametrize("model", ["resnet18", "test_vit", "test_convnext", "test_efficientnet"])
+def test_a_row_does_not_depend_on_its_neighbours_or_its_place(model: str, pixels):
+    teacher = open_teacher(f"timm:{model}", weights="random", input_size=64, signals=SIGNALS)
     views = pixels(8)
-    said = resnet.say(views)
+    said = teacher.say(views)
     others = pixels(8, seed=9)
     others[5] = views[2]
-    again = resnet.say(others)
+    again = teacher.say(others)
     for name in SIGNALS:
         assert torch.equal(again[name][5], said[name][2]), name
 
