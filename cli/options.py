@@ -63,7 +63,9 @@ Codecs = Annotated[
 ]
 RecipeName = Annotated[
     str | None,
-    typer.Option("--recipe", metavar="NAME|FILE", help="View recipe: plain (the default of one view), augment, or a file."),
+    typer.Option(
+        "--recipe", metavar="NAME|FILE", help="View recipe: plain (the default of one view), augment, or a file."
+    ),
 ]
 Views = Annotated[int, typer.Option("--views", metavar="N", min=1, help="Views of each image.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]

@@ -1,13 +1,26 @@
 """`kd teacher`: which teachers there are, and how they get a head or nano weights."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
-from cli.text import columns
+from cli.text import columns, pairs, plural
+from kdcache.errors import UsageError
 
 LIST = """
 kd teacher list
 kd teacher list --json
 """
+FIT = """
+kd teacher fit-head --teacher florence --size base --data imagenet/train --limit 50000 --out head.safetensors
+kd cache build --teacher florence --size base --head head.safetensors --data photos/
+"""
+HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The head file to write.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Look at N images, a seeded choice.")]
 
 app = group("List teachers, fit a head, train the nano sizes.")
 
@@ -22,4 +35,50 @@ def teacher_list(ui: Ui) -> None:
     ui.answer(facts, columns([["teacher", "sizes", "what it is"], *rows]))
 
 
+def fit_head(
+    ui: Ui,
+    out: HeadOut,
+    teacher: o.Teacher = None,
+    size: o.Size = None,
+    weights: o.WeightsFile = None,
+    data: o.Data = None,
+    limit: Limit = None,
+    device: o.Devices = None,
+    batch: o.Batch = None,
+    workers: o.Workers = None,
+    seed: o.Seed = 0,
+) -> None:
+    """Fit a classifier head on labelled images, for teachers that have none of their own.
+
+    The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
+    images, which the fit never sees, is kept in the file.
+    """
+    from kdcache.options import BuildOptions, best_device
+    from kdcache.probe import fit_head_file
+
+    if teacher is None:
+        raise UsageError("no --teacher", hint="kd teacher list")
+    done = fit_head_file(
+        teacher,
+        out,
+        progress=ui.progress(),
+        size=size,
+        weights=weights,
+        data=data,
+        limit=limit,
+        device=device or best_device(),
+        batch=batch,
+        workers=BuildOptions(teacher, workers=workers).render_workers,
+        seed=seed,
+    )
+    facts = {"classes": done.classes, "images": done.images, "rejected": done.rejected, "accuracy": done.accuracy}
+    lines = [
+        ("head", f"{done.path}, for {done.teacher}"),
+        ("fitted on", f"{plural(done.images, 'image')} of {plural(done.classes, 'class', 'classes')}"),
+        ("accuracy", f"{done.accuracy:.1%} of the tenth that was held out"),
+    ]
+    ui.answer({"path": str(done.path), "teacher": done.teacher, **facts}, pairs(lines))
+
+
 command(app, "list", examples=LIST)(teacher_list)
+command(app, "fit-head", examples=FIT)(fit_head)

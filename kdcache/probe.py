@@ -1,0 +1,135 @@
+"""A head for a teacher that has none: its embeddings of labelled images, a linear probe on them, one file.
+
+Input: a teacher and a labelled source. Output: a head file with its accuracy on images the fit never saw, for `--head`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.dice import Dice
+from kdcache.errors import UsageError
+from kdcache.images import open_source
+from kdcache.images.source import UNLABELLED, Listing, Source
+from kdcache.options import default_batch
+from kdcache.progress import Progress
+from kdcache.render import RenderPool
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdcache.teachers.teacher import Teacher
+
+_CHOICE = 0x5A3B1F
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head file and how good it is."""
+
+    path: Path
+    teacher: str
+    classes: int
+    images: int
+    """that the probe was fitted on, chosen with, or measured on"""
+    rejected: int
+    accuracy: float
+    """top-1 on the tenth that was held out"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The labelled images that are looked at."""
+
+    ids: list[str]
+    labels: NDArray[np.int32]
+
+
+def fit_head_file(
+    name: str,
+    out: Path,
+    *,
+    progress: Progress,
+    size: str | None = None,
+    weights: str | None = None,
+    data: str | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
+    batch: int | None = None,
+    workers: int = 0,
+    seed: int = 0,
+) -> FittedHead:
+    """Let a teacher embed labelled images (at most `limit` of them), fit a probe, write it to `out`."""
+    from kdcache.teachers import open_teacher
+    from kdcache.teachers.fit import fit_head
+    from kdcache.teachers.heads import save_head
+
+    if out.exists():
+        raise UsageError(f"{out} is there already", hint="choose another file with --out")
+    source = open_source(data or "shapes")
+    listing = source.scan()
+    sample = labelled_sample(listing, limit, seed)
+    teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
+    batch = batch or default_batch(teacher.spec.preprocess.size, device)
+    embeddings, good = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
+    assert listing.classes is not None
+    head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
+    return FittedHead(
+        path=out,
+        teacher=f"{teacher.spec.family} {teacher.spec.size}",
+        classes=len(listing.classes),
+        images=len(good),
+        rejected=len(sample.ids) - len(good),
+        accuracy=float(head.facts["accuracy"]),
+    )
+
+
+def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
+    """The labelled images of a listing, or a seeded choice of `limit` of them, in row order."""
+    if listing.labels is None or listing.classes is None:
+        raise UsageError(
+            "a head is fitted on labelled images, and these have no labels", hint="give one folder a class"
+        )
+    rows = np.flatnonzero(listing.labels != UNLABELLED)
+    if limit is not None and limit < len(rows):
+        order = np.argsort(Dice(seed, 0, purpose=_CHOICE).words(len(rows)), kind="stable")
+        rows = np.sort(rows[order[:limit]])
+    return Sample(listing.ids.take(rows).to_pylist(), listing.labels[rows])
+
+
+def embed(
+    teacher: "Teacher", source: Source, sample: Sample, *, batch: int, workers: int, progress: Progress
+) -> tuple["torch.Tensor", NDArray[np.int64]]:
+    """The embedding of the plain view of every image that can be read, and which of the sample these are."""
+    import torch
+
+    pool = RenderPool(
+        source,
+        teacher.spec.preprocess.geometry,
+        seed=0,
+        size=teacher.spec.preprocess.size,
+        ids=sample.ids,
+        workers=workers,
+        batch=batch,
+    )
+    said, good = [], []
+    progress.start("embed", len(sample.ids))
+    with pool:
+        for rendered in pool.batches(_requests(len(sample.ids), batch)):
+            kept = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
+            said.append(teacher.say(torch.from_numpy(rendered.pixels))["embedding"].cpu()[kept])
+            good += [rendered.rows[place] for place in kept]
+            progress.advance(len(rendered.rows), rejected=len(rendered.bad))
+    progress.finish()
+    return torch.cat(said), np.array(good)
+
+
+def _requests(count: int, batch: int) -> Iterator[tuple[int, range]]:
+    for start in range(0, count, batch):
+        yield 0, range(start, min(start + batch, count))
