@@ -73,7 +73,7 @@ def open_teacher(
     `classes`: names of the logits, which CLIP needs for zero-shot; `templates`: its prompts, a known name or a list.
     `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one.
     """
-    from kdcache.teachers.frozen import FrozenTeacher
+    from kdcache.teachers.frozen import FrozenTeacher, check_device
     from kdcache.teachers.request import Request
 
     family, model = _split(name)
@@ -93,6 +93,7 @@ def open_teacher(
         templates=templates if templates is None or isinstance(templates, str) else tuple(templates),
         normalise=normalise,
     )
+    check_device(device)
     module, opener = _OPENERS[family]
     return FrozenTeacher(request, getattr(import_module(f"kdcache.teachers.{module}"), opener)(request))
 

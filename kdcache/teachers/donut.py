@@ -9,21 +9,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import Preprocess
 from kdcache.strict import Strict
 from kdcache.teachers.classifier import choose_classifier
-from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
-from kdcache.teachers.sizes import CUSTOM, Family, family_facts
+from kdcache.teachers.sizes import CUSTOM, Family, Size, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint
 
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
+TELLING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
+"""settings by which a published size is recognised"""
 AUTHORS = "encoder.model."
 # Inside a block: timm's names -> transformers'.
 BLOCK_NAMES = {
@@ -36,7 +39,7 @@ BLOCK_NAMES = {
 
 
 class SwinShape(Strict):
-    """The numbers of a Donut encoder."""
+    """The numbers of a published encoder."""
 
     depths: tuple[int, ...]
     width: int
@@ -44,51 +47,43 @@ class SwinShape(Strict):
     window: int
     patch: int
 
-    @property
-    def stride(self) -> int:
-        """Pixels under one token of the last stage."""
-        return self.patch << (len(self.depths) - 1)
+    def config(self) -> Any:
+        """As transformers writes it; the input size is set when the network is built."""
+        from transformers import DonutSwinConfig
 
-    @property
-    def dim(self) -> int:
-        """Numbers in one token of the last stage."""
-        return self.width << (len(self.depths) - 1)
-
-    def build(self, size: tuple[int, int]) -> nn.Module:
-        """transformers' encoder for an input size."""
-        from transformers import DonutSwinConfig, DonutSwinModel
-
-        config = DonutSwinConfig(
-            image_size=list(size),
+        return DonutSwinConfig(
             patch_size=self.patch,
             embed_dim=self.width,
             depths=list(self.depths),
             num_heads=list(self.heads),
             window_size=self.window,
         )
-        model: nn.Module = DonutSwinModel(config)
-        return model
 
 
 class DonutTower:
     """A Donut encoder and its taps."""
 
-    def __init__(self, network: nn.Module, stages: int) -> None:
-        self.network = network
-        self._stages = stages
+    def __init__(self, network: nn.Module) -> None:
+        self.network: Any = network
+        config: Any = network.config
+        stages = range(1, len(config.depths) + 1)
         self.taps = {
             "features": "output of the last stage, without a final norm",
             "embedding": "mean of the last stage's tokens",
-            **{f"stage{i}": f"output of stage {i}, after its downsampling if it has one" for i in range(1, stages + 1)},
+            **{f"stage{i}": f"output of stage {i}, after its downsampling if it has one" for i in stages},
         }
 
     def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
-        """All signals from one pass."""
-        network: Any = self.network
-        out = network(pixels, output_hidden_states=True)
-        maps = [from_map(stage) for stage in out.reshaped_hidden_states[1:]]
-        said = {f"stage{i}": stage for i, stage in enumerate(maps, start=1)}
-        return said | {"features": maps[-1], "embedding": Said(maps[-1].values.float().mean(1))}
+        """The wanted signals from one pass; the maps of early stages are large and kept only when wanted."""
+        deep = any(name.startswith("stage") for name in wanted)
+        out = self.network(pixels, output_hidden_states=deep)
+        tokens, stride = out.last_hidden_state, stride_of(self.network.config)
+        grid = (pixels.shape[2] // stride, pixels.shape[3] // stride)
+        said = {"features": Said(tokens, grid), "embedding": Said(tokens.float().mean(1))}
+        if deep:
+            maps = zip(out.hidden_states[1:], out.reshaped_hidden_states[1:], strict=True)
+            said |= {f"stage{i}": Said(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
+        return said
 
 
 def open_donut(request: Request) -> Candidate:
@@ -99,19 +94,42 @@ def open_donut(request: Request) -> Candidate:
     name = request.size or facts.default
     published = facts.size(name, "donut") if name != CUSTOM else None
     if request.random:
-        assert published is not None
-        preprocess, shape = request.adjusted(published.preprocess), SwinShape.from_plain(published.architecture)
+        if published is None:
+            raise UsageError("random weights need the name of a published size")
+        preprocess, config = request.adjusted(published.preprocess), _shape(published).config()
         with seeded() as stamp:
-            network = shape.build(_checked(preprocess.size, shape))
+            network = build(config, preprocess.size)
         weights = state_record(network, stamp)
     else:
         checkpoint = find_checkpoint(request.weights, published.hub if published else None, name=request.name)
-        name, shape, own = _recognised(facts, request, checkpoint)
+        name, config, own = _recognised(facts, request, checkpoint)
         preprocess = request.adjusted(own)
-        network, weights = shape.build(_checked(preprocess.size, shape)), checkpoint.record
+        network, weights = build(config, preprocess.size), checkpoint.record
         load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
-    classifier = choose_classifier(request, dim=shape.dim, weights=weights)
-    return Candidate(DonutTower(network, len(shape.depths)), name, weights, preprocess, classifier)
+    classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)
+    tower = DonutTower(network)
+    request.check_signals([*tower.taps, *(["logits"] if classifier else [])], HINTS)
+    return Candidate(tower, name, weights, preprocess, classifier)
+
+
+def build(config: Any, size: tuple[int, int]) -> nn.Module:
+    """transformers' encoder for an input size."""
+    from transformers import DonutSwinModel
+
+    stride = stride_of(config)
+    if size[0] % stride or size[1] % stride:
+        raise UsageError(
+            f"donut cannot see {size[0]}x{size[1]}: both sides must be multiples of {stride}",
+            hint="published sizes are 2560x1920 and 1280x960",
+        )
+    config.image_size = list(size)
+    network: nn.Module = DonutSwinModel(config)
+    return network
+
+
+def stride_of(config: Any) -> int:
+    """Pixels under one token of the last stage."""
+    return int(config.patch_size << (len(config.depths) - 1))
 
 
 def encoder_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,44 +170,51 @@ def _outer_name(name: str) -> str | None:
     return name
 
 
-def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, SwinShape, Preprocess]:
-    """Size, shape and preprocessing, from the checkpoint's configuration where it has one, else from the size named."""
+def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, Any, Preprocess]:
+    """Size, configuration and preprocessing: the checkpoint's own where it has them, else those of the size named."""
     name = request.size or facts.default
     settings = checkpoint.settings("config.json")
     if settings is None:
         size = facts.size(name, "donut")
-        return name, SwinShape.from_plain(size.architecture), _normalised(size.preprocess, checkpoint)
-    shape, canvas = _from_settings(settings)
-    if name != CUSTOM and SwinShape.from_plain(facts.size(name, "donut").architecture) != shape:
+        return name, _shape(size).config(), _normalised(size.preprocess, checkpoint)
+    config, canvas = _from_settings(settings)
+    if name != CUSTOM and not _same(_shape(facts.size(name, "donut")).config(), config):
         if request.size is not None:
-            raise Mismatch(f"--size says {name}, the checkpoint's config.json says {shape.plain()}")
+            raise Mismatch(
+                f"--size says {name}, the checkpoint's config.json says something else: {config.depths} blocks"
+            )
         name = CUSTOM
     processor = processor_settings(checkpoint.folder) if checkpoint.folder else None
     if processor is not None:
-        return name, shape, from_processor(processor, checkpoint.record.source)
+        return name, config, from_processor(processor, checkpoint.record.source)
     preprocess = facts.sizes[facts.default].preprocess.model_copy(update={"size": canvas})
-    return name, shape, _normalised(preprocess, checkpoint)
+    return name, config, _normalised(preprocess, checkpoint)
 
 
-def _from_settings(settings: Mapping[str, Any]) -> tuple[SwinShape, tuple[int, int]]:
-    """Shape and input size from a config.json: the authors' or transformers'."""
+def _shape(size: Size) -> SwinShape:
+    return SwinShape.from_plain(size.architecture)
+
+
+def _same(one: Any, other: Any) -> bool:
+    ours, theirs = one.to_dict(), other.to_dict()
+    return all(np.array_equal(ours[key], theirs[key]) for key in TELLING)
+
+
+def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
+    """transformers' configuration and the input size, from a config.json of the authors or of transformers."""
+    from transformers import DonutSwinConfig
+
     if "encoder_layer" in settings:
-        base = SwinShape.from_plain(family_facts("donut").sizes["base"].architecture)
-        update = {"depths": tuple(settings["encoder_layer"]), "window": settings["window_size"]}
+        base = _shape(family_facts("donut").sizes["base"])
+        told = {"depths": tuple(settings["encoder_layer"]), "window": settings["window_size"]}
         height, width = settings["input_size"]
-        return base.model_copy(update=update), (height, width)
+        return base.model_copy(update=told).config(), (height, width)
     encoder = settings.get("encoder", settings)
     if encoder.get("model_type") != "donut-swin":
         raise UsageError(f"the encoder is a {encoder.get('model_type')}, not a donut-swin", hint="try hf:NAME")
-    shape = SwinShape(
-        depths=tuple(encoder["depths"]),
-        width=encoder["embed_dim"],
-        heads=tuple(encoder["num_heads"]),
-        window=encoder["window_size"],
-        patch=encoder["patch_size"],
-    )
-    size = encoder["image_size"]
-    return shape, (size, size) if isinstance(size, int) else (size[0], size[1])
+    config = DonutSwinConfig.from_dict(encoder)
+    size = config.image_size
+    return config, (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _normalised(preprocess: Preprocess, checkpoint: Checkpoint) -> Preprocess:
@@ -198,12 +223,3 @@ def _normalised(preprocess: Preprocess, checkpoint: Checkpoint) -> Preprocess:
         return preprocess
     mean, std = NORMALISATIONS["imagenet"]
     return preprocess.model_copy(update={"mean": mean, "std": std})
-
-
-def _checked(size: tuple[int, int], shape: SwinShape) -> tuple[int, int]:
-    if size[0] % shape.stride or size[1] % shape.stride:
-        raise UsageError(
-            f"donut cannot see {size[0]}x{size[1]}: both sides must be multiples of {shape.stride}",
-            hint="published sizes are 2560x1920 and 1280x960",
-        )
-    return size

@@ -199,12 +199,17 @@ def _recognised(
             hint="pass the folder that has its config.json",
         )
     _agree(request, CUSTOM)
-    vision = settings.get("vision_config", settings)
-    if vision["num_heads"] != vision["num_groups"]:
-        raise UsageError(
-            f"towers whose heads {vision['num_heads']} and groups {vision['num_groups']} differ are not known"
-        )
-    return CUSTOM, DavitShape(depths=depths, dims=dims, heads=tuple(vision["num_heads"]), window=vision["window_size"])
+    vision = _vision_settings(settings)
+    if list(vision.num_heads) != list(vision.num_groups):
+        raise UsageError(f"towers whose heads {vision.num_heads} and groups {vision.num_groups} differ are not known")
+    return CUSTOM, DavitShape(depths=depths, dims=dims, heads=tuple(vision.num_heads), window=vision.window_size)
+
+
+def _vision_settings(settings: dict[str, Any]) -> Any:
+    """A config.json leaves out what is transformers' default; this fills it in."""
+    from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
+
+    return Florence2VisionConfig.from_dict(settings.get("vision_config", settings))
 
 
 def _dim_names(count: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals import Signal
 from kdcache.spec import Preprocess, TeacherSpec, Weights
 from kdcache.teachers.classifier import Classifier
@@ -117,6 +117,15 @@ class FrozenTeacher:
         """The signals and their shapes, from one black image."""
         said = self._say(torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8))
         return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that does not work, before anything large is loaded."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).split("\n", 1)[0]
+        raise Unavailable(f"device {name!r} cannot be used: {reason}", hint="use --device cpu") from error
 
 
 def freeze(network: nn.Module) -> None:

@@ -135,6 +135,7 @@ def _random(name: str, request: Request) -> tuple[Any, Weights, Path | None]:
     except ValueError as error:
         raise UsageError(f"transformers has no image classifier of type {config.model_type!r}") from error
     _check_pixels(network, name)
+    network = network.float()
     return network, state_record(network, stamp), folder
 
 

@@ -51,7 +51,8 @@ class TimmTower:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
             raise UsageError("this model's forward_features is no map of tokens", hint="ask for layer:NAME")
         if features.ndim == 4:
-            last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+            width, told = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
+            last = features.shape[-1] == width and (features.shape[1] != width or told == "NHWC")
             return from_map(features.permute(0, 3, 1, 2) if last else features)
         tokens = features[:, self._prefix :]
         patch = getattr(getattr(self.network, "patch_embed", None), "patch_size", None)

@@ -40,10 +40,7 @@ class Checkpoint:
     def settings(self, name: str) -> dict[str, Any] | None:
         """A JSON file beside the weights; None when there is none."""
         path = self.folder / name if self.folder else None
-        if path is None or not path.is_file():
-            return None
-        loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return loaded
+        return read_json(path) if path is not None and path.is_file() else None
 
 
 def find_checkpoint(weights: str | None, published: str | None, *, name: str) -> Checkpoint:
@@ -89,7 +86,7 @@ def weight_files(path: Path) -> list[Path]:
             return [path / name]
     for name in INDEX_FILES:
         if (path / name).is_file():
-            shards: dict[str, str] = json.loads((path / name).read_text("utf-8"))["weight_map"]
+            shards: dict[str, str] = read_json(path / name).get("weight_map", {})
             return _all_there(path, sorted(set(shards.values())))
     for name in SINGLE_FILES[1:]:
         if (path / name).is_file():
@@ -98,6 +95,17 @@ def weight_files(path: Path) -> list[Path]:
     if len(alone) == 1:
         return alone
     raise UsageError(f"no weights in the folder {path}", hint=f"looked for {', '.join(SINGLE_FILES)} and sharded ones")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping."""
+    try:
+        loaded = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise Damage(f"{path} is not JSON: {error}", hint="fetch the file again") from error
+    if not isinstance(loaded, dict):
+        raise Damage(f"{path} holds a {type(loaded).__name__}, not settings by name")
+    return loaded
 
 
 def _all_there(folder: Path, names: list[str]) -> list[Path]:

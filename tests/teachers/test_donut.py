@@ -10,7 +10,7 @@ import torch
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
-from kdcache.teachers.donut import SwinShape
+from kdcache.teachers.donut import SwinShape, build, stride_of
 from kdcache.teachers.sizes import family_facts
 
 SHAPE = SwinShape(depths=(2, 2, 4, 2), width=8, heads=(2, 2, 4, 4), window=2, patch=4)
@@ -22,7 +22,7 @@ SIGNALS = ["features", "embedding", *STAGES]
 
 @pytest.fixture
 def encoder(randomised) -> Any:
-    return randomised(SHAPE.build(CANVAS))
+    return randomised(build(SHAPE.config(), CANVAS))
 
 
 @pytest.fixture
@@ -145,6 +145,29 @@ def test_inputs_must_be_multiples_of_the_stride(whole_folder):
         open_teacher("donut", weights=str(whole_folder), signals=["features"], input_size=(100, 96))
 
 
+@pytest.mark.parametrize("size", [None, "cord"])
+def test_a_published_configuration_is_recognised(size: str | None, tmp_path: Path):
+    """The published numbers, but tensors of another model: it gets as far as naming the size it took it for."""
+    shape = {"depths": [2, 2, 14, 2], "embed_dim": 128, "num_heads": [4, 8, 16, 32], "window_size": 10, "patch_size": 4}
+    encoder = {"model_type": "donut-swin", "image_size": [64, 64], **shape}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vision-encoder-decoder", "encoder": encoder}))
+    torch.save({"encoder.embeddings.norm.weight": torch.ones(128)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(Mismatch, match=f"do not fit donut {size or 'base'}: "):
+        open_teacher("donut", size=size, weights=str(tmp_path), signals=["features"])
+
+
+def test_settings_left_out_are_transformers_defaults(encoder, whole_folder, pixels):
+    path = whole_folder / "config.json"
+    settings = json.loads(path.read_text())
+    for default in ("patch_size", "mlp_ratio", "qkv_bias", "hidden_act"):
+        settings["encoder"].pop(default, None)
+    views = pixels(1, CANVAS)
+    before = open_teacher("donut", weights=str(whole_folder), signals=["features"]).say(views)
+    path.write_text(json.dumps(settings))
+    after = open_teacher("donut", weights=str(whole_folder), signals=["features"]).say(views)
+    assert torch.equal(before["features"], after["features"])
+
+
 def test_other_encoders_are_refused(tmp_path: Path, save):
     save({"encoder.embeddings.cls_token": torch.zeros(1)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"encoder": {"model_type": "vit"}}))
@@ -156,12 +179,13 @@ def test_the_published_size_has_the_published_numbers():
     facts = family_facts("donut").sizes["base"]
     shape = SwinShape.from_plain(facts.architecture)
     with torch.device("meta"):
-        network = shape.build(facts.preprocess.size)
+        network = build(shape.config(), facts.preprocess.size)
     assert sum(parameter.numel() for parameter in network.parameters()) == 74_180_728
     assert network.state_dict()["encoder.layers.3.blocks.0.attention.self.relative_position_bias_table"].shape == (
         361,
         32,
     )
     height, width = facts.preprocess.size
-    assert (height // shape.stride) * (width // shape.stride) == 4800
-    assert shape.dim == 1024
+    stride = stride_of(shape.config())
+    assert (height // stride) * (width // stride) == 4800
+    assert network.num_features == 1024

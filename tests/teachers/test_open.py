@@ -102,6 +102,12 @@ def test_random_weights_are_stamped_and_always_the_same(pixels):
     assert torch.equal(first.say(views)["embedding"], second.say(views)["embedding"])
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_does_not_work_is_told_before_loading(device: str):
+    with pytest.raises(Unavailable, match=f"device '{device}' cannot be used"):
+        open_teacher("florence", signals=["embedding"], device=device)
+
+
 def test_random_logits_need_to_know_how_many_classes():
     with pytest.raises(UsageError, match="how many classes"):
         open_teacher("florence", weights="random", input_size=224)

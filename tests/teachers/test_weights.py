@@ -42,6 +42,12 @@ def test_shards_are_read_as_one(tensors, save, tmp_path: Path):
         find_checkpoint(str(tmp_path), None, name="x")
 
 
+def test_a_broken_configuration_is_damage(tmp_path: Path):
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {')
+    with pytest.raises(Damage, match="is not JSON"):
+        find_checkpoint(str(tmp_path), None, name="x")
+
+
 def test_a_shard_outside_the_folder_is_refused(tmp_path: Path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../other.safetensors"}}))
     with pytest.raises(Damage, match="other"):
