@@ -159,7 +159,8 @@ def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
 def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
     """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
     batch = _table(listing)
-    with pa.PythonFile(_Sink(write), mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
+    gathered = io.BufferedWriter(_Sink(write), CHUNK)
+    with gathered, pa.PythonFile(gathered, mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
         writer.write_batch(batch)
 
 

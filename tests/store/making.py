@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from kdcache.codecs.codec import Fields
 from kdcache.images.source import Listing
@@ -15,6 +16,16 @@ from kdcache.store.plan import Dataset, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain
 
 ROWS, BATCH = 90, 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_fsync():
+    """Nobody pulls the plug here, and flushing is most of the time. That files are flushed, and when, is in test_atomic."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        yield
+
+
 SIGNALS = (
     (Signal(name="logits", shape=(40,)), "topk:5"),
     (Signal(name="embedding", shape=(12,)), "float32"),

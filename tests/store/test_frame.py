@@ -87,7 +87,7 @@ def test_views_are_added_and_nothing_else_changes(tmp_path, plan):
     assert again.plan.views.count == 3
     assert again.missing() == [PartId(2, n) for n in range(3)]
     assert {p: p.read_bytes() for p in before} == before
-    with pytest.raises(Mismatch, match="views.count is 3 there, 2 here"):
+    with pytest.raises(Mismatch, match=r"views.count is 3 there, 2 here"):
         Store.create(tmp_path / "c", plan, make_listing())
 
 
@@ -117,7 +117,7 @@ def test_a_lost_or_damaged_index_is_written_again_from_the_dataset(tmp_path, pla
             (tmp_path / "c" / "index.arrow").unlink()
         else:
             (tmp_path / "c" / "index.arrow").write_bytes(harm)
-        with pytest.raises(Damage, match="index.arrow"):
+        with pytest.raises(Damage, match=r"index\.arrow"):
             _ = Store.open(tmp_path / "c").index
         assert "index.arrow" in Store.open(tmp_path / "c").verify_frame()[0].what
         store = Store.create(tmp_path / "c", plan, make_listing())

@@ -74,10 +74,8 @@ def test_an_unknown_id_names_the_nearest(tmp_path):
     with pytest.raises(UnknownImage) as caught:
         index.row_of("cats/cat_12x.jpg")
     assert len(caught.value.details["nearest"]) == 3
-    assert all(
-        sum(a != b for a, b in zip(near, "cats/cat_12x.jpg", strict=True)) <= 3
-        for near in caught.value.details["nearest"]
-    )
+    near = caught.value.details["nearest"]
+    assert all(sum(a != b for a, b in zip(found, "cats/cat_12x.jpg", strict=True)) <= 3 for found in near)
     with pytest.raises(UnknownImage) as caught:
         index.row_of("\\")
     assert "cats/cat_000.jpg" in caught.value.hint

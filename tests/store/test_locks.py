@@ -20,9 +20,9 @@ HOLD = """
     share = tuple(map(int, sys.argv[2:4])) or None
     with build_lock(Path(sys.argv[1]), share):
         if "fork" in sys.argv and os.fork() == 0:
-            print("child", os.getpid(), flush=True)
+            os.write(1, f"child {os.getpid()}\\n".encode())
             time.sleep(60)
-        print("held", flush=True)
+        os.write(1, b"held\\n")
         sys.stdin.read()
 """
 

@@ -1,0 +1,1 @@
+from tests.store.making import without_fsync as without_fsync
