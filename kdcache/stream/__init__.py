@@ -3,6 +3,7 @@
 from kdcache.stream.batch import Batch, Context, decode
 from kdcache.stream.flow import Stream
 from kdcache.stream.order import Order, Share, Shuffle, runs_of, view_of
+from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
 
-__all__ = ["Batch", "Context", "Order", "Share", "Shelf", "Shuffle", "Stream", "decode", "runs_of", "view_of"]
+__all__ = ["Batch", "Context", "Order", "Rings", "Share", "Shelf", "Shuffle", "Stream", "decode", "runs_of", "view_of"]

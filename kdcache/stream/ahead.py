@@ -13,29 +13,44 @@ import numpy as np
 from kdcache.stream.order import Order, Rows, Share
 
 AHEAD_BYTES = 64 << 20
-"""announced and not yet wanted, at least"""
+"""announced and not yet wanted, at most a step more"""
 
 
 class ReadAhead:
-    """Announces the rows of one process in steps: windows of a shuffle by blocks, else superbatches."""
+    """Announces the rows of one process in steps: windows of a shuffle by blocks, else superbatches.
+
+    It begins with one step, or `quiet` with none, and doubles what it looks ahead by as long as the disk is read.
+    """
 
     def __init__(
-        self, order: Order, share: Share, announce: Callable[[Rows], None], *, step: int, row_bytes: int
+        self,
+        order: Order,
+        share: Share,
+        announce: Callable[[Rows], None],
+        *,
+        step: int,
+        row_bytes: int,
+        quiet: bool = False,
     ) -> None:
         self._order, self._share, self._announce, self._step = order, share, announce, step
-        self._ahead = max(step, AHEAD_BYTES * share.world // max(1, row_bytes))
+        self._most = max(step, AHEAD_BYTES * share.world // max(1, row_bytes))
+        self._ahead = min(step, self._most)
+        self._quiet = quiet
         self._done = 0
         self._lock = threading.Lock()
         self._seen = threading.local()
 
     def advance(self, position: int) -> None:
         """Announce what follows `position`; call before the rows there are gathered."""
-        before, now = getattr(self._seen, "reads", -1), _disk_reads()
-        self._seen.reads = now
+        now = _disk_reads()
+        before, self._seen.reads = getattr(self._seen, "reads", None), now
         with self._lock:
             self._done = max(self._done, position)
-            if now != before:
-                self._announce_until(min(position + self._ahead, len(self._order)))
+            if now == before or (before is None and self._quiet):
+                return
+            if before is not None:
+                self._ahead = min(2 * self._ahead, self._most)
+            self._announce_until(min(position + self._ahead, len(self._order)))
 
     def _announce_until(self, position: int) -> None:
         while self._done < position:

@@ -26,6 +26,9 @@ from kdcache.stream.piece import Piece
 
 Rows = NDArray[np.int64]
 PAGE = mmap.PAGESIZE
+HUGE = 2 << 20
+"""Places begin as far behind a huge page as the bytes in the file do, so that the kernel may map huge pages."""
+_MOST_SPACE = 8 << 40
 FUSED_BYTES = 256 << 10
 """On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
 _SLACK_BYTES = 32 << 10
@@ -59,20 +62,43 @@ class Arena(ABC):
     """Address space for one field of all parts, and a note of which blocks are there and right."""
 
     def __init__(
-        self, field: Field, pieces: Callable[[int], Piece], grid: Grid, *, prot: int = mmap.PROT_READ, flags: int = 0
+        self,
+        field: Field,
+        pieces: Callable[[int], Piece],
+        grid: Grid,
+        *,
+        offset: int = 0,
+        prot: int = mmap.PROT_READ,
+        flags: int = 0,
     ) -> None:
         self.field, self.grid, self.row_bytes = field, grid, field.row_bytes
         self._pieces = pieces
-        grain = lcm(self.row_bytes, PAGE)
-        self.stride = -(-grid.rows_per_part * self.row_bytes // grain) * grain
+        self.stride = self._stride()
         self._gap = self.stride // self.row_bytes - grid.rows_per_part
+        length = self.stride * grid.parts
         # Python's own map owns the addresses: they are given back when the last array over them is gone.
-        space = mmap.mmap(-1, self.stride * grid.parts, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, prot=prot)
-        self.array: NDArray[Any] = np.frombuffer(space, field.dtype).reshape(-1, *field.shape)
-        self.base = int(self.array.ctypes.data)
+        space = mmap.mmap(-1, length + 2 * HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, prot=prot)
+        whole = np.frombuffer(space, np.uint8)
+        skip = (offset - whole.ctypes.data) % HUGE
+        self.array: NDArray[Any] = whole[skip : skip + length].view(field.dtype).reshape(-1, *field.shape)
+        self.base = int(whole.ctypes.data) + skip
         self._ready = np.zeros(-(-grid.rows // grid.block_rows), np.bool_)
         self._waiting = len(self._ready)
         self._lock = RLock()
+
+    def _stride(self) -> int:
+        """Bytes from part to part: whole rows, and whole huge pages where the address space allows it."""
+        for page in (HUGE, PAGE):
+            grain = lcm(self.row_bytes, page)
+            stride = -(-self.grid.rows_per_part * self.row_bytes // grain) * grain
+            if stride * self.grid.parts <= _MOST_SPACE:
+                break
+        return stride
+
+    @property
+    def touched(self) -> bool:
+        """True when every block is there and right."""
+        return not self._waiting
 
     @property
     def crowded(self) -> bool:
@@ -92,9 +118,8 @@ class Arena(ABC):
 
     def announce(self, rows: Rows) -> None:
         """Tell the kernel that these rows (ascending) will be wanted soon."""
-        if len(rows):
-            with self._lock:
-                self._announce(rows)
+        with self._lock:
+            self._announce(rows)
 
     def locate(self, rows: Rows) -> Rows:
         """Rows of the dataset -> rows of `array`."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec, Field, Fields
 from kdcache.stream.order import Rows
+from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Context:
 
     shelf: Shelf
     codecs: Mapping[str, Codec]
+    rings: Rings
 
     @property
     def fields(self) -> list[Field]:
@@ -31,7 +33,8 @@ class Context:
 class Batch:
     """Rows of one view, in the order of the epoch.
 
-    `fields` are views into a buffer of the stream: they hold until two more batches were drawn. `copy` keeps them.
+    `fields` are views into a buffer of the stream: they hold until two more batches were drawn, or another
+    iteration of the same cache begins. `copy` keeps them.
     """
 
     __slots__ = ("_context", "fields", "number", "rows")

@@ -17,10 +17,9 @@ from kdcache.errors import UsageError
 from kdcache.stream.ahead import ReadAhead
 from kdcache.stream.batch import Batch, Context
 from kdcache.stream.order import Order, Rows, Share
-from kdcache.stream.ring import make_slots
 
-SUPERBATCH_BYTES = 1 << 20
-"""gathered at once: enough to make the cost of a call small, little enough to stay in the cache of a core"""
+SUPERBATCH_BYTES = 4 << 20
+"""gathered at once: enough to make the cost of a call small beside that of its bytes"""
 KEPT = 2
 """a batch is valid until so many more were drawn"""
 
@@ -64,12 +63,14 @@ class Stream:
     def __iter__(self) -> Iterator[Batch]:
         ahead = self._threads + 1
         held = -(-(KEPT - 1) // self._together)
-        slots = make_slots(ahead + held + 1, self._together * self._share.batch, self._fields, pin=self._pin)
+        count = ahead + held + 1
+        rows = self._together * self._share.batch
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kd-stream")
-        try:
-            yield from self._batches(pool, slots)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        with self._context.rings.lend(count, rows, self._fields, pin=self._pin) as slots:
+            try:
+                yield from self._batches(pool, slots)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _batches(self, pool: ThreadPoolExecutor, slots: list[Fields]) -> Iterator[Batch]:
         read_ahead = self._read_ahead()
@@ -104,6 +105,12 @@ class Stream:
         return [rows[first:last] for first, last in pairwise([0, *ends])]
 
     def _read_ahead(self) -> ReadAhead:
-        announce = partial(self._context.shelf.announce, names=[field.name for field in self._fields])
-        step = self._together * self._share.batch * self._share.world
-        return ReadAhead(self._order, self._share, announce, step=step, row_bytes=self._row_bytes)
+        shelf, names = self._context.shelf, [field.name for field in self._fields]
+        return ReadAhead(
+            self._order,
+            self._share,
+            partial(shelf.announce, names=names),
+            step=self._together * self._share.batch * self._share.world,
+            row_bytes=self._row_bytes,
+            quiet=shelf.touched(names),
+        )

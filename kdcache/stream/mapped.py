@@ -27,10 +27,11 @@ class Mapped(Arena):
         pieces: Callable[[int], Piece],
         grid: Grid,
         *,
+        offset: int,
         check: bool,
         most_parts: int = MOST_PARTS,
     ) -> None:
-        super().__init__(field, pieces, grid)
+        super().__init__(field, pieces, grid, offset=offset)
         self._check, self._most_parts = check, most_parts
         self._here: dict[int, Piece] = {}
         self._bytes = memoryview(self.array.reshape(-1).view(np.uint8).data)

@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.dice import Dice
 from kdcache.errors import UsageError
 
 RUN_BYTES = 2 << 20
@@ -23,24 +22,22 @@ WINDOW_BYTES = 256 << 20
 Shuffle = Literal["full", "blocks", False]
 Rows = NDArray[np.int64]
 
+_WORD = 1 << 64
 _ROWS, _RUNS, _WINDOW = 0x0D0E_0001, 0x0D0E_0002, 0x0D0E_0003
 """Purposes: which random words belong to which question."""
 
 
-def shuffled(count: int, dice: Dice) -> NDArray[np.uint32] | NDArray[np.uint64]:
+def shuffled(count: int, seed: int, epoch: int, purpose: int, part: int = 0) -> Rows:
     """A random permutation of range(count), the same on every machine.
 
-    Random words are sorted with the position in their low bits: keys differ, so the result is independent of the sorting
-    algorithm, and sorting keys is twice as fast as sorting indices. Two rows whose random bits are equal stay in order; with
-    14 million rows 40 random bits are left, and that happens to some 90 pairs.
+    Numpy promises that the raw words of Philox and every stream of RandomState never change (NEP 19). Its shuffle takes
+    a quarter of the time that sorting random words takes.
     """
-    mask = np.uint64((1 << max(1, (count - 1).bit_length())) - 1)
-    keys = dice.words(count)
-    keys &= ~mask
-    keys |= np.arange(count, dtype=np.uint64)
-    keys.sort()
-    keys &= mask
-    return keys.astype(np.uint32) if count <= 1 << 32 else keys
+    key = np.array([seed % _WORD, epoch % _WORD], np.uint64)
+    counter = np.array([0, 0, part, purpose], np.uint64)
+    rows = np.arange(count, dtype=np.int64)
+    np.random.RandomState(np.random.Philox(key=key, counter=counter)).shuffle(rows)
+    return rows
 
 
 def runs_of(row_bytes: int, block_rows: int) -> tuple[int, int]:
@@ -102,7 +99,7 @@ class Order:
 
     def _places(self, first: int, last: int) -> Rows:
         if self.shuffle == "full":
-            return self._permutation[first:last].astype(np.int64)
+            return self._permutation[first:last]
         if self.shuffle == "blocks":
             return self._from_windows(first, last)
         return np.arange(first, last, dtype=np.int64)
@@ -115,12 +112,12 @@ class Order:
         return skipped
 
     @cached_property
-    def _permutation(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
-        return shuffled(self.count, Dice(self.seed, self.epoch, purpose=_ROWS))
+    def _permutation(self) -> Rows:
+        return shuffled(self.count, self.seed, self.epoch, _ROWS)
 
     @cached_property
-    def _run_order(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
-        return shuffled(-(-self.count // self.run), Dice(self.seed, self.epoch, purpose=_RUNS))
+    def _run_order(self) -> Rows:
+        return shuffled(-(-self.count // self.run), self.seed, self.epoch, _RUNS)
 
     @cached_property
     def _short(self) -> tuple[int, int]:
@@ -151,10 +148,10 @@ class Order:
     def _window_rows(self, window: int) -> Rows:
         if self._last_window and self._last_window[0] == window:
             return self._last_window[1]
-        runs = self._run_order[window * self.window : (window + 1) * self.window].astype(np.int64)
+        runs = self._run_order[window * self.window : (window + 1) * self.window]
         rows = (runs[:, None] * self.run + np.arange(self.run)).ravel()
         rows = rows[rows < self.count]
-        rows = rows[shuffled(len(rows), Dice(self.seed, self.epoch, window, _WINDOW))]
+        rows = rows[shuffled(len(rows), self.seed, self.epoch, _WINDOW, window)]
         self._last_window = (window, rows)
         return rows
 

@@ -5,7 +5,9 @@ by torch so that a GPU copies from them while the next batch is gathered.
 """
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,27 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Unavailable
+
+
+class Rings:
+    """Slots of finished iterations, lent again to the next one that needs the same."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._spare: tuple[object, list[Fields]] | None = None
+
+    @contextmanager
+    def lend(self, count: int, rows: int, fields: Sequence[Field], *, pin: bool = False) -> Iterator[list[Fields]]:
+        """`count` slots of `rows` rows each. One set is kept when nobody uses it."""
+        kind = (count, rows, tuple(fields), pin)
+        with self._lock:
+            spare, self._spare = self._spare, None
+        slots = spare[1] if spare and spare[0] == kind else make_slots(count, rows, fields, pin=pin)
+        try:
+            yield slots
+        finally:
+            with self._lock:
+                self._spare = (kind, slots)
 
 
 def make_slots(count: int, rows: int, fields: Sequence[Field], *, pin: bool = False) -> list[Fields]:
@@ -23,7 +46,7 @@ def make_slots(count: int, rows: int, fields: Sequence[Field], *, pin: bool = Fa
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = mmap.mmap(-1, max(nbytes, 1))
+    memory = mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, dtype, int(np.prod(shape))).reshape(shape)

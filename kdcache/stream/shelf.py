@@ -33,7 +33,7 @@ class Shelf:
 
     def rejected(self) -> Rows:
         """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
-        return self._receipts.rejected()
+        return self._receipts.rejected
 
     def reason(self, row: int) -> str | None:
         """Why the image of a row could not be used; None when it could."""
@@ -42,12 +42,18 @@ class Shelf:
     def fetch(self, rows: Rows, out: Fields) -> None:
         """Gather rows into the first len(rows) rows of each array of `out`, named as the fields are."""
         for name, array in out.items():
-            self.arena(name).gather(rows, array[: len(rows)])
+            if len(rows):
+                self.arena(name, int(rows[0])).gather(rows, array[: len(rows)])
+
+    def touched(self, names: Iterable[str]) -> bool:
+        """True when every row of these fields was read before."""
+        return all(name in self._arenas and self._arenas[name].touched for name in names)
 
     def announce(self, rows: Rows, names: Iterable[str]) -> None:
         """Tell the kernel that these fields of these rows (ascending) will be wanted soon."""
         for name in names:
-            self.arena(name).announce(rows)
+            if len(rows):
+                self.arena(name, int(rows[0])).announce(rows)
 
     def whole(self, name: str, part: int) -> NDArray[np.generic]:
         """An array that belongs to a part as a whole, checked."""
@@ -63,16 +69,19 @@ class Shelf:
             self._whole[name, part] = np.frombuffer(content, field.dtype).reshape(field.shape)
         return self._whole[name, part]
 
-    def arena(self, name: str) -> Arena:
-        """All rows of one field."""
+    def arena(self, name: str, row: int) -> Arena:
+        """All rows of one field; `row` is one that is about to be read."""
         with self._lock:
             if name not in self._arenas:
-                self._arenas[name] = self._make_arena(self.store.fields[name])
+                self._arenas[name] = self._make_arena(self.store.fields[name], row)
             return self._arenas[name]
 
-    def _make_arena(self, field: Field) -> Arena:
+    def _make_arena(self, field: Field, row: int) -> Arena:
         layout, rows = self.store.plan.layout, self.store.plan.dataset.rows
         grid = Grid(rows, layout.rows_per_part, layout.block_rows[field.name])
         pieces = partial(self._receipts.piece, field.name)
         tool = field_compressor(layout, field)
-        return Mapped(field, pieces, grid, check=self.check) if tool is None else Inflated(field, pieces, grid, tool)
+        if tool is not None:
+            return Inflated(field, pieces, grid, tool)
+        # Parts of one layout have their fields at the same offset; which part is asked does not matter.
+        return Mapped(field, pieces, grid, offset=pieces(row // layout.rows_per_part).offset, check=self.check)

@@ -1,0 +1,83 @@
+"""Timing epochs, dropping caches, watching memory."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdcache.bench.readers import Batches
+
+_DROP = Path("/proc/sys/vm/drop_caches")
+_PIECE = 4 << 20
+
+
+def rate_of(epoch: Callable[[int], Batches], seed: int, seconds: float) -> float:
+    """Rows a second of one epoch, or of as much of it as fits into `seconds`."""
+    started = time.perf_counter()
+    rows, now = 0, started
+    batches = epoch(seed)
+    for size in batches:
+        rows += size
+        now = time.perf_counter()
+        if now - started > seconds:
+            break
+    return rows / (now - started)
+
+
+def drop_caches(files: Iterable[Path], *, whole_machine: bool) -> str:
+    """Push files out of memory; returns how, in words."""
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+    if whole_machine and os.access(_DROP, os.W_OK):
+        _DROP.write_text("1\n")
+        return "posix_fadvise on every file, then drop_caches"
+    return "posix_fadvise on every file"
+
+
+def sequential_rate(path: Path) -> float:
+    """Bytes a second of reading one file from start to end, 4 MiB at a time into one buffer."""
+    buffer = bytearray(_PIECE)
+    total, started = 0, time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        while count := file.readinto(buffer):
+            total += count
+    return total / (time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the process holds, in bytes."""
+
+    own: int
+    """anonymous and shared memory: buffers, heaps"""
+    files: int
+    """pages of mapped files; the kernel takes them back when it needs them"""
+
+    @classmethod
+    def now(cls) -> "Memory":
+        """As the kernel counts it."""
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith("Rss")}
+        return cls((kilobytes["RssAnon"] + kilobytes["RssShmem"]) << 10, kilobytes["RssFile"] << 10)
+
+
+def memory_growth(epoch: Callable[[int], Batches], batches: int) -> Memory:
+    """How much more the process holds at its peak than a fifth into an epoch."""
+    settled, own, files = None, 0, 0
+    every = max(1, batches // 50)
+    for number, _ in enumerate(epoch(0)):
+        if number % every:
+            continue
+        now = Memory.now()
+        if settled is None and number >= batches // 5:
+            settled = now
+        if settled is not None:
+            own, files = max(own, now.own - settled.own), max(files, now.files - settled.files)
+    return Memory(own, files)

@@ -1,0 +1,152 @@
+"""Three synthetic datasets, written once for us and once for each peer: the same rows, the same types.
+
+W1: top-100 logits, many small rows. W2: the feature map of a document encoder, few large rows. W3: ViT-B tokens, in between.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs import make_codec
+from kdcache.codecs.codec import Field
+from kdcache.images.source import Listing
+from kdcache.signals import Signal
+from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.store import Store, choose_layout, index_digest
+from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, PartId, Plan, StoredSignal, ViewPlan
+from kdcache.views.recipe import Plain
+
+if TYPE_CHECKING:
+    import zarr
+
+ZARR_CHUNK_BYTES = 1 << 20
+"""A chunk of the plain Zarr array: the size with which its readers were fastest."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is read: so many rows of one signal, so many a batch."""
+
+    name: str
+    rows: int
+    signal: Signal
+    codec: str
+    batch: int
+
+    @property
+    def field(self) -> Field:
+        """The array that is read."""
+        return make_codec(self.codec, self.signal).fields()[0]
+
+    def scaled(self, scale: float) -> "Workload":
+        """The same with more or fewer rows, at least two batches."""
+        rows = max(2 * self.batch, round(self.rows * scale))
+        return Workload(self.name, rows, self.signal, self.codec, self.batch)
+
+
+WORKLOADS = {
+    w.name: w
+    for w in (
+        Workload("W1", 200_000, Signal(name="logits", shape=(21_841,)), "topk:100", 256),
+        Workload("W2", 400, Signal(name="features", shape=(1200, 1024)), "float16", 16),
+        Workload("W3", 4_000, Signal(name="features", shape=(197, 768)), "float16", 64),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the copies of a workload lie."""
+
+    workload: Workload
+    folder: Path
+
+    @property
+    def ours(self) -> dict[str, Path]:
+        """Our caches by backend."""
+        return {"hdf5": self.folder / "ours-hdf5", "zarr": self.folder / "ours-zarr"}
+
+    @property
+    def hdf5(self) -> Path:
+        """One plain HDF5 file, one contiguous dataset `rows`."""
+        return self.folder / "plain.h5"
+
+    @property
+    def zarr(self) -> Path:
+        """One plain, uncompressed Zarr v3 array."""
+        return self.folder / "plain.zarr"
+
+    def files(self, *roots: Path) -> list[Path]:
+        """All files under these paths."""
+        return [f for root in roots for f in ([root] if root.is_file() else sorted(root.rglob("*"))) if f.is_file()]
+
+
+def write(workload: Workload, folder: Path) -> Written:
+    """Write all copies of a workload."""
+    import h5py
+    import zarr
+
+    field, written = workload.field, Written(workload, folder)
+    shape = (workload.rows, *field.shape)
+    stores = [_store(workload, backend, path) for backend, path in written.ours.items()]
+    chunk = min(workload.rows, max(1, ZARR_CHUNK_BYTES // field.row_bytes))
+    plain_zarr: zarr.Array[Any] = zarr.create_array(
+        written.zarr, shape=shape, dtype=field.dtype, chunks=(chunk, *field.shape), compressors=None, filters=None
+    )
+    with h5py.File(written.hdf5, "w", libver="latest") as file:
+        plain_hdf5 = file.create_dataset("rows", shape, field.dtype)
+        for part, rows in _payloads(stores[0].plan, field):
+            here = stores[0].plan.rows_of(part)
+            for store in stores:
+                digests = np.zeros(len(rows), VIEW_DIGEST.dtype)
+                store.write_part(part, {field.name: rows, VIEW_DIGEST.name: digests}, {})
+            plain_hdf5[here.start : here.stop] = rows
+            plain_zarr[here.start : here.stop] = rows
+    return written
+
+
+def _payloads(plan: Plan, field: Field) -> Iterator[tuple[PartId, NDArray[Any]]]:
+    """Random words: they cannot be compressed, and reading does not look at them."""
+    for part in plan.parts():
+        random = np.random.default_rng(part.number)
+        shape = (len(plan.rows_of(part)), *field.shape)
+        yield part, random.integers(0, 1 << 16, shape, np.uint16).view(field.dtype)
+
+
+def _store(workload: Workload, backend: str, path: Path) -> Store:
+    import pyarrow as pa
+
+    ids = pa.array([f"{row:08d}" for row in range(workload.rows)], pa.large_string())
+    listing = Listing(ids, None, None, f"bench-{workload.name}-{workload.rows}")
+    geometry = Plain(fit="crop")
+    size, half = (224, 224), (0.5, 0.5, 0.5)
+    fields = (workload.field, VIEW_DIGEST)
+    layout = choose_layout(fields, rows=workload.rows, batch=workload.batch)
+    plan = Plan(
+        teacher=TeacherSpec(
+            family="bench",
+            size=workload.name,
+            weights=Weights(source="random:0", sha256="0" * 64),
+            preprocess=Preprocess(size=size, geometry=geometry, mean=half, std=half),
+            signals=(workload.signal,),
+            taps={workload.signal.name: "random words"},
+        ),
+        dataset=Dataset(
+            name="bench",
+            source={},
+            fingerprint=listing.fingerprint,
+            rows=workload.rows,
+            index_digest=index_digest(listing),
+            classes=None,
+        ),
+        views=ViewPlan(recipe=geometry, seed=0, count=1),
+        signals=(StoredSignal(signal=workload.signal, codec=workload.codec, bytes_per_row=workload.field.row_bytes),),
+        batch=workload.batch,
+        layout=Layout.model_validate(layout.model_dump() | {"backend": backend}),
+        versions={},
+    )
+    return Store.create(path, plan, listing)
