@@ -1,20 +1,20 @@
 # On a machine with only python3 and make: `make demo` sets everything up and runs the main job, `make test` tests it.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
-
-export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test lint types setup docs-cli clean
 
 demo: setup
-	$(BIN)/kd cache build --teacher florence --out kd/caches/demo
-	$(BIN)/kd cache info kd/caches/demo
-	$(BIN)/kd cache get 000007 --cache kd/caches/demo
-	$(BIN)/kd cache verify kd/caches/demo --replay 200 --teacher 200
+	$(BIN)/kd cache build --teacher florence
+	$(BIN)/kd cache info
+	$(BIN)/kd cache get train/000007
+	$(BIN)/kd cache verify --replay 200 --teacher 200
 
+# One thread a process: the tests run beside each other.
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
@@ -32,9 +32,10 @@ setup: .venv/.ready
 
 # The stamp is newer than what it was made from, so a second `make` reuses .venv as it is.
 .venv/.ready: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("kd needs Python 3.11 or later: make PYTHON=python3.11")'
+	$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(PIP) install --quiet --no-deps -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import NoReturn
 
@@ -10,6 +11,8 @@ def main() -> NoReturn:
     """Entry point of `kd`."""
     from cli.app import run
 
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # those of other libraries, which say nothing to a user
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
 

@@ -1,6 +1,7 @@
 """Turns a function into a command: adds the options every command has, puts the examples first, turns failures into codes."""
 
 import inspect
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.output import Color, Ui
+from cli.text import duration
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 QuietCount = Annotated[
@@ -61,10 +63,14 @@ def command(
             ui: Ui = context.obj
             ui.configure(json=json, quiet=quiet, verbose=verbose, color=color)
 
+            started = time.perf_counter()
+
             def work() -> int | None:
                 if shared:
                     arguments["options"] = shared(**{p.name: arguments.pop(p.name) for p in of_shared})
-                return body(ui, **arguments)
+                code = body(ui, **arguments)
+                ui.detail(f"took {duration(time.perf_counter() - started)}")
+                return code
 
             raise typer.Exit(ui.guard(work, resumable=resumable))
 
