@@ -63,6 +63,7 @@ def open_teacher(
     device: str = "cpu",
     input_size: int | tuple[int, int] | None = None,
     classes: Sequence[str] | None = None,
+    offered: Sequence[str] | None = None,
     templates: str | Sequence[str] | None = None,
     normalise: str | tuple[tuple[float, float, float], tuple[float, float, float]] | None = None,
 ) -> "Teacher":
@@ -70,7 +71,8 @@ def open_teacher(
 
     `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint
     (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`. `head`: a head file for the logits.
-    `classes`: names of the logits, which CLIP needs for zero-shot; `templates`: its prompts, a known name or a list.
+    `classes`: names of the logits, which must fit them; `offered`: names for a teacher without classes of its own (CLIP's
+    zero-shot, random heads), such as those of the images. `templates`: CLIP's prompts, a known name or a list.
     `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one.
     """
     from kdcache.teachers.frozen import FrozenTeacher, check_device
@@ -90,6 +92,7 @@ def open_teacher(
         device=device,
         input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
         classes=tuple(classes) if classes is not None else None,
+        offered=tuple(offered) if offered is not None else None,
         templates=templates if templates is None or isinstance(templates, str) else tuple(templates),
         normalise=normalise,
     )

@@ -46,13 +46,13 @@ def choose_classifier(
 
 def _random(request: Request, dim: int) -> Classifier:
     """A head that means nothing, so that the cost of logits can be measured before there is one."""
-    if request.classes is None:
+    if request.names_to_tell is None:
         raise UsageError(
             f"random weights of {request.name} do not know how many classes to tell apart",
             hint="pass --classes FILE, or images in class folders",
         )
     with seeded() as stamp:
-        layer = nn.Linear(dim, len(request.classes))
+        layer = nn.Linear(dim, len(request.names_to_tell))
     with torch.no_grad():
-        head = Head(layer.weight.clone(), layer.bias.clone())
+        head = Head(layer.weight.clone(), layer.bias.clone(), classes=request.names_to_tell)
     return Classifier(head, "random linear head on the embedding", state_record(layer, stamp))

@@ -151,7 +151,7 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
     """Class names through the text tower, which is dropped afterwards."""
     from transformers import CLIPTextModelWithProjection
 
-    classes = request.classes or (NANO_CLASSES if size == NANO else None)
+    classes = request.names_to_tell or (NANO_CLASSES if size == NANO else None)
     if classes is None:
         raise UsageError(
             "zero-shot logits need class names", hint="pass --classes FILE (a name a line), or images in class folders"

@@ -31,6 +31,9 @@ class Request:
     device: str
     input_size: tuple[int, int] | None
     classes: tuple[str, ...] | None
+    """names of the logits, as a claim: they must fit"""
+    offered: tuple[str, ...] | None
+    """names for teachers that have no classes of their own, such as those of the images"""
     templates: str | tuple[str, ...] | None
     normalise: str | tuple[Triple, Triple] | None
 
@@ -48,6 +51,11 @@ class Request:
     def name(self) -> str:
         """How users write this teacher."""
         return f"{self.family}:{self.model}" if self.model else self.family
+
+    @property
+    def names_to_tell(self) -> tuple[str, ...] | None:
+        """Class names for a teacher that can tell any classes apart."""
+        return self.classes if self.classes is not None else self.offered
 
     @property
     def random(self) -> bool:

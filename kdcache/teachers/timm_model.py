@@ -69,10 +69,10 @@ def open_timm(request: Request) -> Candidate:
     published = _published(name)
     if request.random:
         preprocess = request.adjusted(_preprocess(published, name))
+        counted = request.classes is not None and "logits" in request.signals and request.head is None
+        options = {"num_classes": len(request.classes or ())} if counted else {}
         with seeded() as stamp:
-            network = _create(
-                name, preprocess, published, **({"num_classes": len(request.classes)} if request.classes else {})
-            )
+            network = _create(name, preprocess, published, **options)
         weights, classes = state_record(network, stamp), None
     else:
         checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)

@@ -274,6 +274,8 @@ def test_zero_shot_logits_are_the_scaled_cosine_to_the_mean_prompt(openai, open_
     torch.testing.assert_close(teacher.say(views)["logits"], expected, rtol=1e-4, atol=1e-4)
     assert teacher.spec.classes == tuple(classes)
     assert teacher.spec.head is not None
+    offered = open_teacher("clip", weights=str(open_clip_folder), offered=classes, templates=templates)
+    assert offered.spec == teacher.spec
     assert "2 prompts a class" in teacher.spec.taps["logits"]
 
 

@@ -128,5 +128,18 @@ def test_class_names_must_fit_the_logits(resnet: FrozenTeacher, save, tmp_path: 
         open_resnet(weights=str(path), classes=["cat", "dog"])
 
 
+def test_names_on_offer_are_not_put_on_logits_that_are_not_theirs(save, resnet: FrozenTeacher, tmp_path: Path):
+    """The classes of the images are a guess, not a claim: a teacher with logits of its own keeps them as they are."""
+    path = save(network_of(resnet).state_dict(), tmp_path / "r.safetensors")
+    spec = open_resnet(weights=str(path), offered=["cat", "dog"]).spec
+    assert (spec.classes, spec.signal("logits").shape) == (None, (1000,))
+    spec = open_resnet(weights=str(path), offered=[str(number) for number in range(1000)]).spec
+    assert spec.classes is None
+
+
 def test_random_weights_take_as_many_classes_as_there_are_names():
-    assert open_resnet(classes=["cat", "dog"], signals=["logits"]).spec.signals[0].shape == (2,)
+    two = open_resnet(classes=["cat", "dog"], signals=["logits"]).spec
+    assert two.signals[0].shape == (2,)
+    plain = open_resnet(signals=["embedding"]).spec
+    named = open_resnet(classes=["cat", "dog"], signals=["embedding"]).spec
+    assert named.weights == plain.weights != two.weights

@@ -111,3 +111,8 @@ def test_a_device_that_does_not_work_is_told_before_loading(device: str):
 def test_random_logits_need_to_know_how_many_classes():
     with pytest.raises(UsageError, match="how many classes"):
         open_teacher("florence", weights="random", input_size=224)
+    spec = open_teacher("data2vec", weights="random", offered=["a", "b", "c"]).spec
+    assert spec.classes == ("a", "b", "c")
+    assert spec.signal("logits").shape == (3,)
+    assert spec.head is not None
+    assert spec.head.random
