@@ -188,3 +188,39 @@ def test_an_unreadable_image_makes_the_build_incomplete(kd, build_words, photos,
 
 def test_reading_a_cache_loads_no_teacher(built):
     subprocess.run([sys.executable, "-c", READER, str(built)], cwd=Path(__file__).parents[2], check=True)
+
+
+@pytest.fixture(scope="session")
+def logits_and_features(build_words, tmp_path_factory) -> Path:
+    """A cache with two views of logits and feature maps."""
+    from cli.app import run
+
+    out = tmp_path_factory.mktemp("caches") / "both"
+    words = [word if word != "embedding" else "logits,features" for word in build_words]
+    more = ["--recipe", "augment", "--views", "2", "--codec", "logits=topk:2", "--out", str(out), "-qq"]
+    assert run([*words, *more]) == 0
+    return out
+
+
+def test_logits_travel_to_tinyvit_and_back(kd, logits_and_features, photos):
+    ran = kd("cache", "export", "tinyvit", "logits", "--cache", logits_and_features, "--json")
+    assert ran.code == 0
+    assert (ran.json["records"], ran.json["epochs"]) == (20, [0, 1])
+    words = ["--data", photos, "--class-count", 2, "--teacher", "clip", "--size", "b32"]
+    ran = kd("cache", "import", "tinyvit", "logits", *words, "--out", "back", "--json")
+    assert ran.code == 0
+    assert (ran.json["rows"], ran.json["without_record"]) == (10, 0)
+    there = kd("cache", "get", "cats/3.jpg", "--cache", logits_and_features, "--view", 1, "--json").json
+    back = kd("cache", "get", "cats/3.jpg", "--cache", "back", "--view", 1, "--json").json
+    assert there["signals"]["logits"]["ids"] == back["signals"]["logits"]["ids"]
+
+
+def test_features_travel_to_divedoc(kd, logits_and_features, tmp_path):
+    split = f"validation={logits_and_features}"
+    ran = kd("cache", "export", "divedoc", "out.h5", "--split", split, "--view", 1, "--json")
+    assert ran.code == 0
+    assert ran.json["rows"] == {"validation": 10}
+    assert all(Path(table).is_file() for table in ran.json["tables"])
+    ran = kd("cache", "export", "divedoc", "out.h5", "--split", split)
+    assert ran.code == 2
+    assert "out.h5 is there already" in ran.err
