@@ -22,27 +22,16 @@ GOLDEN = {
 }
 
 
-def target_of(picture: Scene) -> int:
-    """Place of the largest shape of a class among the things."""
-    return max(range(len(picture.things)), key=lambda i: (picture.things[i].shape != "bar") * picture.things[i].radius)
-
-
 def recoloured(thing: Thing, level: int) -> Thing:
     return thing._replace(surface=Surface("plain", (level,) * 3, (level,) * 3), shade=(0, 0), shadow=(0, 0, 0))
 
 
 def visible(picture: Scene, place: int) -> int:
     """How many pixels of a thing can be seen."""
-    dark, light = (
-        paint(
-            picture._replace(
-                things=(*picture.things[:place], recoloured(picture.things[place], level), *picture.things[place + 1 :])
-            ),
-            64,
-        )  # fmt: skip
-        for level in (0, 255)
-    )
-    return int((light[:, :, 1] > dark[:, :, 1] + 20).sum())
+    before, thing, after = picture.things[:place], picture.things[place], picture.things[place + 1 :]
+    both = [picture._replace(things=(*before, recoloured(thing, level), *after)) for level in (0, 255)]
+    dark, light = (paint(one, 64)[:, :, 1].astype(int) for one in both)
+    return int((light > dark + 20).sum())
 
 
 @pytest.mark.parametrize("key", GOLDEN)
@@ -66,7 +55,8 @@ def test_split_seed_and_index_all_matter():
 @pytest.mark.parametrize("size", [32, 33, 64, 128, 129, 512])
 def test_pictures_are_rgb_of_the_size_asked_for(size):
     picture = Shapes("val", size).read("val/000005")
-    assert picture.shape == (size, size, 3) and picture.dtype == np.uint8 and picture.flags.c_contiguous
+    assert (picture.shape, picture.dtype) == ((size, size, 3), np.uint8)
+    assert picture.flags.c_contiguous
 
 
 @pytest.mark.parametrize("index", range(0, 400, 37))
@@ -80,9 +70,11 @@ def test_another_size_shows_the_same_scene(index):
 
 def test_ids_labels_and_names_are_listed():
     listing = Shapes("val").scan()
-    assert len(listing) == 2_000 and len(Shapes().scan()) == 20_000
-    assert listing.ids[123].as_py() == "val/000123" and len(set(listing.ids.to_pylist())) == 2_000
-    assert listing.classes == CLASSES and len(set(CLASSES)) == 100
+    assert [len(listing), len(Shapes().scan())] == [2_000, 20_000]
+    assert listing.ids[123].as_py() == "val/000123"
+    assert len(set(listing.ids.to_pylist())) == 2_000
+    assert listing.classes == CLASSES
+    assert len(set(CLASSES)) == 100
     assert {"red ring", "striped star", "two-tone crescent"} <= set(CLASSES)
     assert np.bincount(listing.labels).tolist() == [20] * 100
 
@@ -96,7 +88,7 @@ def test_the_largest_shape_is_the_one_the_label_names():
     for index in range(500):
         picture = scene(0, "train", index)
         surface, shape = CLASSES[label_of(index)].split()
-        place = target_of(picture)
+        place = picture.target
         target = picture.things[place]
         assert target.shape == shape
         red, green, blue = target.surface.first
@@ -109,14 +101,23 @@ def test_the_largest_shape_is_the_one_the_label_names():
         }
         assert seen[surface] if target.surface.pattern == "plain" else target.surface.pattern == surface
         clutter = [thing.radius for thing in picture.things[:place]]
-        assert len(clutter) >= 2 and target.radius > 1.8 * max(clutter)
+        assert len(clutter) >= 2
+        assert target.radius > 1.8 * max(clutter)
+
+
+def test_the_target_can_be_painted_alone_and_as_an_outline():
+    picture = scene(0, "val", 3)
+    alone, outline = picture.alone(), paint(picture.outline(), 64)
+    assert alone.things == (picture.things[picture.target],)
+    assert {0, 255} <= set(np.unique(outline).tolist())
+    assert visible(alone, 0) == pytest.approx((outline[:, :, 0] > 20).sum(), rel=0.05)
 
 
 def test_most_of_the_target_can_be_seen_but_not_always_all():
     shares = []
     for index in range(200):
         picture = scene(0, "train", index)
-        place = target_of(picture)
+        place = picture.target
         shares.append(visible(picture, place) / visible(picture._replace(things=picture.things[: place + 1]), place))
     assert min(shares) > 0.4
     assert 0.3 < sum(share < 0.95 for share in shares) / len(shares) < 0.9

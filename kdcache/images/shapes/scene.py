@@ -58,6 +58,18 @@ class Scene(NamedTuple):
     """brightness of the three channels, 256 = as drawn"""
     slope: tuple[int, int]
     """change of brightness from edge to edge, of 256"""
+    target: int
+    """place of the thing that the class names"""
+
+    def alone(self) -> "Scene":
+        """The same without clutter and occlusion."""
+        return self._replace(things=(self.things[self.target],), target=0)
+
+    def outline(self) -> "Scene":
+        """The target in white on black, evenly lit: where it is."""
+        white, black = Surface("plain", (255, 255, 255), (255, 255, 255)), Surface("striped", (0, 0, 0), (0, 0, 0))
+        target = self.things[self.target]._replace(surface=white, shade=(0, 0), shadow=(0, 0, 0))
+        return Scene(black, (target,), (256, 256, 256), (0, 0), 0)
 
 
 class Draws:
@@ -173,7 +185,7 @@ def scene(seed: int, split: str, index: int) -> Scene:
     target = _thing(draw, SHAPES[shape], _surface(draw, SURFACES[surface]), x, y, radius, shadow=130)
     behind = tuple(_clutter(draw) for _ in range(draw.between(2, 6)))
     before = tuple(_occluder(draw, target) for _ in range((0, 0, 1, 1, 1, 2)[draw.between(0, 6)]))
-    return Scene(ground, (*behind, target, *before), (gain + warm, gain, gain - warm), slope)
+    return Scene(ground, (*behind, target, *before), (gain + warm, gain, gain - warm), slope, len(behind))
 
 
 def _ground_colours(draw: Draws) -> tuple[Colour, Colour]:

@@ -1,0 +1,83 @@
+"""The pictures nano teachers learn from, all in memory, and how they are varied while training.
+
+Input: a split of `shapes`. Output: uint8 tensors with labels, where the target is, and the target alone.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kdcache.images.shapes import COUNTS
+from kdcache.images.shapes.paint import paint
+from kdcache.images.shapes.scene import label_of, scene
+from kdcache.spec import Preprocess
+from kdcache.teachers.nano import SIZE
+
+_BLOCK = 500
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A split in memory."""
+
+    pixels: Tensor
+    """uint8 (count, 3, size, size)"""
+    alone: Tensor
+    """the same without clutter and occlusion"""
+    outline: Tensor
+    """uint8 (count, 1, size, size): 255 where the target is, seen or not"""
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def _planes(split: str, first: int, last: int) -> NDArray[np.uint8]:
+    """Seven planes a picture: itself, the target alone, the outline."""
+    planes = np.empty((last - first, 7, SIZE, SIZE), np.uint8)
+    for row, index in enumerate(range(first, last)):
+        whole = scene(0, split, index)
+        planes[row, :3] = paint(whole, SIZE).transpose(2, 0, 1)
+        planes[row, 3:6] = paint(whole.alone(), SIZE).transpose(2, 0, 1)
+        planes[row, 6] = paint(whole.outline(), SIZE)[:, :, 0]
+    return planes
+
+
+def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> Pictures:
+    """Paint a split, or the first `count` pictures of it, `workers` processes at a time."""
+    count = count or COUNTS[split]
+    starts = range(0, count, _BLOCK)
+    ends = [min(start + _BLOCK, count) for start in starts]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        planes = torch.from_numpy(np.concatenate(list(pool.map(_planes, [split] * len(ends), starts, ends))))
+    labels = torch.tensor([label_of(index) for index in range(count)])
+    return Pictures(planes[:, :3].contiguous(), planes[:, 3:6].contiguous(), planes[:, 6:].contiguous(), labels)
+
+
+def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """Pixels (batch, 3, height, width) in 0..255 as the teacher wants them."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocess.mean, preprocess.std))
+    return (pixels.float() / 255 - mean) / std
+
+
+def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
+
+    Every class is still itself in a mirror. Colours keep their hue, as classes are told by it.
+    """
+    count = len(pixels)
+    draw = torch.rand((6, count), generator=dice) * 2 - 1
+    angle, size = draw[0] * 0.18, torch.exp(draw[1] * 0.1)
+    mirror = torch.where(draw[2] > 0, 1.0, -1.0)
+    cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
+    turn = torch.stack((cos * mirror, -sin, draw[3] * 0.08, sin * mirror, cos, draw[4] * 0.08), 1).view(count, 2, 3)
+    grid = nn.functional.affine_grid(turn, [count, 4, SIZE, SIZE], align_corners=False)
+    both = torch.cat((pixels, outline), 1).float()
+    moved = nn.functional.grid_sample(both, grid, padding_mode="reflection", align_corners=False)
+    lit = moved[:, :3] * (1 + draw[5] * 0.1).view(-1, 1, 1, 1)
+    return lit.clamp(0, 255), moved[:, 3:]
