@@ -13,12 +13,12 @@ from kdcache.teachers.classifier import Classifier, choose_classifier
 from kdcache.teachers.clip_layouts import ClipParts, take_apart
 from kdcache.teachers.clip_shape import ClipShape
 from kdcache.teachers.clip_tokens import Tokenizer
-from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.frozen import Candidate, Said, exact_kernels
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
 from kdcache.teachers.networks import load_strict, seeded, shortened, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
-from kdcache.teachers.weights import find_checkpoint, read_checkpoint
+from kdcache.teachers.weights import find_checkpoint, find_nano
 from kdcache.teachers.zeroshot import zero_shot_head, zero_shot_record
 
 DEFAULT_TEMPLATES = "openai"
@@ -82,22 +82,15 @@ def open_clip(request: Request) -> Candidate:
     classifier = choose_classifier(request, dim=parts.vision.projection_dim, weights=weights, own=parts.head)
     if classifier is None and "logits" in request.signals and parts.text is not None:
         classifier = _zero_shot(request, parts, size, folder)
-    tower = ClipTower(network, preprocess.size)
-    request.check_signals([*tower.taps, *(["logits"] if classifier else [])], HINTS)
-    return Candidate(tower, size, weights, preprocess, classifier)
+    return Candidate(ClipTower(network, preprocess.size), size, weights, preprocess, classifier, hints=HINTS)
 
 
 def _find(request: Request) -> tuple[ClipParts, str, Preprocess, Path | None]:
     """The parts, the name of the size, the published preprocessing, the folder with the tokenizer."""
     facts = family_facts("clip")
-    if request.size == NANO and request.weights is None:
-        folder = nano_clip_folder()
-        return (
-            take_apart(read_checkpoint(folder, source="package:clip-nano"), None),
-            NANO,
-            NANO_PREPROCESS["clip"],
-            folder,
-        )
+    if request.size == NANO:
+        checkpoint = find_nano(request.weights, nano_clip_folder, source="package:clip-nano")
+        return take_apart(checkpoint, None), NANO, NANO_PREPROCESS["clip"], checkpoint.folder
     by_file = request.weights is not None and not request.random
     name = request.size or (None if by_file else facts.default)
     named = facts.size(name, "clip") if name not in (None, CUSTOM) else None
@@ -162,14 +155,10 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
     tokenizer = Tokenizer(folder, parts.text)
     tokenizer.check_known(classes)
     device = torch.device(request.device)
-    head = zero_shot_head(
-        text.eval().to(device),
-        tokenizer,
-        classes=classes,
-        templates=templates,
-        scale=float(parts.tensors["logit_scale"].float().exp()),
-        device=device,
-    )
+    scale = float(parts.tensors["logit_scale"].float().exp())
+    with exact_kernels():
+        encode = text.eval().to(device)
+        head = zero_shot_head(encode, tokenizer, classes=classes, templates=templates, scale=scale, device=device)
     record = zero_shot_record(label, classes=classes, templates=templates, weights=parts.weights)
     return Classifier(head, f"logit_scale x cosine to {len(templates)} prompts a class ({label})", record)
 

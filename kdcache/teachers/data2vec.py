@@ -100,8 +100,7 @@ def open_data2vec(request: Request) -> Candidate:
         raise UsageError(f"data2vec {name} sees {shape.image}x{shape.image} and nothing else: its positions are fixed")
     tower = Data2VecTower(network, shape)
     classifier = choose_classifier(request, dim=shape.dim, weights=weights)
-    request.check_signals([*tower.taps, *(["logits"] if classifier else [])], HINTS)
-    return Candidate(tower, name, weights, preprocess, classifier)
+    return Candidate(tower, name, weights, preprocess, classifier, hints=HINTS)
 
 
 def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -108,8 +108,7 @@ def open_donut(request: Request) -> Candidate:
         load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
     classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)
     tower = DonutTower(network)
-    request.check_signals([*tower.taps, *(["logits"] if classifier else [])], HINTS)
-    return Candidate(tower, name, weights, preprocess, classifier)
+    return Candidate(tower, name, weights, preprocess, classifier, hints=HINTS)
 
 
 def build(config: Any, size: tuple[int, int]) -> nn.Module:

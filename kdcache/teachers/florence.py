@@ -21,7 +21,7 @@ from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, nano_florence, 
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
-from kdcache.teachers.weights import Checkpoint, find_checkpoint, read_checkpoint
+from kdcache.teachers.weights import Checkpoint, find_checkpoint, find_nano
 
 STRIDE = 32
 SMALLEST_WINDOW = 6
@@ -86,7 +86,7 @@ class FlorenceTower:
 
 def open_florence(request: Request) -> Candidate:
     """Load a tower and the head that was asked for."""
-    if request.size == NANO and request.weights is None:
+    if request.size == NANO:
         return _open_nano(request)
     facts = family_facts("florence")
     if request.weights is None and request.head is None:
@@ -108,7 +108,7 @@ def open_florence(request: Request) -> Candidate:
         network, weights = shape.build(), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"florence {name}")
     classifier = choose_classifier(request, dim=shape.dims[-1], weights=weights, own=own)
-    return Candidate(FlorenceTower(network, shape.window), name, weights, preprocess, classifier)
+    return Candidate(FlorenceTower(network, shape.window), name, weights, preprocess, classifier, hints=HINTS)
 
 
 def timm_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], Head | None]:
@@ -164,7 +164,7 @@ def _open_nano(request: Request) -> Candidate:
     preprocess = request.adjusted(published)
     if preprocess.size != published.size:
         raise UsageError(f"florence nano sees {published.size[0]}x{published.size[1]} and nothing else")
-    checkpoint = read_checkpoint(nano_weights("florence"), source="package:florence-nano")
+    checkpoint = find_nano(request.weights, lambda: nano_weights("florence"), source="package:florence-nano")
     network: Any = nano_florence()
     load_strict(network, checkpoint.tensors, source=checkpoint.record.source, what="florence nano")
     network.head = nn.Identity()

@@ -3,9 +3,9 @@
 A family brings a `Tower`: its modules, where each of its signals is tapped, and how normalised pixels become signals.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import NamedTuple, Protocol
 
@@ -59,12 +59,20 @@ class Candidate:
     classifier: Classifier | None = None
     classes: tuple[str, ...] | None = None
     """names of the tower's own logits"""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """signal it may not be able to say -> the way out"""
+
+    @property
+    def taps(self) -> dict[str, str]:
+        """Every signal it can say, with its head -> where that is tapped."""
+        return self.tower.taps | ({"logits": self.classifier.tap} if self.classifier else {})
 
 
 class FrozenTeacher:
     """The one implementation of `Teacher`."""
 
     def __init__(self, request: Request, candidate: Candidate) -> None:
+        request.check_signals(candidate.taps, candidate.hints)
         self._device = torch.device(request.device)
         self._tower = candidate.tower
         self._head = candidate.classifier.head.to(self._device) if candidate.classifier else None
@@ -147,9 +155,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 @contextmanager
 def exact_kernels() -> Iterator[None]:
-    """The same convolution kernels every time, and float32 that is float32: no TF32, no autotuning."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        yield
+    """The same kernels every time, and float32 that is float32: no TF32, no autotuning, whatever a student has set."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def _through(head: Head, embedding: Tensor) -> Tensor:
@@ -163,18 +176,14 @@ def _float32(values: Tensor) -> Tensor:
 
 
 def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> TeacherSpec:
-    classifier = candidate.classifier if "logits" in request.signals else None
-    taps = {name: candidate.tower.taps[name] for name in request.signals if name != "logits" or not classifier}
-    if classifier:
-        taps["logits"] = classifier.tap
     return TeacherSpec(
         family=request.family,
         size=candidate.size,
         weights=candidate.weights,
-        head=classifier.record if classifier else None,
+        head=candidate.classifier.record if candidate.classifier else None,
         preprocess=candidate.preprocess,
         signals=signals,
-        taps={name: taps[name] for name in request.signals},
+        taps={name: candidate.taps[name] for name in request.signals},
         classes=_classes(request, candidate, signals),
         precision=request.precision,
     )

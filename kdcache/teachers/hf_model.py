@@ -53,6 +53,7 @@ class HfTower:
             said["embedding"] = Said(self._pooled().flatten(1))
         if "features" in wanted:
             said["features"] = self._tokens(self._base_output.last_hidden_state, pixels)
+        self._classifier_input = self._base_output = None  # or they would hold the device's memory until the next batch
         return said
 
     def _pooled(self) -> Tensor:
@@ -91,7 +92,6 @@ def open_hf(request: Request) -> Candidate:
         network, weights = _load(folder, source)
     preprocess, note = _preprocess(folder, network, request)
     tower = HfTower(network, request.signals, note)
-    request.check_signals([*tower.taps, *(["logits"] if request.head else [])], {})
     own_logits = "logits" in tower.taps and request.head is None
     classifier = None if own_logits else choose_classifier(request, weights=weights)
     classes = _class_names(network) if own_logits and not request.random else None

@@ -84,7 +84,6 @@ def open_timm(request: Request) -> Candidate:
         load_strict(network, checkpoint.tensors, source=weights.source, what=f"timm's {name}")
         classes = _class_names(network, settings) if weights.source.startswith("hub:") else None
     tower = TimmTower(network, request.signals)
-    request.check_signals([*tower.taps, *(["logits"] if request.head else [])], {})
     own_logits = "logits" in tower.taps and request.head is None
     classifier = None if own_logits else choose_classifier(request, weights=weights)
     return Candidate(tower, name, weights, preprocess, classifier, classes)

@@ -9,7 +9,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,14 @@ def find_checkpoint(weights: str | None, published: str | None, *, name: str) ->
     if weights is None and published is None:
         raise UsageError(f"{name} has no checkpoint on the Hub", hint="pass --weights FILE, or --weights random")
     path, source = _locate(weights or f"hub:{published}")
+    return read_checkpoint(path, source=source)
+
+
+def find_nano(weights: str | None, package: Callable[[], Path], *, source: str) -> Checkpoint:
+    """The small weights in the package, or a file or folder of the same layout."""
+    if weights == "random":
+        raise UsageError("the nano sizes come with their weights", hint="leave --weights out")
+    path, source = _locate(weights) if weights else (package(), source)
     return read_checkpoint(path, source=source)
 
 

@@ -96,6 +96,17 @@ def test_the_spec_tells_every_shape(resnet: FrozenTeacher, pixels):
     assert set(resnet.spec.taps) == set(SIGNALS)
 
 
+def test_what_a_student_sets_for_speed_leaves_a_teacher_exact(resnet: FrozenTeacher, pixels):
+    seen = []
+    network_of(resnet).fc.register_forward_hook(lambda *_: seen.append(torch.get_float32_matmul_precision()))
+    torch.set_float32_matmul_precision("medium")
+    try:
+        resnet.say(pixels(1))
+        assert (seen, torch.get_float32_matmul_precision()) == (["highest"], "medium")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_a_map_becomes_tokens_rows_first():
     feature_map = torch.arange(12).view(1, 2, 2, 3)
     said = from_map(feature_map)

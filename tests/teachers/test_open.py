@@ -102,6 +102,12 @@ def test_random_weights_are_stamped_and_always_the_same(pixels):
     assert torch.equal(first.say(views)["embedding"], second.say(views)["embedding"])
 
 
+@pytest.mark.parametrize("name", ["florence", "clip"])
+def test_nano_is_never_random(name: str):
+    with pytest.raises(UsageError, match="come with their weights"):
+        open_teacher(name, size="nano", weights="random", signals=["embedding"])
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
 def test_a_device_that_does_not_work_is_told_before_loading(device: str):
     with pytest.raises(Unavailable, match=f"device '{device}' cannot be used"):
