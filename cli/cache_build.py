@@ -10,7 +10,7 @@ from cli import options as o
 from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, duration, pairs, plural, size
+from cli.text import columns, duration, errors, pairs, plural, rate, size
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def _prepared(options: "BuildOptions", out: Path | None) -> "Prepared":
 def _built(result: "BuildResult") -> str:
     missing = f", {plural(result.parts_missing, 'part')} still missing" if result.parts_missing else ""
     made = plural(result.parts_built, "part") if result.parts_built else "nothing to build"
-    rate = f"{result.images_per_second:,.0f} images/s, {duration(result.seconds)}" if result.parts_built else ""
+    speed = f"{rate(result.images_per_second)} images/s, {duration(result.seconds)}" if result.parts_built else ""
     lines = [
         ("cache", str(result.path)),
         ("holds", f"{plural(result.rows, 'image')} × {plural(result.views, 'view')}, {size(result.bytes)}{missing}"),
-        ("this run", ", ".join(filter(None, (made, rate)))),
+        ("this run", ", ".join(filter(None, (made, speed)))),
     ]
     if result.rejected:
         lines.append(("rejected", f"{plural(result.rejected, 'image')}, see {result.path / 'rejected.jsonl'}"))
@@ -129,7 +129,7 @@ def _bill(bill: "Estimate") -> str:
             ("views", f"{plural(bill.rows, 'image')} × {plural(bill.views, 'view')}, {plural(bill.parts, 'part')}"),
             (
                 "speed",
-                f"teacher {bill.teacher_images_per_second:,.1f}, rendering {bill.render_images_per_second:,.1f} images/s",
+                f"teacher {rate(bill.teacher_images_per_second)}, rendering {rate(bill.render_images_per_second)} images/s",
             ),
             ("time", duration(bill.hours * 3600)),
             ("disk", f"{size(bill.total_bytes)} of {size(bill.free_bytes)} free"),
@@ -138,7 +138,8 @@ def _bill(bill: "Estimate") -> str:
     rows = [["signal", "shape", "codec", "bytes/row", "total", "measured error"]]
     for cost in bill.costs:
         shape = "×".join(str(n) for n in cost.shape)
-        error = ", ".join(f"{name} {value:.2g}" for name, value in cost.error.items())
         codec = f"{cost.codec} *" if cost.chosen else cost.codec
-        rows.append([cost.signal, shape, codec, f"{cost.bytes_per_row:,.0f}", size(cost.total_bytes), error])
+        rows.append(
+            [cost.signal, shape, codec, f"{cost.bytes_per_row:,.0f}", size(cost.total_bytes), errors(cost.error)]
+        )
     return f"{head}\n\n{columns(rows, right=(3, 4))}\n\n* chosen"

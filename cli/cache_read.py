@@ -7,7 +7,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, pairs, plural, size
+from cli.text import columns, errors, pairs, plural, size
 from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _signal_rows(plan: "Plan") -> list[list[str]]:
     rows = []
     for stored in plan.signals:
         shape = "×".join(str(n) for n in stored.signal.shape)
-        error = ", ".join(f"{name} {value:.2g}" for name, value in stored.error.items())
-        rows.append([stored.signal.name, shape, stored.codec, f"{stored.bytes_per_row:,.1f}", error])
+        rows.append([stored.signal.name, shape, stored.codec, f"{stored.bytes_per_row:,.1f}", errors(stored.error)])
     return rows
 
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cli.text import duration, size
+from cli.text import rate as told
 from kdcache.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ class Count:
 
     def cells(self) -> list[str]:
         """stage is first; then images, images/s, GB written, time left, rejected."""
-        rate = self.rate
-        cells = [f"{self.done:,}/{self.total:,}", f"{rate:,.0f} images/s"]
+        speed = self.rate
+        cells = [f"{self.done:,}/{self.total:,}", f"{told(speed)} images/s"]
         if self.bytes:
             cells.append(f"{size(self.bytes)} written")
-        if rate and self.done < self.total:
-            cells.append(f"{duration((self.total - self.done) / rate)} left")
+        if speed and self.done < self.total:
+            cells.append(f"{duration((self.total - self.done) / speed)} left")
         if self.rejected:
             cells.append(f"{self.rejected:,} rejected")
         return cells

@@ -1,6 +1,6 @@
 """Numbers and tables as people read them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -26,6 +26,18 @@ def duration(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{seconds / 86400:.1f} days"
+
+
+def rate(a_second: float) -> str:
+    """1,204 or 0.032: three digits, whatever the size."""
+    return f"{a_second:,.0f}" if a_second >= 100 else f"{a_second:.3g}"
+
+
+def errors(measured: Mapping[str, float]) -> str:
+    """`cosine 0.999998, max_abs 0.0002`: two digits of what is small, all that count of what is near 1."""
+    return ", ".join(
+        f"{name} {value:.6g}" if value > 0.1 else f"{name} {value:.2g}" for name, value in measured.items()
+    )
 
 
 def plural(count: int, one: str, many: str = "") -> str:
