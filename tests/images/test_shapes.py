@@ -109,7 +109,7 @@ def test_the_target_can_be_painted_alone_and_as_an_outline():
     picture = scene(0, "val", 3)
     alone, outline = picture.alone(), paint(picture.outline(), 64)
     assert alone.things == (picture.things[picture.target],)
-    assert {0, 255} <= set(np.unique(outline).tolist())
+    assert (outline.min(), outline.max() > 250) == (0, True)
     assert visible(alone, 0) == pytest.approx((outline[:, :, 0] > 20).sum(), rel=0.05)
 
 
