@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kdcache.digest import file_digest
-from kdcache.errors import Damage, KDError, Mismatch, UsageError
+from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images.source import Listing
 from kdcache.store.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
 from kdcache.store.backend import backend_of
@@ -16,6 +16,7 @@ from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.sealed import seal, unseal
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+NEWER = "use the release of this program that made it, or a newer one"
 REPLACE = "copy plan.json from another copy of this cache, or build anew"
 
 
@@ -29,16 +30,21 @@ def read_plan(cache: Path) -> Plan:
     record = unseal(raw, path, hint=REPLACE)
     if record.get("format") != FORMAT:
         message = f"{cache} has cache format {record.get('format')}, this program reads format {FORMAT}"
-        raise Mismatch(message, hint="use the release of this program that made it, or a newer one", path=str(path))
+        raise Mismatch(message, hint=NEWER, path=str(path))
+    identity = record.pop("identity", None)
     try:
-        return Plan.from_plain(record)
+        plan = Plan.from_plain(record)
     except ValidationError as error:
-        raise Damage(f"{path} is not a plan", hint=REPLACE, path=str(path)) from error
+        raise Mismatch(f"{path} is not a plan this program knows", hint=NEWER, path=str(path)) from error
+    if plan.identity != identity:
+        message = f"{path} was written with identity {identity}, this program reads {plan.identity} from it"
+        raise Mismatch(message, hint=NEWER, path=str(path))
+    return plan
 
 
 def write_plan(cache: Path, plan: Plan) -> None:
     """Write plan.json, replacing an older one in one step."""
-    write_file(cache / "plan.json", [seal(plan.plain(), indent=2)])
+    write_file(cache / "plan.json", [seal({"identity": plan.identity} | plan.plain(), indent=2)])
 
 
 def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:

@@ -92,15 +92,19 @@ class Plan(Strict):
         return json_digest(self.essence())
 
     def essence(self) -> dict[str, Any]:
-        """What `identity` is the digest of; two plans that differ nowhere in it share their parts."""
-        plain = self.plain()
+        """What `identity` is the digest of; two plans that differ nowhere in it share their parts.
+
+        Values that equal their default are left out, so that a later release may add a setting without making strangers of
+        the caches it finds.
+        """
+        plain = {"format": self.format} | self.model_dump(mode="json", exclude_defaults=True)
         plain["views"].pop("count")
         plain.pop("versions")
         # Where the images lie may differ between machines; which images they are is in the fingerprint and the index.
         plain["dataset"].pop("source")
         plain["dataset"].pop("name")
         for stored in plain["signals"]:
-            stored.pop("error")
+            stored.pop("error", None)
         return plain
 
     @property

@@ -42,6 +42,7 @@ class Store:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self.plan = plan
+        self.identity = plan.identity
         self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
         self._backend = backend_of(plan)
         self._maps = Maps(path, plan, self.fields)
@@ -86,8 +87,8 @@ class Store:
                 return None
             raw = path.read_bytes()
         receipt = Receipt.load(path, raw)
-        if receipt.plan != self.plan.identity:
-            message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.plan.identity}"
+        if receipt.plan != self.identity:
+            message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.identity}"
             raise Mismatch(message, hint=MEND, path=str(path), part=str(part))
         if receipt.id != part:
             raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
@@ -122,7 +123,7 @@ class Store:
         receipt = source.receipt(part)
         if receipt is None:
             raise Incomplete(f"part {part} of {source.path} is not built", part=str(part))
-        if receipt.plan != self.plan.identity:
+        if receipt.plan != self.identity:
             found = tell(differences(source.plan.essence(), self.plan.essence()))
             raise Mismatch(f"{source.path} is not a piece of {self.path}: {found}", part=str(part))
         restore_view_files(self.path, self.plan, part.view)

@@ -58,6 +58,26 @@ def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, plan, fie
     assert str(tmp_path / "c") in str(caught.value)
 
 
+def test_a_setting_that_is_added_later_makes_no_strangers(plan):
+    """What equals its default is not part of the identity; what does not, is."""
+    assert "via" not in plan.essence()["signals"][0]
+    converted = replaced(plan, "signals.0.via", ["float32"])
+    assert converted.identity != plan.identity
+    assert plan.essence()["format"] == 1
+
+
+def test_a_plan_that_is_read_differently_than_it_was_written_is_refused(tmp_path, plan):
+    Store.create(tmp_path / "c", plan, make_listing())
+    path = tmp_path / "c" / "plan.json"
+    record = unseal(path.read_bytes(), path, hint="")
+    path.write_bytes(seal(record | {"batch": 16}, indent=2))
+    with pytest.raises(Mismatch, match=f"was written with identity {plan.identity}"):
+        Store.open(tmp_path / "c")
+    path.write_bytes(seal(record | {"unheard": "of"}, indent=2))
+    with pytest.raises(Mismatch, match="not a plan this program knows"):
+        Store.open(tmp_path / "c")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("versions", {"torch": "9"}), ("dataset.source", {"kind": "elsewhere"}), ("signals.0.error", {"worst": 0.5})],
