@@ -65,6 +65,8 @@ def estimate(options: BuildOptions, out: Path | None = None) -> Estimate:
     images = plan.dataset.rows * plan.views.count
     teacher_rate = trial.batch / trial.say_seconds
     render_rate = max(1, options.render_workers) / trial.render_seconds
+    if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
+        notes.append(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
     costs = tuple(cost for stored in plan.signals for cost in _costs(stored.signal, stored.codec, trial, images))
     total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * DIGEST_BYTES
     return Estimate(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
 CACHES = Path("kd/caches")
-WITH_NANO = ("florence", "clip")
 TOLD_VERSIONS = ("kd-cache", "numpy", "pillow", "torch", "timm", "transformers", "h5py", "zarr")
 MAX_ROWS_PER_PART = 16384
 
@@ -54,7 +53,8 @@ def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = Fal
     listing = source.scan()
     if not len(listing):
         raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
-    teacher = _open_teacher(options, listing)
+    offered = listing.classes or (_unnamed_classes() if quick else None)
+    teacher = _open_teacher(options, offered)
     views = _views(options, teacher.spec)
     asked = options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device)
     trial = run_trial(teacher, source, listing, views, asked, quick=quick)
@@ -73,8 +73,8 @@ def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = Fal
     return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes)
 
 
-def _open_teacher(options: BuildOptions, listing: Listing) -> "Teacher":
-    from kdcache.teachers import open_teacher
+def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Teacher":
+    from kdcache.teachers import WITH_NANO, open_teacher
 
     strangers = set(options.codecs) - set(options.signals)
     if strangers:
@@ -90,9 +90,15 @@ def _open_teacher(options: BuildOptions, listing: Listing) -> "Teacher":
         precision=options.precision,
         device=options.device,
         input_size=options.input_size,
-        classes=_lines(options.classes) if options.classes else listing.classes,
+        classes=_lines(options.classes) if options.classes else None,
+        offered=offered,
         templates=_lines(options.templates) if options.templates else None,
     )
+
+
+def _unnamed_classes() -> tuple[str, ...]:
+    """As many classes as ImageNet-21k has: for the estimate of logits over images that have no classes."""
+    return tuple(f"class {number}" for number in range(21_841))
 
 
 def _lines(file: str) -> tuple[str, ...]:

@@ -6,28 +6,55 @@ from kdcache.teachers import open_teacher
 from kdcache.teachers.teacher import Teacher
 
 
-def reopen_teacher(
-    spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None
-) -> Teacher:
+def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
     """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine."""
-    kind = spec.weights.source.split(":", 1)[0]
-    if kind == "file" and weights is None:
-        hint = f"pass --weights PATH_OF_{spec.weights.source.removeprefix('file:')}"
-        raise UsageError(f"the teacher of this cache came from a file ({spec.weights.source})", hint=hint)
-    any_model = spec.family in ("timm", "hf")
+    named = spec.family not in ("timm", "hf")
     teacher = open_teacher(
-        f"{spec.family}:{spec.size}" if any_model else spec.family,
-        size=None if any_model else spec.size,
-        weights="random" if spec.weights.random else weights,
-        head=head,
+        spec.family if named else f"{spec.family}:{spec.size}",
+        size=spec.size if named and spec.size != "custom" else None,
+        weights=_weights(spec, weights),
+        head=_head(spec, head),
         signals=tuple(signal.name for signal in spec.signals),
         precision=spec.precision,
         device=device,
         input_size=spec.preprocess.size,
         classes=spec.classes,
+        templates=_templates(spec),
+        normalise=(spec.preprocess.mean, spec.preprocess.std),
     )
     check_same(spec, teacher.spec)
     return teacher
+
+
+def _weights(spec: TeacherSpec, given: str | None) -> str | None:
+    kind, _, name = spec.weights.source.partition(":")
+    if kind == "imported":
+        hint = "check the bytes only: kd cache verify without --teacher"
+        raise UsageError(f"the teacher of this cache is not known to kd ({spec.weights.source})", hint=hint)
+    if kind == "file" and given is None:
+        hint = f"pass --weights PATH_OF_{name}"
+        raise UsageError(f"the teacher of this cache came from a file ({spec.weights.source})", hint=hint)
+    if kind == "hub" and given is None:
+        return spec.weights.source
+    return "random" if spec.weights.random else given
+
+
+def _head(spec: TeacherSpec, given: str | None) -> str | None:
+    if given is None and spec.head is not None and spec.head.source.startswith("file:"):
+        hint = f"pass --head PATH_OF_{spec.head.source.removeprefix('file:')}"
+        raise UsageError(f"the logits of this cache came from a head file ({spec.head.source})", hint=hint)
+    return given
+
+
+def _templates(spec: TeacherSpec) -> str | None:
+    """The known prompts that zero-shot logits were made with; a plan does not keep a user's own."""
+    kind, _, name = spec.head.source.partition(":") if spec.head else ("", "", "")
+    if kind != "zero-shot":
+        return None
+    if name == "own templates":
+        hint = "verify without --teacher: the prompts of this cache were read from a file and are not in its plan"
+        raise UsageError("the teacher of this cache used prompt templates of its own", hint=hint)
+    return name
 
 
 def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:

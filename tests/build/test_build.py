@@ -133,7 +133,7 @@ def test_the_same_folder_is_not_used_for_another_cache(images: Path, tmp_path: P
 
 def test_more_than_one_plain_view_is_refused(images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one view only"):
-        prepared(images, tmp_path / "c", views=3)
+        prepared(images, tmp_path / "c", views=3, recipe="plain")
 
 
 def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
