@@ -20,7 +20,7 @@ assert str(config_root()).startswith({site!r}), config_root()
 load_preset("views", "augment", Augment)
 family_facts("florence")
 for family in ("florence", "clip"):
-    open_teacher(family, size="nano", classes=["red circle"])
+    open_teacher(family, size="nano", offered=["red circle"])
 from cli.app import run
 assert run(["config", "list"]) == 0
 """
