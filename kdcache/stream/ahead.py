@@ -1,12 +1,12 @@
 """Reading ahead: the order is known, so the kernel is told of rows before they are wanted, as long as the disk is really read.
 
 Random reads through a map reach a tenth of a disk's rate; announced ones reach it. Announcing costs system calls that a
-warm cache does not need, so it stops when a whole superbatch came without a read and starts again with the first read.
+warm cache does not need, so it stops when what was announced last was there already, and starts again with the next read.
 """
 
 import resource
-import threading
 from collections.abc import Callable
+from threading import Lock, local
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class ReadAhead:
         self,
         order: Order,
         share: Share,
-        announce: Callable[[Rows], None],
+        announce: Callable[[Rows, Rows], None],
         *,
         step: int,
         row_bytes: int,
@@ -35,29 +35,37 @@ class ReadAhead:
         self._order, self._share, self._announce, self._step = order, share, announce, step
         self._most = max(step, AHEAD_BYTES * share.world // max(1, row_bytes))
         self._ahead = min(step, self._most)
-        self._quiet = quiet
         self._done = 0
-        self._lock = threading.Lock()
-        self._seen = threading.local()
+        self._reads, self._reads_then = 0, 0 if quiet else -1
+        self._lock = Lock()
+        self._seen = local()
 
     def advance(self, position: int) -> None:
         """Announce what follows `position`; call before the rows there are gathered."""
-        now = _disk_reads()
-        before, self._seen.reads = getattr(self._seen, "reads", None), now
+        before = getattr(self._seen, "reads", None)
+        self._seen.reads = now = _disk_reads()
         with self._lock:
+            self._reads += now - before if before is not None else 0
             self._done = max(self._done, position)
-            if now == before or (before is None and self._quiet):
-                return
-            if before is not None:
+            # While one window is read out, the next one is read in.
+            window = self._order.lookahead(self._order.lookahead(position))
+            target = min(max(position + self._ahead, window), len(self._order))
+            # Unless what was announced last, or anything since, needed the disk, all is in memory.
+            if self._done < target and self._reads > self._reads_then:
+                self._reads_then = self._reads
+                self._announce_until(target)
                 self._ahead = min(2 * self._ahead, self._most)
-            self._announce_until(min(position + self._ahead, len(self._order)))
 
     def _announce_until(self, position: int) -> None:
         while self._done < position:
-            stop = max(self._order.lookahead(self._done), self._done + self._step)
-            rows = self._order.slice(self._done, stop)
-            self._announce(np.sort(rows[self._share.own(self._done, self._done + len(rows))]))
-            self._done = stop
+            if self._order.shuffle == "blocks":
+                self._announce(*self._order.window(self._done))
+                self._done = self._order.lookahead(self._done)
+            else:
+                rows = self._order.slice(self._done, self._done + self._step)
+                rows = np.sort(rows[self._share.own(self._done, self._done + len(rows))])
+                self._announce(rows, rows + 1)
+                self._done += self._step
 
 
 def _disk_reads() -> int:

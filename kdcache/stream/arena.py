@@ -31,6 +31,8 @@ HUGE = 2 << 20
 _MOST_SPACE = 8 << 40
 FUSED_BYTES = 256 << 10
 """On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
+ANNOUNCED_BYTES = 256 << 10
+"""in one call: of more, the kernel reads no more than the device takes in one request"""
 _SLACK_BYTES = 32 << 10
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -116,10 +118,10 @@ class Arena(ABC):
                 self._prepare(some)
                 np.take(self.array, self.locate(some), axis=0, out=out[start : start + step], mode="clip")
 
-    def announce(self, rows: Rows) -> None:
-        """Tell the kernel that these rows (ascending) will be wanted soon."""
+    def announce(self, first: Rows, last: Rows) -> None:
+        """Tell the kernel that these spans of rows (ascending, last ones excluded) will be wanted soon."""
         with self._lock:
-            self._announce(rows)
+            self._announce(*self._within_parts(first, last))
 
     def locate(self, rows: Rows) -> Rows:
         """Rows of the dataset -> rows of `array`."""
@@ -153,17 +155,28 @@ class Arena(ABC):
         self._ready[blocks] = ready
         self._waiting += -changed if ready else changed
 
-    def _spans(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
-        """Ascending row ranges -> byte ranges of the arena, joined where they nearly touch."""
-        slack = _SLACK_BYTES // self.row_bytes
-        cuts = np.flatnonzero(first[1:] > last[:-1] + slack)
+    def _within_parts(self, first: Rows, last: Rows) -> tuple[Rows, Rows]:
+        """The same spans, cut where a part ends."""
+        size = self.grid.rows_per_part
+        pieces = (last - 1) // size - first // size + 1
+        which = np.repeat(np.arange(len(first)), pieces)
+        part = first[which] // size + np.arange(len(which)) - (np.cumsum(pieces) - pieces)[which]
+        return np.maximum(first[which], part * size), np.minimum(last[which], (part + 1) * size)
+
+    def _bytes_of(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
+        """Spans within parts -> bytes of the arena, joined where they nearly touch, in bites that the kernel takes whole."""
+        size, slack = self.grid.rows_per_part, _SLACK_BYTES // self.row_bytes
+        apart = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
+        cuts = np.flatnonzero(apart)
         starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
         stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
-        return zip(starts.tolist(), stops.tolist(), strict=True)
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            for here in range(start, stop, ANNOUNCED_BYTES):
+                yield here, min(here + ANNOUNCED_BYTES, stop)
 
     @abstractmethod
     def _admit(self, blocks: Rows) -> None:
         """Make sure that these blocks are there and right; Damage when they are not."""
 
     @abstractmethod
-    def _announce(self, rows: Rows) -> None: ...
+    def _announce(self, first: Rows, last: Rows) -> None: ...

@@ -13,7 +13,7 @@ import numpy as np
 
 from kdcache.codecs.codec import Field
 from kdcache.store.compression import Compressor
-from kdcache.stream.arena import PAGE, Arena, Grid, Rows
+from kdcache.stream.arena import ANNOUNCED_BYTES, PAGE, Arena, Grid, Rows
 from kdcache.stream.piece import Piece
 
 MOST_BYTES = 512 << 20
@@ -95,8 +95,9 @@ class Inflated(Arena):
         if first < last:
             self.advise(first, last, mmap.MADV_DONTNEED)
 
-    def _announce(self, rows: Rows) -> None:
-        blocks = np.unique(rows // self.grid.block_rows)
+    def _announce(self, first: Rows, last: Rows) -> None:
+        spans = zip((first // self.grid.block_rows).tolist(), ((last - 1) // self.grid.block_rows).tolist(), strict=True)
+        blocks = np.array(sorted({block for low, high in spans for block in range(low, high + 1)}))
         blocks = blocks[~self._ready[blocks]]
         parts = blocks // self.grid.blocks_per_part
         for part in np.unique(parts).tolist():
@@ -106,6 +107,7 @@ class Inflated(Arena):
             descriptor = piece.open()
             try:
                 for offset, size in spans.tolist():
-                    os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+                    for here in range(offset, offset + size, ANNOUNCED_BYTES):
+                        os.posix_fadvise(descriptor, here, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
             finally:
                 os.close(descriptor)

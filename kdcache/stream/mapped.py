@@ -52,18 +52,16 @@ class Mapped(Arena):
                 piece.check(block % self.grid.blocks_per_part, self._bytes[start:stop])
             self._mark(here, True)
 
-    def _announce(self, rows: Rows) -> None:
+    def _announce(self, first: Rows, last: Rows) -> None:
         """Whole blocks where they will be checked, the rows alone where they were."""
-        wanted = np.unique(rows // self.grid.rows_per_part).tolist()
+        wanted = np.unique(first // self.grid.rows_per_part).tolist()
         for part in wanted:
             self._map(part, wanted)
-        first, last = rows, rows + 1
         if self._check:
-            blocks = rows // self.grid.block_rows
-            ready = self._ready[blocks]
-            first = np.where(ready, first, blocks * self.grid.block_rows)
-            last = np.where(ready, last, np.minimum((blocks + 1) * self.grid.block_rows, self.grid.rows))
-        for start, stop in self._spans(first, last):
+            low, high = first // self.grid.block_rows, (last - 1) // self.grid.block_rows
+            first = np.where(self._ready[low], first, low * self.grid.block_rows)
+            last = np.where(self._ready[high], last, np.minimum((high + 1) * self.grid.block_rows, self.grid.rows))
+        for start, stop in self._bytes_of(first, last):
             self.advise(start, stop, mmap.MADV_WILLNEED)
 
     def _map(self, part: int, wanted: list[int]) -> Piece:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kdcache.errors import UsageError
 
 RUN_BYTES = 2 << 20
-WINDOW_BYTES = 256 << 20
+WINDOW_BYTES = 64 << 20
 """A shuffle by blocks reads runs of so many bytes and mixes the rows of so many bytes of runs."""
 
 Shuffle = Literal["full", "blocks", False]
@@ -77,7 +77,7 @@ class Order:
             raise UsageError(f"shuffle is {shuffle!r}", hint='give "full", "blocks" or False')
         bad = np.unique(rejected) if rejected is not None else np.zeros(0, np.int64)
         self.seed, self.epoch, self.shuffle = seed, epoch, shuffle
-        self.run, self.window = run, window
+        self.run, self.runs = run, window
         self.count = rows - len(bad)
         self._bad_before = bad.astype(np.int64) - np.arange(len(bad))
         self._last_window: tuple[int, Rows] | None = None
@@ -96,6 +96,14 @@ class Order:
         if self.shuffle != "blocks" or position >= self.count:
             return position
         return self._window_start(self._window_of(position) + 1)
+
+    def window(self, position: int) -> tuple[Rows, Rows]:
+        """Ascending spans (first, one past last) of the rows that are mixed at `position` of a shuffle by blocks."""
+        number = self._window_of(position)
+        runs = np.sort(self._run_order[number * self.runs : (number + 1) * self.runs])
+        first = self._skip_rejected(runs * self.run)
+        last = self._skip_rejected(np.minimum((runs + 1) * self.run, self.count) - 1) + 1
+        return first, last
 
     def _places(self, first: int, last: int) -> Rows:
         if self.shuffle == "full":
@@ -124,16 +132,16 @@ class Order:
         """The window with the last, shorter run, and how many rows it lacks."""
         runs = len(self._run_order)
         place = int(np.flatnonzero(self._run_order == runs - 1)[0])
-        return place // self.window, runs * self.run - self.count
+        return place // self.runs, runs * self.run - self.count
 
     def _window_start(self, window: int) -> int:
         holder, lacks = self._short
-        return min(self.count, window * self.window * self.run - (lacks if window > holder else 0))
+        return min(self.count, window * self.runs * self.run - (lacks if window > holder else 0))
 
     def _window_of(self, position: int) -> int:
         holder, lacks = self._short
         behind = position >= self._window_start(holder + 1)
-        return (position + (lacks if behind else 0)) // (self.window * self.run)
+        return (position + (lacks if behind else 0)) // (self.runs * self.run)
 
     def _from_windows(self, first: int, last: int) -> Rows:
         pieces = [np.zeros(0, np.int64)]
@@ -148,7 +156,7 @@ class Order:
     def _window_rows(self, window: int) -> Rows:
         if self._last_window and self._last_window[0] == window:
             return self._last_window[1]
-        runs = self._run_order[window * self.window : (window + 1) * self.window]
+        runs = self._run_order[window * self.runs : (window + 1) * self.runs]
         rows = (runs[:, None] * self.run + np.arange(self.run)).ravel()
         rows = rows[rows < self.count]
         rows = rows[shuffled(len(rows), self.seed, self.epoch, _WINDOW, window)]

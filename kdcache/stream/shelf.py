@@ -49,11 +49,11 @@ class Shelf:
         """True when every row of these fields was read before."""
         return all(name in self._arenas and self._arenas[name].touched for name in names)
 
-    def announce(self, rows: Rows, names: Iterable[str]) -> None:
-        """Tell the kernel that these fields of these rows (ascending) will be wanted soon."""
+    def announce(self, first: Rows, last: Rows, names: Iterable[str]) -> None:
+        """Tell the kernel that these fields of these spans of rows (ascending) will be wanted soon."""
         for name in names:
-            if len(rows):
-                self.arena(name, int(rows[0])).announce(rows)
+            if len(first):
+                self.arena(name, int(first[0])).announce(first, last)
 
     def whole(self, name: str, part: int) -> NDArray[np.generic]:
         """An array that belongs to a part as a whole, checked."""

@@ -54,22 +54,32 @@ def test_a_crowded_arena_reads_the_same(made: Made, batches: list[list[int]]) ->
         arena = crowd(shelf, name)
         for rows in batches:
             out = np.empty((len(rows), *arena.field.shape), arena.field.dtype)
-            arena.announce(np.unique(rows))
+            ascending = np.unique(rows)
+            arena.announce(ascending, ascending + 1)
             arena.gather(np.array(rows), out)
             assert all(np.array_equal(out[i], stored_row(made, 1, row, name)) for i, row in enumerate(rows))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(rows=st.lists(st.integers(0, 89), min_size=1, max_size=60))
-def test_announced_spans_cover_the_rows_and_stay_in_the_arena(made: Made, rows: list[int]) -> None:
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(ends=st.lists(st.integers(0, 90), min_size=2, max_size=60, unique=True))
+def test_announced_bytes_cover_the_rows_and_stay_in_the_parts(made: Made, ends: list[int]) -> None:
     arena = Shelf(made.store, 0).arena("features", 0)
-    ascending = np.unique(rows)
-    covered = np.zeros(arena.stride * arena.grid.parts, bool)
-    for start, stop in arena._spans(ascending, ascending + 1):
-        assert 0 <= start < stop <= len(covered)
-        covered[start:stop] = True
-    for place in arena.locate(ascending).tolist():
-        assert covered[place * arena.row_bytes : (place + 1) * arena.row_bytes].all()
+    first, last = np.sort(ends)[: len(ends) // 2 * 2].reshape(-1, 2).T
+    covered: set[int] = set()
+    for start, stop in arena._bytes_of(*arena._within_parts(first, last)):
+        assert 0 <= start < stop
+        assert start // arena.stride == (stop - 1) // arena.stride, "no span reaches over the end of a part"
+        covered.update(range(start, stop))
+    rows = np.concatenate([np.arange(*span) for span in zip(first, last, strict=True)])
+    for place in arena.locate(rows).tolist():
+        assert covered.issuperset(range(place * arena.row_bytes, (place + 1) * arena.row_bytes))
+
+
+def test_the_kernel_is_asked_in_bites_it_takes_whole(made: Made, monkeypatch) -> None:
+    monkeypatch.setattr("kdcache.stream.arena.ANNOUNCED_BYTES", 100)
+    arena = Shelf(made.store, 0).arena("features", 0)
+    spans = list(arena._bytes_of(np.array([0]), np.array([32])))
+    assert [stop - start for start, stop in spans] == [100] * 7 + [68]
 
 
 def test_blocks_that_are_given_up_leave_memory(tmp_path) -> None:
@@ -139,8 +149,10 @@ class Kernel:
         self.reads = 0
         monkeypatch.setattr("kdcache.stream.ahead._disk_reads", lambda: self.reads)
 
-    def announce(self, rows: np.ndarray) -> None:
-        self.told.append(rows)
+    def announce(self, first: np.ndarray, last: np.ndarray) -> None:
+        assert (first < last).all()
+        assert (last[:-1] <= first[1:]).all()
+        self.told.append(np.concatenate([np.arange(*span) for span in zip(first, last, strict=True)]))
 
 
 def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkeypatch) -> None:
@@ -182,17 +194,19 @@ def test_a_view_that_was_read_before_is_taken_to_be_in_memory(monkeypatch) -> No
     assert kernel.told == []
     kernel.reads += 1
     ahead.advance(10)
-    assert len(kernel.told) == 2, "it was wrong and makes up for it"
+    assert kernel.told[0].tolist() == list(range(10, 20)), "it was wrong and makes up for it"
 
 
-def test_a_shuffle_by_blocks_announces_whole_windows(monkeypatch) -> None:
+def test_a_shuffle_by_blocks_announces_the_next_window_while_one_is_read(monkeypatch) -> None:
     kernel = Kernel(monkeypatch)
     order = Order(1000, shuffle="blocks", run=10, window=5)
-    ReadAhead(order, Share(1000, 8), kernel.announce, step=8, row_bytes=1 << 30).advance(0)
-    assert len(kernel.told) == 1
-    runs = np.unique(kernel.told[0] // 10)
-    assert len(runs) == 5
-    assert len(kernel.told[0]) == 50
+    ahead = ReadAhead(order, Share(1000, 8), kernel.announce, step=8, row_bytes=1 << 30)
+    for position, windows in ((0, 2), (8, 2), (48, 2), (56, 3), (96, 3), (104, 4)):
+        kernel.reads += 1
+        ahead.advance(position)
+        assert len(kernel.told) == windows
+    for number, rows in enumerate(kernel.told):
+        assert np.array_equal(rows, np.sort(order.slice(number * 50, number * 50 + 50)))
 
 
 def test_each_process_announces_its_own_rows(monkeypatch) -> None:
@@ -208,7 +222,7 @@ def test_each_process_announces_its_own_rows(monkeypatch) -> None:
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="this system has no madvise")
 def test_announcing_brings_rows_into_memory(made: Made) -> None:
     shelf = Shelf(made.store, 0)
-    shelf.announce(np.arange(90), ["logits", "embedding"])
+    shelf.announce(np.array([0, 80]), np.array([70, 90]), ["logits", "embedding"])
     out = np.empty((90, 12), np.float32)
     shelf.fetch(np.arange(90), {"embedding": out})
     assert np.array_equal(out[44], stored_row(made, 0, 44, "embedding"))
