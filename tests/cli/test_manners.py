@@ -98,6 +98,8 @@ def test_ctrl_c_says_how_to_go_on(capsys):
         (["cache", "build", "--teacher", "florence", "--input-size", "0"], "--input-size 0", "HEIGHTxWIDTH"),
         (["cache", "build", "--teacher", "clip", "--signal", "a,b", "--codec", "int8"], "for which signal?", "a=int8"),
         (["cache", "build", "--teacher", "flroence"], "unknown teacher 'flroence'", "florence"),
+        (["teacher", "train-nano", "donut"], "donut", "kd teacher train-nano --help"),
+        (["teacher", "fit-head", "-o", "h"], "no --teacher", "kd teacher list"),
         (["cache", "info"], "no cache was named", "kd cache build"),
         (["cache", "info", "nowhere"], "nowhere", "kd cache build"),
         (["cache", "export", "divedoc", "x.h5", "--split", "train"], "--split train", "train="),
