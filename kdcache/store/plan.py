@@ -88,16 +88,20 @@ class Plan(Strict):
 
     @property
     def identity(self) -> str:
-        """Digest of what determines the bytes of a part. Receipts carry it, so foreign parts are refused."""
-        return json_digest(self.essence())
+        """Digest of what determines the bytes of a part. Receipts carry it, so foreign parts are refused.
+
+        Values that equal their default are left out of it, so that a later release may add a setting without making
+        strangers of the caches it finds.
+        """
+        plain = self._essence(exclude_defaults=True)
+        return json_digest([self.format, self.views.recipe.kind, plain])
 
     def essence(self) -> dict[str, Any]:
-        """What `identity` is the digest of; two plans that differ nowhere in it share their parts.
+        """What determines the bytes of a part; two plans that differ nowhere in it share their parts."""
+        return self._essence(exclude_defaults=False)
 
-        Values that equal their default are left out, so that a later release may add a setting without making strangers of
-        the caches it finds.
-        """
-        plain = {"format": self.format} | self.model_dump(mode="json", exclude_defaults=True)
+    def _essence(self, *, exclude_defaults: bool) -> dict[str, Any]:
+        plain = self.model_dump(mode="json", exclude_defaults=exclude_defaults)
         plain["views"].pop("count")
         plain.pop("versions")
         # Where the images lie may differ between machines; which images they are is in the fingerprint and the index.

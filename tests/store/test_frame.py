@@ -7,7 +7,7 @@ import pytest
 from kdcache.errors import Damage, Mismatch, StorageError, UsageError
 from kdcache.signals import Signal
 from kdcache.store import Store
-from kdcache.store.plan import PartId
+from kdcache.store.plan import PartId, Plan
 from kdcache.store.sealed import seal, unseal
 from tests.store.making import fill, make_cache, make_listing, make_plan
 
@@ -60,10 +60,14 @@ def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, plan, fie
 
 def test_a_setting_that_is_added_later_makes_no_strangers(plan):
     """What equals its default is not part of the identity; what does not, is."""
-    assert "via" not in plan.essence()["signals"][0]
-    converted = replaced(plan, "signals.0.via", ["float32"])
-    assert converted.identity != plan.identity
-    assert plan.essence()["format"] == 1
+
+    class Later(Plan):
+        new_setting: str = "as it always was"
+
+    assert Later.from_plain(plan.plain()).identity == plan.identity
+    assert Later.from_plain(plan.plain() | {"new_setting": "other"}).identity != plan.identity
+    assert replaced(plan, "signals.0.via", ["float32"]).identity != plan.identity
+    assert plan.model_copy(update={"format": 2}).identity != plan.identity
 
 
 def test_a_plan_that_is_read_differently_than_it_was_written_is_refused(tmp_path, plan):
