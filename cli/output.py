@@ -1,16 +1,21 @@
 """What a command says: the answer to stdout, talk to stderr, a failure as one clear line with a way out and an exit code."""
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from kdcache.errors import KDError
+from kdcache.errors import KDError, StorageError
 from kdcache.progress import Progress
 
 Color = Literal["auto", "always", "never"]
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+_MACHINE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.EEXIST,
+}  # fmt: skip
 _STYLES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "ok": "1;32", "faint": "2"}
 
 
@@ -85,6 +90,8 @@ class Ui:
             return self._stopped(INTERRUPTED, resumable)
         except BrokenPipeError:
             return broken_pipe()
+        except OSError as error:
+            return self._machine(error) if error.errno in _MACHINE else self._bug(error)
         except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
             return self._bug(error)
 
@@ -112,6 +119,12 @@ class Ui:
         again = self._command_line()
         message = "stopped; every finished part is kept" if resumable else "stopped"
         return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
+
+    def _machine(self, error: OSError) -> int:
+        """The disk or its permissions are in the way, at a place that had no better words for it."""
+        where = f": {error.filename}" if error.filename else ""
+        hint = "make room or choose another place; what was sealed before is safe"
+        return self.fail("StorageError", f"{error.strerror}{where}", StorageError.exit_code, hint=hint)
 
     def _bug(self, error: Exception) -> int:
         import tempfile

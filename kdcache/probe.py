@@ -18,6 +18,7 @@ from kdcache.images.source import UNLABELLED, Listing, Source
 from kdcache.options import default_batch
 from kdcache.progress import Progress
 from kdcache.render import RenderPool
+from kdcache.store.atomic import make_folder
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,7 @@ def fit_head_file(
 
     if out.exists():
         raise UsageError(f"{out} is there already", hint="choose another file with --out")
+    make_folder(out.absolute().parent)
     source = open_source(data or "shapes")
     listing = source.scan()
     sample = labelled_sample(listing, limit, seed)
@@ -78,7 +80,6 @@ def fit_head_file(
     embeddings, good = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
     assert listing.classes is not None
     head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
     save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
     return FittedHead(
         path=out,

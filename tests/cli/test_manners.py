@@ -1,5 +1,6 @@
 """Streams, errors and exit codes: what people read and scripts rely on."""
 
+import errno
 import json
 import os
 import signal
@@ -70,6 +71,22 @@ def test_a_bug_is_one_line_and_a_saved_traceback(capsys, tmp_path, monkeypatch):
     saved = file.read_text()
     assert saved.startswith("kd cache info\n")
     assert "raise error" in saved
+
+
+def test_a_failing_disk_is_not_called_a_bug(capsys):
+    full = OSError(errno.ENOSPC, "No space left on device", "kd/x")
+    assert Ui([]).guard(raised(full)) == 8
+    assert capsys.readouterr().err.startswith("error: No space left on device: kd/x\n\nhint: make room")
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(kd, build_words, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    fit = ["teacher", "fit-head", "--teacher", "timm:test_vit", "--weights", "random"]
+    for words in (build_words, fit):
+        ran = kd(*words, "--out", "file/x")
+        assert ran.code in (2, 8)
+        assert "file" in ran.err.splitlines()[-3]
+        assert "bug" not in ran.err
 
 
 def test_debug_shows_the_traceback(capsys, monkeypatch):
