@@ -153,7 +153,7 @@ class Cache:
         drop_last: bool = False,
         check: bool = True,
         pin: bool = False,
-        threads: int = 1,
+        threads: int = 2,
     ) -> Stream:
         """The batches of one epoch for one process.
 

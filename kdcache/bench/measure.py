@@ -12,17 +12,18 @@ _DROP = Path("/proc/sys/vm/drop_caches")
 _PIECE = 4 << 20
 
 
-def rate_of(epoch: Callable[[int], Batches], seed: int, seconds: float) -> float:
-    """Rows a second of one epoch, or of as much of it as fits into `seconds`."""
-    started = time.perf_counter()
-    rows, now = 0, started
-    batches = epoch(seed)
-    for size in batches:
-        rows += size
-        now = time.perf_counter()
-        if now - started > seconds:
-            break
-    return rows / (now - started)
+def rate_of(epoch: Callable[[int], Batches], seed: int, *, least: float, most: float) -> float:
+    """Rows a second: whole epochs until `least` seconds have passed, cut off after `most`."""
+    rows, started = 0, time.perf_counter()
+    while True:
+        for size in epoch(seed):
+            rows += size
+            if time.perf_counter() - started > most:
+                break
+        seconds = time.perf_counter() - started
+        if seconds >= least:
+            return rows / seconds
+        seed += 1000
 
 
 def drop_caches(files: Iterable[Path], *, whole_machine: bool) -> str:
@@ -40,14 +41,15 @@ def drop_caches(files: Iterable[Path], *, whole_machine: bool) -> str:
     return "posix_fadvise on every file"
 
 
-def sequential_rate(path: Path) -> float:
-    """Bytes a second of reading one file from start to end, 4 MiB at a time into one buffer."""
+def sequential_rate(files: Iterable[Path]) -> float:
+    """Bytes a second of reading files one after another from start to end, 4 MiB at a time into one buffer."""
     buffer = bytearray(_PIECE)
     total, started = 0, time.perf_counter()
-    with path.open("rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while count := file.readinto(buffer):
-            total += count
+    for path in files:
+        with path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            while count := file.readinto(buffer):
+                total += count
     return total / (time.perf_counter() - started)
 
 

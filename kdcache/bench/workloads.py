@@ -4,9 +4,10 @@ W1: top-100 logits, many small rows. W2: the feature map of a document encoder, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,6 @@ from kdcache.store import Store, choose_layout, index_digest
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, PartId, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain
 
-if TYPE_CHECKING:
-    import zarr
-
 ZARR_CHUNK_BYTES = 1 << 20
 """A chunk of the plain Zarr array: the size with which its readers were fastest."""
 
@@ -32,28 +30,36 @@ class Workload:
     """What is read: so many rows of one signal, so many a batch."""
 
     name: str
+    about: str
     rows: int
     signal: Signal
     codec: str
     batch: int
+    cold_times: int = 1
+    """so many times the rows when the disk is measured: it should not be done before it has begun"""
 
     @property
     def field(self) -> Field:
         """The array that is read."""
         return make_codec(self.codec, self.signal).fields()[0]
 
+    @property
+    def bytes(self) -> int:
+        """Of one copy."""
+        return self.rows * self.field.row_bytes
+
     def scaled(self, scale: float) -> "Workload":
         """The same with more or fewer rows, at least two batches."""
-        rows = max(2 * self.batch, round(self.rows * scale))
-        return Workload(self.name, rows, self.signal, self.codec, self.batch)
+        return replace(self, rows=max(2 * self.batch, round(self.rows * scale)))
 
 
+_LOGITS = Signal(name="logits", shape=(21_841,))
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("W1", 200_000, Signal(name="logits", shape=(21_841,)), "topk:100", 256),
-        Workload("W2", 400, Signal(name="features", shape=(1200, 1024)), "float16", 16),
-        Workload("W3", 4_000, Signal(name="features", shape=(197, 768)), "float16", 64),
+        Workload("W1", "top-100 logits", 200_000, _LOGITS, "topk:100", 256, cold_times=10),
+        Workload("W2", "1200 x 1024 features", 400, Signal(name="features", shape=(1200, 1024)), "float16", 16),
+        Workload("W3", "197 x 768 features", 4_000, Signal(name="features", shape=(197, 768)), "float16", 64),
     )
 }
 
@@ -85,28 +91,34 @@ class Written:
         return [f for root in roots for f in ([root] if root.is_file() else sorted(root.rglob("*"))) if f.is_file()]
 
 
-def write(workload: Workload, folder: Path) -> Written:
-    """Write all copies of a workload."""
-    import h5py
-    import zarr
-
+def write(workload: Workload, folder: Path, *, peers: bool = True) -> Written:
+    """Write our copies of a workload, and those of peers."""
     field, written = workload.field, Written(workload, folder)
-    shape = (workload.rows, *field.shape)
     stores = [_store(workload, backend, path) for backend, path in written.ours.items()]
-    chunk = min(workload.rows, max(1, ZARR_CHUNK_BYTES // field.row_bytes))
-    plain_zarr: zarr.Array[Any] = zarr.create_array(
-        written.zarr, shape=shape, dtype=field.dtype, chunks=(chunk, *field.shape), compressors=None, filters=None
-    )
-    with h5py.File(written.hdf5, "w", libver="latest") as file:
-        plain_hdf5 = file.create_dataset("rows", shape, field.dtype)
+    with ExitStack() as stack:
+        plain = _plain(written, stack) if peers else []
         for part, rows in _payloads(stores[0].plan, field):
             here = stores[0].plan.rows_of(part)
             for store in stores:
-                digests = np.zeros(len(rows), VIEW_DIGEST.dtype)
-                store.write_part(part, {field.name: rows, VIEW_DIGEST.name: digests}, {})
-            plain_hdf5[here.start : here.stop] = rows
-            plain_zarr[here.start : here.stop] = rows
+                store.write_part(part, {field.name: rows, VIEW_DIGEST.name: np.zeros(len(rows), VIEW_DIGEST.dtype)}, {})
+            for array in plain:
+                array[here.start : here.stop] = rows
     return written
+
+
+def _plain(written: Written, stack: ExitStack) -> list[Any]:
+    """The empty arrays of peers."""
+    import h5py
+    import zarr
+
+    field, rows = written.workload.field, written.workload.rows
+    shape = (rows, *field.shape)
+    chunks = (min(rows, max(1, ZARR_CHUNK_BYTES // field.row_bytes)), *field.shape)
+    file = stack.enter_context(h5py.File(written.hdf5, "w", libver="latest"))
+    array = zarr.create_array(
+        written.zarr, shape=shape, dtype=field.dtype, chunks=chunks, compressors=None, filters=None
+    )
+    return [file.create_dataset("rows", shape, field.dtype), array]
 
 
 def _payloads(plan: Plan, field: Field) -> Iterator[tuple[PartId, NDArray[Any]]]:

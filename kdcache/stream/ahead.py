@@ -5,12 +5,14 @@ warm cache does not need, so it stops when what was announced last was there alr
 """
 
 import resource
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from threading import Lock, local
 
 import numpy as np
 
 from kdcache.stream.order import Order, Rows, Share
+from kdcache.stream.shelf import Page, Shelf
 
 AHEAD_BYTES = 64 << 20
 """announced and not yet wanted, at most a step more"""
@@ -26,35 +28,40 @@ class ReadAhead:
         self,
         order: Order,
         share: Share,
-        announce: Callable[[Rows, Rows], None],
+        shelf: Shelf,
+        names: Sequence[str],
+        readers: Executor,
         *,
         step: int,
         row_bytes: int,
-        quiet: bool = False,
     ) -> None:
-        self._order, self._share, self._announce, self._step = order, share, announce, step
+        self._order, self._share, self._shelf, self._names, self._readers = order, share, shelf, names, readers
+        self._step = step
         self._most = max(step, AHEAD_BYTES * share.world // max(1, row_bytes))
         self._ahead = min(step, self._most)
         self._done = 0
-        self._reads, self._reads_then = 0, 0 if quiet else -1
-        self._lock = Lock()
+        self._asked: set[Page] = set()
+        self._reads, self._reads_then = 0, 0 if shelf.touched(names) else -1
+        self._busy, self._counting = Lock(), Lock()
         self._seen = local()
 
     def advance(self, position: int) -> None:
         """Announce what follows `position`; call before the rows there are gathered."""
-        before = getattr(self._seen, "reads", None)
-        self._seen.reads = now = _disk_reads()
-        with self._lock:
-            self._reads += now - before if before is not None else 0
+        self._count()
+        if not self._busy.acquire(blocking=False):
+            return  # another thread is announcing
+        try:
             self._done = max(self._done, position)
-            # While one window is read out, the next one is read in.
-            window = self._order.lookahead(self._order.lookahead(position))
+            # While one window is read out, the two behind it are read in.
+            window = self._order.lookahead(self._order.lookahead(self._order.lookahead(position)))
             target = min(max(position + self._ahead, window), len(self._order))
             # Unless what was announced last, or anything since, needed the disk, all is in memory.
             if self._done < target and self._reads > self._reads_then:
                 self._reads_then = self._reads
                 self._announce_until(target)
                 self._ahead = min(2 * self._ahead, self._most)
+        finally:
+            self._busy.release()
 
     def _announce_until(self, position: int) -> None:
         while self._done < position:
@@ -66,6 +73,25 @@ class ReadAhead:
                 rows = np.sort(rows[self._share.own(self._done, self._done + len(rows))])
                 self._announce(rows, rows + 1)
                 self._done += self._step
+
+    def _announce(self, first: Rows, last: Rows) -> None:
+        for page in self._shelf.announce(first, last, self._names):
+            if page not in self._asked:
+                self._asked.add(page)
+                self._readers.submit(self._bring, page)
+
+    def _bring(self, page: Page) -> None:
+        self._count()
+        self._shelf.bring(page)
+        self._count()
+
+    def _count(self) -> None:
+        """Add what this thread has read from the disk since it was last here."""
+        before = getattr(self._seen, "reads", None)
+        self._seen.reads = now = _disk_reads()
+        if before is not None and now > before:
+            with self._counting:
+                self._reads += now - before
 
 
 def _disk_reads() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import lcm
-from threading import RLock
+from threading import Condition, RLock
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ FUSED_BYTES = 256 << 10
 ANNOUNCED_BYTES = 256 << 10
 """in one call: of more, the kernel reads no more than the device takes in one request"""
 _SLACK_BYTES = 32 << 10
+CLAIMED = 16
+"""Blocks that one thread checks before it looks what others have done."""
+MADV_POPULATE_READ = 22
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -85,8 +88,9 @@ class Arena(ABC):
         self.array: NDArray[Any] = whole[skip : skip + length].view(field.dtype).reshape(-1, *field.shape)
         self.base = int(whole.ctypes.data) + skip
         self._ready = np.zeros(-(-grid.rows // grid.block_rows), np.bool_)
+        self._claimed = np.zeros_like(self._ready)
         self._waiting = len(self._ready)
-        self._lock = RLock()
+        self._lock = Condition(RLock())
 
     def _stride(self) -> int:
         """Bytes from part to part: whole rows, and whole huge pages where the address space allows it."""
@@ -118,10 +122,18 @@ class Arena(ABC):
                 self._prepare(some)
                 np.take(self.array, self.locate(some), axis=0, out=out[start : start + step], mode="clip")
 
-    def announce(self, first: Rows, last: Rows) -> None:
-        """Tell the kernel that these spans of rows (ascending, last ones excluded) will be wanted soon."""
+    def announce(self, first: Rows, last: Rows) -> list[int]:
+        """Tell the kernel that these spans of rows (ascending, last ones excluded) will be wanted soon.
+
+        Returns huge pages that should be brought in instead, each with `bring` in a thread that may wait for the disk.
+        """
         with self._lock:
-            self._announce(*self._within_parts(first, last))
+            return self._announce(*self._within_parts(first, last))
+
+    def bring(self, page: int) -> None:
+        """Read one huge page in."""
+        start, stop = page * HUGE - self.base, (page + 1) * HUGE - self.base
+        self.advise(max(0, start), min(stop, self.stride * self.grid.parts), MADV_POPULATE_READ)
 
     def locate(self, rows: Rows) -> Rows:
         """Rows of the dataset -> rows of `array`."""
@@ -142,12 +154,29 @@ class Arena(ABC):
             raise StorageError(f"madvise: {os.strerror(ctypes.get_errno())}")
 
     def _prepare(self, rows: Rows) -> None:
+        """Admit the blocks of these rows. Threads share the work: each claims a few, and waits for those of others."""
         if not self._waiting:
             return
         blocks = rows // self.grid.block_rows
-        if not self._ready[blocks].all():
+        if self._ready[blocks].all():
+            return
+        blocks = np.unique(blocks)
+        while True:
             with self._lock:
-                self._admit(np.unique(blocks))
+                fresh = blocks[~self._ready[blocks]]
+                mine = fresh[~self._claimed[fresh]][:CLAIMED]
+                if not len(fresh):
+                    return
+                if not len(mine):
+                    self._lock.wait()
+                    continue
+                self._claimed[mine] = True
+            try:
+                self._admit(mine, blocks)
+            finally:
+                with self._lock:
+                    self._claimed[mine] = False
+                    self._lock.notify_all()
 
     def _mark(self, blocks: Rows | slice, ready: bool) -> None:
         """Note that these blocks (each named once) are there, or no more."""
@@ -164,19 +193,17 @@ class Arena(ABC):
         return np.maximum(first[which], part * size), np.minimum(last[which], (part + 1) * size)
 
     def _bytes_of(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
-        """Spans within parts -> bytes of the arena, joined where they nearly touch, in bites that the kernel takes whole."""
+        """Spans within parts -> bytes of the arena, joined where they nearly touch."""
         size, slack = self.grid.rows_per_part, _SLACK_BYTES // self.row_bytes
         apart = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
         cuts = np.flatnonzero(apart)
         starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
         stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            for here in range(start, stop, ANNOUNCED_BYTES):
-                yield here, min(here + ANNOUNCED_BYTES, stop)
+        return zip(starts.tolist(), stops.tolist(), strict=True)
 
     @abstractmethod
-    def _admit(self, blocks: Rows) -> None:
-        """Make sure that these blocks are there and right; Damage when they are not."""
+    def _admit(self, blocks: Rows, needed: Rows) -> None:
+        """Bring in these blocks and check them; those that are `needed` must stay. Damage when one is not right."""
 
     @abstractmethod
-    def _announce(self, first: Rows, last: Rows) -> None: ...
+    def _announce(self, first: Rows, last: Rows) -> list[int]: ...

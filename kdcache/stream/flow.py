@@ -6,8 +6,7 @@ starts and go when it ends, however it ends; what goes wrong in a thread is rais
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -20,6 +19,8 @@ from kdcache.stream.order import Order, Rows, Share
 
 SUPERBATCH_BYTES = 4 << 20
 """gathered at once: enough to make the cost of a call small beside that of its bytes"""
+READERS = 8
+"""threads that wait for the disk, none of them started while nothing has to be read"""
 KEPT = 2
 """a batch is valid until so many more were drawn"""
 
@@ -35,7 +36,7 @@ class Stream:
         *,
         start: int = 0,
         pin: bool = False,
-        threads: int = 1,
+        threads: int = 2,
     ) -> None:
         if not 0 <= start <= len(share):
             raise UsageError(f"start is batch {start}, the epoch has {len(share)}", hint="batches count from 0")
@@ -65,15 +66,16 @@ class Stream:
         held = -(-(KEPT - 1) // self._together)
         count = ahead + held + 1
         rows = self._together * self._share.batch
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kd-stream")
+        gatherers = ThreadPoolExecutor(self._threads, thread_name_prefix="kd-gather")
+        readers = ThreadPoolExecutor(READERS, thread_name_prefix="kd-read")
         with self._context.rings.lend(count, rows, self._fields, pin=self._pin) as slots:
             try:
-                yield from self._batches(pool, slots)
+                yield from self._batches(gatherers, self._read_ahead(readers), slots)
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                readers.shutdown(wait=True, cancel_futures=True)
+                gatherers.shutdown(wait=True, cancel_futures=True)
 
-    def _batches(self, pool: ThreadPoolExecutor, slots: list[Fields]) -> Iterator[Batch]:
-        read_ahead = self._read_ahead()
+    def _batches(self, gatherers: Executor, read_ahead: ReadAhead, slots: list[Fields]) -> Iterator[Batch]:
         free, used = deque(slots), deque[tuple[int, Fields]]()
         coming: deque[tuple[int, Fields, Future[list[Rows]]]] = deque()
         firsts = iter(range(self.start, len(self._share), self._together))
@@ -83,7 +85,7 @@ class Stream:
                 free.append(used.popleft()[1])
             while free and (first := next(firsts, None)) is not None:
                 slot = free.popleft()
-                coming.append((first, slot, pool.submit(self._fill, first, slot, read_ahead)))
+                coming.append((first, slot, gatherers.submit(self._fill, first, slot, read_ahead)))
             _, slot, filled = coming.popleft()
             at = 0
             for rows in filled.result():
@@ -104,13 +106,13 @@ class Stream:
         ends = list(accumulate(stop - start for start, stop in spans))
         return [rows[first:last] for first, last in pairwise([0, *ends])]
 
-    def _read_ahead(self) -> ReadAhead:
-        shelf, names = self._context.shelf, [field.name for field in self._fields]
+    def _read_ahead(self, readers: Executor) -> ReadAhead:
         return ReadAhead(
             self._order,
             self._share,
-            partial(shelf.announce, names=names),
+            self._context.shelf,
+            [field.name for field in self._fields],
+            readers,
             step=self._together * self._share.batch * self._share.world,
             row_bytes=self._row_bytes,
-            quiet=shelf.touched(names),
         )

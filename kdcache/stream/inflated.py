@@ -6,8 +6,8 @@ view fits into `MOST_BYTES`.
 
 import mmap
 import os
-from collections import defaultdict
 from collections.abc import Callable
+from itertools import islice
 
 import numpy as np
 
@@ -44,21 +44,21 @@ class Inflated(Arena):
         """More blocks than may be decompressed at once."""
         return len(self._ready) > self._most_blocks
 
-    def _admit(self, blocks: Rows) -> None:
-        self._make_room(blocks)
-        fresh = defaultdict(list)
-        for block in blocks[~self._ready[blocks]].tolist():
-            fresh[block // self.grid.blocks_per_part].append(block)
-        for part, some in fresh.items():
+    def _admit(self, blocks: Rows, needed: Rows) -> None:
+        with self._lock:
+            self._make_room(blocks, needed)
+        parts = blocks // self.grid.blocks_per_part
+        for part in np.unique(parts).tolist():
             piece = self._pieces(part)
             descriptor = piece.open()
             try:
-                for block in some:
+                for block in blocks[parts == part].tolist():
                     self._inflate(piece, descriptor, block)
             finally:
                 os.close(descriptor)
-        self._here |= dict.fromkeys(blocks.tolist())
-        self._mark(blocks, True)
+        with self._lock:
+            self._here |= dict.fromkeys(blocks.tolist())
+            self._mark(blocks, True)
 
     def _inflate(self, piece: Piece, descriptor: int, block: int) -> None:
         assert piece.stored is not None
@@ -70,10 +70,10 @@ class Inflated(Arena):
         # The last block of a part is filled up with rows that nobody asked for.
         self._bytes[start:stop] = np.frombuffer(self._tool.decode(stored), np.uint8)[: stop - start]
 
-    def _make_room(self, blocks: Rows) -> None:
-        needed = set(blocks.tolist())
-        excess = len(self._here) + len(needed.difference(self._here)) - self._most_blocks
-        victims = [block for block in self._here if block not in needed][: max(0, excess)]
+    def _make_room(self, blocks: Rows, needed: Rows) -> None:
+        kept = set(needed.tolist())
+        excess = max(0, len(self._here) + len(blocks) - self._most_blocks)
+        victims = list(islice((block for block in self._here if block not in kept), excess))
         if victims:
             self._mark(np.array(victims), False)
         for block in victims:
@@ -95,7 +95,7 @@ class Inflated(Arena):
         if first < last:
             self.advise(first, last, mmap.MADV_DONTNEED)
 
-    def _announce(self, first: Rows, last: Rows) -> None:
+    def _announce(self, first: Rows, last: Rows) -> list[int]:
         spans = zip((first // self.grid.block_rows).tolist(), ((last - 1) // self.grid.block_rows).tolist(), strict=True)
         blocks = np.array(sorted({block for low, high in spans for block in range(low, high + 1)}))
         blocks = blocks[~self._ready[blocks]]
@@ -111,3 +111,4 @@ class Inflated(Arena):
                         os.posix_fadvise(descriptor, here, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
             finally:
                 os.close(descriptor)
+        return []

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from kdcache.errors import UsageError
 
-RUN_BYTES = 2 << 20
-WINDOW_BYTES = 64 << 20
-"""A shuffle by blocks reads runs of so many bytes and mixes the rows of so many bytes of runs."""
+WINDOW_BYTES, WINDOW_ROWS, RUNS = 64 << 20, 1 << 15, 64
+"""A shuffle by blocks mixes the rows of 64 runs: so many bytes, but no more rows than make a batch well mixed."""
 
 Shuffle = Literal["full", "blocks", False]
 Rows = NDArray[np.int64]
@@ -42,8 +41,9 @@ def shuffled(count: int, seed: int, epoch: int, purpose: int, part: int = 0) -> 
 
 def runs_of(row_bytes: int, block_rows: int) -> tuple[int, int]:
     """Rows of a run, whole blocks of them, and runs of a window, for rows of this size."""
-    run = -(-max(1, RUN_BYTES // row_bytes) // block_rows) * block_rows
-    return run, max(2, WINDOW_BYTES // (run * row_bytes))
+    window = min(WINDOW_ROWS, max(1, WINDOW_BYTES // row_bytes))
+    run = -(-max(1, window // RUNS) // block_rows) * block_rows
+    return run, max(2, window // run)
 
 
 def view_of(epoch: int, views: Sequence[int]) -> int:

@@ -7,6 +7,7 @@ read; arrays that belong to a part as a whole. Receipts are read, and files mapp
 import os
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from kdcache.codecs.codec import Field, Fields
 from kdcache.store import Store
 from kdcache.store.blocks import field_compressor
-from kdcache.stream.arena import Arena, Grid, Rows
+from kdcache.stream.arena import PAGE, Arena, Grid, Rows
 from kdcache.stream.inflated import Inflated
-from kdcache.stream.mapped import Mapped
+from kdcache.stream.mapped import Mapped, reads_huge_pages
 from kdcache.stream.receipts import Receipts
+
+Page = tuple[str, int]
+"""a field, and one of the huge pages it is mapped to"""
 
 
 class Shelf:
@@ -26,6 +30,8 @@ class Shelf:
 
     def __init__(self, store: Store, view: int, *, check: bool = True) -> None:
         self.store, self.view, self.check = store, view, check
+        self.dense = reads_huge_pages() and self._fits_into_memory()
+        """what is read stays in memory, so that reading more at once costs nothing"""
         self._receipts = Receipts(store, view)
         self._lock = Lock()
         self._arenas: dict[str, Arena] = {}
@@ -49,11 +55,19 @@ class Shelf:
         """True when every row of these fields was read before."""
         return all(name in self._arenas and self._arenas[name].touched for name in names)
 
-    def announce(self, first: Rows, last: Rows, names: Iterable[str]) -> None:
-        """Tell the kernel that these fields of these spans of rows (ascending) will be wanted soon."""
-        for name in names:
-            if len(first):
-                self.arena(name, int(first[0])).announce(first, last)
+    def announce(self, first: Rows, last: Rows, names: Iterable[str]) -> list[Page]:
+        """Tell the kernel that these fields of these spans of rows (ascending) will be wanted soon.
+
+        Returns the pages that should be brought in instead, by threads that may wait for the disk.
+        """
+        if not len(first):
+            return []
+        arenas = {name: self.arena(name, int(first[0])) for name in names}
+        return [(name, page) for name, arena in arenas.items() for page in arena.announce(first, last)]
+
+    def bring(self, page: Page) -> None:
+        """Read one page in."""
+        self._arenas[page[0]].bring(page[1])
 
     def whole(self, name: str, part: int) -> NDArray[np.generic]:
         """An array that belongs to a part as a whole, checked."""
@@ -84,4 +98,17 @@ class Shelf:
         if tool is not None:
             return Inflated(field, pieces, grid, tool)
         # Parts of one layout have their fields at the same offset; which part is asked does not matter.
-        return Mapped(field, pieces, grid, offset=pieces(row // layout.rows_per_part).offset, check=self.check)
+        offset = pieces(row // layout.rows_per_part).offset
+        # Small rows come from many places at once; to read all around each would delay the first batch.
+        dense = self.dense and field.row_bytes >= PAGE
+        return Mapped(field, pieces, grid, offset=offset, check=self.check, dense=dense)
+
+    def _fits_into_memory(self) -> bool:
+        row_bytes = sum(field.row_bytes for field in self.store.fields.values() if not field.per_part)
+        return row_bytes * self.store.plan.dataset.rows < available_bytes() // 2
+
+
+def available_bytes() -> int:
+    """Memory that can be had without swapping, caches included."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))

@@ -2,6 +2,7 @@
 
 import mmap
 import threading
+from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from kdcache.store.plan import PartId
 from kdcache.stream import Shelf
 from kdcache.stream.ahead import ReadAhead
-from kdcache.stream.arena import PAGE, Arena
+from kdcache.stream.arena import HUGE, PAGE, Arena
 from kdcache.stream.inflated import Inflated
-from kdcache.stream.mapped import Mapped
+from kdcache.stream.mapped import Mapped, reads_huge_pages
 from kdcache.stream.order import Order, Share
 from tests.store.making import Made, make_cache, make_plan
 from tests.stream.conftest import stored_row
@@ -75,11 +76,34 @@ def test_announced_bytes_cover_the_rows_and_stay_in_the_parts(made: Made, ends: 
         assert covered.issuperset(range(place * arena.row_bytes, (place + 1) * arena.row_bytes))
 
 
-def test_the_kernel_is_asked_in_bites_it_takes_whole(made: Made, monkeypatch) -> None:
-    monkeypatch.setattr("kdcache.stream.arena.ANNOUNCED_BYTES", 100)
-    arena = Shelf(made.store, 0).arena("features", 0)
-    spans = list(arena._bytes_of(np.array([0]), np.array([32])))
-    assert [stop - start for start, stop in spans] == [100] * 7 + [68]
+def test_the_kernel_is_asked_in_bites_it_takes_whole(untouched: Made, monkeypatch) -> None:
+    monkeypatch.setattr("kdcache.stream.mapped.ANNOUNCED_BYTES", 100)
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(Arena, "advise", lambda self, start, stop, advice: asked.append((start, stop)))
+    shelf = Shelf(untouched.store, 0)
+    shelf.dense = False
+    assert shelf.announce(np.array([0]), np.array([32]), ["features"]) == []
+    assert [stop - start for start, stop in asked] == [100] * 7 + [68]
+
+
+@pytest.mark.skipif(not reads_huge_pages(), reason="this kernel does not fill huge pages of files")
+def test_data_that_fits_into_memory_is_brought_in_by_huge_pages(untouched: Made, monkeypatch) -> None:
+    monkeypatch.setattr("kdcache.stream.shelf.PAGE", 1)
+    shelf = Shelf(untouched.store, 0)
+    assert shelf.dense
+    pages = shelf.announce(np.array([0, 80]), np.array([3, 81]), ["embedding"])
+    arena = shelf.arena("embedding", 0)
+    assert {page for _, page in pages} == {arena.base // HUGE, (arena.base + 2 * arena.stride) // HUGE}
+    for page in pages:
+        shelf.bring(page)
+    out = np.empty((2, 12), np.float32)
+    shelf.fetch(np.array([80, 1]), {"embedding": out})
+    assert np.array_equal(out[0], stored_row(untouched, 0, 80, "embedding"))
+
+
+def test_data_that_does_not_fit_is_read_exactly(untouched: Made, monkeypatch) -> None:
+    monkeypatch.setattr("kdcache.stream.shelf.available_bytes", lambda: 1000)
+    assert not Shelf(untouched.store, 0).dense
 
 
 def test_blocks_that_are_given_up_leave_memory(tmp_path) -> None:
@@ -141,25 +165,44 @@ def test_a_closed_arena_gives_its_addresses_back(made: Made) -> None:
     assert not taken(low, high)
 
 
-class Kernel:
-    """Counts what is announced, and plays a disk that is read or not."""
+class AtOnce(Executor):
+    """Does what it is given before it returns."""
 
-    def __init__(self, monkeypatch) -> None:
+    def submit(self, function, /, *args):  # type: ignore[override]
+        function(*args)
+        return Future()
+
+
+class Kernel:
+    """Counts what is announced, and plays a disk that is read or not. In the place of a shelf."""
+
+    def __init__(self, monkeypatch, *, before: bool = False, pages: int = 0) -> None:
         self.told: list[np.ndarray] = []
-        self.reads = 0
+        self.reads, self.before, self.pages = 0, before, pages
+        self.brought: list[tuple[str, int]] = []
         monkeypatch.setattr("kdcache.stream.ahead._disk_reads", lambda: self.reads)
 
-    def announce(self, first: np.ndarray, last: np.ndarray) -> None:
+    def touched(self, names: list[str]) -> bool:
+        return self.before
+
+    def bring(self, page: tuple[str, int]) -> None:
+        self.brought.append(page)
+
+    def ahead(self, order: Order, share: Share, *, step: int, row_bytes: int) -> ReadAhead:
+        return ReadAhead(order, share, self, ["x"], AtOnce(), step=step, row_bytes=row_bytes)
+
+    def announce(self, first: np.ndarray, last: np.ndarray, names: list[str]) -> list[tuple[str, int]]:
         assert (first < last).all()
         assert (last[:-1] <= first[1:]).all()
         self.told.append(np.concatenate([np.arange(*span) for span in zip(first, last, strict=True)]))
+        return [("x", page) for page in np.unique(self.told[-1] // self.pages).tolist()] if self.pages else []
 
 
 def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkeypatch) -> None:
     kernel = Kernel(monkeypatch)
     order = Order(1000, shuffle="full", seed=1)
     monkeypatch.setattr("kdcache.stream.ahead.AHEAD_BYTES", 100)
-    ahead = ReadAhead(order, Share(1000, 10), kernel.announce, step=20, row_bytes=1)
+    ahead = kernel.ahead(order, Share(1000, 10), step=20, row_bytes=1)
     looks: list[int] = []
     for position in range(0, 1000, 20):
         kernel.reads += 1
@@ -174,7 +217,7 @@ def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkey
 
 def test_nothing_is_announced_once_all_is_in_memory(monkeypatch) -> None:
     kernel = Kernel(monkeypatch)
-    ahead = ReadAhead(Order(1000, shuffle=False), Share(1000, 10), kernel.announce, step=10, row_bytes=1 << 30)
+    ahead = kernel.ahead(Order(1000, shuffle=False), Share(1000, 10), step=10, row_bytes=1 << 30)
     ahead.advance(0)
     assert len(kernel.told) == 1, "nobody knows yet"
     for position in range(10, 500, 10):
@@ -187,9 +230,9 @@ def test_nothing_is_announced_once_all_is_in_memory(monkeypatch) -> None:
 
 
 def test_a_view_that_was_read_before_is_taken_to_be_in_memory(monkeypatch) -> None:
-    kernel = Kernel(monkeypatch)
+    kernel = Kernel(monkeypatch, before=True)
     order = Order(1000, shuffle=False)
-    ahead = ReadAhead(order, Share(1000, 10), kernel.announce, step=10, row_bytes=1, quiet=True)
+    ahead = kernel.ahead(order, Share(1000, 10), step=10, row_bytes=1)
     ahead.advance(0)
     assert kernel.told == []
     kernel.reads += 1
@@ -197,11 +240,11 @@ def test_a_view_that_was_read_before_is_taken_to_be_in_memory(monkeypatch) -> No
     assert kernel.told[0].tolist() == list(range(10, 20)), "it was wrong and makes up for it"
 
 
-def test_a_shuffle_by_blocks_announces_the_next_window_while_one_is_read(monkeypatch) -> None:
+def test_a_shuffle_by_blocks_announces_the_next_windows_while_one_is_read(monkeypatch) -> None:
     kernel = Kernel(monkeypatch)
     order = Order(1000, shuffle="blocks", run=10, window=5)
-    ahead = ReadAhead(order, Share(1000, 8), kernel.announce, step=8, row_bytes=1 << 30)
-    for position, windows in ((0, 2), (8, 2), (48, 2), (56, 3), (96, 3), (104, 4)):
+    ahead = kernel.ahead(order, Share(1000, 8), step=8, row_bytes=1 << 30)
+    for position, windows in ((0, 3), (8, 3), (48, 3), (56, 4), (96, 4), (104, 5)):
         kernel.reads += 1
         ahead.advance(position)
         assert len(kernel.told) == windows
@@ -213,10 +256,19 @@ def test_each_process_announces_its_own_rows(monkeypatch) -> None:
     order, told = Order(960, seed=1), []
     for rank in range(3):
         kernel = Kernel(monkeypatch)
-        ReadAhead(order, Share(960, 8, rank, 3), kernel.announce, step=960, row_bytes=1).advance(0)
+        kernel.ahead(order, Share(960, 8, rank, 3), step=960, row_bytes=1).advance(0)
         told.append(set(np.concatenate(kernel.told).tolist()))
     assert set.union(*told) == set(range(960))
     assert sum(map(len, told)) == 960
+
+
+def test_each_huge_page_is_brought_in_once(monkeypatch) -> None:
+    kernel = Kernel(monkeypatch, pages=100)
+    ahead = kernel.ahead(Order(1000, seed=1), Share(1000, 10), step=200, row_bytes=1)
+    for position in range(0, 1000, 200):
+        kernel.reads += 1
+        ahead.advance(position)
+    assert sorted(kernel.brought) == [("x", page) for page in range(10)]
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="this system has no madvise")
