@@ -1,5 +1,74 @@
 """`kd bench`: how fast this machine reads."""
 
-from cli.command import group
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import options as o
+from cli.command import command, group
+from cli.output import Ui
+
+READ = """
+kd bench read
+kd bench read --scale 0.1 --repeats 3 --warm-only
+kd bench read --workload W2,W3 --dir /data --json
+"""
+Scale = Annotated[float, typer.Option("--scale", metavar="X", min=0.0, help="Less or more data than usual.")]
+Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Rounds; medians are given.")]
+WorkloadNames = Annotated[
+    str, typer.Option("--workload", metavar="LIST", help="W1: top-100 logits, W2: large feature maps, W3: ViT tokens.")
+]
+WarmOnly = Annotated[bool, typer.Option("--warm-only", help="Leave out reading from a cold disk.")]
+Place = Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Where to write; left out: the usual /tmp.")]
+WholeMachine = Annotated[
+    bool, typer.Option("--drop-caches", help="Empty the page cache of the whole machine before cold reads (root).")
+]
 
 app = group("Measure this machine.")
+
+
+def read(
+    ui: Ui,
+    workload: WorkloadNames = "W1,W2,W3",
+    scale: Scale = 1.0,
+    repeats: Repeats = 5,
+    warm_only: WarmOnly = False,
+    folder: Place = None,
+    drop_caches: WholeMachine = False,
+) -> None:
+    """Measure how fast caches are read, beside np.memmap, plain h5py, plain Zarr and tensorstore.
+
+    Everything is written anew, measured in turns, and removed again. Compare ratios: rates belong to one machine.
+    """
+    from kdcache.bench import bench_read
+
+    result = bench_read(
+        folder=folder,
+        scale=scale,
+        repeats=repeats,
+        workloads=o.comma_list(workload),
+        cold=not warm_only,
+        whole_machine=drop_caches,
+        progress=ui.progress(),
+    )
+    ui.answer(result, "" if ui.json else _tables(ui, result))
+
+
+def _tables(ui: Ui, result: dict[str, Any]) -> str:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from kdcache.bench import render
+
+    colored = ui.colored(sys.stdout)
+    width = None if sys.stdout.isatty() else 120
+    console = Console(file=StringIO(), width=width, force_terminal=colored, no_color=not colored, highlight=False)
+    with console.capture() as text:
+        console.print(render(result))
+    return "\n".join(line.rstrip() for line in text.get().splitlines())
+
+
+command(app, "read", examples=READ)(read)
