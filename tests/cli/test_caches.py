@@ -206,7 +206,8 @@ def test_logits_travel_to_tinyvit_and_back(kd, logits_and_features, photos):
     ran = kd("cache", "export", "tinyvit", "logits", "--cache", logits_and_features, "--json")
     assert ran.code == 0
     assert (ran.json["records"], ran.json["epochs"]) == (20, [0, 1])
-    words = ["--data", photos, "--class-count", 2, "--teacher", "clip", "--size", "b32"]
+    (classes,) = kd("cache", "info", logits_and_features, "--json").json["plan"]["signals"][0]["signal"]["shape"]
+    words = ["--data", photos, "--class-count", classes, "--teacher", "clip", "--size", "b32"]
     ran = kd("cache", "import", "tinyvit", "logits", *words, "--out", "back", "--json")
     assert ran.code == 0
     assert (ran.json["rows"], ran.json["without_record"]) == (10, 0)
