@@ -46,12 +46,13 @@ def _figures(rate: dict[str, Any], base: float) -> tuple[str, ...]:
 
 def _cold(cold: dict[str, Any]) -> str:
     disk = cold["disk_gb_per_second"]
-    readers = (
-        f"{rate['reader']} {rate['gb_per_second']:.2f} GB/s ({rate['gb_per_second'] / disk:.2f} of it)"
-        for rate in cold["readers"]
-    )
-    how = f"{cold['rows']:,} rows; caches dropped by {cold['dropped_by']}"
-    return f"cold, shuffled by blocks: disk in sequence {disk:.2f} GB/s; {'; '.join(readers)}; {how}"
+    rates = [(rate["reader"], rate["gb_per_second"]) for rate in cold["readers"]]
+    lines = [
+        f"cold, shuffled by blocks, {cold['rows']:,} rows; out of memory by {cold['dropped_by']}:",
+        f"  disk in sequence {disk:.2f} GB/s",
+        *(f"  {name} {rate:.2f} GB/s, {rate / disk:.2f} of it" for name, rate in rates),
+    ]
+    return "\n".join(lines)
 
 
 def _goals(goals: list[dict[str, Any]]) -> Table:

@@ -29,12 +29,12 @@ PAGE = mmap.PAGESIZE
 HUGE = 2 << 20
 """Places begin as far behind a huge page as the bytes in the file do, so that the kernel may map huge pages."""
 _MOST_SPACE = 8 << 40
-FUSED_BYTES = 256 << 10
+FUSED_BYTES = 4 << 20
 """On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
 ANNOUNCED_BYTES = 256 << 10
 """in one call: of more, the kernel reads no more than the device takes in one request"""
 _SLACK_BYTES = 32 << 10
-CLAIMED = 16
+CLAIMED = 64
 """Blocks that one thread checks before it looks what others have done."""
 MADV_POPULATE_READ = 22
 
@@ -160,7 +160,7 @@ class Arena(ABC):
         blocks = rows // self.grid.block_rows
         if self._ready[blocks].all():
             return
-        blocks = np.unique(blocks)
+        blocks = np.unique(blocks) if len(blocks) > 1 else blocks
         while True:
             with self._lock:
                 fresh = blocks[~self._ready[blocks]]

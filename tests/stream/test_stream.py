@@ -107,10 +107,19 @@ def test_a_batch_holds_until_two_more_were_drawn(plain: Made, monkeypatch, batch
 
 def test_buffers_are_used_again(plain: Made, monkeypatch) -> None:
     monkeypatch.setattr("kdcache.stream.flow.SUPERBATCH_BYTES", 1)
-    stream = Cache.open(plain.store.path).stream(4)
-    addresses = {batch.fields["logits"].ctypes.data for batch in stream}
-    assert len(stream) == 22
-    assert len(addresses) == 4
+    cache = Cache.open(plain.store.path)
+    addresses = {batch.fields["logits"].ctypes.data for batch in cache.stream(4)}
+    assert len(cache.stream(4)) == 22
+    assert len(addresses) == 5
+    assert {batch.fields["logits"].ctypes.data for batch in cache.stream(4, epoch=1)} == addresses, "also in epoch two"
+
+
+def test_two_streams_at_once_have_their_own_buffers(plain: Made) -> None:
+    cache = Cache.open(plain.store.path)
+    for one, other in zip(cache.stream(8, seed=1), cache.stream(8, seed=2), strict=True):
+        for batch in (one, other):
+            for place, row in enumerate(batch.rows.tolist()):
+                assert np.array_equal(batch.fields["logits"][place], stored_row(plain, 0, row, "logits"))
 
 
 def test_tensors_share_the_memory_of_the_batch(plain: Made) -> None:
