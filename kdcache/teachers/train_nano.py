@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from kdcache.errors import UsageError
-from kdcache.images.shapes import VERSION
+from kdcache.images.shapes import COUNTS, VERSION
 from kdcache.progress import Progress, Silent
 from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family
 from kdcache.teachers.nano.pictures import paint_all
 from kdcache.teachers.nano.pupils import new_pupil
-from kdcache.teachers.nano.training import RECIPES, accuracy, fit
+from kdcache.teachers.nano.training import RECIPES, Recipe, accuracy, fit
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,11 @@ def train_nano(
     progress: Progress | None = None,
 ) -> TrainedNano:
     """Train on `count` pictures (all 20,000 by default) with `workers` threads, and write the checkpoint below `out`."""
-    if family not in FILES:
-        raise UsageError(f"{family!r} has no nano size that can be trained", hint=f"one of {', '.join(FILES)}")
-    if (out / FILES[family]).exists():
-        raise UsageError(f"{out / FILES[family]} is there already", hint="choose another folder with --out")
-    if min(workers, seed + 1, epochs or 1, count or 64) < 1:
-        raise UsageError("workers, epochs and count must be at least 1, the seed at least 0")
+    recipe = _recipe(family, out, epochs, count)
+    if recipe.epochs < 1 or workers < 1 or seed < 0:
+        raise UsageError(f"cannot train for {recipe.epochs} epochs with {workers} workers and seed {seed}")
     progress = progress or Silent()
     started = time.monotonic()
-    recipe = replace(RECIPES[family], epochs=epochs or RECIPES[family].epochs)
     preprocess = NANO_PREPROCESS[family]
     pictures, held_out = paint_all("train", count=count, workers=workers), paint_all("val", workers=workers)
     threads = torch.get_num_threads()
@@ -62,12 +58,29 @@ def train_nano(
         right = accuracy(pupil, held_out, preprocess)
     finally:
         torch.set_num_threads(threads)
-    facts = {
+    facts = _facts(family, right, seed, recipe.epochs, len(pictures))
+    return TrainedNano(pupil.save(out, facts), right, time.monotonic() - started)
+
+
+def _recipe(family: Family, out: Path, epochs: int | None, count: int | None) -> Recipe:
+    if family not in FILES:
+        raise UsageError(f"{family!r} has no nano size that can be trained", hint=f"one of {', '.join(FILES)}")
+    if (out / FILES[family]).exists():
+        raise UsageError(f"{out / FILES[family]} is there already", hint="choose another folder with --out")
+    recipe = RECIPES[family] if epochs is None else replace(RECIPES[family], epochs=epochs)
+    if count is not None and count < recipe.batch:
+        raise UsageError(f"{count} pictures are less than one batch of {recipe.batch}")
+    return recipe
+
+
+def _facts(family: Family, right: float, seed: int, epochs: int, count: int) -> dict[str, str]:
+    """What the safetensors header says."""
+    limit = f" --limit {count}" if count != COUNTS["train"] else ""
+    return {
         "accuracy": f"{right:.4f}",
         "measured": "top-1 on shapes:split=val, " + ("through the head" if family == "florence" else "zero-shot"),
-        "trained_on": f"shapes version {VERSION}, {len(pictures):,} pictures of the train split, {recipe.epochs} epochs",
-        "command": f"kd teacher train-nano {family} --seed {seed} --epochs {recipe.epochs}",
+        "trained_on": f"shapes version {VERSION}, {count:,} pictures of the train split, {epochs} epochs",
+        "command": f"kd teacher train-nano {family} --seed {seed} --epochs {epochs}{limit}",
         "seed": str(seed),
         "torch": torch.__version__,
     }
-    return TrainedNano(pupil.save(out, facts), right, time.monotonic() - started)
