@@ -1,7 +1,7 @@
 """Reading ahead: the order is known, so the kernel is told of rows before they are wanted, as long as the disk is really read.
 
 Random reads through a map reach a tenth of a disk's rate; announced ones reach it. Announcing costs system calls that a
-warm cache does not need, so it stops when what was announced last was there already, and starts again with the next read.
+warm cache does not need, so it stops when what was announced was there already, and starts again with the next read.
 """
 
 import resource
@@ -14,6 +14,8 @@ import numpy as np
 from kdcache.stream.order import Order, Rows, Share
 from kdcache.stream.shelf import Page, Shelf
 
+PATIENCE = 4
+"""announcements without a read before all is taken to be in memory; some file systems do not count what is read ahead"""
 AHEAD_BYTES = 64 << 20
 """announced and not yet wanted, at most a step more"""
 
@@ -41,7 +43,8 @@ class ReadAhead:
         self._ahead = min(step, self._most)
         self._done = 0
         self._asked: set[Page] = set()
-        self._reads, self._reads_then = 0, 0 if shelf.touched(names) else -1
+        self._reads = self._reads_then = 0
+        self._patience = 0 if shelf.touched(names) else 1
         self._busy, self._counting = Lock(), Lock()
         self._seen = local()
 
@@ -55,9 +58,10 @@ class ReadAhead:
             # While one window is read out, the two behind it are read in.
             window = self._order.lookahead(self._order.lookahead(self._order.lookahead(position)))
             target = min(max(position + self._ahead, window), len(self._order))
-            # Unless what was announced last, or anything since, needed the disk, all is in memory.
-            if self._done < target and self._reads > self._reads_then:
-                self._reads_then = self._reads
+            if self._reads > self._reads_then:
+                self._reads_then, self._patience = self._reads, PATIENCE
+            if self._done < target and self._patience:
+                self._patience -= 1
                 self._announce_until(target)
                 self._ahead = min(2 * self._ahead, self._most)
         finally:

@@ -11,7 +11,7 @@ import mmap
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from math import lcm
 from threading import Condition, RLock
@@ -78,28 +78,31 @@ class Arena(ABC):
     ) -> None:
         self.field, self.grid, self.row_bytes = field, grid, field.row_bytes
         self._pieces = pieces
-        self.stride = self._stride()
+        self.stride, space = self._reserve(prot, flags)
         self._gap = self.stride // self.row_bytes - grid.rows_per_part
-        length = self.stride * grid.parts
-        # Python's own map owns the addresses: they are given back when the last array over them is gone.
-        space = mmap.mmap(-1, length + 2 * HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, prot=prot)
-        whole = np.frombuffer(space, np.uint8)
-        skip = (offset - whole.ctypes.data) % HUGE
-        self.array: NDArray[Any] = whole[skip : skip + length].view(field.dtype).reshape(-1, *field.shape)
-        self.base = int(whole.ctypes.data) + skip
+        skip = (offset - space.ctypes.data) % HUGE
+        whole = space[skip : skip + self.stride * grid.parts]
+        self.array: NDArray[Any] = whole.view(field.dtype).reshape(-1, *field.shape)
+        self.base = int(whole.ctypes.data)
         self._ready = np.zeros(-(-grid.rows // grid.block_rows), np.bool_)
         self._claimed = np.zeros_like(self._ready)
         self._waiting = len(self._ready)
         self._lock = Condition(RLock())
 
-    def _stride(self) -> int:
-        """Bytes from part to part: whole rows, and whole huge pages where the address space allows it."""
+    def _reserve(self, prot: int, flags: int) -> tuple[int, NDArray[np.uint8]]:
+        """Bytes from part to part, and the addresses: whole rows and, where there is room, whole huge pages a part."""
+        flags |= mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         for page in (HUGE, PAGE):
             grain = lcm(self.row_bytes, page)
             stride = -(-self.grid.rows_per_part * self.row_bytes // grain) * grain
-            if stride * self.grid.parts <= _MOST_SPACE:
-                break
-        return stride
+            length = stride * self.grid.parts + 2 * HUGE
+            if page == HUGE and length > _MOST_SPACE:
+                continue
+            with suppress(OSError):
+                # Python's own map owns the addresses: they are given back when the last array over them is gone.
+                return stride, np.frombuffer(mmap.mmap(-1, length, flags=flags, prot=prot), np.uint8)
+        message = f"cannot reserve {length:,} bytes of address space for {self.field.name!r}"
+        raise StorageError(message, hint="raise the limit on virtual memory (ulimit -v)")
 
     @property
     def touched(self) -> bool:

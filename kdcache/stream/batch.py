@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,17 @@ from kdcache.stream.shelf import Shelf
 
 if TYPE_CHECKING:
     import torch
+
+
+LARGE_ROW = 32 << 10
+"""bytes of a decoded row"""
+
+
+class DecodesInto(Protocol):
+    """What codecs with arrays of a part can do."""
+
+    def decode(self, fields: Fields, out: NDArray[np.float32]) -> Any:
+        """Decode into `out`."""
 
 
 @dataclass(frozen=True)
@@ -99,5 +110,11 @@ def decode(codec: Codec, fields: Fields, rows: Rows, shelf: Shelf) -> Any:
     for part in np.unique(parts).tolist():
         here = np.flatnonzero(parts == part)
         whole = {name: shelf.whole(name, part) for name in of_parts}
-        result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
+        if result.nbytes < LARGE_ROW * len(rows):
+            result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
+            continue
+        for row in here.tolist():  # in place: copies would cost more than the calls
+            one = slice(row, row + 1)
+            into = cast(DecodesInto, codec)
+            into.decode({name: array[one] for name, array in mine.items()} | whole, out=result[one])
     return result

@@ -61,6 +61,10 @@ class Stream:
         """The epoch this is."""
         return self._order.epoch
 
+    def rows(self, number: int) -> Rows:
+        """Row numbers of this process's piece of global batch `number`; nothing is read."""
+        return self._order.slice(*self._share.span(number))
+
     def __iter__(self) -> Iterator[Batch]:
         ahead = self._threads + 1
         held = -(-(KEPT - 1) // self._together)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdcache.errors import StorageError
 from kdcache.store.plan import PartId
 from kdcache.stream import Shelf
-from kdcache.stream.ahead import ReadAhead
+from kdcache.stream.ahead import PATIENCE, ReadAhead
 from kdcache.stream.arena import HUGE, PAGE, Arena
 from kdcache.stream.inflated import Inflated
 from kdcache.stream.mapped import Mapped, reads_huge_pages
@@ -146,6 +147,15 @@ def test_threads_share_a_crowded_arena(made: Made) -> None:
     assert wrong == []
 
 
+def test_too_little_address_space_is_said(untouched: Made, monkeypatch) -> None:
+    def refuse(*args: object, **settings: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("kdcache.stream.arena.mmap.mmap", refuse)
+    with pytest.raises(StorageError, match=r"cannot reserve .* bytes of address space for 'logits'"):
+        Shelf(untouched.store, 0).arena("logits", 0)
+
+
 def test_every_block_is_hashed_once(made: Made, monkeypatch) -> None:
     checked: list[tuple[str, str, int]] = []
     monkeypatch.setattr("kdcache.stream.piece.Piece.check", lambda p, n, c: checked.append((p.part, p.field, n)))
@@ -214,6 +224,18 @@ def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkey
     assert looks[:5] == [20, 40, 80, 100, 100]
     assert set(looks[3:-5]) == {100}
     assert len(told) == 1000
+
+
+def test_an_uncounted_read_does_not_end_the_announcing(monkeypatch) -> None:
+    kernel = Kernel(monkeypatch)
+    monkeypatch.setattr("kdcache.stream.ahead.AHEAD_BYTES", 10)
+    ahead = kernel.ahead(Order(1000, shuffle=False), Share(1000, 10), step=10, row_bytes=1)
+    kernel.reads += 1
+    ahead.advance(0)
+    kernel.reads += 1
+    for position in range(10, 200, 10):
+        ahead.advance(position)
+    assert len(kernel.told) == 1 + PATIENCE
 
 
 def test_nothing_is_announced_once_all_is_in_memory(monkeypatch) -> None:

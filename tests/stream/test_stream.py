@@ -13,7 +13,7 @@ import pytest
 
 from kdcache import Cache
 from kdcache.codecs.distribution import TopK
-from kdcache.errors import Incomplete, UsageError
+from kdcache.errors import Incomplete, Unavailable, UsageError
 from tests.store.making import Made, make_cache, make_plan
 from tests.stream.conftest import stored_row, whole_array
 
@@ -52,6 +52,13 @@ def test_decoded_batches_equal_rows_decoded_alone(made: Made, cache: Cache) -> N
         assert isinstance(values["logits"], TopK)
 
 
+def test_large_rows_decode_the_same(cache: Cache, monkeypatch) -> None:
+    small = [batch.decode()["features"] for batch in cache.stream(16)]
+    monkeypatch.setattr("kdcache.stream.batch.LARGE_ROW", 1)
+    large = [batch.decode()["features"] for batch in cache.stream(16)]
+    assert all(np.array_equal(one, other) for one, other in zip(small, large, strict=True))
+
+
 def test_only_the_signals_asked_for_are_read(cache: Cache) -> None:
     batch = next(iter(cache.stream(4, signals=["embedding"])))
     assert list(batch.fields) == ["embedding"]
@@ -86,6 +93,11 @@ def test_the_last_batch_is_kept_or_dropped(plain: Made) -> None:
     assert [len(b) for b in cache.stream(40)] == [40, 40, 8]
     assert [len(b) for b in cache.stream(40, drop_last=True)] == [40, 40]
     assert len(cache.stream(40, drop_last=True)) == 2
+
+
+def test_the_rows_of_a_batch_are_known_before_it_is_read(plain: Made) -> None:
+    stream = Cache.open(plain.store.path).stream(8, seed=1, rank=1, world=2)
+    assert [stream.rows(batch.number).tolist() for batch in stream] == [batch.rows.tolist() for batch in stream]
 
 
 def test_epochs_take_the_views_in_turn(plain: Made) -> None:
@@ -128,6 +140,16 @@ def test_tensors_share_the_memory_of_the_batch(plain: Made) -> None:
     assert {name: tensor.data_ptr() for name, tensor in tensors.items()} == {
         name: array.ctypes.data for name, array in batch.fields.items()
     }
+
+
+def test_pinned_buffers_need_a_gpu(plain: Made) -> None:
+    torch = pytest.importorskip("torch")
+    stream = Cache.open(plain.store.path).stream(8, pin=True)
+    if not torch.cuda.is_available():
+        with pytest.raises(Unavailable, match="pinned buffers need a CUDA device"):
+            list(stream)
+        return
+    assert all(tensor.is_pinned() for tensor in next(iter(stream)).torch().values())
 
 
 def test_missing_parts_are_named(plain: Made) -> None:
