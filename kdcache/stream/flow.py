@@ -1,7 +1,7 @@
 """The stream of one epoch: superbatches gathered ahead of the consumer, handed out batch by batch.
 
 Input: a shelf, an order, this process's share. Output: an iterable of Batch. Threads and buffers are made when iteration
-starts and go when it ends, however it ends; what goes wrong in a thread is raised in the consumer.
+starts; threads end with it, however it ends, buffers wait for the next one. What goes wrong in a thread is raised here.
 """
 
 from collections import deque
