@@ -14,7 +14,6 @@ from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.options import BuildOptions, default_batch, default_codec
 from kdcache.store import Store
-from kdcache.store.index import index_digest
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.trial import Trial, run_trial
@@ -62,7 +61,7 @@ def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = Fal
     layout = _layout(options, codecs, len(listing), trial.batch)
     plan = Plan(
         teacher=teacher.spec,
-        dataset=_dataset(source, listing),
+        dataset=Dataset.of(source, listing),
         views=views,
         signals=tuple(_stored(codec, layout, trial) for codec in codecs.values()),
         batch=trial.batch,
@@ -137,17 +136,6 @@ def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: i
         backend=options.backend,
         compression=options.compression,
         max_rows=options.part_rows or MAX_ROWS_PER_PART,
-    )
-
-
-def _dataset(source: Source, listing: Listing) -> Dataset:
-    return Dataset(
-        name=source.name,
-        source=source.spec(),
-        fingerprint=listing.fingerprint,
-        rows=len(listing),
-        index_digest=index_digest(listing),
-        classes=listing.classes,
     )
 
 

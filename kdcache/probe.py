@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.atomic import make_folder
 from kdcache.dice import Dice
 from kdcache.errors import UsageError
 from kdcache.images import open_source
@@ -18,7 +19,6 @@ from kdcache.images.source import UNLABELLED, Listing, Source
 from kdcache.options import default_batch
 from kdcache.progress import Progress
 from kdcache.render import RenderPool
-from kdcache.store.atomic import make_folder
 
 if TYPE_CHECKING:
     import torch

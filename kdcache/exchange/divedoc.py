@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.atomic import flush_folder, make_folder, storage_errors, write_file
 from kdcache.errors import Incomplete, StorageError, UsageError
 from kdcache.progress import Progress
 from kdcache.store import Store
-from kdcache.store.atomic import flush_folder, make_folder, storage_errors, write_file
 from kdcache.store.mapped import MappedPart
 from kdcache.store.plan import PartId
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kdcache.atomic import write_file
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.full import Full
 from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
@@ -25,7 +26,6 @@ from kdcache.exchange.tinyvit_folder import check_keys, folder_of, record_dtype,
 from kdcache.exchange.tinyvit_keys import Keys, keys_of
 from kdcache.progress import Progress
 from kdcache.store import Store
-from kdcache.store.atomic import write_file
 from kdcache.views.recipe import Foreign
 
 ABOUT = "kd-export.json"

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from kdcache.atomic import flush_folder, make_folder, staged, storage_errors
 from kdcache.errors import Damage, UsageError
-from kdcache.store.atomic import flush_folder, make_folder, staged, storage_errors
 
 NAME = re.compile(r"logits_top(?P<k>[1-9]\d*)_epoch(?P<epoch>\d+)")
 FILE = re.compile(r"rank(?P<rank>\d+)-(?P<part>keys\.txt|values\.bin)")

@@ -22,7 +22,7 @@ from kdcache.prepare import library_versions
 from kdcache.progress import Progress
 from kdcache.signals import Signal
 from kdcache.spec import Preprocess, TeacherSpec, Weights
-from kdcache.store import Store, choose_layout, index_digest
+from kdcache.store import Store, choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, PartId, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Foreign
 
@@ -97,14 +97,7 @@ def _plan(
     fields = (*codec.fields(), VIEW_DIGEST)
     return Plan(
         teacher=teacher,
-        dataset=Dataset(
-            name=source.name,
-            source=source.spec(),
-            fingerprint=listing.fingerprint,
-            rows=len(listing),
-            index_digest=index_digest(listing),
-            classes=listing.classes,
-        ),
+        dataset=Dataset.of(source, listing),
         views=ViewPlan(recipe=recipe, seed=0, count=len(recipe.epochs)),
         signals=(StoredSignal(signal=codec.signal, codec=codec.name, bytes_per_row=fields[0].row_bytes),),
         batch=ROWS_TOGETHER,

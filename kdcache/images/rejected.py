@@ -5,12 +5,12 @@ file is replaced whole: a reader sees the old one or the new one.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from kdcache.atomic import write_file
 from kdcache.errors import Damage, StorageError
 from kdcache.strict import Strict
 
@@ -29,30 +29,7 @@ def write_rejected(path: Path, entries: Iterable[Rejected]) -> None:
     for entry in entries:
         by_row.setdefault(entry.row, entry)
     lines = (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n" for row in sorted(by_row))
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(path.parent)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}", hint="free some space, or check its folder"
-        ) from error
-
-
-def _sync(folder: Path) -> None:
-    """The new name itself reaches the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_file(path, (line.encode() for line in lines))
 
 
 def read_rejected(path: Path) -> list[Rejected]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from kdcache.atomic import Buffer
 from kdcache.codecs.codec import Field
-from kdcache.store.atomic import Buffer
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan
 

@@ -6,8 +6,8 @@ for it, so that both can read what is written here without this package.
 
 from typing import Any, Protocol
 
+from kdcache.atomic import Buffer
 from kdcache.errors import UsageError
-from kdcache.store.atomic import Buffer
 
 LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images.source import Listing
-from kdcache.store.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
 from kdcache.store.backend import backend_of
 from kdcache.store.check import Finding, finding_of
 from kdcache.store.differences import differences, tell

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kdcache.atomic import make_folder, storage_errors
 from kdcache.errors import Locked
-from kdcache.store.atomic import make_folder, storage_errors
 
 FOLDER = "locks"
 _held: set[int] = set()

@@ -14,12 +14,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from kdcache.atomic import storage_errors
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
-from kdcache.store.atomic import storage_errors
 from kdcache.store.blocks import field_compressor
 from kdcache.store.plan import Layout
-from kdcache.store.receipt import MEND, FieldSeal, Receipt
+from kdcache.store.receipt import FieldSeal, Receipt, missing_file, wrong_bytes, wrong_length
 
 Rows = NDArray[np.int64]
 
@@ -124,8 +124,7 @@ class MappedField:
     def _damage(self, number: int) -> Damage:
         part, name = self._receipt.id, self.field.name
         rows = self._receipt.rows_of(name, number, number)
-        message = f"part {part}, field {name!r}, rows {rows[0]}-{rows[-1]}: damaged, the checksum differs"
-        return Damage(message, hint=MEND, part=str(part), field=name, rows=(rows[0], rows[-1]))
+        return wrong_bytes(str(part), name, rows[0], rows[-1])
 
 
 class MappedPart(Mapping[str, MappedField]):
@@ -175,11 +174,9 @@ def map_file(path: Path, nbytes: int, receipt: Receipt) -> mmap.mmap:
     """Map one file of a part read-only; Damage when it is missing or not as long as its receipt says."""
     with storage_errors(path, "read"):
         if not path.is_file():
-            message = f"part {receipt.id}: {path} is missing"
-            raise Damage(message, hint=MEND, part=str(receipt.id), path=str(path))
+            raise missing_file(str(receipt.id), path)
         with path.open("rb") as file:
             size = file.seek(0, 2)
             if size != nbytes:
-                message = f"part {receipt.id}: {path} has {size:,} bytes, its receipt says {nbytes:,}"
-                raise Damage(message, hint=MEND, part=str(receipt.id), path=str(path))
+                raise wrong_length(str(receipt.id), path, size, nbytes)
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from kdcache.codecs.codec import Codec, Field
 from kdcache.digest import json_digest
+from kdcache.images.source import Listing, Source
 from kdcache.signals import Signal
 from kdcache.spec import TeacherSpec
+from kdcache.store.index import index_digest
 from kdcache.strict import Strict
 from kdcache.views.recipe import Recipe
 
@@ -40,6 +42,18 @@ class Dataset(Strict):
     index_digest: str
     """xxh3-128 of index.arrow"""
     classes: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, source: Source, listing: Listing) -> "Dataset":
+        """What was found when the source was scanned."""
+        return cls(
+            name=source.name,
+            source=source.spec(),
+            fingerprint=listing.fingerprint,
+            rows=len(listing),
+            index_digest=index_digest(listing),
+            classes=listing.classes,
+        )
 
 
 class StoredSignal(Strict):

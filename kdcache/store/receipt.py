@@ -16,6 +16,23 @@ from kdcache.strict import Strict
 MEND = "run `kd cache repair` on this cache, then build again"
 
 
+def missing_file(part: str, path: Path) -> Damage:
+    """A file of a part is not there."""
+    return Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path))
+
+
+def wrong_length(part: str, path: Path, found: int, written: int) -> Damage:
+    """A file of a part is not as long as it was written."""
+    message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
+    return Damage(message, hint=MEND, part=part, path=str(path))
+
+
+def wrong_bytes(part: str, field: str, first: int, last: int) -> Damage:
+    """A block of rows does not hash to what its receipt says."""
+    message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, the checksum differs"
+    return Damage(message, hint=MEND, part=part, field=field, rows=(first, last))
+
+
 class FieldSeal(Strict):
     """Where one field lies and what its blocks hash to."""
 

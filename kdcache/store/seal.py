@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from kdcache.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
 from kdcache.errors import Damage
-from kdcache.store.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
 from kdcache.store.backend import FileImage
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan

@@ -6,7 +6,7 @@ So HDF5 never touches the disk (a full disk makes it crash), and no array is cop
 import io
 from collections.abc import Iterable, Iterator
 
-from kdcache.store.atomic import Buffer
+from kdcache.atomic import Buffer
 
 PAGE = 4096
 _ZEROS = bytes(PAGE)

@@ -11,10 +11,10 @@ from typing import Self
 
 from pydantic import JsonValue
 
+from kdcache.atomic import storage_errors, sweep
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.source import Listing
-from kdcache.store.atomic import storage_errors, sweep
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.check import Finding, check_files, finding_of

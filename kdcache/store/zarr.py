@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kdcache.atomic import Buffer
 from kdcache.codecs.codec import Field
-from kdcache.store.atomic import Buffer
 from kdcache.store.backend import FileImage, Place, describe
 from kdcache.store.blocks import Cut, block_rows, field_compressor
 from kdcache.store.plan import PartId, Plan

@@ -3,16 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from kdcache.atomic import Buffer, storage_errors
 from kdcache.codecs.codec import Field
-from kdcache.errors import Damage
-from kdcache.store.atomic import Buffer, storage_errors
-from kdcache.store.receipt import MEND, Receipt
+from kdcache.store.receipt import Receipt, missing_file, wrong_bytes, wrong_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +55,16 @@ class Piece:
             try:
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                raise Damage(f"part {self.part}: {self.path} is missing", hint=MEND, part=self.part) from None
+                raise missing_file(self.part, self.path) from None
             size = os.fstat(descriptor).st_size
         if size != self.file_bytes:
             os.close(descriptor)
-            message = f"part {self.part}: {self.path} has {size:,} bytes, its receipt says {self.file_bytes:,}"
-            raise Damage(message, hint=MEND, part=self.part, path=str(self.path))
+            raise wrong_length(self.part, self.path, size, self.file_bytes)
         return descriptor
 
     def check(self, number: int, content: Buffer) -> None:
         """Damage, naming part, field and rows, unless these are the bytes of block `number`."""
         if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
-            self._damaged(number)
-
-    def _damaged(self, number: int) -> NoReturn:
-        first = self.first_row + number * self.block_rows
-        last = min(first + self.block_rows, self.first_row + self.rows) - 1
-        message = f"part {self.part}, field {self.field!r}, rows {first}-{last}: damaged, the checksum differs"
-        raise Damage(message, hint=MEND, part=self.part, field=self.field, rows=(first, last))
+            first = self.first_row + number * self.block_rows
+            last = min(first + self.block_rows, self.first_row + self.rows) - 1
+            raise wrong_bytes(self.part, self.field, first, last)

@@ -14,6 +14,7 @@ from kdcache.errors import UsageError
 from kdcache.images.shapes import COUNTS, VERSION
 from kdcache.progress import Progress, Silent
 from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family
+from kdcache.teachers.nano.guide import Guide
 from kdcache.teachers.nano.pictures import paint_all
 from kdcache.teachers.nano.pupils import new_pupil
 from kdcache.teachers.nano.training import RECIPES, Recipe, accuracy, fit
@@ -53,12 +54,13 @@ def train_nano(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             pupil = new_pupil(family)
-            fit(pupil, pictures, preprocess, recipe, seed=seed, progress=progress)
+            guide = Guide(pupil.dims) if family == "clip" else None
+            fit(pupil, pictures, preprocess, recipe, seed=seed, progress=progress, guide=guide)
         pupil.network.half().float()
         right = accuracy(pupil, held_out, preprocess)
     finally:
         torch.set_num_threads(threads)
-    facts = _facts(family, right, seed, recipe.epochs, len(pictures))
+    facts = _facts(family, right, seed, recipe.epochs, len(pictures), workers)
     return TrainedNano(pupil.save(out, facts), right, time.monotonic() - started)
 
 
@@ -73,14 +75,14 @@ def _recipe(family: Family, out: Path, epochs: int | None, count: int | None) ->
     return recipe
 
 
-def _facts(family: Family, right: float, seed: int, epochs: int, count: int) -> dict[str, str]:
+def _facts(family: Family, right: float, seed: int, epochs: int, count: int, workers: int) -> dict[str, str]:
     """What the safetensors header says."""
     limit = f" --limit {count}" if count != COUNTS["train"] else ""
     return {
         "accuracy": f"{right:.4f}",
         "measured": "top-1 on shapes:split=val, " + ("through the head" if family == "florence" else "zero-shot"),
         "trained_on": f"shapes version {VERSION}, {count:,} pictures of the train split, {epochs} epochs",
-        "command": f"kd teacher train-nano {family} --seed {seed} --epochs {epochs}{limit}",
+        "command": f"kd teacher train-nano {family} --seed {seed} --epochs {epochs} --workers {workers}{limit}",
         "seed": str(seed),
         "torch": torch.__version__,
     }

@@ -5,6 +5,7 @@ with weights in float16.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,14 +16,27 @@ from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family, nano_clip_conf
 from kdcache.teachers.nano.captions import Captions, save_tokenizer
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a network in training makes of a batch."""
+
+    logits: Tensor
+    """(batch, classes)"""
+    grids: tuple[Tensor, ...]
+    """(batch, dim, 8, 8) half-way, the first says where the target is"""
+    whole: Tensor
+    """(batch, dim): the picture as one vector"""
+
+
 class Pupil(Protocol):
     """A network in training."""
 
     network: nn.Module
-    grid_dim: int
+    dims: tuple[int, ...]
+    """of the grids, then of the whole"""
 
-    def look(self, pixels: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Logits (batch, classes) and the grid (batch, grid_dim, 8, 8) half-way, as they are in training."""
+    def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
+        """What it sees, as it is in training."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """How wrong the logits are."""
@@ -42,17 +56,17 @@ def new_pupil(family: Family) -> Pupil:
 class FlorencePupil:
     """Learns to name the class through its head."""
 
-    grid_dim = 64
+    dims: tuple[int, ...] = (64, 128)
 
     def __init__(self) -> None:
         self.network: Any = nano_florence().to(memory_format=torch.channels_last)
 
-    def look(self, pixels: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
+    def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
         """The grid is what the second of four stages puts out."""
         net = self.network
         grid = net.stages[1](net.stages[0](net.stem(pixels)))
-        logits = net.forward_head(net.norm_pre(net.stages[3](net.stages[2](grid))))
-        return logits.float(), grid.float()
+        last = net.norm_pre(net.stages[3](net.stages[2](grid)))
+        return Seen(net.forward_head(last).float(), (grid.float(),), last.mean((2, 3)).float())
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, with a tenth of the weight on all classes alike."""
@@ -71,20 +85,24 @@ class FlorencePupil:
 class ClipPupil:
     """Learns to bring pictures and captions of the same class together."""
 
-    grid_dim = 96
+    dims: tuple[int, ...] = (96, 96, 96, 64)
 
     def __init__(self) -> None:
         from transformers import CLIPConfig, CLIPModel
 
         self.network: Any = CLIPModel(CLIPConfig(**nano_clip_config()))
         self.captions = Captions.of_shapes()
+        places = self.network.vision_model.embeddings.position_embedding.weight
+        with torch.no_grad():
+            places[1:] = 0.3 * _waves(8, places.shape[1])
 
-    def look(self, pixels: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Similarity to one drawn caption a class; the grid is that of the patches after four of six layers."""
+    def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
+        """Similarity to one drawn caption a class; the grids are after four, three and five of six layers."""
         seen = self.network.vision_model(pixel_values=pixels, output_hidden_states=True)
         scale = self.network.logit_scale.clamp(max=4.6).exp()
         similar = scale * self._picture(seen.pooler_output) @ self._texts(self.captions.draw(dice)).T
-        return similar, seen.hidden_states[4][:, 1:].float().transpose(1, 2).unflatten(2, (8, 8))
+        grids = (seen.hidden_states[n][:, 1:].float().transpose(1, 2).unflatten(2, (8, 8)) for n in (4, 3, 5))
+        return Seen(similar.float(), tuple(grids), self.network.visual_projection(seen.pooler_output).float())
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Contrastive both ways: each picture finds its caption, each caption all its pictures in the batch."""
@@ -116,6 +134,14 @@ class ClipPupil:
         save_tokenizer(path.parent)
         _save_preprocessor(path.parent)
         return path
+
+
+def _waves(side: int, dim: int) -> Tensor:
+    """Where each patch of a square grid is, in sines and cosines: neighbours start out alike."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    pace = 100 ** (-torch.arange(dim // 4) / (dim // 4))
+    turns = [place.flatten()[:, None] * pace for place in (rows, columns)]
+    return torch.cat([wave for turn in turns for wave in (turn.sin(), turn.cos())], 1)
 
 
 def _save_half(network: nn.Module, path: Path, facts: dict[str, str]) -> Path:

@@ -17,6 +17,7 @@ from kdcache.images.shapes.scene import SHAPES, SURFACES
 from kdcache.progress import Progress
 from kdcache.spec import Preprocess
 from kdcache.teachers.nano import Family
+from kdcache.teachers.nano.guide import Guide
 from kdcache.teachers.nano.pictures import Pictures, normalised, varied
 from kdcache.teachers.nano.pupils import Pupil
 
@@ -38,14 +39,14 @@ class Recipe:
     """share of all steps over which targets alone give way to whole pictures"""
 
 
-RECIPES: dict[Family, Recipe] = {"florence": Recipe(epochs=24, rate=2e-3), "clip": Recipe(epochs=20, rate=1e-3)}
+RECIPES: dict[Family, Recipe] = {"florence": Recipe(epochs=24, rate=2e-3), "clip": Recipe(epochs=24, rate=1e-3)}
 _OUTER = ("embed", "projection", "head")
 
 
-def _optimisers(network: nn.Module, sight: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices between the first and the last layer, AdamW for the rest."""
     matrices: list[nn.Parameter] = []
-    others = list(sight.parameters())
+    others = list(helpers.parameters())
     for name, parameter in network.named_parameters():
         inner = parameter.ndim == 2 and not any(word in name for word in _OUTER)
         (matrices if inner else others).append(parameter)
@@ -65,27 +66,50 @@ def _pace(step: int, steps: int, warmup: float) -> float:
     return (step + 1) / rise if step < rise - 1 else (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2
 
 
-def _loss(
-    pupil: Pupil, sight: nn.Module, pixels: Tensor, outline: Tensor, labels: Tensor, dice: torch.Generator
-) -> Tensor:
-    """The class, the shape and the surface on their own, and where the target is."""
+@dataclass(frozen=True)
+class _Lesson:
+    """A batch as it is shown."""
+
+    raw: Tensor
+    """pixels in 0..255, for the guide"""
+    pixels: Tensor
+    """the same as the pupil wants them"""
+    outline: Tensor
+    labels: Tensor
+
+
+def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, dice: torch.Generator) -> Tensor:
+    """The class, the shape and the surface on their own, where the target is, and what the guide sees."""
+    labels = lesson.labels
     with torch.autocast("cpu", torch.bfloat16):
-        logits, grid = pupil.look(pixels, dice)
-    table = logits.log_softmax(1).view(-1, len(SHAPES), len(SURFACES))
+        seen = pupil.look(lesson.pixels, dice)
+        guided = guide(lesson.raw, seen) if guide is not None else None
+    grid = seen.grids[0]
+    table = seen.logits.log_softmax(1).view(-1, len(SHAPES), len(SURFACES))
     shape = nn.functional.nll_loss(table.logsumexp(2), labels // len(SURFACES))
     surface = nn.functional.nll_loss(table.logsumexp(1), labels % len(SURFACES))
-    where = nn.functional.avg_pool2d(outline / 255, outline.shape[-1] // grid.shape[-1])
+    where = nn.functional.avg_pool2d(lesson.outline / 255, lesson.outline.shape[-1] // grid.shape[-1])
     found = nn.functional.binary_cross_entropy_with_logits(sight(grid), where)
-    return pupil.loss(logits, labels) + (shape + surface) / 2 + 2 * found
+    loss = (shape + surface) / 2 + 2 * found
+    named = pupil.loss(seen.logits, labels)
+    return loss + named if guided is None else loss + 0.3 * named + guided
 
 
 def fit(
-    pupil: Pupil, pictures: Pictures, preprocess: Preprocess, recipe: Recipe, *, seed: int, progress: Progress
+    pupil: Pupil,
+    pictures: Pictures,
+    preprocess: Preprocess,
+    recipe: Recipe,
+    *,
+    seed: int,
+    progress: Progress,
+    guide: Guide | None = None,
 ) -> None:
     """Train in bfloat16; everything that is drawn comes from one seeded generator."""
     dice = torch.Generator().manual_seed(seed)
-    sight = nn.Conv2d(pupil.grid_dim, 1, 1)
-    optimisers = _optimisers(pupil.network, sight, recipe)
+    sight = nn.Conv2d(pupil.dims[0], 1, 1)
+    helpers = nn.ModuleList([sight] if guide is None else [sight, guide])
+    optimisers = _optimisers(pupil.network, helpers, recipe)
     each = len(pictures) // recipe.batch
     steps = recipe.epochs * each
     paces = [torch.optim.lr_scheduler.LambdaLR(o, lambda s: _pace(s, steps, recipe.warmup)) for o in optimisers]
@@ -98,9 +122,9 @@ def fit(
             rows = order[step % each * recipe.batch :][: recipe.batch]
             chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (recipe.alone * steps)
             seen = torch.where(chosen, pictures.alone[rows], pictures.pixels[rows])
-            pixels, outline = varied(seen, pictures.outline[rows], dice)
-            pixels = normalised(pixels, preprocess).contiguous(memory_format=torch.channels_last)
-            loss = _loss(pupil, sight, pixels, outline, pictures.labels[rows], dice)
+            raw, outline = varied(seen, pictures.outline[rows], dice)
+            pixels = normalised(raw, preprocess).contiguous(memory_format=torch.channels_last)
+            loss = _loss(pupil, sight, guide, _Lesson(raw, pixels, outline, pictures.labels[rows]), dice)
             lost += _learn(loss, pupil.network, optimisers, paces)
             progress.advance(len(rows))
             if step % each == each - 1:
