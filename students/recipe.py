@@ -1,0 +1,77 @@
+"""A training recipe: every number of a training but the data. Presets are configs/recipes/*.yaml, with their sources."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.codecs.distribution import Tail
+from kdcache.strict import Strict
+from kdcache.views.recipe import Amount, Positive, Share
+
+Count = Annotated[int, Field(ge=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class SoftLabels(Strict):
+    """What a student is asked to match: the teacher's classes, the true class, or both."""
+
+    soft: Amount = 1.0
+    """weight of the cross-entropy with the teacher's distribution"""
+    hard: Amount = 0.0
+    """weight of the cross-entropy with the true class"""
+    temperature: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 1.0
+    """of both sides; the soft part is multiplied by its square, so that its gradients keep their size"""
+    tail: Tail = "uniform"
+    """how what lies outside the stored classes is spread"""
+    smoothing: Share = 0.0
+    """of the true class"""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.soft == 0 and self.hard == 0:
+            raise ValueError("soft and hard are both 0: nothing would be learnt")
+        return self
+
+
+class Optimiser(Strict):
+    """AdamW with a straight warm-up and half a cosine."""
+
+    rate: Positive
+    """peak, at the recipe's own batch"""
+    decay: Amount
+    """weight decay of matrices; vectors, biases and attention biases have none"""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    clip: Positive | None = None
+    """largest length of the gradient"""
+    warmup: Amount = 0.0
+    """epochs"""
+    first_rate: Amount = 0.0
+    """where the warm-up starts"""
+    last_rate: Amount = 0.0
+    """where the cosine ends"""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """the rate of each layer as a share of that of the next one towards the head"""
+
+
+class Recipe(Strict):
+    """How a student is trained."""
+
+    epochs: Positive
+    """passes over the images; parts of one are allowed"""
+    batch: Count
+    """images a step, over all processes and micro-batches together"""
+    objective: SoftLabels = SoftLabels()
+    optimiser: Optimiser
+    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    """left out: the student preset's"""
+    average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """decay of the running average of the weights that is evaluated and exported; left out: none is kept"""
+    frozen_norms: bool = False
+    """BatchNorm keeps the statistics it starts with"""
+    precision: Precision = "bfloat16"
+    """autocast; losses and softmax are float32 always"""
+    views: str | None = None
+    """views of images that have no cache: a configs/views preset"""
+    patience: Count | None = None
+    """validations without a better one before the training stops early"""

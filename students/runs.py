@@ -1,0 +1,128 @@
+"""A run on disk: what was trained from what, what was measured on the way, and its weights.
+
+<run>/
+  run.json              written first: student, recipe, data, cache and teacher, versions
+  metrics.jsonl         one JSON object a line, `kind` says which: train, val, end
+  checkpoints/N/        the state after step N, complete or absent (see checkpoint.py)
+  best.safetensors      weights of the best validation; without a validation set, the last ones
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import ValidationError
+
+from kdcache.atomic import make_folder, storage_errors, write_file
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.spec import TeacherSpec
+from kdcache.store.plan import Dataset, ViewPlan
+from kdcache.strict import Strict
+from students.models.spec import StudentSpec
+from students.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RUNS = Path("kd/runs")
+FORMAT = 1
+LATEST = "LATEST"
+
+
+class CacheRecord(Strict):
+    """The cache a student was trained from."""
+
+    path: str
+    identity: str
+    teacher: TeacherSpec
+    signals: dict[str, str]
+    """signal -> codec"""
+
+
+class RunRecord(Strict):
+    """Everything that fixes a run."""
+
+    format: int = FORMAT
+    kind: Literal["train", "finetune"]
+    student: StudentSpec
+    recipe: Recipe
+    seed: int
+    stream: Literal["off", "on", "none"]
+    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
+    dataset: Dataset
+    views: ViewPlan
+    """as the teacher saw them, or, without a cache, as they are drawn"""
+    cache: CacheRecord | None = None
+    val: Dataset | None = None
+    started_from: str | None = None
+    """weights file or run it began with, with the digest of the weights"""
+    devices: int = 1
+    versions: dict[str, str]
+
+
+class Run:
+    """A run folder."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path, self.record = path, record
+
+    @classmethod
+    def create(cls, path: Path, record: RunRecord) -> Self:
+        """Make the folder and write run.json; UsageError when a run is there already."""
+        if (path / "run.json").exists():
+            raise UsageError(f"{path} holds a run already", hint="go on with it (--resume), or choose another --out")
+        make_folder(path / "checkpoints")
+        write_file(path / "run.json", [json.dumps(record.plain(), indent=2).encode() + b"\n"])
+        return cls(path, record)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a run; the word LATEST means the newest under ./kd/runs."""
+        path = newest_run() if str(path) == LATEST else Path(path)
+        file = path / "run.json"
+        if not file.is_file():
+            raise UsageError(f"no run in {path}: it has no run.json", hint="kd train --student tinyvit-5m")
+        with storage_errors(file, "read"):
+            raw = file.read_bytes()
+        try:
+            plain = json.loads(raw)
+            if isinstance(plain, dict) and plain.get("format") != FORMAT:
+                raise Mismatch(f"{file} has format {plain.get('format')!r}, this version reads {FORMAT}")
+            return cls(path, RunRecord.from_plain(plain))
+        except (ValueError, ValidationError) as error:
+            raise Damage(f"{file} is not a run record", hint="restore it from a copy", path=str(file)) from error
+
+    @property
+    def weights(self) -> Path:
+        """The weights to evaluate and export."""
+        path = self.path / "best.safetensors"
+        if not path.is_file():
+            raise UsageError(f"{self.path} has no weights yet", hint=f"kd train --resume {self.path}")
+        return path
+
+    def network(self) -> "nn.Module":
+        """The trained student in eval mode, on the CPU."""
+        from safetensors.torch import load_file
+
+        from students.models import build_student
+
+        network = build_student(self.record.student)
+        network.load_state_dict(load_file(self.weights))
+        return network.eval()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was measured, oldest first; a line that a crash cut short is left out."""
+        file = self.path / "metrics.jsonl"
+        if not file.is_file():
+            return []
+        with storage_errors(file, "read"):
+            lines = file.read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+
+def newest_run(root: Path = RUNS) -> Path:
+    """The run that was started last; UsageError when there is none."""
+    records = [path for path in root.glob("*/run.json") if path.is_file()]
+    if not records:
+        raise UsageError(f"no run in ./{root}", hint="kd train --student tinyvit-5m")
+    return max(records, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent
