@@ -15,11 +15,12 @@ from kdcache.teachers.clip_shape import ClipShape
 from kdcache.teachers.clip_tokens import Tokenizer
 from kdcache.teachers.frozen import Candidate, Said, exact_kernels
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
-from kdcache.teachers.networks import load_strict, seeded, shortened, state_record
+from kdcache.teachers.networks import load_strict, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
 from kdcache.teachers.weights import find_checkpoint, find_nano
 from kdcache.teachers.zeroshot import zero_shot_head, zero_shot_record
+from kdcache.tensors import shortened
 
 DEFAULT_TEMPLATES = "openai"
 HINTS = {

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from kdcache.digest import file_sha256
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec, Weights
-from kdcache.teachers.weights import read_metadata, read_tensors
+from kdcache.tensors import read_metadata, read_tensors
 
 Norm = Literal["none", "l2", "layer"]
 HEAD_FORMAT = "kd-head-1"

@@ -10,10 +10,11 @@ from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.layers import LayerTaps
-from kdcache.teachers.networks import seeded, shortened, state_record
+from kdcache.teachers.networks import seeded, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.teachers.weights import files_sha256, find_folder, weight_files
+from kdcache.tensors import shortened
 from kdcache.views.recipe import Plain
 
 CLASSIFYING = "ForImageClassification"

@@ -8,41 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcache.errors import Mismatch
 from kdcache.spec import Weights
+from kdcache.tensors import load_exact
 
 RANDOM_SEED = 0
-SHOWN_NAMES = 6
-# Buffers that a network computes from its shape, or never reads in eval mode; some versions of a library save them.
-DERIVED = ("position_ids", "relative_position_index", "attn_mask", "num_batches_tracked")
 
 
 def load_strict(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str) -> None:
-    """Copy tensors into a network: every name must be there, none over, all shapes equal (derived buffers aside)."""
-    have = network.state_dict()
-    tensors = {name: value for name, value in tensors.items() if name in have or not name.endswith(DERIVED)}
-    missing = sorted(name for name in have.keys() - tensors.keys() if not name.endswith(DERIVED))
-    unexpected = sorted(tensors.keys() - have.keys())
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)} for {tuple(have[name].shape)}"
-        for name in sorted(have.keys() & tensors.keys())
-        if tensors[name].shape != have[name].shape
-    ]
-    parts = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    wrong = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in parts.items() if names]
-    if wrong:
-        raise Mismatch(
-            f"the tensors of {source} do not fit {what}: {'; '.join(wrong)}",
-            hint="check --teacher and --size",
-            **parts,
-        )
-    network.load_state_dict(tensors, strict=False)
-
-
-def shortened(names: list[str]) -> str:
-    """The first few names, and how many more."""
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+    """Copy a teacher's tensors into it: every name must be there, none over, all shapes equal."""
+    load_exact(network, tensors, source=source, what=what, hint="check --teacher and --size")
 
 
 def renamed(tensors: Mapping[str, Any], rename: Callable[[str], str | None]) -> dict[str, Any]:

@@ -6,27 +6,20 @@ came from. Only safetensors and `torch.load(weights_only=True)`: nothing here ca
 
 import hashlib
 import json
-import pickle
-import re
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from kdcache.digest import file_sha256
-from kdcache.errors import Damage, KDError, Unavailable, UsageError
+from kdcache.errors import Damage, Unavailable, UsageError
 from kdcache.spec import Weights
-from kdcache.teachers.networks import shortened
+from kdcache.tensors import read_tensors, shortened
 
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 HUB_FILES = ("*.json", "*.txt", "model*.safetensors")
 OLDER_HUB_FILES = ("pytorch_model*.bin", "open_clip_*.safetensors", "open_clip_*.bin")
-LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -128,69 +121,6 @@ def files_sha256(files: list[Path]) -> str:
     if len(files) == 1:
         return file_sha256(files[0])
     return hashlib.sha256("".join(f"{file_sha256(f)}  {f.name}\n" for f in files).encode()).hexdigest()
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """All of one weight file, on the host. Torch files may nest further plain values."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if start.startswith(LFS_POINTER):
-        raise UsageError(f"{path} is a git-lfs pointer, not the weights", hint="run: git lfs pull")
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return _read_torch(path)
-    if start[8:9] == b"{":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path))
-        except SafetensorError as error:
-            raise Damage(f"{path} is damaged: {error}", hint="fetch the file again") from error
-    raise UsageError(f"{path} is not a weight file", hint="weights are safetensors or torch files")
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise UsageError(f"{path} is not a safetensors file: {error}") from error
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    try:
-        if zipfile.is_zipfile(path):
-            _refuse_programs(path)
-        with torch.serialization.safe_globals(_numbers()):
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked_for = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asked_for[1]}" if asked_for else str(error).split("\n", 1)[0]
-        raise UsageError(f"{path} holds more than weights: {reason}", hint="convert it to safetensors") from error
-    except KDError:
-        raise
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise Damage(f"{path} is damaged: {str(error).splitlines()[0]}", hint="fetch the file again") from error
-    if not isinstance(loaded, Mapping):
-        raise UsageError(f"{path} holds a {type(loaded).__name__}, not tensors by name")
-    return dict(loaded)
-
-
-def _numbers() -> list[Any]:
-    """What rebuilds the numpy numbers that trainers leave in checkpoints, and nothing else."""
-    scalar = np.float64(0).__reduce__()[0]
-    kinds = [type(np.dtype(kind)) for kind in ("?", "i4", "i8", "f4", "f8")]
-    return [np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
-
-
-def _refuse_programs(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        if any("/code/" in name for name in archive.namelist()):
-            hint = "save its state_dict() as safetensors"
-            raise UsageError(f"{path} is a TorchScript program, not weights", hint=hint)
 
 
 def _download(repo: str) -> Path:

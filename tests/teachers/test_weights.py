@@ -11,7 +11,8 @@ from torch import nn
 
 from kdcache.errors import Damage, Mismatch, Unavailable, UsageError
 from kdcache.teachers.networks import load_strict, state_record
-from kdcache.teachers.weights import find_checkpoint, read_tensors
+from kdcache.teachers.weights import find_checkpoint
+from kdcache.tensors import read_tensors
 
 
 @pytest.fixture
