@@ -1,0 +1,163 @@
+"""Labelled images as a student sees them: rendered by processes of their own, in full batches, the unreadable counted and named.
+
+Input: an image source and the geometry, size and normalisation of a student. Output: batches of pixels with their rows, and
+what a network says about them. A `Pictures` may be kept open and looked at again and again: a trainer does so.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kdcache.errors import Incomplete, UsageError
+from kdcache.images import UNLABELLED, Listing, Source, open_source
+from kdcache.progress import Progress
+from kdcache.render import RenderPool
+from kdcache.views.recipe import Plain
+from students.models.spec import StudentSpec
+from students.recipe import Precision
+from students.tasks.matching import Matching, match_classes
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled images of a source, in row order."""
+
+    source: Source
+    ids: list[str]
+    labels: Rows
+    """class number a row"""
+    classes: tuple[str, ...] | None
+    """class names by number"""
+    fingerprint: str
+    unlabelled: int
+    """images that were left out because nobody knows their class"""
+    matching: Matching | None = None
+    """how the class numbers were matched with a student's; None: they are the dataset's own"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def named_by(self, spec: StudentSpec) -> "Labelled":
+        """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
+        matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
+        return replace(self, labels=matched.numbers[self.labels], classes=spec.classes, matching=matched)
+
+
+def labelled(source: Source | str, listing: Listing | None = None) -> Labelled:
+    """List the images of a source (unless that was done before) and keep those whose class is known."""
+    source = open_source(source) if isinstance(source, str) else source
+    listing = listing or source.scan()
+    rows = np.flatnonzero(listing.labels != UNLABELLED) if listing.labels is not None else np.zeros(0, np.int64)
+    if listing.labels is None or not len(rows):
+        raise UsageError(
+            f"the images of {source.name} have no labels",
+            hint="put them into one folder a class, or give --data others",
+        )
+    return Labelled(
+        source=source,
+        ids=listing.ids.take(rows).to_pylist(),
+        labels=listing.labels[rows].astype(np.int64),
+        classes=listing.classes,
+        fingerprint=listing.fingerprint,
+        unlabelled=len(listing) - len(rows),
+    )
+
+
+class Pictures:
+    """Labelled images, rendered for one student again and again. Use it in a with statement."""
+
+    def __init__(
+        self, images: Labelled, spec: StudentSpec, *, workers: int, batch: int, geometry: Plain | None = None
+    ) -> None:
+        self.images, self.spec, self.batch = images, spec, batch
+        self.rejected: dict[str, str] = {}
+        """image id -> why it could not be used, in the last pass"""
+        self._pool = RenderPool(
+            images.source,
+            geometry or spec.geometry,
+            seed=0,
+            size=spec.input,
+            ids=images.ids,
+            workers=workers,
+            batch=batch,
+        )
+
+    def __enter__(self) -> Self:
+        self._pool.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+
+    def look(
+        self,
+        speak: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        device: str,
+        precision: Precision,
+        progress: Progress,
+        stage: str = "evaluate",
+    ) -> Iterator[tuple[Rows, torch.Tensor]]:
+        """(rows, what `speak` says about them) for every batch, in row order, without the rows that cannot be read.
+
+        The network always sees full batches, the last one filled up with black: what is said about an image does not
+        depend on how many there are.
+        """
+        self.rejected = {}
+        progress.start(stage, len(self.images))
+        for rendered in self._pool.batches(self._requests()):
+            self.rejected |= {self.images.ids[row]: reason for row, reason in rendered.bad.items()}
+            good = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
+            with torch.inference_mode(), autocast(device, precision):
+                said = speak(normalised(rendered.pixels, self.spec, device))[good]
+            yield np.array([rendered.rows[place] for place in good], np.int64), said
+            progress.advance(len(rendered.rows), rejected=len(rendered.bad))
+        progress.finish()
+        if len(self.rejected) == len(self.images):
+            name, reason = next(iter(self.rejected.items()))
+            raise Incomplete(
+                f"none of the {len(self.images):,} images of {self.images.source.name} can be read; {name}: {reason}",
+                hint="check the files",
+            )
+
+    def _requests(self) -> Iterator[tuple[int, range]]:
+        for first in range(0, len(self.images), self.batch):
+            yield 0, range(first, min(first + self.batch, len(self.images)))
+
+
+def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> torch.Tensor:
+    """Pixels (n, h, w, 3) as a student's input (n, 3, h, w): (pixel / 255 - mean) / std."""
+    values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(three, device=device).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
+    return (values - mean) / std
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """The context a network speaks in."""
+    kind = torch.device(device).type
+    if precision == "float32":
+        return torch.autocast(kind, enabled=False)
+    return torch.autocast(kind, dtype=getattr(torch, precision))
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen)."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

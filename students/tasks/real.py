@@ -1,0 +1,103 @@
+"""The reassessed labels of ImageNet's validation images ("IN-Real"), of which an image may have several or none.
+
+Input: `real.json` of google-research/reassessed-imagenet, a list by validation number: entry 0 holds the class numbers of
+ILSVRC2012_val_00000001. Output: the labels of an image by its id. Images with an empty list are left out, as their authors do.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.errors import Mismatch, UsageError
+from kdcache.strict import Strict
+from students.tasks.interval import wilson
+from students.tasks.pictures import Labelled
+
+_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
+
+
+class RealMarks(Strict):
+    """How often the first guess is one of an image's reassessed labels."""
+
+    images: int
+    empty: int
+    """images without any reassessed label, left out"""
+    top1: float
+    interval: tuple[float, float]
+    """95 %, Wilson"""
+
+
+class RealLabels:
+    """Reassessed labels, with the class numbers of the dataset they belong to."""
+
+    def __init__(self, path: Path, labels: list[list[int]]) -> None:
+        self.path, self._labels = path, labels
+
+    @classmethod
+    def read(cls, path: Path) -> "RealLabels":
+        """Read real.json; UsageError when it is something else."""
+        try:
+            plain: Any = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {path} as JSON: {error}", hint="give real.json") from error
+        if not isinstance(plain, list) or not plain:
+            raise UsageError(f"{path} holds no list of lists", hint="give real.json")
+        for number, entry in enumerate(plain):
+            if not isinstance(entry, list) or not all(type(label) is int and label >= 0 for label in entry):
+                raise UsageError(f"entry {number} of {path} is {entry!r}, not a list of class numbers")
+        return cls(path, plain)
+
+    def of(self, images: Labelled) -> list[frozenset[int]]:
+        """The labels of each image, in the student's class numbers."""
+        assert images.matching is not None, "the images still have class numbers of their own"
+        numbers = images.matching.numbers
+        highest = max((label for entry in self._labels for label in entry), default=-1)
+        if highest >= len(numbers):
+            raise Mismatch(
+                f"{self.path} has class number {highest}, the images have {len(numbers)} classes",
+                hint="--real goes with the validation images of ImageNet-1k",
+            )
+        return [frozenset(int(numbers[label]) for label in self._of(image_id)) for image_id in images.ids]
+
+    def _of(self, image_id: str) -> list[int]:
+        found = _NUMBER.search(image_id.rpartition("/")[2])
+        if not found:
+            raise Mismatch(
+                f"{image_id} is no validation image of ImageNet: its name is not ILSVRC2012_val_ and eight digits",
+                hint="--real goes with the validation images of ImageNet-1k",
+            )
+        place = int(found[1])
+        if not 1 <= place <= len(self._labels):
+            raise Mismatch(f"{image_id} is not among the {len(self._labels)} entries of {self.path}")
+        return self._labels[place - 1]
+
+
+class RealScores:
+    """Counts how often a first guess is among an image's reassessed labels."""
+
+    def __init__(self, labels: list[frozenset[int]]) -> None:
+        self._labels = labels
+        self._images = self._empty = self._right = 0
+
+    def add(self, rows: NDArray[np.int64], guesses: NDArray[np.int64]) -> None:
+        """The first guesses about some rows."""
+        for row, guess in zip(rows.tolist(), guesses.tolist(), strict=True):
+            labels = self._labels[row]
+            self._images += bool(labels)
+            self._empty += not labels
+            self._right += guess in labels
+
+    def marks(self) -> RealMarks:
+        """What came of it; UsageError when every image was left out."""
+        if not self._images:
+            raise UsageError(f"none of the {self._empty} images has a reassessed label", hint="leave --real out")
+        return RealMarks(
+            images=self._images,
+            empty=self._empty,
+            top1=self._right / self._images,
+            interval=wilson(self._right, self._images),
+        )
