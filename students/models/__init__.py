@@ -1,0 +1,86 @@
+"""Students: which there are, how they are built, and how weights get into them.
+
+A family (tinyvit) knows its own builder; everything else is said here, for any of them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdcache.config import load_preset, preset_names
+from kdcache.errors import UsageError
+from students.models.preset import Preset
+from students.models.spec import StudentSpec
+from students.models.tinyvit import TinyViT
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from students.models.family import Family
+    from students.models.loading import Adapted, Head, HeadRows
+
+__all__ = [
+    "StudentSpec", "build_student", "layer_count", "layer_of", "load_weights", "no_decay", "student_names", "student_spec",
+]  # fmt: skip
+
+_FAMILIES: "dict[str, Family]" = {"tinyvit": TinyViT()}
+
+
+def student_names() -> list[str]:
+    """The presets, the smallest first."""
+    return sorted(preset_names("students"), key=lambda name: (len(name), name))
+
+
+def student_spec(
+    name: str, *, classes: tuple[str, ...], size: int | None = None, drop_path: float | None = None
+) -> StudentSpec:
+    """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for."""
+    if len(classes) < 2:
+        raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
+    preset = load_preset("students", name, Preset)
+    side = size or preset.input
+    return StudentSpec(
+        name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
+        family=preset.family,
+        network=preset.network,
+        windows=_FAMILIES[preset.family].windows(side),
+        drop_path=preset.drop_path if drop_path is None else drop_path,
+        input=(side, side),
+        mean=preset.mean,
+        std=preset.std,
+        geometry=preset.enlarged if side > preset.input else preset.geometry,
+        classes=classes,
+    )
+
+
+def build_student(spec: StudentSpec) -> "nn.Module":
+    """The network with random weights from torch's global generator; pixels in as NCHW, normalised, logits out."""
+    return _FAMILIES[spec.family].build(spec)
+
+
+def load_weights(
+    network: "nn.Module", spec: StudentSpec, file: Path, *, head: "Head", rows: "HeadRows | None" = None
+) -> "Adapted":
+    """Load a run's weights, timm's or published ones; every tensor must fit, biases of other windows are interpolated.
+
+    `head`: keep the file's, which must have as many classes, or leave the new one as it is. `rows` picks rows of the file's head.
+    """
+    from students.models.loading import load_into
+
+    return load_into(network, spec, file, family=_FAMILIES[spec.family], head=head, rows=rows)
+
+
+def layer_count(spec: StudentSpec, network: "nn.Module") -> int:
+    """How many layers `layer_of` tells apart."""
+    return _FAMILIES[spec.family].layers(network)
+
+
+def layer_of(spec: StudentSpec, network: "nn.Module") -> Callable[[str], int]:
+    """Parameter name -> layer, 0 at the input, for a learning rate that falls towards it."""
+    family = _FAMILIES[spec.family]
+    return lambda name: family.layer(name, network)
+
+
+def no_decay(name: str, parameter: "Tensor") -> bool:
+    """True for what weight decay leaves alone: vectors, biases and attention biases (TinyViT/optimizer.py)."""
+    return parameter.ndim <= 1 or name.endswith(".bias") or name.endswith("attention_biases")

@@ -1,0 +1,120 @@
+"""TinyViT (arXiv 2207.10666) as timm builds it: a convolutional stage, then three of attention in windows.
+
+Facts about the published training code and weights are from TinyViT/ of microsoft/Cream.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kdcache.errors import UsageError
+from students.models.family import Tensors
+from students.models.spec import StudentSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STRIDE = 32
+"""the last map has a 32nd of the input's side"""
+BIASES = "attention_biases"
+INDICES = "attention_bias_idxs"
+_PUBLISHED = re.compile(r"layers\.\d+\.")
+_RENAMES = (
+    (re.compile(r"^patch_embed\.seq\.0\."), "patch_embed.conv1."),
+    (re.compile(r"^patch_embed\.seq\.2\."), "patch_embed.conv2."),
+    (re.compile(r"^layers\.(\d+)\.downsample\."), lambda found: f"stages.{int(found[1]) + 1}.downsample."),
+    (re.compile(r"^layers\."), "stages."),
+    (re.compile(r"\.c\.weight$"), ".conv.weight"),
+    (re.compile(r"^norm_head\."), "head.norm."),
+    (re.compile(r"^head\.(weight|bias)$"), r"head.fc.\1"),
+)
+
+
+class TinyViT:
+    """The family `tinyvit`."""
+
+    head = "head.fc"
+
+    def windows(self, size: int) -> tuple[int, ...]:
+        """7/7/14/7 at 224, 12/12/24/12 at 384, 16/16/32/16 at 512: the last map in one window, the one before it too."""
+        if size < STRIDE or size % STRIDE:
+            below = max(STRIDE, size // STRIDE * STRIDE)
+            hint = f"{below} and {below + STRIDE} are the nearest"
+            raise UsageError(f"TinyViT cannot see {size} pixels: the side must be a multiple of {STRIDE}", hint=hint)
+        side = size // STRIDE
+        return side, side, 2 * side, side
+
+    def build(self, spec: StudentSpec) -> "nn.Module":
+        """timm's network."""
+        import timm
+
+        network: nn.Module = timm.create_model(
+            spec.network,
+            pretrained=False,
+            num_classes=len(spec.classes),
+            window_sizes=list(spec.windows),
+            drop_path_rate=spec.drop_path,
+        )
+        return network
+
+    def own_names(self, tensors: Mapping[str, Any]) -> tuple[Tensors, str]:
+        """timm's names for tensors in timm's or in the published layout."""
+        kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(INDICES)}
+        if not any(_PUBLISHED.match(name) for name in kept):
+            return kept, "timm"
+        return {_renamed(name): tensor for name, tensor in kept.items()}, "published"
+
+    def fitted(self, tensors: Tensors, network: "nn.Module") -> tuple[Tensors, tuple[str, ...]]:
+        """Attention biases of windows of another size, interpolated as TinyViT does between resolutions."""
+        wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if name.endswith(BIASES)}
+        changed = {
+            name: _resized(tensors[name], wanted[name][1])
+            for name in wanted
+            if name in tensors and _another_window(tensors[name], wanted[name])
+        }
+        return tensors | changed, tuple(changed)
+
+    def layers(self, network: "nn.Module") -> int:
+        """One for each block."""
+        depths: tuple[int, ...] = network.depths  # type: ignore[assignment]
+        return sum(depths)
+
+    def layer(self, name: str, network: "nn.Module") -> int:
+        """TinyViT's numbering: the stem counts as the first block, a downsampling as the block before it, the head as the last.
+
+        That is `set_layer_lr_decay` of TinyViT/models/tiny_vit.py. There a downsampling ends its stage; timm's begins the next.
+        """
+        depths: tuple[int, ...] = network.depths  # type: ignore[assignment]
+        if name.startswith("patch_embed."):
+            return 0
+        if name.startswith("head."):
+            return sum(depths) - 1
+        found = re.match(r"stages\.(\d+)\.(?:downsample|blocks\.(\d+))\.", name)
+        assert found, f"{name} is no parameter of TinyViT"
+        before = sum(depths[: int(found[1])])
+        return before - 1 if found[2] is None else before + int(found[2])
+
+
+def _renamed(name: str) -> str:
+    for pattern, new in _RENAMES:
+        name = pattern.sub(new, name)
+    return name
+
+
+def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
+    """Same heads, another number of offsets, and these a square."""
+    if tensor.ndim != 2 or tensor.shape[0] != wanted[0] or tensor.shape[1] == wanted[1]:
+        return False
+    offsets = int(tensor.shape[1])
+    return math.isqrt(offsets) ** 2 == offsets
+
+
+def _resized(biases: Any, offsets: int) -> Any:
+    """Biases are a square of offsets for each head, (0, 0) first; bicubic, as `load_pretrained` of TinyViT/utils.py."""
+    from torch.nn import functional as F
+
+    heads, old = biases.shape
+    before, after = math.isqrt(old), math.isqrt(offsets)
+    square = biases.float().reshape(1, heads, before, before)
+    return F.interpolate(square, size=(after, after), mode="bicubic").reshape(heads, offsets)
