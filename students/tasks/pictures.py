@@ -153,11 +153,16 @@ def autocast(device: str, precision: Precision) -> Any:
 
 @contextmanager
 def at_rest(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen)."""
+    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
+
+    timm's TinyViT keeps attention biases ready in eval mode and forgets them in `train()` alone: without the calls of it here, a
+    running average, which is always in eval mode, would be judged with the biases of the first time.
+    """
     modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    network.train().eval()
     try:
         yield
     finally:
+        network.train()
         for module, training in modes:
             module.training = training
