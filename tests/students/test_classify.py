@@ -106,6 +106,7 @@ def test_weights_that_changed_since_are_the_ones_that_are_judged():
     with Pictures(labelled(cycling(8, ANIMALS)).named_by(spec), spec, workers=0, batch=8) as pictures:
         before = judge(network, pictures, **USUAL)
         with torch.no_grad():
+            network(torch.zeros(1, 3, 32, 32))
             for name, parameter in network.named_parameters():
                 if name.endswith("attention_biases"):
                     parameter.uniform_(-30, 30)
