@@ -155,8 +155,8 @@ def autocast(device: str, precision: Precision) -> Any:
 def at_rest(network: nn.Module) -> Iterator[None]:
     """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
 
-    timm's TinyViT keeps attention biases ready in eval mode and forgets them in `train()` alone: without the calls of it here, a
-    running average, which is always in eval mode, would be judged with the biases of the first time.
+    timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
+    called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.train().eval()
