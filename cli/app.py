@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, cache, config, doctor, teacher
+from cli import bench, cache, config, doctor, student, teacher
 from cli.output import Ui
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def root(
 
 app.add_typer(cache.app, name="cache")
 app.add_typer(teacher.app, name="teacher")
+app.add_typer(student.app, name="student")
 app.add_typer(config.app, name="config")
 app.add_typer(bench.app, name="bench")
 doctor.register(app)

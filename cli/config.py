@@ -25,8 +25,8 @@ VALIDATE = """
 kd config validate views/my_views.yaml
 kd config validate views/augment --set erase.probability=0.5
 """
-KINDS = ("views", "teachers")
-Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="views or teachers; left out: all.")]
+KINDS = ("views", "teachers", "students")
+Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="views, teachers or students; left out: all.")]
 Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="A preset, or KIND/ and a path to a .yaml file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value; repeatable.")]
 
@@ -89,6 +89,10 @@ def _model(kind: str) -> "type[Strict]":
         from kdcache.views.recipe import Augment
 
         return Augment
+    if kind == "students":
+        from students.models.preset import Preset
+
+        return Preset
     from kdcache.teachers.sizes import Family
 
     return Family

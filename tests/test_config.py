@@ -10,8 +10,9 @@ from kdcache.errors import UsageError
 from kdcache.plain_yaml import parse_yaml
 from kdcache.teachers.sizes import Family
 from kdcache.views.recipe import Augment
+from students.models.preset import Preset
 
-MODELS = {"views": Augment, "teachers": Family}
+MODELS = {"views": Augment, "teachers": Family, "students": Preset}
 BAD = """
 kind: augment
 crp: {}

@@ -1,0 +1,145 @@
+"""`kd student`: which students there are, what one looks like, and how a trained one leaves."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cli.command import command, group
+from cli.output import Ui
+from cli.text import columns, pairs, plural
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from students.models.spec import StudentSpec
+
+LIST = """
+kd student list
+kd student list --json
+"""
+SHOW = """
+kd student show tinyvit-5m
+kd student show tinyvit-21m --input-size 384
+kd student show LATEST
+"""
+EXPORT = """
+kd student export LATEST --format timm --out student/
+kd student export kd/runs/first --format onnx --out student/ --json
+"""
+SHOWN_CLASSES = 1000
+"""published counts are for ImageNet's classes"""
+Which = Annotated[str, typer.Argument(metavar="NAME|RUN", help="A preset (kd student list), a run, or LATEST.")]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the newest in ./kd/runs.")]
+Side = Annotated[
+    int | None, typer.Option("--input-size", metavar="N", min=1, help="Pixels a preset sees; left out: its own.")
+]
+ClassCount = Annotated[
+    int | None, typer.Option("--classes", metavar="N", min=2, help="Classes a preset tells apart; left out: 1000.")
+]
+Format = Annotated[Literal["timm", "onnx"], typer.Option("--format", metavar="timm|onnx", help="What to write.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")]
+
+app = group("List students, show one, export a trained one.")
+
+
+def student_list(ui: Ui) -> None:
+    """List the students with their parameters and multiply-adds at 1,000 classes."""
+    from students.models import student_names
+
+    facts = [_facts(_preset(name)) for name in student_names()]
+    rows = [[f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"])] for f in facts]
+    ui.answer(facts, columns([["student", "input", "parameters", "multiply-adds"], *rows], right=(1, 2, 3)))
+
+
+def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCount = None) -> None:
+    """Show what a preset or a trained student looks like.
+
+    A preset is shown at any input size and number of classes; a run's student has its own.
+    """
+    from students.models import student_names
+
+    if name in student_names() or name.endswith((".yaml", ".yml")):
+        spec = _preset(name, size=input_size, classes=classes or SHOWN_CLASSES)
+    else:
+        spec = _trained(name, changed=bool(input_size or classes))
+    facts = _facts(spec)
+    height, width = spec.input
+    geometry = spec.geometry
+    lines = [
+        ("student", f"{spec.name} ({spec.network} of timm)"),
+        ("parameters", f"{facts['parameters']:,}"),
+        ("multiply-adds", f"{_billions(facts['macs'])} an image"),
+        ("input", f"{height}×{width}, {geometry.fit}, crop {geometry.crop_pct:g}, {geometry.interpolation}"),
+        ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
+        ("windows", "/".join(map(str, spec.windows))),
+        ("drop path", f"{spec.drop_path:g}"),
+        ("classes", _class_text(spec)),
+    ]
+    ui.answer(facts, pairs(lines))
+
+
+def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
+    """Write a trained student for others: a folder for timm, or an ONNX file.
+
+    timm opens the folder with create_model("local-dir:DIR", pretrained=True). The ONNX file takes normalised pixels in any
+    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not.
+    """
+    from students.export import export_onnx, export_timm
+    from students.runs import Run
+
+    opened = Run.open(run)
+    done = (export_timm if format == "timm" else export_onnx)(opened, out)
+    files = [str(path) for path in done.files]
+    lines = [("run", str(opened.path)), *(("wrote", file) for file in files)]
+    if done.share is not None:
+        lines.append(
+            ("onnxruntime", f"differs from torch by at most {done.difference:.1e}, {done.share:.1e} of a logit")
+        )
+    facts = {"run": str(opened.path), "format": format, "files": files}
+    ui.answer({**facts, "max_abs_difference": done.difference, "max_relative_difference": done.share}, pairs(lines))
+
+
+def _preset(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES) -> "StudentSpec":
+    from students.models import student_spec
+
+    return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
+
+
+def _trained(name: str, *, changed: bool) -> "StudentSpec":
+    """The student of a run; what is neither a run nor a preset is told with the presets."""
+    from students.models import student_names
+    from students.runs import LATEST, Run
+
+    if name != LATEST and not Path(name).exists():
+        raise UsageError(f"{name} is neither a student nor a run", hint=f"students: {', '.join(student_names())}")
+    if changed:
+        raise UsageError(f"{name} is a run: its input size and classes are what it was trained with")
+    return Run.open(name).record.student
+
+
+def _facts(spec: "StudentSpec") -> dict[str, Any]:
+    from students.models.cost import student_cost
+
+    return {**spec.plain(), **student_cost(spec)._asdict(), "classes": len(spec.classes)}
+
+
+def _class_text(spec: "StudentSpec") -> str:
+    shown = ", ".join(spec.classes[:5])
+    return f"{plural(len(spec.classes), 'class', 'classes')}: {shown}{', …' if len(spec.classes) > 5 else ''}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M"
+
+
+def _billions(count: int) -> str:
+    return f"{count / 1e9:.3g} G"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in values)
+
+
+command(app, "list", examples=LIST)(student_list)
+command(app, "show", examples=SHOW)(student_show)
+command(app, "export", examples=EXPORT)(student_export)

@@ -1,0 +1,148 @@
+"""A trained student for others to use: a folder that timm opens, or an ONNX file.
+
+Input: a run. Output: files that say the same logits; the ONNX file is checked against torch before it gets its name.
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdcache.atomic import make_folder, write_file
+from kdcache.errors import Mismatch, Unavailable, UsageError
+from students.models.spec import StudentSpec
+from students.runs import Run
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+TOLERANCE = 1e-3
+"""largest difference of an ONNX logit from torch's, as a share of the largest logit"""
+TIMM_MODES = {"crop": "center", "squash": "squash"}
+PIXELS, LOGITS = "pixels", "logits"
+
+
+class Exported(NamedTuple):
+    """What was written."""
+
+    files: tuple[Path, ...]
+    difference: float | None = None
+    """largest absolute difference of a logit from torch's on random pixels, where that was measured"""
+    share: float | None = None
+    """the same as a share of the largest logit"""
+
+
+def export_timm(run: Run, out: Path) -> Exported:
+    """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
+    from safetensors.torch import save
+
+    config = _timm_config(run.record.student)
+    tensors = {name: tensor.contiguous() for name, tensor in run.network().state_dict().items()}
+    make_folder(out)
+    weights, settings = out / "model.safetensors", out / "config.json"
+    write_file(weights, [save(tensors, metadata={"format": "pt"})])
+    write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
+    return Exported((weights, settings))
+
+
+def _timm_config(spec: StudentSpec) -> dict[str, Any]:
+    if spec.geometry.fit not in TIMM_MODES:
+        what = f"{spec.name} pads its images with black, which timm's configuration cannot say"
+        raise UsageError(what, hint="export it with --format onnx")
+    height, width = spec.input
+    return {
+        "architecture": spec.network,
+        "num_classes": len(spec.classes),
+        "label_names": list(spec.classes),
+        "model_args": {"window_sizes": list(spec.windows), "drop_path_rate": spec.drop_path},
+        "pretrained_cfg": {
+            "custom_load": False,
+            "input_size": [3, height, width],
+            "interpolation": spec.geometry.interpolation,
+            "crop_pct": spec.geometry.crop_pct,
+            "crop_mode": TIMM_MODES[spec.geometry.fit],
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "num_classes": len(spec.classes),
+            "first_conv": "patch_embed.conv1.conv",
+            "classifier": "head.fc",
+        },
+    }
+
+
+def export_onnx(run: Run, out: Path) -> Exported:
+    """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")
+    spec, network = run.record.student, run.network()
+    model = _onnx_bytes(network, spec)
+    difference, share = _difference(network, model, spec)
+    if not share <= TOLERANCE:
+        raise Mismatch(
+            f"onnxruntime and torch disagree by {share:.1e} of the largest logit, more than {TOLERANCE}: not written"
+        )
+    make_folder(out)
+    write_file(out / "model.onnx", [model])
+    return Exported((out / "model.onnx",), difference, share)
+
+
+def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
+    import torch
+
+    _gather_biases(network)
+    program = torch.onnx.export(
+        network,
+        (_random_pixels(spec, 2),),
+        dynamo=True,
+        verbose=False,
+        input_names=[PIXELS],
+        output_names=[LOGITS],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    assert program is not None
+    model: Any = program.model_proto
+    # Every node carries the source lines it came from, with this machine's paths.
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+    record = model.metadata_props.add()
+    record.key, record.value = "student", json.dumps(spec.plain(), ensure_ascii=False)
+    return bytes(model.SerializeToString())
+
+
+def _gather_biases(network: "nn.Module") -> None:
+    """Let timm's attention look its biases up, as it does in training, instead of keeping them for every pair of tokens.
+
+    What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else in
+    these modules depends on the mode.
+    """
+    for module in network.modules():
+        if hasattr(module, "attention_bias_cache"):
+            module.training = True
+
+
+def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[float, float]:
+    """Largest difference between onnxruntime and torch, absolute and as a share, for two sizes of batch."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    furthest, largest = 0.0, 0.0
+    for count in (1, 3):
+        pixels = _random_pixels(spec, count)
+        (said,) = session.run([LOGITS], {PIXELS: pixels.numpy()})
+        with torch.no_grad():
+            meant = network(pixels)
+        furthest = max(furthest, float((torch.from_numpy(said) - meant).abs().max()))
+        largest = max(largest, float(meant.abs().max()))
+    return furthest, furthest / largest
+
+
+def _random_pixels(spec: StudentSpec, count: int) -> "torch.Tensor":
+    """As normalised pixels are spread: mean 0, deviation 1; the same ones each time."""
+    import torch
+
+    generator = torch.Generator().manual_seed(count)
+    return torch.randn((count, 3, *spec.input), generator=generator)

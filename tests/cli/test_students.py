@@ -1,0 +1,83 @@
+"""`kd student`: presets and runs are listed, shown and exported."""
+
+import pytest
+
+from tests.students.trained import NAMES, make_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "first").path
+
+
+def test_students_are_listed_smallest_first(kd):
+    ran = kd("student", "list", "--json")
+    assert ran.code == 0
+    assert [student["name"] for student in ran.json] == ["tinyvit-5m", "tinyvit-11m", "tinyvit-21m"]
+    assert ran.json[0]["parameters"] == 5_392_764
+    assert ran.json[0]["input"] == [224, 224]
+
+
+def test_people_get_a_table_of_students(kd):
+    lines = kd("student", "list").out.splitlines()
+    assert lines[0].split() == ["student", "input", "parameters", "multiply-adds"]
+    assert lines[1].split() == ["tinyvit-5m", "224", "5.4", "M", "1.26", "G"]
+
+
+def test_a_preset_is_shown_at_any_size(kd):
+    ran = kd("student", "show", "tinyvit-21m", "--input-size", 384, "--classes", 10, "--json")
+    assert ran.json["windows"] == [12, 12, 24, 12]
+    assert ran.json["geometry"]["fit"] == "squash"
+    assert ran.json["classes"] == 10
+    assert "12/12/24/12" in kd("student", "show", "tinyvit-21m", "--input-size", 384).out
+
+
+def test_a_size_it_cannot_see_is_refused(kd):
+    ran = kd("student", "show", "tinyvit-5m", "--input-size", 100)
+    assert ran.code == 2
+    assert "96 and 128" in ran.err
+
+
+def test_a_run_is_shown_as_it_was_trained(kd, trained):
+    ran = kd("student", "show", trained)
+    assert ran.code == 0
+    assert "64×64" in ran.out
+    assert "4 classes: circle, square, star, Dreieck ▲" in ran.out
+    assert kd("student", "show", trained, "--input-size", 96).code == 2
+
+
+def test_a_name_nobody_knows_is_told_with_the_presets(kd):
+    ran = kd("student", "show", "tinyvit-6m")
+    assert ran.code == 2
+    assert "neither a student nor a run" in ran.err
+    assert "tinyvit-5m, tinyvit-11m, tinyvit-21m" in ran.err
+
+
+def test_the_newest_run_is_shown_and_exported(kd, tmp_path):
+    import timm
+    import torch
+
+    run = make_run(tmp_path / "kd" / "runs" / "one")
+    assert kd("student", "show", "LATEST", "--json").json["classes"] == len(NAMES)
+    ran = kd("student", "export", "LATEST", "--format", "timm", "--out", "out", "--json")
+    assert ran.code == 0
+    assert ran.json["files"] == ["out/model.safetensors", "out/config.json"]
+    assert ran.json["max_abs_difference"] is None
+    pixels = torch.ones(1, 3, 64, 64)
+    with torch.no_grad():
+        opened = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+        assert torch.equal(opened(pixels), run.network()(pixels))
+
+
+def test_an_onnx_export_tells_how_far_it_is_from_torch(kd, trained, tmp_path):
+    pytest.importorskip("onnxruntime")
+    ran = kd("student", "export", trained, "--format", "onnx", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out" / "model.onnx").is_file()
+    assert "onnxruntime  differs from torch by at most" in ran.out
+
+
+def test_no_run_is_told_with_the_way_to_one(kd):
+    ran = kd("student", "export", "LATEST", "--format", "timm", "--out", "out")
+    assert ran.code == 2
+    assert "kd train" in ran.err
