@@ -11,7 +11,7 @@ from kdcache.strict import Strict
 from students.models.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.interval import wilson
-from students.tasks.pictures import Pictures, at_rest, labelled
+from students.tasks.pictures import Labelled, Pictures, at_rest, labelled
 from students.tasks.real import RealLabels, RealMarks, RealScores
 from students.tasks.scores import Bin, Confusion, Scores
 
@@ -67,7 +67,7 @@ class Report(Strict):
 def evaluate(
     network: nn.Module,
     spec: StudentSpec,
-    source: Source | str,
+    source: Source | str | Labelled,
     *,
     device: str,
     workers: int,
@@ -77,7 +77,7 @@ def evaluate(
     real: RealLabels | None = None,
 ) -> Report:
     """Let a student name every labelled image of a source."""
-    images = labelled(source).named_by(spec)
+    images = (source if isinstance(source, Labelled) else labelled(source)).named_by(spec)
     of_real = None if real is None else real.of(images)
     with Pictures(images, spec, workers=workers, batch=batch) as pictures:
         return judge(network, pictures, device=device, precision=precision, progress=progress, real=of_real)

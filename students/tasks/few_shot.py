@@ -25,7 +25,7 @@ from students.models.spec import StudentSpec
 from students.recipe import Count, Precision
 from students.tasks.episode_heads import right_answers
 from students.tasks.interval import half_width
-from students.tasks.pictures import Pictures, Rows, at_rest, labelled
+from students.tasks.pictures import Labelled, Pictures, Rows, at_rest, labelled
 
 EPISODES = 0xFE357
 
@@ -88,7 +88,7 @@ class FewShotReport(Strict):
 def few_shot(
     network: Any,
     spec: StudentSpec,
-    source: Source | str,
+    source: Source | str | Labelled,
     settings: FewShot,
     *,
     seed: int,
@@ -103,7 +103,7 @@ def few_shot(
     `network` is on `device` and gives pooled features as timm's networks do: forward_head(..., pre_logits=True).
     """
     started = time.perf_counter()
-    images = labelled(source)
+    images = source if isinstance(source, Labelled) else labelled(source)
     for shots in settings.shots:
         _drawable(images.labels, settings, shots, images.source.name)
     pictures = Pictures(images, spec, workers=workers, batch=batch, geometry=settings.geometry)

@@ -1,0 +1,41 @@
+"""`kd report`: one page about a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.command import command
+from cli.eval import RunPath
+from cli.output import Ui
+from cli.text import pairs, size
+
+REPORT = """
+kd report LATEST
+kd report kd/runs/first --out first.html --samples 20
+"""
+OutFile = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; left out: RUN/report.html.")
+]
+SampleCount = Annotated[int, typer.Option("--samples", metavar="N", min=1, max=200, help="Images shown of each kind.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "report", examples=REPORT)(report)
+
+
+def report(ui: Ui, run: RunPath, out: OutFile = None, samples: SampleCount = 8) -> None:
+    """Write one HTML page about a run that needs nothing else to be read.
+
+    Curves, sample images with the guesses of student and teacher, what kd eval found, and where everything came from. The
+    teacher's guesses are read from the cache; the teacher itself is never loaded.
+    """
+    from students.report import write_report
+    from students.runs import Run
+
+    opened = Run.open(run)
+    path = write_report(opened, out, samples=samples)
+    nbytes = path.stat().st_size
+    lines = [("run", str(opened.path)), ("page", f"{path}, {size(nbytes)}")]
+    ui.answer({"run": str(opened.path), "page": str(path), "bytes": nbytes}, pairs(lines))

@@ -1,0 +1,142 @@
+"""Evaluations of a run: made with its best weights, kept in <run>/evals/NAME.json, one file a task and dataset.
+
+Input: a run, and images (its own validation images when none are named). Output: a report, on disk too, with the digest of the
+weights it is about, so that a later reader can tell whether the run has better ones by now.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, ValidationError
+
+from kdcache.atomic import make_folder, storage_errors, write_file
+from kdcache.config import load_preset
+from kdcache.digest import file_sha256
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.images import open_source
+from kdcache.options import best_device, default_batch
+from kdcache.progress import Progress
+from kdcache.strict import Strict
+from students.recipe import Precision
+from students.runs import Run
+from students.tasks.classify import Report, evaluate
+from students.tasks.few_shot import FewShot, FewShotReport, few_shot
+from students.tasks.pictures import Labelled, labelled
+from students.tasks.real import RealLabels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Evaluation(Strict):
+    """A report and what it is about."""
+
+    weights_sha256: str
+    report: Annotated[Report | FewShotReport, Field(discriminator="task")]
+
+
+@dataclass(frozen=True)
+class How:
+    """On which images and how a student is judged. None: what fits."""
+
+    data: str | None = None
+    device: str | None = None
+    workers: int = 0
+    batch: int | None = None
+    precision: Precision = "float32"
+
+
+def judge_run(run: Run, how: How, progress: Progress, *, real: Path | None = None) -> tuple[Report, Path]:
+    """Top-1 and the rest on labelled images; `real`: the file of reassessed ImageNet labels."""
+    labels = None if real is None else RealLabels.read(real)
+    images, (network, device, batch) = images_of(run, how.data), _ready(run, how)
+    report = evaluate(
+        network,
+        run.record.student,
+        images,
+        device=device,
+        workers=how.workers,
+        batch=batch,
+        precision=how.precision,
+        progress=progress,
+        real=labels,
+    )
+    return report, _keep(run, report, "real" if real else "")
+
+
+def judge_few_shot(
+    run: Run,
+    how: How,
+    progress: Progress,
+    *,
+    shots: tuple[int, ...] | None = None,
+    settings: tuple[str, ...] = (),
+    seed: int = 0,
+) -> tuple[FewShotReport, Path]:
+    """Few-shot episodes on labelled images of any classes."""
+    asked = load_preset("tasks", "few-shot", FewShot, settings)
+    if shots is not None:
+        asked = FewShot.from_plain(asked.plain() | {"shots": shots})
+    images, (network, device, batch) = images_of(run, how.data), _ready(run, how)
+    report = few_shot(
+        network,
+        run.record.student,
+        images,
+        asked,
+        seed=seed,
+        device=device,
+        workers=how.workers,
+        batch=batch,
+        precision=how.precision,
+        progress=progress,
+    )
+    return report, _keep(run, report)
+
+
+def images_of(run: Run, data: str | None) -> Labelled:
+    """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
+    if data is not None:
+        return labelled(data)
+    val = run.record.val
+    if val is None:
+        raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
+    source = open_source(val.source)
+    listing = source.scan()
+    if listing.fingerprint != val.fingerprint:
+        raise Mismatch(
+            f"the validation images of {run.path} have changed: fingerprint {listing.fingerprint} now, "
+            f"{val.fingerprint} when it was trained",
+            hint="name the images with --data to judge it on them all the same",
+        )
+    return labelled(source, listing)
+
+
+def read_evaluations(run: Run) -> dict[str, Evaluation]:
+    """All evaluations of a run by name."""
+    return {path.stem: _read(path) for path in sorted((run.path / "evals").glob("*.json"))}
+
+
+def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
+    device = how.device or best_device()
+    return run.network().to(device), device, how.batch or default_batch(run.record.student.input, device)
+
+
+def _keep(run: Run, report: Report | FewShotReport, more: str = "") -> Path:
+    words = "-".join(filter(None, (report.task, report.data, more)))
+    path = run.path / "evals" / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', words)}.json"
+    done = Evaluation(weights_sha256=file_sha256(run.weights), report=report)
+    make_folder(path.parent)
+    write_file(path, [json.dumps(done.plain(), ensure_ascii=False, indent=1).encode() + b"\n"])
+    return path
+
+
+def _read(path: Path) -> Evaluation:
+    with storage_errors(path, "read"):
+        raw = path.read_bytes()
+    try:
+        return Evaluation.model_validate_json(raw)
+    except ValidationError as error:
+        raise Damage(f"{path} is not an evaluation", hint="remove it and run kd eval again", path=str(path)) from error

@@ -1,0 +1,37 @@
+"""`write_report(run, out)`: one self-contained HTML page about a run. No network, no script, and the teacher is never loaded."""
+
+import os
+from pathlib import Path
+
+from kdcache.atomic import make_folder, write_file
+from kdcache.digest import file_sha256
+from students.evals import read_evaluations
+from students.report.page import Facts, page
+from students.report.samples import Samples, taught_samples, validation_samples
+from students.runs import Run
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Run, out: Path | None = None, *, samples: int = 8) -> Path:
+    """Write the page (to <run>/report.html when no file is named) with `samples` images of each kind; returns its path."""
+    weights = run.path / "best.safetensors"
+    if weights.is_file():
+        network = run.network()
+        taught, unseen = (look(run, network, samples) for look in (taught_samples, validation_samples))
+    else:
+        nothing = "There are no weights yet, so nothing can be asked of the student."
+        taught, unseen = Samples(notes=[nothing]), Samples(notes=[nothing])
+    facts = Facts(
+        run=os.path.basename(os.path.abspath(run.path)),
+        record=run.record,
+        metrics=run.metrics(),
+        evaluations=read_evaluations(run),
+        weights_sha256=file_sha256(weights) if weights.is_file() else None,
+        taught=taught,
+        unseen=unseen,
+    )
+    path = out or run.path / "report.html"
+    make_folder(path.absolute().parent)
+    write_file(path, [page(facts).encode("utf-8")])
+    return path

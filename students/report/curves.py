@@ -1,0 +1,82 @@
+"""The curves of a training: loss, learning rate, validation accuracy, throughput, from the lines of metrics.jsonl."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from students.report.chart import MOST_POINTS, Point, Series, line_chart
+from students.report.markup import Markup, tag
+
+Line = dict[str, Any]
+
+
+def latest_by_step(lines: Iterable[Line], kind: str) -> list[Line]:
+    """The lines of a kind by step; of a step that was done twice (the run was stopped and resumed) the last one."""
+    found = {line["step"]: line for line in lines if line["kind"] == kind}
+    return [found[step] for step in sorted(found)]
+
+
+def curves(lines: Sequence[Line]) -> Markup:
+    """All charts there is something to draw for, or a sentence."""
+    train, val = latest_by_step(lines, "train"), latest_by_step(lines, "val")
+    if not train and not val:
+        return tag("p", "Nothing has been measured yet.", class_="note")
+    charts = [_loss(train, val), _accuracy(val), _rate(train), _throughput(train), _waiting(train)]
+    thinned = len(train) > MOST_POINTS
+    note = (
+        f"Lines of training are means over about {len(train) // MOST_POINTS + 1} measurements each." if thinned else ""
+    )
+    return tag("div", tag("div", charts, class_="charts"), tag("p", note, class_="note") if note else "")
+
+
+def points(lines: Iterable[Line], key: str, times: float = 1.0) -> list[Point]:
+    """(step, value) wherever the value was measured."""
+    return [(float(line["step"]), line[key] * times) for line in lines if line.get(key) is not None]
+
+
+def _loss(train: list[Line], val: list[Line]) -> Markup:
+    both = any(line.get("soft") is not None and line.get("hard") is not None for line in train)
+    parts = [
+        Series("soft labels", points(train, "soft"), 3),
+        Series("true classes", points(train, "hard"), 4),
+    ]
+    series = [
+        Series("training", points(train, "loss"), 1),
+        *(parts if both else []),
+        Series("validation", points(val, "loss"), 2, dots=True),
+    ]
+    return line_chart("Loss", series, shown=_number, across="step")
+
+
+def _accuracy(val: list[Line]) -> Markup:
+    series = [
+        Series("top-1", points(val, "top1", 100), 1, dots=True),
+        Series("top-5", points(val, "top5", 100), 2, dots=True),
+    ]
+    return line_chart("Validation accuracy", series, shown=_percent, across="step")
+
+
+def _rate(train: list[Line]) -> Markup:
+    series = [Series("learning rate", points(train, "rate"), 1)]
+    return line_chart("Learning rate", series, shown=_number, across="step", floor=0.0)
+
+
+def _throughput(train: list[Line]) -> Markup:
+    series = [Series("images a second", points(train, "images_per_second"), 1)]
+    return line_chart("Images a second", series, shown=_number, across="step", floor=0.0)
+
+
+def _waiting(train: list[Line]) -> Markup:
+    of_teacher = points(train, "teacher", 100)
+    series = [
+        Series("waiting for data", points(train, "waiting", 100), 1),
+        *([Series("waiting for the teacher", of_teacher, 2)] if any(share for _, share in of_teacher) else []),
+    ]
+    return line_chart("Time spent waiting", series, shown=_percent, across="step", floor=0.0)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.4g} %"

@@ -1,0 +1,38 @@
+"""HTML that cannot be broken by what it shows: every text is escaped when it goes in, and only `tag` makes markup."""
+
+from collections.abc import Iterable
+from html import escape
+
+_EMPTY = frozenset({"img", "meta"})
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+Child = str | Iterable[str]
+
+
+def tag(name: str, *children: Child, **attributes: str | float) -> Markup:
+    """An element. Plain text among the children is escaped, markup is kept; `class_` gives class, `data_x` data-x."""
+    words = [f' {_word(key)}="{escape(str(value))}"' for key, value in attributes.items()]
+    if name in _EMPTY:
+        return Markup(f"<{name}{''.join(words)}>")
+    return Markup(f"<{name}{''.join(words)}>{join(*children)}</{name}>")
+
+
+def join(*children: Child) -> Markup:
+    """Several things one after the other."""
+    return Markup("".join(_one(child) for child in children))
+
+
+def _one(child: Child) -> str:
+    if isinstance(child, Markup):
+        return child
+    return escape(child) if isinstance(child, str) else join(*child)
+
+
+def _word(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")

@@ -1,0 +1,165 @@
+"""The page itself: what was trained, how it went, what it sees, and where everything came from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdcache.spec import Weights
+from kdcache.store.plan import Dataset
+from students.evals import Evaluation
+from students.report.curves import curves, latest_by_step
+from students.report.evaluations import evaluation_section
+from students.report.markup import Markup, join, tag
+from students.report.pictures import sample_cards
+from students.report.samples import Samples
+from students.report.style import STYLE
+from students.runs import RunRecord
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a report is made of."""
+
+    run: str
+    record: RunRecord
+    metrics: Sequence[dict[str, Any]]
+    evaluations: dict[str, Evaluation]
+    weights_sha256: str | None
+    """None: the run has no weights yet"""
+    taught: Samples
+    unseen: Samples
+
+
+def page(facts: Facts) -> str:
+    """The whole document."""
+    record = facts.record
+    title = f"{facts.run}: {record.student.name}"
+    body = [
+        _head(facts),
+        _tiles(facts.metrics),
+        tag("h2", "How it went"),
+        curves(facts.metrics),
+        tag("h2", "What it sees"),
+        tag("h3", "Images it learnt from, with what its teacher said"),
+        sample_cards(facts.taught),
+        tag("h3", "Validation images"),
+        sample_cards(facts.unseen),
+        tag("h2", "Evaluations"),
+        evaluation_section(facts.evaluations, facts.weights_sha256, facts.run),
+        tag("h2", "Where it comes from"),
+        _provenance(facts),
+    ]
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        Markup(f"<style>{STYLE}</style>"),
+    )
+    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', body)), lang='en')}\n"
+
+
+def _head(facts: Facts) -> Markup:
+    record = facts.record
+    height, width = record.student.input
+    taught = {"off": "taught from a cache", "on": "taught by a connected teacher", "none": "taught true classes only"}
+    teacher = f" of {record.cache.teacher.family} {record.cache.teacher.size}" if record.cache else ""
+    words = (
+        f"{record.student.name}, {len(record.student.classes):,} classes at {height}×{width}, "
+        f"{taught[record.stream]}{teacher}, {record.dataset.rows:,} images of {record.dataset.name}"
+    )
+    return join(tag("h1", facts.run), tag("p", words, class_="soft"), _stamp(record))
+
+
+def _stamp(record: RunRecord) -> Markup:
+    """A teacher with random weights taught nothing, whatever the curves look like."""
+    teacher = record.cache.teacher if record.cache else None
+    if teacher is None or not (teacher.weights.random or (teacher.head and teacher.head.random)):
+        return Markup("")
+    return tag(
+        "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"
+    )
+
+
+def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
+    train, val = latest_by_step(metrics, "train"), latest_by_step(metrics, "val")
+    end = latest_by_step(metrics, "end")
+    tiles: Rows = []
+    if val:
+        best = max(val, key=lambda line: line["top1"])
+        tiles += [(f"{best['top1']:.1%}", f"best top-1, step {best['step']:,}"), (f"{best['top5']:.1%}", "top-5 there")]
+    if train:
+        last = train[-1]
+        waited = sum(line["waiting"] for line in train) / len(train)
+        tiles += [
+            (f"{last['step']:,}", f"steps, {last['epoch']:.3g} epochs"),
+            (f"{last['images'] / last['seconds']:,.0f}", "images a second"),
+            (f"{waited:.1%}", "of the time waiting for data"),
+            (_time(last["seconds"]), "of training"),
+        ]
+    if end:
+        words = {"done": "ran to its end", "patience": "stopped early: no better for long", "steps": "stopped as asked"}
+        tiles.append((end[-1]["stopped"], words.get(end[-1]["stopped"], "how it ended")))
+    return tag(
+        "div", (tag("div", tag("b", value), tag("span", what), class_="tile") for value, what in tiles), class_="tiles"
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _provenance(facts: Facts) -> Markup:
+    record = facts.record
+    student = record.student
+    rows: Rows = [
+        ("student", f"{student.name}, {student.network}, windows {'/'.join(map(str, student.windows)) or 'none'}"),
+        ("its weights", f"best.safetensors, sha256 {facts.weights_sha256}" if facts.weights_sha256 else "none yet"),
+        ("started from", record.started_from or "random weights"),
+        ("images", _dataset(record.dataset)),
+        ("views", f"{record.views.count:,} of {record.views.recipe.kind}, seed {record.views.seed}"),
+        ("validation", _dataset(record.val) if record.val else "none"),
+        ("seed", str(record.seed)),
+        *_teacher(record),
+        ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
+    ]
+    listed = tag("table", (tag("tr", tag("th", key), tag("td", value)) for key, value in rows), class_="facts")
+    return join(
+        listed,
+        _folded("Recipe", record.recipe.plain()),
+        _folded("View recipe", record.views.recipe.model_dump(mode="json")),
+        _folded("Everything in run.json", record.plain()),
+    )
+
+
+def _dataset(dataset: Dataset) -> str:
+    return f"{dataset.rows:,} of {dataset.name}, fingerprint {dataset.fingerprint}"
+
+
+def _teacher(record: RunRecord) -> Rows:
+    if record.cache is None:
+        return [("teacher", "none")]
+    cache, teacher = record.cache, record.cache.teacher
+    height, width = teacher.preprocess.size
+    rows = [
+        ("teacher", f"{teacher.family} {teacher.size}, {teacher.precision}, sees {height}×{width}"),
+        ("teacher's weights", _weights(teacher.weights)),
+        ("cache", cache.path),
+        ("cache identity", cache.identity),
+        ("what it keeps", ", ".join(f"{signal} as {codec}" for signal, codec in cache.signals.items())),
+    ]
+    return rows if teacher.head is None else [*rows[:2], ("teacher's head", _weights(teacher.head)), *rows[2:]]
+
+
+def _weights(weights: Weights) -> str:
+    stamp = "RANDOM WEIGHTS, " if weights.random else ""
+    return f"{stamp}{weights.source}, sha256 {weights.sha256}"
+
+
+def _folded(title: str, value: Any) -> Markup:
+    return tag("details", tag("summary", title), tag("pre", json.dumps(value, indent=2, ensure_ascii=False)))

@@ -1,0 +1,59 @@
+"""Samples as a reader sees them: the picture inside the page, beside it the guesses of both sides."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from students.report.markup import Markup, join, tag
+from students.report.samples import Guess, Sample, Samples
+
+SMALL = 96
+"""pictures up to this side keep every pixel; larger ones are packed as JPEG"""
+
+
+def sample_cards(samples: Samples) -> Markup:
+    """One card an image, and the notes."""
+    cards = tag("div", map(_card, samples.images), class_="samples") if samples.images else ""
+    return join(cards, (tag("p", note, class_="note") for note in samples.notes))
+
+
+def _card(sample: Sample) -> Markup:
+    sides = [_side("student", sample.student, sample.truth)]
+    if sample.teacher is not None:
+        sides.insert(0, _side("teacher", sample.teacher, sample.truth))
+    small = max(sample.pixels.shape[:2]) <= SMALL
+    name = sample.truth or "class unknown"
+    picture = tag("img", src=data_uri(sample.pixels), alt=name, class_="small" if small else "large")
+    head = tag("h4", name, tag("span", sample.image_id))
+    return tag("div", picture, tag("div", head, tag("div", sides, class_="sides")), class_="sample")
+
+
+def _side(who: str, guesses: list[Guess], truth: str | None) -> Markup:
+    rows = [
+        tag(
+            "li",
+            tag("span", guess.name),
+            tag("span", percent(guess.probability)),
+            style=f"--share:{guess.probability:.1%}",
+            class_="right" if guess.name == truth else "other",
+        )
+        for guess in guesses
+    ]
+    return tag("div", tag("h5", who), tag("ol", rows, class_="guesses"))
+
+
+def percent(share: float) -> str:
+    """99.6%, or <0.1% for what is too small to matter."""
+    return f"{share:.1%}" if share >= 0.001 else "<0.1%"
+
+
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Pixels as an address that holds the picture itself."""
+    from PIL import Image
+
+    kind = "png" if max(pixels.shape[:2]) <= SMALL else "jpeg"
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, kind, quality=88)
+    return f"data:image/{kind};base64,{base64.b64encode(packed.getvalue()).decode('ascii')}"

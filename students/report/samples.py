@@ -1,0 +1,185 @@
+"""Some images, what the student takes them for, and what the teacher took them for: never with the teacher itself.
+
+Input: a run. Output: samples drawn at random by the run's seed. What the teacher said is read from the run's cache, about the
+very view it saw (view 0); an image that renders to other pixels than it saw is left out. Whatever is not there (data that have
+moved, a cache that was removed) becomes a note, so that a report of an old run can still be made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kdcache.cache import Cache
+from kdcache.codecs.distribution import TopK
+from kdcache.dice import Dice
+from kdcache.errors import KDError, Mismatch
+from kdcache.images import open_source
+from kdcache.progress import Silent
+from kdcache.render import Rendered, RenderPool
+from kdcache.store import Store
+from kdcache.store.plan import PartId
+from kdcache.verify import Ask, sample, views_that_drift
+from kdcache.views.recipe import drawable
+from students.evals import images_of
+from students.models.spec import StudentSpec
+from students.runs import Run
+from students.tasks.matching import is_unnamed
+from students.tasks.pictures import at_rest, normalised
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GUESSES = 5
+_CHOICE = 0x5A3B21
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One class and how likely it is thought to be."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what is said about it."""
+
+    image_id: str
+    truth: str | None
+    pixels: NDArray[np.uint8]
+    """as the student sees it"""
+    student: list[Guess]
+    teacher: list[Guess] | None = None
+
+
+@dataclass
+class Samples:
+    """Some images, and what a reader should know about them."""
+
+    images: list[Sample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
+    """Images the student never learnt from."""
+    found = Samples()
+    if run.record.val is None:
+        found.notes.append("The run has no validation images.")
+        return found
+    try:
+        images = images_of(run, None).named_by(run.record.student)
+        words = Dice(run.record.seed, len(images), purpose=_CHOICE).words(len(images))
+        rows = np.sort(np.argsort(words, kind="stable")[:count])
+        images = replace(images, ids=[images.ids[row] for row in rows], labels=images.labels[rows])
+        spec = run.record.student
+        pool = RenderPool(
+            images.source, spec.geometry, seed=0, size=spec.input, ids=images.ids, workers=0, batch=len(images)
+        )
+        (rendered,) = pool.batches([(0, range(len(images)))])
+    except KDError as error:
+        found.notes.append(f"Validation images cannot be shown: {error.message}.")
+        return found
+    guesses = say(network, spec, rendered)
+    for row, image_id in enumerate(images.ids):
+        if row in rendered.bad:
+            found.notes.append(f"{image_id} was drawn, but cannot be used: {rendered.bad[row]}.")
+        else:
+            truth = spec.classes[images.labels[row]]
+            found.images.append(Sample(image_id, truth, rendered.pixels[row], guesses[row]))
+    return found
+
+
+def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
+    """Images the student learnt from, with what its teacher said about them."""
+    found = Samples()
+    if run.record.cache is None:
+        found.notes.append("The run had no cache, so nothing is known of a teacher.")
+        return found
+    try:
+        cache = _its_cache(run)
+        rows, changed = _unchanged_rows(run, cache, count)
+        found.notes += [f"{cache.ids[row]} was drawn, but is not what the teacher saw any more." for row in changed]
+        if rows:
+            found.images += _taught(run, cache, network, rows)
+    except KDError as error:
+        found.notes.append(f"What the teacher said cannot be shown: {error.message}.")
+    return found
+
+
+def _its_cache(run: Run) -> Cache:
+    recorded = run.record.cache
+    assert recorded is not None
+    cache = Cache.open(recorded.path)
+    if cache.plan.identity != recorded.identity:
+        raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was made from {recorded.identity}")
+    if "logits" not in cache.plan.codecs():
+        raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no logits")
+    drawable(cache.plan.views.recipe)
+    return cache
+
+
+def _unchanged_rows(run: Run, cache: Cache, count: int) -> tuple[list[int], list[int]]:
+    """Rows of view 0 drawn by the run's seed: those that render as the teacher saw them, and the others."""
+    store = Store.open(cache.path)
+    parts: list[PartId] = [part for part in store.built() if part.view == 0]
+    drawn = sample(store, parts, count, run.record.seed) if parts else []
+    drifted = views_that_drift(store, open_source(cache.plan.dataset.source), drawn, Ask(), Silent())
+    changed = sorted(found.rows.start for found in drifted if found.rows is not None)
+    return [row for _, rows in drawn for row in rows if row not in changed], changed
+
+
+def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -> list[Sample]:
+    spec, plan = run.record.student, cache.plan
+    pool = RenderPool(
+        open_source(plan.dataset.source),
+        drawable(plan.views.recipe),
+        seed=plan.views.seed,
+        size=spec.input,
+        ids=cache.ids,
+        workers=0,
+        batch=len(rows),
+    )
+    (rendered,) = pool.batches([(0, rows)])
+    guesses, samples = say(network, spec, rendered), []
+    for place, row in enumerate(rows):
+        said = cache.get(cache.ids[row])
+        truth = None if said.label is None else _name(cache.classes, said.label)
+        told = teacher_guesses(said["logits"], _teacher_names(cache, spec))
+        samples.append(Sample(said.image_id, truth, rendered.pixels[place], guesses[place], told))
+    return samples
+
+
+def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:
+    """The student's first guesses about each image of a batch, on the CPU."""
+    with at_rest(network), torch.inference_mode():
+        probabilities = network(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
+    return [_first(row, spec.classes) for row in probabilities.numpy()]
+
+
+def teacher_guesses(logits: Any, names: tuple[str, ...] | None) -> list[Guess]:
+    """The first guesses in what a cache keeps of one row: top-k, or all logits."""
+    if isinstance(logits, TopK):
+        pairs = zip(logits.ids[0].tolist(), np.exp(logits.logp[0]).tolist(), strict=True)
+        return [Guess(_name(names, number), share) for number, share in list(pairs)[:GUESSES]]
+    spread = np.exp(logits.astype(np.float64) - logits.max())
+    return _first(spread / spread.sum(), names)
+
+
+def _first(probabilities: NDArray[np.float64], names: tuple[str, ...] | None) -> list[Guess]:
+    order = np.argsort(-probabilities, kind="stable")[:GUESSES]
+    return [Guess(_name(names, int(number)), float(probabilities[number])) for number in order]
+
+
+def _teacher_names(cache: Cache, spec: StudentSpec) -> tuple[str, ...] | None:
+    """The student was taught the teacher's classes, so where nobody named those its names will do."""
+    same = not is_unnamed(spec.classes) and len(spec.classes) == cache.teacher.signal("logits").size
+    return cache.teacher.classes or (spec.classes if same else None)
+
+
+def _name(names: tuple[str, ...] | None, number: int) -> str:
+    return names[number] if names else f"class {number}"
