@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, cache, config, doctor, student, teacher
+from cli import bench, cache, config, doctor, eval, report, student, teacher, train
 from cli.output import Ui
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ app.add_typer(teacher.app, name="teacher")
 app.add_typer(student.app, name="student")
 app.add_typer(config.app, name="config")
 app.add_typer(bench.app, name="bench")
+train.register(app)
+eval.register(app)
+report.register(app)
 doctor.register(app)
 
 

@@ -40,6 +40,7 @@ class Count:
 
     def __init__(self, stage: str, total: int, done: int) -> None:
         self.stage, self.total, self.done = stage, total, done
+        self.aside = ""
         self.bytes = self.rejected = 0
         self._marks = [(time.monotonic(), done)]
 
@@ -62,7 +63,7 @@ class Count:
         return (self.done - before) / seconds if seconds > 0 else 0.0
 
     def cells(self) -> list[str]:
-        """stage is first; then images, images/s, GB written, time left, rejected."""
+        """Images, images/s, GB written, time left, rejected, and what stands aside."""
         speed = self.rate
         cells = [f"{self.done:,}/{self.total:,}", f"{told(speed)} images/s"]
         if self.bytes:
@@ -71,7 +72,7 @@ class Count:
             cells.append(f"{duration((self.total - self.done) / speed)} left")
         if self.rejected:
             cells.append(f"{self.rejected:,} rejected")
-        return cells
+        return [*cells, self.aside] if self.aside else cells
 
 
 class _Lines:
@@ -90,6 +91,9 @@ class _Lines:
         if time.monotonic() - self._told >= EVERY_SECONDS:
             self._told = time.monotonic()
             self._ui.note(f"{self._count.stage}: {' · '.join(self._count.cells())}")
+
+    def aside(self, text: str) -> None:
+        self._count.aside = text
 
     def note(self, text: str) -> None:
         self._ui.note(text)
@@ -124,6 +128,9 @@ class _Live:
         if self._bars:
             cells = " · ".join(self._count.cells())
             self._bars.update(self._bars.task_ids[0], completed=self._count.done, cells=cells)
+
+    def aside(self, text: str) -> None:
+        self._count.aside = text
 
     def note(self, text: str) -> None:
         if self._bars:

@@ -105,6 +105,10 @@ class Cache:
         """Parts that are not built."""
         return self._store.missing()
 
+    def rejected(self, view: int) -> NDArray[np.int64]:
+        """Rows whose image could not be used in a view."""
+        return self._shelf(self._view(view), check=True).rejected()
+
     def __len__(self) -> int:
         return self.plan.dataset.rows
 

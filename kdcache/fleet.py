@@ -82,6 +82,9 @@ class _Told:
         """Pass on a line."""
         self._queue.put(("note", text))
 
+    def aside(self, text: str) -> None:
+        """A build has nothing to put there."""
+
     def finish(self) -> None:
         """The parent finishes."""
 

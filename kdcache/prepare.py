@@ -79,7 +79,8 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Te
     if strangers:
         hint = f"add it to --signal, which is {','.join(options.signals)}"
         raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
-    size = options.size or ("nano" if options.data is None and options.weights is None else None)
+    embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
+    size = options.size or ("nano" if embedded and options.weights is None else None)
     return open_teacher(
         options.teacher,
         size=size if options.teacher in WITH_NANO else options.size,
@@ -155,7 +156,7 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
         notes.append(
             f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
         )
-    if options.data is None and options.size is None and plan.teacher.size == "nano":
+    if options.size is None and plan.teacher.size == "nano":
         notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
     if options.recipe is None and options.views > 1:
         notes.append(f"{options.views} views and no --recipe: using `augment`")

@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
         """More images are through; `bytes` were written, `rejected` of the images could not be read."""
 
+    def aside(self, text: str) -> None:
+        """What stands beside the numbers from now on: a loss, say."""
+
     def note(self, text: str) -> None:
         """Something a person should read, in one line."""
 
@@ -26,6 +29,9 @@ class Silent:
         """Say nothing."""
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
+        """Say nothing."""
+
+    def aside(self, text: str) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kdcache.errors import BadImage, StorageError, Unavailable
 from kdcache.images import load
 from kdcache.images.source import Listing, Source
+from kdcache.store.index import ListedIds
 from kdcache.store.plan import ViewPlan
 from kdcache.views import view_pixels
 from kdcache.views.recipe import drawable
@@ -107,22 +108,9 @@ def _first_views(
             continue
         # Partners of mixed views come from the whole dataset.
         render = partial(view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size)
-        found.append(render(row=row, ids=ListingIds(listing), load=partial(load, source)))
+        found.append(render(row=row, ids=ListedIds(listing), load=partial(load, source)))
         if len(found) == count:
             break
     if not found:
         raise Unavailable(f"none of the first {len(ids)} images can be read ({reason})", hint="check --data")
     return np.stack(found)
-
-
-class ListingIds:
-    """A listing's ids as a sequence of strings, without making them all."""
-
-    def __init__(self, listing: Listing) -> None:
-        self._ids = listing.ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, row: int) -> str:
-        return str(self._ids[row].as_py())

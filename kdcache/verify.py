@@ -68,7 +68,10 @@ def verify(path: Path, ask: Ask, progress: Progress) -> Report:
     if (ask.replay or ask.teacher) and sound:
         source = open_source(ask.data or store.plan.dataset.source)
         if ask.replay:
-            _check_views(store, source, sample(store, sound, ask.replay, ask.seed), ask, report, progress)
+            rows = sample(store, sound, ask.replay, ask.seed)
+            report.replayed = sum(len(wanted) for _, wanted in rows)
+            progress.start("replay", report.replayed)
+            report.findings += views_that_drift(store, source, rows, ask, progress)
         if ask.teacher:
             from kdcache.say_again import check_teacher
 
@@ -140,15 +143,13 @@ def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[n
     return np.asarray(store.map_part(part)[VIEW_DIGEST.name].take(places), np.uint32)
 
 
-def _check_views(
-    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, report: Report, progress: Progress
-) -> None:
-    """Render sampled views again and compare their digests with the stored ones."""
-    progress.start("replay", sum(len(wanted) for _, wanted in rows))
+def views_that_drift(
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, progress: Progress
+) -> Iterator[Finding]:
+    """Render sampled views again; those whose digests differ from the stored ones."""
     for part, batch in rendered_again(store, source, rows, ask.workers):
         for drift in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
             reason = batch.bad.get(drift.row, "the image file, Pillow or the code of the views has changed")
             what = f"renders other pixels than the teacher saw: {reason}"
-            report.findings.append(Finding(part, VIEW_DIGEST.name, range(drift.row, drift.row + 1), what))
-        report.replayed += len(batch.rows)
+            yield Finding(part, VIEW_DIGEST.name, range(drift.row, drift.row + 1), what)
         progress.advance(len(batch.rows))

@@ -1,1 +1,4 @@
-"""Students and their training from a stream. Arrives with its own issue; `kdcache` never imports from here."""
+"""Students: small networks, and their training from a stream of what a teacher said. `kdcache` never imports from here.
+
+recipe -> scene -> tellers -> feed -> objective -> train -> run -> tasks -> report
+"""

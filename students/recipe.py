@@ -9,6 +9,7 @@ from kdcache.strict import Strict
 from kdcache.views.recipe import Amount, Positive, Share
 
 Count = Annotated[int, Field(ge=1)]
+DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -61,10 +62,12 @@ class Recipe(Strict):
     """passes over the images; parts of one are allowed"""
     batch: Count
     """images a step, over all processes and micro-batches together"""
+    input: Count | None = None
+    """height and width of what the student sees; left out: the student preset's"""
     objective: SoftLabels = SoftLabels()
     optimiser: Optimiser
-    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """left out: the student preset's"""
+    drop_path: DropPath | dict[str, DropPath] | None = None
+    """one for all, or one a student; left out: the student preset's"""
     average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """decay of the running average of the weights that is evaluated and exported; left out: none is kept"""
     frozen_norms: bool = False
@@ -75,3 +78,13 @@ class Recipe(Strict):
     """views of images that have no cache: a configs/views preset"""
     patience: Count | None = None
     """validations without a better one before the training stops early"""
+
+    def drop_path_of(self, student: str) -> float | None:
+        """The stochastic depth of a student; None: its preset's."""
+        return self.drop_path.get(student) if isinstance(self.drop_path, dict) else self.drop_path
+
+    def with_batch(self, batch: int) -> "Recipe":
+        """The same recipe with another batch: rates grow with it in proportion, as the papers' own do."""
+        scale, ask = batch / self.batch, self.optimiser
+        rates = {name: getattr(ask, name) * scale for name in ("rate", "first_rate", "last_rate")}
+        return self.model_copy(update={"batch": batch, "optimiser": ask.model_copy(update=rates)})

@@ -39,6 +39,21 @@ class CacheRecord(Strict):
     """signal -> codec"""
 
 
+class Pacing(Strict):
+    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
+
+    steps: int
+    steps_an_epoch: int
+    micro: int
+    """images of a piece: what goes through the network at once, in one process"""
+    views: tuple[int, ...] | None
+    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
+    log_every: int
+    validate_every: int
+    keep_every: int
+    """steps between checkpoints"""
+
+
 class RunRecord(Strict):
     """Everything that fixes a run."""
 
@@ -54,9 +69,13 @@ class RunRecord(Strict):
     """as the teacher saw them, or, without a cache, as they are drawn"""
     cache: CacheRecord | None = None
     val: Dataset | None = None
+    """images it is judged on"""
     started_from: str | None = None
-    """weights file or run it began with, with the digest of the weights"""
-    devices: int = 1
+    """weights file it began with, and its digest"""
+    new_head: bool = False
+    """it began with a fresh classifier"""
+    pacing: Pacing
+    processes: int = 1
     versions: dict[str, str]
 
 

@@ -164,6 +164,25 @@ def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
         writer.write_batch(batch)
 
 
+class ListedIds(Sequence[str]):
+    """A listing's ids as a sequence of strings, without making them all."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._ids = listing.ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[str]: ...
+    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
+        if isinstance(row, slice):
+            return [str(value) for value in self._ids[row].to_pylist()]
+        return str(self._ids[row].as_py())
+
+
 def index_digest(listing: Listing) -> str:
     """The digest `index.arrow` of a listing will have; nothing is written."""
     state = xxhash.xxh3_128()

@@ -1,0 +1,113 @@
+"""`kd train` and `kd finetune`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import train_options as t
+from cli.command import command
+from cli.output import Ui
+from cli.text import duration, pairs
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from students.options import TrainOptions, Where
+    from students.start import Finished
+
+TRAIN = """
+kd train --student tinyvit-5m
+kd train --student tinyvit-5m --cache c2 --val photos-val/ --epochs 30
+kd train --student tinyvit-21m --recipe tinyvit-22k --cache in22k --compile
+kd train --cache c2 --set objective.hard=0.5 --set objective.tail=bucket
+kd train --resume LATEST                # go on with a training that was stopped
+kd train --stream on --cache c2         # the same steps with the teacher connected
+torchrun --nproc-per-node 2 --no-python kd train --cache c2
+"""
+FINETUNE = """
+kd finetune LATEST --data photos/ --val photos-val/ --new-head
+kd finetune kd/runs/tinyvit-21m-in22k --data imagenet:DIR --recipe tinyvit-22kto1k --new-head
+kd finetune kd/runs/tinyvit-21m-in1k --data imagenet:DIR --recipe tinyvit-384
+"""
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped.")]
+Begin = Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run, LATEST, or a weights file with --student.")]
+Asked = tuple["TrainOptions", "Where"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "train", examples=TRAIN, shared=t.asked)(train)
+    command(app, "finetune", examples=FINETUNE, shared=t.asked)(finetune)
+
+
+def train(
+    ui: Ui,
+    options: "Asked",
+    cache: t.CachePath = None,
+    stream: t.StreamChoice = "off",
+    views: t.UseViews = None,
+    start: t.Start = None,
+    weights: t.TeacherWeights = None,
+    head: t.TeacherHead = None,
+    resume: Resume = None,
+) -> int:
+    """Train a student from what a teacher said, with no teacher in the process.
+
+    Before the first step the cache is checked against the images: signals, classes, parts, and a sample of views
+    rendered again. The run goes to ./kd/runs/NAME: record, metrics.jsonl, checkpoints and the best weights.
+    """
+    asked, where = options
+    where = replace(where, weights=weights, head=head)
+    if resume is not None:
+        from students.start import go_on
+
+        return _told(ui, go_on(resume, where, ui.progress()))
+    from students.start import start as begin
+
+    asked = replace(asked, cache=cache, stream=stream, views=t.numbers(views), start=start)
+    return _told(ui, begin(asked, where, ui.progress()))
+
+
+def finetune(ui: Ui, options: "Asked", run: Begin) -> int:
+    """Go on training a student on the true classes of labelled images, at the same or a higher resolution.
+
+    Attention biases are interpolated when the size changes. Classes other than the run's need --new-head.
+    """
+    asked, where = options
+    if where.data is None:
+        raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
+    from students.start import start as begin
+
+    return _told(ui, begin(replace(asked, stream="none", start=run), where, ui.progress()))
+
+
+def _told(ui: Ui, finished: "Finished") -> int:
+    if not finished.first:
+        return 0
+    run, outcome = finished.run, finished.outcome
+    state, pacing = outcome.state, run.record.pacing
+    judged = outcome.validation
+    data = {
+        "run": str(run.path),
+        "ended": outcome.ended,
+        "steps": state.step,
+        "images": state.images,
+        "seconds": round(state.seconds, 2),
+        "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
+        "validation": judged,
+        "best_top1": state.best,
+    }
+    student = run.record.student
+    speed = f"{state.images / state.seconds:,.0f} images/s"
+    lines = [
+        ("run", str(run.path)),
+        ("student", f"{student.name} at {student.input[0]} pixels, {len(student.classes):,} classes"),
+        ("took", f"{state.step:,} of {pacing.steps:,} steps, {duration(state.seconds)}, {speed}"),
+    ]
+    if judged is not None:
+        lines.append(("top-1", f"{judged['top1']:.1%} of {judged['images']:,} images, best {state.best:.1%}"))
+    if outcome.ended == "steps":
+        lines.append(("go on", f"kd train --resume {run.path}"))
+    ui.answer(data, pairs(lines))
+    return 0

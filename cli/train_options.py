@@ -1,0 +1,131 @@
+"""Options of `kd train` and `kd finetune`, and how they become what `students` takes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli import options as o
+from kdcache.config import preset_names
+from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from students.options import TrainOptions, Where
+
+Stream = Literal["off", "on", "none"]
+
+
+def _students(incomplete: str) -> list[str]:
+    return o.starting(tuple(preset_names("students")), incomplete)
+
+
+def _recipes(incomplete: str) -> list[str]:
+    return o.starting(tuple(preset_names("recipes")), incomplete)
+
+
+Student = Annotated[
+    str | None,
+    typer.Option("--student", metavar="NAME", help="Which student (kd student list).", autocompletion=_students),
+]
+CachePath = Annotated[
+    Path | None, typer.Option("--cache", metavar="CACHE", help="Learn from this cache; left out: the newest that fits.")
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="Training recipe (kd config list recipes); left out: demo on the embedded images, else own.",
+        autocompletion=_recipes,
+    ),
+]
+DataNow = Annotated[
+    str | None, typer.Option("--data", metavar="SOURCE", help="The images: where they lie now, or those to learn from.")
+]
+Val = Annotated[
+    str | None, typer.Option("--val", metavar="SOURCE", help="Images to judge it on while it learns, or `none`.")
+]
+StreamChoice = Annotated[
+    Stream,
+    typer.Option(
+        "--stream",
+        metavar="off|on|none",
+        help="off: from a cache; on: with the cache's teacher connected; none: true classes.",
+    ),
+]
+Size = Annotated[int | None, typer.Option("--size", metavar="N", min=32, help="Pixels the student sees a side.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", min=0.0, help="Passes over the images.")]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", min=1, help="Steps in all, instead of epochs.")]
+Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images a step; rates scale with it.")]
+Micro = Annotated[int | None, typer.Option("--micro", metavar="N", min=1, help="Images at once through the network.")]
+UseViews = Annotated[
+    str | None, typer.Option("--views", metavar="LIST", help="Stored views to use, such as 0,1,2; left out: all.")
+]
+LogEvery = Annotated[
+    int | None, typer.Option("--log-every", metavar="N", min=1, help="Steps between lines of metrics.jsonl.")
+]
+ValEvery = Annotated[int | None, typer.Option("--val-every", metavar="N", min=1, help="Steps between validations.")]
+KeepEvery = Annotated[int | None, typer.Option("--keep-every", metavar="N", min=1, help="Steps between checkpoints.")]
+StopAt = Annotated[int | None, typer.Option("--stop-at", metavar="N", min=1, help="Stop after step N, to go on later.")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that render views.")]
+TeacherWeights = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="Where the weights of a connected teacher lie.")
+]
+TeacherHead = Annotated[
+    str | None, typer.Option("--head", metavar="FILE", help="Where the head of a connected teacher lies.")
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the student: slow to start, fast afterwards.")]
+Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activations: less memory, more time.")]
+Start = Annotated[str | None, typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.")]
+NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
+
+
+def asked(
+    student: Student = None,
+    recipe: RecipeName = None,
+    settings: o.Settings = None,
+    data: DataNow = None,
+    val: Val = None,
+    size: Size = None,
+    new_head: NewHead = False,
+    out: o.Out = None,
+    seed: o.Seed = 0,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    micro: Micro = None,
+    log_every: LogEvery = None,
+    val_every: ValEvery = None,
+    keep_every: KeepEvery = None,
+    stop_at: StopAt = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    compiled: Compile = False,
+    recompute: Recompute = False,
+) -> "tuple[TrainOptions, Where]":
+    """What is asked of a training, and what is said about this machine."""
+    from students.options import TrainOptions, Where
+
+    steps_of = {
+        "log_every": log_every,
+        "validate_every": val_every,
+        "keep_every": keep_every,
+        "epochs": epochs,
+        "steps": steps,
+    }
+    sizes = {"batch": batch, "micro": micro, "size": size}
+    names = {"student": student, "recipe": recipe, "val": val, "new_head": new_head, "out": out}
+    options = TrainOptions(settings=tuple(settings or ()), seed=seed, **names, **sizes, **steps_of)  # type: ignore[arg-type]
+    where = Where(device, workers, data, compiled=compiled, recompute=recompute, stop_at=stop_at)
+    return options, where
+
+
+def numbers(text: str | None) -> tuple[int, ...] | None:
+    """A list of view numbers."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(f"--views {text} is not a list of view numbers", hint="such as --views 0,1,2") from None

@@ -1,0 +1,113 @@
+"""Before the first step: does the cache fit what is asked of it, is all of it there, are these still the images?
+
+Every refusal names both sides and the way out.
+"""
+
+from collections.abc import Sequence
+
+from kdcache.cache import Cache
+from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
+from kdcache.images.source import Listing, Source
+from kdcache.progress import Progress
+from kdcache.store import Store
+from kdcache.store.plan import Dataset
+from kdcache.verify import Ask, sample, views_that_drift
+from kdcache.views.recipe import drawable
+from students.recipe import Recipe
+from students.tellers import SIGNAL
+
+REPLAYED = 64
+"""views rendered again before a training"""
+
+
+def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> None:
+    """Signals, views and parts."""
+    plan = cache.plan
+    drawable(plan.views.recipe)
+    if recipe.objective.soft and SIGNAL not in plan.codecs():
+        kept = ", ".join(plan.codecs())
+        raise Mismatch(
+            f"the recipe asks for soft labels, but {cache.path} keeps {kept} and no logits",
+            hint=f"kd cache build --teacher {plan.teacher.family} --signal logits, or --set objective.soft=0 "
+            "--set objective.hard=1",
+        )
+    wanted = range(cache.views) if views is None else views
+    beyond = [view for view in wanted if not 0 <= view < cache.views]
+    if beyond:
+        raise UsageError(
+            f"view {beyond[0]} is asked for, but {cache.path} has {cache.views}",
+            hint=f"kd cache add-views {cache.path} --views {max(beyond) + 1}",
+        )
+    missing = [part for part in cache.missing if part.view in wanted]
+    if missing:
+        raise Incomplete(
+            f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
+            hint=f"kd cache build --out {cache.path}",
+        )
+
+
+def check_images(planned: Dataset, source: Source, listing: Listing) -> None:
+    """The same images in the same order."""
+    if listing.fingerprint == planned.fingerprint and len(listing) == planned.rows:
+        return
+    raise Mismatch(
+        f"the images of {source.name} have changed: {len(listing):,} with fingerprint {listing.fingerprint}, "
+        f"the cache was made of {planned.rows:,} with {planned.fingerprint}",
+        hint="point --data at the images the cache was made of, or build a new cache",
+    )
+
+
+def check_replay(cache: Cache, source: Source, workers: int, progress: Progress, *, seed: int) -> None:
+    """Render a sample of views again: the pixels must be those the teacher saw."""
+    store = Store.open(cache.path)
+    rows = sample(store, store.built(), REPLAYED, seed)
+    progress.start("replay", REPLAYED)
+    found = list(views_that_drift(store, source, rows, Ask(workers=workers), progress))
+    progress.finish()
+    if found:
+        first = found[0]
+        names = ", ".join(cache.ids[f.rows[0]] for f in found[:3] if f.rows is not None)
+        raise Mismatch(
+            f"{len(found)} of {REPLAYED} sampled views are not what the teacher saw ({names}): {first.what}",
+            hint=f"kd cache verify {cache.path} --replay 1000 tells how many; then build a new cache of these images",
+        )
+
+
+def check_truth(dataset: Dataset, classes: tuple[str, ...], labelled: bool) -> None:
+    """True classes of the images are those the student can name."""
+    if not labelled or dataset.classes is None:
+        raise Mismatch(
+            f"the recipe asks for true classes, but the images of {dataset.name} have no labels",
+            hint="put them into one folder a class, or train on soft labels alone: --set objective.hard=0",
+        )
+    if dataset.classes != classes:
+        ours, theirs = _first_difference(dataset.classes, classes)
+        raise Mismatch(
+            f"the images of {dataset.name} have {len(dataset.classes):,} classes, the student has {len(classes):,}; "
+            f"the first that differs: {ours!r} and {theirs!r}",
+            hint="train on soft labels alone (--set objective.hard=0), or use a teacher of these classes",
+        )
+
+
+def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str | None, str | None]:
+    for one, other in zip(ours, theirs, strict=False):
+        if one != other:
+            return one, other
+    count = min(len(ours), len(theirs))
+    return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
+
+
+def check_teacher(random: bool, progress: Progress) -> None:
+    """A teacher with random weights teaches nothing; its stamp stays in the run."""
+    if random:
+        progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
+
+
+def found_source(spec: dict[str, object], given: str | None) -> Source:
+    """The images of a cache, from where they lay or from where they lie now."""
+    from kdcache.images import open_source
+
+    try:
+        return open_source(given or spec)
+    except Unavailable as error:
+        raise Unavailable(error.message, hint="say where the images lie now: --data DIR") from error

@@ -1,0 +1,98 @@
+"""What is measured while a student learns: losses, rate, and where the time goes. One JSON object a line in metrics.jsonl."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcache.atomic import storage_errors, write_file
+from kdcache.errors import KDError
+from students.checkpoint import State
+from students.runs import Run
+from students.world import World
+
+LAPS = ("waiting", "teacher", "student", "optimiser")
+
+
+class Log:
+    """Sums up steps and writes them down every so often. Losses stay on the device until then."""
+
+    def __init__(self, run: Run, world: World) -> None:
+        self._file, self._world = run.path / "metrics.jsonl", world
+        self.rate = 0.0
+        self.grad: Tensor = torch.zeros(())
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sums: Tensor = torch.zeros(4, dtype=torch.float64)
+        self._parts = (False, False)
+        self._laps = dict.fromkeys(LAPS, 0.0)
+        self._since = time.perf_counter()
+        self._images = 0
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Time that goes under a name."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._laps[name] += time.perf_counter() - start
+
+    def add(self, total: Tensor, soft: Tensor | None, hard: Tensor | None, good: Tensor) -> None:
+        """The losses of a piece, one a row."""
+        zero = torch.zeros_like(total)
+        rows = [total, zero if soft is None else soft, zero if hard is None else hard, zero + 1]
+        sums = torch.stack([(row.detach() * good).sum() for row in rows]).double()
+        self._sums = self._sums.to(sums.device) + sums
+        self._parts = (soft is not None, hard is not None)
+        self._images += len(good)
+
+    def write(self, state: State, epochs: float) -> str:
+        """One line about the steps since the last one -> the few words of it that stand beside the bar."""
+        seconds = time.perf_counter() - self._since
+        total, soft, hard, count = self._world.mean(self._sums).tolist()
+        images = self._images * self._world.size
+        loss = total / max(count, 1)
+        line = {
+            "kind": "train",
+            "step": state.step,
+            "epoch": epochs,
+            "loss": loss,
+            "soft": soft / max(count, 1) if self._parts[0] else None,
+            "hard": hard / max(count, 1) if self._parts[1] else None,
+            "rate": self.rate,
+            "grad": float(self.grad),
+            "images": state.images,
+            "seconds": round(state.seconds, 3),
+            "images_per_second": round(images / seconds, 1),
+            **{name: round(spent / seconds, 4) for name, spent in self._laps.items()},
+        }
+        if not loss < float("inf"):
+            raise KDError(
+                f"the loss is {loss} at step {state.step:,}",
+                hint="lower the rate (--set optimiser.rate=…), or train with --set precision=float32",
+            )
+        self.append(line)
+        share = self._laps["waiting"] / seconds
+        self._clear()
+        return f"loss {loss:.3f} · {share:.1%} waiting"
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line; it is in the file when this returns."""
+        if self._world.first:
+            with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Forget what was written after a step that is now taken again."""
+        if not self._world.first or not self._file.is_file():
+            return
+        with storage_errors(self._file, "read"):
+            lines = self._file.read_bytes().split(b"\n")[:-1]
+        kept = [line for line in lines if json.loads(line)["step"] <= step and json.loads(line)["kind"] != "end"]
+        write_file(self._file, (line + b"\n" for line in kept))

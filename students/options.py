@@ -1,0 +1,68 @@
+"""What a user may ask of a training, and the defaults that depend on what was asked."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+StreamMode = Literal["off", "on", "none"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """This machine: nothing here changes what is learnt, beyond the rounding of another device."""
+
+    device: str = "auto"
+    workers: int | None = None
+    """processes that render views; None: one a core, at most sixteen"""
+    data: str | None = None
+    """where the images lie now, when they have moved"""
+    weights: str | None = None
+    """where the files of a connected teacher lie"""
+    head: str | None = None
+    compiled: bool = False
+    recompute: bool = False
+    """activations are computed again instead of kept: less memory, more time"""
+    stop_at: int | None = None
+    """stop after this step, as if interrupted"""
+
+    @property
+    def on_cpu(self) -> bool:
+        """True when no accelerator is used."""
+        if self.device != "auto":
+            return self.device.startswith("cpu")
+        import torch
+
+        return not torch.cuda.is_available()
+
+    @property
+    def render_workers(self) -> int:
+        """Processes that render views."""
+        return min(16, len(os.sched_getaffinity(0))) if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """One training, as asked for. None means: choose what fits."""
+
+    student: str | None = None
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    cache: Path | None = None
+    stream: StreamMode = "off"
+    val: str | None = None
+    size: int | None = None
+    start: str | None = None
+    """a run or a weights file to begin with"""
+    new_head: bool = False
+    """begin with all of it but the classifier"""
+    out: Path | None = None
+    seed: int = 0
+    epochs: float | None = None
+    steps: int | None = None
+    batch: int | None = None
+    micro: int | None = None
+    views: tuple[int, ...] | None = None
+    log_every: int | None = None
+    validate_every: int | None = None
+    keep_every: int | None = None

@@ -1,0 +1,257 @@
+"""From what a user asked for to a run record: cache and images are chosen, every number is decided. Nothing is written.
+
+Input: options. Output: a RunRecord, and remarks a person should read.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdcache.cache import Cache
+from kdcache.config import load_preset
+from kdcache.digest import file_digest
+from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.images import Listing, Source, open_source
+from kdcache.newest import CACHES, newest_cache
+from kdcache.prepare import library_versions
+from kdcache.spec import TeacherSpec
+from kdcache.store.plan import Dataset, ViewPlan
+from kdcache.views.recipe import Augment
+from students.models import student_spec
+from students.models.spec import StudentSpec
+from students.options import TrainOptions, Where
+from students.recipe import Recipe
+from students.runs import CacheRecord, Pacing, Run, RunRecord
+from students.tasks.pictures import labelled
+from students.tellers import SIGNAL
+
+DEFAULT_STUDENT = "tinyvit-5m"
+EMBEDDED, OWN = "demo", "own"
+"""recipes for the embedded images and for anybody's"""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that could start."""
+
+    record: RunRecord
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What is learnt from."""
+
+    dataset: Dataset
+    views: ViewPlan
+    classes: tuple[str, ...]
+    usable: int
+    """rows that are not rejected"""
+    cache: CacheRecord | None
+
+
+def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
+    """Decide everything about a training."""
+    notes: list[str] = []
+    if options.stream == "none":
+        ground, recipe = _ground_of_data(options, where)
+    else:
+        cache = _cache(options, notes)
+        ground, recipe = _ground_of_cache(cache), None
+    recipe = _recipe(options, ground, recipe, notes)
+    student = _student(options, ground, recipe)
+    pacing = _pacing(options, recipe, ground, processes, where)
+    record = RunRecord(
+        kind="finetune" if options.start and options.stream == "none" else "train",
+        student=student,
+        recipe=recipe,
+        seed=options.seed,
+        stream=options.stream,
+        dataset=ground.dataset,
+        views=ground.views,
+        cache=ground.cache,
+        val=_validation(options, ground, student, notes),
+        started_from=_started_from(options.start),
+        new_head=options.new_head,
+        pacing=pacing,
+        processes=processes,
+        versions=library_versions(),
+    )
+    return Planned(record, tuple(notes))
+
+
+def _cache(options: TrainOptions, notes: list[str]) -> Cache:
+    """The one that was named, or the newest complete one with logits."""
+    if options.cache is not None:
+        return Cache.open(options.cache)
+    newest_cache()  # says how to make one when there is none
+    passed = []
+    for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+        try:
+            cache = Cache.open(path.parent)
+            reason = (
+                "is not finished" if cache.missing else None if SIGNAL in cache.plan.codecs() else "keeps no logits"
+            )
+        except KDError as error:
+            reason = error.message
+        if reason is None:
+            notes.append(f"no --cache: using {path.parent}, the newest that fits")
+            return cache
+        passed.append(f"{path.parent} {reason}")
+    raise Mismatch(
+        f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint="kd cache build --teacher florence"
+    )
+
+
+def _ground_of_cache(cache: Cache) -> _Ground:
+    plan = cache.plan
+    codecs = {stored.signal.name: stored.codec for stored in plan.signals}
+    rejected = 0 if cache.missing else len(cache.rejected(0))
+    return _Ground(
+        dataset=plan.dataset,
+        views=plan.views,
+        classes=class_names(plan.teacher),
+        usable=len(cache) - rejected,
+        cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
+    )
+
+
+def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
+    """What the logits of a teacher stand for; numbered where nobody knows the names."""
+    if teacher.classes is not None:
+        return teacher.classes
+    if SIGNAL not in (signal.name for signal in teacher.signals):
+        raise Mismatch(
+            f"the teacher {teacher.family} {teacher.size} was asked for no logits: there are no classes to learn",
+            hint=f"kd cache build --teacher {teacher.family} --signal logits",
+        )
+    return tuple(f"class {number}" for number in range(teacher.signal(SIGNAL).shape[0]))
+
+
+def _ground_of_data(options: TrainOptions, where: Where) -> tuple[_Ground, Recipe]:
+    """Labelled images without any teacher."""
+    source = open_source(where.data or "shapes")
+    listing = source.scan()
+    dataset = Dataset.of(source, listing)
+    if listing.labels is None or listing.classes is None:
+        raise UsageError(
+            f"the images of {source.name} have no labels",
+            hint="put them into one folder a class, or train from a cache",
+        )
+    recipe = load_preset("recipes", options.recipe or _preset(dataset), Recipe, options.settings)
+    if recipe.objective.soft:
+        recipe = _hard_only(recipe)
+    views = load_preset("views", recipe.views, Augment) if recipe.views else None
+    if views is None:
+        raise UsageError("this recipe does not say how images are varied", hint="--set views=augment")
+    view_plan = ViewPlan(recipe=views, seed=options.seed, count=1)
+    return _Ground(dataset, view_plan, listing.classes, len(listing), None), recipe
+
+
+def _hard_only(recipe: Recipe) -> Recipe:
+    asked = recipe.objective
+    return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
+
+
+def _preset(dataset: Dataset) -> str:
+    return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
+
+
+def _recipe(options: TrainOptions, ground: _Ground, recipe: Recipe | None, notes: list[str]) -> Recipe:
+    name = options.recipe or _preset(ground.dataset)
+    if options.recipe is None:
+        notes.append(f"no --recipe: using `{name}`")
+    recipe = recipe or load_preset("recipes", name, Recipe, options.settings)
+    if options.epochs is not None:
+        recipe = recipe.model_copy(update={"epochs": options.epochs})
+    if options.batch is not None and options.batch != recipe.batch:
+        notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
+        recipe = recipe.with_batch(options.batch)
+    return recipe
+
+
+def _student(options: TrainOptions, ground: _Ground, recipe: Recipe) -> StudentSpec:
+    name = options.student
+    if name is None and options.start and (Path(options.start) / "run.json").is_file():
+        name = Run.open(options.start).record.student.name
+    name = name or DEFAULT_STUDENT
+    size = options.size or recipe.input
+    return student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
+
+
+def _pacing(options: TrainOptions, recipe: Recipe, ground: _Ground, processes: int, where: Where) -> Pacing:
+    if recipe.batch % processes:
+        raise UsageError(
+            f"a batch of {recipe.batch} cannot be shared by {processes} processes",
+            hint="choose a multiple with --batch",
+        )
+    epoch = ground.usable // recipe.batch
+    if not epoch:
+        raise UsageError(
+            f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
+            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
+        )
+    steps = options.steps or max(1, round(recipe.epochs * epoch))
+    return Pacing(
+        steps=steps,
+        steps_an_epoch=epoch,
+        micro=options.micro or min(recipe.batch // processes, 128 if where.on_cpu else 256),
+        views=options.views,
+        log_every=options.log_every or max(1, min(50, steps // 20)),
+        validate_every=options.validate_every or max(epoch, -(-steps // 20)),
+        keep_every=options.keep_every or max(1, min(epoch, 1000)),
+    )
+
+
+def held_out(spec: dict[str, Any]) -> dict[str, Any] | None:
+    """The validation split that belongs to a training split, where a source has one by convention."""
+    kind, split = spec.get("kind"), spec.get("split")
+    if kind == "folder":
+        path = Path(str(spec["path"]))
+        found = [path.with_name(name) for name in ("val", "validation", "test") if path.name == "train"]
+        return next(({**spec, "path": str(other)} for other in found if other.is_dir()), None)
+    if split != "train" or kind == "hf":
+        return None
+    return {
+        **{k: v for k, v in spec.items() if k != "count"},
+        "split": "test" if str(kind).startswith("cifar") else "val",
+    }
+
+
+def _validation(options: TrainOptions, ground: _Ground, student: StudentSpec, notes: list[str]) -> Dataset | None:
+    if options.val == "none":
+        return None
+    guess = held_out(ground.dataset.source)
+    if options.val is None and guess is None:
+        notes.append("no --val: the student is not judged while it learns, the last weights are kept")
+        return None
+    try:
+        source: Source = open_source(options.val or guess or {})
+        listing: Listing = source.scan()
+        labelled(source, listing).named_by(student)
+    except KDError as error:
+        if options.val is not None:
+            raise
+        notes.append(f"not judged while it learns: {error.message}")
+        return None
+    return Dataset.of(source, listing)
+
+
+def _started_from(start: str | None) -> str | None:
+    if start is None:
+        return None
+    file = weights_file(start)
+    return f"{file.resolve()} xxh3:{file_digest(file)}"
+
+
+def weights_file(start: str) -> Path:
+    """The weights a run or a file stands for."""
+    path = Path(start)
+    if start == "LATEST" or (path / "run.json").is_file():
+        return Run.open(start).weights
+    if not path.is_file():
+        raise UsageError(
+            f"no run and no weights file {start}", hint="give a folder with run.json, or a .safetensors file"
+        )
+    return path

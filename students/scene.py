@@ -1,0 +1,69 @@
+"""The images a run looks at: where they come from, in which order rows stand, how their views are drawn, which classes they are.
+
+Input: a cache, or a dataset that was scanned. Output: one record that the feed renders from and labels are looked up in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.cache import Cache
+from kdcache.images.source import UNLABELLED, Listing, Source
+from kdcache.store.index import ListedIds
+from kdcache.store.plan import Dataset, ViewPlan
+from kdcache.views import mix_of
+from kdcache.views.recipe import Augment, Plain, drawable
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Rows of images and the views of them."""
+
+    source: Source
+    ids: Sequence[str]
+    labels: NDArray[np.int32] | None
+    dataset: Dataset
+    views: ViewPlan
+
+    @classmethod
+    def of_cache(cls, cache: Cache, source: Source) -> "Scene":
+        """The images a teacher spoke about; `source` is where they lie on this machine."""
+        return cls(source, cache.ids, cache.labels, cache.plan.dataset, cache.plan.views)
+
+    @classmethod
+    def of_listing(cls, source: Source, listing: Listing, views: ViewPlan) -> "Scene":
+        """A dataset that no teacher has spoken about, or speaks about while the student learns."""
+        return cls(source, ListedIds(listing), listing.labels, Dataset.of(source, listing), views)
+
+    @property
+    def recipe(self) -> Plain | Augment:
+        """How views are drawn."""
+        return drawable(self.views.recipe)
+
+    @property
+    def mixes(self) -> bool:
+        """True when an image may be mixed with another."""
+        return isinstance(self.recipe, Augment) and self.recipe.mix is not None
+
+    def truth(self, rows: Rows, view: int, rejected: Rows) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        """Class, class of the partner, and the share of the first: what is true of a view of each row."""
+        assert self.labels is not None, "asked for true classes of images without any: checked before the first step"
+        partners, shares = rows.copy(), np.ones(len(rows), np.float32)
+        if self.mixes:
+            for place, row in enumerate(rows.tolist()):
+                partners[place], shares[place] = self._partner(row, view)
+            # The renderer mixes nothing in that cannot be read; nor may the label.
+            shares[np.isin(partners, rejected)] = 1.0
+        first, second = (self.labels[which].astype(np.int64) for which in (rows, partners))
+        second[shares == 1.0] = UNLABELLED
+        return first, second, shares
+
+    def _partner(self, row: int, view: int) -> tuple[int, float]:
+        mixed = mix_of(
+            self.recipe, seed=self.views.seed, image_id=self.ids[row], view=view, row=row, rows=len(self.ids)
+        )
+        return mixed or (row, 1.0)

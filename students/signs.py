@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM in a training: the step in hand is finished and kept, then the signal does what it would have done."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Interrupted:
+    """Whether a signal came. A second one acts at once."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def here(self) -> bool:
+        """True when this process was told to stop."""
+        return self._number is not None
+
+    def go_on(self) -> None:
+        """Let the signal take effect, now that everything is kept."""
+        number = self._number or signal.SIGTERM
+        self._restore()
+        signal.raise_signal(number)
+
+    def _watch(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._number is not None:
+            self.go_on()
+        self._number = number
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+@contextmanager
+def watching() -> Iterator[Interrupted]:
+    """Watch for signals; in a thread that cannot, nothing is changed."""
+    interrupted = Interrupted()
+    if threading.current_thread() is threading.main_thread():
+        interrupted._watch()
+    try:
+        yield interrupted
+    finally:
+        interrupted._restore()

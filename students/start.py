@@ -1,0 +1,63 @@
+"""Starts a training or goes on with one: what the command line calls."""
+
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from kdcache.errors import Mismatch
+from kdcache.progress import Progress, Silent
+from students.job import make_job
+from students.options import TrainOptions, Where
+from students.plan_run import plan_run
+from students.runs import RUNS, Run, RunRecord
+from students.train import Outcome, train
+from students.world import joined
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run and what came of it."""
+
+    run: Run
+    outcome: Outcome
+    first: bool
+    """this process is the one that speaks"""
+
+
+def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
+    """Plan a run, write its record, train."""
+    with joined(where.device) as world:
+        progress = progress if world.first else Silent()
+        planned = plan_run(options, where, world.size)
+        for note in planned.notes:
+            progress.note(note)
+        job = make_job(planned.record, where, world, progress)
+        out = options.out or choose_out(planned.record)
+        run = Run.create(out, planned.record) if world.first else Run(out, planned.record)
+        world.wait()
+        progress.note(f"training {run.path}")
+        return Finished(run, train(job, run, world, progress), world.first)
+
+
+def go_on(path: Path, where: Where, progress: Progress) -> Finished:
+    """Go on with a run from its newest checkpoint."""
+    with joined(where.device) as world:
+        progress = progress if world.first else Silent()
+        run = Run.open(path)
+        if world.size != run.record.processes:
+            raise Mismatch(
+                f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
+                hint=f"torchrun --nproc-per-node {run.record.processes} … --resume {run.path}",
+            )
+        job = make_job(run.record, where, world, progress, fresh=False)
+        return Finished(run, train(job, run, world, progress, resume=True), world.first)
+
+
+def choose_out(record: RunRecord) -> Path:
+    """`kd/runs/STUDENT-DATA`, with a number where another run has the name."""
+    name = f"{record.student.name}-{record.dataset.name}".replace("/", "-").replace(":", "-")
+    for number in count(1):
+        out = RUNS / (name if number == 1 else f"{name}-{number}")
+        if not out.exists():
+            return out
+    raise AssertionError("unreachable: count() does not end")

@@ -1,0 +1,209 @@
+"""Who tells a student what to match: a cache, a connected teacher, or nobody.
+
+All three give the rows of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in where
+the signals come from and in nothing else. Only `Connected` ever imports a teacher.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kdcache.cache import Cache
+from kdcache.codecs.distribution import TopK
+from kdcache.stream import Order, Share, Stream, view_of
+from kdcache.trial import pad
+from students.objectives.soft_labels import Said
+from students.scene import Rows, Scene
+
+if TYPE_CHECKING:
+    from kdcache.teachers.teacher import Teacher
+
+Pixels = NDArray[np.uint8]
+Stage = Literal["waiting", "teacher"]
+
+SIGNAL = "logits"
+
+
+class Telling(Protocol):
+    """One epoch of one process."""
+
+    @property
+    def view(self) -> int:
+        """The view all its images are seen in."""
+
+    @property
+    def rejected(self) -> Rows:
+        """Rows that never come, because their images cannot be read."""
+
+    def __len__(self) -> int:
+        """Steps of the whole epoch."""
+
+    def rows(self, number: int) -> Rows:
+        """This process's rows of a step."""
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+        """What is said about these of the step's rows, which come in order; None when nobody speaks."""
+
+
+class Teller(Protocol):
+    """Opens epochs."""
+
+    sees: tuple[int, int] | None
+    """height and width of the views it must be shown, or None when it needs none"""
+    stage: Stage
+    """what the time it takes is called"""
+
+    def epoch(self, number: int, start: int) -> Telling:
+        """Epoch `number` from step `start` on."""
+
+
+class Cached:
+    """Off-stream: signals are read from a cache."""
+
+    sees: tuple[int, int] | None = None
+    stage: Stage = "waiting"
+
+    def __init__(
+        self, cache: Cache, *, views: Sequence[int] | None, seed: int, share: Share, soft: bool, device: str
+    ) -> None:
+        self._cache, self._views, self._seed, self._share, self._device = cache, views, seed, share, device
+        self._signals = [SIGNAL] if soft else []
+
+    def epoch(self, number: int, start: int) -> "CachedEpoch":
+        """A stream over one stored view: each is used once before any is used twice."""
+        share = self._share
+        stream = self._cache.stream(
+            share.batch,
+            seed=self._seed,
+            epoch=number,
+            views=self._views,
+            signals=self._signals,
+            rank=share.rank,
+            world=share.world,
+            start=start,
+            drop_last=share.drop_last,
+        )
+        return CachedEpoch(stream, self._cache.rejected(stream.view), bool(self._signals), self._device)
+
+
+class CachedEpoch:
+    """An epoch read back from disk."""
+
+    def __init__(self, stream: Stream, rejected: Rows, speaks: bool, device: str) -> None:
+        self._stream, self.rejected, self._speaks, self._device = stream, rejected, speaks, device
+        self._batches = iter(stream)
+        self._said: TopK | NDArray[np.float32] | None = None
+
+    @property
+    def view(self) -> int:
+        """The stored view."""
+        return self._stream.view
+
+    def __len__(self) -> int:
+        return len(self._stream) + self._stream.start
+
+    def rows(self, number: int) -> Rows:
+        """As the stream has them."""
+        return self._stream.rows(number)
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+        """Decoded logits. A step is read when its first rows are asked for."""
+        if not self._speaks:
+            return None
+        if piece.start == 0:
+            self._said = next(self._batches).decode()[SIGNAL]
+        if isinstance(self._said, TopK):
+            said = self._said
+            return TopK(said.ids[piece], said.logp[piece], said.tails[piece], said.classes).to(self._device)
+        assert self._said is not None, "the rows of a step come in order"
+        return torch.tensor(self._said[piece], device=self._device)
+
+
+class Drawn:
+    """Nobody speaks: true classes are all there is to learn from."""
+
+    sees: tuple[int, int] | None = None
+    stage: Stage = "waiting"
+
+    def __init__(
+        self, scene: Scene, *, views: Sequence[int] | None, seed: int, share: Share, rejected: Rows | None = None
+    ) -> None:
+        self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
+
+    def epoch(self, number: int, start: int) -> "DrawnEpoch":
+        """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
+        order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=self._rejected)
+        fresh = number if self._scene.recipe.kind == "augment" else 0
+        view = fresh if self._views is None else view_of(number, self._views)
+        share = Share(len(order), self._share.batch, self._share.rank, self._share.world, self._share.drop_last)
+        none = np.zeros(0, np.int64)
+        return DrawnEpoch(order, share, view, none if self._rejected is None else self._rejected)
+
+
+class DrawnEpoch:
+    """An epoch in which nobody speaks."""
+
+    def __init__(self, order: Order, share: Share, view: int, rejected: Rows) -> None:
+        self._order, self._share, self.view, self.rejected = order, share, view, rejected
+
+    def __len__(self) -> int:
+        return len(self._share)
+
+    def rows(self, number: int) -> Rows:
+        """In the order of the epoch."""
+        return self._order.slice(*self._share.span(number))
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+        """Nothing."""
+        return None
+
+
+class Connected:
+    """On-stream: the teacher looks at the views of every step. Rows and views are those of the cache it would have made."""
+
+    stage: Stage = "teacher"
+
+    def __init__(self, drawn: Drawn, teacher: "Teacher", batch: int) -> None:
+        self._drawn, self._teacher, self._batch = drawn, teacher, batch
+        self.sees: tuple[int, int] | None = teacher.spec.preprocess.size
+
+    def epoch(self, number: int, start: int) -> "ConnectedEpoch":
+        """The same rows, with a teacher that speaks."""
+        return ConnectedEpoch(self._drawn.epoch(number, start), self._teacher, self._batch)
+
+
+class ConnectedEpoch:
+    """An epoch with the teacher in the process."""
+
+    def __init__(self, drawn: DrawnEpoch, teacher: "Teacher", batch: int) -> None:
+        self._drawn, self._teacher, self._batch = drawn, teacher, batch
+
+    @property
+    def view(self) -> int:
+        """The view it looks at."""
+        return self._drawn.view
+
+    @property
+    def rejected(self) -> Rows:
+        """Rows that never come."""
+        return self._drawn.rejected
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+    def rows(self, number: int) -> Rows:
+        """In the order of the epoch."""
+        return self._drawn.rows(number)
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+        """Always in batches of the plan's size, filled up with black: a row's bits depend on that size."""
+        assert pixels is not None, "a connected teacher is shown its views"
+        said = []
+        for first in range(0, len(pixels), self._batch):
+            shown = pixels[first : first + self._batch]
+            heard = self._teacher.say(torch.from_numpy(pad(shown, self._batch)))[SIGNAL]
+            said.append(heard[: len(shown)])
+        return torch.cat(said)

@@ -1,0 +1,135 @@
+"""The processes of one training: one alone, or several started by torchrun."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from kdcache.errors import UsageError
+
+
+@dataclass(frozen=True)
+class World:
+    """Which process this is and where it computes."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """The one that speaks and writes."""
+        return self.rank == 0
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+            values /= self.size
+        return values
+
+    def same(self, value: float) -> float:
+        """What the first process has."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+    def any(self, here: bool) -> bool:
+        """True when it is so in any process."""
+        if self.size == 1:
+            return here
+        count = torch.tensor([float(here)], device=self.device)
+        distributed.all_reduce(count)
+        return bool(count > 0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """The world torchrun made, or a world of one."""
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    here = _device(device)
+    if size == 1:
+        yield World(0, 1, here)
+        return
+    if here.type == "cuda":
+        torch.cuda.set_device(here)
+    distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, here)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError(f"--device {name}, but torch sees no CUDA device", hint="--device cpu")
+        return torch.device(
+            "cuda", device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
+        )
+    return device
+
+
+class SyncedNorm(nn.BatchNorm2d):
+    """BatchNorm over the images of all processes. torch has one for CUDA only; this one needs nothing but all_reduce."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Statistics of the whole batch in training; as BatchNorm2d otherwise."""
+        if not self.training:
+            return super().forward(x)
+        from torch.distributed.nn.functional import all_reduce
+
+        wide = x.float()
+        count = wide.numel() / wide.shape[1]
+        sums = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_tensor([count])])
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        first, second = sums[:-1].chunk(2)
+        total = sums[-1]
+        mean = first / total
+        var = second / total - mean.square()
+        self._remember(mean.detach(), (var * total / (total - 1)).detach())
+        scale = torch.rsqrt(var + self.eps) * self.weight
+        seen: Tensor = ((wide - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(
+            x.dtype
+        )
+        return seen
+
+    def _remember(self, mean: Tensor, var: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(var, share)
+
+
+def synced(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network with every BatchNorm taking its statistics over all processes."""
+    if device.type == "cuda":
+        whole: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return whole
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(module, name, _copied(child))
+    return network
+
+
+def _copied(norm: nn.BatchNorm2d) -> SyncedNorm:
+    copy = SyncedNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    copy.load_state_dict(norm.state_dict())
+    return copy
