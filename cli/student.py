@@ -93,7 +93,10 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     lines = [("run", str(opened.path)), *(("wrote", file) for file in files)]
     if done.share is not None:
         lines.append(
-            ("onnxruntime", f"differs from torch by at most {done.difference:.1e}, {done.share:.1e} of a logit")
+            (
+                "onnxruntime",
+                f"differs from torch by at most {done.difference:.1e}, {done.share:.1e} of the largest logit",
+            )
         )
     facts = {"run": str(opened.path), "format": format, "files": files}
     ui.answer({**facts, "max_abs_difference": done.difference, "max_relative_difference": done.share}, pairs(lines))

@@ -4,6 +4,7 @@ Input: a run. Output: files that say the same logits; the ONNX file is checked a
 """
 
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,8 +39,9 @@ def export_timm(run: Run, out: Path) -> Exported:
     """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
     from safetensors.torch import save
 
-    config = _timm_config(run.record.student)
-    tensors = {name: tensor.contiguous() for name, tensor in run.network().state_dict().items()}
+    network: Any = run.network()
+    config = _timm_config(run.record.student, network.pretrained_cfg)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     make_folder(out)
     weights, settings = out / "model.safetensors", out / "config.json"
     write_file(weights, [save(tensors, metadata={"format": "pt"})])
@@ -47,7 +49,8 @@ def export_timm(run: Run, out: Path) -> Exported:
     return Exported((weights, settings))
 
 
-def _timm_config(spec: StudentSpec) -> dict[str, Any]:
+def _timm_config(spec: StudentSpec, own: Mapping[str, Any]) -> dict[str, Any]:
+    """timm's configuration of the network, with what this student sees and says."""
     if spec.geometry.fit not in TIMM_MODES:
         what = f"{spec.name} pads its images with black, which timm's configuration cannot say"
         raise UsageError(what, hint="export it with --format onnx")
@@ -66,8 +69,8 @@ def _timm_config(spec: StudentSpec) -> dict[str, Any]:
             "mean": list(spec.mean),
             "std": list(spec.std),
             "num_classes": len(spec.classes),
-            "first_conv": "patch_embed.conv1.conv",
-            "classifier": "head.fc",
+            "first_conv": own["first_conv"],
+            "classifier": own["classifier"],
         },
     }
 
