@@ -12,7 +12,7 @@ from students.report.markup import Markup, tag
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 400.0, 220.0
-LEFT, RIGHT, TOP, BOTTOM = 48.0, 10.0, 10.0, 36.0
+LEFT, RIGHT, TOP, BOTTOM = 48.0, 18.0, 10.0, 36.0
 MOST_POINTS = 300
 """a longer series is drawn as means over equal stretches"""
 

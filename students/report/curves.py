@@ -79,4 +79,4 @@ def _number(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.4g} %"
+    return f"{value:.4g}%"

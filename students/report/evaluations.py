@@ -1,6 +1,6 @@
 """What `kd eval` found out about a run, as a reader sees it: accuracies, the most frequent confusions, how sure it may be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from students.evals import Evaluation
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
@@ -60,9 +60,8 @@ def _details(report: Report) -> Markup:
     left = [tag("h3", f"Most confused: {report.data}"), table(("was", "was taken for", "images"), confused)]
     weakest = sorted(report.classes, key=lambda c: (c.right / c.images, c.number))[:_WEAKEST]
     rows = [(c.name, f"{c.right / c.images:.0%}", f"{c.right:,} of {c.images:,}") for c in weakest]
-    right = [tag("h3", "Weakest classes"), table(("class", "right", "images"), rows)]
-    both = tag("div", tag("div", left if confused else ""), tag("div", right), class_="pair")
-    return join(both, _calibration(report), _unusable(report))
+    right = [tag("h3", "Weakest classes"), table(("class", "right", "images"), rows), _calibration(report)]
+    return join(tag("div", tag("div", left if confused else ""), tag("div", right), class_="pair"), _unusable(report))
 
 
 def _unusable(report: Report) -> Markup:
@@ -108,10 +107,10 @@ def _calibration(report: Report) -> Markup:
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label="calibration",
     )  # fmt: skip
     note = "Darker bars hold more images; on the line, it is right as often as it says."
-    return tag("div", tag("figure", caption, drawing, tag("p", note, class_="note"), class_="chart"), class_="charts")
+    return tag("figure", caption, drawing, tag("p", note, class_="note"), class_="chart")
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Markup:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Markup:
     """A table whose columns of numbers end flush."""
     numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(heads))]
     kind = ["n" if flush else "t" for flush in numeric]

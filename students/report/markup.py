@@ -15,7 +15,7 @@ class Markup(str):
 Child = str | Iterable[str]
 
 
-def tag(name: str, *children: Child, **attributes: str | float) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: str | float) -> Markup:
     """An element. Plain text among the children is escaped, markup is kept; `class_` gives class, `data_x` data-x."""
     words = [f' {_word(key)}="{escape(str(value))}"' for key, value in attributes.items()]
     if name in _EMPTY:

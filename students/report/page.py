@@ -86,7 +86,6 @@ def _stamp(record: RunRecord) -> Markup:
 
 def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
     train, val = latest_by_step(metrics, "train"), latest_by_step(metrics, "val")
-    end = latest_by_step(metrics, "end")
     tiles: Rows = []
     if val:
         best = max(val, key=lambda line: line["top1"])
@@ -98,14 +97,17 @@ def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
             (f"{last['step']:,}", f"steps, {last['epoch']:.3g} epochs"),
             (f"{last['images'] / last['seconds']:,.0f}", "images a second"),
             (f"{waited:.1%}", "of the time waiting for data"),
-            (_time(last["seconds"]), "of training"),
+            (_time(last["seconds"]), f"of training; {_ended(metrics)}"),
         ]
-    if end:
-        words = {"done": "ran to its end", "patience": "stopped early: no better for long", "steps": "stopped as asked"}
-        tiles.append((end[-1]["stopped"], words.get(end[-1]["stopped"], "how it ended")))
     return tag(
         "div", (tag("div", tag("b", value), tag("span", what), class_="tile") for value, what in tiles), class_="tiles"
     )
+
+
+def _ended(metrics: Sequence[dict[str, Any]]) -> str:
+    end = latest_by_step(metrics, "end")
+    words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped as asked"}
+    return words[end[-1]["stopped"]] if end else "it is not at its end"
 
 
 def _time(seconds: float) -> str:

@@ -19,7 +19,7 @@ display:inline-block;max-width:none}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.7rem;margin:1rem 0}
 .tile,.chart,.sample{background:var(--card);border:1px solid var(--rule);border-radius:.5rem;padding:.7rem .85rem}
 .tile b{display:block;font-size:1.4rem;line-height:1.25;font-variant-numeric:tabular-nums}
-.tile span{color:var(--soft);font-size:.85rem}
+.tile span{display:block;color:var(--soft);font-size:.85rem;line-height:1.35}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:.8rem}
 figure{margin:0}
 .chart svg{width:100%;height:auto;display:block}
@@ -56,6 +56,8 @@ td.n,th.n{text-align:right}
 code,pre{font:.85rem/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--card);border:1px solid var(--rule);border-radius:.4rem;padding:.7rem;overflow-x:auto}
 summary{cursor:pointer;color:var(--soft)}
+.pair .chart{margin-top:1.2rem}
+details{margin:.5rem 0}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:.8rem 2rem;align-items:start}
 @media(max-width:34rem){.sample{grid-template-columns:4.5rem minmax(0,1fr)}.facts th,.facts td{display:block;width:auto;
 border:0;padding:0}.facts td{padding-bottom:.5rem;border-bottom:1px solid var(--rule)}}
