@@ -1,0 +1,124 @@
+"""`kd eval` and `kd report` the way a person would type them."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.students.test_report import make_run
+
+
+@pytest.fixture
+def run(photos, tmp_path):
+    """A student that was not taught anything, with the ten photos as its validation images."""
+    return make_run(tmp_path / "kd" / "runs" / "one", photos=photos, classes=("cats", "dogs")).path
+
+
+def test_a_run_is_judged_on_its_own_validation_images(kd, run):
+    ran = kd("eval", "LATEST", "--workers", 0, "--json")
+    assert ran.code == 0
+    said = ran.json
+    assert (said["task"], said["images"], said["matched"], said["rejected"]) == ("classify", 10, "by name", {})
+    assert said["top5"] == 1.0
+    kept = json.loads((run / "evals" / f"classify-{said['data']}.json").read_text())
+    assert kept["report"] == {k: v for k, v in said.items() if k not in ("run", "kept")}
+
+
+def test_people_get_a_small_table(kd, run):
+    out = kd("eval", run, "--workers", 0, "--device", "cpu").out
+    assert "95 % interval" in out
+    assert "calibration error" in out
+    assert "was taken for" in out
+
+
+def test_unreadable_images_make_it_incomplete_and_are_named(kd, run, photos, tmp_path):
+    import shutil
+
+    broken = shutil.copytree(photos, tmp_path / "broken")
+    (broken / "cats" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    ran = kd("eval", run, "--data", broken, "--workers", 0, "--json")
+    assert ran.code == 3
+    assert list(ran.json["rejected"]) == ["cats/bad.jpg"]
+    assert ran.json["images"] == 10
+    assert "cats/bad.jpg cannot be used" in ran.err
+
+
+def test_images_of_other_classes_are_refused(kd, run):
+    ran = kd("eval", run, "--data", "shapes:split=val,count=4", "--workers", 0)
+    assert ran.code == 6
+    assert "none of the student's 2: 'red circle'" in ran.err
+    assert "'cats', 'dogs'" in ran.err
+
+
+def test_few_shot_asks_about_any_classes(kd, run):
+    words = ["--task", "few-shot", "--data", "shapes:split=val,count=300", "--shots", "1,2", "--workers", 0]
+    small = ["--set", "episodes=4", "--set", "epochs=2", "--set", "queries=1"]
+    ran = kd("eval", run, *words, *small, "--json")
+    assert ran.code == 0
+    assert [(m["shots"], m["classes"]) for m in ran.json["marks"]] == [(1, 100), (2, 100)]
+    again = kd("eval", run, *words, *small, "--json").json
+    assert again["marks"] == ran.json["marks"]
+    assert kd("eval", run, *words, *small, "--seed", 1, "--json").json["marks"] != ran.json["marks"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shots", "5"], "--shots is of few-shot episodes"),
+        (["--set", "way=3"], "--set is of few-shot episodes"),
+        (["--task", "few-shot", "--real", "real.json"], "--real is of classification"),
+        (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
+        (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
+        (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),
+        (["--task", "few-shot", "--set", "wa=3"], "unknown key"),
+        (["--real", "none.json"], "cannot read none.json"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kd, run, words, said):
+    ran = kd("eval", run, *words)
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_without_validation_images_some_must_be_named(kd, run):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"val": None}))
+    ran = kd("eval", run)
+    assert ran.code == 2
+    assert "was trained without validation images" in ran.err
+    assert "--data" in ran.err
+
+
+def test_validation_images_that_changed_are_refused(kd, run):
+    record = json.loads((run / "run.json").read_text())
+    record["val"]["fingerprint"] = "0" * 32
+    (run / "run.json").write_text(json.dumps(record))
+    ran = kd("eval", run)
+    assert ran.code == 6
+    assert "have changed" in ran.err
+
+
+def test_broken_weights_are_damage(kd, run):
+    from safetensors.torch import load_file
+
+    weights = load_file(run / "best.safetensors")
+    weights["head.fc.bias"] = torch.full_like(weights["head.fc.bias"], float("nan"))
+    save_file(weights, run / "best.safetensors")
+    ran = kd("eval", run, "--workers", 0)
+    assert ran.code == 4
+    assert "NaN" in ran.err
+
+
+def test_a_report_lies_beside_the_run_or_where_it_is_wanted(kd, run, tmp_path):
+    ran = kd("report", "LATEST", "--samples", 2, "--json")
+    assert ran.code == 0
+    assert ran.json["page"].endswith("kd/runs/one/report.html")
+    assert kd("report", run, "--out", "pages/one.html").code == 0
+    assert (tmp_path / "pages" / "one.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_report_of_no_run_is_refused(kd):
+    ran = kd("report", "LATEST")
+    assert ran.code == 2
+    assert "no run in ./kd/runs" in ran.err
