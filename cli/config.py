@@ -25,8 +25,10 @@ VALIDATE = """
 kd config validate views/my_views.yaml
 kd config validate views/augment --set erase.probability=0.5
 """
-KINDS = ("views", "teachers", "students")
-Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="views, teachers or students; left out: all.")]
+KINDS = ("views", "teachers", "students", "recipes", "tasks")
+Kind = Annotated[
+    str | None, typer.Argument(metavar="[KIND]", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; left out: all.")
+]
 Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="A preset, or KIND/ and a path to a .yaml file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value; repeatable.")]
 
@@ -93,6 +95,14 @@ def _model(kind: str) -> "type[Strict]":
         from students.models.preset import Preset
 
         return Preset
+    if kind == "recipes":
+        from students.recipe import Recipe
+
+        return Recipe
+    if kind == "tasks":
+        from students.tasks.few_shot_numbers import FewShot
+
+        return FewShot
     from kdcache.teachers.sizes import Family
 
     return Family

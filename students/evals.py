@@ -23,7 +23,8 @@ from kdcache.strict import Strict
 from students.recipe import Precision
 from students.runs import Run
 from students.tasks.classify import Report, evaluate
-from students.tasks.few_shot import FewShot, FewShotReport, few_shot
+from students.tasks.few_shot import FewShotReport, few_shot
+from students.tasks.few_shot_numbers import FewShot
 from students.tasks.pictures import Labelled, labelled
 from students.tasks.real import RealLabels
 

@@ -11,8 +11,10 @@ from kdcache.plain_yaml import parse_yaml
 from kdcache.teachers.sizes import Family
 from kdcache.views.recipe import Augment
 from students.models.preset import Preset
+from students.recipe import Recipe
+from students.tasks.few_shot_numbers import FewShot
 
-MODELS = {"views": Augment, "teachers": Family, "students": Preset}
+MODELS = {"views": Augment, "teachers": Family, "students": Preset, "recipes": Recipe, "tasks": FewShot}
 BAD = """
 kind: augment
 crp: {}

@@ -8,11 +8,10 @@ Episodes are drawn by (seed, shots, episode): the first ten of 600 are those of 
 """
 
 import time
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from kdcache.dice import Dice
@@ -20,40 +19,14 @@ from kdcache.errors import UsageError
 from kdcache.images import Source
 from kdcache.progress import Progress
 from kdcache.strict import Strict
-from kdcache.views.recipe import Amount, Plain, Positive, Share
 from students.models.spec import StudentSpec
-from students.recipe import Count, Precision
+from students.recipe import Precision
 from students.tasks.episode_heads import right_answers
+from students.tasks.few_shot_numbers import FewShot
 from students.tasks.interval import half_width
 from students.tasks.pictures import Labelled, Pictures, Rows, at_rest, labelled
 
 EPISODES = 0xFE357
-
-
-class FewShot(Strict):
-    """The numbers of a few-shot benchmark. The preset is configs/tasks/few-shot.yaml, with its sources."""
-
-    way: Annotated[int, Field(ge=2)]
-    """classes an episode"""
-    shots: tuple[Count, ...]
-    """support images a class; each number is a measurement of its own"""
-    queries: Count
-    """images a class that are asked about"""
-    episodes: Annotated[int, Field(ge=2)]
-    geometry: Plain
-    """how an image gets to the student's size"""
-    epochs: Count
-    batch: Count
-    rate: Positive
-    momentum: Share
-    dampening: Share
-    decay: Amount
-
-    @model_validator(mode="after")
-    def _has_shots(self) -> Self:
-        if not self.shots or len(set(self.shots)) < len(self.shots):
-            raise ValueError(f"shots are {list(self.shots)}: give each number once")
-        return self
 
 
 class ShotMarks(Strict):

@@ -10,7 +10,8 @@ from kdcache.config import load_preset
 from kdcache.errors import UsageError
 from kdcache.progress import Silent
 from students.tasks.episode_heads import epoch_orders, first_weights, fit_heads, right_answers
-from students.tasks.few_shot import FewShot, draw_episodes, few_shot, look_once, measure
+from students.tasks.few_shot import draw_episodes, few_shot, look_once, measure
+from students.tasks.few_shot_numbers import FewShot
 from students.tasks.pictures import Pictures, labelled
 from tests.students.judging import Labelled, Tiny, cycling, noise, spec_of
 
