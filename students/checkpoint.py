@@ -137,8 +137,13 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
 
 
 def _give_back(network: "nn.Module", optimiser: "torch.optim.Optimizer", moments: "dict[str, torch.Tensor]") -> None:
-    """Hand every parameter its moments. The step counter of a fused optimiser lies on the device of its parameter."""
+    """Hand every parameter its moments, laid out in memory as it is itself: a fused optimiser goes through both in that order."""
+    import torch
+
     parameters = dict(network.named_parameters())
     for key, value in moments.items():
         name, _, what = key.rpartition("/")
-        optimiser.state[parameters[name]][what] = value.to(parameters[name].device)
+        parameter = parameters[name]
+        alike = value.shape == parameter.shape
+        kept = torch.empty_like(parameter, requires_grad=False).copy_(value) if alike else value.to(parameter.device)
+        optimiser.state[parameter][what] = kept

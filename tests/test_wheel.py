@@ -20,6 +20,7 @@ assert str(config_root()).startswith({site!r}), config_root()
 load_preset("views", "augment", Augment)
 family_facts("florence")
 open_teacher("florence", size="nano")
+open_teacher("clip", size="nano")
 from cli.app import run
 assert run(["config", "list"]) == 0
 """
@@ -45,7 +46,7 @@ def test_the_wheel_holds_every_preset(site):
 
 def test_the_wheel_holds_small_nano_weights(site):
     weights = sorted((site / "kdcache").rglob("*.safetensors"))
-    assert {path.name for path in weights} == {"florence.safetensors"}
+    assert {path.name for path in weights} == {"florence.safetensors", "model.safetensors"}
     assert all(path.stat().st_size <= 2_000_000 for path in weights)
 
 

@@ -1,0 +1,131 @@
+"""Before the first step: whatever does not fit is refused, with both sides and the way out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdcache.cache import Cache
+from kdcache.errors import Incomplete, KDError, Mismatch, UsageError
+from kdcache.store import Store
+from tests.students.conftest import build_cache, learn
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Sixteen photos in two folders."""
+    noise = np.random.default_rng(0)
+    for number in range(16):
+        folder = tmp_path / "photos" / ("cat" if number % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Stored without compression: another picture of the same size has as many bytes.
+        Image.fromarray(noise.integers(0, 255, (40, 40, 3), np.uint8)).save(folder / f"{number}.bmp")
+    return tmp_path / "photos"
+
+
+def test_missing_parts(tmp_path):
+    cache = build_cache(tmp_path / "cache")
+    store = Store.open(cache)
+    with store.building():
+        store.drop_part(store.plan.parts()[1])
+    with pytest.raises(Incomplete, match=r"1 parts are missing, the first is v000/000001") as refusal:
+        learn(tmp_path / "run", cache, steps=1)
+    assert refusal.value.hint == f"kd cache build --out {cache}"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_image(tmp_path, photos):
+    """Same name, same size, other pixels: only rendering it again tells."""
+    cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(photos / "cat" / "1.bmp")
+    with pytest.raises(Mismatch, match=r"1 of \d+ sampled views are not what the teacher saw \(cat/1.bmp\)"):
+        learn(tmp_path / "run", cache, steps=1)
+
+
+def test_another_set_of_images(tmp_path, photos):
+    cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
+    (photos / "cat" / "1.bmp").unlink()
+    with pytest.raises(Mismatch, match=r"the images of photos have changed: 15 .* made of 16"):
+        learn(tmp_path / "run", cache, steps=1)
+
+
+def test_an_image_that_cannot_be_read_any_more(tmp_path, photos, monkeypatch):
+    from students import fits
+
+    cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
+    monkeypatch.setattr(fits, "REPLAYED", 1)
+    file = photos / "dog" / "0.bmp"
+    file.write_bytes(b"\0" * file.stat().st_size)
+    with pytest.raises(KDError, match=r"dog/0.bmp"):
+        learn(tmp_path / "run", cache, steps=4)
+
+
+def test_a_cache_without_logits(tmp_path):
+    cache = build_cache(tmp_path / "cache", signals=("embedding",), codecs={})
+    with pytest.raises(Mismatch, match="asked for no logits"):
+        learn(tmp_path / "run", cache, steps=1)
+
+
+def test_true_classes_that_are_not_the_students(tmp_path, photos):
+    cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
+    with pytest.raises(Mismatch, match=r"photos have 2 classes, the student has 100"):
+        learn(tmp_path / "run", cache, steps=1, settings=("objective.hard=1",))
+
+
+def test_true_classes_nobody_knows(tmp_path, photos):
+    for file in list(photos.glob("*/*")):
+        file.rename(photos / file.name)
+    cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
+    with pytest.raises(Mismatch, match="have no labels"):
+        learn(tmp_path / "run", cache, steps=1, settings=("objective.hard=1",))
+
+
+def test_a_view_that_is_not_stored(cache, tmp_path):
+    with pytest.raises(UsageError, match=r"view 2 is asked for, but .* has 2") as refusal:
+        learn(tmp_path / "run", cache, steps=1, views=(0, 2))
+    assert refusal.value.hint is not None
+    assert "add-views" in refusal.value.hint
+
+
+def test_a_weights_file_with_another_head(cache, tmp_path, photos):
+    first, _ = learn(tmp_path / "first", cache, steps=1)
+    asked = {"stream": "none", "start": str(first.path), "where": {"data": str(photos)}, "steps": 1}
+    with pytest.raises(Mismatch, match=r"100.*2|2.*100"):
+        learn(tmp_path / "run", **asked)
+    run, _ = learn(tmp_path / "run", new_head=True, **asked)
+    assert run.record.student.classes == ("cat", "dog")
+
+
+def test_another_cache_under_the_same_name(cache, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(cache, copy)
+    learn(tmp_path / "run", copy, steps=4, where={"stop_at": 2})
+    shutil.rmtree(copy)
+    build_cache(copy, views=2, seed=1)
+    with pytest.raises(Mismatch, match="is another cache now"):
+        learn(tmp_path / "run", resume=True)
+
+
+def test_a_mixed_view_is_labelled_with_both_classes(tmp_path):
+    """The share is the one the pixels were mixed with; a partner that cannot be read is not mixed into the label either."""
+    from kdcache.images import open_source
+    from students.scene import Scene
+
+    cache = Cache.open(build_cache(tmp_path / "cache", recipe="tinyvit-1k", views=2))
+    scene = Scene.of_cache(cache, open_source(cache.plan.dataset.source))
+    rows = np.arange(64)
+    first, second, share = scene.truth(rows, 1, np.zeros(0, np.int64))
+    assert np.array_equal(first, cache.labels)
+    mixed = np.flatnonzero(share < 1)
+    assert len(mixed) > 32
+    assert (second[mixed] >= 0).all()
+    assert (second[share == 1] == -1).all()
+    partners = [scene._partner(int(row), 1)[0] for row in mixed]
+    assert np.array_equal(second[mixed], cache.labels[partners])
+    gone = np.array([partners[0]])
+    assert scene.truth(rows[mixed[:1]], 1, gone)[2][0] == 1.0

@@ -1,0 +1,198 @@
+"""What a training promises: the same steps off-stream and on-stream, stopped or not, with any number of workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from kdcache.cache import Cache
+from kdcache.errors import KDError, UsageError
+from tests.students.conftest import LISTENED, learn, losses_of
+
+torch = pytest.importorskip("torch")
+
+
+def weights_of(run) -> dict[str, "torch.Tensor"]:
+    from safetensors.torch import load_file
+
+    return load_file(run.weights)
+
+
+def same(one, other) -> bool:
+    mine, theirs = weights_of(one), weights_of(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_off_stream_and_on_stream_take_the_same_steps_to_the_last_bit(cache, tmp_path):
+    off, _ = learn(tmp_path / "off", cache, steps=10)
+    on, _ = learn(tmp_path / "on", cache, steps=10, stream="on")
+    assert losses_of(off) == losses_of(on)
+    assert len(set(losses_of(off))) == 10
+    assert same(off, on)
+
+
+def test_a_teacher_at_another_resolution_is_shown_its_own_views(cache, tmp_path):
+    off, _ = learn(tmp_path / "off", cache, steps=3, size=64)
+    on, _ = learn(tmp_path / "on", cache, steps=3, size=64, stream="on")
+    small, _ = learn(tmp_path / "small", cache, steps=3, size=32)
+    assert losses_of(off) == losses_of(on) != losses_of(small)
+
+
+def test_stopped_and_resumed_is_as_if_it_had_not_been_stopped(cache, tmp_path):
+    """Stopped within the second epoch; the average, the moments and the order of images all come back."""
+    settings = ("average=0.9", "drop_path=0.2")
+    whole, _ = learn(tmp_path / "whole", cache, steps=14, settings=settings)
+    _, stopped = learn(tmp_path / "halves", cache, steps=14, settings=settings, where={"stop_at": 11})
+    assert stopped.ended == "steps"
+    halves, outcome = learn(tmp_path / "halves", resume=True, where={"workers": 2})
+    assert outcome.ended == "done"
+    assert losses_of(halves) == losses_of(whole)
+    assert same(halves, whole)
+
+
+def test_workers_change_nothing(cache, tmp_path):
+    none, _ = learn(tmp_path / "none", cache, steps=3)
+    two, _ = learn(tmp_path / "two", cache, steps=3, where={"workers": 2})
+    assert losses_of(none) == losses_of(two)
+    assert same(none, two)
+
+
+def test_a_step_in_pieces_is_the_same_step_up_to_rounding(cache, tmp_path):
+    """Norms see a piece at a time, so they are frozen here."""
+    whole, _ = learn(tmp_path / "whole", cache, steps=3, settings=("frozen_norms=true",))
+    pieces, _ = learn(tmp_path / "pieces", cache, steps=3, settings=("frozen_norms=true",), micro=3)
+    assert losses_of(whole) == pytest.approx(losses_of(pieces), rel=1e-4)
+    assert not np.array_equal(losses_of(whole), losses_of(pieces))
+
+
+def test_each_view_comes_once_before_any_comes_twice(cache, tmp_path):
+    from kdcache.stream import Share
+    from students.tellers import Cached
+
+    teller = Cached(Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), soft=True, device="cpu")
+    assert [teller.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
+
+
+def test_no_teacher_is_in_an_off_stream_process(cache, tmp_path):
+    code = (
+        "import sys\nfrom cli.app import run\n"
+        f"code = run(['train', '--cache', {str(cache)!r}, '--steps', '2', '--batch', '8', '--size', '32', '--val', 'none',\n"
+        f"            '--workers', '0', '--device', 'cpu', '--out', {str(tmp_path / 'run')!r}])\n"
+        "assert code == 0, code\n"
+        "assert not [name for name in sys.modules if name.startswith('kdcache.teachers')], 'a teacher was imported'\n"
+        "assert 'students.train' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("norms", ["false", "true"])
+def test_two_processes_take_the_steps_of_one(cache, tmp_path, norms):
+    """The same images in every step; weights within what another order of adding makes of them."""
+    asked = ["--cache", str(cache), "--steps", "4", "--batch", "8", "--size", "32", "--val", "none", "--log-every", "1"]
+    asked += ["--set", "precision=float32", "--set", f"frozen_norms={norms}", "--workers", "0", "--device", "cpu"]
+    asked += ["--set", "optimiser.eps=0.001"]
+    runs = []
+    for count in (1, 2):
+        out = tmp_path / f"of-{count}"
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        command = [sys.executable, *launcher, "-m", "tests.students.as_command", "train", *asked, "--out", str(out)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
+        assert done.returncode == 0, done.stderr
+        from students.runs import Run
+
+        runs.append(Run.open(out))
+    one, two = runs
+    assert losses_of(one) == pytest.approx(losses_of(two), rel=2e-4)
+    for name, values in weights_of(one).items():
+        torch.testing.assert_close(values.float(), weights_of(two)[name].float(), rtol=2e-2, atol=2e-4, msg=name)
+
+
+def test_true_classes_alone_need_no_cache(tmp_path):
+    run, outcome = learn(tmp_path / "run", stream="none", steps=4, where={"data": LISTENED}, seed=3)
+    assert outcome.ended == "done"
+    assert run.record.cache is None
+    assert [line["soft"] for line in run.metrics() if line["kind"] == "train"] == [None] * 4
+
+
+def test_fine_tuning_begins_with_the_weights_of_a_run(cache, tmp_path):
+    first, _ = learn(tmp_path / "first", cache, steps=2)
+    asked = {"stream": "none", "start": str(first.path), "where": {"data": LISTENED}}
+    run, _ = learn(
+        tmp_path / "tuned", steps=1, size=64, settings=("optimiser.rate=1e-12", "frozen_norms=true"), **asked
+    )
+    assert run.record.kind == "finetune"
+    before, after = weights_of(first), weights_of(run)
+    name = "stages.1.blocks.0.mlp.fc1.weight"
+    torch.testing.assert_close(before[name], after[name], atol=1e-6, rtol=1e-3)
+    biases = "stages.1.blocks.0.attn.attention_biases"
+    assert before[biases].shape[1] < after[biases].shape[1], "the windows grew, and the biases with them"
+
+
+def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_path):
+    settings = ("patience=2", "optimiser.rate=1e-12")
+    run, outcome = learn(
+        tmp_path / "run", cache, steps=20, validate_every=1, val="shapes:split=val,count=20,size=32", settings=settings
+    )
+    assert outcome.ended == "patience"
+    assert outcome.state.step == 3
+    marks = [line for line in run.metrics() if line["kind"] == "val"]
+    assert [mark["best"] for mark in marks] == [True, False, False]
+
+
+def test_a_damaged_checkpoint_is_named(cache, tmp_path):
+    run, _ = learn(tmp_path / "run", cache, steps=9, where={"stop_at": 2})
+    file = next((run.path / "checkpoints").glob("*/optimiser.safetensors"))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(KDError, match=r"optimiser\.safetensors is damaged"):
+        learn(run.path, resume=True)
+
+
+def test_ctrl_c_keeps_the_step_in_hand(cache, tmp_path):
+    asked = [
+        "--cache",
+        str(cache),
+        "--steps",
+        "5000",
+        "--batch",
+        "8",
+        "--size",
+        "32",
+        "--val",
+        "none",
+        "--workers",
+        "0",
+    ]
+    asked += ["--device", "cpu", "--log-every", "1", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tests.students.as_command", "train", *asked]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        metrics = tmp_path / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not (metrics.is_file() and metrics.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert f"kd train --resume {tmp_path / 'run'}" in told
+    state = json.loads(next((tmp_path / "run" / "checkpoints").glob("*/state.json")).read_text())["state"]
+    assert state["step"] >= 1
+
+
+def test_a_run_is_never_overwritten(cache, tmp_path):
+    learn(tmp_path / "run", cache, steps=1)
+    with pytest.raises(UsageError, match="holds a run already"):
+        learn(tmp_path / "run", cache, steps=1)
+
+
+def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
+    with pytest.raises(UsageError, match="less than one batch"):
+        learn(tmp_path / "run", cache, steps=1, batch=128)
+    assert not (tmp_path / "run").exists()
