@@ -69,8 +69,9 @@ def line_chart(
 
 def ticks(low: float, high: float, count: int) -> list[float]:
     """About `count` round values from at most `low` to at least `high`; always two or more."""
-    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
-        high, low = high + (abs(high) or 1.0) / 2, low - (abs(low) or 1.0) / 2 * (low != 0)
+    largest = max(abs(low), abs(high))
+    if high - low <= max(1e-12 * largest, 1e-100):
+        low, high = (low - largest / 2, high + largest / 2) if largest > 1e-100 else (0.0, 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
