@@ -22,6 +22,8 @@ class Weights(Strict):
     source: str
     """`package:…`, `file:NAME`, `hub:REPO`, `imported:…` or `random:SEED`. Never a path of this machine beyond the file name."""
     sha256: str
+    settings: str | None = None
+    """Digest of the configuration they ran under (activation, heads, epsilon …); None where the program or `sha256` fixes it."""
 
     @property
     def random(self) -> bool:

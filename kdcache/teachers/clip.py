@@ -17,6 +17,7 @@ from kdcache.teachers.frozen import Candidate, Said, exact_kernels
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
 from kdcache.teachers.networks import load_strict, seeded, state_record
 from kdcache.teachers.request import Request
+from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
 from kdcache.teachers.weights import find_checkpoint, find_nano
 from kdcache.teachers.zeroshot import zero_shot_head, zero_shot_record
@@ -83,6 +84,8 @@ def open_clip(request: Request) -> Candidate:
     classifier = choose_classifier(request, dim=parts.vision.projection_dim, weights=weights, own=parts.head)
     if classifier is None and "logits" in request.signals and parts.text is not None:
         classifier = _zero_shot(request, parts, size, folder)
+    if not weights.source.startswith("package:"):  # what comes in the package is fixed with the program
+        weights = with_settings(weights, parts.vision)
     return Candidate(ClipTower(network, preprocess.size), size, weights, preprocess, classifier, hints=HINTS)
 
 
@@ -161,6 +164,8 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
         encode = text.eval().to(device)
         head = zero_shot_head(encode, tokenizer, classes=classes, templates=templates, scale=scale, device=device)
     record = zero_shot_record(label, classes=classes, templates=templates, weights=parts.weights)
+    if not parts.weights.source.startswith("package:"):
+        record = with_settings(record, parts.text)
     return Classifier(head, f"logit_scale x cosine to {len(templates)} prompts a class ({label})", record)
 
 

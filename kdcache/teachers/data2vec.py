@@ -15,6 +15,7 @@ from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
+from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint
 
@@ -100,7 +101,7 @@ def open_data2vec(request: Request) -> Candidate:
         raise UsageError(f"data2vec {name} sees {shape.image}x{shape.image} and nothing else: its positions are fixed")
     tower = Data2VecTower(network, shape)
     classifier = choose_classifier(request, dim=shape.dim, weights=weights)
-    return Candidate(tower, name, weights, preprocess, classifier, hints=HINTS)
+    return Candidate(tower, name, with_settings(weights, shape), preprocess, classifier, hints=HINTS)
 
 
 def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
+from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, Family, Size, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint
 
@@ -108,7 +109,7 @@ def open_donut(request: Request) -> Candidate:
         load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
     classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)
     tower = DonutTower(network)
-    return Candidate(tower, name, weights, preprocess, classifier, hints=HINTS)
+    return Candidate(tower, name, with_settings(weights, config), preprocess, classifier, hints=HINTS)
 
 
 def build(config: Any, size: tuple[int, int]) -> nn.Module:

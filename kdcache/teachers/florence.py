@@ -20,12 +20,16 @@ from kdcache.teachers.heads import Head
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, nano_florence, nano_weights
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
+from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint, find_nano
 
 STRIDE = 32
 SMALLEST_WINDOW = 6
-HINTS = {"logits": "Florence-2 has no classes of its own: fit a head with `kd teacher fit-head`, then pass --head FILE"}
+HINTS = {
+    "logits": "--size nano can (it knows the classes of `shapes`), or take --signal embedding, or fit a head on labelled "
+    "images: `kd teacher fit-head`, then --head FILE"
+}
 PREFIXES = ("model.vision_tower.", "vision_tower.", "")
 # Inside a block: what transformers and microsoft/* call it -> what timm calls it.
 INNER_NAMES = (
@@ -108,6 +112,7 @@ def open_florence(request: Request) -> Candidate:
         network, weights = shape.build(), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"florence {name}")
     classifier = choose_classifier(request, dim=shape.dims[-1], weights=weights, own=own)
+    weights = with_settings(weights, shape)
     return Candidate(FlorenceTower(network, shape.window), name, weights, preprocess, classifier, hints=HINTS)
 
 

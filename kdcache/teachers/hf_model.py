@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, UsageError
@@ -13,6 +14,7 @@ from kdcache.teachers.layers import LayerTaps
 from kdcache.teachers.networks import seeded, state_record
 from kdcache.teachers.processor import from_processor, processor_settings
 from kdcache.teachers.request import NORMALISATIONS, Request
+from kdcache.teachers.settings import with_settings
 from kdcache.teachers.weights import files_sha256, find_folder, weight_files
 from kdcache.tensors import shortened
 from kdcache.views.recipe import Plain
@@ -62,7 +64,7 @@ class HfTower:
         if pooled is None:
             pooled = getattr(self._base_output, "pooler_output", None)
         if pooled is None:
-            raise UsageError("this model has no pooled output", hint="ask for features or layer:NAME")
+            raise UsageError("this model has no pooled output", hint="ask for features or a layer by its name")
         return pooled
 
     def _tokens(self, hidden: Tensor, pixels: Tensor) -> Said:
@@ -96,6 +98,7 @@ def open_hf(request: Request) -> Candidate:
     own_logits = "logits" in tower.taps and request.head is None
     classifier = None if own_logits else choose_classifier(request, weights=weights)
     classes = _class_names(network) if own_logits and not request.random else None
+    weights = with_settings(weights, network.config)
     return Candidate(tower, Path(name).name if Path(name).is_dir() else name, weights, preprocess, classifier, classes)
 
 
@@ -106,7 +109,8 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     config: Any = transformers.AutoConfig.from_pretrained(folder)
     architecture = next(iter(config.architectures or []), "")
     maker: Any = getattr(transformers, architecture) if architecture.endswith(CLASSIFYING) else transformers.AutoModel
-    network, report = maker.from_pretrained(folder, output_loading_info=True)
+    # float32 from the first byte on: a config.json that says float16 would round what the file holds.
+    network, report = maker.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     _check_pixels(network, source)
     wrong: dict[str, Any] = {
         kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")

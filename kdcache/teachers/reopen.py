@@ -1,9 +1,11 @@
 """Open the teacher of a plan again, and make sure that it is the same one."""
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.spec import TeacherSpec
+from kdcache.spec import TeacherSpec, Weights
 from kdcache.teachers import open_teacher
 from kdcache.teachers.teacher import Teacher
+
+_NOBODY = Weights(source="none", sha256="none")
 
 
 def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
@@ -59,9 +61,12 @@ def _templates(spec: TeacherSpec) -> str | None:
 
 def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
     """Refuse a teacher that is not the planned one, naming the first difference."""
+    ours_head, theirs_head = planned.head or _NOBODY, opened.head or _NOBODY
     for name, ours, theirs in (
         ("weights sha256", planned.weights.sha256, opened.weights.sha256),
-        ("head sha256", planned.head and planned.head.sha256, opened.head and opened.head.sha256),
+        ("settings (config.json or the like)", *_settings(planned.weights, opened.weights)),
+        ("head sha256", ours_head.sha256, theirs_head.sha256),
+        ("settings of the text tower", *_settings(ours_head, theirs_head)),
         ("preprocessing", planned.preprocess, opened.preprocess),
         ("signals", planned.signals, opened.signals),
         ("taps", planned.taps, opened.taps),
@@ -73,6 +78,11 @@ def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
                 f"this is not the teacher of the cache: {name} is {_short(theirs)}, the plan says {_short(ours)}",
                 hint="point --weights (and --head) at the files the cache was built with",
             )
+
+
+def _settings(planned: Weights, opened: Weights) -> tuple[str | None, str | None]:
+    """Both digests; plans that were made before settings were kept cannot tell, and fit any."""
+    return planned.settings, opened.settings if planned.settings is not None else None
 
 
 def _short(value: object) -> str:
