@@ -33,7 +33,9 @@ _OPENERS = {
 }
 _BY_MODEL = ("timm", "hf")
 
-__all__ = ["FAMILIES", "WITH_NANO", "open_teacher", "sizes_of", "teacher_names"]
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+__all__ = ["FAMILIES", "WITH_NANO", "check_request", "open_teacher", "sizes_of", "teacher_names"]
 
 
 def teacher_names() -> list[str]:
@@ -50,6 +52,27 @@ def sizes_of(family: str) -> list[str]:
     facts = family_facts(family)
     others = [name for name in facts.sizes if name != facts.default]
     return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
+
+
+def check_request(name: str, *, size: str | None = None, device: str = "cpu") -> None:
+    """Refuse a teacher, a size or a device that does not exist, before anything is loaded."""
+    from kdcache.teachers.sizes import CUSTOM
+
+    family, model = _split(name)
+    if model and size is not None:
+        raise UsageError(f"{name} has no sizes; the name says it all", hint="leave --size out")
+    sizes = sizes_of(family)
+    if size is not None and size not in (*sizes, CUSTOM):
+        near = get_close_matches(size, sizes, n=1, cutoff=0.5)
+        raise UsageError(
+            f"{family} has no size {size!r}; it has {', '.join(sizes)}",
+            hint=f"did you mean {near[0]}?" if near else "kd teacher list",
+        )
+    kind = device.partition(":")[0]
+    if kind not in DEVICES:
+        near = get_close_matches(kind, DEVICES, n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"no device is called {device!r}", hint=f"{meant}Devices are cpu, cuda, cuda:1 and so on")
 
 
 def open_teacher(
@@ -75,12 +98,14 @@ def open_teacher(
     zero-shot, random heads), such as those of the images. `templates`: CLIP's prompts, a known name or a list.
     `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one.
     """
+    check_request(name, size=size, device=device)
     from kdcache.teachers.frozen import FrozenTeacher, check_device
     from kdcache.teachers.request import Request
+    from kdcache.teachers.sizes import family_facts
 
     family, model = _split(name)
-    if model and size is not None:
-        raise UsageError(f"{name} has no sizes; the name says it all")
+    if size is None and not model and weights in (None, "random"):
+        size = family_facts(family).default
     request = Request(
         family=family,
         model=model,

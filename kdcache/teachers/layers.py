@@ -1,4 +1,4 @@
-"""Named layers of any network: `layer:blocks.3` is what the module `blocks.3` puts out."""
+"""Named layers of any network: the signal `blocks.3` is what the module `blocks.3` puts out."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from kdcache.errors import UsageError
 
-PREFIX = "layer:"
+USUAL = ("logits", "embedding", "features")
+"""signals that are no layers, whatever a network's modules are called"""
 
 
 class LayerTaps:
@@ -15,18 +16,17 @@ class LayerTaps:
 
     def __init__(self, network: nn.Module, signals: tuple[str, ...]) -> None:
         self._caught: dict[str, Tensor] = {}
-        modules = dict(network.named_modules())
+        modules = {name: module for name, module in network.named_modules() if name}
         self.taps: dict[str, str] = {}
         for signal in signals:
-            if signal.startswith(PREFIX):
-                name = signal.removeprefix(PREFIX)
-                if name not in modules or not name:
-                    near = ", ".join(get_close_matches(name, modules, n=3))
+            if signal not in USUAL:
+                if signal not in modules:
                     raise UsageError(
-                        f"the network has no layer {name!r}", hint=f"did you mean {near}?" if near else None
+                        f"no signal and no layer of this network is called {signal!r}",
+                        hint=_nearest(signal, network, list(modules)),
                     )
-                modules[name].register_forward_hook(self._catcher(signal))
-                self.taps[signal] = f"output of module {name}, as it is"
+                modules[signal].register_forward_hook(self._catcher(signal))
+                self.taps[signal] = f"output of module {signal}, as it is"
 
     def collect(self) -> dict[str, Tensor]:
         """What was caught since the last call."""
@@ -38,6 +38,17 @@ class LayerTaps:
             self._caught[signal] = first_tensor(output)
 
         return catch
+
+
+def _nearest(wanted: str, network: nn.Module, names: list[str]) -> str:
+    """Names a user may have meant, or where names can be found."""
+    near = get_close_matches(wanted, (*USUAL, *names), n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    outer = [name for name, _ in network.named_children()]
+    inner = next((name for name in names if name.count(".") == 1), None)
+    inside = f", and inside of them, such as {inner}" if inner else ""
+    return f"signals are {', '.join(USUAL)}; layers are {', '.join(outer)}{inside}"
 
 
 def first_tensor(output: Any) -> Tensor:

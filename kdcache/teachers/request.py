@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from kdcache.errors import UsageError
 from kdcache.spec import Preprocess
@@ -62,13 +63,22 @@ class Request:
         """Random weights were asked for: time and memory are real, what is said means nothing."""
         return self.weights == "random"
 
+    @property
+    def title(self) -> str:
+        """The name with its size: florence-base."""
+        return f"{self.name}-{self.size}" if self.size else self.name
+
     def check_signals(self, can: Iterable[str], hints: Mapping[str, str]) -> None:
         """Refuse signals the teacher cannot say, listing those it can."""
         can = list(can)
         for signal in self.signals:
             if signal not in can:
+                also = [] if "logits" in (*can, signal) else ["logits where it has classes"]
+                near = get_close_matches(signal, (*can, "logits"), n=1)
+                meant = f"did you mean {near[0]}?" if near and near[0] != signal else None
                 raise UsageError(
-                    f"{self.name} cannot say {signal!r}; it can say {', '.join(can)}", hint=hints.get(signal)
+                    f"{self.title} cannot say {signal!r}; it can say {', '.join([*can, *also])}",
+                    hint=hints.get(signal, meant),
                 )
 
     def adjusted(self, published: Preprocess) -> Preprocess:

@@ -68,13 +68,13 @@ def test_a_row_does_not_depend_on_its_neighbours_or_its_place(model: str, pixels
 
 
 def test_pixels_are_normalised_as_the_spec_says(pixels, normal):
-    teacher = open_resnet(signals=["layer:conv1"])
+    teacher = open_resnet(signals=["conv1"])
     preprocess = teacher.spec.preprocess
     views = pixels()
     expected = torch.nn.functional.conv2d(
         normal(views, preprocess.mean, preprocess.std), network_of(teacher).conv1.weight, stride=2, padding=3
     )
-    torch.testing.assert_close(teacher.say(views)["layer:conv1"], expected)
+    torch.testing.assert_close(teacher.say(views)["conv1"], expected)
 
 
 @pytest.mark.parametrize(("name", "mean"), [("half", 0.5), ("imagenet", 0.485)])

@@ -39,7 +39,7 @@ def write(model: Any, folder: Path, processor: dict[str, Any] | None = PROCESSOR
 
 def test_a_classifier_says_what_transformers_says(vit, pixels, normal, tmp_path: Path):
     folder = write(vit, tmp_path / "my-vit")
-    teacher = open_teacher(f"hf:{folder}", signals=["logits", "embedding", "features", "layer:classifier"])
+    teacher = open_teacher(f"hf:{folder}", signals=["logits", "embedding", "features", "classifier"])
     assert teacher.spec.size == "my-vit", "a path never goes into a spec"
     assert teacher.spec.weights.source == "file:my-vit"
     assert teacher.spec.classes == ("cat", "dog", "bird")
@@ -52,7 +52,7 @@ def test_a_classifier_says_what_transformers_says(vit, pixels, normal, tmp_path:
         logits = vit(images).logits
     said = teacher.say(views)
     torch.testing.assert_close(said["logits"], logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["layer:classifier"], logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said["classifier"], logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], hidden[:, 0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["features"], hidden[:, 1:], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (4, 4)

@@ -40,9 +40,12 @@ def test_unknown_names_are_told_with_the_nearest(name: str, said: str, hint: str
 
 
 def test_an_unknown_size_lists_the_known_ones():
-    with pytest.raises(UsageError, match="has no size 'l15'; it has b32, b16, l14") as caught:
+    with pytest.raises(UsageError, match="has no size 'l15'; it has .*l14.*, nano$") as caught:
         open_teacher("clip", size="l15", signals=["embedding"])
     assert caught.value.hint == "did you mean l14?"
+    with pytest.raises(UsageError, match="florence has no size 'nanoo'; it has base, huge, nano") as caught:
+        open_teacher("florence", size="nanoo")
+    assert caught.value.hint == "did you mean nano?"
 
 
 @pytest.mark.parametrize("name", ["florence", "donut"])
@@ -108,10 +111,24 @@ def test_nano_is_never_random(name: str):
         open_teacher(name, size="nano", weights="random", signals=["embedding"])
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
-def test_a_device_that_does_not_work_is_told_before_loading(device: str):
-    with pytest.raises(Unavailable, match=f"device '{device}' cannot be used"):
-        open_teacher("florence", signals=["embedding"], device=device)
+def test_a_device_that_does_not_work_is_told_before_loading():
+    with pytest.raises(Unavailable, match="device 'cuda:99' cannot be used"):
+        open_teacher("florence", signals=["embedding"], device="cuda:99")
+
+
+def test_a_mistyped_device_is_a_mistake_of_the_command_line():
+    with pytest.raises(UsageError, match="no device is called 'cdua'$") as caught:
+        open_teacher("florence", signals=["embedding"], device="cdua")
+    assert "did you mean cuda?" in caught.value.hint
+
+
+def test_a_mistyped_signal_is_told_with_the_nearest():
+    for size in ("base", "nano"):
+        with pytest.raises(
+            UsageError, match=f"florence-{size} cannot say 'logit'; it can say features, embedding, logits"
+        ) as caught:
+            open_teacher("florence", size=size, signals=["logit"])
+        assert caught.value.hint == "did you mean logits?"
 
 
 def test_random_logits_need_to_know_how_many_classes():

@@ -25,7 +25,7 @@ def weights(vit, save, tmp_path: Path) -> str:
 
 
 def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
-    teacher = open_teacher("timm:test_vit", weights=weights, signals=[*SIGNALS, "layer:blocks.1"])
+    teacher = open_teacher("timm:test_vit", weights=weights, signals=[*SIGNALS, "blocks.1"])
     preprocess, config = teacher.spec.preprocess, timm.get_pretrained_cfg("test_vit")
     assert preprocess.size == tuple(config.input_size[1:])
     assert (preprocess.mean, preprocess.std) == (config.mean, config.std)
@@ -39,15 +39,15 @@ def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
             "logits": vit(images),
             "embedding": vit.forward_head(features, pre_logits=True),
             "features": features[:, 1:],
-            "layer:blocks.1": vit.forward_intermediates(
-                images, indices=[1], output_fmt="NLC", return_prefix_tokens=True
-            )[1][0],
+            "blocks.1": vit.forward_intermediates(images, indices=[1], output_fmt="NLC", return_prefix_tokens=True)[1][
+                0
+            ],
         }
-    blocks = expected.pop("layer:blocks.1")
+    blocks = expected.pop("blocks.1")
     said = teacher.say(views)
     for name, values in expected.items():
         torch.testing.assert_close(said[name], values, rtol=1e-4, atol=1e-4, msg=name)
-    torch.testing.assert_close(said["layer:blocks.1"][:, 1:], blocks[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said["blocks.1"][:, 1:], blocks[0], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (10, 10)
     assert teacher.spec.signal("logits").shape == (7,)
     assert teacher.spec.classes is None, "seven logits of a file are of unknown classes"
@@ -108,9 +108,19 @@ def test_a_configuration_that_says_too_little_is_an_error(vit, save, tmp_path: P
 
 
 def test_an_unknown_layer_is_told_with_the_nearest(weights):
-    with pytest.raises(UsageError, match=r"no layer 'block\.1'") as caught:
-        open_teacher("timm:test_vit", weights=weights, signals=["layer:block.1"])
+    with pytest.raises(UsageError, match=r"no layer of this network is called 'block\.1'") as caught:
+        open_teacher("timm:test_vit", weights=weights, signals=["block.1"])
     assert "blocks.1" in str(caught.value.hint)
+
+
+def test_where_layer_names_come_from_is_told(weights):
+    with pytest.raises(UsageError) as caught:
+        open_teacher("timm:test_vit", weights=weights, signals=["zzzz"])
+    assert "patch_embed" in caught.value.hint
+    assert "such as patch_embed.proj" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        open_teacher("timm:test_vit", weights=weights, signals=["logit"])
+    assert caught.value.hint == "did you mean logits?"
 
 
 def test_a_model_without_classifier_says_no_logits(vit, save, tmp_path: Path):
