@@ -4,23 +4,24 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kdcache.asked import asked_recipe, check_asked
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec
-from kdcache.config import load_preset
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images import open_source
+from kdcache.images.opening import parse
 from kdcache.images.source import Listing, Source
+from kdcache.misfit import refuse_misfit
 from kdcache.options import BuildOptions, default_batch, default_codec
+from kdcache.progress import Progress, Silent
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.trial import Trial, run_trial
-from kdcache.views.recipe import Augment, Plain
 
 if TYPE_CHECKING:
-    from kdcache.spec import TeacherSpec
     from kdcache.teachers.teacher import Teacher
 
 CACHES = Path("kd/caches")
@@ -43,20 +44,26 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = False) -> Prepared:
+def prepare(
+    options: BuildOptions, out: Path | None = None, *, quick: bool = False, progress: Progress | None = None
+) -> Prepared:
     """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it.
 
-    `quick` is for estimates: a slow teacher says one image instead of a batch.
+    `quick` is for estimates: a slow teacher says a few images instead of a batch, and what lies in `out` does not matter.
     """
+    progress = progress or Silent()
+    check_asked(options, out)
     source = open_source(options.data or "shapes")
     listing = source.scan()
     if not len(listing):
         raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
     offered = listing.classes or (_unnamed_classes() if quick else None)
+    progress.note("loading the teacher")
     teacher = _open_teacher(options, offered)
-    views = _views(options, teacher.spec)
+    recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
+    views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     asked = options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device)
-    trial = run_trial(teacher, source, listing, views, asked, quick=quick)
+    trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
     layout = _layout(options, codecs, len(listing), trial.batch)
     plan = Plan(
@@ -68,22 +75,18 @@ def prepare(options: BuildOptions, out: Path | None = None, *, quick: bool = Fal
         layout=layout,
         versions=library_versions(),
     )
+    if out is not None and not quick and (out / "plan.json").is_file():
+        refuse_misfit(out, Store.open(out).plan, plan)
     notes = tuple(_notes(options, plan, asked))
     return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes)
 
 
 def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Teacher":
-    from kdcache.teachers import WITH_NANO, open_teacher
+    from kdcache.teachers import open_teacher
 
-    strangers = set(options.codecs) - set(options.signals)
-    if strangers:
-        hint = f"add it to --signal, which is {','.join(options.signals)}"
-        raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
-    embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
-    size = options.size or ("nano" if embedded and options.weights is None else None)
     return open_teacher(
         options.teacher,
-        size=size if options.teacher in WITH_NANO else options.size,
+        size=options.size or ("nano" if options.weights is None and shows_shapes(options) else None),
         weights=options.weights,
         head=options.head,
         signals=options.signals,
@@ -96,6 +99,14 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Te
     )
 
 
+def shows_shapes(options: BuildOptions) -> bool:
+    """Are the images the embedded ones, and is there a nano teacher for them? Then that is the default size."""
+    from kdcache.teachers import WITH_NANO
+
+    embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
+    return embedded and options.teacher in WITH_NANO
+
+
 def _unnamed_classes() -> tuple[str, ...]:
     """As many classes as ImageNet-21k has: for the estimate of logits over images that have no classes."""
     return tuple(f"class {number}" for number in range(21_841))
@@ -106,21 +117,6 @@ def _lines(file: str) -> tuple[str, ...]:
     if not path.is_file():
         raise UsageError(f"no file {file}", hint="give a text file with one entry a line")
     return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
-
-
-def _views(options: BuildOptions, spec: "TeacherSpec") -> ViewPlan:
-    if options.views < 1:
-        raise UsageError(f"--views is {options.views}", hint="store at least one view")
-    recipe: Plain | Augment
-    name = options.recipe or ("plain" if options.views == 1 else "augment")
-    if name == "plain":
-        if options.views > 1:
-            hint = "choose random views with --recipe augment, or store one view"
-            raise UsageError(f"--views is {options.views}, but the recipe `plain` has one view only", hint=hint)
-        recipe = spec.preprocess.geometry
-    else:
-        recipe = load_preset("views", name, Augment, overrides=options.overrides)
-    return ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
 
 
 def _batch_so_far(out: Path | None) -> int | None:
@@ -164,7 +160,21 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
         notes.append("random weights: this cache measures time and memory; the plan carries the stamp `random`")
     if plan.batch < asked_batch:
         notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
-    return notes
+    if options.part_rows and options.part_rows < plan.layout.rows_per_part:
+        notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
+    return notes + _split_note(options.data, plan.dataset.source)
+
+
+OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
+
+
+def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
+    """Which split of a dataset is used when none was named, and how the other one is."""
+    kind = str(source["kind"])
+    if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
+        return []
+    other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
+    return [f"{kind}: using the split `train`; for the other one, --data {other}"]
 
 
 def library_versions() -> dict[str, str]:

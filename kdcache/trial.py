@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kdcache.errors import BadImage, StorageError, Unavailable
 from kdcache.images import load
 from kdcache.images.source import Listing, Source
+from kdcache.progress import Progress
 from kdcache.store.index import ListedIds
 from kdcache.store.plan import ViewPlan
 from kdcache.views import view_pixels
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WARM_UP_LIMIT = 5.0
 QUICK_LIMIT = 20.0
+"""seconds an estimate may take to measure"""
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,24 @@ class Trial:
 
 
 def run_trial(
-    teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int, *, quick: bool = False
+    teacher: "Teacher",
+    source: Source,
+    listing: Listing,
+    views: ViewPlan,
+    batch: int,
+    *,
+    quick: Progress | None = None,
 ) -> Trial:
     """Render and say one batch, halving it for as long as the device has not the memory for it.
 
-    `quick` measures one image instead where a batch would take long: enough for an estimate.
+    `quick`, for an estimate, measures a few images instead where a batch would take long, and is told so.
     """
-    if quick and batch > 1:
-        one = run_trial(teacher, source, listing, views, 1)
-        if one.say_seconds * batch > QUICK_LIMIT:
-            return Trial(batch, one.said, one.render_seconds, one.say_seconds * batch)
+    if quick is not None:
+        quick.start("measure", batch)
+        few = _as_many_as_are_quick(teacher, source, listing, views, batch, quick)
+        quick.finish()
+        if few is not None:
+            return few
     start = time.perf_counter()
     pixels = _first_views(source, listing, views, teacher.spec.preprocess.size, batch)
     render_seconds = (time.perf_counter() - start) / len(pixels)
@@ -63,6 +73,20 @@ def run_trial(
                     message, hint="choose a smaller --size, --precision bfloat16 or another --device"
                 ) from None
             batch //= 2
+
+
+def _as_many_as_are_quick(
+    teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int, progress: Progress
+) -> Trial | None:
+    """What a few images say of a batch that would take long; None when a batch does not."""
+    one = run_trial(teacher, source, listing, views, 1)
+    progress.advance(1)
+    count = max(1, int(QUICK_LIMIT / one.say_seconds))
+    if count >= batch:
+        return None
+    few = one if count == 1 else run_trial(teacher, source, listing, views, count)
+    progress.note(f"the teacher is slow here: measured on {len(next(iter(few.said.values())))} of a batch of {batch}")
+    return Trial(batch, few.said, few.render_seconds, few.say_seconds * batch / few.batch)
 
 
 def pad(pixels: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
