@@ -12,6 +12,7 @@ from kdcache.store.backend import backend_of
 from kdcache.store.check import Finding, finding_of
 from kdcache.store.differences import differences, tell
 from kdcache.store.index import Index, write_index
+from kdcache.store.locks import FOLDER, turn
 from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.sealed import seal, unseal
 
@@ -50,25 +51,38 @@ def write_plan(cache: Path, plan: Plan) -> None:
 def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
     """Write plan and index into a new folder, or check that those already there are the same."""
     _check_names(plan)
-    index = cache / "index.arrow"
-    planned = (cache / "plan.json").is_file()
-    if planned:
-        _same_or_refuse(cache, read_plan(cache), plan)
-        if index.is_file() and file_digest(index) == plan.dataset.index_digest:
-            return
-    elif cache.is_dir() and any(not is_temporary(path) for path in cache.iterdir()):
+    if _is_there(cache, plan):
+        return
+    if not (cache / "plan.json").is_file() and _is_taken(cache):
         raise UsageError(f"{cache} is not empty and not a cache", hint="choose another folder with --out")
     make_folder(cache)
-    with staged(index) as file:
+    with staged(cache / "index.arrow") as file:
         write_index(listing, file.write)
         file.flush()
         if file.digest != plan.dataset.index_digest:
             message = f"the listing has index digest {file.digest}, the plan {plan.dataset.index_digest}"
             raise Mismatch(message, hint="the dataset changed in the meantime; run the same command again")
-        if not planned:
-            write_plan(cache, plan)
-        file.commit()
+        with turn(cache):  # of two that start at once, the second finds what the first has planned
+            if _is_there(cache, plan):
+                return
+            if not (cache / "plan.json").is_file():
+                write_plan(cache, plan)
+            file.commit()
     flush_folder(cache)
+
+
+def _is_there(cache: Path, plan: Plan) -> bool:
+    """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
+    index = cache / "index.arrow"
+    if not (cache / "plan.json").is_file():
+        return False
+    _same_or_refuse(cache, read_plan(cache), plan)
+    return index.is_file() and file_digest(index) == plan.dataset.index_digest
+
+
+def _is_taken(cache: Path) -> bool:
+    """Whether a folder holds anything but what a cache leaves that is about to be created."""
+    return cache.is_dir() and any(path.name != FOLDER and not is_temporary(path) for path in cache.iterdir())
 
 
 def _same_or_refuse(cache: Path, old: Plan, new: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Builders with shares of their own work side by side, and together they build everything once."""
+"""Builders with shares of their own work side by side; of two that start at once with different plans, one is refused."""
 
 import subprocess
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.store import Store
+from kdcache.errors import Mismatch
+from kdcache.store import Store, frame
 from tests.store.making import make_listing, make_plan, payload_of
 
 SHARE = """
@@ -23,6 +24,60 @@ SHARE = """
         print("built", flush=True)
         sys.stdin.read()
 """
+
+
+AT_ONCE = """
+    import sys
+    from pathlib import Path
+    from kdcache.errors import KDError
+    from kdcache.store import Store
+    from tests.store.making import make_listing, make_plan, payload_of
+    path, plan = Path(sys.argv[1]), make_plan(seed=int(sys.argv[2]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        store = Store.create(path, plan, make_listing())
+        with store.building():
+            part = plan.parts()[0]
+            store.write_part(part, payload_of(plan, part), {})
+            print(plan.views.seed, store.plan.views.seed, flush=True)
+            sys.stdin.readline()
+    except KDError as error:
+        print("refused", error.exit_code, flush=True)
+"""
+
+
+def test_of_two_plans_started_at_once_one_wins_and_the_other_changes_nothing(tmp_path):
+    args, pipe = [sys.executable, "-c", textwrap.dedent(AT_ONCE), str(tmp_path / "c")], subprocess.PIPE
+    both = [subprocess.Popen([*args, seed], stdin=pipe, stdout=pipe, text=True) for seed in "12"]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.stdout.readline().split() for process in both]
+    for process in both:
+        process.communicate("\n", timeout=60)
+    [winner] = [words for words in said if words[0] != "refused"]
+    assert ["refused", "6"] in said
+    assert winner[0] == winner[1]
+    store = Store.open(tmp_path / "c")
+    assert str(store.plan.views.seed) == winner[0]
+    assert store.receipt(store.plan.parts()[0]) is not None
+
+
+def test_a_plan_that_appears_while_the_index_is_written_is_never_replaced(tmp_path, monkeypatch):
+    """The same race, made certain: the other one comes first at the last moment."""
+    other, write = make_plan(seed=2), frame.write_index
+
+    def write_late(listing, sink):
+        write(listing, sink)
+        monkeypatch.setattr(frame, "write_index", write)
+        Store.create(tmp_path / "c", other, make_listing())
+
+    monkeypatch.setattr(frame, "write_index", write_late)
+    with pytest.raises(Mismatch, match=r"views\.seed is 2 there, 1 here"):
+        Store.create(tmp_path / "c", make_plan(seed=1), make_listing())
+    assert Store.open(tmp_path / "c").plan == other
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])

@@ -63,6 +63,26 @@ def test_different_shares_build_side_by_side_the_same_share_does_not(tmp_path):
             pass
 
 
+@pytest.mark.parametrize("share", [(1, 4), (3, 4), (1, 1), (2, 3), (3, 6)])
+def test_a_share_that_has_parts_in_common_with_one_being_built_is_refused(tmp_path, share):
+    with holder(tmp_path, 1, 2) as process:
+        with pytest.raises(Locked, match=rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}") as caught:
+            with build_lock(tmp_path, share):
+                pass
+        assert caught.value.exit_code == 7
+        parts = range(24)
+        assert set(parts[0::2]) & set(parts[share[0] - 1 :: share[1]])
+    with build_lock(tmp_path, share):
+        pass
+
+
+@pytest.mark.parametrize("share", [(2, 2), (2, 4), (4, 6)])
+def test_shares_of_different_numbers_without_a_common_part_build_side_by_side(tmp_path, share):
+    assert not set(range(24)[0::2]) & set(range(24)[share[0] - 1 :: share[1]])
+    with holder(tmp_path, 1, 2), build_lock(tmp_path, share):
+        pass
+
+
 def test_a_killed_builder_leaves_no_lock(tmp_path):
     with holder(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
