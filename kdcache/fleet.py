@@ -1,6 +1,12 @@
-"""Several devices of one machine: a process each, every one with its own share of the missing parts."""
+"""Several devices of one machine: a process each, every one with its own share of the missing parts.
+
+The parent holds the build lock for all of them. So none may outlive it: each ends within half a second, and before its next
+batch, once the parent is gone.
+"""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Sequence
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -25,7 +31,8 @@ def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId
     workers = max(1, prepared.options.render_workers // len(devices))
     children = [
         context.Process(
-            target=_child, args=(store.path, prepared.source, prepared.options, device, share, workers, told)
+            target=_child,
+            args=(os.getpid(), store.path, prepared.source, prepared.options, device, share, workers, told),
         )
         for device, share in zip(devices, (todo[i :: len(devices)] for i in range(len(devices))), strict=True)
         if share
@@ -68,14 +75,17 @@ def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: P
 class _Told:
     """The progress of a child, told to its parent."""
 
-    def __init__(self, queue: "Queue[tuple[str, Any]]") -> None:
+    def __init__(self, queue: "Queue[tuple[str, Any]]", parent: int) -> None:
         self._queue = queue
+        self._parent = parent
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """The parent has started already."""
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """Pass on a step."""
+        """Pass on a step; the last one where the parent, and with it the build lock, is gone."""
+        if os.getppid() != self._parent:
+            os._exit(1)
         self._queue.put(("advance", {"images": images, "bytes": bytes, "rejected": rejected}))
 
     def note(self, text: str) -> None:
@@ -90,6 +100,7 @@ class _Told:
 
 
 def _child(
+    parent: int,
     path: Path,
     source: Any,
     options: Any,
@@ -99,13 +110,15 @@ def _child(
     told: "Queue[tuple[str, Any]]",
 ) -> None:
     from kdcache.build import build_parts
+    from kdcache.render.worker import leave_with
     from kdcache.store import Store
     from kdcache.teachers.reopen import reopen_teacher
 
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
     try:
         store = Store.open(path)
         teacher = reopen_teacher(store.plan.teacher, device=device, weights=options.weights, head=options.head)
-        build_parts(store, source, teacher, todo, workers, _Told(told))
+        build_parts(store, source, teacher, todo, workers, _Told(told, parent))
         told.put(("done", None))
     except KDError as error:
         told.put(("failed", error))

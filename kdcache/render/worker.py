@@ -92,7 +92,7 @@ def render_rows(
 def main() -> None:
     """Serve one parent. In argv: the descriptors of connection and ring, and the parent's pid."""
     connection_descriptor, ring_descriptor, parent = map(int, sys.argv[1:])
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
     with Connection(connection_descriptor) as connection:
         try:
             _serve(connection, ring_descriptor)
@@ -116,7 +116,8 @@ def _serve(connection: Connection, ring_descriptor: int) -> None:
             connection.send(Done(task, tuple(digests), bad))
 
 
-def _leave_with(parent: int) -> None:
+def leave_with(parent: int) -> None:
+    """End this process as soon as its parent is gone, however that one ended. For a thread of its own."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)

@@ -1,5 +1,11 @@
 """Several devices share the parts of a build, and what they make is what one would have made."""
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -37,3 +43,56 @@ def test_two_devices_make_the_same_bytes_as_one(tmp_path: Path) -> None:
 def test_what_stops_one_device_is_told(tmp_path: Path) -> None:
     with pytest.raises(KDError, match="nonsense"):
         built(tmp_path / "c", "cpu", "nonsense")
+
+
+LONG = """
+    import sys
+    from pathlib import Path
+    from kdcache.build import build
+    from kdcache.options import BuildOptions
+    from kdcache.prepare import prepare
+    from kdcache.progress import Silent
+    options = BuildOptions(
+        teacher="timm:test_vit", weights="random", data="shapes:count=20000,size=32", signals=("embedding",), batch=8,
+        part_rows=8, devices=("cpu", "cpu"), workers=0,
+    )
+    build(prepare(options, Path(sys.argv[1])), progress=Silent())
+"""
+
+
+def children_of(parent: int) -> set[int]:
+    """The builders a process has started (multiprocessing's helper that tracks resources is none)."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words, line = stat.read_text().rsplit(")", 1)[1].split(), (stat.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if int(words[1]) == parent and "spawn_main" in line:
+            found.add(int(stat.parent.name))
+    return found
+
+
+def test_builders_end_with_the_parent_that_held_the_lock(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(LONG), str(tmp_path / "c")])
+    try:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "c").rglob("*.h5"))) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        builders = children_of(parent.pid)
+        assert len(builders) == 2
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    time.sleep(2)
+    left = {
+        pid
+        for pid in builders
+        if Path(f"/proc/{pid}").exists() and "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    }
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+    before = list((tmp_path / "c").rglob("*.json"))
+    time.sleep(0.5)
+    assert list((tmp_path / "c").rglob("*.json")) == before

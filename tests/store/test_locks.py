@@ -66,9 +66,9 @@ def test_different_shares_build_side_by_side_the_same_share_does_not(tmp_path):
 @pytest.mark.parametrize("share", [(1, 4), (3, 4), (1, 1), (2, 3), (3, 6)])
 def test_a_share_that_has_parts_in_common_with_one_being_built_is_refused(tmp_path, share):
     with holder(tmp_path, 1, 2) as process:
-        with pytest.raises(Locked, match=rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}") as caught:
-            with build_lock(tmp_path, share):
-                pass
+        told = rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}"
+        with pytest.raises(Locked, match=told) as caught, build_lock(tmp_path, share):
+            pass
         assert caught.value.exit_code == 7
         parts = range(24)
         assert set(parts[0::2]) & set(parts[share[0] - 1 :: share[1]])
