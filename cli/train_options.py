@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli import options as o
-from kdcache.config import preset_names
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +15,14 @@ Stream = Literal["off", "on", "none"]
 
 
 def _students(incomplete: str) -> list[str]:
+    from kdcache.config import preset_names
+
     return o.starting(tuple(preset_names("students")), incomplete)
 
 
 def _recipes(incomplete: str) -> list[str]:
+    from kdcache.config import preset_names
+
     return o.starting(tuple(preset_names("recipes")), incomplete)
 
 
