@@ -1,5 +1,6 @@
 """`kd cache verify` and `kd cache repair`."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,16 +70,23 @@ def verify(
         "parts_missing": report.missing,
         "replayed": report.replayed,
         "said_again": report.said_again,
-        "distance": report.distance,
+        "distance": {name: far if isfinite(far) else None for name, far in report.distance.items()},
         "tolerance": report.tolerance,
         "findings": [finding.plain() for finding in report.findings],
+        "warnings": [finding.plain() for finding in report.warnings],
     }
     ui.answer(facts, _checked(ui, report, state))
+    for stray in report.warnings:
+        ui.warn(str(stray))
     if not report.ok:
-        ui.note(
-            f"\n{ui.paint('hint', 'hint:')} kd cache repair {report.path} --yes && kd cache build --out {report.path}"
-        )
+        ui.note(f"\n{ui.paint('hint', 'hint:')} {_way_out(report)}")
     return {"ok": 0, "incomplete": 3, "damaged": 4}[state]
+
+
+def _way_out(report: "Report") -> str:
+    if all(finding.kind == "foreign" for finding in report.findings):
+        return f"{report.path / 'plan.json'} looks foreign: copy it from another copy of this cache; `repair` drops nothing"
+    return f"kd cache repair {report.path} --yes && kd cache build --out {report.path}"
 
 
 def _checked(ui: Ui, report: "Report", state: str) -> str:
@@ -96,17 +104,23 @@ def _checked(ui: Ui, report: "Report", state: str) -> str:
 def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
     """Find damaged parts and, with --yes, drop them so that a build can make them again.
 
-    Exit code 0: nothing was damaged, or it is dropped; 4: there is damage and --yes was not given.
+    Dropped is what differs from its receipt, and nothing else: a file that cannot be read ends the command with code 8, and
+    parts of another plan stay, since it may be plan.json that is foreign (code 6). Exit code 0: nothing was damaged, or it
+    is mended; 4: there is damage and --yes was not given, or damage that only a build can mend.
     """
     from kdcache.repair import repair as mend
 
     found = mend(cache or newest_cache(), apply=yes, progress=ui.progress())
     names = [str(part) for part in found.parts]
     done = "dropped" if found.applied else "damaged"
-    text = "\n".join(
-        [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
-    )
-    ui.answer({"path": str(found.path), "parts": names, "rows": found.rows, "applied": found.applied}, text)
-    if names:
+    lines = [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
+    lines += [f"{'left' if found.applied else 'found'}: {finding}" for finding in found.others]
+    facts = {"path": str(found.path), "parts": names, "rows": found.rows, "applied": found.applied}
+    others = [finding.plain() for finding in found.others]
+    warnings = [finding.plain() for finding in found.warnings]
+    ui.answer({**facts, "others": others, "warnings": warnings}, "\n".join(lines))
+    for stray in found.warnings:
+        ui.warn(str(stray))
+    if names or found.others:
         ui.note(f"hint: kd cache build --out {found.path}" if yes else f"hint: kd cache repair {found.path} --yes")
-    return 4 if names and not found.applied else 0
+    return 4 if found.others or (names and not found.applied) else 0

@@ -1,10 +1,12 @@
 """Take away what is damaged, so that a build makes it again. Never more than that, and nothing unless asked to apply it."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdcache.errors import Damage, Mismatch
 from kdcache.progress import Progress
-from kdcache.store import Store
+from kdcache.store import Finding, Store
 from kdcache.store.plan import PartId
 from kdcache.verify import Ask, verify
 
@@ -18,16 +20,44 @@ class Repair:
     """parts that are damaged"""
     rows: int
     applied: bool
+    others: tuple[Finding, ...]
+    """what is wrong beside them; when applied, what is left for a build or a person to mend"""
+    warnings: tuple[Finding, ...]
+    """names that do not belong; they stay"""
 
 
 def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
-    """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part."""
-    report = verify(path, Ask(), progress)
+    """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part.
+
+    What is looked at is what is dropped: with `apply`, nobody builds from the first look to the last drop.
+    """
     store = Store.open(path)
-    damaged = sorted({finding.part for finding in report.findings if finding.part is not None})
-    if apply:
-        with store.building():
+    with store.building() if apply else nullcontext():
+        report = verify(path, Ask(), progress)
+        foreign = [found for found in report.findings if found.kind == "foreign"]
+        if foreign and not any(_fits(store, part) for part in store.plan.parts()):
+            message = f"{path / 'plan.json'} looks foreign: no receipt is of its plan. Nothing was dropped"
+            raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=str(path / "plan.json"))
+        damaged = sorted({f.part for f in report.findings if f.part is not None and f.kind == "damage"})
+        others = [found for found in report.findings if found.part is None]
+        if apply:
             for part in damaged:
                 store.drop_part(part)
             store.restore_frame()
-    return Repair(path, tuple(damaged), sum(len(store.plan.rows_of(part)) for part in damaged), applied=apply)
+            others = [found for found in store.verify_frame() if found.kind != "stray"]
+    return Repair(
+        path,
+        tuple(damaged),
+        sum(len(store.plan.rows_of(part)) for part in damaged),
+        applied=apply,
+        others=(*others, *foreign),
+        warnings=tuple(report.warnings),
+    )
+
+
+def _fits(store: Store, part: PartId) -> bool:
+    """True when a part has a receipt of this plan."""
+    try:
+        return store.receipt(part) is not None
+    except (Damage, Mismatch):
+        return False

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kdcache.errors import Mismatch
 from kdcache.images import open_source
 from kdcache.options import BuildOptions
 from kdcache.prepare import Prepared
@@ -21,10 +20,6 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
     plan = store.plan
     source = open_source(options.data or plan.dataset.source)
     listing = source.scan()
-    if listing.fingerprint != plan.dataset.fingerprint:
-        raise Mismatch(
-            f"the images of {path} have changed: fingerprint {listing.fingerprint} now, {plan.dataset.fingerprint} in the plan",
-            hint="restore the dataset, point --data at a copy of it, or build a new cache with --out",
-        )
+    store.expect_images(listing)
     teacher = reopen_teacher(plan.teacher, device=options.device, weights=options.weights, head=options.head)
     return Prepared(replace(options, teacher=plan.teacher.family), path, plan, source, listing, teacher, None, ())

@@ -32,27 +32,41 @@ def check_teacher(
     for stored in plan.signals:
         way = [*stored.via, *((stored.codec,) if stored.codec != "int8" else ())]
         own = sum(ROUNDED.get(name, 0.0) for name in way)
-        report.tolerance[stored.signal.name] = ask.tolerance or own + REPEATABLE[plan.teacher.precision]
+        report.tolerance[stored.signal.name] = (
+            own + REPEATABLE[plan.teacher.precision] if ask.tolerance is None else ask.tolerance
+        )
     progress.start("teacher", sum(len(wanted) for _, wanted in rows))
     for part, batch in rendered_again(store, source, rows, ask.workers):
+        report.findings += [
+            Finding(part, None, range(row, row + 1), f"its image cannot be used now: {why}")
+            for row, why in batch.bad.items()
+        ]
         said = teacher.say(torch.from_numpy(batch.pixels))
-        places = np.asarray(batch.rows) - plan.rows_of(part).start
+        seen = [place for place, row in enumerate(batch.rows) if row not in batch.bad]
+        rows_seen = np.asarray(batch.rows)[seen]
+        places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)
         for name, codec in codecs.items():
             fields = {
                 f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()
             }
-            now = said[name][: len(places)].cpu().numpy()
+            now = said[name].cpu().numpy()[seen]
             # A byte of int8 stands for every value within half its channel's scale; only what lies beyond is a difference.
             slack = fields[f"{name}_scale"] / 2 if codec.name == "int8" else np.float32(0)
-            _judge(part, name, np.asarray(batch.rows), distance(name, codec.decode(fields), now, slack), report)
-        report.said_again += len(batch.rows)
+            _judge(part, name, rows_seen, distance(name, codec.decode(fields), now, slack), report)
+        report.said_again += len(seen)
         progress.advance(len(batch.rows))
 
 
 def distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any = 0.0) -> NDArray[np.float64]:
     """How far each row is from what is stored: largest difference of a stored class's probability, or, for dense rows, the length
-    of the difference as a share of the row's own."""
+    of the difference as a share of the row's own. A row that says NaN or infinity is infinitely far."""
+    broken = ~np.isfinite(now).reshape(len(now), -1).all(-1)
+    now = np.where(broken.reshape(-1, *(1 for _ in now.shape[1:])), np.float32(0), now)
+    return np.where(broken, np.inf, _distance(name, stored, now, slack))
+
+
+def _distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any) -> NDArray[np.float64]:
     if isinstance(stored, TopK):
         chosen = np.take_along_axis(_softmax(now), stored.ids, -1)
         return np.asarray(np.abs(stored.sparse(1.0, "none").p - chosen).max(-1))
@@ -69,8 +83,9 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64], report: Report) -> None:
-    report.distance[name] = max(report.distance.get(name, 0.0), float(far.max()))
+    report.distance[name] = max(report.distance.get(name, 0.0), float(far.max(initial=0.0)))
     limit = report.tolerance[name]
-    for row, apart in zip(rows[far > limit].tolist(), far[far > limit], strict=True):
+    beyond = ~(far <= limit)
+    for row, apart in zip(rows[beyond].tolist(), far[beyond], strict=True):
         what = f"the teacher says something else now: distance {apart:.3g}, tolerance {limit:.3g}"
         report.findings.append(Finding(part, name, range(row, row + 1), what))

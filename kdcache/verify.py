@@ -53,6 +53,8 @@ class Report:
     """signal -> largest distance between what is stored and what the teacher says now"""
     tolerance: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    """names that do not belong: never read, never removed, no damage"""
 
     @property
     def ok(self) -> bool:
@@ -63,10 +65,17 @@ class Report:
 def verify(path: Path, ask: Ask, progress: Progress) -> Report:
     """Check every byte of a cache, then the samples that were asked for."""
     store = Store.open(path)
-    report = Report(path, findings=list(store.verify_frame()))
+    frame = store.verify_frame()
+    report = Report(
+        path,
+        findings=[found for found in frame if found.kind != "stray"],
+        warnings=[found for found in frame if found.kind == "stray"],
+    )
     sound = _check_parts(store, report, progress)
     if (ask.replay or ask.teacher) and sound:
         source = open_source(ask.data or store.plan.dataset.source)
+        if ask.data:
+            store.expect_images(source.scan())
         if ask.replay:
             rows = sample(store, sound, ask.replay, ask.seed)
             report.replayed = sum(len(wanted) for _, wanted in rows)

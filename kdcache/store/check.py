@@ -1,13 +1,17 @@
-"""Is what lies on disk what was written? Findings name the part, the field and the rows; nothing is changed here."""
+"""Is what lies on disk what was written? Findings name the part, the field and the rows; nothing is changed here.
+
+A file that cannot be read is no finding but a StorageError: it may be whole, and nobody shall drop it for that.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import xxhash
 
-from kdcache.errors import KDError
+from kdcache.atomic import storage_errors
+from kdcache.errors import KDError, Mismatch
 from kdcache.store.plan import PartId
 from kdcache.store.receipt import FieldSeal, FileSeal, Receipt
 
@@ -24,6 +28,8 @@ class Finding:
     """rows of the dataset"""
     what: str
     path: str | None = None
+    kind: Literal["damage", "foreign", "stray"] = "damage"
+    """`foreign`: sound, but of another plan; `stray`: a name that does not belong. Neither is ever dropped."""
 
     def __str__(self) -> str:
         names = [f"part {self.part}" if self.part else None, f"field {self.field!r}" if self.field else None]
@@ -40,6 +46,7 @@ class Finding:
             "rows": rows,
             "what": self.what,
             "path": self.path,
+            "kind": self.kind,
         }
 
 
@@ -53,8 +60,12 @@ def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Findi
     rows = receipt.row_range
     fields = {name: field for name, field in receipt.fields.items() if field.file == seal.path}
     only = next(iter(fields)) if len(fields) == 1 else None
-    try:
-        size = path.stat().st_size
+    with storage_errors(path, "read"):
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
+            return
         if size != seal.nbytes:
             what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
             yield Finding(receipt.id, only, rows, what, seal.path)
@@ -63,12 +74,6 @@ def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Findi
             if _digest(file) == seal.digest:
                 return
             found = [f for name, field in fields.items() for f in _check_blocks(file, receipt, name, field)]
-    except FileNotFoundError:
-        yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
-        return
-    except OSError as error:
-        yield Finding(receipt.id, only, rows, f"{seal.path} cannot be read: {error.strerror}", seal.path)
-        return
     what = f"{seal.path} differs from what was written, between its rows"
     yield from found or [Finding(receipt.id, None, rows, what, seal.path)]
 
@@ -100,4 +105,5 @@ def _read(file: Any, offset: int, size: int) -> bytes:
 
 def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:
     """An error met on the way, as a finding."""
-    return Finding(part, None, rows, error.message, error.details.get("path"))
+    kind: Literal["damage", "foreign"] = "foreign" if isinstance(error, Mismatch) else "damage"
+    return Finding(part, None, rows, error.message, error.details.get("path"), kind)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
 from kdcache.digest import file_digest
-from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
 from kdcache.store.backend import backend_of
 from kdcache.store.check import Finding, finding_of
@@ -120,14 +120,18 @@ def restore_view_files(cache: Path, plan: Plan, view: int) -> None:
 def frame_findings(cache: Path, plan: Plan) -> list[Finding]:
     """The index against the plan, and the files of the views against what the plan makes of them."""
     found = []
+    index = cache / "index.arrow"
     try:
-        Index.open(cache / "index.arrow", expected=plan.dataset.index_digest)
-    except KDError as error:
+        with storage_errors(index, "read"):
+            Index.open(index, expected=plan.dataset.index_digest)
+    except Damage as error:
         found.append(finding_of(error, None, None))
     for view in range(plan.views.count):
         for name, content in backend_of(plan).frame(plan, view).items():
             path = cache / name
-            if path.parent.is_dir() and not (path.is_file() and path.read_bytes() == content):
+            with storage_errors(path, "read"):
+                right = path.is_file() and path.read_bytes() == content
+            if path.parent.is_dir() and not right:
                 found.append(Finding(None, None, None, f"{name} is not what the plan makes of it", name))
     return found
 
@@ -140,5 +144,5 @@ def strays(cache: Path, plan: Plan, known: set[Path]) -> list[Finding]:
         for path in sorted((cache / folder).rglob("*")):
             if path.is_file() and path not in known and not is_temporary(path):
                 name = str(path.relative_to(cache))
-                found.append(Finding(None, None, None, f"{name} does not belong to this cache", name))
+                found.append(Finding(None, None, None, f"{name} does not belong to this cache", name, "stray"))
     return found

@@ -14,6 +14,7 @@ from kdcache.store.sealed import seal, unseal
 from kdcache.strict import Strict
 
 MEND = "run `kd cache repair` on this cache, then build again"
+FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it from another copy of this cache"
 
 
 def missing_file(part: str, path: Path) -> Damage:

@@ -32,7 +32,7 @@ from kdcache.store.locks import build_lock
 from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.receipt import MEND, Receipt
+from kdcache.store.receipt import FOREIGN, MEND, Receipt
 from kdcache.store.seal import commit_part, copy_files, receipt_of, receipt_path, remove_receipt
 
 
@@ -71,6 +71,18 @@ class Store:
         data = self.plan.dataset
         return Listing(self.index.ids.batch.column(0), self.index.labels, data.classes, data.fingerprint)
 
+    def expect_images(self, listing: Listing) -> None:
+        """Mismatch when a listing is not of the images this cache was planned for."""
+        planned = self.plan.dataset
+        if listing.fingerprint != planned.fingerprint:
+            message = (
+                f"other images than those of {self.path}: {len(listing):,} with fingerprint {listing.fingerprint}, "
+            )
+            raise Mismatch(
+                message + f"the plan has {planned.rows:,} with {planned.fingerprint}",
+                hint="restore the dataset, point --data at a copy of it, or build a new cache with --out",
+            )
+
     @contextmanager
     def building(self, share: tuple[int, int] | None = None) -> Iterator[None]:
         """Hold the build lock: alone, or for one share. Alone, what interrupted builds left is swept away first."""
@@ -83,13 +95,14 @@ class Store:
         """The receipt of a part; None when it is not built, Damage when it is not what was written."""
         path = receipt_path(self.path, part)
         with storage_errors(path, "read"):
-            if not path.is_file():
+            try:
+                raw = path.read_bytes()
+            except FileNotFoundError:
                 return None
-            raw = path.read_bytes()
         receipt = Receipt.load(path, raw)
         if receipt.plan != self.identity:
             message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.identity}"
-            raise Mismatch(message, hint=MEND, path=str(path), part=str(part))
+            raise Mismatch(message, hint=FOREIGN, path=str(path), part=str(part))
         if receipt.id != part:
             raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
         return receipt

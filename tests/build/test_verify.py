@@ -106,3 +106,45 @@ def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(reopen, "open_teacher", lambda *_, **__: other)
     with pytest.raises(Mismatch, match="sha256"):
         verify(cache, Ask(teacher=1), Silent())
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf"), -float("inf")])
+def test_a_teacher_that_says_no_number_is_infinitely_far(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, nothing: float
+) -> None:
+    said = Listener.say
+
+    def broken(self: Listener, pixels: object) -> object:
+        return {name: values.fill_(nothing) for name, values in said(self, pixels).items()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Listener, "say", broken)
+    report = verify(cache, Ask(teacher=40), Silent())
+    assert not report.ok
+    assert len(report.findings) == 3 * 40
+    assert set(report.distance.values()) == {float("inf")}
+
+
+def test_a_tolerance_of_nothing_is_one(cache: Path) -> None:
+    report = verify(cache, Ask(teacher=20, tolerance=0.0), Silent())
+    assert set(report.tolerance.values()) == {0.0}
+    assert {f.field for f in report.findings} >= {"logits", "embedding"}
+
+
+def test_other_images_are_refused_before_they_are_measured(cache: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(other / "a.png")
+    for ask in (Ask(teacher=5, data=str(other)), Ask(replay=5, data=str(other))):
+        with pytest.raises(Mismatch, match="other images") as caught:
+            verify(cache, ask, Silent())
+        assert caught.value.exit_code == 6
+
+
+def test_an_image_that_is_gone_is_no_distance(cache: Path, images: Path) -> None:
+    (images / "cats" / "042.png").unlink()
+    row = Store.open(cache).index.row_of("cats/042.png")
+    report = verify(cache, Ask(teacher=1000), Silent())
+    assert report.findings
+    assert all(report.distance[name] <= report.tolerance[name] for name in report.distance)
+    assert {f.field for f in report.findings} == {None}
+    assert row in {r for f in report.findings for r in f.rows or ()}
