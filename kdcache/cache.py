@@ -24,6 +24,13 @@ SHELVES = 2
 """views kept mapped when nobody reads them"""
 
 
+class UnknownSignal(UsageError, KeyError):
+    """A cache does not hold that signal."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
 @dataclass(frozen=True)
 class Said(Mapping[str, Any]):
     """What the teacher said about one view of one image: signal name -> values (TopK of one row for top-k logits)."""
@@ -36,6 +43,9 @@ class Said(Mapping[str, Any]):
     signals: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.signals:
+            hint = f"it has {', '.join(self.signals)}"
+            raise UnknownSignal(f"no signal {name!r} for {self.image_id}", hint=hint)
         return self.signals[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -119,17 +129,23 @@ class Cache:
             return False
         return True
 
+    def __iter__(self) -> Iterator[str]:
+        """The image ids, as of a dict: `for image_id in cache: cache[image_id]`."""
+        return iter(self.ids)
+
     def __getitem__(self, image_id: str) -> Said:
         return self.get(image_id)
 
     def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Said:
         """What was said about one view of an image; `raw` gives the stored arrays instead of values."""
+        _refuse_numbers(image_id)
         row = self._store.index.row_of(image_id)
         shelf = self._shelf(self._view(view), check=True)
         reason = shelf.reason(row)
         if reason is not None:
             raise BadImage(
-                f"{image_id} could not be used when the cache was built: {reason}", hint="see rejected.jsonl"
+                f"{image_id} could not be used when the cache was built: {reason}",
+                hint=f"all such images are listed in {self.path / 'rejected.jsonl'}",
             )
         codecs, rows = self._codecs(None), np.array([row])
         fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._rings).fields}
@@ -166,6 +182,8 @@ class Cache:
         Rejected images never come. `check` compares every block with its checksum when it is first touched. `pin` gathers
         into page-locked memory for a GPU.
         """
+        if isinstance(views, int):
+            raise UsageError(f"views is {views}, not a list of views", hint=f"views=[{views}]")
         wanted = [self._view(view) for view in (range(self.views) if views is None else views)]
         if not wanted:
             raise UsageError("views is empty", hint="leave it out to use all")
@@ -186,14 +204,17 @@ class Cache:
 
     def _view(self, view: int) -> int:
         if not 0 <= view < self.views:
-            raise UsageError(f"no view {view} in {self.path}: it has {self.views}", hint="views count from 0")
+            hint = f"views count from 0: it has {'0' if self.views == 1 else f'0 to {self.views - 1}'}"
+            raise UsageError(f"no view {view} in {self.path}: it has {self.views}", hint=hint)
         return view
 
     def _codecs(self, signals: Sequence[str] | None) -> dict[str, Codec]:
         codecs = self.plan.codecs()
+        if isinstance(signals, str):
+            raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")
         unknown = [name for name in signals or () if name not in codecs]
         if unknown:
-            raise UsageError(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
+            raise UnknownSignal(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
         return {name: codecs[name] for name in (codecs if signals is None else signals)}
 
     def _shelf(self, view: int, *, check: bool) -> Shelf:
@@ -205,3 +226,10 @@ class Cache:
         while len(self._shelves) > SHELVES:
             self._shelves.popitem(last=False)
         return self._shelves[key]
+
+
+def _refuse_numbers(image_id: object) -> None:
+    """Rows are an easy mistake for a reader who thinks of a list."""
+    if not isinstance(image_id, str):
+        kind = type(image_id).__name__
+        raise TypeError(f"images are found by their id, not by {kind}: cache[cache.ids[ROW]] is that of a row")

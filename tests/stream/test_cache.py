@@ -37,9 +37,54 @@ def test_labels_come_along(cache: Cache) -> None:
     assert cache[cache.ids[11]].label is None, "this one is unlabelled"
 
 
+def test_a_cache_goes_over_its_ids_as_a_dict_does(cache: Cache) -> None:
+    assert list(cache) == list(cache.ids)
+    assert all(image_id in cache for image_id in list(cache)[:5])
+
+
+def test_a_row_number_is_no_id(cache: Cache) -> None:
+    with pytest.raises(TypeError, match=r"by their id, not by int: cache\[cache\.ids\[ROW\]\]"):
+        cache[5]  # type: ignore[index]
+
+
+def test_an_unknown_signal_is_a_key_error_that_lists_the_known_ones(cache: Cache) -> None:
+    said = cache[cache.ids[5]]
+    with pytest.raises(KeyError, match="no signal 'logit'") as caught:
+        said["logit"]
+    assert caught.value.hint == "it has logits, embedding, features"
+    assert said.get("logit") is None
+    with pytest.raises(KeyError, match="no signal 'logit' in") as caught:
+        cache.stream(signals=["logit"])
+    assert caught.value.hint == "it has logits, embedding, features"
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ({"signals": "logits"}, "signals=['logits']"),
+        ({"views": 1}, "views=[1]"),
+        ({"views": [2]}, "0 to 1"),
+        ({"views": []}, "leave it out"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"shuffle": True}, '"full", "blocks" or False'),
+        ({"rank": 2, "world": 2}, "from 0"),
+        ({"start": 99}, "batches count from 0"),
+        ({"threads": 0}, "at least 1"),
+    ],
+    ids=str,
+)
+def test_what_a_stream_cannot_be_asked_comes_with_the_way_out(cache: Cache, asked: dict, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cache.stream(**asked)
+    assert hint in caught.value.hint
+
+
 def test_a_rejected_image_says_why(cache: Cache) -> None:
-    with pytest.raises(BadImage, match=r"img/3/ü00003\.jpg could not be used when the cache was built: truncated"):
+    with pytest.raises(
+        BadImage, match=r"img/3/ü00003\.jpg could not be used when the cache was built: truncated"
+    ) as caught:
         cache[cache.ids[3]]
+    assert str(cache.path / "rejected.jsonl") in caught.value.hint
 
 
 def test_an_unknown_image_is_refused_with_the_nearest(cache: Cache) -> None:
