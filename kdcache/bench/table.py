@@ -62,7 +62,7 @@ def _goals(goals: list[dict[str, Any]]) -> Table:
     for heading in ("limit", "measured", ""):
         table.add_column(heading, justify="right")
     for goal in goals:
-        mark = "met" if goal["met"] else "missed"
+        mark = {True: "met", False: "missed", None: "not judged: scale below 1"}[goal["met"]]
         limit = f"{'<=' if goal['at_most'] else '>='} {goal['limit']:.2f}"
         table.add_row(goal["workload"], goal["what"], limit, f"{goal['measured']:.2f}", mark)
     return table

@@ -96,6 +96,17 @@ def test_wrong_requests_are_refused(tmp_path: Path, monkeypatch) -> None:
         bench_read(folder=tmp_path, scale=1e6)
 
 
+def test_goals_are_not_judged_on_less_data(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(bench, "WORKLOADS", TINY)
+    monkeypatch.setattr(bench, "LEAST_SECONDS", 0.0)
+    result = bench_read(folder=tmp_path, repeats=1, workloads=["W1"], cold=False, scale=0.5)
+    assert result["goals"]
+    assert {goal["met"] for goal in result["goals"]} == {None}
+    console = Console(width=160, record=True, file=StringIO())
+    console.print(render(result))
+    assert "not judged" in console.export_text()
+
+
 def test_the_workloads_are_those_of_the_goals() -> None:
     sizes = {name: (w.rows, w.field.row_bytes, w.batch) for name, w in WORKLOADS.items()}
     assert sizes == {"W1": (200_000, 406, 256), "W2": (400, 2_457_600, 16), "W3": (4_000, 302_592, 64)}
