@@ -7,15 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from kdcache.errors import KDError, StorageError
+from kdcache.errors import KDError, StorageError, UsageError
 from kdcache.progress import Progress
 
 Color = Literal["auto", "always", "never"]
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
-_MACHINE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR,
-    errno.ENAMETOOLONG, errno.EEXIST,
-}  # fmt: skip
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+_WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 _STYLES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "ok": "1;32", "faint": "2"}
 
 
@@ -91,7 +89,7 @@ class Ui:
         except BrokenPipeError:
             return broken_pipe()
         except OSError as error:
-            return self._machine(error) if error.errno in _MACHINE else self._bug(error)
+            return self._machine(error) if error.errno in _MACHINE | _WRONG_PATH else self._bug(error)
         except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
             return self._bug(error)
 
@@ -121,8 +119,12 @@ class Ui:
         return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
 
     def _machine(self, error: OSError) -> int:
-        """The disk or its permissions are in the way, at a place that had no better words for it."""
+        """The disk, its permissions or a path are in the way, at a place that had no better words for it."""
         where = f": {error.filename}" if error.filename else ""
+        if error.errno in _WRONG_PATH:
+            return self.fail(
+                "UsageError", f"{error.strerror}{where}", UsageError.exit_code, hint="choose another place"
+            )
         hint = "make room or choose another place; what was sealed before is safe"
         return self.fail("StorageError", f"{error.strerror}{where}", StorageError.exit_code, hint=hint)
 

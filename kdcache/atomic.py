@@ -1,6 +1,7 @@
 """Files appear whole or not at all: a temporary name, flushed to disk, renamed, and the folder flushed too.
 
-Every failure of the disk on the way becomes a StorageError that names the path and the way out; what was there before stays.
+Every failure of the disk on the way becomes a StorageError that names the path and the way out, and a path that can be no file or
+folder a UsageError; what was there before stays.
 """
 
 import errno
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import xxhash
 
-from kdcache.errors import StorageError
+from kdcache.errors import StorageError, UsageError
 
 Buffer = bytes | bytearray | memoryview
 _MARK = ".tmp-"
@@ -24,6 +25,8 @@ _HINTS = {
     errno.EROFS: "the file system is read-only; choose another folder with --out",
     errno.EIO: "the disk reports an error; check its health and the system log",
 }
+WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+"""the path is at fault, not the disk"""
 
 
 @contextmanager
@@ -33,6 +36,9 @@ def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.errno in WRONG_PATH:
+            hint = "choose another place"
+            raise UsageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
         hint = _HINTS.get(error.errno or 0, "check that the folder exists and can be used")
         raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
 

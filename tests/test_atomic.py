@@ -6,7 +6,7 @@ import os
 import pytest
 
 from kdcache.atomic import is_temporary, make_folder, staged, sweep, write_file
-from kdcache.errors import StorageError
+from kdcache.errors import StorageError, UsageError
 
 
 def names(folder):
@@ -90,5 +90,5 @@ def test_sweep_removes_only_what_writes_left(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot make"):
+    with pytest.raises(UsageError, match="cannot make"):
         make_folder(tmp_path / "file" / "below")
