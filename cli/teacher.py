@@ -30,6 +30,8 @@ Threads = Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Thr
 HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The head file to write.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Look at N images, a seeded choice.")]
 
+_SHOWN = 5
+
 app = group("List teachers, fit a head, train the nano sizes.")
 
 
@@ -55,11 +57,11 @@ def fit_head(
     batch: o.Batch = None,
     workers: o.Workers = None,
     seed: o.Seed = 0,
-) -> None:
+) -> int:
     """Fit a classifier head on labelled images, for teachers that have none of their own.
 
     The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
-    images, which the fit never sees, is kept in the file.
+    images, which the fit never sees, is kept in the file. Exit code 3: done, but some images could not be read.
     """
     from kdcache.options import BuildOptions, best_device
     from kdcache.probe import fit_head_file
@@ -79,13 +81,20 @@ def fit_head(
         workers=BuildOptions(teacher, workers=workers).render_workers,
         seed=seed,
     )
+    if done.empty:
+        some = ", ".join(done.empty[:_SHOWN]) + (" …" if len(done.empty) > _SHOWN else "")
+        ui.warn(f"no image of {plural(len(done.empty), 'class', 'classes')}, which the head will hardly name: {some}")
     facts = {"classes": done.classes, "images": done.images, "rejected": done.rejected, "accuracy": done.accuracy}
     lines = [
         ("head", f"{done.path}, for {done.teacher}"),
         ("fitted on", f"{plural(done.images, 'image')} of {plural(done.classes, 'class', 'classes')}"),
         ("accuracy", f"{done.accuracy:.1%} of the tenth that was held out"),
     ]
-    ui.answer({"path": str(done.path), "teacher": done.teacher, **facts}, pairs(lines))
+    if done.rejected:
+        lines.append(("rejected", f"{plural(done.rejected, 'image')} that could not be read, such as {done.reason}"))
+    answer = {"path": str(done.path), "teacher": done.teacher, **facts, "empty_classes": list(done.empty)}
+    ui.answer(answer, pairs(lines))
+    return 3 if done.rejected else 0
 
 
 def train_nano(

@@ -38,6 +38,10 @@ class FittedHead:
     images: int
     """that the probe was fitted on, chosen with, or measured on"""
     rejected: int
+    reason: str
+    """the first image that could not be read, and why"""
+    empty: tuple[str, ...]
+    """classes without an image"""
     accuracy: float
     """top-1 on the tenth that was held out"""
 
@@ -75,11 +79,13 @@ def fit_head_file(
     source = open_source(data or "shapes")
     listing = source.scan()
     sample = labelled_sample(listing, limit, seed)
+    progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
     batch = batch or default_batch(teacher.spec.preprocess.size, device)
-    embeddings, good = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
+    embeddings, good, reason = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
     assert listing.classes is not None
     head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
+    counts = np.bincount(sample.labels[good], minlength=len(listing.classes))
     save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
     return FittedHead(
         path=out,
@@ -87,6 +93,8 @@ def fit_head_file(
         classes=len(listing.classes),
         images=len(good),
         rejected=len(sample.ids) - len(good),
+        reason=reason,
+        empty=tuple(listing.classes[n] for n in np.flatnonzero(counts == 0)),
         accuracy=float(head.facts["accuracy"]),
     )
 
@@ -95,7 +103,8 @@ def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
     """The labelled images of a listing, or a seeded choice of `limit` of them, in row order."""
     if listing.labels is None or listing.classes is None:
         raise UsageError(
-            "a head is fitted on labelled images, and these have no labels", hint="give one folder a class"
+            "a head is fitted on labelled images, and these have no labels",
+            hint="give a folder with one folder for each class, or another labelled source (docs/sources.md)",
         )
     rows = np.flatnonzero(listing.labels != UNLABELLED)
     if limit is not None and limit < len(rows):
@@ -106,8 +115,8 @@ def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
 
 def embed(
     teacher: "Teacher", source: Source, sample: Sample, *, batch: int, workers: int, progress: Progress
-) -> tuple["torch.Tensor", NDArray[np.int64]]:
-    """The embedding of the plain view of every image that can be read, and which of the sample these are."""
+) -> tuple["torch.Tensor", NDArray[np.int64], str]:
+    """The embedding of the plain view of every image that can be read, which of the sample these are, and why one is not."""
     import torch
 
     pool = RenderPool(
@@ -119,16 +128,18 @@ def embed(
         workers=workers,
         batch=batch,
     )
-    said, good = [], []
+    said, good, reason = [], [], ""
     progress.start("embed", len(sample.ids))
     with pool:
         for rendered in pool.batches(_requests(len(sample.ids), batch)):
+            for row, why in rendered.bad.items():
+                reason = reason or f"{sample.ids[row]}: {why}"
             kept = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
             said.append(teacher.say(torch.from_numpy(rendered.pixels))["embedding"].cpu()[kept])
             good += [rendered.rows[place] for place in kept]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
     progress.finish()
-    return torch.cat(said), np.array(good)
+    return torch.cat(said), np.array(good), reason
 
 
 def _requests(count: int, batch: int) -> Iterator[tuple[int, range]]:

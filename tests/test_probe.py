@@ -36,6 +36,7 @@ def test_a_probe_on_colours_finds_them(colours, tmp_path):
         "timm:test_vit", out, progress=Silent(), weights="random", data=str(colours), batch=8, workers=0
     )
     assert (done.images, done.rejected, done.classes) == (39, 1, 2)
+    assert done.reason.startswith("red/04.png: ")
     assert done.accuracy == 1.0
     head, record = load_head(out)
     assert head.classes == ("blue", "red")
@@ -50,7 +51,7 @@ def test_a_head_works_in_a_build(colours, tmp_path):
 
     head, out = tmp_path / "head.safetensors", tmp_path / "c"
     teacher = ["--teacher", "timm:test_vit", "--weights", "random", "--data", str(colours), "--batch", "8"]
-    assert run(["teacher", "fit-head", *teacher, "-o", str(head), "--workers", "0", "-qq"]) == 0
+    assert run(["teacher", "fit-head", *teacher, "-o", str(head), "--workers", "0", "-qq"]) == 3
     build = ["cache", "build", *teacher, "--head", str(head), "--workers", "0", "--out", str(out), "-qq"]
     assert run(build) == 3  # one image is broken
     plan = json.loads((out / "plan.json").read_text())
@@ -64,11 +65,12 @@ def test_each_embedding_belongs_to_its_label(colours):
     source = open_source(str(colours))
     teacher = open_teacher("timm:test_vit", weights="random", signals=("embedding",))
     sample = labelled_sample(source.scan(), None, 0)
-    whole, good = embed(teacher, source, sample, batch=16, workers=0, progress=Silent())
+    whole, good, reason = embed(teacher, source, sample, batch=16, workers=0, progress=Silent())
     broken = sample.ids.index("red/04.png")
     assert sorted({*range(40)} - set(good.tolist())) == [broken]
+    assert reason.startswith("red/04.png: ")
     one = type(sample)([sample.ids[30]], sample.labels[30:31])
-    alone, _ = embed(teacher, source, one, batch=16, workers=0, progress=Silent())
+    alone, *_ = embed(teacher, source, one, batch=16, workers=0, progress=Silent())
     assert np.allclose(whole[good.tolist().index(30)], alone[0], atol=1e-5)
 
 

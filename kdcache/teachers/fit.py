@@ -31,7 +31,8 @@ def fit_head(embeddings: Tensor, labels: NDArray[np.int32], classes: Sequence[st
     labelled = np.flatnonzero(labels >= 0)
     if len(labelled) < LEAST_IMAGES or len(np.unique(labels[labelled])) < 2:
         raise UsageError(
-            f"a head needs {LEAST_IMAGES} labelled images of two classes; there are {len(labelled)} labelled images"
+            f"a head needs {LEAST_IMAGES} labelled images of two classes; there are {len(labelled)} labelled images",
+            hint="give more images with --data, or leave out --limit; some dozens of each class make a useful head",
         )
     order = labelled[np.argsort(Dice(seed, 0, purpose=_SPLIT).words(len(labelled)), kind="stable")]
     tenth = len(order) // 10
