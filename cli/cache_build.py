@@ -1,6 +1,6 @@
 """`kd cache build` and `kd cache plan`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ from cli import options as o
 from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, duration, errors, pairs, plural, rate, size
+from cli.text import columns, duration, errors, legend, number, pairs, plural, size, speed
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,14 +50,16 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     """
     share = o.share(only)
     if not options.teacher and (out is None or not (out / "plan.json").is_file()):
+        if out is not None and out.exists():
+            from kdcache.asked import check_folder
+
+            check_folder(out)
         raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
     if dry_run:
-        return _would(ui, options, out)
+        return _would(ui, options, out, share)
     from kdcache.build import build as run_build
 
-    prepared = _prepared(options, out)
-    for note in prepared.notes:
-        ui.note(note)
+    prepared = _prepared(ui, options, out)
     there = (prepared.out / "plan.json").is_file()
     ui.note(f"{'going on with' if there else 'building'} {prepared.out}")
     result = run_build(prepared, only=share, progress=ui.progress())
@@ -66,39 +68,71 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     return 3 if result.rejected else 0
 
 
-def _would(ui: Ui, options: "BuildOptions", out: Path | None) -> int:
-    """What a build would do: the bill of a new cache, or the parts an existing one lacks."""
-    if options.teacher or out is None:
+def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
+    """What a build would do: the bill of a new cache, or, checked as a build checks it, the parts an existing one lacks."""
+    if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
+    from kdcache.build import share_of
     from kdcache.store import Store
 
+    _prepared(ui, options, out)
     store = Store.open(out)
-    missing, parts = len(store.missing()), len(store.plan.parts())
-    text = f"{out}: {missing:,} of {plural(parts, 'part')} would be built"
-    ui.answer({"path": str(out), "parts": parts, "parts_missing": missing}, text)
-    return 0
+    parts, absent = len(store.plan.parts()), set(store.missing())
+    todo = sum(part in absent for part in share_of(store.plan.parts(), share))
+    rejected = len(store.bad_rows())
+    text = f"{out}: {todo:,} of {plural(parts, 'part')} would be built" if todo else f"{out}: nothing to build"
+    facts = {"path": str(out), "parts": parts, "parts_missing": len(absent), "parts_to_build": todo}
+    ui.answer({**facts, "rejected": rejected}, text)
+    return 3 if rejected else 0
 
 
-def _prepared(options: "BuildOptions", out: Path | None) -> "Prepared":
+def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
     """From the options, or from the plan that is there when no teacher was named."""
     if out is not None and not options.teacher:
         from kdcache.resume import prepare_again
 
+        _refuse_unheard(options)
+        ui.note("loading the teacher")
         return prepare_again(out, options)
     from kdcache.prepare import prepare
 
-    return prepare(options, out)
+    prepared = prepare(options, out, progress=ui.progress())
+    for note in prepared.notes:
+        ui.note(note)
+    return prepared
+
+
+def _refuse_unheard(options: "BuildOptions") -> None:
+    """A cache is gone on with as it was planned: options that would change it have no say, so they are not passed over."""
+    from kdcache.options import BuildOptions
+
+    heard = ("teacher", "data", "weights", "head", "devices", "workers")
+    usual = BuildOptions("")
+    unheard = [
+        f.name for f in fields(options) if f.name not in heard and getattr(options, f.name) != getattr(usual, f.name)
+    ]
+    if unheard:
+        names = {
+            "overrides": "set",
+            "signals": "signal",
+            "codecs": "codec",
+            "backend": "format",
+            "compression": "compress",
+        }
+        told = ", ".join("--" + names.get(name, name).replace("_", "-") for name in unheard)
+        hint = "leave it out, or name the --teacher too and build another cache"
+        raise UsageError(f"--out alone goes on with the plan that is there: {told} has no say", hint=hint)
 
 
 def _built(result: "BuildResult") -> str:
     missing = f", {plural(result.parts_missing, 'part')} still missing" if result.parts_missing else ""
     made = plural(result.parts_built, "part") if result.parts_built else "nothing to build"
-    speed = f"{rate(result.images_per_second)} images/s, {duration(result.seconds)}" if result.parts_built else ""
+    took = f"{speed(result.images_per_second)}, {duration(result.seconds)}" if result.parts_built else ""
     lines = [
         ("cache", str(result.path)),
         ("holds", f"{plural(result.rows, 'image')} × {plural(result.views, 'view')}, {size(result.bytes)}{missing}"),
-        ("this run", ", ".join(filter(None, (made, speed)))),
+        ("this run", ", ".join(filter(None, (made, took)))),
     ]
     if result.rejected:
         lines.append(("rejected", f"{plural(result.rejected, 'image')}, see {result.path / 'rejected.jsonl'}"))
@@ -110,11 +144,12 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
 
     One batch is rendered and said in order to measure; nothing is written, no checkpoint is fetched.
     """
-    from kdcache.estimate import estimate
-
     if not options.teacher:
         raise UsageError("no --teacher", hint=START)
-    bill = estimate(options, out)
+    ui.note(f"measuring {options.teacher}{f'-{options.size}' if options.size else ''}")
+    from kdcache.estimate import estimate
+
+    bill = estimate(options, out, progress=ui.progress())
     for note in bill.notes:
         ui.note(note)
     if not bill.fits:
@@ -129,17 +164,20 @@ def _bill(bill: "Estimate") -> str:
             ("views", f"{plural(bill.rows, 'image')} × {plural(bill.views, 'view')}, {plural(bill.parts, 'part')}"),
             (
                 "speed",
-                f"teacher {rate(bill.teacher_images_per_second)}, rendering {rate(bill.render_images_per_second)} images/s",
+                f"teacher {speed(bill.teacher_images_per_second)}, rendering {speed(bill.render_images_per_second)}",
             ),
             ("time", duration(bill.hours * 3600)),
-            ("disk", f"{size(bill.total_bytes)} of {size(bill.free_bytes)} free"),
+            (
+                "disk",
+                f"{size(bill.total_bytes)} ({size(bill.overhead_bytes)} beside the rows) of {size(bill.free_bytes)} free",
+            ),
         ]
     )
     rows = [["signal", "shape", "codec", "bytes/row", "total", "measured error"]]
     for cost in bill.costs:
         shape = "×".join(str(n) for n in cost.shape)
         codec = f"{cost.codec} *" if cost.chosen else cost.codec
-        rows.append(
-            [cost.signal, shape, codec, f"{cost.bytes_per_row:,.0f}", size(cost.total_bytes), errors(cost.error)]
-        )
-    return f"{head}\n\n{columns(rows, right=(3, 4))}\n\n* chosen"
+        told = errors(cost.error) or "not told: too few images, or made up"
+        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), told])
+    table = f"{columns(rows, right=(3, 4))}\n\n* chosen"
+    return "\n\n".join(filter(None, (head, table, legend(cost.error for cost in bill.costs))))

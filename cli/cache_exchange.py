@@ -95,7 +95,7 @@ def import_tinyvit(
     found = {"epochs": list(done.epochs), "rows": done.rows, "without_record": done.without_record}
     lines = [
         ("cache", str(done.path)),
-        ("epochs", ", ".join(str(epoch) for epoch in done.epochs)),
+        ("views", f"{len(done.epochs):,}, from {_epochs(done.epochs)}"),
         ("rows", f"{done.rows:,}, {done.without_record:,} without a record"),
     ]
     ui.answer({"path": str(done.path), **found}, pairs(lines))
@@ -109,18 +109,22 @@ def export_tinyvit(
     from kdcache.exchange import export_tinyvit as write
     from kdcache.store import Store
 
-    done = write(
-        Store.open(cache or newest_cache()), folder, progress=ui.progress(), views=view or None, k=k, keys=keys
-    )
+    store = Store.open(cache or newest_cache())
+    done = write(store, folder, progress=ui.progress(), views=view or None, k=k, keys=keys)
     for note in done.notes:
         ui.note(note)
     facts = {"k": done.k, "epochs": list(done.epochs), "records": done.records, "left_out": done.left_out}
+    (classes,) = store.plan.teacher.signal("logits").shape
     lines = [
         ("folder", str(done.path)),
-        ("epochs", ", ".join(str(epoch) for epoch in done.epochs)),
-        ("records", f"{done.records:,} of {plural(done.k, 'class', 'classes')}, {done.left_out:,} left out"),
+        ("views", f"{_epochs(done.epochs)} ({len(done.epochs):,} of {plural(store.plan.views.count, 'view')})"),
+        ("records", f"{done.records:,}, each the top {done.k:,} of {classes:,} classes; {done.left_out:,} left out"),
     ]
     ui.answer({"path": str(done.path), **facts}, pairs(lines))
+
+
+def _epochs(numbers: tuple[int, ...]) -> str:
+    return f"epoch{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
 
 
 def export_divedoc(

@@ -7,7 +7,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, errors, pairs, plural, size
+from cli.text import columns, errors, legend, number, pairs, plural, size
 from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def info(ui: Ui, cache: o.CachePath = None) -> None:
         ("rejected", plural(rejected, "image")),
     ]
     table = [["signal", "shape", "codec", "bytes/row", "measured error"], *_signal_rows(plan)]
-    ui.answer(facts, f"{pairs(lines)}\n\n{columns(table, right=(3,))}")
+    meanings = legend(stored.error for stored in plan.signals)
+    ui.answer(facts, "\n\n".join(filter(None, (pairs(lines), columns(table, right=(3,)), meanings))))
 
 
 def _plan_lines(plan: "Plan") -> list[tuple[str, str]]:
@@ -85,7 +86,7 @@ def _signal_rows(plan: "Plan") -> list[list[str]]:
     rows = []
     for stored in plan.signals:
         shape = "×".join(str(n) for n in stored.signal.shape)
-        rows.append([stored.signal.name, shape, stored.codec, f"{stored.bytes_per_row:,.1f}", errors(stored.error)])
+        rows.append([stored.signal.name, shape, stored.codec, number(stored.bytes_per_row), errors(stored.error)])
     return rows
 
 

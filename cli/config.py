@@ -41,12 +41,18 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
 
     if kind is not None:
         _check_kind(kind)
-    rows = []
-    for each in (kind,) if kind else KINDS:
-        for name in preset_names(each):
-            first = config_path(each, name).read_text("utf-8").partition("\n")[0]
-            rows.append([f"{each}/{name}", first.removeprefix("#").strip()])
+    rows = [
+        [f"{each}/{name}", _about(config_path(each, name).read_text("utf-8"))]
+        for each in ((kind,) if kind else KINDS)
+        for name in preset_names(each)
+    ]
     ui.answer([{"name": name, "about": about} for name, about in rows], columns(rows))
+
+
+def _about(text: str) -> str:
+    """The first line of a preset's comment, which says what it is."""
+    first = text.partition("\n")[0].removeprefix("#").strip()
+    return first.removesuffix("Sources:").rstrip()
 
 
 def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:

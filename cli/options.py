@@ -34,7 +34,11 @@ Teacher = Annotated[
     ),
 ]
 Size = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Size of the teacher: nano, base ... (kd teacher list).")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Size of the teacher (kd teacher list); left out: nano for the embedded shapes, else the published default.",
+    ),
 ]
 WeightsFile = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="A checkpoint, or `random` to measure time and memory.")
@@ -52,10 +56,19 @@ InputSize = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="SOURCE", help="Folder, tar shards, hf:NAME ...; left out: the embedded shapes."),
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="Folder, tar shards, hf:NAME, cifar10:DIR ... (docs/sources.md); left out: the embedded shapes.",
+    ),
 ]
 Signals = Annotated[
-    str, typer.Option("--signal", metavar="LIST", help="What to keep: logits,embedding,features or a layer's name.")
+    str,
+    typer.Option(
+        "--signal",
+        metavar="LIST",
+        help="What to keep: logits, embedding, features; of timm and hf also layers by name, as blocks.1.",
+    ),
 ]
 Codecs = Annotated[
     str | None,
@@ -80,7 +93,10 @@ Compress = Annotated[
     str | None, typer.Option("--compress", metavar="zstd:N|blosc:N", help="Compress without loss; reads are slower.")
 ]
 PartRows = Annotated[
-    int | None, typer.Option("--part-rows", metavar="N", min=1, help="At most this many images in a part.")
+    int | None,
+    typer.Option(
+        "--part-rows", metavar="N", min=1, help="At most this many images in a part, but never less than a batch."
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="The cache; left out: a new name in ./kd/caches.")

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cli.text import duration, size
-from cli.text import rate as told
+from cli.text import speed as told
 from kdcache.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Count:
     def cells(self) -> list[str]:
         """Images, images/s, GB written, time left, rejected, and what stands aside."""
         speed = self.rate
-        cells = [f"{self.done:,}/{self.total:,}", f"{told(speed)} images/s"]
+        cells = [f"{self.done:,}/{self.total:,}", told(speed)]
         if self.bytes:
             cells.append(f"{size(self.bytes)} written")
         if speed and self.done < self.total:

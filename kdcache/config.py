@@ -55,6 +55,9 @@ def config_path(kind: str, name: str) -> Path:
             raise UsageError(f"no such configuration file: {name}", hint="kd config list", path=name)
         return path
     names = preset_names(kind)
+    if (kind, name) == ("views", "plain"):
+        what = "the view recipe `plain` has no settings: one view, made the way the teacher's publisher says"
+        raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
     if name not in names:
         near = get_close_matches(name, names, 1)
         meant = f"; did you mean {near[0]}?" if near else ""

@@ -72,7 +72,7 @@ def topk_error(values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
     for temperature in TEMPERATURES:
         true = (z / temperature).log_softmax(-1).numpy()
         said = decoded.probabilities(temperature).astype(np.float64)
-        result[f"kl_t{temperature:g}"] = float((np.exp(true) * (true - np.log(said))).sum(-1).mean())
+        result[f"kl_t{temperature:g}"] = _kl((np.exp(true) * (true - np.log(said))).sum(-1).mean())
     return result
 
 
@@ -89,8 +89,13 @@ def logits_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[s
     }
     for temperature in TEMPERATURES:
         true, said = (z / temperature).log_softmax(-1), (back / temperature).log_softmax(-1)
-        result[f"kl_t{temperature:g}"] = float((true.exp() * (true - said)).sum(-1).mean())
+        result[f"kl_t{temperature:g}"] = _kl((true.exp() * (true - said)).sum(-1).mean())
     return result
+
+
+def _kl(mean: Any) -> float:
+    """A divergence is never negative; only its rounding is."""
+    return max(0.0, float(mean))
 
 
 def as_tensor(decoded: Any) -> "torch.Tensor":

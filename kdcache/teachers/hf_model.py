@@ -1,5 +1,7 @@
 """`hf:NAME`: any image model of transformers, with its logits, pooled embedding, tokens, or a named layer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,8 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     architecture = next(iter(config.architectures or []), "")
     maker: Any = getattr(transformers, architecture) if architecture.endswith(CLASSIFYING) else transformers.AutoModel
     # float32 from the first byte on: a config.json that says float16 would round what the file holds.
-    network, report = maker.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    with _without_bar():
+        network, report = maker.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     _check_pixels(network, source)
     wrong: dict[str, Any] = {
         kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")
@@ -121,6 +124,20 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     if told:
         raise Mismatch(f"the tensors of {source} do not fit {type(network).__name__}: {'; '.join(told)}", **wrong)
     return network.float(), Weights(source=source, sha256=files_sha256(weight_files(folder)))
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Loading shows no progress bar: whoever asked for the teacher shows progress of their own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _random(name: str, request: Request) -> tuple[Any, Weights, Path | None]:
