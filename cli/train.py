@@ -69,17 +69,18 @@ def train(
     return _told(ui, begin(asked, where, ui.progress()))
 
 
-def finetune(ui: Ui, options: "Asked", run: Begin) -> int:
+def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None) -> int:
     """Go on training a student on the true classes of labelled images, at the same or a higher resolution.
 
-    Attention biases are interpolated when the size changes. Classes other than the run's need --new-head.
+    Attention biases are interpolated when the size changes. Classes other than the run's need --new-head, or
+    --head-rows with the row of the old classifier that each class begins with (22k to 1k).
     """
     asked, where = options
     if where.data is None:
         raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
     from students.start import start as begin
 
-    return _told(ui, begin(replace(asked, stream="none", start=run), where, ui.progress()))
+    return _told(ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows), where, ui.progress()))
 
 
 def _told(ui: Ui, finished: "Finished") -> int:

@@ -84,6 +84,15 @@ Start = Annotated[str | None, typer.Option("--from", metavar="RUN|FILE", help="B
 NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
 
 
+Track = Annotated[
+    str | None, typer.Option("--track", metavar="LIST", help="Also tell tensorboard, wandb (extras of these names).")
+]
+HeadRows = Annotated[
+    str | None,
+    typer.Option("--head-rows", metavar="FILE", help="Rows of the old classifier to begin with, one a line, -1: none."),
+]
+
+
 def asked(
     student: Student = None,
     recipe: RecipeName = None,
@@ -106,6 +115,7 @@ def asked(
     workers: Workers = None,
     compiled: Compile = False,
     recompute: Recompute = False,
+    track: Track = None,
 ) -> "tuple[TrainOptions, Where]":
     """What is asked of a training, and what is said about this machine."""
     from students.options import TrainOptions, Where
@@ -120,7 +130,9 @@ def asked(
     sizes = {"batch": batch, "micro": micro, "size": size}
     names = {"student": student, "recipe": recipe, "val": val, "new_head": new_head, "out": out}
     options = TrainOptions(settings=tuple(settings or ()), seed=seed, **names, **sizes, **steps_of)  # type: ignore[arg-type]
-    where = Where(device, workers, data, compiled=compiled, recompute=recompute, stop_at=stop_at)
+    where = Where(
+        device, workers, data, compiled=compiled, recompute=recompute, stop_at=stop_at, trackers=o.comma_list(track)
+    )
     return options, where
 
 

@@ -18,6 +18,7 @@ from kdcache.stream import Share
 from students import fits
 from students.feed import Feed
 from students.models import build_student, layer_count, layer_of, load_weights, no_decay
+from students.models.loading import Head, HeadRows
 from students.models.spec import StudentSpec
 from students.optimise import Pace
 from students.options import Where
@@ -27,6 +28,7 @@ from students.runs import Pacing, RunRecord
 from students.scene import Scene
 from students.tasks.pictures import Pictures, labelled
 from students.tellers import Cached, Connected, Drawn, Teller
+from students.trackers import check_names
 from students.world import World
 
 
@@ -50,10 +52,12 @@ class Job:
     no_decay: Callable[[str, nn.Parameter], bool]
     compiled: bool
     stop_at: int | None
+    trackers: tuple[str, ...]
 
 
 def make_job(record: RunRecord, where: Where, world: World, progress: Progress, *, fresh: bool = True) -> Job:
     """Open and check everything. `fresh`: the network gets the weights a run begins with; else a checkpoint will fill it."""
+    check_names(where.trackers)
     scene, teller = _scene_and_teller(record, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
     if recipe.objective.hard:
@@ -84,6 +88,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         no_decay=no_decay,
         compiled=where.compiled,
         stop_at=where.stop_at,
+        trackers=where.trackers,
     )
 
 
@@ -147,7 +152,9 @@ def _network(record: RunRecord, fresh: bool) -> nn.Module:
         network = build_student(record.student)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
-            load_weights(network, record.student, weights_file(path), head="new" if record.new_head else "keep")
+            rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
+            head: Head = "new" if record.new_head else "keep"
+            load_weights(network, record.student, weights_file(path), head=head, rows=rows)
     return network
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from kdcache.atomic import storage_errors, write_file
 from kdcache.errors import KDError
 from students.checkpoint import State
 from students.runs import Run
+from students.trackers import Tracker, numbers_of
 from students.world import World
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
@@ -21,7 +22,8 @@ LAPS = ("waiting", "teacher", "student", "optimiser")
 class Log:
     """Sums up steps and writes them down every so often. Losses stay on the device until then."""
 
-    def __init__(self, run: Run, world: World) -> None:
+    def __init__(self, run: Run, world: World, trackers: Sequence[Tracker] = ()) -> None:
+        self._trackers = trackers
         self._file, self._world = run.path / "metrics.jsonl", world
         self.rate = 0.0
         self.grad: Tensor = torch.zeros(())
@@ -87,6 +89,8 @@ class Log:
         if self._world.first:
             with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+            for tracker in self._trackers:
+                tracker.tell(numbers_of(line), line["step"])
 
     def rewind(self, step: int) -> None:
         """Forget what was written after a step that is now taken again."""

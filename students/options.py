@@ -25,6 +25,8 @@ class Where:
     """activations are computed again instead of kept: less memory, more time"""
     stop_at: int | None = None
     """stop after this step, as if interrupted"""
+    trackers: tuple[str, ...] = ()
+    """tensorboard, wandb"""
 
     @property
     def on_cpu(self) -> bool:
@@ -56,6 +58,8 @@ class TrainOptions:
     """a run or a weights file to begin with"""
     new_head: bool = False
     """begin with all of it but the classifier"""
+    head_rows: str | None = None
+    """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None

@@ -74,6 +74,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         val=_validation(options, ground, student, notes),
         started_from=_started_from(options.start),
         new_head=options.new_head,
+        head_rows=options.head_rows,
         pacing=pacing,
         processes=processes,
         versions=library_versions(),

@@ -74,6 +74,8 @@ class RunRecord(Strict):
     """weights file it began with, and its digest"""
     new_head: bool = False
     """it began with a fresh classifier"""
+    head_rows: str | None = None
+    """file of the rows of the old classifier it began with"""
     pacing: Pacing
     processes: int = 1
     versions: dict[str, str]

@@ -30,6 +30,7 @@ from students.signs import Interrupted, watching
 from students.tasks.classify import judge
 from students.tasks.pictures import Pictures, autocast, normalised
 from students.tellers import Telling
+from students.trackers import trackers
 from students.world import World, synced
 
 Ended = Literal["done", "patience", "steps"]
@@ -52,8 +53,9 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
         pictures = stack.enter_context(job.pictures()) if job.pictures is not None and world.first else None
+        log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)))
         interrupted = stack.enter_context(watching())
-        training = Training(job, run, world, progress, pictures)
+        training = Training(job, run, world, progress, pictures, log)
         if resume:
             training.resume()
         return training.go(feed, interrupted)
@@ -62,7 +64,9 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
 class Training:
     """A training in progress."""
 
-    def __init__(self, job: Job, run: Run, world: World, progress: Progress, pictures: Pictures | None) -> None:
+    def __init__(
+        self, job: Job, run: Run, world: World, progress: Progress, pictures: Pictures | None, log: Log
+    ) -> None:
         self.job, self.run, self.world, self.progress, self.pictures = job, run, world, progress, pictures
         network = job.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = (
@@ -79,7 +83,7 @@ class Training:
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
         self.state = State()
-        self.log = Log(run, world)
+        self.log = log
         self.validation: dict[str, Any] | None = None
         self.before = 0.0
         self.started = time.perf_counter()
