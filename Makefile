@@ -29,10 +29,12 @@ docs-cli: setup
 	$(BIN)/python -m tests.cli.reference
 
 setup: .venv/.ready
+	@echo 'kd is set up in .venv; to call it: . .venv/bin/activate'
 
 # The stamp is newer than what it was made from, so a second `make` reuses .venv as it is.
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("kd needs Python 3.11 or later: make PYTHON=python3.11")'
+	@echo 'setting up .venv: downloads the packages of requirements.lock (some minutes, some GB), installs kd from this folder'
 	$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(PIP) install --quiet --no-deps -r requirements.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .

@@ -1,5 +1,6 @@
 """What a newcomer runs into: each mistake is told in one line, early, with the way out, and nothing is passed over in silence."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -182,6 +183,17 @@ def test_a_head_tells_empty_classes_and_broken_images(kd, tmp_path):
     ran = kd(*words, "--limit", 5, "-o", "head2")
     assert ran.code == 2
     assert "--limit" in ran.err.split("hint: ")[1]
+
+
+def test_the_recipe_of_the_documentation_is_valid_and_its_mistakes_are_told_as_written(kd):
+    page = (Path(ROOT) / "docs" / "cli.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    Path("my.yaml").write_text(recipe)
+    assert kd("config", "validate", "views/my.yaml").code == 0
+    Path("my.yaml").write_text(recipe.replace("scale", "sacle").replace("flip: 0.5", "flip: 1.5"))
+    ran = kd("config", "validate", "views/my.yaml")
+    (told,) = re.findall(r"```text\n(error: \d mistakes.*?)```", page, re.DOTALL)
+    assert ran.err.startswith(told)
 
 
 def test_the_libraries_below_keep_quiet():

@@ -1,0 +1,47 @@
+"""Every block of docs/api.md runs, one after the other, on the cache the page names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+
+
+def test_the_page_about_reading_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cli.app import run
+
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.read_text("utf-8")
+    (line,) = re.findall(r"```sh\nkd (.+)\n```", text)
+    assert run([*line.split(), "--workers", "0", "--device", "cpu", "-qq"]) == 0
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) > 6
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"docs/api.md, block {number + 1}", "exec"), names)
+    said = names["said"]
+    assert (said.row, said.view, list(said)) == (7, 0, ["logits", "embedding"])  # type: ignore[attr-defined]
+    assert names["dense"].shape == (1, 100)  # type: ignore[attr-defined]
+    assert names["values"]["embedding"].shape == (200, 128)  # type: ignore[index]
+
+
+def test_every_argument_of_a_stream_is_told() -> None:
+    import inspect
+
+    from kdcache import Cache
+
+    told = re.findall(r"^\| (`.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    named = {name for cell in told for name in re.findall(r"`(\w+)`", cell)}
+    assert set(inspect.signature(Cache.stream).parameters) - {"self"} <= named
+
+
+def test_every_kind_of_source_has_its_chapter() -> None:
+    from kdcache.images.opening import KINDS
+
+    page = (PAGE.parent / "sources.md").read_text("utf-8")
+    for name, kind in KINDS.items():
+        assert re.search(rf"^## .*`{name}\b", page, re.MULTILINE), name
+        for option in kind.options.keys() - {kind.subject}:
+            chapter = re.split(r"^## ", page[page.index(f"`{name}", page.index("## ")) :], flags=re.MULTILINE)[0]
+            assert re.search(rf"\b{option}\b", chapter, re.IGNORECASE), (name, option)
