@@ -45,7 +45,8 @@ Settings = Annotated[
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:1.")]
 Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images the student sees at a time.")]
 PrecisionName = Annotated[
-    o.Precision, typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16 inside the student.")
+    o.Precision | None,
+    typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16; left out: as it was trained."),
 ]
 _CONFUSED, _NAMED = 5, 5
 
@@ -65,7 +66,7 @@ def evaluate(
     settings: Settings = None,
     device: Device = None,
     batch: Batch = None,
-    precision: PrecisionName = "float32",
+    precision: PrecisionName = None,
     workers: o.Workers = None,
     seed: o.Seed = 0,
 ) -> int:

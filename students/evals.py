@@ -47,7 +47,8 @@ class How:
     device: str | None = None
     workers: int = 0
     batch: int | None = None
-    precision: Precision = "float32"
+    precision: Precision | None = None
+    """None: as it was trained, so that the numbers agree with those of its validation"""
 
 
 def judge_run(run: Run, how: How, progress: Progress, *, real: Path | None = None) -> tuple[Report, Path]:
@@ -61,7 +62,7 @@ def judge_run(run: Run, how: How, progress: Progress, *, real: Path | None = Non
         device=device,
         workers=how.workers,
         batch=batch,
-        precision=how.precision,
+        precision=how.precision or run.record.recipe.precision,
         progress=progress,
         real=labels,
     )
@@ -91,7 +92,7 @@ def judge_few_shot(
         device=device,
         workers=how.workers,
         batch=batch,
-        precision=how.precision,
+        precision=how.precision or run.record.recipe.precision,
         progress=progress,
     )
     return report, _keep(run, report)

@@ -117,5 +117,5 @@ class Feed:
 
 def truth_of(scene: Scene, piece: Piece, telling: Telling, device: torch.device) -> Truth:
     """True classes of a piece."""
-    first, second, share = scene.truth(piece.rows, telling.view, telling.rejected)
+    first, second, share = scene.truth(piece.rows, telling.view)
     return Truth(*(torch.from_numpy(array).to(device) for array in (first, second, share)))

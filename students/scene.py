@@ -49,15 +49,13 @@ class Scene:
         """True when an image may be mixed with another."""
         return isinstance(self.recipe, Augment) and self.recipe.mix is not None
 
-    def truth(self, rows: Rows, view: int, rejected: Rows) -> tuple[Rows, Rows, NDArray[np.float32]]:
-        """Class, class of the partner, and the share of the first: what is true of a view of each row."""
+    def truth(self, rows: Rows, view: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        """Class, class of the partner, and the share of the first: what is true of a view of each row that is not rejected."""
         assert self.labels is not None, "asked for true classes of images without any: checked before the first step"
         partners, shares = rows.copy(), np.ones(len(rows), np.float32)
         if self.mixes:
             for place, row in enumerate(rows.tolist()):
                 partners[place], shares[place] = self._partner(row, view)
-            # The renderer mixes nothing in that cannot be read; nor may the label.
-            shares[np.isin(partners, rejected)] = 1.0
         first, second = (self.labels[which].astype(np.int64) for which in (rows, partners))
         second[shares == 1.0] = UNLABELLED
         return first, second, shares

@@ -148,7 +148,7 @@ class Training:
             self.scaler.update()
             self.optimiser.zero_grad()
             if self.average is not None:
-                self.average.follow(self.network)
+                self.average.follow(self.network, state.step)
         log.rate, log.grad = rate, grad.detach()
 
     def _learn(self, piece: Piece, said: Any, telling: Telling) -> None:
