@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def build_options(
     teacher: o.Teacher = None,
-    size: o.Size = None,
+    size: o.BuildSize = None,
     weights: o.WeightsFile = None,
     head: o.HeadFile = None,
     classes: o.ClassesFile = None,

@@ -42,17 +42,21 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
     if kind is not None:
         _check_kind(kind)
     rows = [
-        [f"{each}/{name}", _about(config_path(each, name).read_text("utf-8"))]
+        [f"{each}/{name}", _about(each, name, config_path(each, name).read_text("utf-8"))]
         for each in ((kind,) if kind else KINDS)
         for name in preset_names(each)
     ]
     ui.answer([{"name": name, "about": about} for name, about in rows], columns(rows))
 
 
-def _about(text: str) -> str:
-    """The first line of a preset's comment, which says what it is."""
-    first = text.partition("\n")[0].removeprefix("#").strip()
-    return first.removesuffix("Sources:").rstrip()
+def _about(kind: str, name: str, text: str) -> str:
+    """What a preset is: the first words of its comment that are no command; of a teacher, what `kd teacher list` says."""
+    if kind == "teachers":
+        from kdcache.teachers import FAMILIES
+
+        return FAMILIES[name]
+    comment = (line.removeprefix("#").strip() for line in text.splitlines())
+    return next(line for line in comment if not line.startswith("kd ")).partition(" Sources:")[0]
 
 
 def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:

@@ -36,6 +36,13 @@ Teacher = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
+        "--size", metavar="NAME", help="Size of the teacher (kd teacher list); left out: the published default."
+    ),
+]
+BuildSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
         metavar="NAME",
         help="Size of the teacher (kd teacher list); left out: nano for the embedded shapes, else the published default.",
     ),

@@ -196,6 +196,13 @@ def test_the_recipe_of_the_documentation_is_valid_and_its_mistakes_are_told_as_w
     assert ran.err.startswith(told)
 
 
+def test_the_list_of_presets_says_what_each_is(kd):
+    about = {row["name"]: row["about"] for row in kd("config", "list", "--json").json}
+    assert about["teachers/clip"] == "CLIP image towers, with zero-shot logits"
+    assert about["views/tinyvit-1k"] == "TinyViT's views for training on ImageNet-1k from scratch."
+    assert not [text for text in about.values() if "Sources" in text or text.startswith("kd ")]
+
+
 def test_the_libraries_below_keep_quiet():
     script = "import os, sys; sys.argv = ['kd', '--version']; import cli\n" + (
         "try: cli.main()\nexcept SystemExit: print(os.environ['HF_HUB_VERBOSITY'], os.environ['TRANSFORMERS_VERBOSITY'])"
