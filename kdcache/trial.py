@@ -125,14 +125,13 @@ def _first_views(
     ids = [str(i) for i in listing.ids.slice(0, 10 * count).to_pylist()]
     reason = ""
     for row, image_id in enumerate(ids):
+        # Partners of mixed views come from the whole dataset.
+        render = partial(view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size)
         try:
-            load(source, image_id)
+            found.append(render(row=row, ids=ListedIds(listing), load=partial(load, source)))
         except BadImage as error:
             reason = reason or f"{image_id}: {error.message}"
             continue
-        # Partners of mixed views come from the whole dataset.
-        render = partial(view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size)
-        found.append(render(row=row, ids=ListedIds(listing), load=partial(load, source)))
         if len(found) == count:
             break
     if not found:

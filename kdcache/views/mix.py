@@ -30,7 +30,7 @@ def mix_of(
 ) -> tuple[int, float] | None:
     """The partner's row and the share of the image itself in the mixed label; None when the view is not mixed.
 
-    A partner that cannot be read is not mixed in either: only whoever knows which rows are bad can tell.
+    A view whose partner cannot be read is a bad row like one whose own image cannot, so this is true of every row that is not.
     """
     if not isinstance(recipe, Augment) or recipe.mix is None:
         return None
@@ -49,7 +49,11 @@ def view_pixels(
     ids: Ids,
     load: Callable[[str], Pixels],
 ) -> Pixels:
-    """The exact pixels a teacher sees: one view of one row, mixed with its partner where the recipe mixes."""
+    """The exact pixels a teacher sees: one view of one row, mixed with its partner where the recipe mixes.
+
+    BadImage when one of the two cannot be used. Unmixed pixels would be another view, and which one it became would depend on
+    the moment: a file may be out of reach for a second.
+    """
     image_id = ids[row]
     drawn = draw(recipe, seed=seed, image_id=image_id, view=view)
     own = apply(load(image_id), drawn, size)
@@ -59,8 +63,8 @@ def view_pixels(
     other_id = ids[partner]
     try:
         image = load(other_id)
-    except BadImage:
-        return own
+    except BadImage as error:
+        raise BadImage(f"its partner {other_id} cannot be used: {error.message}") from error
     return mixed(own, apply(image, draw(recipe, seed=seed, image_id=other_id, view=view), size), drawn.mix)
 
 

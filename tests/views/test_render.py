@@ -15,7 +15,7 @@ from kdcache.digest import pixel_digest
 from kdcache.errors import KDError, Unavailable
 from kdcache.images import load
 from kdcache.render import Rendered, RenderPool
-from kdcache.views import Drift, view_pixels
+from kdcache.views import Drift, mix_of, view_pixels
 from kdcache.views.recipe import Augment, Plain
 from tests.views.sources import Painted
 
@@ -50,6 +50,11 @@ def alive(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def partner_of(recipe: Augment, view: int, row: int) -> int | None:
+    mixed = mix_of(recipe, seed=9, image_id=IDS[row], view=view, row=row, rows=len(IDS))
+    return mixed[0] if mixed else None
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_pixels_are_those_of_view_pixels(everything: Augment, workers: int) -> None:
     with pool(everything, workers=workers) as renderers:
@@ -57,10 +62,13 @@ def test_pixels_are_those_of_view_pixels(everything: Augment, workers: int) -> N
             assert (rendered.view, rendered.rows) == (view, tuple(rows))
             assert rendered.pixels.shape == (16, 40, 32, 3)
             assert not rendered.pixels[len(rows) :].any()
-            assert set(rendered.bad) == {7, 30} & set(rows)
+            partners = {row: partner_of(everything, view, row) for row in rows}
+            assert set(rendered.bad) == {row for row in rows if {row, partners[row]} & {7, 30}}
             for place, row in enumerate(rows):
                 if row in rendered.bad:
-                    assert rendered.bad[row] == f"{IDS[row]} is broken"
+                    broken = IDS[row] if row in (7, 30) else IDS[partners[row] or 0]
+                    partner = "" if row in (7, 30) else f"its partner {broken} cannot be used: "
+                    assert rendered.bad[row] == f"{partner}{broken} is broken"
                     assert not rendered.pixels[place].any()
                     assert rendered.digests[place] == 0
                     continue
