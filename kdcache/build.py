@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcache.fleet import build_on_devices
-from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Source
 from kdcache.part import PartInHand, PartWriter
 from kdcache.prepare import Prepared
@@ -61,7 +60,7 @@ def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) 
     store = Store.create(prepared.out, prepared.plan, prepared.listing)
     with store.building(only):
         asked = share_of(store.plan.parts(), only)
-        absent = set(store.missing())
+        absent = set(store.missing(sizes=True))
         todo = [part for part in asked if part in absent]
         started = time.perf_counter()
         rows = {part: len(store.plan.rows_of(part)) for part in asked}
@@ -73,6 +72,7 @@ def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) 
             build_parts(store, prepared.source, prepared.teacher, todo, prepared.options.render_workers, progress)
         progress.finish()
         seconds = time.perf_counter() - started
+        rejected = store.write_rejected()
     return BuildResult(
         path=prepared.out,
         rows=store.plan.dataset.rows,
@@ -80,18 +80,10 @@ def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) 
         parts_built=len(todo),
         parts_missing=len(store.missing()),
         images=sum(rows[part] for part in todo),
-        rejected=_write_rejected(store),
+        rejected=rejected,
         seconds=seconds,
         bytes=store.bytes(),
     )
-
-
-def _write_rejected(store: Store) -> int:
-    """List the images that could not be read, of every part built so far."""
-    bad = store.bad_rows()
-    entries = (Rejected(image_id=store.index[row], row=row, reason=reason) for row, reason in bad.items())
-    write_rejected(store.path / "rejected.jsonl", entries)
-    return len(bad)
 
 
 def share_of(parts: Sequence[PartId], only: Share | None) -> list[PartId]:
@@ -103,12 +95,12 @@ def build_parts(
     store: Store, source: Source, teacher: "Teacher", todo: Sequence[PartId], workers: int, progress: Progress
 ) -> None:
     """Build these parts with one teacher."""
-    plan, codecs = store.plan, store.plan.codecs()
+    ways = store.plan.ways()
     speaker = Speaker(teacher, progress)
     with pool_of(store, source, workers) as pool, PartWriter(store) as writer:
         rendered = pool.batches(batches_of(store, todo))
         for part in todo:
-            hand = PartInHand(plan, part, codecs)
+            hand = PartInHand(store, part, ways)
             while not hand.full:
                 batch = next(rendered)
                 hand.add(speaker.say(batch), batch.digests, batch.bad)

@@ -1,15 +1,18 @@
 """The part in hand: batches of signals go in, a coded payload comes out, a thread seals it on disk."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec, Fields
+from kdcache.errors import Damage
 from kdcache.store import Store
-from kdcache.store.plan import VIEW_DIGEST, PartId, Plan
+from kdcache.store.plan import VIEW_DIGEST, PartId
 
 if TYPE_CHECKING:
     import torch
@@ -19,15 +22,18 @@ class PartInHand:
     """Collects the rows of one part in order.
 
     Rowwise codecs are applied a batch at a time, while the values are still on the device (top-k of 21,841 classes leaves
-    little to copy). The others need every row of the part at once and wait for `finish`.
+    little to copy). The others need every row of the part at once and wait for `finish`, as do the codecs that come after the
+    first where a cache was converted.
     """
 
-    def __init__(self, plan: Plan, part: PartId, codecs: dict[str, Codec]) -> None:
+    def __init__(self, store: Store, part: PartId, ways: dict[str, tuple[Codec, ...]]) -> None:
         self.part = part
         self.bad: dict[int, str] = {}
         self._started = time.perf_counter()
-        self._codecs = codecs
-        self._rows = plan.rows_of(part)
+        self._ways = ways
+        self._codecs = codecs = {name: way[0] for name, way in ways.items()}
+        self._index = store.index
+        self._rows = store.plan.rows_of(part)
         self._done = 0
         count = len(self._rows)
         self._fields: Fields = {VIEW_DIGEST.name: np.zeros(count, VIEW_DIGEST.dtype)}
@@ -54,7 +60,7 @@ class PartInHand:
                 self._waiting[name][here] = values.cpu().numpy()
                 self._waiting[name][places] = 0
                 continue
-            for field, coded in codec.encode(values).items():
+            for field, coded in self._encoded(codec, values, self._rows[here]).items():
                 self._fields[field][here] = coded
                 self._fields[field][places] = 0
         self.bad |= bad
@@ -65,8 +71,35 @@ class PartInHand:
         import torch
 
         for name in list(self._waiting):
-            self._fields |= self._codecs[name].encode(torch.from_numpy(self._waiting.pop(name)))
+            values = torch.from_numpy(self._waiting.pop(name))
+            self._fields |= self._encoded(self._codecs[name], values, self._rows)
+        places = [row - self._rows.start for row in self.bad]
+        for way in self._ways.values():
+            first = {field.name: self._fields.pop(field.name) for field in way[0].fields()}
+            self._fields |= along(way, first, places)
         return self._fields, {"seconds": round(time.perf_counter() - self._started, 3)}
+
+    def _encoded(self, codec: Codec, values: "torch.Tensor", rows: range) -> Fields:
+        """The values coded; what is no number is told with the image and the part it belongs to."""
+        try:
+            return codec.encode(values)
+        except Damage as error:
+            wrong = [rows[place] for place in error.details["rows"]]
+            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            message = f"the teacher said NaN or infinity: {codec.signal.name} of {self._index[wrong[0]]!r}{more}"
+            raise Damage(
+                f"{message}, part {self.part}, row {wrong[0]}", hint=error.hint, part=str(self.part), rows=wrong
+            ) from error
+
+
+def along(way: Sequence[Codec], fields: Fields, bad: Sequence[int]) -> Fields:
+    """All rows of a part in the first codec of a way -> in its last. Rows of `bad` images stay zeros."""
+    for before, after in pairwise(way):
+        fields = after.recode(before.decode(fields))
+        for field in after.fields():
+            if not field.per_part:
+                fields[field.name][list(bad)] = 0
+    return fields
 
 
 class PartWriter:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.part import along
 from kdcache.progress import Progress
-from kdcache.store import Store
+from kdcache.store import Receipt, Store
 from kdcache.store.differences import differences, tell
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
@@ -28,14 +31,14 @@ class Reshaped:
 
 def add_views(path: Path, count: int) -> Plan:
     """Plan `count` more views of a cache; a build then makes them. What is there stays as it is."""
-    store = Store.open(path)
-    recipe = drawable(store.plan.views.recipe)
+    recipe = drawable(Store.open(path).plan.views.recipe)
     if recipe.kind == "plain":
         hint = "build another cache with --recipe augment"
         raise UsageError(f"{path} holds plain views, and there is only one plain view of an image", hint=hint)
     if count < 1:
         raise UsageError(f"cannot add {count} views", hint="give a number above 0")
-    with store.building():
+    with Store.open(path).building():
+        store = Store.open(path)  # what another has planned in the meantime counts
         return store.plan_views(store.plan.views.count + count)
 
 
@@ -51,17 +54,19 @@ def convert(
     """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt."""
     old = Store.open(path)
     plan = _converted(old.plan, backend or old.plan.layout.backend, codecs or {}, compression)
+    pairs = list(zip(old.plan.codecs().values(), plan.codecs().values(), strict=True))
+    _try(pairs)
     new = Store.create(out, plan, old.listing())
     with new.building():
-        pairs = list(zip(old.plan.codecs().values(), plan.codecs().values(), strict=True))
         absent = set(old.missing())
-        todo = [part for part in new.missing() if part not in absent]
+        todo = [part for part in new.missing(sizes=True) if part not in absent]
         progress.start("convert", sum(len(plan.rows_of(part)) for part in todo))
         for part in todo:
             payload = _recoded(old, part, pairs)
             receipt = new.write_part(part, payload, old.bad_rows_of(part), {"converted_from": old.plan.identity})
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
+        new.write_rejected()
     return Reshaped(out, len(todo), len(new.missing()), new.bytes())
 
 
@@ -92,19 +97,24 @@ def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
     return StoredSignal(signal=stored.signal, codec=codec.name, bytes_per_row=row, via=(*stored.via, stored.codec))
 
 
+def _try(pairs: Sequence[tuple[Codec, Codec]]) -> None:
+    """Refuse a codec that cannot be made from what is stored, before anything is written. Tried on one row of zeros."""
+    for before, after in pairs:
+        if before.name != after.name:
+            rows = {f.name: np.zeros(f.shape if f.per_part else (1, *f.shape), f.dtype) for f in before.fields()}
+            with np.errstate(all="ignore"):  # zeros are no distribution
+                along((before, after), rows, ())
+
+
 def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fields:
     """The payload of a part in the new codecs; fields whose codec stays are copied as they are."""
-
     mapped = old.map_part(part)
     payload: Fields = {VIEW_DIGEST.name: mapped[VIEW_DIGEST.name].whole()}
     bad = [row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)]
     for before, after in pairs:
         fields: Fields = {f.name: mapped[f.name].whole() for f in before.fields()}
         if before.name != after.name:
-            fields = after.recode(before.decode(fields))
-            for field in after.fields():
-                if not field.per_part:
-                    fields[field.name][bad] = 0
+            fields = along((before, after), fields, bad)
         payload |= fields
     return payload
 
@@ -122,11 +132,25 @@ def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
     plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
     new = Store.create(out, plan, first.listing())
     with new.building():
-        holders = {part: store for store in reversed(stores) for part in store.built()}
-        todo = [part for part in new.missing() if part in holders]
+        holders: dict[PartId, list[Store]] = {}
+        for store in stores:
+            for part in store.built():
+                holders.setdefault(part, []).append(store)
+        todo = [part for part in new.missing(sizes=True) if part in holders]
         progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
         for part in todo:
-            receipt = new.copy_part(part, holders[part])
+            receipt = _copied(new, part, holders[part], progress)
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
+        new.write_rejected()
     return Reshaped(out, len(todo), len(new.missing()), new.bytes())
+
+
+def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:
+    """A part from the first cache that has it whole."""
+    for store in holders[:-1]:
+        try:
+            return new.copy_part(part, store)
+        except (Damage, Mismatch) as error:
+            progress.note(f"not taken, another cache has this part too: {error.message}")
+    return new.copy_part(part, holders[-1])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from kdcache.codecs.codec import Field
+from kdcache.store.compression import compressor
 from kdcache.store.plan import Layout
 
 BLOCK_BYTES = 256 << 10
@@ -24,8 +25,10 @@ def choose_layout(
 
     As many as fit into `target_bytes` and `max_rows`, and no more than leave a small dataset with about eight parts. A block
     is the largest divisor of these rows that keeps to 256 KiB: small enough to hash on first touch, large enough not to list
-    too many.
+    too many. A compression that is not known is refused here, before anything is written.
     """
+    if compression is not None:
+        compressor(compression, 1)
     row_bytes = sum(field.row_bytes for field in fields if not field.per_part)
     limit = min(max_rows, target_bytes // max(row_bytes, 1), -(-rows // SMALL_PARTS))
     rows_per_part = batch

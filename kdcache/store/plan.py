@@ -145,6 +145,12 @@ class Plan(Strict):
 
         return {s.signal.name: make_codec(s.codec, s.signal) for s in self.signals}
 
+    def ways(self) -> dict[str, tuple[Codec, ...]]:
+        """Signal name -> every codec it goes through, the stored one last: a converted cache is built the way it came."""
+        from kdcache.codecs import make_codec
+
+        return {s.signal.name: tuple(make_codec(name, s.signal) for name in (*s.via, s.codec)) for s in self.signals}
+
     def fields(self) -> tuple[Field, ...]:
         """Every array of a part: those of each codec, then the view digest."""
         return (*(f for codec in self.codecs().values() for f in codec.fields()), VIEW_DIGEST)

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from kdcache.atomic import storage_errors, sweep
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
+from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
@@ -28,7 +29,7 @@ from kdcache.store.frame import (
     write_plan,
 )
 from kdcache.store.index import Index
-from kdcache.store.locks import build_lock
+from kdcache.store.locks import build_lock, turn
 from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
@@ -107,8 +108,11 @@ class Store:
             raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
         return receipt
 
-    def missing(self) -> list[PartId]:
-        """Parts still to build: no receipt, or one of its files is gone. Only names are looked at."""
+    def missing(self, *, sizes: bool = False) -> list[PartId]:
+        """Parts still to build: no receipt, or one of its files is gone. Only names are looked at.
+
+        With `sizes`, for those who build, receipts are read too: a file that is not as long as it was written is as good as gone.
+        """
         names: dict[Path, set[str]] = {}
 
         def there(path: Path) -> bool:
@@ -117,7 +121,12 @@ class Store:
                     names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
             return path.name in names[path.parent]
 
-        return [part for part in self.plan.parts() if not all(map(there, self._part_paths(part)))]
+        parts = self.plan.parts()
+        return [p for p in parts if not all(map(there, self._part_paths(p))) or (sizes and not self._has_its_length(p))]
+
+    def _has_its_length(self, part: PartId) -> bool:
+        receipt = self.receipt(part)
+        return receipt is not None and all(_size(self.path / file.path) == file.nbytes for file in receipt.files)
 
     def write_part(
         self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
@@ -179,6 +188,14 @@ class Store:
                 found.setdefault(row, reason)
         return dict(sorted(found.items()))
 
+    def write_rejected(self) -> int:
+        """List the images that could not be used, of every part built so far. Under the build lock."""
+        with turn(self.path):  # holders of other shares list theirs too
+            bad = self.bad_rows()
+            entries = (Rejected(image_id=self.index[row], row=row, reason=reason) for row, reason in bad.items())
+            write_rejected(self.path / "rejected.jsonl", entries)
+        return len(bad)
+
     def bytes(self) -> int:
         """Bytes of all built parts."""
         receipts = (self.receipt(part) for part in self.plan.parts())
@@ -223,3 +240,8 @@ class Store:
     def _known(self) -> set[Path]:
         """Every path that built parts may have."""
         return {path for part in self.plan.parts() for path in self._part_paths(part)}
+
+
+def _size(path: Path) -> int:
+    with storage_errors(path, "read"):
+        return path.stat().st_size

@@ -1,19 +1,40 @@
 """A build writes every row of every part once, whatever happens on the way."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from kdcache.build import build, share_of
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
+from kdcache.resume import prepare_again
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import Listener, options, prepared
 
+if TYPE_CHECKING:
+    import torch
+
 pytestmark = pytest.mark.usefixtures("listener")
+
+
+class Sometimes(Listener):
+    """A teacher that overflows now and then."""
+
+    def __init__(self) -> None:
+        super().__init__(("embedding",))
+
+    def say(self, pixels: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        said = super().say(pixels)
+        if len(self.batches) == 5:
+            said["embedding"][5:7] = float("nan")
+        return said
+
+
 AUGMENT = {"recipe": "augment", "views": 3}
 
 
@@ -140,3 +161,70 @@ def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
     plan = prepared(images, tmp_path / "c").plan
     assert plan.signals[0].codec == "topk:10"
     assert options(images).render_workers == 0
+
+
+def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels(images: Path, tmp_path: Path) -> None:
+    from kdcache.verify import Ask, verify
+    from kdcache.views import mix_of
+
+    ready = prepared(images, tmp_path / "c", recipe="tinyvit-1k")
+    ids = ready.listing.ids.to_pylist()
+
+    def partner(row: int) -> int | None:
+        mixed = mix_of(ready.plan.views.recipe, seed=0, image_id=ids[row], view=0, row=row, rows=len(ids))  # type: ignore[arg-type]
+        return mixed[0] if mixed else None
+
+    broken = ids.index("dogs/031.png")
+    # The partner is away while the part of `row` is built, and back when its own part is.
+    row = next(r for r in range(8) if (other := partner(r)) is not None and other >= 8 and partner(other) != broken)
+    away = images / ids[partner(row)]  # type: ignore[index]
+    away.rename(tmp_path / "away")
+    build(ready, only=(1, 13), progress=Silent())
+    (tmp_path / "away").rename(away)
+    build(ready, progress=Silent())
+    bad = Store.open(tmp_path / "c").bad_rows()
+    assert ids[partner(row)] in bad[row]  # type: ignore[index]
+    assert "partner" in bad[row]
+    whose = {row} | {r for r in range(100) if r == broken or partner(r) == broken}
+    assert set(bad) == whose
+    assert {e.row for e in read_rejected(tmp_path / "c" / "rejected.jsonl")} == whose
+    assert verify(tmp_path / "c", Ask(replay=1000), Silent()).ok
+
+
+def test_a_teacher_that_says_no_number_is_told_with_image_and_part(images: Path, tmp_path: Path) -> None:
+    for codec in ("float32", "int8"):
+        ready = prepared(images, tmp_path / codec, signals=("embedding",), codecs={"embedding": codec})
+        ready = replace(ready, teacher=Sometimes())
+        with pytest.raises(Damage, match=r"embedding of 'cats/074\.png' and 1 more, part v000/000004, row 37"):
+            build(ready, progress=Silent())
+
+
+def test_an_empty_file_is_no_part(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "c"), progress=Silent())
+    victim = tmp_path / "c" / "parts" / "v000" / "000001.h5"
+    whole = victim.read_bytes()
+    for left in (b"", whole[:-1]):
+        victim.write_bytes(left)
+        assert build(prepared(images, tmp_path / "c"), progress=Silent()).parts_built == 1
+        assert victim.read_bytes() == whole
+
+
+@pytest.mark.parametrize("change", ["added", "changed", "removed"])
+def test_a_resume_over_changed_images_is_refused(images: Path, tmp_path: Path, change: str) -> None:
+    build(prepared(images, tmp_path / "c"), only=(1, 3), progress=Silent())
+    victim = images / "cats" / "042.png"
+    if change == "removed":
+        victim.unlink()
+    elif change == "changed":
+        victim.write_bytes(victim.read_bytes() + b"\0")
+    else:
+        (images / "cats" / "200.png").write_bytes(victim.read_bytes())
+    with pytest.raises(Mismatch, match="other images") as caught:
+        prepare_again(tmp_path / "c", options(images))
+    assert caught.value.exit_code == 6
+
+
+def test_a_mistyped_compression_leaves_nothing_behind(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="zstd:99"):
+        build(prepared(images, tmp_path / "c", compression="zstd:99"), progress=Silent())
+    assert not (tmp_path / "c").exists()

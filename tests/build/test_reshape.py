@@ -116,3 +116,65 @@ def test_different_caches_are_not_merged(images: Path, tmp_path: Path) -> None:
     build(prepared(images, tmp_path / "b", signals=("embedding",)), progress=Silent())
     with pytest.raises(Mismatch, match="different caches"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "m", progress=Silent())
+
+
+def test_a_converted_cache_is_built_to_the_same_bytes(cache: Path, images: Path, tmp_path: Path) -> None:
+    """Every codec on the way is gone through again: a rebuilt part knows no more than its neighbours."""
+    steps = (
+        {"features": "float16", "logits": "topk:5"},
+        {"features": "int8"},
+        {"features": "bfloat16", "logits": "topk:3"},
+    )
+    last = cache
+    for number, codecs in enumerate(steps):
+        convert(last, tmp_path / str(number), codecs=codecs, progress=Silent())
+        last = tmp_path / str(number)
+        before = {p: p.read_bytes() for p in last.rglob("*.h5")}
+        store = Store.open(last)
+        for part in store.plan.parts():
+            store.drop_part(part)
+        build(prepare_again(last, options(images)), progress=Silent())
+        assert {p: p.read_bytes() for p in last.rglob("*.h5")} == before
+    assert Store.open(last).plan.signals[1].via == ("float32", "float16", "int8")
+    assert Store.open(last).bad_rows() == Store.open(cache).bad_rows()
+
+
+def test_a_refused_conversion_leaves_nothing_behind(cache: Path, tmp_path: Path) -> None:
+    for asked in ({"codecs": {"logits": "full"}}, {"codecs": {"logits": "topk:12"}}, {"compression": "zstd:99"}):
+        with pytest.raises(UsageError):
+            convert(cache, tmp_path / "x", progress=Silent(), **asked)  # type: ignore[arg-type]
+        assert not (tmp_path / "x").exists()
+
+
+def test_rejected_images_stay_listed(cache: Path, tmp_path: Path) -> None:
+    listed = (cache / "rejected.jsonl").read_text()
+    assert "dogs/031.png" in listed
+    convert(cache, tmp_path / "z", backend="zarr", progress=Silent())
+    merge([cache], tmp_path / "m", progress=Silent())
+    for made in (tmp_path / "z", tmp_path / "m"):
+        assert (made / "rejected.jsonl").read_text() == listed
+
+
+def test_a_damaged_part_is_taken_from_the_next_cache_that_has_it(images: Path, tmp_path: Path) -> None:
+    build(prepared(images, tmp_path / "sound"), progress=Silent())
+    copytree(tmp_path / "sound", tmp_path / "harmed")
+    path = tmp_path / "harmed" / "parts" / "v000" / "000002.h5"
+    raw = bytearray(path.read_bytes())
+    raw[-9] ^= 4
+    path.write_bytes(raw)
+    for number, order in enumerate((("harmed", "sound"), ("sound", "harmed"))):
+        out = tmp_path / f"m{number}"
+        assert merge([tmp_path / name for name in order], out, progress=Silent()).parts_missing == 0
+        assert verify(out, Ask(), Silent()).ok
+
+
+def test_views_added_at_the_same_time_add_up(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    building = Store.building
+
+    def after_another(store: Store, share: tuple[int, int] | None = None) -> object:
+        monkeypatch.setattr(Store, "building", building)
+        add_views(cache, 2)
+        return building(store, share)
+
+    monkeypatch.setattr(Store, "building", after_another)
+    assert add_views(cache, 1).views.count == 4
