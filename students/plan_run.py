@@ -197,7 +197,7 @@ def _pacing(options: TrainOptions, recipe: Recipe, ground: _Ground, processes: i
     return Pacing(
         steps=steps,
         steps_an_epoch=epoch,
-        micro=options.micro or min(recipe.batch // processes, 128 if where.on_cpu else 256),
+        micro=options.micro or min(recipe.batch // processes, 64 if where.on_cpu else 256),
         views=options.views,
         log_every=options.log_every or max(1, min(50, steps // 20)),
         validate_every=options.validate_every or max(epoch, -(-steps // 20)),
