@@ -46,7 +46,8 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
     Run the same command again to go on after a stop: parts that are there are not made again. With --out alone, an
     existing cache is gone on with from its own plan. Without --data the embedded set `shapes` is used, with the small
-    teacher that comes in the package. Exit code 3: done, but some images could not be read (see rejected.jsonl).
+    teacher that comes in the package. Exit code 3: done, but some images could not
+    be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
     """
     share = o.share(only)
     if not options.teacher and (out is None or not (out / "plan.json").is_file()):
@@ -65,7 +66,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     result = run_build(prepared, only=share, progress=ui.progress())
     summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
     ui.answer({**summary, "path": str(result.path)}, _built(result))
-    return 3 if result.rejected else 0
+    return 0 if result.complete and not result.rejected else 3
 
 
 def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
@@ -84,7 +85,7 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
     text = f"{out}: {todo:,} of {plural(parts, 'part')} would be built" if todo else f"{out}: nothing to build"
     facts = {"path": str(out), "parts": parts, "parts_missing": len(absent), "parts_to_build": todo}
     ui.answer({**facts, "rejected": rejected}, text)
-    return 3 if rejected else 0
+    return 3 if rejected or todo < len(absent) else 0
 
 
 def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":

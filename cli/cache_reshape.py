@@ -54,22 +54,29 @@ def convert(
     format: o.FormatOrSame = None,
     codec: o.Codecs = None,
     compress: o.Compress = None,
-) -> None:
-    """Copy a cache into another file format, codec or compression."""
+) -> int:
+    """Copy a cache into another file format, codec or compression.
+
+    Parts that are not built yet can be built in the copy too. Exit code 3: done, but parts are still to build.
+    """
     from kdcache.reshape import convert as copy
 
     done = copy(cache, out, backend=format, codecs=o.codec_table(codec), compression=compress, progress=ui.progress())
-    _answer(ui, done)
+    return _answer(ui, done)
 
 
-def merge(ui: Ui, caches: Many, out: NewCache) -> None:
-    """Put parts that were built on several machines into one cache."""
+def merge(ui: Ui, caches: Many, out: NewCache) -> int:
+    """Put parts that were built on several machines into one cache.
+
+    Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are still to
+    build.
+    """
     from kdcache.reshape import merge as join
 
-    _answer(ui, join(caches, out, progress=ui.progress()))
+    return _answer(ui, join(caches, out, progress=ui.progress()))
 
 
-def _answer(ui: Ui, done: "Reshaped") -> None:
+def _answer(ui: Ui, done: "Reshaped") -> int:
     missing = f", {done.parts_missing:,} still missing" if done.parts_missing else ""
     lines = [
         ("cache", str(done.path)),
@@ -78,3 +85,6 @@ def _answer(ui: Ui, done: "Reshaped") -> None:
     ]
     facts = {"parts_written": done.parts_written, "parts_missing": done.parts_missing, "bytes": done.bytes}
     ui.answer({"path": str(done.path), **facts}, pairs(lines))
+    if done.parts_missing:
+        ui.note(f"hint: kd cache build --out {done.path}")
+    return 3 if done.parts_missing else 0

@@ -61,9 +61,9 @@ def test_the_name_is_chosen_and_the_newest_cache_is_the_default(kd, build_words,
 
 
 def test_shares_build_the_whole(kd, build_words):
-    for share in ("1/2", "2/2"):
+    for share, code in (("1/2", 3), ("2/2", 0)):
         ran = kd(*build_words, "--out", "c", "--only", share, "--json")
-        assert ran.code == 0
+        assert ran.code == code, "3 while parts are still to build"
     assert ran.json["complete"]
     assert ran.json["parts_built"] == 1
 
@@ -151,11 +151,31 @@ def test_a_cache_can_change_its_format_and_codec(kd, built):
 
 def test_parts_built_elsewhere_can_be_merged(kd, build_words):
     for number in (1, 2):
-        assert kd(*build_words, "--out", f"share{number}", "--only", f"{number}/2").code == 0
+        assert kd(*build_words, "--out", f"share{number}", "--only", f"{number}/2").code == 3, "parts are still to build"
+    ran = kd("cache", "merge", "share1", "--out", "half", "--json")
+    assert ran.code == 3
+    assert ran.json["parts_missing"] > 0
+    assert kd("cache", "convert", "half", "--format", "zarr", "--out", "half-zarr").code == 3
     ran = kd("cache", "merge", "share1", "share2", "--out", "whole", "--json")
     assert ran.code == 0
     assert ran.json["parts_missing"] == 0
     assert kd("cache", "verify", "whole").code == 0
+
+
+def test_repair_tells_what_only_a_build_can_mend(kd, copy, photos):
+    flip(copy / "index.arrow", 200)
+    (copy / "parts" / "README.txt").write_text("not ours")
+    for words in (["cache", "repair", copy], ["cache", "repair", copy, "--yes"]):
+        ran = kd(*words, "--json")
+        assert ran.code == 4
+        assert ran.json["parts"] == []
+        assert "index.arrow" in ran.json["others"][0]["what"]
+        assert "README.txt" in ran.json["warnings"][0]["what"]
+    assert "kd cache build --out" in ran.err
+    assert kd("cache", "build", "--out", copy, "--workers", 0).code == 0
+    assert kd("cache", "repair", copy).code == 0
+    ran = kd("cache", "verify", copy, "--json")
+    assert (ran.code, ran.json["state"], len(ran.json["warnings"])) == (0, "ok", 1)
 
 
 def test_views_can_be_added(kd, build_words):
