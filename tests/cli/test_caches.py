@@ -151,7 +151,9 @@ def test_a_cache_can_change_its_format_and_codec(kd, built):
 
 def test_parts_built_elsewhere_can_be_merged(kd, build_words):
     for number in (1, 2):
-        assert kd(*build_words, "--out", f"share{number}", "--only", f"{number}/2").code == 3, "parts are still to build"
+        assert kd(*build_words, "--out", f"share{number}", "--only", f"{number}/2").code == 3, (
+            "parts are still to build"
+        )
     ran = kd("cache", "merge", "share1", "--out", "half", "--json")
     assert ran.code == 3
     assert ran.json["parts_missing"] > 0
