@@ -64,9 +64,10 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             for key, value in extra.items()
         }
         changed = real.model_copy(update={"sizes": {**real.sizes, **more}})
-        monkeypatch.setattr(
-            f"kdcache.teachers.{name}.family_facts", lambda asked: changed if asked == name else facts(asked)
-        )
+        for module in (name, "sizes"):
+            monkeypatch.setattr(
+                f"kdcache.teachers.{module}.family_facts", lambda asked: changed if asked == name else facts(asked)
+            )
 
     return add
 
