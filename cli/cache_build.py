@@ -123,7 +123,7 @@ def _refuse_unheard(options: "BuildOptions") -> None:
         }
         told = ", ".join("--" + names.get(name, name).replace("_", "-") for name in unheard)
         hint = "leave it out, or name the --teacher too and build another cache"
-        raise UsageError(f"--out alone goes on with the plan that is there: {told} has no say", hint=hint)
+        raise UsageError(f"--out alone goes on with the plan that is there, which {told} cannot change", hint=hint)
 
 
 def _built(result: "BuildResult") -> str:

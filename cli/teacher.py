@@ -1,7 +1,7 @@
 """`kd teacher`: which teachers there are, and how they get a head or nano weights."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,9 @@ from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, duration, pairs, plural
 from kdcache.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdcache.probe import FittedHead
 
 LIST = """
 kd teacher list
@@ -85,6 +88,12 @@ def fit_head(
         some = ", ".join(done.empty[:_SHOWN]) + (" …" if len(done.empty) > _SHOWN else "")
         ui.warn(f"no image of {plural(len(done.empty), 'class', 'classes')}, which the head will hardly name: {some}")
     facts = {"classes": done.classes, "images": done.images, "rejected": done.rejected, "accuracy": done.accuracy}
+    answer = {"path": str(done.path), "teacher": done.teacher, **facts, "empty_classes": list(done.empty)}
+    ui.answer(answer, pairs(_fitted(done)))
+    return 3 if done.rejected else 0
+
+
+def _fitted(done: "FittedHead") -> list[tuple[str, str]]:
     lines = [
         ("head", f"{done.path}, for {done.teacher}"),
         ("fitted on", f"{plural(done.images, 'image')} of {plural(done.classes, 'class', 'classes')}"),
@@ -92,9 +101,7 @@ def fit_head(
     ]
     if done.rejected:
         lines.append(("rejected", f"{plural(done.rejected, 'image')} that could not be read, such as {done.reason}"))
-    answer = {"path": str(done.path), "teacher": done.teacher, **facts, "empty_classes": list(done.empty)}
-    ui.answer(answer, pairs(lines))
-    return 3 if done.rejected else 0
+    return lines
 
 
 def train_nano(
