@@ -4,13 +4,15 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: demo test lint types setup docs-cli clean
+.PHONY: demo test lint types setup docs-cli clean experiment-soft-labels
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
 	$(BIN)/kd cache info
 	$(BIN)/kd cache get train/000007
 	$(BIN)/kd cache verify --replay 200 --teacher 200
+	$(BIN)/kd train --student tinyvit-5m
+	$(BIN)/kd eval LATEST
 
 # One thread a process: the tests run beside each other.
 test: setup
@@ -25,6 +27,10 @@ types: setup
 	$(BIN)/mypy
 
 # Write docs/cli.md again from the real --help.
+# An hour and more on two cores; writes docs/results/soft-labels.*
+experiment-soft-labels: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.soft_labels kd/experiments/soft-labels
+
 docs-cli: setup
 	$(BIN)/python -m tests.cli.reference
 
