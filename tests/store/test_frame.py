@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdcache.errors import Damage, Mismatch, StorageError, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.signals import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
@@ -220,8 +220,9 @@ def test_a_name_that_would_leave_its_folder_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, plan):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="file"):
+    with pytest.raises(UsageError, match="file") as caught:
         Store.create(tmp_path / "file" / "c", plan, make_listing())
+    assert caught.value.hint == "choose another place"
 
 
 def test_building_alone_sweeps_what_was_interrupted(tmp_path, plan):
