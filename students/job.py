@@ -53,6 +53,7 @@ class Job:
     compiled: bool
     stop_at: int | None
     trackers: tuple[str, ...]
+    timed: bool
 
 
 def make_job(record: RunRecord, where: Where, world: World, progress: Progress, *, fresh: bool = True) -> Job:
@@ -89,6 +90,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         compiled=where.compiled,
         stop_at=where.stop_at,
         trackers=where.trackers,
+        timed=where.timed,
     )
 
 

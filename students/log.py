@@ -17,12 +17,15 @@ from students.trackers import Tracker, numbers_of
 from students.world import World
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
+APART = "apart"
+"""time that is not training: judging, keeping checkpoints"""
 
 
 class Log:
     """Sums up steps and writes them down every so often. Losses stay on the device until then."""
 
-    def __init__(self, run: Run, world: World, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, run: Run, world: World, trackers: Sequence[Tracker] = (), *, timed: bool = False) -> None:
+        self._timed = timed and world.device.type == "cuda"
         self._trackers = trackers
         self._file, self._world = run.path / "metrics.jsonl", world
         self.rate = 0.0
@@ -32,17 +35,20 @@ class Log:
     def _clear(self) -> None:
         self._sums: Tensor = torch.zeros(4, dtype=torch.float64)
         self._parts = (False, False)
-        self._laps = dict.fromkeys(LAPS, 0.0)
+        self._laps = dict.fromkeys((*LAPS, APART), 0.0)
+        self._steps = 0
         self._since = time.perf_counter()
         self._images = 0
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Time that goes under a name."""
+        """Time that goes under a name; when timed, with what an accelerator still had to do for it."""
         start = time.perf_counter()
         try:
             yield
         finally:
+            if self._timed:
+                torch.cuda.synchronize(self._world.device)
             self._laps[name] += time.perf_counter() - start
 
     def add(self, total: Tensor, soft: Tensor | None, hard: Tensor | None, good: Tensor) -> None:
@@ -54,9 +60,13 @@ class Log:
         self._parts = (soft is not None, hard is not None)
         self._images += len(good)
 
+    def step(self) -> None:
+        """A step is over."""
+        self._steps += 1
+
     def write(self, state: State, epochs: float) -> str:
         """One line about the steps since the last one -> the few words of it that stand beside the bar."""
-        seconds = time.perf_counter() - self._since
+        seconds = time.perf_counter() - self._since - self._laps[APART]
         total, soft, hard, count = self._world.mean(self._sums).tolist()
         images = self._images * self._world.size
         loss = total / max(count, 1)
@@ -72,7 +82,8 @@ class Log:
             "images": state.images,
             "seconds": round(state.seconds, 3),
             "images_per_second": round(images / seconds, 1),
-            **{name: round(spent / seconds, 4) for name, spent in self._laps.items()},
+            "step_seconds": round(seconds / self._steps, 6),
+            **{name: round(self._laps[name] / seconds, 4) for name in LAPS},
         }
         if not loss < float("inf"):
             raise KDError(

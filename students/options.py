@@ -27,6 +27,8 @@ class Where:
     """stop after this step, as if interrupted"""
     trackers: tuple[str, ...] = ()
     """tensorboard, wandb"""
+    timed: bool = False
+    """wait for the accelerator after every stage, so that the split of the time is true"""
 
     @property
     def on_cpu(self) -> bool:

@@ -22,7 +22,7 @@ from students.average import Average
 from students.checkpoint import Parts, State, load_checkpoint, save_checkpoint, save_tensors
 from students.feed import Feed, Piece, truth_of
 from students.job import Job
-from students.log import Log
+from students.log import APART, Log
 from students.objectives.soft_labels import losses
 from students.optimise import adamw, set_rate
 from students.runs import Run
@@ -53,7 +53,7 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
         pictures = stack.enter_context(job.pictures()) if job.pictures is not None and world.first else None
-        log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)))
+        log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)), timed=job.timed)
         interrupted = stack.enter_context(watching())
         training = Training(job, run, world, progress, pictures, log)
         if resume:
@@ -170,6 +170,7 @@ class Training:
         """Count, log, validate, keep; says whether the training is over."""
         job, state, pacing = self.job, self.state, self.job.pacing
         state.step += 1
+        self.log.step()
         state.epoch, state.at = divmod(state.step, pacing.steps_an_epoch)
         state.images += job.recipe.batch
         state.seconds = self.before + time.perf_counter() - self.started
@@ -177,11 +178,13 @@ class Training:
         over = state.step == pacing.steps
         if over or state.step % pacing.log_every == 0:
             self.progress.aside(self.log.write(state, self.epochs))
-        tired = (over or state.step % pacing.validate_every == 0) and self._validate()
+        with self.log.lap(APART):
+            tired = (over or state.step % pacing.validate_every == 0) and self._validate()
         stop = state.step == job.stop_at
         signalled = self.world.any(interrupted.here) if self.world.size == 1 or state.step % 10 == 0 else False
         if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
-            self._keep()
+            with self.log.lap(APART):
+                self._keep()
         if signalled:
             self.progress.finish()
             self.progress.note(f"kept step {state.step:,}; go on with: kd train --resume {self.run.path}")
