@@ -28,7 +28,7 @@ class Task(Strict):
     recipe: str
     settings: tuple[str, ...]
     data: str | None
-    val: str
+    val: str | None
     size: int | None
     steps: int
     batch: int | None

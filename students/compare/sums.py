@@ -1,0 +1,125 @@
+"""What measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
+
+n images, E epochs, M students, V stored views; t seconds a training image, b seconds a built view of an image.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from kdcache.errors import UsageError
+from kdcache.strict import Strict
+
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""97.5 % quantiles for 1 to 9 degrees of freedom"""
+
+
+class Spread(Strict):
+    """A mean over repeats, and how far its 95 % interval reaches to each side; None for a single one."""
+
+    mean: float
+    half: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Student's t, since repeats are few."""
+        mean = statistics.fmean(values)
+        if len(values) < 2:
+            return cls(mean=mean, half=None)
+        quantile = STUDENT_T[len(values) - 2] if len(values) - 2 < len(STUDENT_T) else 1.96
+        return cls(mean=mean, half=quantile * statistics.stdev(values) / math.sqrt(len(values)))
+
+
+class Job(Strict):
+    """What is to be done in the end."""
+
+    images: int
+    epochs: float
+    students: int = 1
+    views: int
+    """stored; each is built once"""
+    gpus: int = 1
+    price: float | None = None
+    """money for an hour of one device"""
+
+
+class Bill(Strict):
+    """What a job costs one way, on as many devices as the job has."""
+
+    build_hours: float
+    train_hours: float
+    money: float | None
+
+    @property
+    def hours(self) -> float:
+        """Together."""
+        return self.build_hours + self.train_hours
+
+
+def bill(job: Job, seconds_an_image: float, build_seconds_an_image: float) -> Bill:
+    """V n b + M E n t seconds of one device, divided by the devices."""
+    build = job.views * job.images * build_seconds_an_image / 3600
+    train = job.students * job.epochs * job.images * seconds_an_image / 3600
+    money = None if job.price is None else (build + train) * job.price
+    return Bill(build_hours=build / job.gpus, train_hours=train / job.gpus, money=money)
+
+
+def break_even_epochs(job: Job, on: float, off: float, build: float) -> float | None:
+    """Epochs of one student after which the cache has paid for itself: V b / (t_on - t_off). None: never."""
+    return job.views * build / (on - off) if on > off else None
+
+
+def break_even_students(job: Job, on: float, off: float, build: float) -> float | None:
+    """Students of E epochs after which it has: V b / (E (t_on - t_off))."""
+    epochs = break_even_epochs(job, on, off, build)
+    return None if epochs is None else epochs / job.epochs
+
+
+def saved(on_hours: float, off_hours: float) -> float:
+    """Share of the time that is saved."""
+    return 1 - off_hours / on_hours
+
+
+TINYVIT = {"on GPU-days": 330.9, "build GPU-days": 92.4, "train GPU-days": 140.0}
+"""arXiv 2207.10666, section D"""
+DIVEDOC_ON = {"hours": 40.0, "MiB": 25_000.0, "GB": 20.0}
+DIVEDOC_OFF = {"hours": 36.0, "MiB": 21_300.0, "GB": 200.0}
+"""DIVE-Doc, table 1: time, memory of the device, disk"""
+
+
+def tinyvit_saving() -> float:
+    """The paper's 29.8 %, from its own figures."""
+    return saved(TINYVIT["on GPU-days"], TINYVIT["build GPU-days"] + TINYVIT["train GPU-days"])
+
+
+def divedoc_differences() -> dict[str, float]:
+    """The paper's 4 hours, 3,700 MiB and 180 GB, from its own figures."""
+    return {
+        "hours saved": DIVEDOC_ON["hours"] - DIVEDOC_OFF["hours"],
+        "MiB saved": DIVEDOC_ON["MiB"] - DIVEDOC_OFF["MiB"],
+        "GB more": DIVEDOC_OFF["GB"] - DIVEDOC_ON["GB"],
+    }
+
+
+_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+_WORDS = ("n_images", "epochs", "students", "views", "gpus", "price")
+
+
+def projected(text: str, job: Job) -> Job:
+    """A job of another size: `n_images=14.2M epochs=90 gpus=8`."""
+    found: dict[str, float] = {}
+    for word in text.replace(",", " ").split():
+        key, equals, value = word.partition("=")
+        if key not in _WORDS or not equals:
+            raise UsageError(f"--project {word!r} is not understood", hint=f"KEY=NUMBER with {', '.join(_WORDS)}")
+        scale = _SCALES.get(value[-1:], 1.0)
+        try:
+            found[key] = float(value.rstrip("".join(_SCALES))) * scale
+        except ValueError:
+            raise UsageError(f"--project {word}: {value!r} is no number", hint="such as n_images=14.2M") from None
+        if not found[key] > 0:
+            raise UsageError(f"--project {word}: must be more than nothing")
+    whole = {"n_images": "images", "students": "students", "views": "views", "gpus": "gpus"}
+    changes: dict[str, float | int] = {whole[key]: round(v) for key, v in found.items() if key in whole}
+    changes |= {key: v for key, v in found.items() if key not in whole}
+    return job.model_copy(update=changes)
