@@ -76,8 +76,7 @@ def fit_head_file(
     if out.exists():
         raise UsageError(f"{out} is there already", hint="choose another file with --out")
     make_folder(out.absolute().parent)
-    source = open_source(data or "shapes")
-    listing = source.scan()
+    listing = (source := open_source(data or "shapes")).scan()
     sample = labelled_sample(listing, limit, seed)
     progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
@@ -85,7 +84,6 @@ def fit_head_file(
     embeddings, good, reason = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
     assert listing.classes is not None
     head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
-    counts = np.bincount(sample.labels[good], minlength=len(listing.classes))
     save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
     return FittedHead(
         path=out,
@@ -94,9 +92,15 @@ def fit_head_file(
         images=len(good),
         rejected=len(sample.ids) - len(good),
         reason=reason,
-        empty=tuple(listing.classes[n] for n in np.flatnonzero(counts == 0)),
+        empty=_unseen(listing.classes, sample.labels[good]),
         accuracy=float(head.facts["accuracy"]),
     )
+
+
+def _unseen(classes: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, ...]:
+    """Classes no label names."""
+    counts = np.bincount(labels, minlength=len(classes))
+    return tuple(classes[number] for number in np.flatnonzero(counts == 0))
 
 
 def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdcache.errors import UsageError
 
@@ -122,8 +122,12 @@ def open_teacher(
         normalise=normalise,
     )
     check_device(device)
+    return FrozenTeacher(request, _opener(family)(request))
+
+
+def _opener(family: str) -> Any:
     module, opener = _OPENERS[family]
-    return FrozenTeacher(request, getattr(import_module(f"kdcache.teachers.{module}"), opener)(request))
+    return getattr(import_module(f"kdcache.teachers.{module}"), opener)
 
 
 def _split(name: str) -> tuple[str, str | None]:
