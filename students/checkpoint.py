@@ -42,6 +42,8 @@ class State:
     """validations since then"""
     scaler: dict[str, float] = field(default_factory=dict)
     """loss scale of float16"""
+    pending: list[float] = field(default_factory=list)
+    """what was summed since the last line of metrics.jsonl"""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
     warmup = round(recipe.optimiser.warmup * pacing.steps_an_epoch)
 
     def feed() -> Feed:
-        strict = record.cache is not None
+        strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
         return Feed(scene, teller, size=record.student.input, micro=pacing.micro, workers=workers, strict=strict)
 
     return Job(
@@ -141,9 +141,10 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     from kdcache.teachers.reopen import reopen_teacher
 
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
-    rejected = cache.rejected(0) if not cache.missing else None
     views = record.pacing.views or range(cache.views)
-    drawn = Drawn(scene, views=views, seed=record.seed, share=share, rejected=rejected)
+    # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
+    known = {} if cache.missing else {"rejected": cache.rejected}
+    drawn = Drawn(scene, views=views, seed=record.seed, share=share, **known)
     return Connected(drawn, teacher, cache.plan.batch)
 
 

@@ -1,6 +1,7 @@
 """What is measured while a student learns: losses, rate, and where the time goes. One JSON object a line in metrics.jsonl."""
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,11 +31,11 @@ class Log:
         self._file, self._world = run.path / "metrics.jsonl", world
         self.rate = 0.0
         self.grad: Tensor = torch.zeros(())
+        self._parts = (False, False)
         self._clear()
 
     def _clear(self) -> None:
         self._sums: Tensor = torch.zeros(4, dtype=torch.float64)
-        self._parts = (False, False)
         self._laps = dict.fromkeys((*LAPS, APART), 0.0)
         self._steps = 0
         self._since = time.perf_counter()
@@ -64,6 +65,20 @@ class Log:
         """A step is over."""
         self._steps += 1
 
+    def pending(self) -> list[float]:
+        """The sums since the last line, the mean over all processes, for a checkpoint; NaN is never kept."""
+        sums: list[float] = self._world.mean(self._sums.clone()).tolist()
+        self._refuse(sums[0])
+        return sums
+
+    def _refuse(self, loss: float) -> None:
+        """Stop a training that has come to nothing, before its weights are kept."""
+        if not math.isfinite(loss):
+            raise KDError(
+                f"the loss is {loss}: the training has come to nothing",
+                hint="lower the rate (--set optimiser.rate=…), or train with --set precision=float32",
+            )
+
     def write(self, state: State, epochs: float) -> str:
         """One line about the steps since the last one -> the few words of it that stand beside the bar."""
         seconds = time.perf_counter() - self._since - self._laps[APART]
@@ -78,18 +93,14 @@ class Log:
             "soft": soft / max(count, 1) if self._parts[0] else None,
             "hard": hard / max(count, 1) if self._parts[1] else None,
             "rate": self.rate,
-            "grad": float(self.grad),
+            "grad": float(self.grad) if math.isfinite(self.grad) else None,
             "images": state.images,
             "seconds": round(state.seconds, 3),
             "images_per_second": round(images / seconds, 1),
             "step_seconds": round(seconds / self._steps, 6),
             **{name: round(self._laps[name] / seconds, 4) for name in LAPS},
         }
-        if not loss < float("inf"):
-            raise KDError(
-                f"the loss is {loss} at step {state.step:,}",
-                hint="lower the rate (--set optimiser.rate=…), or train with --set precision=float32",
-            )
+        self._refuse(loss)
         self.append(line)
         share = self._laps["waiting"] / seconds
         self._clear()
@@ -99,15 +110,17 @@ class Log:
         """Write one line; it is in the file when this returns."""
         if self._world.first:
             with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(line, allow_nan=False) + "\n")
             for tracker in self._trackers:
                 tracker.tell(numbers_of(line), line["step"])
 
-    def rewind(self, step: int) -> None:
-        """Forget what was written after a step that is now taken again."""
+    def rewind(self, step: int, pending: list[float]) -> None:
+        """Forget what was written after a step that is now taken again, and go on with the sums of then."""
+        if pending:
+            self._sums = torch.tensor(pending, dtype=torch.float64)
         if not self._world.first or not self._file.is_file():
             return
         with storage_errors(self._file, "read"):
             lines = self._file.read_bytes().split(b"\n")[:-1]
-        kept = [line for line in lines if json.loads(line)["step"] <= step and json.loads(line)["kind"] != "end"]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
         write_file(self._file, (line + b"\n" for line in kept))

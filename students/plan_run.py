@@ -22,7 +22,7 @@ from students.models import student_spec
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
 from students.recipe import Recipe
-from students.runs import CacheRecord, Pacing, Run, RunRecord
+from students.runs import LATEST, CacheRecord, Pacing, Run, RunRecord
 from students.tasks.pictures import labelled
 from students.tellers import SIGNAL
 
@@ -47,7 +47,7 @@ class _Ground:
     views: ViewPlan
     classes: tuple[str, ...]
     usable: int
-    """rows that are not rejected"""
+    """rows that are not rejected in any view"""
     cache: CacheRecord | None
 
 
@@ -58,7 +58,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         ground, recipe = _ground_of_data(options, where)
     else:
         cache = _cache(options, notes)
-        ground, recipe = _ground_of_cache(cache), None
+        ground, recipe = _ground_of_cache(cache, options.views), None
     recipe = _recipe(options, ground, recipe, notes)
     student = _student(options, ground, recipe)
     pacing = _pacing(options, recipe, ground, processes, where)
@@ -105,10 +105,11 @@ def _cache(options: TrainOptions, notes: list[str]) -> Cache:
     )
 
 
-def _ground_of_cache(cache: Cache) -> _Ground:
+def _ground_of_cache(cache: Cache, views: tuple[int, ...] | None) -> _Ground:
     plan = cache.plan
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
-    rejected = 0 if cache.missing else len(cache.rejected(0))
+    wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
+    rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
     return _Ground(
         dataset=plan.dataset,
         views=plan.views,
@@ -174,7 +175,7 @@ def _recipe(options: TrainOptions, ground: _Ground, recipe: Recipe | None, notes
 
 def _student(options: TrainOptions, ground: _Ground, recipe: Recipe) -> StudentSpec:
     name = options.student
-    if name is None and options.start and (Path(options.start) / "run.json").is_file():
+    if name is None and options.start and _is_run(options.start):
         name = Run.open(options.start).record.student.name
     name = name or DEFAULT_STUDENT
     size = options.size or recipe.input
@@ -246,10 +247,14 @@ def _started_from(start: str | None) -> str | None:
     return f"{file.resolve()} xxh3:{file_digest(file)}"
 
 
+def _is_run(start: str) -> bool:
+    return start == LATEST or (Path(start) / "run.json").is_file()
+
+
 def weights_file(start: str) -> Path:
     """The weights a run or a file stands for."""
     path = Path(start)
-    if start == "LATEST" or (path / "run.json").is_file():
+    if _is_run(start):
         return Run.open(start).weights
     if not path.is_file():
         raise UsageError(

@@ -90,9 +90,12 @@ class Run:
     @classmethod
     def create(cls, path: Path, record: RunRecord) -> Self:
         """Make the folder and write run.json; UsageError when a run is there already."""
-        if (path / "run.json").exists():
-            raise UsageError(f"{path} holds a run already", hint="go on with it (--resume), or choose another --out")
-        make_folder(path / "checkpoints")
+        make_folder(path)
+        try:
+            (path / "checkpoints").mkdir()
+        except FileExistsError:
+            hint = f"go on with it (kd train --resume {path}), or choose another --out"
+            raise UsageError(f"{path} holds a run already", hint=hint) from None
         write_file(path / "run.json", [json.dumps(record.plain(), indent=2).encode() + b"\n"])
         return cls(path, record)
 

@@ -25,10 +25,12 @@ class Interrupted:
         number = self._number or signal.SIGTERM
         self._restore()
         signal.raise_signal(number)
+        raise KeyboardInterrupt  # whoever handled the signal came back; the training is over all the same
 
     def _watch(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a shell ignores Ctrl-C for what runs in the background
+                self._before[number] = signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._number is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from kdcache.errors import Mismatch
+from kdcache.errors import Mismatch, UsageError
 from kdcache.progress import Progress, Silent
 from students.job import make_job
 from students.options import TrainOptions, Where
@@ -32,8 +32,7 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
         for note in planned.notes:
             progress.note(note)
         job = make_job(planned.record, where, world, progress)
-        out = options.out or choose_out(planned.record)
-        run = Run.create(out, planned.record) if world.first else Run(out, planned.record)
+        run = create(options.out, planned.record) if world.first else Run(Path(), planned.record)
         world.wait()
         progress.note(f"training {run.path}")
         return Finished(run, train(job, run, world, progress), world.first)
@@ -53,11 +52,14 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
         return Finished(run, train(job, run, world, progress, resume=True), world.first)
 
 
-def choose_out(record: RunRecord) -> Path:
-    """`kd/runs/STUDENT-DATA`, with a number where another run has the name."""
+def create(out: Path | None, record: RunRecord) -> Run:
+    """The run folder: the one asked for, or `kd/runs/STUDENT-DATA`, with a number where another run has the name."""
+    if out is not None:
+        return Run.create(out, record)
     name = f"{record.student.name}-{record.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
-        out = RUNS / (name if number == 1 else f"{name}-{number}")
-        if not out.exists():
-            return out
+        try:
+            return Run.create(RUNS / (name if number == 1 else f"{name}-{number}"), record)
+        except UsageError:
+            continue
     raise AssertionError("unreachable: count() does not end")

@@ -4,7 +4,7 @@ All three give the rows of a step in the same order, a pure function of (seed, e
 the signals come from and in nothing else. Only `Connected` ever imports a teacher.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -34,10 +34,6 @@ class Telling(Protocol):
     def view(self) -> int:
         """The view all its images are seen in."""
 
-    @property
-    def rejected(self) -> Rows:
-        """Rows that never come, because their images cannot be read."""
-
     def __len__(self) -> int:
         """Steps of the whole epoch."""
 
@@ -58,6 +54,10 @@ class Teller(Protocol):
 
     def epoch(self, number: int, start: int) -> Telling:
         """Epoch `number` from step `start` on."""
+
+
+def _none_rejected(view: int) -> Rows:
+    return np.zeros(0, np.int64)
 
 
 class Cached:
@@ -86,14 +86,14 @@ class Cached:
             start=start,
             drop_last=share.drop_last,
         )
-        return CachedEpoch(stream, self._cache.rejected(stream.view), bool(self._signals), self._device)
+        return CachedEpoch(stream, bool(self._signals), self._device)
 
 
 class CachedEpoch:
     """An epoch read back from disk."""
 
-    def __init__(self, stream: Stream, rejected: Rows, speaks: bool, device: str) -> None:
-        self._stream, self.rejected, self._speaks, self._device = stream, rejected, speaks, device
+    def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
+        self._stream, self._speaks, self._device = stream, speaks, device
         self._batches = iter(stream)
         self._said: TopK | NDArray[np.float32] | None = None
 
@@ -129,25 +129,31 @@ class Drawn:
     stage: Stage = "waiting"
 
     def __init__(
-        self, scene: Scene, *, views: Sequence[int] | None, seed: int, share: Share, rejected: Rows | None = None
+        self,
+        scene: Scene,
+        *,
+        views: Sequence[int] | None,
+        seed: int,
+        share: Share,
+        rejected: Callable[[int], Rows] = _none_rejected,
     ) -> None:
         self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
 
     def epoch(self, number: int, start: int) -> "DrawnEpoch":
         """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
-        order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=self._rejected)
         fresh = number if self._scene.recipe.kind == "augment" else 0
         view = fresh if self._views is None else view_of(number, self._views)
+        bad = self._rejected(view)
+        order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=bad)
         share = Share(len(order), self._share.batch, self._share.rank, self._share.world, self._share.drop_last)
-        none = np.zeros(0, np.int64)
-        return DrawnEpoch(order, share, view, none if self._rejected is None else self._rejected)
+        return DrawnEpoch(order, share, view)
 
 
 class DrawnEpoch:
     """An epoch in which nobody speaks."""
 
-    def __init__(self, order: Order, share: Share, view: int, rejected: Rows) -> None:
-        self._order, self._share, self.view, self.rejected = order, share, view, rejected
+    def __init__(self, order: Order, share: Share, view: int) -> None:
+        self._order, self._share, self.view = order, share, view
 
     def __len__(self) -> int:
         return len(self._share)
@@ -185,11 +191,6 @@ class ConnectedEpoch:
     def view(self) -> int:
         """The view it looks at."""
         return self._drawn.view
-
-    @property
-    def rejected(self) -> Rows:
-        """Rows that never come."""
-        return self._drawn.rejected
 
     def __len__(self) -> int:
         return len(self._drawn)

@@ -105,7 +105,7 @@ class Training:
         if self.state.scaler:
             self.scaler.load_state_dict(dict(self.state.scaler))
         self.before = self.state.seconds
-        self.log.rewind(self.state.step)
+        self.log.rewind(self.state.step, self.state.pending)
         self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
 
     def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
@@ -113,7 +113,7 @@ class Training:
         job, state = self.job, self.state
         self.progress.start("train", job.pacing.steps * job.recipe.batch, state.step * job.recipe.batch)
         self._mode()
-        ended: Ended | None = None
+        ended = self._over()
         while ended is None:
             telling = job.teller.epoch(state.epoch, state.at)
             for pieces in steps_of(feed.pieces(telling, state.at)):
@@ -131,6 +131,7 @@ class Training:
         torch.manual_seed(noise)
         with log.lap("waiting"):
             piece = next(pieces, None)
+        assert piece is not None, "an epoch has as many steps as were counted beforehand"
         while piece is not None:
             with log.lap(job.teller.stage):
                 said = telling.tell(piece.span, piece.shown)
@@ -175,12 +176,12 @@ class Training:
         state.images += job.recipe.batch
         state.seconds = self.before + time.perf_counter() - self.started
         self.progress.advance(job.recipe.batch)
-        over = state.step == pacing.steps
+        over = state.step >= pacing.steps
         if over or state.step % pacing.log_every == 0:
             self.progress.aside(self.log.write(state, self.epochs))
         with self.log.lap(APART):
             tired = (over or state.step % pacing.validate_every == 0) and self._validate()
-        stop = state.step == job.stop_at
+        stop = job.stop_at is not None and state.step >= job.stop_at
         signalled = self.world.any(interrupted.here) if self.world.size == 1 or state.step % 10 == 0 else False
         if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
             with self.log.lap(APART):
@@ -190,6 +191,13 @@ class Training:
             self.progress.note(f"kept step {state.step:,}; go on with: kd train --resume {self.run.path}")
             interrupted.go_on()
         return "done" if over else "patience" if tired else "steps" if stop else None
+
+    def _over(self) -> Ended | None:
+        """How a training ended that was finished before; None while there is something to do."""
+        pacing, patience = self.job.pacing, self.job.recipe.patience
+        if self.state.step >= pacing.steps:
+            return "done"
+        return "patience" if patience is not None and self.state.worse >= patience else None
 
     def _validate(self) -> bool:
         """Judge the student; True when patience has ended. Without validation images the last weights are the best."""
@@ -245,6 +253,7 @@ class Training:
     def _keep(self) -> None:
         if self.scaler.is_enabled():
             self.state.scaler = self.scaler.state_dict()
+        self.state.pending = self.log.pending()
         if self.world.first:
             save_checkpoint(self.run.path, self.state, self._parts)
             if not (self.run.path / "best.safetensors").exists():

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -83,6 +84,28 @@ def _device(name: str) -> torch.device:
     return device
 
 
+class _Summed(torch.autograd.Function):
+    """The sum over all processes; every process's loss depends on it, so gradients are summed too."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        whole = values.clone()
+        distributed.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        whole = gradient.clone()
+        distributed.all_reduce(whole)
+        return whole
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over all processes, through which gradients flow."""
+    whole: Tensor = _Summed.apply(values)
+    return whole
+
+
 class SyncedNorm(nn.BatchNorm2d):
     """BatchNorm over the images of all processes. torch has one for CUDA only; this one needs nothing but all_reduce."""
 
@@ -90,21 +113,16 @@ class SyncedNorm(nn.BatchNorm2d):
         """Statistics of the whole batch in training; as BatchNorm2d otherwise."""
         if not self.training:
             return super().forward(x)
-        from torch.distributed.nn.functional import all_reduce
-
         wide = x.float()
-        count = wide.numel() / wide.shape[1]
-        sums = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), wide.new_tensor([count])])
-        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
-        first, second = sums[:-1].chunk(2)
-        total = sums[-1]
-        mean = first / total
-        var = second / total - mean.square()
+        count = wide.new_tensor([wide.numel() / wide.shape[1]])
+        # Two passes: the square of the mean taken from the mean of squares leaves nothing of a small variance.
+        sums = summed(torch.cat([wide.sum((0, 2, 3)), count]))
+        mean, total = sums[:-1] / sums[-1], sums[-1]
+        centred = wide - mean.view(1, -1, 1, 1)
+        var = summed(centred.square().sum((0, 2, 3))) / total
         self._remember(mean.detach(), (var * total / (total - 1)).detach())
         scale = torch.rsqrt(var + self.eps) * self.weight
-        seen: Tensor = ((wide - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(
-            x.dtype
-        )
+        seen: Tensor = (centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(x.dtype)
         return seen
 
     def _remember(self, mean: Tensor, var: Tensor) -> None:

@@ -14,16 +14,20 @@ from tests.students.conftest import build_cache, learn
 pytest.importorskip("torch")
 
 
+def make_photos(folder: Path, count: int) -> Path:
+    """Photos in two folders, stored without compression: another picture of the same size has as many bytes."""
+    noise = np.random.default_rng(0)
+    for number in range(count):
+        place = folder / ("cat" if number % 2 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise.integers(0, 255, (40, 40, 3), np.uint8)).save(place / f"{number}.bmp")
+    return folder
+
+
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Sixteen photos in two folders."""
-    noise = np.random.default_rng(0)
-    for number in range(16):
-        folder = tmp_path / "photos" / ("cat" if number % 2 else "dog")
-        folder.mkdir(parents=True, exist_ok=True)
-        # Stored without compression: another picture of the same size has as many bytes.
-        Image.fromarray(noise.integers(0, 255, (40, 40, 3), np.uint8)).save(folder / f"{number}.bmp")
-    return tmp_path / "photos"
+    """Sixteen photos."""
+    return make_photos(tmp_path / "photos", 16)
 
 
 def test_missing_parts(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from kdcache.cache import Cache
 from kdcache.errors import KDError, UsageError
-from tests.students.conftest import LISTENED, learn, losses_of
+from tests.students.conftest import LISTENED, build_cache, learn, losses_of
 
 torch = pytest.importorskip("torch")
 
@@ -196,3 +196,107 @@ def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
     with pytest.raises(UsageError, match="less than one batch"):
         learn(tmp_path / "run", cache, steps=1, batch=128)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("stream", ["off", "on"])
+def test_a_finished_run_is_left_as_it_is(cache, tmp_path, stream):
+    run, _ = learn(tmp_path / "run", cache, steps=3, stream=stream)
+    before = {
+        path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.name != "metrics.jsonl"
+    }
+    _, outcome = learn(run.path, resume=True)
+    assert outcome.ended == "done"
+    assert outcome.state.step == 3
+    assert {path: path.read_bytes() for path in before} == before
+    assert losses_of(run) == losses_of(type(run).open(run.path))
+
+
+def test_float16_goes_on_with_its_loss_scale(cache, tmp_path):
+    """And what overflows at first is no number in the metrics."""
+    settings = ("precision=float16",)
+    whole, _ = learn(tmp_path / "whole", cache, steps=8, settings=settings)
+    learn(tmp_path / "halves", cache, steps=8, settings=settings, where={"stop_at": 5})
+    halves, _ = learn(tmp_path / "halves", resume=True)
+    assert losses_of(halves) == losses_of(whole)
+    assert same(halves, whole)
+    assert "NaN" not in (whole.path / "metrics.jsonl").read_text()
+
+
+def test_lines_over_several_steps_come_back_whole(cache, tmp_path):
+    whole, _ = learn(tmp_path / "whole", cache, steps=6, log_every=4)
+    learn(tmp_path / "halves", cache, steps=6, log_every=4, where={"stop_at": 2})
+    halves, _ = learn(tmp_path / "halves", resume=True)
+    assert losses_of(halves) == losses_of(whole)
+
+
+def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
+    """Pieces that do not divide the batch, two views, stopped within an epoch: each row has what is stored for it."""
+    from students import train
+
+    path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
+    stored = Cache.open(path)
+    seen = []
+    learn_piece, losses = train.Training._learn, train.losses
+
+    def watched_piece(self, piece, said, telling):
+        seen.append([piece.rows.copy(), telling.view])
+        return learn_piece(self, piece, said, telling)
+
+    def watched_losses(ask, logits, said, truth):
+        seen[-1] += [said.ids.numpy().copy(), said.logp.numpy().copy(), truth.first.numpy().copy()]
+        return losses(ask, logits, said, truth)
+
+    monkeypatch.setattr(train.Training, "_learn", watched_piece)
+    monkeypatch.setattr(train, "losses", watched_losses)
+    asked = {"steps": 12, "micro": 3, "settings": ("objective.hard=1",)}
+    learn(tmp_path / "run", path, where={"stop_at": 11}, **asked)
+    learn(tmp_path / "run", resume=True)
+    assert {view for _, view, *_ in seen} == {0, 1}
+    assert len(seen) == 12 * 3
+    for rows, view, ids, logp, labels in seen:
+        for place, row in enumerate(rows.tolist()):
+            said = stored.get(stored.ids[row], view=view)["logits"]
+            assert np.array_equal(said.ids[0], ids[place])
+            assert np.array_equal(said.logp[0], logp[place])
+            assert labels[place] == stored.labels[row]
+
+
+def test_epochs_are_as_long_as_the_view_with_the_fewest_images(tmp_path):
+    """Views that reject different rows: no step is ever empty."""
+    from tests.students.test_fits import make_photos
+
+    photos = make_photos(tmp_path / "photos", 34)
+    for name in ("dog/0.bmp", "cat/1.bmp"):
+        (photos / name).write_bytes(b"\0" * (photos / name).stat().st_size)
+    path = build_cache(
+        tmp_path / "cache",
+        data=str(photos),
+        size="nano",
+        recipe="tinyvit-1k",
+        views=4,
+        overrides=("mix.probability=0.5",),
+    )
+    usable = [34 - len(Cache.open(path).rejected(view)) for view in range(4)]
+    assert len(set(usable)) > 1
+    off, _ = learn(tmp_path / "off", path, steps=4, batch=max(min(usable), 8))
+    on, _ = learn(tmp_path / "on", path, steps=4, batch=max(min(usable), 8), stream="on")
+    assert off.record.pacing.steps_an_epoch == 1
+    assert 0.0 not in losses_of(off)
+    assert losses_of(off) == losses_of(on)
+
+
+def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
+    """A constant channel far from 0, in a world of one: as BatchNorm2d has it."""
+    from torch import distributed
+
+    from students.world import SyncedNorm
+
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
+    try:
+        for mean, spread in ((18.55, 0.0), (300.0, 0.05), (0.0, 1.0)):
+            pixels = mean + spread * torch.randn(8, 4, 7, 7, generator=torch.Generator().manual_seed(0))
+            mine, theirs = SyncedNorm(4).train(), torch.nn.BatchNorm2d(4).train()
+            torch.testing.assert_close(mine(pixels), theirs(pixels), rtol=1e-3, atol=2e-2)
+            torch.testing.assert_close(mine.running_var, theirs.running_var, rtol=1e-4, atol=1e-4)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,78 @@
+"""Rates, decay and layers as the recipe says them."""
+
+import pytest
+
+from students.recipe import Optimiser, Recipe
+
+torch = pytest.importorskip("torch")
+
+from students.average import Average  # noqa: E402
+from students.optimise import Pace, adamw, set_rate  # noqa: E402
+
+ASK = Optimiser(rate=1.0, decay=0.1, warmup=2, first_rate=0.1, last_rate=0.01, layer_decay=0.5)
+
+
+class Layered(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+
+
+def of(name: str) -> int:
+    return ["first", "second", "head"].index(name.partition(".")[0])
+
+
+def test_the_rate_rises_straight_and_falls_by_half_a_cosine():
+    pace = Pace(ASK, steps=110, warmup=10)
+    assert [pace(0), pace(5), pace(10)] == pytest.approx([0.1, 0.55, 1.0])
+    assert pace(60) == pytest.approx((1.0 + 0.01) / 2)
+    assert pace(110) == pytest.approx(0.01)
+    assert all(pace(step) >= pace(step + 1) for step in range(10, 110))
+
+
+def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
+    network = Layered()
+    optimiser = adamw(network, ASK, layer_of=of, layers=3, no_decay=lambda _, p: p.ndim == 1, fused=False)
+    set_rate(optimiser, 0.8)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in optimiser.param_groups for p in g["params"]}
+    assert found == {
+        "first.weight": (0.2, 0.1),
+        "first.bias": (0.2, 0.0),
+        "second.weight": (0.4, 0.1),
+        "second.bias": (0.4, 0.0),
+        "head.weight": (0.8, 0.1),
+        "head.bias": (0.8, 0.0),
+    }
+
+
+def test_without_layer_decay_all_learn_alike():
+    flat = ASK.model_copy(update={"layer_decay": 1.0})
+    optimiser = adamw(Layered(), flat, layer_of=of, layers=3, no_decay=lambda _, p: p.ndim == 1, fused=False)
+    assert {group["share"] for group in optimiser.param_groups} == {1.0}
+
+
+def test_what_is_frozen_is_not_trained():
+    network = Layered()
+    network.first.requires_grad_(False)
+    optimiser = adamw(network, ASK, layer_of=of, layers=3, no_decay=lambda *_: False, fused=False)
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
+
+
+def test_rates_grow_with_the_batch():
+    recipe = Recipe(epochs=1.0, batch=128, optimiser=ASK).with_batch(512)
+    assert recipe.batch == 512
+    assert (recipe.optimiser.rate, recipe.optimiser.first_rate, recipe.optimiser.last_rate) == (4.0, 0.4, 0.04)
+
+
+def test_the_average_follows_and_begins_quickly():
+    network = torch.nn.BatchNorm1d(2)
+    average = Average(network, 0.9)
+    with torch.no_grad():
+        network.weight.fill_(3.0)
+        network.running_mean.fill_(7.0)
+    average.follow(network, 0)
+    assert average.network.weight.tolist() == pytest.approx([0.1 * 1 + 0.9 * 3] * 2)
+    average.follow(network, 10**6)
+    assert average.network.weight.tolist() == pytest.approx([0.9 * 2.8 + 0.1 * 3] * 2)
+    assert average.network.running_mean.tolist() == [7.0, 7.0]
