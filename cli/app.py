@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, cache, config, doctor, eval, report, student, teacher, train
+from cli import bench, cache, compare, config, doctor, eval, report, student, teacher, train
 from cli.output import Ui
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.add_typer(student.app, name="student")
 app.add_typer(config.app, name="config")
 app.add_typer(bench.app, name="bench")
 train.register(app)
+compare.register(app)
 eval.register(app)
 report.register(app)
 doctor.register(app)
@@ -64,7 +65,12 @@ def _usage(ui: Ui, error: typer.TyperException) -> int:
         typer.echo(error.format_message(), err=True)
         return error.exit_code
     command = context.command_path if context else "kd"
-    return ui.fail("UsageError", error.format_message().rstrip("."), error.exit_code, hint=f"{command} --help")
+    return ui.fail(
+        "UsageError",
+        error.format_message().rstrip(".").replace("Value error, ", ""),
+        error.exit_code,
+        hint=f"{command} --help",
+    )
 
 
 __all__ = ["app", "run"]
