@@ -88,10 +88,18 @@ def load_config(
     try:
         value = model.from_plain(data)
     except ValidationError as error:
-        mistakes += explain(error, model, lambda key: _origin(origins, key, origin))
+        mistakes += explain(
+            error, model, lambda key: _origin(origins, key, origin), lambda key: _below(origins, key, origin)
+        )
     if mistakes:
-        raise _refusal(f"{kind} configuration {name}", mistakes)
+        raise _refusal(f"{kind} configuration {name}", f"kd config show {_shown(kind, name)}", mistakes)
     return Loaded(value, {key: _origin(origins, key, "default") for key in flatten(value.plain())})
+
+
+def _shown(kind: str, name: str) -> str:
+    """A preset with all keys of a kind: the one that is meant, or, for a file, any."""
+    names = preset_names(kind)
+    return f"{kind}/{name if name in names else names[0]}"
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -102,12 +110,10 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _refusal(what: str, mistakes: list[str]) -> UsageError:
+def _refusal(what: str, show: str, mistakes: list[str]) -> UsageError:
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     lines = "\n".join(f"  {line}" for line in mistakes)
-    return UsageError(
-        f"{count} in {what}\n{lines}", hint="kd config show KIND/NAME prints every key", mistakes=mistakes
-    )
+    return UsageError(f"{count} in {what}\n{lines}", hint=f"{show} prints every key", mistakes=mistakes)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -171,6 +177,13 @@ def _forget_below(origins: dict[str, str], key: str) -> None:
         del origins[old]
     for depth in range(1, len(groups)):
         origins.pop(".".join(groups[:depth]), None)
+
+
+def _below(origins: Mapping[str, str], group: str, otherwise: str) -> str:
+    """Where a group that contradicts itself came from: what was set in it, or the place of all of it."""
+    inside = [place for key, place in origins.items() if not group or key.startswith(f"{group}.")]
+    changed = dict.fromkeys(place for place in inside if place != otherwise)
+    return ", ".join(changed) or _origin(origins, group, otherwise)
 
 
 def _origin(origins: Mapping[str, str], key: str, otherwise: str) -> str:

@@ -6,13 +6,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-
-def explain(error: ValidationError, model: type[BaseModel], origin: Callable[[str], str]) -> list[str]:
-    """One line for every mistake pydantic found, in the order of the file."""
-    return [_line(found, model, origin) for found in error.errors(include_url=False)]
+Place = Callable[[str], str]
+"""key -> where its value came from"""
 
 
-def _line(found: Any, model: type[BaseModel], origin: Callable[[str], str]) -> str:
+def explain(error: ValidationError, model: type[BaseModel], origin: Place, whole: Place) -> list[str]:
+    """One line for every mistake pydantic found, in the order of the file. `whole`: the place of a group of keys."""
+    return [_line(found, model, origin, whole) for found in error.errors(include_url=False)]
+
+
+def _line(found: Any, model: type[BaseModel], origin: Place, whole: Place) -> str:
     known, path = _walk(model, found["loc"])
     key = ".".join(path)
     if found["type"] == "extra_forbidden":
@@ -21,6 +24,9 @@ def _line(found: Any, model: type[BaseModel], origin: Callable[[str], str]) -> s
         return f"{key}: unknown key; {advice} ({origin(key)})"
     if found["type"] == "missing":
         return f"{key}: missing ({origin(key.rpartition('.')[0])})"
+    if found["type"] == "value_error" and isinstance(found["input"], dict):
+        sentence = found["msg"].removeprefix("Value error, ")  # of a group that contradicts itself
+        return f"{key}: {sentence} ({whole(key)})" if key else f"{sentence} ({whole(key)})"
     wanted = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{key}: {found['input']!r} should be {wanted} ({origin(key)})"
 
