@@ -8,6 +8,7 @@ import typer
 from cli.command import command
 from cli.eval import RunPath
 from cli.output import Ui
+from cli.runs import open_run
 from cli.text import pairs, size
 
 REPORT = """
@@ -32,10 +33,9 @@ def report(ui: Ui, run: RunPath, out: OutFile = None, samples: SampleCount = 8) 
     teacher's guesses are read from the cache; the teacher itself is never loaded.
     """
     from students.report import write_report
-    from students.runs import Run
 
-    opened = Run.open(run)
-    path = write_report(opened, out, samples=samples)
+    opened = open_run(ui, run)
+    path = write_report(opened, out, samples=samples, warn=ui.warn)
     nbytes = path.stat().st_size
     lines = [("run", str(opened.path)), ("page", f"{path}, {size(nbytes)}")]
     ui.answer({"run": str(opened.path), "page": str(path), "bytes": nbytes}, pairs(lines))

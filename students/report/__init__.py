@@ -1,6 +1,7 @@
 """`write_report(run, out)`: one self-contained HTML page about a run. No network, no script, and the teacher is never loaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from kdcache.atomic import make_folder, write_file
@@ -13,8 +14,13 @@ from students.runs import Run
 __all__ = ["write_report"]
 
 
-def write_report(run: Run, out: Path | None = None, *, samples: int = 8) -> Path:
-    """Write the page (to <run>/report.html when no file is named) with `samples` images of each kind; returns its path."""
+def write_report(
+    run: Run, out: Path | None = None, *, samples: int = 8, warn: Callable[[str], None] | None = None
+) -> Path:
+    """Write the page (to <run>/report.html when no file is named) with `samples` images of each kind; returns its path.
+
+    `warn` is told what should have been shown and cannot be.
+    """
     weights = run.path / "best.safetensors"
     if weights.is_file():
         network = run.network()
@@ -22,6 +28,9 @@ def write_report(run: Run, out: Path | None = None, *, samples: int = 8) -> Path
     else:
         nothing = "There are no weights yet, so nothing can be asked of the student."
         taught, unseen = Samples(notes=[nothing]), Samples(notes=[nothing])
+    for line in [*taught.missing, *unseen.missing]:
+        if warn is not None:
+            warn(line)
     facts = Facts(
         run=os.path.basename(os.path.abspath(run.path)),
         record=run.record,

@@ -75,7 +75,12 @@ def _waiting(train: list[Line]) -> Markup:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if not value or abs(value) >= 0.001:
+        return f"{value:.3g}"
+    digits, _, power = f"{value:.2e}".partition("e")  # 0.00125 would not fit beside an axis
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
 
 def _percent(value: float) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from students.evals import Evaluation
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from students.report.markup import Markup, join, tag
+from students.report.markup import Markup, join, plural, tag
 from students.tasks.classify import Report
 from students.tasks.few_shot import FewShotReport
 
@@ -68,7 +68,9 @@ def _unusable(report: Report) -> Markup:
     if not report.rejected:
         return Markup("")
     rows = list(report.rejected.items())
-    return tag("details", tag("summary", f"{len(rows):,} images cannot be used"), table(("image", "why"), rows[:200]))
+    return tag(
+        "details", tag("summary", f"{plural(len(rows), 'image')} cannot be used"), table(("image", "why"), rows[:200])
+    )
 
 
 def _calibration(report: Report) -> Markup:

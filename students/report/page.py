@@ -10,7 +10,7 @@ from kdcache.store.plan import Dataset
 from students.evals import Evaluation
 from students.report.curves import curves, latest_by_step
 from students.report.evaluations import evaluation_section
-from students.report.markup import Markup, join, tag
+from students.report.markup import Markup, join, plural, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
 from students.report.style import STYLE
@@ -68,10 +68,15 @@ def _head(facts: Facts) -> Markup:
     taught = {"off": "taught from a cache", "on": "taught by a connected teacher", "none": "taught true classes only"}
     teacher = f" of {record.cache.teacher.family} {record.cache.teacher.size}" if record.cache else ""
     words = (
-        f"{record.student.name}, {len(record.student.classes):,} classes at {height}×{width}, "
-        f"{taught[record.stream]}{teacher}, {record.dataset.rows:,} images of {record.dataset.name}"
+        f"{record.student.name}, {plural(len(record.student.classes), 'class', 'classes')} at {height}×{width}, "
+        f"{taught[record.stream]}{teacher}, {_images(record)} of {record.dataset.name}"
     )
     return join(tag("h1", facts.run), tag("p", words, class_="soft"), _stamp(record))
+
+
+def _images(record: RunRecord) -> str:
+    rows = plural(record.dataset.rows, "image")
+    return f"{record.dataset.rows - record.rejected:,} of {rows}" if record.rejected else rows
 
 
 def _stamp(record: RunRecord) -> Markup:
@@ -94,7 +99,7 @@ def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
         last = train[-1]
         waited = sum(line["waiting"] for line in train) / len(train)
         tiles += [
-            (f"{last['step']:,}", f"steps, {last['epoch']:.3g} epochs"),
+            (f"{last['step']:,}", f"step{'s' * (last['step'] != 1)}, {last['epoch']:.3g} epochs"),
             (f"{last['images'] / last['seconds']:,.0f}", "images a second"),
             (f"{waited:.1%}", "of the time waiting for data"),
             (_time(last["seconds"]), f"of training; {_ended(metrics)}"),

@@ -16,7 +16,7 @@ SMALL = 96
 def sample_cards(samples: Samples) -> Markup:
     """One card an image, and the notes."""
     cards = tag("div", map(_card, samples.images), class_="samples") if samples.images else ""
-    return join(cards, (tag("p", note, class_="note") for note in samples.notes))
+    return join(cards, (tag("p", note, class_="note") for note in [*samples.notes, *samples.missing]))
 
 
 def _card(sample: Sample) -> Markup:

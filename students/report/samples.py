@@ -63,6 +63,8 @@ class Samples:
 
     images: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """what should be shown and cannot be, in words"""
 
 
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
@@ -82,7 +84,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         )
         (rendered,) = pool.batches([(0, range(len(images)))])
     except KDError as error:
-        found.notes.append(f"Validation images cannot be shown: {error.message}.")
+        found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
     guesses = say(network, spec, rendered)
     for row, image_id in enumerate(images.ids):
@@ -107,7 +109,7 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         if rows:
             found.images += _taught(run, cache, network, rows)
     except KDError as error:
-        found.notes.append(f"What the teacher said cannot be shown: {error.message}.")
+        found.missing.append(f"What the teacher said cannot be shown: {error.message}.")
     return found
 
 

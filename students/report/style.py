@@ -43,6 +43,7 @@ background:currentColor}
 ol.guesses{list-style:none;margin:0;padding:0;font-size:.85rem;line-height:1.35}
 .guesses li{display:flex;justify-content:space-between;gap:.5rem;padding:.08rem .3rem;margin:.1rem 0;border-radius:.2rem;
 background:linear-gradient(var(--bar),var(--bar)) no-repeat left/var(--share) 100%}
+.guesses span:first-child{min-width:0}
 .guesses .right{font-weight:700}
 .guesses .right span:first-child::after{content:" \\2713";color:var(--c3)}
 .guesses span:last-child,td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -50,6 +51,7 @@ background:linear-gradient(var(--bar),var(--bar)) no-repeat left/var(--share) 10
 table{border-collapse:collapse;font-size:.92rem}
 th,td{text-align:left;vertical-align:top;padding:.28rem .9rem .28rem 0;border-bottom:1px solid var(--rule)}
 th{font-weight:500}
+td.t{min-width:7rem;max-width:24rem}
 td.n,th.n{text-align:right}
 .facts{width:100%}
 .facts th{width:11rem;min-width:7rem}

@@ -255,16 +255,18 @@ class TestSamples:
         shutil.rmtree(copy)
         shutil.rmtree(pictures)
         network = run.network()
-        (note,) = taught_samples(run, network, 2).notes
+        (note,) = taught_samples(run, network, 2).missing
         assert note.startswith("What the teacher said cannot be shown")
-        (note,) = validation_samples(run, network, 2).notes
+        (note,) = validation_samples(run, network, 2).missing
         assert note.startswith("Validation images cannot be shown")
-        assert "cannot be shown" in read(write_report(run)).words
+        warned = []
+        assert "cannot be shown" in read(write_report(run, warn=warned.append)).words
+        assert len(warned) == 2
 
     def test_another_cache_at_the_same_place_is_not_quoted(self, full):
         other = full.record.cache.model_copy(update={"identity": "0" * 32})
         run = Run(full.path, full.record.model_copy(update={"cache": other}))
-        (note,) = taught_samples(run, run.network(), 2).notes
+        (note,) = taught_samples(run, run.network(), 2).missing
         assert "the run was made from 00000000" in note
 
     def test_validation_samples_are_what_the_student_says(self, full):
@@ -324,6 +326,19 @@ def test_ticks_reach_around_the_values_and_are_few(low, span):
     assert marks[0] <= low + slack
     assert marks[-1] >= low + span - slack
     assert 2 <= len(marks) <= 9
+
+
+def test_small_rates_fit_beside_the_axis():
+    from students.report.curves import _number
+
+    assert [_number(value) for value in (0.0, 0.001, 0.000125, 5e-05, 2.5, 1234.0)] == [
+        "0", "0.001", "1.25e-4", "5e-5", "2.5", "1,234",
+    ]  # fmt: skip
+
+
+def test_one_of_a_thing_is_told_as_one(tmp_path, photos):
+    run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"), metrics=[train_line(1)])
+    assert "step, 0.333 epochs" in read(write_report(run)).words
 
 
 def test_a_long_series_keeps_its_mean():
