@@ -62,6 +62,7 @@ def command(
         ) -> None:
             ui: Ui = context.obj
             ui.configure(json=json, quiet=quiet, verbose=verbose, color=color)
+            ui.given = frozenset(name for name in context.params if _named(context, name))
 
             started = time.perf_counter()
 
@@ -83,6 +84,11 @@ def command(
         return body
 
     return register
+
+
+def _named(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -8,6 +8,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
+from cli.runs import open_run
 from cli.text import columns, duration, pairs, plural
 from kdcache.errors import Incomplete, UsageError
 
@@ -78,10 +79,9 @@ def evaluate(
     """
     from students.evals import How
     from students.options import Where
-    from students.runs import Run
 
     _check(task, real=real, shots=shots, settings=settings)
-    opened = Run.open(run)
+    opened = open_run(ui, run)
     processes = Where(workers=workers).render_workers
     how = How(data=data, device=device, workers=processes, batch=batch, precision=precision)
     if task == "classify":

@@ -29,6 +29,10 @@ class Ui:
         self.json = "--json" in arguments
         self.quiet = 0
         self.verbose = 0
+        self.given: frozenset[str] = frozenset()
+        """parameters that the command line named, whatever their value"""
+        # torchrun starts the same command several times; the first process speaks for all of them.
+        self._mute = os.environ.get("RANK", "0") != "0"
         self._color: Color = "auto"
         self._progress: Progress | None = None
 
@@ -46,7 +50,7 @@ class Ui:
 
     def note(self, text: str) -> None:
         """Something worth knowing, one line; not with -q."""
-        if not self.quiet:
+        if not self.quiet and not self._mute:
             self._talk(text)
 
     def detail(self, text: str) -> None:
@@ -82,10 +86,9 @@ class Ui:
             return work() or 0
         except KDError as error:
             return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
-        except Terminated:
-            return self._stopped(TERMINATED, resumable)
-        except KeyboardInterrupt:
-            return self._stopped(INTERRUPTED, resumable)
+        except KeyboardInterrupt as stop:
+            code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+            return self._stopped(code, resumable, getattr(stop, "__notes__", []))
         except BrokenPipeError:
             return broken_pipe()
         except OSError as error:
@@ -96,9 +99,11 @@ class Ui:
     def fail(
         self, kind: str, message: str, code: int, *, hint: str | None = None, details: dict[str, Any] | None = None
     ) -> int:
-        """Say what went wrong and how to go on; the exit code comes back."""
+        """Say what went wrong and how to go on; the exit code comes back. One of several processes says it for all."""
         if self._progress:
             self._progress.finish()
+        if self._mute and kind != "Bug":  # a bug may be in one process alone
+            return code
         if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
             import traceback
 
@@ -107,13 +112,16 @@ class Ui:
             known = {"code": code, "kind": kind, "message": message, "hint": hint, "details": details or {}}
             self._talk(json.dumps({"v": 1, "type": "error", **known}, ensure_ascii=False, default=str))
         elif self.quiet < 2:
-            self._talk(f"{self.paint('error', 'error:', sys.stderr)} {message}")
+            head = "" if kind == "Stopped" else f"{self.paint('error', 'error:', sys.stderr)} "
+            self._talk(f"{head}{message}")
             if hint:
                 self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {hint}")
         return code
 
-    def _stopped(self, code: int, resumable: bool) -> int:
-        """Ctrl-C or SIGTERM: what is sealed stays, so the same command goes on from there."""
+    def _stopped(self, code: int, resumable: bool, ways_on: Sequence[str]) -> int:
+        """Ctrl-C or SIGTERM: what is sealed stays. The same command goes on, or the one that came with the signal."""
+        if ways_on:
+            return self.fail("Stopped", "stopped", code, hint=ways_on[0])
         again = self._command_line()
         message = "stopped; every finished part is kept" if resumable else "stopped"
         return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)

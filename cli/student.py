@@ -7,6 +7,7 @@ import typer
 
 from cli.command import command, group
 from cli.output import Ui
+from cli.runs import open_run
 from cli.text import columns, pairs, plural
 from kdcache.errors import UsageError
 
@@ -61,7 +62,7 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
     if name in student_names() or name.endswith((".yaml", ".yml")):
         spec = _preset(name, size=input_size, classes=classes or SHOWN_CLASSES)
     else:
-        spec = _trained(name, changed=bool(input_size or classes))
+        spec = _trained(ui, name, changed=bool(input_size or classes))
     facts = _facts(spec)
     height, width = spec.input
     geometry = spec.geometry
@@ -85,9 +86,8 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     batch size; it is checked to say the same as torch on random pixels, and is not written when it does not.
     """
     from students.export import export_onnx, export_timm
-    from students.runs import Run
 
-    opened = Run.open(run)
+    opened = open_run(ui, run)
     done = (export_timm if format == "timm" else export_onnx)(opened, out)
     files = [str(path) for path in done.files]
     lines = [("run", str(opened.path)), *(("wrote", file) for file in files)]
@@ -108,16 +108,16 @@ def _preset(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES)
     return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
 
 
-def _trained(name: str, *, changed: bool) -> "StudentSpec":
+def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
     """The student of a run; what is neither a run nor a preset is told with the presets."""
     from students.models import student_names
-    from students.runs import LATEST, Run
+    from students.runs import LATEST
 
     if name != LATEST and not Path(name).exists():
         raise UsageError(f"{name} is neither a student nor a run", hint=f"students: {', '.join(student_names())}")
     if changed:
         raise UsageError(f"{name} is a run: its input size and classes are what it was trained with")
-    return Run.open(name).record.student
+    return open_run(ui, name).record.student
 
 
 def _facts(spec: "StudentSpec") -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _millions(count: int) -> str:
 
 
 def _billions(count: int) -> str:
-    return f"{count / 1e9:.3g} G"
+    return f"{count / 1e9:.3g} G" if count >= 1e8 else f"{count / 1e6:.3g} M"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

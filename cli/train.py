@@ -1,7 +1,6 @@
 """`kd train` and `kd finetune`."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,9 @@ import typer
 from cli import train_options as t
 from cli.command import command
 from cli.output import Ui
+from cli.runs import meant, open_run
 from cli.text import duration, pairs
+from cli.train_resume import RESUME_HELP, refuse_unheard
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ kd finetune LATEST --data photos/ --val photos-val/ --new-head
 kd finetune kd/runs/tinyvit-21m-in22k --data imagenet:DIR --recipe tinyvit-22kto1k --new-head
 kd finetune kd/runs/tinyvit-21m-in1k --data imagenet:DIR --recipe tinyvit-384
 """
-Resume = Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped.")]
+Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help=RESUME_HELP)]
 Begin = Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run, LATEST, or a weights file with --student.")]
 Asked = tuple["TrainOptions", "Where"]
 
@@ -62,9 +63,13 @@ def train(
     if resume is not None:
         from students.start import go_on
 
-        return _told(ui, go_on(resume, where, ui.progress()))
+        run = open_run(ui, resume)
+        refuse_unheard(ui.given, run)
+        return _told(ui, go_on(run.path, where, ui.progress()))
+    t.check_source(stream, ui.given)
     from students.start import start as begin
 
+    start = start and meant(ui, start)
     asked = replace(asked, cache=cache, stream=stream, views=t.numbers(views), start=start)
     return _told(ui, begin(asked, where, ui.progress()))
 
@@ -80,6 +85,7 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None)
         raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
     from students.start import start as begin
 
+    run = meant(ui, run)
     return _told(ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows), where, ui.progress()))
 
 

@@ -1,5 +1,6 @@
 """Options of `kd train` and `kd finetune`, and how they become what `students` takes."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,7 +58,7 @@ StreamChoice = Annotated[
     ),
 ]
 Size = Annotated[int | None, typer.Option("--size", metavar="N", min=32, help="Pixels the student sees a side.")]
-Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", min=0.0, help="Passes over the images.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", help="Passes over the images.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", min=1, help="Steps in all, instead of epochs.")]
 Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images a step; rates scale with it.")]
 Micro = Annotated[int | None, typer.Option("--micro", metavar="N", min=1, help="Images at once through the network.")]
@@ -80,6 +81,9 @@ TeacherHead = Annotated[
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the student: slow to start, fast afterwards.")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activations: less memory, more time.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run; left out: a new name in ./kd/runs.")
+]
 Start = Annotated[str | None, typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.")]
 NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
 
@@ -101,7 +105,7 @@ def asked(
     val: Val = None,
     size: Size = None,
     new_head: NewHead = False,
-    out: o.Out = None,
+    out: Out = None,
     seed: o.Seed = 0,
     epochs: Epochs = None,
     steps: Steps = None,
@@ -120,6 +124,8 @@ def asked(
     """What is asked of a training, and what is said about this machine."""
     from students.options import TrainOptions, Where
 
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise UsageError(f"--epochs {epochs:g} is not a number of passes above 0", hint="such as --epochs 30")
     steps_of = {
         "log_every": log_every,
         "validate_every": val_every,
@@ -140,7 +146,26 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
     """A list of view numbers."""
     if text is None:
         return None
-    try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError:
-        raise UsageError(f"--views {text} is not a list of view numbers", hint="such as --views 0,1,2") from None
+    words = o.comma_list(text)
+    if not words or not all(word.isdecimal() for word in words):
+        raise UsageError(f"--views {text} is not a list of view numbers from 0", hint="such as --views 0,1,2")
+    found = tuple(map(int, words))
+    if len(set(found)) < len(found):
+        raise UsageError(f"--views {text} names a view twice", hint="name each view once, such as --views 0,1,2")
+    return found
+
+
+def check_source(stream: Stream, given: frozenset[str]) -> None:
+    """What a training is asked for must have a say in it; `given`: parameters that the command line named."""
+    of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
+    if stream == "none" and of_cache:
+        raise UsageError(
+            f"{of_cache[0]} has no effect with --stream none: true classes are learnt from the images, with no cache",
+            hint="leave --stream out to learn from the cache, or leave the cache out and name images with --data",
+        )
+    of_teacher = [option for name, option in (("weights", "--weights"), ("head", "--head")) if name in given]
+    if stream != "on" and of_teacher:
+        raise UsageError(
+            f"{of_teacher[0]} has no effect with --stream {stream}: no teacher is loaded",
+            hint="leave it out, or connect the teacher with --stream on",
+        )

@@ -6,20 +6,22 @@ weights it is about, so that a later reader can tell whether the run has better 
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from kdcache.atomic import make_folder, storage_errors, write_file
 from kdcache.config import load_preset
-from kdcache.digest import file_sha256
+from kdcache.digest import file_sha256, json_digest
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.options import best_device, default_batch
 from kdcache.progress import Progress
 from kdcache.strict import Strict
+from students.fits import found_source
 from students.recipe import Precision
 from students.runs import Run
 from students.tasks.classify import Report, evaluate
@@ -30,6 +32,10 @@ from students.tasks.real import RealLabels
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+SPLITS = ("val", "validation", "test", "train")
+"""folders that hold folders of classes, those to judge on first"""
 
 
 class Evaluation(Strict):
@@ -101,11 +107,13 @@ def judge_few_shot(
 def images_of(run: Run, data: str | None) -> Labelled:
     """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
     if data is not None:
-        return labelled(data)
+        given = open_source(data)
+        _refuse_splits(given.spec(), run)
+        return labelled(given)
     val = run.record.val
     if val is None:
         raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
-    source = open_source(val.source)
+    source = found_source(val.source, None)
     listing = source.scan()
     if listing.fingerprint != val.fingerprint:
         raise Mismatch(
@@ -114,6 +122,20 @@ def images_of(run: Run, data: str | None) -> Labelled:
             hint="name the images with --data to judge it on them all the same",
         )
     return labelled(source, listing)
+
+
+def _refuse_splits(spec: dict[str, Any], run: Run) -> None:
+    """A folder of splits looks like a folder of classes called train and val."""
+    if spec.get("kind") != "folder":
+        return
+    folder = Path(str(spec["path"]))
+    inside = {path.name for path in folder.glob("*/")}
+    if not inside or inside - set(SPLITS) or inside & set(run.record.student.classes):
+        return
+    raise UsageError(
+        f"{folder} holds {', '.join(sorted(inside))}, which are splits and no classes of images",
+        hint=f"--data {shlex.quote(str(folder / next(name for name in SPLITS if name in inside)))}",
+    )
 
 
 def read_evaluations(run: Run) -> dict[str, Evaluation]:
@@ -129,10 +151,25 @@ def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
 def _keep(run: Run, report: Report | FewShotReport, more: str = "") -> Path:
     words = "-".join(filter(None, (report.task, report.data, more)))
     path = run.path / "evals" / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', words)}.json"
+    if path.is_file() and not _same_subject(path, report):
+        path = path.with_stem(f"{path.stem}-{json_digest(_subject(report))[:8]}")
     done = Evaluation(weights_sha256=file_sha256(run.weights), report=report)
     make_folder(path.parent)
     write_file(path, [json.dumps(done.plain(), ensure_ascii=False, indent=1).encode() + b"\n"])
     return path
+
+
+def _same_subject(path: Path, report: Report | FewShotReport) -> bool:
+    try:
+        return _subject(_read(path).report) == _subject(report)
+    except Damage:
+        return True  # a damaged file is made anew, as the reader of it is told to
+
+
+def _subject(report: Report | FewShotReport) -> dict[str, Any]:
+    """What an evaluation is about; of two about the same the later one is kept."""
+    asked = {"settings": report.settings.plain(), "seed": report.seed} if isinstance(report, FewShotReport) else {}
+    return {"fingerprint": report.fingerprint, "precision": report.precision, **asked}
 
 
 def _read(path: Path) -> Evaluation:

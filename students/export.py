@@ -39,11 +39,11 @@ def export_timm(run: Run, out: Path) -> Exported:
     """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
     from safetensors.torch import save
 
+    weights, settings = _free(out, "model.safetensors", "config.json")
     network: Any = run.network()
     config = _timm_config(run.record.student, network.pretrained_cfg)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     make_folder(out)
-    weights, settings = out / "model.safetensors", out / "config.json"
     write_file(weights, [save(tensors, metadata={"format": "pt"})])
     write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
     return Exported((weights, settings))
@@ -80,6 +80,7 @@ def export_onnx(run: Run, out: Path) -> Exported:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")
+    (file,) = _free(out, "model.onnx")
     spec, network = run.record.student, run.network()
     model = _onnx_bytes(network, spec)
     difference, share = _difference(network, model, spec)
@@ -88,8 +89,17 @@ def export_onnx(run: Run, out: Path) -> Exported:
             f"onnxruntime and torch disagree by {share:.1e} of the largest logit, more than {TOLERANCE}: not written"
         )
     make_folder(out)
-    write_file(out / "model.onnx", [model])
-    return Exported((out / "model.onnx",), difference, share)
+    write_file(file, [model])
+    return Exported((file,), difference, share)
+
+
+def _free(out: Path, *names: str) -> tuple[Path, ...]:
+    """The files of an export that is not there yet: another student's is not written over."""
+    files = tuple(out / name for name in names)
+    for file in files:
+        if file.exists():
+            raise UsageError(f"{file} is there already", hint="choose another --out, or remove the old export")
+    return files
 
 
 def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:

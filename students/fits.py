@@ -3,6 +3,7 @@
 Every refusal names both sides and the way out.
 """
 
+import shlex
 from collections.abc import Sequence
 
 from kdcache.cache import Cache
@@ -14,10 +15,13 @@ from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
 from students.recipe import Recipe
+from students.tasks.matching import is_unnamed, match_classes
 from students.tellers import SIGNAL
 
 REPLAYED = 64
 """views rendered again before a training"""
+HEADLESS = ("florence", "donut", "data2vec")
+"""teachers whose checkpoints name no classes"""
 
 
 def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> None:
@@ -25,18 +29,16 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     plan = cache.plan
     drawable(plan.views.recipe)
     if recipe.objective.soft and SIGNAL not in plan.codecs():
-        kept = ", ".join(plan.codecs())
-        raise Mismatch(
-            f"the recipe asks for soft labels, but {cache.path} keeps {kept} and no logits",
-            hint=f"kd cache build --teacher {plan.teacher.family} --signal logits, or --set objective.soft=0 "
-            "--set objective.hard=1",
-        )
+        raise no_logits(cache, "but the recipe asks for soft labels")
     wanted = range(cache.views) if views is None else views
     beyond = [view for view in wanted if not 0 <= view < cache.views]
     if beyond:
+        more = max(beyond) + 1 - cache.views
+        last = f"views are numbered from 0 to {cache.views - 1}"
+        way = f"kd cache add-views {cache.path} {more} and then kd cache build --out {cache.path}"
         raise UsageError(
             f"view {beyond[0]} is asked for, but {cache.path} has {cache.views}",
-            hint=f"kd cache add-views {cache.path} --views {max(beyond) + 1}",
+            hint=f"{last}; {way}" if min(beyond) >= 0 else last,
         )
     missing = [part for part in cache.missing if part.view in wanted]
     if missing:
@@ -44,6 +46,43 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
             f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
             hint=f"kd cache build --out {cache.path}",
         )
+
+
+def no_logits(cache: Cache, why: str) -> Mismatch:
+    """What a cache without logits keeps, and how one with logits is made of the same images."""
+    plan = cache.plan
+    teacher, source = plan.teacher, plan.dataset.source
+    words = ["kd cache build", "--teacher", teacher.family]
+    words += ["--size", teacher.size] if teacher.size else []
+    place = next((source[key] for key in ("path", "pattern") if key in source), None)
+    words += ["--data", shlex.quote(str(place))] if place else []
+    head = (
+        " --head FILE (kd teacher fit-head makes one)" if teacher.family in HEADLESS and teacher.size != "nano" else ""
+    )
+    clip = "; or --teacher clip, which needs no head" if head else ""
+    return Mismatch(
+        f"{cache.path} keeps {', '.join(plan.codecs())}: the teacher was asked for no logits, {why}",
+        hint=f"{' '.join(words)} --signal logits{head}{clip}",
+    )
+
+
+def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) -> None:
+    """The classifier of the run a training begins with is for the same classes in the same order."""
+    if len(run) == len(classes) and (run == classes or is_unnamed(run) or is_unnamed(classes)):
+        return
+    whose = "the teacher has" if taught else "the images have"
+    differ = f"{whose} {len(classes):,} classes, the run {len(run):,}"
+    if len(run) == len(classes):
+        try:
+            numbers = match_classes(classes, len(classes) - 1, run).numbers
+        except Mismatch:
+            numbers = None
+        if numbers is not None and (numbers == range(len(run))).all():
+            return
+        ours, theirs = _first_difference(classes, run)
+        differ += f"; the first that differs: {ours!r} and {theirs!r}"
+    rows = "" if taught else ", or --head-rows FILE (of kd finetune) to begin with rows of the old one"
+    raise Mismatch(differ, hint=f"--new-head begins with a new classifier{rows}")
 
 
 def check_images(planned: Dataset, source: Source, listing: Listing) -> None:

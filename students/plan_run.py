@@ -13,16 +13,17 @@ from kdcache.config import load_preset
 from kdcache.digest import file_digest
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
-from kdcache.newest import CACHES, newest_cache
+from kdcache.newest import CACHES
 from kdcache.prepare import library_versions
 from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views.recipe import Augment
+from students.fits import check_head, no_logits
 from students.models import student_spec
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
 from students.recipe import Recipe
-from students.runs import LATEST, CacheRecord, Pacing, Run, RunRecord
+from students.runs import LATEST, CacheRecord, Pacing, Run, RunRecord, near
 from students.tasks.pictures import labelled
 from students.tellers import SIGNAL
 
@@ -55,12 +56,15 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
     if options.stream == "none":
-        ground, recipe = _ground_of_data(options, where)
+        ground, recipe = _ground_of_data(options, where, notes)
     else:
         cache = _cache(options, notes)
         ground, recipe = _ground_of_cache(cache, options.views), None
+        if rejected := ground.dataset.rows - ground.usable:
+            was = "1 was" if rejected == 1 else f"{rejected:,} were"
+            notes.append(f"{ground.usable:,} of {ground.dataset.rows:,} images; {was} rejected")
     recipe = _recipe(options, ground, recipe, notes)
-    student = _student(options, ground, recipe)
+    student = _student(options, ground, recipe, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
@@ -73,6 +77,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         cache=ground.cache,
         val=_validation(options, ground, student, notes),
         started_from=_started_from(options.start),
+        rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
         head_rows=options.head_rows,
         pacing=pacing,
@@ -86,7 +91,6 @@ def _cache(options: TrainOptions, notes: list[str]) -> Cache:
     """The one that was named, or the newest complete one with logits."""
     if options.cache is not None:
         return Cache.open(options.cache)
-    newest_cache()  # says how to make one when there is none
     passed = []
     for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
@@ -100,13 +104,16 @@ def _cache(options: TrainOptions, notes: list[str]) -> Cache:
             notes.append(f"no --cache: using {path.parent}, the newest that fits")
             return cache
         passed.append(f"{path.parent} {reason}")
-    raise Mismatch(
-        f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint="kd cache build --teacher florence"
-    )
+    way = "name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher florence"
+    if not passed:
+        raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
+    raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
 def _ground_of_cache(cache: Cache, views: tuple[int, ...] | None) -> _Ground:
     plan = cache.plan
+    if SIGNAL not in (signal.name for signal in plan.teacher.signals):
+        raise no_logits(cache, "so there are no classes to learn")
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
     wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
     rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
@@ -123,16 +130,13 @@ def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
     """What the logits of a teacher stand for; numbered where nobody knows the names."""
     if teacher.classes is not None:
         return teacher.classes
-    if SIGNAL not in (signal.name for signal in teacher.signals):
-        raise Mismatch(
-            f"the teacher {teacher.family} {teacher.size} was asked for no logits: there are no classes to learn",
-            hint=f"kd cache build --teacher {teacher.family} --signal logits",
-        )
     return tuple(f"class {number}" for number in range(teacher.signal(SIGNAL).shape[0]))
 
 
-def _ground_of_data(options: TrainOptions, where: Where) -> tuple[_Ground, Recipe]:
+def _ground_of_data(options: TrainOptions, where: Where, notes: list[str]) -> tuple[_Ground, Recipe]:
     """Labelled images without any teacher."""
+    if where.data is None:
+        notes.append("no --data: using the embedded shapes")
     source = open_source(where.data or "shapes")
     listing = source.scan()
     dataset = Dataset.of(source, listing)
@@ -173,12 +177,15 @@ def _recipe(options: TrainOptions, ground: _Ground, recipe: Recipe | None, notes
     return recipe
 
 
-def _student(options: TrainOptions, ground: _Ground, recipe: Recipe) -> StudentSpec:
-    name = options.student
-    if name is None and options.start and _is_run(options.start):
-        name = Run.open(options.start).record.student.name
-    name = name or DEFAULT_STUDENT
+def _student(options: TrainOptions, ground: _Ground, recipe: Recipe, notes: list[str]) -> StudentSpec:
+    before = Run.open(options.start).record.student if options.start and _is_run(options.start) else None
+    name = options.student or (before.name if before else DEFAULT_STUDENT)
     size = options.size or recipe.input
+    if size is None and before is not None:
+        size = before.input[0]
+        notes.append(f"no --size: {size} pixels, as in {options.start}")
+    if before is not None and not options.new_head and options.head_rows is None:
+        check_head(before.classes, ground.classes, taught=ground.cache is not None)
     return student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
 
 
@@ -257,7 +264,5 @@ def weights_file(start: str) -> Path:
     if _is_run(start):
         return Run.open(start).weights
     if not path.is_file():
-        raise UsageError(
-            f"no run and no weights file {start}", hint="give a folder with run.json, or a .safetensors file"
-        )
+        raise UsageError(f"no run and no weights file {start}", hint=f"{near(path)}; or give a .safetensors file")
     return path

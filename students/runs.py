@@ -8,6 +8,7 @@
 """
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -72,6 +73,8 @@ class RunRecord(Strict):
     """images it is judged on"""
     started_from: str | None = None
     """weights file it began with, and its digest"""
+    rejected: int = 0
+    """images of the dataset that the cache could not use, in the view with the most of them"""
     new_head: bool = False
     """it began with a fresh classifier"""
     head_rows: str | None = None
@@ -105,7 +108,7 @@ class Run:
         path = newest_run() if str(path) == LATEST else Path(path)
         file = path / "run.json"
         if not file.is_file():
-            raise UsageError(f"no run in {path}: it has no run.json", hint="kd train --student tinyvit-5m")
+            raise UsageError(f"no run in {path}: it has no run.json", hint=near(path))
         with storage_errors(file, "read"):
             raw = file.read_bytes()
         try:
@@ -142,6 +145,15 @@ class Run:
         with storage_errors(file, "read"):
             lines = file.read_bytes().split(b"\n")
         return [json.loads(line) for line in lines[:-1]]
+
+
+def near(path: Path) -> str:
+    """The way to a run when a path leads to none: those beside it or in ./kd/runs, the most alike first."""
+    beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
+    near = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
+    if not near:
+        return "name the folder of a run; kd train --student tinyvit-5m makes one"
+    return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in near)}"
 
 
 def newest_run(root: Path = RUNS) -> Path:

@@ -1,5 +1,8 @@
 """Starts a training or goes on with one: what the command line calls."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -35,7 +38,8 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
         run = create(options.out, planned.record) if world.first else Run(Path(), planned.record)
         world.wait()
         progress.note(f"training {run.path}")
-        return Finished(run, train(job, run, world, progress), world.first)
+        with _way_on(run):
+            return Finished(run, train(job, run, world, progress), world.first)
 
 
 def go_on(path: Path, where: Where, progress: Progress) -> Finished:
@@ -46,10 +50,27 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
         if world.size != run.record.processes:
             raise Mismatch(
                 f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
-                hint=f"torchrun --nproc-per-node {run.record.processes} … --resume {run.path}",
+                hint=f"{_command(run)}",
             )
         job = make_job(run.record, where, world, progress, fresh=False)
-        return Finished(run, train(job, run, world, progress, resume=True), world.first)
+        with _way_on(run):
+            return Finished(run, train(job, run, world, progress, resume=True), world.first)
+
+
+@contextmanager
+def _way_on(run: Run) -> Iterator[None]:
+    """An interruption tells the command that goes on, when there is something to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if any((run.path / "checkpoints").glob("*")):
+            stop.add_note(_command(run))
+        raise
+
+
+def _command(run: Run) -> str:
+    several = f"torchrun --nproc-per-node {run.record.processes} --no-python " if run.record.processes > 1 else ""
+    return f"{several}kd train --resume {shlex.quote(str(run.path))}"
 
 
 def create(out: Path | None, record: RunRecord) -> Run:

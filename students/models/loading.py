@@ -85,7 +85,7 @@ def _check_head(tensors: Tensors, names: tuple[str, str], spec: StudentSpec, fil
         count = ", ".join(f"{n:,}" for n in sorted(have))
         raise Mismatch(
             f"the head of {file} has {count} classes, {spec.name} has {len(spec.classes):,}",
-            hint="start with a new head, or pick the rows to keep",
+            hint="--new-head begins with a new classifier; kd finetune --head-rows FILE with rows of the old one",
         )
 
 

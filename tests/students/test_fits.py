@@ -69,8 +69,22 @@ def test_an_image_that_cannot_be_read_any_more(tmp_path, photos, monkeypatch):
 
 def test_a_cache_without_logits(tmp_path):
     cache = build_cache(tmp_path / "cache", signals=("embedding",), codecs={})
-    with pytest.raises(Mismatch, match="asked for no logits"):
+    with pytest.raises(Mismatch, match=rf"{cache} keeps embedding: the teacher was asked for no logits") as refusal:
         learn(tmp_path / "run", cache, steps=1)
+    assert refusal.value.hint == "kd cache build --teacher florence --size nano --signal logits"
+
+
+def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
+    """The plan's own size and images, and a head, for a teacher that has no classes of its own."""
+    from students.fits import no_logits
+
+    cache = Cache.open(build_cache(tmp_path / "cache", data=str(photos), size="nano", signals=("embedding",), codecs={}))
+    teacher = cache.plan.teacher.model_copy(update={"size": "base"})
+    cache._store.plan = cache.plan.model_copy(update={"teacher": teacher})
+    hint = no_logits(cache, "").hint
+    assert hint is not None
+    assert hint.startswith(f"kd cache build --teacher florence --size base --data {photos} --signal logits --head FILE")
+    assert "--teacher clip" in hint
 
 
 def test_true_classes_that_are_not_the_students(tmp_path, photos):
@@ -91,7 +105,10 @@ def test_a_view_that_is_not_stored(cache, tmp_path):
     with pytest.raises(UsageError, match=r"view 2 is asked for, but .* has 2") as refusal:
         learn(tmp_path / "run", cache, steps=1, views=(0, 2))
     assert refusal.value.hint is not None
-    assert "add-views" in refusal.value.hint
+    assert f"kd cache add-views {cache} 1 and then kd cache build --out {cache}" in refusal.value.hint
+    with pytest.raises(UsageError, match="view -1 is asked for") as refusal:
+        learn(tmp_path / "run", cache, steps=1, views=(-1,))
+    assert refusal.value.hint == "views are numbered from 0 to 1"
 
 
 def test_a_weights_file_with_another_head(cache, tmp_path, photos):
