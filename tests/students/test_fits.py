@@ -78,7 +78,9 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     """The plan's own size and images, and a head, for a teacher that has no classes of its own."""
     from students.fits import no_logits
 
-    cache = Cache.open(build_cache(tmp_path / "cache", data=str(photos), size="nano", signals=("embedding",), codecs={}))
+    cache = Cache.open(
+        build_cache(tmp_path / "cache", data=str(photos), size="nano", signals=("embedding",), codecs={})
+    )
     teacher = cache.plan.teacher.model_copy(update={"size": "base"})
     cache._store.plan = cache.plan.model_copy(update={"teacher": teacher})
     hint = no_logits(cache, "").hint

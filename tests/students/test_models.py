@@ -292,7 +292,7 @@ def test_a_head_for_other_classes_is_refused_with_both_numbers(network, tmp_path
     spec = small_spec(classes=LETTERS)
     with pytest.raises(Mismatch, match=r"has 4 classes, tinyvit-5m has 10") as caught:
         load_weights(build_student(spec), spec, saved(network, tmp_path / "w.safetensors"), head="keep")
-    assert "new head" in caught.value.hint
+    assert "--new-head" in caught.value.hint
 
 
 @pytest.mark.parametrize("classes", [LETTERS, NAMES])
