@@ -126,19 +126,13 @@ def asked(
 
     if epochs is not None and not 0 < epochs < math.inf:
         raise UsageError(f"--epochs {epochs:g} is not a number of passes above 0", hint="such as --epochs 30")
-    steps_of = {
-        "log_every": log_every,
-        "validate_every": val_every,
-        "keep_every": keep_every,
-        "epochs": epochs,
-        "steps": steps,
-    }
+    every = {"log_every": log_every, "validate_every": val_every, "keep_every": keep_every}
+    length = {"epochs": epochs, "steps": steps}
     sizes = {"batch": batch, "micro": micro, "size": size}
     names = {"student": student, "recipe": recipe, "val": val, "new_head": new_head, "out": out}
-    options = TrainOptions(settings=tuple(settings or ()), seed=seed, **names, **sizes, **steps_of)  # type: ignore[arg-type]
-    where = Where(
-        device, workers, data, compiled=compiled, recompute=recompute, stop_at=stop_at, trackers=o.comma_list(track)
-    )
+    options = TrainOptions(settings=tuple(settings or ()), seed=seed, **names, **sizes, **length, **every)  # type: ignore[arg-type]
+    machine = {"compiled": compiled, "recompute": recompute, "stop_at": stop_at, "trackers": o.comma_list(track)}
+    where = Where(device, workers, data, **machine)  # type: ignore[arg-type]
     return options, where
 
 
