@@ -7,15 +7,19 @@
   best.safetensors      weights of the best validation; without a validation set, the last ones
 """
 
+import fcntl
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import ValidationError
 
-from kdcache.atomic import make_folder, storage_errors, write_file
-from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.atomic import make_folder, storage_errors, sweep, write_file
+from kdcache.errors import Damage, Locked, Mismatch, UsageError
 from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.strict import Strict
@@ -118,6 +122,22 @@ class Run:
             return cls(path, RunRecord.from_plain(plain))
         except (ValueError, ValidationError) as error:
             raise Damage(f"{file} is not a run record", hint="restore it from a copy", path=str(file)) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
+        with storage_errors(self.path):
+            file = (self.path / "lock").open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"{self.path} is being trained by another process"
+                raise Locked(message, hint="wait for it, or stop it; then go on") from None
+            for draft in (self.path / "checkpoints").glob(".*.tmp-*"):
+                shutil.rmtree(draft, ignore_errors=True)
+            sweep(self.path)
+            yield
 
     @property
     def weights(self) -> Path:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -38,7 +38,7 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
         run = create(options.out, planned.record) if world.first else Run(Path(), planned.record)
         world.wait()
         progress.note(f"training {run.path}")
-        with _way_on(run):
+        with _way_on(run), run.held() if world.first else nullcontext():
             return Finished(run, train(job, run, world, progress), world.first)
 
 
@@ -53,7 +53,7 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
                 hint=f"{_command(run)}",
             )
         job = make_job(run.record, where, world, progress, fresh=False)
-        with _way_on(run):
+        with _way_on(run), run.held() if world.first else nullcontext():
             return Finished(run, train(job, run, world, progress, resume=True), world.first)
 
 

@@ -300,3 +300,19 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
             torch.testing.assert_close(mine.running_var, theirs.running_var, rtol=1e-4, atol=1e-4)
     finally:
         distributed.destroy_process_group()
+
+
+def test_one_process_at_a_time_trains_a_run(cache, tmp_path):
+    """And what a killed one left half-written goes away with the next."""
+    from kdcache.errors import Locked
+
+    run, _ = learn(tmp_path / "run", cache, steps=4, where={"stop_at": 1})
+    drafts = run.path / "checkpoints" / ".00000002.tmp-1-abc", run.path / ".best.safetensors.tmp-1-abc"
+    drafts[0].mkdir()
+    (drafts[0] / "model.safetensors").write_bytes(b"half")
+    drafts[1].write_bytes(b"half")
+    with run.held(), pytest.raises(Locked, match="trained by another process"):
+        learn(run.path, resume=True)
+    _, outcome = learn(run.path, resume=True)
+    assert outcome.ended == "done"
+    assert not [draft for draft in drafts if draft.exists()]
