@@ -71,6 +71,7 @@ def import_tinyvit(
             parts = [part for part in todo if part.view == view]
             if parts:
                 _import_epoch(store, parts, TinyViTFolder.open(path), listing, kind, progress)
+        store.write_rejected()
         progress.finish()
     lacking = sum(len(store.bad_rows_of(part)) for part in store.plan.parts())
     return Imported(out, epochs, len(listing), lacking, _notes(lacking))

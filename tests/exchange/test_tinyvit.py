@@ -10,6 +10,7 @@ from kdcache.codecs import make_codec
 from kdcache.errors import Damage, Incomplete, Mismatch, UsageError
 from kdcache.exchange import export_tinyvit, import_tinyvit
 from kdcache.exchange.tinyvit_export import half
+from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
 from kdcache.signals import Signal
 from kdcache.store import Store
@@ -111,6 +112,7 @@ def test_images_without_a_record_are_marked_and_not_exported(tmp_path):
     assert imported.without_record == 5
     assert list(store.bad_rows()) == [0, 1, 2, 3, 4]
     assert "no record in logits_top6_epoch0" in store.bad_rows()[0]
+    assert [entry.row for entry in read_rejected(store.path / "rejected.jsonl")] == [0, 1, 2, 3, 4]
     assert bring_out(store, tmp_path / "again").left_out == 5
     assert read_as_they_do(tmp_path / "again" / f"logits_top{K}_epoch0", K) == records
 
