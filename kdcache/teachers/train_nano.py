@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from kdcache.errors import UsageError
+from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import COUNTS, VERSION
 from kdcache.progress import Progress, Silent
 from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family
@@ -65,6 +65,8 @@ def train_nano(
 
 
 def _recipe(family: Family, out: Path, epochs: int | None, count: int | None) -> Recipe:
+    if not hasattr(torch.optim, "Muon"):
+        raise Unavailable(f"torch {torch.__version__} has no Muon optimiser", hint="pip install 'torch>=2.9'")
     if family not in FILES:
         raise UsageError(f"{family!r} has no nano size that can be trained", hint=f"one of {', '.join(FILES)}")
     if (out / FILES[family]).exists():
