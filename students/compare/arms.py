@@ -57,7 +57,8 @@ def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
 def _no_option(kind: str, option: str) -> None:
     if option:
         raise UsageError(
-            f"{kind} takes no option, not {option!r}", hint="options are for off-stream:k=10 or off-stream:codec=full"
+            f"{kind} takes no option, not {option!r}",
+            hint="options are for off-stream:k=10 or off-stream:codec=full:float16",
         )
 
 
@@ -67,4 +68,4 @@ def _codec(option: str) -> str:
         return f"topk:{value}"
     if equals and key == "codec" and value:
         return value
-    raise UsageError(f"off-stream:{option} is not understood", hint="off-stream:k=10 or off-stream:codec=full")
+    raise UsageError(f"off-stream:{option} is not understood", hint="off-stream:k=10 or off-stream:codec=full:float16")

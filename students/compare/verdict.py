@@ -146,9 +146,9 @@ def _worth(
             told.append(
                 f"{row.arm} pays after {epochs:,.2g} epochs; over the whole job it saves {share:.1%} of the time"
             )
-    if found.job.views < job.epochs and any(row.teacher == "stored" for row in rows):
+    if on is not None and even and job.views < job.epochs:
         told.append(
-            f"{found.job.views} stored views come again over {job.epochs:g} epochs, where a connected teacher sees new ones: "
+            f"the stored views ({job.views}) come again over {job.epochs:g} epochs, where a connected teacher could see new ones: "
             "store more views where augmentation must be fresh"
         )
     return told
