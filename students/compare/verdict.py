@@ -148,7 +148,7 @@ def _worth(
             )
     if on is not None and even and job.views < job.epochs:
         told.append(
-            f"the stored views ({job.views}) come again over {job.epochs:g} epochs, where a connected teacher could see new ones: "
-            "store more views where augmentation must be fresh"
+            f"the stored views ({job.views}) come again over {job.epochs:g} epochs, where a connected teacher could see "
+            "new ones: store more views where augmentation must be fresh"
         )
     return told
