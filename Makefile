@@ -26,11 +26,11 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# Write docs/cli.md again from the real --help.
 # An hour and more on two cores; writes docs/results/soft-labels.*
 experiment-soft-labels: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.soft_labels kd/experiments/soft-labels
 
+# Write docs/cli.md again from the real --help.
 docs-cli: setup
 	$(BIN)/python -m tests.cli.reference
 
