@@ -89,3 +89,11 @@ def permuted(index: int, count: int, seed: int, round_key: int = 0) -> int:
         value = left << half | right
         if value < count:
             return value
+
+
+def chosen(few: int, of: int, seed: int, purpose: int) -> NDArray[np.int64]:
+    """A seeded choice of `few` of range(of), in ascending order; all of it when that is not more."""
+    if few >= of:
+        return np.arange(of)
+    order = np.argsort(Dice(seed, 0, purpose=purpose).words(of), kind="stable")
+    return np.sort(order[:few])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.atomic import make_folder
-from kdcache.dice import Dice
+from kdcache.dice import chosen
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.source import UNLABELLED, Listing, Source
@@ -112,8 +112,7 @@ def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
         )
     rows = np.flatnonzero(listing.labels != UNLABELLED)
     if limit is not None and limit < len(rows):
-        order = np.argsort(Dice(seed, 0, purpose=_CHOICE).words(len(rows)), kind="stable")
-        rows = np.sort(rows[order[:limit]])
+        rows = rows[chosen(limit, len(rows), seed, _CHOICE)]
     return Sample(listing.ids.take(rows).to_pylist(), listing.labels[rows])
 
 

@@ -220,6 +220,8 @@ def held_out(spec: dict[str, Any]) -> dict[str, Any] | None:
         path = Path(str(spec["path"]))
         found = [path.with_name(name) for name in ("val", "validation", "test") if path.name == "train"]
         return next(({**spec, "path": str(other)} for other in found if other.is_dir()), None)
+    if kind == "few":
+        return held_out(spec["of"])
     if split != "train" or kind == "hf":
         return None
     return {

@@ -1,7 +1,8 @@
 """From a word or a path to a source.
 
-Input: a spec as a user writes it (`shapes:split=val,size=64`, `folder:DIR`, `tar:GLOB`, `hf:NAME:split`, `imagenet:DIR:val`, or
-just a path) or the plain values a source says of itself. Output: the source. The classes are imported only when they are meant.
+Input: a spec as a user writes it (`shapes:split=val,size=64`, `folder:DIR`, `tar:GLOB`, `hf:NAME:split`, `imagenet:DIR:val`,
+`few:500:SPEC`, or just a path) or the plain values a source says of itself. Output: the source. The classes are imported only
+when they are meant.
 """
 
 import os
@@ -59,6 +60,12 @@ def _imagenet(path: str, split: str = "train") -> Source:
     return ImageNetSource(path, split)
 
 
+def _few(of: Mapping[str, Any], count: int, seed: int = 0) -> Source:
+    from kdcache.images.few import Few
+
+    return Few(open_source(of), count, seed)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of source: how it is made and what may be said about it."""
@@ -85,6 +92,7 @@ KINDS = {
     "cifar10": Kind(_cifar10, {"path": str, **_SPLIT}, "path", takes_split=True),
     "cifar100": Kind(_cifar100, {"path": str, **_SPLIT}, "path", takes_split=True),
     "imagenet": Kind(_imagenet, {"path": str, **_SPLIT}, "path", takes_split=True),
+    "few": Kind(_few, {"of": dict, "count": int, "seed": int}, "of"),
 }
 
 
@@ -106,12 +114,15 @@ def open_source(spec: str | Mapping[str, Any]) -> Source:
     return kind.make(**plain)
 
 
-_WORDS = {str: "a word", int: "a whole number"}
+_WORDS = {str: "a word", int: "a whole number", dict: "another source"}
 
 
 def parse(spec: str) -> dict[str, Any]:
     """A spec as plain values: `kind` and its options."""
     name, colon, rest = spec.partition(":")
+    if name == "few" and colon:
+        number, _, of = rest.partition(":")
+        return {"kind": "few", "count": _convert("few", "count", number, int), "of": parse(of)}
     if name in KINDS and (colon or not os.path.exists(spec) or name == "shapes"):
         return {"kind": name, **_options(name, KINDS[name], rest)}
     path = os.path.expanduser(spec)

@@ -1,0 +1,54 @@
+"""A few images of a larger source: a seeded choice, in the source's own order.
+
+Input: any source and a number. Output: a source of so many of its images, with the same ids, labels and classes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.dice import chosen
+from kdcache.digest import json_digest
+from kdcache.errors import UsageError
+from kdcache.images.source import Listing, Source
+
+_CHOICE = 0x0FE3
+
+
+@dataclass(frozen=True)
+class Few:
+    """At most `count` images of another source."""
+
+    of: Source
+    count: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UsageError(f"few needs at least one image, not {self.count}")
+
+    @property
+    def name(self) -> str:
+        """The other's name and the number."""
+        return f"{self.of.name}-{self.count}"
+
+    def spec(self) -> dict[str, Any]:
+        """Plain values, the other's inside."""
+        return {"kind": "few", "of": self.of.spec(), "count": self.count, "seed": self.seed}
+
+    def scan(self) -> Listing:
+        """The chosen rows of the other's listing; all of them when there are no more."""
+        whole = self.of.scan()
+        rows = chosen(self.count, len(whole), self.seed, _CHOICE)
+        return Listing(
+            ids=whole.ids.take(rows),
+            labels=None if whole.labels is None else whole.labels[rows],
+            classes=whole.classes,
+            fingerprint=json_digest(["few", self.count, self.seed, whole.fingerprint]),
+        )
+
+    def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
+        """As the other reads it."""
+        return self.of.read(image_id)
