@@ -22,7 +22,7 @@ def build_options(
     settings: o.Settings = None,
     views: o.Views = 1,
     seed: o.Seed = 0,
-    signal: o.Signals = "logits",
+    signal: o.Signals = None,
     codec: o.Codecs = None,
     format: o.Format = "hdf5",
     compress: o.Compress = None,
@@ -32,13 +32,15 @@ def build_options(
     workers: o.Workers = None,
 ) -> "BuildOptions":
     """From the command line to what the library takes."""
+    from dataclasses import replace
+
     from kdcache.options import BuildOptions
 
-    signals = o.comma_list(signal)
     paths = {"weights": weights, "head": head, "classes": classes, "templates": templates}
     layout = {"backend": format, "compression": compress, "part_rows": part_rows}
     machine = {"batch": batch, "devices": o.comma_list(device), "workers": workers, "precision": precision}
     views_asked = {"recipe": recipe, "overrides": tuple(settings or ()), "views": views, "seed": seed}
-    said = {"signals": signals, "codecs": o.codec_table(codec, signals), "input_size": o.image_size(input_size)}
+    said = {"signals": None if signal is None else o.comma_list(signal), "input_size": o.image_size(input_size)}
     everything = {**paths, **layout, **machine, **views_asked, **said}
-    return BuildOptions(teacher=teacher or "", size=size, data=data, **everything)  # type: ignore[arg-type]
+    options = BuildOptions(teacher=teacher or "", size=size, data=data, **everything)  # type: ignore[arg-type]
+    return replace(options, codecs=o.codec_table(codec, options.kept))

@@ -70,11 +70,12 @@ Data = Annotated[
     ),
 ]
 Signals = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="What to keep: logits, embedding, features; of timm and hf also layers by name, as blocks.1.",
+        help="What to keep: logits (left out: those; of data2vec inputs,targets), embedding, features; "
+        "of timm and hf also layers by name, as blocks.1.",
     ),
 ]
 Codecs = Annotated[

@@ -46,9 +46,9 @@ def check_folder(out: Path) -> None:
 
 
 def _check_codecs(options: BuildOptions) -> None:
-    strangers = set(options.codecs) - set(options.signals)
+    strangers = set(options.codecs) - set(options.kept)
     if strangers:
-        hint = f"add it to --signal, which is {','.join(options.signals)}"
+        hint = f"add it to --signal, which is {','.join(options.kept)}"
         raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
     for name, text in options.codecs.items():
         imported = text.startswith("tinyvit")

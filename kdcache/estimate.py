@@ -74,7 +74,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
         notes.append("measured with random weights: time and bytes do not depend on their values")
-        if "logits" in options.signals and options.head is None and options.teacher in HEADLESS:
+        if "logits" in options.kept and options.head is None and options.teacher in HEADLESS:
             notes.append("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial

@@ -19,7 +19,7 @@ class BuildOptions:
     weights: str | None = None
     head: str | None = None
     data: str | None = None
-    signals: tuple[str, ...] = ("logits",)
+    signals: tuple[str, ...] | None = None
     codecs: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None
     """None: `plain` for one view, `augment` for more"""
@@ -38,6 +38,15 @@ class BuildOptions:
     """a file with one class name a line"""
     templates: str | None = None
     """a file with one prompt template a line, `{}` where the class name goes"""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The signals: as asked, or logits where a head is given, or those of the teacher's family."""
+        from kdcache.teachers import usual_signals
+
+        if self.signals is not None:
+            return self.signals
+        return ("logits",) if self.head is not None else usual_signals(self.teacher)
 
     @property
     def device(self) -> str:

@@ -89,7 +89,7 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Te
         size=options.size or ("nano" if options.weights is None and shows_shapes(options) else None),
         weights=options.weights,
         head=options.head,
-        signals=options.signals,
+        signals=options.kept,
         precision=options.precision,
         device=options.device,
         input_size=options.input_size,

@@ -21,7 +21,7 @@ FAMILIES = {
     "timm": "any image model of timm, as timm:NAME",
     "hf": "any image model of transformers, as hf:NAME",
 }
-WITH_NANO = ("florence", "clip")
+WITH_NANO = ("florence", "clip", "data2vec")
 """families with a size that ships in the package"""
 _OPENERS = {
     "florence": ("florence", "open_florence"),
@@ -35,7 +35,7 @@ _BY_MODEL = ("timm", "hf")
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
-__all__ = ["FAMILIES", "WITH_NANO", "check_request", "open_teacher", "sizes_of", "teacher_names"]
+__all__ = ["FAMILIES", "WITH_NANO", "check_request", "open_teacher", "sizes_of", "teacher_names", "usual_signals"]
 
 
 def teacher_names() -> list[str]:
@@ -52,6 +52,13 @@ def sizes_of(family: str) -> list[str]:
     facts = family_facts(family)
     others = [name for name in facts.sizes if name != facts.default]
     return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
+
+
+def usual_signals(name: str) -> tuple[str, ...]:
+    """What a cache of a teacher keeps when nobody says; a name nobody knows is refused elsewhere."""
+    from kdcache.teachers.sizes import LOGITS, family_facts
+
+    return family_facts(name).signals if name in FAMILIES and name not in _BY_MODEL else LOGITS
 
 
 def check_request(name: str, *, size: str | None = None, device: str = "cpu") -> None:

@@ -13,11 +13,12 @@ from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.settings import with_settings
-from kdcache.teachers.sizes import CUSTOM, family_facts
-from kdcache.teachers.weights import Checkpoint, find_checkpoint
+from kdcache.teachers.sizes import CUSTOM, NANO, Family, Size, family_facts
+from kdcache.teachers.weights import Checkpoint, find_checkpoint, find_nano
 
 HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
 MODALITY = "modality_encoders.IMAGE."
@@ -75,20 +76,15 @@ class Data2VecTower:
 
 def open_data2vec(request: Request) -> Candidate:
     """Load a teacher; sizes other than the trained one would need other positions, and are refused."""
-    facts = family_facts("data2vec")
+    facts = data2vec_facts()
     name = request.size or facts.default
     if request.random:
-        published = facts.size(name, "data2vec")
-        shape = Data2VecShape.from_plain(published.architecture)
+        shape = Data2VecShape.from_plain(facts.size(name, "data2vec").architecture)
         with seeded() as stamp:
             network = Data2Vec(shape)
         weights = state_record(network, stamp)
-    elif request.weights is None:
-        published = facts.size(name, "data2vec")
-        hint = f"download {published.url} and pass it with --weights"
-        raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
     else:
-        checkpoint = find_checkpoint(request.weights, None, name=request.name)
+        checkpoint = _checkpoint(request, name)
         tensors = network_tensors(checkpoint)
         name, shape = _recognised(request, checkpoint, tensors)
         classes = tensors["classifier.1.bias"].shape[0] if "classifier.1.bias" in tensors else 0
@@ -104,9 +100,30 @@ def open_data2vec(request: Request) -> Candidate:
     return Candidate(tower, name, with_settings(weights, shape), preprocess, classifier, hints=HINTS)
 
 
+def data2vec_facts() -> Family:
+    """The published sizes and the one in the package."""
+    facts = family_facts("data2vec")
+    nano = Size(preprocess=NANO_PREPROCESS["data2vec"], architecture=NANO_DATA2VEC)
+    return facts.model_copy(update={"sizes": {**facts.sizes, NANO: nano}})
+
+
+def _checkpoint(request: Request, name: str) -> Checkpoint:
+    """Nano lies in the package, the published ones nowhere that kd could fetch them from."""
+    if name == NANO:
+        return find_nano(request.weights, lambda: nano_weights("data2vec"), source="package:data2vec-nano")
+    if request.weights is None:
+        hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or take --size nano"
+        raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
+    return find_checkpoint(request.weights, None, name=request.name)
+
+
 def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The student's tensors of a fairseq checkpoint under our names; a fine-tuned one brings its classifier."""
-    tensors = checkpoint.tensors.get("model")
+    """The student's tensors of a fairseq checkpoint, or of one stripped to them, under our names.
+
+    A fine-tuned one brings its classifier.
+    """
+    bare = f"{MODALITY}extra_tokens" in checkpoint.tensors
+    tensors = checkpoint.tensors if bare else checkpoint.tensors.get("model")
     if not isinstance(tensors, Mapping):
         raise UsageError(f"{checkpoint.record.source} is not a fairseq checkpoint: it has no `model`")
     plain = renamed(tensors, lambda name: name.removeprefix("model."))
@@ -129,7 +146,6 @@ def _our_name(name: str) -> str | None:
 
 def _recognised(request: Request, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> tuple[str, Data2VecShape]:
     """Which size it is, from its tensors; one that is none of the published must bring fairseq's configuration."""
-    facts = family_facts("data2vec")
     dim, _, patch, _ = tensors["encoder.patches.weight"].shape
     side = int(tensors["encoder.positions"].shape[1] ** 0.5)
     prenet = len({n.split(".")[2] for n in tensors if n.startswith("encoder.blocks.")})
@@ -137,7 +153,7 @@ def _recognised(request: Request, checkpoint: Checkpoint, tensors: Mapping[str, 
     seen = {"image": side * patch, "patch": patch, "dim": dim, "prenet": prenet, "depth": depth}
     model = _model_settings(checkpoint)
     name, rest = CUSTOM, {"heads": model.get("num_heads"), "targets": model.get("average_top_k_layers")}
-    for size_name, size in facts.sizes.items():
+    for size_name, size in data2vec_facts().sizes.items():
         if all(size.architecture[key] == value for key, value in seen.items()):
             name, rest = size_name, {key: size.architecture[key] for key in rest}
     if request.size not in (None, name):

@@ -11,6 +11,7 @@ from kdcache.strict import Strict
 
 NANO = "nano"
 """the size in the package, trained on `shapes`"""
+LOGITS = ("logits",)
 CUSTOM = "custom"
 """the size of a checkpoint that brings its own configuration and is none of the published ones"""
 
@@ -30,6 +31,8 @@ class Family(Strict):
     """All published sizes of one family."""
 
     default: str
+    signals: tuple[str, ...] = LOGITS
+    """what a cache keeps when nobody says"""
     sizes: dict[str, Size]
     templates: dict[str, tuple[str, ...]] = {}
     """prompt templates by name, for families that read text"""

@@ -7,6 +7,7 @@ import pytest
 
 from kdcache.build import build
 from kdcache.errors import Mismatch, UsageError
+from kdcache.options import BuildOptions
 from kdcache.prepare import prepare
 from kdcache.progress import Silent
 from tests.build.conftest import options, prepared
@@ -119,3 +120,12 @@ def test_more_views_name_the_command_that_plans_them(images: Path, tmp_path: Pat
     with pytest.raises(Mismatch, match="--views: 2 there, 3 here") as caught:
         prepared(images, tmp_path / "c", recipe="augment", views=3)
     assert "add-views" in str(caught.value.hint)
+
+
+def test_signals_that_nobody_names_are_those_of_the_family():
+    assert BuildOptions("clip").kept == ("logits",)
+    assert BuildOptions("timm:resnet18").kept == ("logits",)
+    assert BuildOptions("data2vec").kept == ("inputs", "targets")
+    assert BuildOptions("data2vec", head="head.safetensors").kept == ("logits",)
+    assert BuildOptions("data2vec", signals=("embedding",)).kept == ("embedding",)
+    assert BuildOptions("nobody").kept == ("logits",)

@@ -240,3 +240,13 @@ def test_published_sizes_have_the_published_numbers(size: str, tokens: int):
         encoder = [*network.encoder.parameters(), network.encoder.positions]
         assert sum(tensor.numel() for tensor in encoder) == 14_919_168
         assert sum(tensor.numel() for tensor in [*network.parameters(), network.encoder.positions]) == 85_797_888
+
+
+def test_a_file_of_bare_weights_is_read_like_a_whole_checkpoint(tensors, pixels, save, tmp_path: Path):
+    """As nano lies in the package: safetensors, fairseq's names; its shape must be a known one."""
+    small = open_teacher("data2vec", size="nano", weights="random", signals=["inputs", "targets"])
+    assert (small.spec.size, small.spec.preprocess.size) == ("nano", (64, 64))
+    assert [signal.shape for signal in small.spec.signals] == [(65, 96), (65, 96)]
+    bare = {name: value for name, value in tensors.items() if name != "_ema"}
+    with pytest.raises(UsageError, match="no published size"):
+        open_teacher("data2vec", weights=str(save(bare, tmp_path / "bare.safetensors")), signals=["final"])

@@ -1,8 +1,9 @@
-"""The smallest size of two teacher families, trained on the generated set `shapes` and shipped with the package.
+"""The smallest size of three teacher families, trained on the generated set `shapes` and shipped with the package.
 
 Input: a family. Output: its architecture, where its weights lie, and how pixels are prepared for it. Both are laid out
 like published checkpoints, so what loads those loads these: `florence.safetensors` is the state dict of a timm DaViT with
-its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included.
+its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included, `data2vec.safetensors`
+has the names of fairseq's data2vec 2.0 image models.
 Made by `kd teacher train-nano FAMILY`.
 """
 
@@ -18,15 +19,21 @@ from kdcache.views.recipe import Plain
 if TYPE_CHECKING:
     from torch import nn
 
-Family = Literal["florence", "clip"]
-FILES: dict[Family, str] = {"florence": "florence.safetensors", "clip": "clip/model.safetensors"}
+Family = Literal["florence", "clip", "data2vec"]
+FILES: dict[Family, str] = {
+    "florence": "florence.safetensors",
+    "clip": "clip/model.safetensors",
+    "data2vec": "data2vec.safetensors",
+}
 SIZE = 64
 NANO_CLASSES = CLASSES
-"""class names in the order of the logits of both"""
+"""class names in the order of the logits of florence and clip"""
+_IMAGENET = Preprocess(
+    size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+)
 NANO_PREPROCESS: dict[Family, Preprocess] = {
-    "florence": Preprocess(
-        size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-    ),
+    "florence": _IMAGENET,
+    "data2vec": _IMAGENET,
     "clip": Preprocess(
         size=(SIZE, SIZE),
         geometry=Plain(fit="crop"),
@@ -34,6 +41,8 @@ NANO_PREPROCESS: dict[Family, Preprocess] = {
         std=(0.26862954, 0.26130258, 0.27577711),
     ),
 }
+NANO_DATA2VEC = {"image": SIZE, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
+"""the numbers of data2vec-nano's shape"""
 NANO_TEMPLATES = (
     "a picture of a {}.",
     "a photo of a {}.",
