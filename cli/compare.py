@@ -1,6 +1,5 @@
 """`kd compare`: the same training with the teacher connected and from a cache, measured side by side."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,19 +10,19 @@ from cli import train_options as t
 from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, duration, pairs, plural, size
+from cli.text import columns, pairs
 
 if TYPE_CHECKING:
     from kdcache.options import BuildOptions
     from students.compare.run import Comparison
-    from students.compare.sums import Spread
-    from students.compare.verdict import Row, Verdict
+    from students.compare.verdict import Verdict
 
 COMPARE = """
 kd compare on-stream off-stream
 kd compare on-stream off-stream --teacher timm:davit_base_fl --weights random --student tinyvit-5m --steps 6 --json
 kd compare off-stream:k=1 off-stream:k=10 hard-labels on-stream --repeat 3
 kd compare on-stream off-stream --codec full --train-set precision=float32
+kd compare on-stream off-stream --gpu-memory 24GB --train-batch 256
 kd compare on-stream off-stream --project "n_images=14.2M epochs=90 views=90 gpus=8" --price 2.5
 """
 Arms = Annotated[
@@ -31,13 +30,22 @@ Arms = Annotated[
 ]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=2, help="Training steps of each arm.")]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="How often every arm is run, in turn.")]
-Images = Annotated[int, typer.Option("--images", metavar="N", min=1, help="Embedded images to use without --data.")]
+Images = Annotated[
+    int | None,
+    typer.Option("--images", metavar="N", min=1, help="Compare on N of the images; 2,000, fewer for a slow teacher."),
+]
 Epochs = Annotated[float, typer.Option("--epochs", metavar="X", help="Epochs of the job the costs are added up for.")]
 Students = Annotated[int, typer.Option("--students", metavar="N", min=1, help="Students of that job.")]
 Price = Annotated[float | None, typer.Option("--price", metavar="X", help="Money for an hour of one device.")]
 Project = Annotated[
     str | None,
     typer.Option("--project", metavar="TEXT", help='Another job: "n_images=14.2M epochs=90 views=90 gpus=8".'),
+]
+GpuMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu-memory", metavar="SIZE", help="Find by trying what fits on a device of 24GB (on a CPU: a process)."
+    ),
 ]
 StudentSize = Annotated[int | None, typer.Option("--student-size", metavar="N", help="Pixels the student sees a side.")]
 TrainRecipe = Annotated[
@@ -67,11 +75,12 @@ def compare(
     val: t.Val = None,
     steps: Steps = 30,
     repeat: Repeat = 3,
-    images: Images = 2000,
+    images: Images = None,
     epochs: Epochs = 90.0,
     students: Students = 1,
     price: Price = None,
     project: Project = None,
+    gpu_memory: GpuMemory = None,
     out: o.Out = None,
 ) -> None:
     """Measure the same training several ways, and say whether a cache is worth it, here, for you.
@@ -80,87 +89,28 @@ def compare(
     holds at its peak. Totals and break-even are for --epochs of the images at hand, or for the job of --project.
     --recipe and --set are about the views, --train-recipe and --train-set about the training.
     """
-    from students.compare.run import CompareOptions, embedded
+    from kdcache.figures import byte_count
+    from students.compare.options import CompareOptions
     from students.compare.run import compare as run
     from students.compare.verdict import verdict
 
-    build = embedded(replace(options, teacher=options.teacher or "florence"), images)
-    sizes = {"size": student_size, "batch": train_batch, "micro": micro, "steps": steps, "repeat": repeat}
-    job = {"epochs": epochs, "students": students, "price": price, "project": project}
-    training = {"recipe": train_recipe, "settings": tuple(train_settings or ()), "val": val, "out": out}
-    device = options.devices[0] if options.devices else "auto"
-    asked = CompareOptions(tuple(arms), build, student or "tinyvit-5m", device=device, **training, **sizes, **job)  # type: ignore[arg-type]
+    build = replace(options, teacher=options.teacher or "florence")
+    asked = CompareOptions(
+        tuple(arms), build, images=images, student=student or "tinyvit-5m", recipe=train_recipe,
+        settings=tuple(train_settings or ()), size=student_size, steps=steps, repeat=repeat, batch=train_batch,
+        micro=micro, val=val, memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None, out=out,
+        device=options.devices[0] if options.devices else "auto",
+        epochs=epochs, students=students, price=price, project=project,
+    )  # fmt: skip
     found, path = run(asked, ui.progress())
     judged = verdict(found)
     ui.answer({**found.plain(), "verdict": judged.plain(), "path": str(path)}, _text(found, judged, str(path)))
 
 
 def _text(found: "Comparison", judged: "Verdict", path: str) -> str:
-    teacher = f"{found.teacher.family} {found.teacher.size}" + (
-        " RANDOM WEIGHTS" if found.teacher.weights.random else ""
-    )
-    job = judged.job
-    repeats = len(found.measured[found.arms[0].name])
-    work = f"{job.images:,} images × {job.epochs:g} epochs × {plural(job.students, 'student')}"
-    head = pairs(
-        [
-            ("teacher", teacher),
-            ("student", f"{found.student}, {found.steps} steps of {found.batch} images, {plural(repeats, 'repeat')}"),
-            ("on", f"{found.device}, {found.machine}"),
-            ("job", f"{work}, {plural(job.views, 'view')}, {plural(job.gpus, 'device')}"),
-            ("kept", path),
-        ]
-    )
-    stages = judged.rows[0].stages
-    rows = [
-        ["", *(row.arm for row in judged.rows)],
-        ["disk, cache", *(size(row.cache_bytes) if row.cache_bytes else "–" for row in judged.rows)],
-        ["memory, process", *(_reach(row.peak_memory, size) for row in judged.rows)],
-        *_device_rows(judged),
-        ["a step", *(_reach(row.step_seconds, _milliseconds) for row in judged.rows)],
-        *([f"  {stage}", *(_milliseconds(row.stages[stage].mean) for row in judged.rows)] for stage in stages),
-        ["images/s", *(f"{row.images_per_second.mean:,.0f}" for row in judged.rows)],
-        ["job: build", *(duration(row.bill.build_hours * 3600) for row in judged.rows)],
-        ["job: train", *(duration(row.bill.train_hours * 3600) for row in judged.rows)],
-        *_money(judged),
-        ["pays after", *(_even(row, judged) for row in judged.rows)],
-        ["last loss", *(f"{row.loss.mean:.4f}" for row in judged.rows)],
-        ["top-1", *("n/a" if row.top1 is None else _reach(row.top1, _percent) for row in judged.rows)],
-    ]
-    told = "\n".join(f"- {sentence}" for sentence in judged.sentences)
-    return f"{head}\n\n{columns(rows, right=tuple(range(1, len(rows[0]))))}\n\n{told}"
+    from students.compare.table import heading, papers, table
 
-
-def _device_rows(judged: "Verdict") -> list[list[str]]:
-    if any(row.allocated is None or row.reserved is None for row in judged.rows):
-        return []
-    rows = [["memory, device"], ["  reserved"]]
-    for row in judged.rows:
-        rows[0].append(_reach(row.allocated, size) if row.allocated else "")
-        rows[1].append(_reach(row.reserved, size) if row.reserved else "")
-    return rows
-
-
-def _money(judged: "Verdict") -> list[list[str]]:
-    if judged.job.price is None:
-        return []
-    return [["job: money", *(f"{row.bill.money:,.2f}" for row in judged.rows)]]
-
-
-def _even(row: "Row", judged: "Verdict") -> str:
-    if row.arm not in judged.break_even:
-        return "–"
-    epochs = judged.break_even[row.arm]
-    return "never" if epochs is None else f"{epochs:,.1f} epochs"
-
-
-def _reach(spread: "Spread", shown: Callable[[float], str]) -> str:
-    return shown(spread.mean) if spread.half is None else f"{shown(spread.mean)} ± {shown(spread.half)}"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
+    told = "\n".join(f"- {sentence}" for sentence in (*judged.sentences, *papers()))
+    head = pairs([*heading(found, judged), ("kept", path)])
+    return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{told}"

@@ -1,46 +1,10 @@
-"""Numbers and tables as people read them."""
+"""Tables as people read them; the numbers in them are written by kdcache.figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+from kdcache.figures import duration, number, plural, rate, size, speed
 
-
-def size(count: float) -> str:
-    """Bytes in decimal units: 1.43 GB."""
-    unit = 0
-    while count >= 999.5 and unit < len(_UNITS) - 1:
-        count /= 1000
-        unit += 1
-    return f"{count:.0f} B" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"
-
-
-def duration(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min 20 s, 2 h 05 min, 3.1 days."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    if seconds < 48 * 3600:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{seconds / 86400:.1f} days"
-
-
-def rate(a_second: float) -> str:
-    """1,204 or 0.032: three digits, whatever the size."""
-    return f"{a_second:,.0f}" if a_second >= 100 else f"{a_second:.3g}"
-
-
-def speed(a_second: float) -> str:
-    """1,204 images/s, or, where that would be less than one, 24 s an image."""
-    return f"{rate(a_second)} images/s" if a_second >= 1 or not a_second else f"{duration(1 / a_second)} an image"
-
-
-def number(value: float) -> str:
-    """46, or 46.5 where there is a fraction."""
-    return f"{value:,.1f}".removesuffix(".0")
+__all__ = ["columns", "duration", "errors", "legend", "number", "pairs", "plural", "rate", "size", "speed"]
 
 
 def errors(measured: Mapping[str, float]) -> str:
@@ -66,11 +30,6 @@ def legend(measured: Iterable[Mapping[str, float]]) -> str:
     return columns(
         [["kl_t{1,2,4}" if name == "kl" else name, told] for name, told in _MEANINGS.items() if name in used]
     )
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """1 part, 1,204 parts."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from kdcache.digest import file_digest
 from kdcache.strict import Strict
 from students.compare.arms import Arm
+from students.compare.energy import Energy
 from students.options import TrainOptions, Where
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
@@ -38,6 +39,8 @@ class Task(Strict):
     workers: int | None
     teacher_weights: str | None
     teacher_head: str | None
+    memory: int | None = None
+    """bytes it may take of the accelerator"""
 
 
 class Measured(Strict):
@@ -59,7 +62,7 @@ class Measured(Strict):
     reserved: int | None
     """and held by torch"""
     energy: float | None
-    """joules, where the device tells"""
+    """joules of the accelerator for a step, where it tells"""
     losses: tuple[float, ...]
     top1: float | None
     weights: str
@@ -72,13 +75,15 @@ def measure(task: Task) -> Measured:
     from kdcache.progress import Silent
     from students.start import start
 
-    energy = _Energy(task.device)
+    if task.memory is not None and not _where(task).on_cpu:
+        _keep_within(task.memory)
+    energy = Energy()
     finished = start(_options(task), _where(task), Silent())
     run, outcome = finished.run, finished.outcome
     lines = [line for line in run.metrics() if line["kind"] == "train"]
     stages, step_seconds = _split(lines)
     batch = run.record.recipe.batch
-    allocated, reserved = _accelerator(task.device)
+    allocated, reserved = _accelerator(_where(task))
     return Measured(
         arm=task.arm.name,
         seed=task.seed,
@@ -90,7 +95,7 @@ def measure(task: Task) -> Measured:
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         allocated=allocated,
         reserved=reserved,
-        energy=energy.joules(),
+        energy=energy.joules_a_step(outcome.state.step),
         losses=tuple(line["loss"] for line in lines),
         top1=None if outcome.validation is None else outcome.validation["top1"],
         weights=file_digest(run.weights),
@@ -131,37 +136,33 @@ def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
     return stages, sum(each) / len(each)
 
 
-def _accelerator(device: str) -> tuple[int | None, int | None]:
+def _accelerator(where: Where) -> tuple[int | None, int | None]:
+    if where.on_cpu:
+        return None, None
     import torch
 
-    if device.startswith("cpu") or not torch.cuda.is_available():
-        return None, None
     return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
 
 
-class _Energy:
-    """Joules of the first accelerator since this was made; None where nothing tells."""
+def _keep_within(memory: int) -> None:
+    """This process gets no more of the accelerator, as if it had no more."""
+    import torch
 
-    def __init__(self, device: str) -> None:
-        self._start = self._counter() if not device.startswith("cpu") else None
+    _, whole = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, memory / whole))
 
-    def joules(self) -> float | None:
-        """So far."""
-        now = self._counter() if self._start is not None else None
-        return None if now is None or self._start is None else (now - self._start) / 1000
 
-    @staticmethod
-    def _counter() -> float | None:
-        """Millijoules since the driver was loaded."""
-        try:
-            import pynvml
+def main() -> None:
+    """Task in, Measured out; null when the accelerator's memory is not enough."""
+    from kdcache.trial import out_of_memory
 
-            pynvml.nvmlInit()
-            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(0)))
-        except Exception:  # noqa: BLE001  (a device or driver that does not tell is no failure)
-            return None
+    task = Task.from_plain(json.load(sys.stdin))
+    try:
+        said = measure(task).plain()
+    except out_of_memory():
+        said = None
+    sys.stdout.write(json.dumps(said) + "\n")
 
 
 if __name__ == "__main__":
-    found = measure(Task.from_plain(json.load(sys.stdin)))
-    sys.stdout.write(json.dumps(found.plain()) + "\n")
+    main()

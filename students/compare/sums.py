@@ -29,6 +29,18 @@ class Spread(Strict):
         quantile = STUDENT_T[len(values) - 2] if len(values) - 2 < len(STUDENT_T) else 1.96
         return cls(mean=mean, half=quantile * statistics.stdev(values) / math.sqrt(len(values)))
 
+    def times(self, factor: float) -> "Spread":
+        """In another unit."""
+        return Spread(mean=self.mean * factor, half=None if self.half is None else self.half * abs(factor))
+
+    def plus(self, other: "Spread") -> "Spread":
+        """The sum of two that were measured apart."""
+        known = self.half is not None and other.half is not None
+        return Spread(mean=self.mean + other.mean, half=math.hypot(self.half or 0, other.half or 0) if known else None)
+
+
+NOTHING = Spread(mean=0.0, half=0.0)
+
 
 class Job(Strict):
     """What is to be done in the end."""
@@ -44,35 +56,49 @@ class Job(Strict):
 
 
 class Bill(Strict):
-    """What a job costs one way, on as many devices as the job has."""
+    """What a job costs one way, on as many devices as the job has. Its intervals are those of what was measured."""
 
-    build_hours: float
-    train_hours: float
-    money: float | None
-
-    @property
-    def hours(self) -> float:
-        """Together."""
-        return self.build_hours + self.train_hours
+    build_hours: Spread
+    train_hours: Spread
+    hours: Spread
+    """together"""
+    device_days: Spread
+    money: Spread | None
 
 
-def bill(job: Job, seconds_an_image: float, build_seconds_an_image: float) -> Bill:
-    """V n b + M E n t seconds of one device, divided by the devices."""
-    build = job.views * job.images * build_seconds_an_image / 3600
-    train = job.students * job.epochs * job.images * seconds_an_image / 3600
-    money = None if job.price is None else (build + train) * job.price
-    return Bill(build_hours=build / job.gpus, train_hours=train / job.gpus, money=money)
+def bill(job: Job, image: Spread, built: Spread) -> Bill:
+    """V n b + M E n t seconds of one device, divided by the devices; `image` is t, `built` is b."""
+    build = built.times(job.views * job.images / 3600)
+    train = image.times(job.students * job.epochs * job.images / 3600)
+    whole = build.plus(train)
+    return Bill(
+        build_hours=build.times(1 / job.gpus),
+        train_hours=train.times(1 / job.gpus),
+        hours=whole.times(1 / job.gpus),
+        device_days=whole.times(1 / 24),
+        money=None if job.price is None else whole.times(job.price),
+    )
 
 
-def break_even_epochs(job: Job, on: float, off: float, build: float) -> float | None:
-    """Epochs of one student after which the cache has paid for itself: V b / (t_on - t_off). None: never."""
-    return job.views * build / (on - off) if on > off else None
+class BreakEven(Strict):
+    """When a cache has paid for itself: epochs of one student, or students of so many epochs."""
+
+    epochs: float
+    low: float
+    """epochs, if the measured times are off by their intervals"""
+    high: float | None
+    """None: perhaps never"""
+    students: float
 
 
-def break_even_students(job: Job, on: float, off: float, build: float) -> float | None:
-    """Students of E epochs after which it has: V b / (E (t_on - t_off))."""
-    epochs = break_even_epochs(job, on, off, build)
-    return None if epochs is None else epochs / job.epochs
+def break_even(job: Job, faster: Spread, built: Spread) -> BreakEven | None:
+    """E* = V b / (t_on - t_off), M* = E* / E; `faster` is t_on - t_off, `built` is b. None: never."""
+    if faster.mean <= 0:
+        return None
+    cost, off = job.views * built.mean, faster.half or 0.0
+    epochs = cost / faster.mean
+    high = cost / (faster.mean - off) if faster.mean > off else None
+    return BreakEven(epochs=epochs, low=cost / (faster.mean + off), high=high, students=epochs / job.epochs)
 
 
 def saved(on_hours: float, off_hours: float) -> float:

@@ -3,13 +3,13 @@
 Input: a Comparison. Output: plain records, from which the command line and the page make their tables.
 """
 
+from kdcache.figures import rate
 from kdcache.strict import Strict
 from students.compare.arms import Arm
 from students.compare.measure import STAGES, Measured
-from students.compare.run import Built, Comparison
-from students.compare.sums import Bill, Job, Spread, bill, break_even_epochs, break_even_students, saved
-
-NOTHING = Built(codec="none", bytes=0, seconds=0.0, views=1, rows=1)
+from students.compare.room import Room
+from students.compare.run import Comparison
+from students.compare.sums import NOTHING, Bill, BreakEven, Job, Spread, bill, break_even, saved
 
 
 class Row(Strict):
@@ -18,19 +18,29 @@ class Row(Strict):
     arm: str
     teacher: str
     cache_bytes: int
+    """for the images and views of the job"""
     peak_memory: Spread
     allocated: Spread | None
     reserved: Spread | None
+    room: Room | None
+    devices: int | None
+    """that a batch needs"""
     step_seconds: Spread
     stages: dict[str, Spread]
     images_per_second: Spread
     energy: Spread | None
+    """joules of a step"""
     build_seconds: float
+    """of the cache that was built here"""
     top1: Spread | None
     loss: Spread
     """of the last step"""
     bill: Bill
     """of the job"""
+    saves: float | None
+    """share of the time of the job with the teacher connected"""
+    pays: BreakEven | None
+    """when its cache has paid for itself; None: never, or there is nothing to compare with"""
 
 
 class Verdict(Strict):
@@ -38,57 +48,60 @@ class Verdict(Strict):
 
     rows: tuple[Row, ...]
     job: Job
-    break_even: dict[str, float | None]
-    """off-stream arm -> epochs of one student after which its cache has paid for itself; None: never"""
-    break_even_students: dict[str, float | None]
+    image_bytes: int | None
+    """on disk, of the job"""
     sentences: tuple[str, ...]
 
 
 def verdict(found: Comparison) -> Verdict:
     """Add up and judge."""
     job = found.project or found.job
-    rows = tuple(_row(found, arm, job) for arm in found.arms)
-    on = next((row for arm, row in zip(found.arms, rows, strict=True) if arm.teacher == "connected"), None)
-    even, students = {}, {}
-    for arm, row in zip(found.arms, rows, strict=True):
-        if on is not None and arm.teacher == "stored":
-            build = _built(found, arm).seconds_an_image
-            times = _seconds(on, found), _seconds(row, found)
-            even[arm.name] = break_even_epochs(job, *times, build)
-            students[arm.name] = break_even_students(job, *times, build)
-    sentences = (*_equality(found), *_worth(found, rows, on, job, even))
-    return Verdict(rows=rows, job=job, break_even=even, break_even_students=students, sentences=sentences)
+    on = next((arm for arm in found.arms if arm.teacher == "connected"), None)
+    rows = tuple(_row(found, arm, on, job) for arm in found.arms)
+    size = None if found.image_bytes is None else round(found.image_bytes * job.images / found.job.images)
+    sentences = [] if on is None else [*_equality(found, on), *_worth(rows, rows[found.arms.index(on)], job)]
+    return Verdict(rows=rows, job=job, image_bytes=size, sentences=tuple(sentences))
 
 
-def _seconds(row: Row, found: Comparison) -> float:
-    return row.step_seconds.mean / found.batch
-
-
-def _built(found: Comparison, arm: Arm) -> Built:
-    """The cache an arm needs; none where the teacher is connected or nobody speaks."""
-    return found.built[found.codec_of(arm)] if arm.teacher == "stored" else NOTHING
-
-
-def _row(found: Comparison, arm: Arm, job: Job) -> Row:
-    each, built = found.measured[arm.name], _built(found, arm)
+def _row(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
+    each = found.measured[arm.name]
+    built = found.built[found.codec_of(arm)] if arm.teacher == "stored" else None
+    room = found.room.get(arm.name)
     step = Spread.of([one.step_seconds for one in each])
-    share = job.images / found.job.images * job.views / found.job.views
+    image = NOTHING if built is None else built.image
+    owed = bill(job, step.times(1 / found.batch), image)
+    whole = None if on is None or built is None else bill(job, _image_seconds(found, on), NOTHING)
     return Row(
         arm=arm.name,
         teacher=arm.teacher,
-        cache_bytes=round(built.bytes * share),
+        cache_bytes=0 if built is None else round(built.bytes * job.images * job.views / (built.rows * built.views)),
         peak_memory=Spread.of([float(one.peak_memory) for one in each]),
         allocated=_known([one.allocated for one in each]),
         reserved=_known([one.reserved for one in each]),
+        room=room,
+        devices=None if room is None else room.devices(found.batch),
         step_seconds=step,
         stages={stage: Spread.of([one.stages[stage] for one in each]) for stage in STAGES},
         images_per_second=Spread.of([one.images_per_second for one in each]),
         energy=_known([one.energy for one in each]),
-        build_seconds=built.seconds,
+        build_seconds=0.0 if built is None else built.seconds,
         top1=None if found.teacher.weights.random else _known([one.top1 for one in each]),
         loss=Spread.of([one.losses[-1] for one in each]),
-        bill=bill(job, step.mean / found.batch, built.seconds_an_image),
+        bill=owed,
+        saves=None if whole is None else saved(whole.hours.mean, owed.hours.mean),
+        pays=None if on is None or built is None else break_even(job, faster(found, on, arm), built.image),
     )
+
+
+def _image_seconds(found: Comparison, arm: Arm) -> Spread:
+    """Of one training image."""
+    return Spread.of([one.step_seconds / found.batch for one in found.measured[arm.name]])
+
+
+def faster(found: Comparison, on: Arm, off: Arm) -> Spread:
+    """Seconds an image is faster from the cache; repeat by repeat, since those ran side by side."""
+    pairs = zip(found.measured[on.name], found.measured[off.name], strict=True)
+    return Spread.of([(one.step_seconds - other.step_seconds) / found.batch for one, other in pairs])
 
 
 def _known(values: list[float | int | None] | list[int | None] | list[float | None]) -> Spread | None:
@@ -96,18 +109,16 @@ def _known(values: list[float | int | None] | list[int | None] | list[float | No
     return Spread.of(known) if len(known) == len(values) else None
 
 
-def _equality(found: Comparison) -> list[str]:
+def _equality(found: Comparison, on: Arm) -> list[str]:
     """Whether both ways came to the same student."""
-    on = next((arm for arm in found.arms if arm.teacher == "connected"), None)
-    if on is None:
-        return []
     told = []
     for arm in found.arms:
         if arm.teacher != "stored":
             continue
         pairs = list(zip(found.measured[on.name], found.measured[arm.name], strict=True))
         if all(one.weights == other.weights and one.losses == other.losses for one, other in pairs):
-            told.append(f"{on.name} and {arm.name} end with identical weights, in all {len(pairs)} repeats")
+            times = "" if len(pairs) == 1 else f", in all {len(pairs)} repeats"
+            told.append(f"{on.name} and {arm.name} end with identical weights{times}")
         else:
             told.append(_apart(on.name, arm.name, pairs))
     return told
@@ -123,32 +134,38 @@ def _apart(on: str, off: str, pairs: list[tuple[Measured, Measured]]) -> str:
     return f"{off} less {on}: {scale * apart.mean:+.2g}{reach} {unit}"
 
 
-def _worth(
-    found: Comparison, rows: tuple[Row, ...], on: Row | None, job: Job, even: dict[str, float | None]
-) -> list[str]:
-    told = []
-    for row in rows:
-        if on is None or row.arm not in even:
-            continue
-        epochs = even[row.arm]
-        if epochs is None:
-            told.append(
-                f"{row.arm} does not pay: a step takes {row.step_seconds.mean * 1000:,.0f} ms, and "
-                f"{on.step_seconds.mean * 1000:,.0f} ms with the teacher connected; the teacher is too small to be worth storing"
-            )
-        elif epochs > job.epochs * job.students:
-            told.append(
-                f"{row.arm} does not pay for {job.epochs:g} epochs and {job.students} students: it has paid for itself after "
-                f"{epochs:,.1f} epochs"
-            )
-        else:
-            share = saved(on.bill.hours, row.bill.hours)
-            told.append(
-                f"{row.arm} pays after {epochs:,.2g} epochs; over the whole job it saves {share:.1%} of the time"
-            )
-    if on is not None and even and job.views < job.epochs:
+def _worth(rows: tuple[Row, ...], on: Row, job: Job) -> list[str]:
+    """Whether each cache pays, and if not, why."""
+    told = [_pays(row, on, job) for row in rows if row.teacher == "stored" and row.saves is not None]
+    if told and job.views < job.epochs:
+        views = "view comes" if job.views == 1 else f"{job.views:,} views come"
         told.append(
-            f"the stored views ({job.views}) come again over {job.epochs:g} epochs, where a connected teacher could see "
-            "new ones: store more views where augmentation must be fresh"
+            f"the stored {views} again over {job.epochs:g} epochs, where a connected teacher could see new ones: "
+            "store more views where augmentation must be fresh"
         )
     return told
+
+
+def _pays(row: Row, on: Row, job: Job) -> str:
+    assert row.saves is not None
+    steps = f"a step takes {_ms(row.step_seconds)}, and {_ms(on.step_seconds)} with the teacher connected"
+    whole = f"{job.epochs:g} {'epoch' if job.epochs == 1 else 'epochs'}"
+    if job.students > 1:
+        whole += f" of {job.students} students"
+    if row.pays is None:
+        return f"{row.arm} does not pay: {steps}; the teacher is too small to be worth storing"
+    after = f"{epochs(row.pays)} epochs"
+    if row.pays.epochs > job.epochs * job.students:
+        return f"{row.arm} does not pay for {whole}: {steps}, so it has paid for itself only after {after}"
+    return f"{row.arm} pays after {after}; over {whole} it saves {row.saves:.1%} of the time"
+
+
+def epochs(pays: BreakEven) -> str:
+    """1.6 (1.2 to 2.3)."""
+    if pays.low == pays.epochs:
+        return rate(pays.epochs)
+    return f"{rate(pays.epochs)} ({rate(pays.low)} to {'never' if pays.high is None else rate(pays.high)})"
+
+
+def _ms(seconds: Spread) -> str:
+    return f"{1000 * seconds.mean:,.3g} ms"

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from kdcache.figures import plural
 from students.evals import Evaluation
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from students.report.markup import Markup, join, plural, tag
+from students.report.markup import Markup, join, tag
 from students.tasks.classify import Report
 from students.tasks.few_shot import FewShotReport
 

@@ -15,11 +15,6 @@ class Markup(str):
 Child = str | Iterable[str]
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """1 image, 1,204 images."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def tag(name: str, /, *children: Child, **attributes: str | float) -> Markup:
     """An element. Plain text among the children is escaped, markup is kept; `class_` gives class, `data_x` data-x."""
     words = [f' {_word(key)}="{escape(str(value))}"' for key, value in attributes.items()]

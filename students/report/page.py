@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdcache.figures import duration, plural
 from kdcache.spec import Weights
 from kdcache.store.plan import Dataset
 from students.evals import Evaluation
 from students.report.curves import curves, latest_by_step
 from students.report.evaluations import evaluation_section
-from students.report.markup import Markup, join, plural, tag
+from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
 from students.report.style import STYLE
@@ -102,7 +103,7 @@ def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
             (f"{last['step']:,}", f"step{'s' * (last['step'] != 1)}, {last['epoch']:.3g} epochs"),
             (f"{last['images'] / last['seconds']:,.0f}", "images a second"),
             (f"{waited:.1%}", "of the time waiting for data"),
-            (_time(last["seconds"]), f"of training; {_ended(metrics)}"),
+            (duration(last["seconds"]), f"of training; {_ended(metrics)}"),
         ]
     return tag(
         "div", (tag("div", tag("b", value), tag("span", what), class_="tile") for value, what in tiles), class_="tiles"
@@ -113,12 +114,6 @@ def _ended(metrics: Sequence[dict[str, Any]]) -> str:
     end = latest_by_step(metrics, "end")
     words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped as asked"}
     return words[end[-1]["stopped"]] if end else "it is not at its end"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _provenance(facts: Facts) -> Markup:

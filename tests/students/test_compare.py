@@ -1,5 +1,7 @@
 """Arms by name, sums that can be done by hand, the papers' own figures, and a comparison of a few steps."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdcache.errors import UsageError
@@ -7,8 +9,7 @@ from students.compare.sums import (
     Job,
     Spread,
     bill,
-    break_even_epochs,
-    break_even_students,
+    break_even,
     divedoc_differences,
     projected,
     tinyvit_saving,
@@ -22,25 +23,40 @@ def test_the_papers_own_figures_give_the_papers_own_results():
     assert divedoc_differences() == {"hours saved": 4.0, "MiB saved": 3700.0, "GB more": 180.0}
 
 
+def exactly(value):
+    return Spread(mean=value, half=0.0)
+
+
 def test_a_bill_is_what_a_pencil_makes_of_it():
     """3 views of 1,000 images at 0.6 s, 2 students of 10 epochs of 1,000 images at 0.36 s, on 2 devices."""
-    found = bill(JOB, 0.36, 0.6)
-    assert (found.build_hours, found.train_hours) == pytest.approx((0.25, 1.0))
-    assert found.hours == pytest.approx(1.25)
-    assert found.money == pytest.approx(15.0), "every device is paid for"
+    found = bill(JOB, exactly(0.36), exactly(0.6))
+    assert (found.build_hours.mean, found.train_hours.mean) == pytest.approx((0.25, 1.0))
+    assert found.hours.mean == pytest.approx(1.25)
+    assert found.device_days.mean == pytest.approx(2.5 / 24)
+    assert found.money.mean == pytest.approx(15.0), "every device is paid for"
+
+
+def test_a_bill_is_as_sure_as_what_was_measured():
+    """20,000 images at 0.36 ± 0.036 s and 3,000 at 0.6 ± 0.12 s: hours of two devices, errors added as squares."""
+    found = bill(JOB, Spread(mean=0.36, half=0.036), Spread(mean=0.6, half=0.12))
+    assert (found.train_hours.half, found.build_hours.half) == pytest.approx((0.1, 0.05))
+    assert found.hours.half == pytest.approx((0.1**2 + 0.05**2) ** 0.5)
+    assert bill(JOB, Spread(mean=0.36, half=None), exactly(0.6)).hours.half is None, "one repeat has no interval"
 
 
 def test_break_even_is_where_both_ways_cost_the_same():
-    epochs = break_even_epochs(JOB, on=0.5, off=0.36, build=0.6)
-    assert epochs is not None
-    one = JOB.model_copy(update={"students": 1, "epochs": epochs})
-    assert bill(one, 0.5, 0.0).hours == pytest.approx(bill(one, 0.36, 0.6).hours)
-    students = break_even_students(JOB, on=0.5, off=0.36, build=0.6)
-    assert students == pytest.approx(epochs / 10)
+    found = break_even(JOB, Spread(mean=0.14, half=0.07), exactly(0.6))
+    one = JOB.model_copy(update={"students": 1, "epochs": found.epochs})
+    assert bill(one, exactly(0.5), exactly(0.0)).hours.mean == pytest.approx(
+        bill(one, exactly(0.36), exactly(0.6)).hours.mean
+    )
+    assert found.students == pytest.approx(found.epochs / 10)
+    assert (found.low, found.high) == pytest.approx((3 * 0.6 / 0.21, 3 * 0.6 / 0.07))
 
 
 def test_a_cache_that_is_no_faster_never_pays():
-    assert break_even_epochs(JOB, on=0.3, off=0.3, build=0.6) is None
+    assert break_even(JOB, Spread(mean=0.0, half=0.1), exactly(0.6)) is None
+    assert break_even(JOB, Spread(mean=0.1, half=0.2), exactly(0.6)).high is None, "perhaps never"
 
 
 def test_an_interval_is_students_t():
@@ -92,7 +108,8 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     pytest.importorskip("torch")
     from kdcache.options import BuildOptions
     from kdcache.progress import Silent
-    from students.compare.run import CompareOptions, compare
+    from students.compare.options import CompareOptions
+    from students.compare.run import compare
     from students.compare.verdict import verdict
 
     build = BuildOptions(
@@ -117,7 +134,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     )
     found, out = compare(options, Silent())
     judged = verdict(found)
-    assert "on-stream and off-stream end with identical weights, in all 1 repeats" in judged.sentences
+    assert "on-stream and off-stream end with identical weights" in judged.sentences
     assert not any("off-stream:k=5 end with identical" in sentence for sentence in judged.sentences)
     measured = {name: each[0] for name, each in found.measured.items()}
     assert measured["on-stream"].imported_teacher
@@ -125,5 +142,11 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     assert measured["on-stream"].stages["teacher"] > 0 == measured["off-stream"].stages["teacher"]
     assert found.built["topk:5"].bytes < found.built["full"].bytes
     assert (out / "compare.json").is_file()
+    (out / "compare.json").unlink()
+    again, _ = compare(options, Silent())
+    assert again.measured == found.measured, "what was measured is not measured again"
     with pytest.raises(UsageError, match="holds a comparison already"):
         compare(options, Silent())
+    (out / "compare.json").unlink()
+    with pytest.raises(UsageError, match="was begun with steps 3, now 4"):
+        compare(replace(options, steps=4), Silent())

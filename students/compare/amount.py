@@ -1,0 +1,88 @@
+"""How much is compared: enough images to learn something from, few enough that a slow teacher does not take hours.
+
+Input: the options. Output: the images, how many there are in all, and the batch. What a user fixed stays as it is.
+"""
+
+from dataclasses import dataclass, replace
+
+from kdcache.images import open_source
+from kdcache.options import BuildOptions
+from kdcache.prepare import prepare
+from kdcache.progress import Progress
+from kdcache.strict import Strict
+from students.compare.arms import Arm
+from students.compare.options import CompareOptions
+
+MOST_IMAGES = 2000
+PATIENCE = 240.0
+"""seconds the teacher of a comparison may work when nobody said how much it is to see"""
+LEAST_BATCH = 4
+"""with fewer images a step is mostly overhead"""
+
+
+class Amount(Strict):
+    """How much."""
+
+    data: str
+    """the images that are built and trained on"""
+    images: int
+    whole: int
+    """how many there are to choose from: those of the job"""
+    batch: int
+
+
+@dataclass(frozen=True)
+class _Wish:
+    images: int
+    batch: int
+
+
+def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress: Progress) -> Amount:
+    """Choose; `batch` is the recipe's. A slow teacher sees fewer images, and the student smaller batches."""
+    data = options.build.data or "shapes"
+    whole = len(open_source(data).scan())
+    wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
+    if options.images is None or options.batch is None:
+        build = replace(options.build, data=few_of(data, min(wish.images, whole)))
+        wish = _bearable(options, arms, wish, _teacher_seconds(build, progress), progress)
+    images = min(wish.images, whole)
+    return Amount(data=few_of(data, images), images=images, whole=whole, batch=min(wish.batch, images))
+
+
+def few_of(data: str, images: int) -> str:
+    """So many of these images."""
+    source = open_source(data)
+    spec = source.spec()
+    if spec["kind"] == "shapes":
+        return "shapes:" + ",".join(f"{key}={images if key == 'count' else spec[key]}" for key in spec if key != "kind")
+    return data if len(source.scan()) <= images else f"few:{images}:{data}"
+
+
+def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
+    """Of one image."""
+    trial = prepare(build, quick=True, progress=progress).trial
+    assert trial is not None, "measuring is what it was asked for"
+    return trial.say_seconds / trial.batch
+
+
+def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
+    """What the teacher can see in time: the build, and every step of every arm it is connected in."""
+    connected = options.repeat * options.steps * sum(arm.teacher == "connected" for arm in arms)
+    views = options.build.views
+
+    def takes(images: int, batch: int) -> float:
+        return seconds * (views * images + connected * batch)
+
+    if takes(wish.images, wish.batch) <= PATIENCE:
+        return wish
+    images, batch = wish.images, wish.batch
+    if options.batch is None:
+        while batch > LEAST_BATCH and takes(options.images or 2 * batch, batch) > PATIENCE:
+            batch //= 2
+    if options.images is None:
+        images = max(2 * batch, min(images, int((PATIENCE / seconds - connected * batch) / views)))
+    fixed = "--images and --train-batch decide otherwise"
+    progress.note(
+        f"an image takes the teacher {seconds:.2g} s here: comparing on {images:,} images, {batch} a step ({fixed})"
+    )
+    return _Wish(images, batch)

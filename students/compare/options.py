@@ -1,0 +1,41 @@
+"""What a user may ask of a comparison."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kdcache.options import BuildOptions
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """One comparison, as asked for. None means: choose what fits."""
+
+    arms: tuple[str, ...]
+    build: BuildOptions
+    """teacher, images and views; `data` None means the embedded images"""
+    images: int | None = None
+    """how many images to build and train on"""
+    student: str = "tinyvit-5m"
+    recipe: str = "demo"
+    settings: tuple[str, ...] = ()
+    size: int | None = None
+    steps: int = 30
+    repeat: int = 3
+    batch: int | None = None
+    micro: int | None = None
+    val: str | None = None
+    memory: int | None = None
+    """bytes of one device: the largest batch that fits is found by trying"""
+    device: str = "auto"
+    out: Path | None = None
+    epochs: float = 90.0
+    students: int = 1
+    price: float | None = None
+    project: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """What must be the same for two runs of a comparison to belong together, as JSON has it."""
+        asked = {key: value for key, value in asdict(self).items() if key != "out"}
+        build = {f"build.{key}": value for key, value in asked.pop("build").items()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}

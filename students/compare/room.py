@@ -1,0 +1,71 @@
+"""How large a batch one device takes, found by trying: twice as many, until it does not fit, then in between.
+
+Input: a task and the memory of a device. Output: the largest batch, and how many devices a batch of another size needs.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kdcache.progress import Progress
+from kdcache.strict import Strict
+from students.compare.measure import Task
+from students.compare.process import in_a_process
+
+STEPS = 2
+"""the first step has no state of the optimiser yet"""
+FINE = 8
+"""an answer is exact to an eighth"""
+
+
+class Room(Strict):
+    """What fits on one device."""
+
+    memory: int
+    """bytes of it"""
+    largest: int
+    """images a step; 0: not even one"""
+    all: bool
+    """no more were tried: that many images there are"""
+
+    def devices(self, batch: int) -> int | None:
+        """How many a batch needs when it is shared out; None when one image is too much for one."""
+        return -(-batch // self.largest) if self.largest else None
+
+
+def room(task: Task, memory: int, most: int, progress: Progress) -> Room:
+    """Try with the task's own student, teacher and images, of which there are `most`."""
+
+    def fits(batch: int) -> bool:
+        progress.note(f"{task.arm.name}: trying {batch:,} images at once")
+        own = {"out": str(Path(task.out) / f"{batch}"), "batch": batch, "micro": batch, "steps": STEPS, "val": "none"}
+        found = in_a_process(task.model_copy(update={**own, "memory": memory}))
+        if found is None:
+            return False
+        # Without an accelerator the process itself stands for the device.
+        return (found.peak_memory if found.reserved is None else found.reserved) <= memory
+
+    largest = largest_that(fits, min(task.batch or 1, most), most)
+    return Room(memory=memory, largest=largest, all=largest == most)
+
+
+def largest_that(fits: Callable[[int], bool], start: int, most: int) -> int:
+    """The largest number up to `most` that fits, to an eighth; 0 when none does. Whatever is below one that fits, fits."""
+    low, high = 0, start
+    while fits(high):
+        low = high
+        if low == most:
+            return most
+        high = min(2 * high, most)
+    while not low and high > 1:
+        half = high // 2
+        if fits(half):
+            low = half
+        else:
+            high = half
+    while high - low > max(1, low // FINE) and low:
+        middle = (low + high) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return low

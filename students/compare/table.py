@@ -1,0 +1,122 @@
+"""The table of a comparison, the same in the terminal and on the page.
+
+Input: what was measured and the verdict. Output: a line for each thing that is compared, a cell for each arm.
+"""
+
+from collections.abc import Callable, Sequence
+
+from kdcache.figures import duration, plural, rate, size
+from students.compare.run import Comparison
+from students.compare.sums import Spread, divedoc_differences, tinyvit_saving
+from students.compare.verdict import Row, Verdict, epochs
+
+NOT_THERE = "–"
+Shown = Callable[[float], str]
+
+
+def table(found: Comparison, judged: Verdict) -> list[list[str]]:
+    """Lines of a name and cells."""
+    rows = judged.rows
+    lines = [
+        _line("disk, images", rows, lambda _: size(judged.image_bytes) if judged.image_bytes else "none"),
+        _line("disk, cache", rows, lambda row: size(row.cache_bytes) if row.cache_bytes else NOT_THERE),
+        _line("memory, process", rows, lambda row: reach(row.peak_memory, size)),
+        _line("memory, device", rows, lambda row: reach(row.allocated, size)),
+        _line("  reserved", rows, lambda row: reach(row.reserved, size)),
+        _line("largest batch", rows, _room),
+        _line(f"devices for {found.batch:,}", rows, _devices),
+        _line("a step", rows, lambda row: reach(row.step_seconds, milliseconds)),
+        *(_line(f"  {stage}", rows, _of(stage)) for stage in rows[0].stages),
+        _line("energy a step", rows, lambda row: reach(row.energy, joules)),
+        _line("images/s", rows, lambda row: f"{row.images_per_second.mean:,.3g}"),
+        _line("job: build", rows, lambda row: _hours(row.bill.build_hours) if row.cache_bytes else NOT_THERE),
+        _line("job: train", rows, lambda row: _hours(row.bill.train_hours)),
+        _line("job: in all", rows, lambda row: _hours(row.bill.hours)),
+        _line("  saves", rows, lambda row: NOT_THERE if row.saves is None else percent(row.saves)),
+        _line("  device-days", rows, lambda row: reach(row.bill.device_days, rate) if row.bill.money else NOT_THERE),
+        _line("  money", rows, lambda row: reach(row.bill.money, rate)),
+        _line("pays after", rows, _pays),
+        _line("last loss", rows, lambda row: f"{row.loss.mean:.4f}"),
+        _line("top-1", rows, lambda row: "n/a" if row.top1 is None else reach(row.top1, percent)),
+    ]
+    return [line for line in lines if any(cell != NOT_THERE for cell in line[1:])]
+
+
+def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
+    """What was compared, and where."""
+    job, teacher = judged.job, found.teacher
+    repeats = len(found.measured[found.arms[0].name])
+    stamp = " RANDOM WEIGHTS" if teacher.weights.random else ""
+    epochs = f"{job.epochs:g} {'epoch' if job.epochs == 1 else 'epochs'}"
+    work = f"{plural(job.images, 'image')} × {epochs} × {plural(job.students, 'student')}"
+    return [
+        ("teacher", f"{teacher.family} {teacher.size}{stamp}"),
+        ("student", f"{found.student}, {found.steps} steps of {found.batch} images, {plural(repeats, 'repeat')}"),
+        ("on", f"{found.device}, {found.machine}"),
+        ("job", f"{work}, {plural(job.views, 'view')}, {plural(job.gpus, 'device')}"),
+    ]
+
+
+def papers() -> list[str]:
+    """The papers' own figures through the same sums."""
+    more = divedoc_differences()
+    return [
+        f"beside it, TinyViT's own figures: 92.4 GPU-days to store and 140.0 to train against 330.9 connected save "
+        f"{tinyvit_saving():.1%}",
+        f"and DIVE-Doc's save {more['hours saved']:g} hours and {more['MiB saved']:,.0f} MiB for {more['GB more']:g} GB "
+        "more on disk",
+    ]
+
+
+def _line(name: str, rows: Sequence[Row], cell: Callable[[Row], str]) -> list[str]:
+    return [name, *(cell(row) for row in rows)]
+
+
+def _of(stage: str) -> Callable[[Row], str]:
+    return lambda row: milliseconds(row.stages[stage].mean)
+
+
+def reach(spread: Spread | None, shown: Shown) -> str:
+    """A mean and its interval."""
+    if spread is None:
+        return NOT_THERE
+    return shown(spread.mean) if spread.half is None else f"{shown(spread.mean)} ± {shown(spread.half)}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Of a step."""
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 or not seconds else f"{1000 * seconds:.2g} ms"
+
+
+def percent(share: float) -> str:
+    """12.3%."""
+    return f"{share:.1%}"
+
+
+def joules(value: float) -> str:
+    """Of a step."""
+    return f"{value:,.3g} J"
+
+
+def _hours(hours: Spread) -> str:
+    return reach(hours, lambda value: duration(value * 3600))
+
+
+def _pays(row: Row) -> str:
+    if row.saves is None:
+        return NOT_THERE
+    return "never" if row.pays is None else f"{epochs(row.pays)} epochs"
+
+
+def _room(row: Row) -> str:
+    if row.room is None:
+        return NOT_THERE
+    if not row.room.largest:
+        return "none"
+    return f"{row.room.largest:,}{' or more' if row.room.all else ''} in {size(row.room.memory)}"
+
+
+def _devices(row: Row) -> str:
+    if row.room is None:
+        return NOT_THERE
+    return "too large" if row.devices is None else plural(row.devices, "device")
