@@ -126,13 +126,15 @@ def asked(
 
     if epochs is not None and not 0 < epochs < math.inf:
         raise UsageError(f"--epochs {epochs:g} is not a number of passes above 0", hint="such as --epochs 30")
-    every = {"log_every": log_every, "validate_every": val_every, "keep_every": keep_every}
-    length = {"epochs": epochs, "steps": steps}
-    sizes = {"batch": batch, "micro": micro, "size": size}
-    names = {"student": student, "recipe": recipe, "val": val, "new_head": new_head, "out": out}
-    options = TrainOptions(settings=tuple(settings or ()), seed=seed, **names, **sizes, **length, **every)  # type: ignore[arg-type]
-    machine = {"compiled": compiled, "recompute": recompute, "stop_at": stop_at, "trackers": o.comma_list(track)}
-    where = Where(device, workers, data, **machine)  # type: ignore[arg-type]
+    options = TrainOptions(
+        student=student, recipe=recipe, settings=tuple(settings or ()), val=val, size=size, new_head=new_head, out=out,
+        seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
+        log_every=log_every, validate_every=val_every, keep_every=keep_every,
+    )  # fmt: skip
+    where = Where(
+        device=device, workers=workers, data=data, compiled=compiled, recompute=recompute, stop_at=stop_at,
+        trackers=o.comma_list(track),
+    )  # fmt: skip
     return options, where
 
 

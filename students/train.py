@@ -68,6 +68,7 @@ class Training:
         self, job: Job, run: Run, world: World, progress: Progress, pictures: Pictures | None, log: Log
     ) -> None:
         self.job, self.run, self.world, self.progress, self.pictures = job, run, world, progress, pictures
+        # torch's stubs know no memory_format here.
         network = job.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = (
             synced(network, world.device) if world.size > 1 and not job.recipe.frozen_norms else network
@@ -157,14 +158,16 @@ class Training:
         job, device = self.job, self.world.device
         truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.hard else None
         pixels = normalised(piece.pixels, job.spec, str(device))
-        together = isinstance(self.learner, DistributedDataParallel) and not piece.last
-        with self.learner.no_sync() if together else nullcontext():  # type: ignore[operator]
+        learner = self.learner
+        # Gradients of all processes are averaged once a step, with its last piece.
+        apart = learner.no_sync() if isinstance(learner, DistributedDataParallel) and not piece.last else nullcontext()
+        with apart:
             with autocast(str(device), job.recipe.precision):
-                logits = self.learner(pixels)
+                logits = learner(pixels)
             found = losses(job.recipe.objective, logits, said, truth)
             good = torch.from_numpy(piece.good).to(device)
             weight = good.float() * (self.world.size / job.recipe.batch)
-            self.scaler.scale((found.total * weight).sum()).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(self.scaler.scale((found.total * weight).sum()))
         self.log.add(found.total, found.soft, found.hard, good)
 
     def _after_step(self, interrupted: Interrupted) -> Ended | None:

@@ -5,8 +5,12 @@ So HDF5 never touches the disk (a full disk makes it crash), and no array is cop
 
 import io
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from kdcache.atomic import Buffer
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 PAGE = 4096
 _ZEROS = bytes(PAGE)
@@ -47,7 +51,7 @@ class SparseFile(io.RawIOBase):
         self._end = self._position if size is None else size
         return self._end
 
-    def write(self, data: Buffer) -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         """Keep bytes."""
         view = memoryview(data).cast("B")
         for number, first, last, done in _spans(self._position, len(view)):
@@ -57,7 +61,7 @@ class SparseFile(io.RawIOBase):
         self._end = max(self._end, self._position)
         return len(view)
 
-    def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Give bytes back; zeros where none were written."""
         view = memoryview(buffer).cast("B")
         for number, first, last, done in _spans(self._position, len(view)):

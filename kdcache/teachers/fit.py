@@ -71,12 +71,14 @@ def _fits(rows: Tensor, targets: Tensor, classes: int) -> list[nn.Linear]:
 
 
 def _minimise(layer: nn.Linear, rows: Tensor, targets: Tensor, ridge: float) -> None:
-    optimiser = torch.optim.LBFGS(layer.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    optimiser: torch.optim.Optimizer = torch.optim.LBFGS(
+        layer.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe"
+    )
 
-    def loss() -> Tensor:
+    def loss() -> float:
         optimiser.zero_grad()
         value = nn.functional.cross_entropy(layer(rows), targets) + 0.5 * ridge * layer.weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        torch.autograd.backward(value)
+        return value.item()
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)

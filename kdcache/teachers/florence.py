@@ -84,7 +84,8 @@ class FlorenceTower:
 
     def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
         """Both signals from one pass."""
-        feature_map: Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
+        network: Any = self.network
+        feature_map: Tensor = network.forward_features(pixels)
         return {"features": from_map(feature_map), "embedding": Said(feature_map.float().mean((2, 3)))}
 
 

@@ -77,15 +77,14 @@ class TinyViT:
 
     def layers(self, network: "nn.Module") -> int:
         """One for each block."""
-        depths: tuple[int, ...] = network.depths  # type: ignore[assignment]
-        return sum(depths)
+        return sum(_depths(network))
 
     def layer(self, name: str, network: "nn.Module") -> int:
         """TinyViT's numbering: the stem counts as the first block, a downsampling as the block before it, the head as the last.
 
         That is `set_layer_lr_decay` of TinyViT/models/tiny_vit.py. There a downsampling ends its stage; timm's begins the next.
         """
-        depths: tuple[int, ...] = network.depths  # type: ignore[assignment]
+        depths = _depths(network)
         if name.startswith("patch_embed."):
             return 0
         if name.startswith("head."):
@@ -94,6 +93,11 @@ class TinyViT:
         assert found, f"{name} is no parameter of TinyViT"
         before = sum(depths[: int(found[1])])
         return before - 1 if found[2] is None else before + int(found[2])
+
+
+def _depths(network: Any) -> tuple[int, ...]:
+    """Blocks of each stage, as timm keeps them."""
+    return tuple(network.depths)
 
 
 def _renamed(name: str) -> str:
