@@ -76,6 +76,7 @@ def command(
             raise typer.Exit(ui.guard(work, resumable=resumable))
 
         parameters = [_CONTEXT, *of_shared, *of_body, *_COMMON]
+        # typer reads the options from it; functions may have one, though their type does not say so.
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         text = inspect.getdoc(body) or ""

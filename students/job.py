@@ -65,7 +65,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         fits.check_truth(scene.dataset, record.student.classes, scene.labels is not None)
     network = _network(record, fresh)
     if where.recompute:
-        network.set_grad_checkpointing(True)  # type: ignore[operator]
+        network.set_grad_checkpointing(True)  # type: ignore[operator]  # timm's networks have it, nn.Module has not
     workers = where.render_workers
     warmup = round(recipe.optimiser.warmup * pacing.steps_an_epoch)
 

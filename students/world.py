@@ -138,6 +138,7 @@ class SyncedNorm(nn.BatchNorm2d):
 def synced(network: nn.Module, device: torch.device) -> nn.Module:
     """The network with every BatchNorm taking its statistics over all processes."""
     if device.type == "cuda":
+        # torch has no types for it.
         whole: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return whole
     for module in list(network.modules()):

@@ -140,7 +140,7 @@ def freeze(network: nn.Module) -> None:
     """No gradients, eval mode, and no way back into training mode: `train()` does nothing on any module."""
     network.eval().requires_grad_(False)
     for module in network.modules():
-        module.train = MethodType(_stay, module)  # type: ignore[method-assign]
+        module.train = MethodType(_stay, module)  # type: ignore[method-assign]  # of this module, not of its class
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
