@@ -1,5 +1,6 @@
 """Starts a training or goes on with one: what the command line calls."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -79,8 +80,10 @@ def create(out: Path | None, record: RunRecord) -> Run:
         return Run.create(out, record)
     name = f"{record.student.name}-{record.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
+        path = RUNS / (name if number == 1 else f"{name}-{number}")
         try:
-            return Run.create(RUNS / (name if number == 1 else f"{name}-{number}"), record)
+            return Run.create(path, record)
         except UsageError:
-            continue
+            if not os.path.isdir(path / "checkpoints"):  # no run has the name: none can be there at all
+                raise
     raise AssertionError("unreachable: count() does not end")
