@@ -115,6 +115,6 @@ def _told(ui: Ui, finished: "Finished") -> int:
     if judged is not None:
         lines.append(("top-1", f"{judged['top1']:.1%} of {judged['images']:,} images, best {state.best:.1%}"))
     if outcome.ended == "steps":
-        lines.append(("go on", f"kd train --resume {run.path}"))
+        lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))
     return 0

@@ -9,14 +9,13 @@
 
 import fcntl
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
-
-from pydantic import ValidationError
 
 from kdcache.atomic import make_folder, storage_errors, sweep, write_file
 from kdcache.errors import Damage, Locked, Mismatch, UsageError
@@ -101,7 +100,7 @@ class Run:
         try:
             (path / "checkpoints").mkdir()
         except FileExistsError:
-            hint = f"go on with it (kd train --resume {path}), or choose another --out"
+            hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
             raise UsageError(f"{path} holds a run already", hint=hint) from None
         write_file(path / "run.json", [json.dumps(record.plain(), indent=2).encode() + b"\n"])
         return cls(path, record)
@@ -120,7 +119,7 @@ class Run:
             if isinstance(plain, dict) and plain.get("format") != FORMAT:
                 raise Mismatch(f"{file} has format {plain.get('format')!r}, this version reads {FORMAT}")
             return cls(path, RunRecord.from_plain(plain))
-        except (ValueError, ValidationError) as error:
+        except ValueError as error:  # of JSON, or of the record
             raise Damage(f"{file} is not a run record", hint="restore it from a copy", path=str(file)) from error
 
     @contextmanager
@@ -140,11 +139,18 @@ class Run:
             yield
 
     @property
+    def way_on(self) -> str:
+        """The command that goes on with the training, by as many processes as it was begun by."""
+        count = self.record.processes
+        several = f"torchrun --nproc-per-node {count} --no-python " if count > 1 else ""
+        return f"{several}kd train --resume {shlex.quote(str(self.path))}"
+
+    @property
     def weights(self) -> Path:
         """The weights to evaluate and export."""
         path = self.path / "best.safetensors"
         if not path.is_file():
-            raise UsageError(f"{self.path} has no weights yet", hint=f"kd train --resume {self.path}")
+            raise UsageError(f"{self.path} has no weights yet", hint=self.way_on)
         return path
 
     def network(self) -> "nn.Module":
@@ -170,10 +176,10 @@ class Run:
 def near(path: Path) -> str:
     """The way to a run when a path leads to none: those beside it or in ./kd/runs, the most alike first."""
     beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
-    near = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
-    if not near:
+    names = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
+    if not names:
         return "name the folder of a run; kd train --student tinyvit-5m makes one"
-    return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in near)}"
+    return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in names)}"
 
 
 def newest_run(root: Path = RUNS) -> Path:

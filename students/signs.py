@@ -22,7 +22,7 @@ class Interrupted:
 
     def go_on(self) -> None:
         """Let the signal take effect, now that everything is kept."""
-        number = self._number or signal.SIGTERM
+        number = self._number or signal.SIGTERM  # None: it came to another process of the training
         self._restore()
         signal.raise_signal(number)
         raise KeyboardInterrupt  # whoever handled the signal came back; the training is over all the same

@@ -1,7 +1,6 @@
 """Starts a training or goes on with one: what the command line calls."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
         if world.size != run.record.processes:
             raise Mismatch(
                 f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
-                hint=f"{_command(run)}",
+                hint=run.way_on,
             )
         job = make_job(run.record, where, world, progress, fresh=False)
         with _way_on(run), run.held() if world.first else nullcontext():
@@ -65,13 +64,8 @@ def _way_on(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         if any((run.path / "checkpoints").glob("*")):
-            stop.add_note(_command(run))
+            stop.add_note(run.way_on)
         raise
-
-
-def _command(run: Run) -> str:
-    several = f"torchrun --nproc-per-node {run.record.processes} --no-python " if run.record.processes > 1 else ""
-    return f"{several}kd train --resume {shlex.quote(str(run.path))}"
 
 
 def create(out: Path | None, record: RunRecord) -> Run:
