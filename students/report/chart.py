@@ -1,6 +1,6 @@
-"""Line charts as inline SVG: no script, readable in light and dark, drawn from plain points.
+"""Line charts as inline SVG: no script, readable in light, in dark and on paper, drawn from plain points.
 
-Input: series of (x, y). Output: markup. Points that carry a remark show it when the pointer rests on them.
+Input: series of (x, y), and places to mark. Output: markup. Points that carry a remark show it when the pointer rests on them.
 """
 
 import math
@@ -15,6 +15,10 @@ WIDTH, HEIGHT = 400.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 18.0, 10.0, 36.0
 MOST_POINTS = 300
 """a longer series is drawn as means over equal stretches"""
+COLOURS = 8
+"""of the style sheet; a ninth series gets the first again"""
+LINE = 14.0
+"""from one line of text to the next"""
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,23 @@ class Series:
     name: str
     points: Sequence[Point]
     colour: int
-    """1 to 4: which of the page's colours"""
+    """1 to 8: which of the page's colours"""
     dots: bool = False
     """few and exact points: each is marked"""
+    dashed: bool = False
+    """each colour its own dashes: lines that lie on each other, or are printed in grey, are told apart"""
+    low: Sequence[Point] = ()
+    high: Sequence[Point] = ()
+    """edges of a band around it"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a chart that has a name."""
+
+    name: str
+    at: Point
+    colour: int
 
 
 @dataclass(frozen=True)
@@ -44,14 +62,20 @@ class Scale:
 
 
 def line_chart(
-    title: str, series: Sequence[Series], *, shown: Callable[[float], str], across: str, floor: float | None = None
+    title: str,
+    series: Sequence[Series],
+    *,
+    shown: Callable[[float], str],
+    across: str,
+    floor: float | None = None,
+    marks: Sequence[Mark] = (),
 ) -> Markup:
     """A chart with its title and legend. `shown` writes a value, `floor` is a value the axis must reach; x begins at 0."""
     drawn = [s for s in series if s.points]
     if not drawn:
         return Markup("")
     xs = [x for s in drawn for x, _ in s.points]
-    ys = [y for s in drawn for _, y in s.points] + ([] if floor is None else [floor])
+    ys = [y for s in drawn for _, y in (*s.points, *s.low, *s.high)] + ([] if floor is None else [floor])
     x_ticks, y_ticks = ticks(0, max(xs), 5), ticks(min(ys), max(ys), 5)
     x_scale = Scale(0, max(xs) or 1, LEFT, WIDTH - RIGHT)
     y_scale = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
@@ -59,7 +83,9 @@ def line_chart(
         "svg",
         _grid(y_ticks, y_scale, shown),
         _feet([t for t in x_ticks if t <= x_scale.high], x_scale, across),
+        (_band(s, x_scale, y_scale) for s in drawn),
         (_line(s, x_scale, y_scale, shown, across) for s in drawn),
+        _marks(marks, x_scale, y_scale),
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=f"{title}: {', '.join(s.name for s in drawn)}",
@@ -106,9 +132,15 @@ def _feet(values: Sequence[float], scale: Scale, across: str) -> Markup:
     return tag("g", labels, tag("text", across, x=middle, y=HEIGHT - 4, text_anchor="middle", class_="axis"))
 
 
+def _band(series: Series, x: Scale, y: Scale) -> Markup:
+    around = [*thinned(series.low), *reversed(thinned(series.high))]
+    if not around:
+        return Markup("")
+    return tag("polygon", points=_path(around, x, y), class_=f"band c{series.colour}")
+
+
 def _line(series: Series, x: Scale, y: Scale, shown: Callable[[float], str], across: str) -> Markup:
     points = thinned(series.points)
-    path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
     dots = [
         tag(
             "circle",
@@ -119,10 +151,44 @@ def _line(series: Series, x: Scale, y: Scale, shown: Callable[[float], str], acr
         )
         for a, b in (points if series.dots or len(points) == 1 else ())
     ]
-    return tag("g", tag("polyline", points=path), dots, class_=f"line c{series.colour}")
+    return tag("g", tag("polyline", points=_path(points, x, y)), dots, class_=_looks(series))
+
+
+def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
+    return " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
+
+
+def _looks(series: Series) -> str:
+    return f"line c{series.colour}" + (f" d{series.colour}" if series.dashed else "")
+
+
+def _marks(marks: Sequence[Mark], x: Scale, y: Scale) -> Markup:
+    """Rings with a line down to the axis, beside which their names stand: under rising lines, where there is room."""
+    parts = []
+    for row, mark in enumerate(sorted(marks, key=lambda mark: -mark.at[0])):
+        across, up = x(mark.at[0]), y(mark.at[1])
+        left = across < (LEFT + WIDTH - RIGHT) / 2 + 1
+        name = tag(
+            "text",
+            mark.name,
+            x=f"{across + (6 if left else -6):.1f}",
+            y=f"{HEIGHT - BOTTOM - 6 - LINE * row:.1f}",
+            text_anchor="start" if left else "end",
+            class_="name",
+        )
+        foot = tag("line", x1=f"{across:.1f}", x2=f"{across:.1f}", y1=f"{up:.1f}", y2=HEIGHT - BOTTOM, class_="foot")
+        ring = tag("circle", tag("title", mark.name), cx=f"{across:.1f}", cy=f"{up:.1f}", r=4.5)
+        parts.append(tag("g", foot, ring, name, class_=f"mark c{mark.colour}"))
+    return tag("g", parts)
 
 
 def _legend(series: Sequence[Series]) -> Markup:
     if len(series) == 1:
         return Markup("")
-    return tag("span", (tag("span", s.name, class_=f"key c{s.colour}") for s in series), class_="legend")
+    return tag("span", (tag("span", _swatch(s), s.name, class_="key") for s in series), class_="legend")
+
+
+def _swatch(series: Series) -> Markup:
+    """A piece of the line itself."""
+    piece = tag("g", tag("polyline", points="0,4 26,4"), class_=_looks(series))
+    return tag("svg", piece, viewBox="0 0 26 8", aria_hidden="true")

@@ -10,11 +10,11 @@ from kdcache.spec import Weights
 from kdcache.store.plan import Dataset
 from students.evals import Evaluation
 from students.report.curves import curves, latest_by_step
+from students.report.document import document
 from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
-from students.report.style import STYLE
 from students.runs import RunRecord
 
 Rows = list[tuple[str, str]]
@@ -38,7 +38,8 @@ def page(facts: Facts) -> str:
     """The whole document."""
     record = facts.record
     title = f"{facts.run}: {record.student.name}"
-    body = [
+    return document(
+        title,
         _head(facts),
         _tiles(facts.metrics),
         tag("h2", "How it went"),
@@ -52,15 +53,7 @@ def page(facts: Facts) -> str:
         evaluation_section(facts.evaluations, facts.weights_sha256, facts.run),
         tag("h2", "Where it comes from"),
         _provenance(facts),
-    ]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", title),
-        Markup(f"<style>{STYLE}</style>"),
     )
-    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', body)), lang='en')}\n"
 
 
 def _head(facts: Facts) -> Markup:

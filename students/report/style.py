@@ -2,9 +2,10 @@
 
 STYLE = """
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#1d1f23;--soft:#5f6570;--rule:#e2e0db;--bar:#dfe6f1;
---c1:#2660a8;--c2:#b4501e;--c3:#2f7d4f;--c4:#8a4a9e;--stamp:#a8200d}
-@media(prefers-color-scheme:dark){:root{--paper:#14161a;--card:#1c1f25;--ink:#e8e8e6;--soft:#9aa1ad;--rule:#30343c;
---bar:#2b3a52;--c1:#7fb0f2;--c2:#f0a070;--c3:#7ccf9c;--c4:#cf9be0;--stamp:#ff8573}}
+--c1:#1e41a8;--c2:#f3680f;--c3:#65a08c;--c4:#ba73ea;--c5:#61481b;--c6:#2d76a3;--c7:#9c5859;--c8:#292929;--stamp:#a8200d}
+@media screen and (prefers-color-scheme:dark){:root{--paper:#14161a;--card:#1c1f25;--ink:#e8e8e6;--soft:#9aa1ad;--rule:#30343c;
+--bar:#2b3a52;--c1:#4473ec;--c2:#dd8123;--c3:#adead4;--c4:#835b85;--c5:#f9c718;--c6:#4ab8fd;--c7:#c83122;--c8:#9b9b9b;
+--stamp:#ff8573}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:68rem;padding:1.25rem 1rem 4rem;background:var(--paper);color:var(--ink);
 font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;overflow-wrap:anywhere}
@@ -27,11 +28,20 @@ figure{margin:0}
 .chart .grid{stroke:var(--rule);stroke-width:1}
 figcaption{display:flex;flex-wrap:wrap;gap:.2rem 1rem;justify-content:space-between;font-size:.9rem;margin-bottom:.3rem}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem .9rem}
-.key::before{content:"";display:inline-block;width:.9em;height:.22em;margin-right:.35em;vertical-align:middle;
-background:currentColor}
+.chart .key svg{display:inline-block;width:1.9em;height:.6em;margin-right:.35em}
 .c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}
+.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}.c8{color:var(--c8)}
 .line polyline{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round}
+.d2{stroke-dasharray:7 3}.d3{stroke-dasharray:2.5 2.5}.d4{stroke-dasharray:9 3 2.5 3}.d5{stroke-dasharray:4.5 2}
+.d6{stroke-dasharray:12 4}.d7{stroke-dasharray:1.5 4}.d8{stroke-dasharray:8 2.5 2 2.5 2 2.5}
 .line circle{fill:currentColor}
+.band{fill:currentColor;opacity:.12}
+.mark circle{fill:var(--card);stroke:currentColor;stroke-width:2}
+.mark .foot{stroke:currentColor;stroke-dasharray:2 2.5}
+.chart .name{fill:var(--ink);font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:3px}
+.bars rect{fill:currentColor}
+.bars .dot{fill:var(--card);stroke:var(--ink);stroke-width:1.2}
+.chart .who{fill:var(--ink)}
 .samples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));gap:.8rem}
 .sample{display:grid;grid-template-columns:6.5rem minmax(0,1fr);gap:.3rem .9rem;align-items:start}
 .sample img{width:100%;height:auto;border-radius:.3rem;image-rendering:auto}
@@ -61,7 +71,8 @@ summary{cursor:pointer;color:var(--soft)}
 .pair .chart{margin-top:1.2rem}
 details{margin:.5rem 0}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:.8rem 2rem;align-items:start}
-@media(max-width:34rem){.sample{grid-template-columns:4.5rem minmax(0,1fr)}.facts th,.facts td{display:block;width:auto;
+@media(max-width:34rem){.chart text{font-size:13px}
+.sample{grid-template-columns:4.5rem minmax(0,1fr)}.facts th,.facts td{display:block;width:auto;
 border:0;padding:0}.facts td{padding-bottom:.5rem;border-bottom:1px solid var(--rule)}}
-@media print{body{background:#fff}.tile,.chart,.sample{break-inside:avoid}}
+@media print{body{background:#fff;font-size:.8rem}.charts{grid-template-columns:1fr 1fr}.tile,.chart,.sample{break-inside:avoid}}
 """.strip()

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -26,43 +25,10 @@ from students.report.curves import latest_by_step
 from students.report.markup import Markup, tag
 from students.report.samples import taught_samples, validation_samples
 from students.runs import CacheRecord, Pacing, Run, RunRecord
+from tests.students.reader import Reader
 
 EVIL = "<script>alert('x')</script>&\"fox\""
 CLASSES = ("cats", EVIL)
-VOID = {"img", "meta"}
-
-
-class Reader(HTMLParser):
-    """Checks that elements close in order; collects elements, addresses and text."""
-
-    def __init__(self, page):
-        super().__init__(convert_charrefs=True)
-        self.open, self.seen, self.addresses, self.text = [], [], [], []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, name, attributes):
-        self.seen.append((name, dict(attributes)))
-        self.addresses += [value for key, value in attributes if key in ("src", "href", "xlink:href", "data")]
-        assert not [key for key, _ in attributes if key.startswith("on")]
-        if name not in VOID:
-            self.open.append(name)
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
-
-    @property
-    def names(self):
-        return {name for name, _ in self.seen}
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +167,7 @@ def test_names_cannot_become_markup(tmp_path, photos):
 
 @given(st.text(), st.text())
 def test_text_survives_the_page_and_markup_is_only_what_tag_made(text, value):
-    parsed = HTMLParser.__new__(Reader)
+    parsed = Reader.__new__(Reader)
     text, value = (re.sub(r"[\x00\r\ud800-\udfff]", "", t) for t in (text, value))
     Reader.__init__(parsed, str(tag("p", text, tag("b", "x"), title=value)))
     assert [name for name, _ in parsed.seen] == ["p", "b"]

@@ -1,0 +1,17 @@
+"""The report of a comparison: `write_page(found, judged, out)` writes OUT/report.html, one file that needs nothing else."""
+
+from pathlib import Path
+
+from kdcache.atomic import write_file
+from students.compare.report.page import page
+from students.compare.run import Comparison
+from students.compare.verdict import Verdict
+
+__all__ = ["page", "write_page"]
+
+
+def write_page(found: Comparison, judged: Verdict, out: Path) -> Path:
+    """Write it, and say where."""
+    path = out / "report.html"
+    write_file(path, [page(found, judged).encode("utf-8")])
+    return path

@@ -1,0 +1,127 @@
+"""The report of a comparison as one page: what it says, the table, the pictures, the sums, and where everything came from.
+
+Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
+"""
+
+from kdcache.figures import plural, size
+from kdcache.spec import Weights
+from students.compare.report.charts import cost_charts, loss_chart, memory_charts, note, time_chart
+from students.compare.report.layout import STYLE, facts, grid
+from students.compare.report.worked import papers_section, sums_section
+from students.compare.run import Comparison
+from students.compare.table import heading, milliseconds, percent, reach, table
+from students.compare.verdict import Verdict
+from students.report.document import document
+from students.report.markup import Markup, join, tag
+
+
+def page(found: Comparison, judged: Verdict) -> str:
+    """The whole document."""
+    names = [arm.name for arm in found.arms]
+    title = f"{found.student}, trained {len(names)} ways"
+    return document(
+        title,
+        tag("h1", title),
+        tag("p", f"{', '.join(names[:-1])} and {names[-1]}", class_="soft"),
+        _stamp(found),
+        _said(judged),
+        _compared(found, judged),
+        tag("h2", "Side by side"),
+        _side_by_side(found, judged),
+        tag("h2", "In pictures"),
+        _pictures(found, judged),
+        tag("h2", "The job, and its sums"),
+        sums_section(found, judged),
+        tag("h2", "Beside the papers' own figures"),
+        papers_section(judged),
+        tag("h2", "Every repeat"),
+        _repeats(found),
+        tag("h2", "Where it comes from"),
+        _provenance(found),
+        style=STYLE,
+    )
+
+
+def _stamp(found: Comparison) -> Markup:
+    """Time and memory of a teacher with random weights are real; what it teaches is not."""
+    teacher = found.teacher
+    if not (teacher.weights.random or (teacher.head and teacher.head.random)):
+        return Markup("")
+    return tag(
+        "p", "RANDOM WEIGHTS: this teacher knows nothing; time and memory are measured, results are not", class_="stamp"
+    )
+
+
+def _said(judged: Verdict) -> Markup:
+    if not judged.sentences:
+        return tag(
+            "p", "No way had its teacher connected, so there is nothing to say about when a cache pays.", class_="note"
+        )
+    return tag("ul", (tag("li", sentence) for sentence in judged.sentences), class_="verdict")
+
+
+def _compared(found: Comparison, judged: Verdict) -> Markup:
+    rows = next(iter(found.built.values())).rows
+    return facts([*heading(found, judged), ("images", f"{rows:,} of {found.images}")])
+
+
+def _side_by_side(found: Comparison, judged: Verdict) -> Markup:
+    several = any(len(each) > 1 for each in found.measured.values())
+    told = (
+        "± is the 95 % interval of the mean over the repeats."
+        if several
+        else "Measured once, so there are no intervals."
+    )
+    return join(grid(["", *(row.arm for row in judged.rows)], table(found, judged)), tag("p", told, class_="note"))
+
+
+def _pictures(found: Comparison, judged: Verdict) -> Markup:
+    charts = [time_chart(found, judged), memory_charts(judged), cost_charts(judged), loss_chart(found)]
+    return join(tag("div", charts, class_="charts"), tag("p", " ".join(note(found)), class_="note"))
+
+
+def _repeats(found: Comparison) -> Markup:
+    heads = ("", "seed", "a step", "images/s", "memory", "last loss", "top-1", "teacher loaded", "weights at the end")
+    lines = [
+        (
+            arm.name,
+            str(one.seed),
+            milliseconds(one.step_seconds),
+            f"{one.images_per_second:,.3g}",
+            size(one.peak_memory if one.allocated is None else one.allocated),
+            f"{one.losses[-1]:.4f}",
+            "n/a" if one.top1 is None else percent(one.top1),
+            "yes" if one.imported_teacher else "no",
+            one.weights[:12],
+        )
+        for arm in found.arms
+        for one in found.measured[arm.name]
+    ]
+    return grid(heads, lines)
+
+
+def _provenance(found: Comparison) -> Markup:
+    teacher = found.teacher
+    height, width = teacher.preprocess.size
+    head = [] if teacher.head is None else [("its head", _weights(teacher.head))]
+    rows = [
+        ("teacher", f"{teacher.family} {teacher.size}, {teacher.precision}, sees {height}×{width}"),
+        ("its weights", _weights(teacher.weights)),
+        *head,
+        *((f"its {signal}", where) for signal, where in teacher.taps.items()),
+        ("images", found.images),
+        *((f"cache {codec}", _cache(found, codec)) for codec in found.built),
+    ]
+    return facts(rows)
+
+
+def _cache(found: Comparison, codec: str) -> str:
+    built = found.built[codec]
+    made = "" if codec == found.base else f", converted from {found.base}"
+    amount = f"{plural(built.rows, 'image')} × {plural(built.views, 'view')}"
+    return f"{size(built.bytes)} for {amount}, {reach(built.image, milliseconds)} each{made}"
+
+
+def _weights(weights: Weights) -> str:
+    stamp = "RANDOM WEIGHTS, " if weights.random else ""
+    return f"{stamp}{weights.source}, sha256 {weights.sha256}"

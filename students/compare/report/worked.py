@@ -1,0 +1,143 @@
+"""The sums of a comparison, written out: formulas, the figures in them, and the papers' own figures beside them.
+
+Input: a Comparison and its Verdict. Output: markup.
+"""
+
+from collections.abc import Sequence
+
+from kdcache.figures import duration, rate, size
+from students.compare.report.layout import facts, grid
+from students.compare.run import Comparison
+from students.compare.sums import DIVEDOC_OFF, DIVEDOC_ON, TINYVIT, Job, Spread, divedoc_differences, tinyvit_saving
+from students.compare.table import NOT_THERE, Shown, percent
+from students.compare.verdict import Row, Verdict
+from students.report.markup import Markup, join, tag
+
+FORMULAS = """
+on-stream      M E n t_on / g
+off-stream     (V n b + M E n t_off) / g
+saves          1 - off-stream / on-stream
+break-even     E* = V b / (t_on - t_off)    epochs of one student
+               M* = E* / E                  students
+device-days    hours × g / 24
+money          hours × g × price
+""".strip()
+
+
+def sums_section(found: Comparison, judged: Verdict) -> Markup:
+    """What was added up, and how."""
+    worked = [line for row in judged.rows for line in _worked(found, judged, row)]
+    seen = (
+        "t is a step divided by its images, b the build divided by its images and views, without loading the teacher."
+    )
+    return join(
+        facts(_job(judged.job)), tag("pre", FORMULAS), tag("p", seen, class_="note"), tag("pre", "\n".join(worked))
+    )
+
+
+def _job(job: Job) -> list[tuple[str, str]]:
+    price = [] if job.price is None else [("price", f"{job.price:g} for an hour of one device")]
+    return [
+        ("n, images", f"{job.images:,}"),
+        ("E, epochs", f"{job.epochs:g}"),
+        ("M, students", f"{job.students:,}"),
+        ("V, stored views", f"{job.views:,}"),
+        ("g, devices", f"{job.gpus:,}"),
+        *price,
+    ]
+
+
+def _worked(found: Comparison, judged: Verdict, row: Row) -> list[str]:
+    """The formulas with the figures of an arm in them."""
+    job = judged.job
+    train = f"{job.students:,} × {job.epochs:g} × {job.images:,} × {_time(_image(found, row))}"
+    stored = row.teacher == "stored"
+    cost = f"({job.views:,} × {job.images:,} × {_time(_built(found, row))} + {train})" if stored else train
+    lines = [f"{row.arm}: {cost} / {job.gpus:,} = {duration(3600 * row.bill.hours.mean)}"]
+    on = next((other for other in judged.rows if other.teacher == "connected"), None)
+    if on is not None and stored:
+        less = f"({_time(_image(found, on))} - {_time(_image(found, row))})"
+        after = (
+            "never" if row.pays is None else f"{rate(row.pays.epochs)} epochs, M* = {rate(row.pays.students)} students"
+        )
+        lines.append(f"{' ' * len(row.arm)}  E* = {job.views:,} × {_time(_built(found, row))} / {less} = {after}")
+    return lines
+
+
+def _image(found: Comparison, row: Row) -> float:
+    return row.step_seconds.mean / found.batch
+
+
+def _built(found: Comparison, row: Row) -> float:
+    arm = next(arm for arm in found.arms if arm.name == row.arm)
+    return found.built[found.codec_of(arm)].image.mean
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
+def papers_section(judged: Verdict) -> Markup:
+    """The same tables with the papers' figures and with ours."""
+    on = next((row for row in judged.rows if row.teacher == "connected"), None)
+    pairs = [] if on is None else [(on, row) for row in judged.rows if row.teacher == "stored"]
+    return join(_tinyvit(judged.job, pairs), _divedoc(judged, pairs))
+
+
+def _tinyvit(job: Job, pairs: Sequence[tuple[Row, Row]]) -> Markup:
+    build, train = TINYVIT["build GPU-days"], TINYVIT["train GPU-days"]
+    paper = [f"{days:g} days" for days in (build, train, build + train, TINYVIT["on GPU-days"])]
+    lines = [["TinyViT", *paper, percent(tinyvit_saving())]]
+    for on, row in pairs:
+        times = (row.bill.build_hours, row.bill.train_hours, row.bill.hours, on.bill.hours)
+        saved = NOT_THERE if row.saves is None else percent(row.saves)
+        lines.append([row.arm, *(_device_time(job, hours) for hours in times), saved])
+    told = "Time of devices. TinyViT: arXiv 2207.10666, section D; the other lines are the job above."
+    return join(
+        grid(("", "to store", "to train", "together", "connected", "saves"), lines), tag("p", told, class_="note")
+    )
+
+
+def _device_time(job: Job, hours: Spread) -> str:
+    return duration(3600 * job.gpus * hours.mean)
+
+
+def _divedoc(judged: Verdict, pairs: Sequence[tuple[Row, Row]]) -> Markup:
+    less = divedoc_differences()
+    lines = [
+        ["DIVE-Doc, connected", *_paper(DIVEDOC_ON)],
+        ["DIVE-Doc, stored", *_paper(DIVEDOC_OFF)],
+        ["  saves", f"{less['hours saved']:g} hours", f"{less['MiB saved']:,.0f} MiB", f"-{less['GB more']:g} GB"],
+    ]
+    for place, (on, row) in enumerate(pairs):
+        lines += [] if place else [[on.arm, *_holds(judged, on)]]
+        lines += [[row.arm, *_holds(judged, row)], ["  saves", *_saved(on, row)]]
+    told = (
+        "Time of the job; memory of the device, or of the process where there is none; disk for images and cache. "
+        "DIVE-Doc: table 1. A saving below nothing is a cost."
+    )
+    return join(grid(("", "time", "memory", "disk"), lines), tag("p", told, class_="note"))
+
+
+def _paper(figures: dict[str, float]) -> tuple[str, str, str]:
+    return f"{figures['hours']:g} hours", f"{figures['MiB']:,.0f} MiB", f"{figures['GB']:g} GB"
+
+
+def _memory(row: Row) -> Spread:
+    return row.peak_memory if row.reserved is None else row.reserved
+
+
+def _holds(judged: Verdict, row: Row) -> tuple[str, str, str]:
+    disk = (judged.image_bytes or 0) + row.cache_bytes
+    time, memory = duration(3600 * row.bill.hours.mean), size(_memory(row).mean)
+    return time, memory, size(disk) if disk else NOT_THERE
+
+
+def _saved(on: Row, off: Row) -> tuple[str, str, str]:
+    memory, disk = _memory(on).mean - _memory(off).mean, on.cache_bytes - off.cache_bytes
+    hours = on.bill.hours.mean - off.bill.hours.mean
+    return _signed(3600 * hours, duration), _signed(memory, size), _signed(disk, size)
+
+
+def _signed(value: float, shown: Shown) -> str:
+    return ("-" if value < 0 else "") + shown(abs(value))
