@@ -19,7 +19,7 @@ from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
 from kdcache.store.blocks import field_compressor
 from kdcache.store.plan import Layout
-from kdcache.store.receipt import FieldSeal, Receipt, missing_file, wrong_bytes, wrong_length
+from kdcache.store.receipt import FieldSeal, Receipt, opened, wrong_bytes
 
 Rows = NDArray[np.int64]
 
@@ -28,7 +28,7 @@ class Touched:
     """What every map of a field shares: the checksums of its blocks, and which were found right so far."""
 
     def __init__(self, seal: FieldSeal) -> None:
-        self.expected = np.frombuffer(bytes.fromhex("".join(seal.blocks)), ">u8").astype(np.uint64)
+        self.expected = seal.checksums
         self.right = np.zeros(len(seal.blocks), np.bool_)
 
 
@@ -165,18 +165,10 @@ class MappedPart(Mapping[str, MappedField]):
 
     def _file(self, name: str) -> mmap.mmap:
         if name not in self._files:
-            nbytes = next(f.nbytes for f in self.receipt.files if f.path == name)
-            self._files[name] = map_file(self._cache / name, nbytes, self.receipt)
+            path = self._cache / name
+            with (
+                opened(str(self.receipt.id), path, self.receipt.bytes_of(name)) as descriptor,
+                storage_errors(path, "read"),
+            ):
+                self._files[name] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         return self._files[name]
-
-
-def map_file(path: Path, nbytes: int, receipt: Receipt) -> mmap.mmap:
-    """Map one file of a part read-only; Damage when it is missing or not as long as its receipt says."""
-    with storage_errors(path, "read"):
-        if not path.is_file():
-            raise missing_file(str(receipt.id), path)
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            if size != nbytes:
-                raise wrong_length(str(receipt.id), path, size, nbytes)
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

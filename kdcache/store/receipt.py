@@ -3,11 +3,17 @@
 A reader needs nothing else: file, offset, type and shape of every field, and a checksum for every block of rows.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
+from kdcache.atomic import storage_errors
 from kdcache.errors import Damage
 from kdcache.store.plan import FORMAT, PartId
 from kdcache.store.sealed import seal, unseal
@@ -17,15 +23,22 @@ MEND = "run `kd cache repair` on this cache, then build again"
 FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it from another copy of this cache"
 
 
-def missing_file(part: str, path: Path) -> Damage:
-    """A file of a part is not there."""
-    return Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path))
-
-
-def wrong_length(part: str, path: Path, found: int, written: int) -> Damage:
-    """A file of a part is not as long as it was written."""
-    message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
-    return Damage(message, hint=MEND, part=part, path=str(path))
+@contextmanager
+def opened(part: str, path: Path, written: int) -> Iterator[int]:
+    """A descriptor of a file of a part; Damage when it is missing or not as long as it was written."""
+    with storage_errors(path, "read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path)) from None
+    try:
+        found = os.fstat(descriptor).st_size
+        if found != written:
+            message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
+            raise Damage(message, hint=MEND, part=part, path=str(path))
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def wrong_bytes(part: str, field: str, first: int, last: int) -> Damage:
@@ -57,6 +70,11 @@ class FieldSeal(Strict):
     def rows(self) -> int:
         """Rows the blocks count; a field of the part is one."""
         return 1 if self.per_part else self.shape[0]
+
+    @property
+    def checksums(self) -> NDArray[np.uint64]:
+        """`blocks` as numbers."""
+        return np.frombuffer(bytes.fromhex("".join(self.blocks)), ">u8").astype(np.uint64)
 
     def span(self, block: int) -> tuple[int, int]:
         """(offset in the file, bytes) of one block as it is stored."""
@@ -102,6 +120,10 @@ class Receipt(Strict):
     def row_range(self) -> range:
         """Rows of the dataset that the part holds."""
         return range(self.first_row, self.first_row + self.rows)
+
+    def bytes_of(self, path: str) -> int:
+        """How long one of its files was written."""
+        return next(file.nbytes for file in self.files if file.path == path)
 
     def rows_of(self, field: str, first: int, last: int) -> range:
         """Rows of the dataset under the blocks first..last of a field."""

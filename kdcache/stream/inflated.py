@@ -50,12 +50,9 @@ class Inflated(Arena):
         parts = blocks // self.grid.blocks_per_part
         for part in np.unique(parts).tolist():
             piece = self._pieces(part)
-            descriptor = piece.open()
-            try:
+            with piece.opened() as descriptor:
                 for block in blocks[parts == part].tolist():
                     self._inflate(piece, descriptor, block)
-            finally:
-                os.close(descriptor)
         with self._lock:
             self._here |= dict.fromkeys(blocks.tolist())
             self._mark(blocks, True)
@@ -106,11 +103,8 @@ class Inflated(Arena):
             piece = self._pieces(part)
             assert piece.stored is not None
             spans = piece.stored[blocks[parts == part] % self.grid.blocks_per_part]
-            descriptor = piece.open()
-            try:
+            with piece.opened() as descriptor:
                 for offset, size in spans.tolist():
                     for here in range(offset, offset + size, ANNOUNCED_BYTES):
                         os.posix_fadvise(descriptor, here, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
-            finally:
-                os.close(descriptor)
         return []

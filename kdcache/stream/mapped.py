@@ -92,11 +92,8 @@ class Mapped(Arena):
                     f"part {piece.part}, field {piece.field!r} starts at byte {piece.offset}, no multiple of {PAGE}"
                 )
                 raise Damage(message, hint=MEND, part=piece.part)
-            descriptor = piece.open()
-            try:
+            with piece.opened() as descriptor:
                 self._place(part, piece.nbytes, mmap.MAP_SHARED, descriptor, piece.offset)
-            finally:
-                os.close(descriptor)
             if self._dense:
                 self.advise(part * self.stride, part * self.stride + piece.nbytes, mmap.MADV_HUGEPAGE)
             self._here[part] = piece

@@ -1,6 +1,6 @@
 """One field of one part as a reader needs it: where its bytes lie and what they must hash to. Made from a receipt."""
 
-import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from kdcache.atomic import Buffer, storage_errors
+from kdcache.atomic import Buffer
 from kdcache.codecs.codec import Field
-from kdcache.store.receipt import Receipt, missing_file, wrong_bytes, wrong_length
+from kdcache.store.receipt import Receipt, opened, wrong_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +39,19 @@ class Piece:
             part=str(receipt.id),
             field=field.name,
             path=cache / seal.file,
-            file_bytes=next(f.nbytes for f in receipt.files if f.path == seal.file),
+            file_bytes=receipt.bytes_of(seal.file),
             first_row=receipt.first_row,
             rows=receipt.rows,
             offset=seal.offset,
             nbytes=seal.nbytes,
             block_rows=receipt.rows if field.per_part else seal.block_rows,
-            expected=np.frombuffer(bytes.fromhex("".join(seal.blocks)), ">u8").astype(np.uint64),
+            expected=seal.checksums,
             stored=None if seal.stored is None else np.array(seal.stored, np.int64).reshape(-1, 2),
         )
 
-    def open(self) -> int:
+    def opened(self) -> AbstractContextManager[int]:
         """A descriptor of the file; Damage when the file is missing or not as long as it was written."""
-        with storage_errors(self.path, "read"):
-            try:
-                descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                raise missing_file(self.part, self.path) from None
-            size = os.fstat(descriptor).st_size
-        if size != self.file_bytes:
-            os.close(descriptor)
-            raise wrong_length(self.part, self.path, size, self.file_bytes)
-        return descriptor
+        return opened(self.part, self.path, self.file_bytes)
 
     def check(self, number: int, content: Buffer) -> None:
         """Damage, naming part, field and rows, unless these are the bytes of block `number`."""

@@ -73,11 +73,8 @@ class Shelf:
         """An array that belongs to a part as a whole, checked."""
         if (name, part) not in self._whole:
             field, piece = self.store.fields[name], self._receipts.piece(name, part)
-            descriptor = piece.open()
-            try:
+            with piece.opened() as descriptor:
                 content = os.pread(descriptor, piece.nbytes, piece.offset)
-            finally:
-                os.close(descriptor)
             if self.check:
                 piece.check(0, content)
             self._whole[name, part] = np.frombuffer(content, field.dtype).reshape(field.shape)
