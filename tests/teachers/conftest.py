@@ -82,3 +82,23 @@ def save() -> Callable[[dict[str, Any], Path], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def openai() -> dict[str, Any]:
+    """A small CLIP under the names of OpenAI and open_clip."""
+    from tests.teachers.clip_paper import small_clip
+
+    return small_clip()
+
+
+@pytest.fixture
+def open_clip_folder(openai: Any, save: Any, tmp_path: Path) -> Path:
+    """The same as open_clip publishes it."""
+    from tests.teachers.clip_paper import write_settings
+
+    folder = tmp_path / "open_clip"
+    folder.mkdir()
+    save(openai, folder / "open_clip_model.safetensors")
+    write_settings(folder)
+    return folder
