@@ -91,6 +91,7 @@ def compare(
     """
     from kdcache.figures import byte_count
     from students.compare.options import CompareOptions
+    from students.compare.report import write_page
     from students.compare.run import compare as run
     from students.compare.verdict import verdict
 
@@ -104,6 +105,7 @@ def compare(
     )  # fmt: skip
     found, path = run(asked, ui.progress())
     judged = verdict(found)
+    write_page(found, judged, path)
     ui.answer({**found.plain(), "verdict": judged.plain(), "path": str(path)}, _text(found, judged, str(path)))
 
 
