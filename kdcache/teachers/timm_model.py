@@ -85,7 +85,7 @@ def open_timm(request: Request) -> Candidate:
         classes = _class_names(network, settings) if weights.source.startswith("hub:") else None
     tower = TimmTower(network, request.signals)
     own_logits = "logits" in tower.taps and request.head is None
-    classifier = None if own_logits else choose_classifier(request, weights=weights)
+    classifier = None if own_logits else choose_classifier(request, weights=weights, dim=network.head_hidden_size)
     return Candidate(tower, name, weights, preprocess, classifier, classes)
 
 

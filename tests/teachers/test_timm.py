@@ -67,6 +67,19 @@ def test_maps_of_either_memory_order_become_tokens(name: str, pixels, normal):
     assert teacher.spec.signal("features").grid == tuple(feature_map.shape[-2:])
 
 
+def test_a_model_without_classes_gets_a_random_head_with_its_random_weights(pixels):
+    """So that the cost of logits can be measured before there is a head; the stamp says so."""
+    classes = tuple("abcdefg")
+    teacher = open_teacher(
+        "timm:eva02_tiny_patch14_224", weights="random", signals=["logits"], input_size=(28, 28), offered=classes
+    )
+    assert teacher.say(pixels(2, (28, 28)))["logits"].shape == (2, 7)
+    assert teacher.spec.classes == classes
+    assert teacher.spec.weights.random
+    assert teacher.spec.head is not None
+    assert teacher.spec.head.random
+
+
 def test_a_hub_folder_brings_configuration_and_class_names(vit, save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     save(vit.state_dict(), tmp_path / "model.safetensors")
     config = {**timm.get_pretrained_cfg("test_vit").to_dict(), "mean": [0.1, 0.2, 0.3], "crop_pct": 0.5}

@@ -1,0 +1,134 @@
+"""What a comparison chooses by itself: how much a slow teacher sees, how large a batch fits; and what a device tells."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdcache.errors import UsageError
+from kdcache.figures import byte_count
+from kdcache.options import BuildOptions
+from kdcache.progress import Silent
+from students.compare import amount as amounts
+from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of
+from students.compare.arms import arms_of
+from students.compare.options import CompareOptions
+from students.compare.room import Room, largest_that
+
+ARMS = arms_of(("on-stream", "off-stream"))
+
+
+@pytest.fixture
+def teacher(monkeypatch):
+    """A teacher that takes so many seconds for an image, and a list of how often that was measured."""
+
+    def takes(seconds):
+        asked = []
+        monkeypatch.setattr(amounts, "_teacher_seconds", lambda build, progress: asked.append(build) or seconds)
+        return asked
+
+    return takes
+
+
+def choose(**asked):
+    options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence", data="shapes:count=5000"), **asked)
+    return amount(options, ARMS, 128, Silent())
+
+
+def test_a_quick_teacher_sees_what_the_recipe_says(teacher):
+    teacher(0.002)
+    much = choose(steps=30, repeat=3)
+    assert (much.images, much.batch, much.whole) == (MOST_IMAGES, 128, 5000)
+
+
+@given(st.floats(0.0005, 60), st.integers(2, 50), st.integers(1, 5))
+def test_a_slow_teacher_is_borne(seconds, steps, repeat):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(amounts, "_teacher_seconds", lambda build, progress: seconds)
+        much = choose(steps=steps, repeat=repeat)
+    seen = much.images + steps * repeat * much.batch
+    assert much.images >= much.batch >= LEAST_BATCH
+    assert seconds * seen <= PATIENCE or (much.batch, much.images) == (LEAST_BATCH, 2 * LEAST_BATCH)
+
+
+def test_what_was_asked_for_stays(teacher):
+    asked = teacher(10.0)
+    assert (choose(images=300).images, choose(batch=64).batch) == (300, 64)
+    much = choose(images=300, batch=64)
+    assert (much.images, much.batch) == (300, 64)
+    assert len(asked) == 2, "with both there is nothing to measure for"
+
+
+def test_a_batch_is_not_more_than_all_images(teacher):
+    teacher(0.001)
+    assert choose(images=20).batch == 20
+
+
+def test_a_few_embedded_images_are_still_the_embedded_ones(tmp_path):
+    assert few_of("shapes:split=val,size=32", 7) == "shapes:split=val,size=32,count=7,seed=0"
+    assert few_of("few:9:shapes:count=50", 9) == "few:9:shapes:count=50", "no more than that to begin with"
+    assert few_of("few:9:shapes:count=50", 3) == "few:3:few:9:shapes:count=50"
+
+
+@given(st.integers(0, 5000), st.integers(1, 600), st.integers(1, 4000))
+def test_the_largest_batch_is_found_to_an_eighth(limit, start, most):
+    tried = []
+    found = largest_that(lambda batch: tried.append(batch) or batch <= limit, min(start, most), most)
+    best = min(limit, most)
+    assert found <= best
+    assert best - found <= max(1, found // 8) or found == best == 0
+    assert all(1 <= batch <= most for batch in tried)
+    assert len(tried) <= 20, "each is a process of its own"
+
+
+def test_a_batch_is_shared_out():
+    room = Room(memory=24_000_000_000, largest=60, all=False)
+    assert [room.devices(batch) for batch in (1, 60, 61, 4096)] == [1, 1, 2, 69]
+    assert room.model_copy(update={"largest": 0}).devices(8) is None, "one image is too much"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("24GB", 24e9), ("24 gb", 24e9), ("1.5G", 1.5e9), ("2GiB", 2 * 2**30), ("900 MiB", 900 * 2**20)]
+)
+def test_memory_is_understood(text, count):
+    assert byte_count(text, "--gpu-memory") == count
+
+
+@pytest.mark.parametrize("text", ["24", "0GB", "lots", "-3GB", ""])
+def test_what_is_no_memory_is_refused(text):
+    with pytest.raises(UsageError, match="--gpu-memory"):
+        byte_count(text, "--gpu-memory")
+
+
+def test_energy_is_of_the_device_that_is_used(monkeypatch):
+    """Its own name goes to the driver, whose numbers do not follow CUDA_VISIBLE_DEVICES."""
+    import torch
+
+    from students.compare.energy import Energy
+
+    counter = iter([5_000.0, 65_000.0])
+    asked = []
+    driver = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda name: asked.append(name),
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(counter),
+        NVMLError=RuntimeError,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"uuid-{number}"))
+    assert Energy().joules_a_step(30) == 2.0
+    assert asked == ["GPU-uuid-1"] * 2
+
+
+def test_without_an_accelerator_there_is_no_energy():
+    import torch
+
+    from students.compare.energy import Energy
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert Energy().joules_a_step(30) is None
