@@ -1,4 +1,4 @@
-"""What soft labels are worth with little data: the same student, steps, images and views, and eleven things to learn from.
+"""What soft labels are worth with little data: the same student, steps, images and views, and ten things to learn from.
 
     make experiment-soft-labels        # writes docs/results/soft-labels.md and .json
 
@@ -18,11 +18,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-IMAGES, VIEWS = 1000, 8
-STEPS, BATCH, SIZE = 800, 64, 32
+IMAGES, VIEWS = 2000, 8
+STEPS, BATCH, SIZE = 1600, 32, 32
 SEEDS = (0, 1, 2)
 CROPS = ("crop.scale=[0.5, 1.0]", "randaugment=null", "erase=null")
 """milder than the default recipe, which may cut the one thing out that gives an image its class"""
+TRAINING = ("precision=float32", "optimiser.rate=3e-3")
+"""at 32 pixels a CPU is quicker in float32; the rate is for the recipe's batch of 128 and scaled to this one"""
 T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
 """Student's t for a 95 % interval of the mean of so many runs"""
 
@@ -47,13 +49,12 @@ ARMS = (
     Arm("soft labels from the cache, k = 100 (all)", settings=objective(1, 0)),
     Arm("soft labels and ground truth", settings=objective(1, 1)),
     Arm("soft labels, teacher connected", stream="on", settings=objective(1, 0)),
-    Arm("k = 10, uniform", cache="k10", settings=objective(1, 0)),
-    Arm("k = 10, bucket", cache="k10", settings=objective(1, 0, "bucket")),
-    Arm("k = 10, renormalise", cache="k10", settings=objective(1, 0, "renormalise")),
-    Arm("k = 10, none", cache="k10", settings=objective(1, 0, "none")),
-    Arm("k = 5, uniform", cache="k5", settings=objective(1, 0)),
-    Arm("k = 1, uniform", cache="k1", settings=objective(1, 0)),
+    Arm("k = 10, uniform tail", cache="k10", settings=objective(1, 0)),
+    Arm("k = 5, uniform tail", cache="k5", settings=objective(1, 0)),
+    Arm("k = 1, uniform tail", cache="k1", settings=objective(1, 0)),
     Arm("k = 1, bucket", cache="k1", settings=objective(1, 0, "bucket")),
+    Arm("k = 1, renormalise", cache="k1", settings=objective(1, 0, "renormalise")),
+    Arm("k = 1, none", cache="k1", settings=objective(1, 0, "none")),
 )
 
 
@@ -103,7 +104,7 @@ def _trained(work: Path, arm: Arm, seed: int) -> tuple[str, int, float, float]:
     options = TrainOptions(
         student="tinyvit-5m",
         recipe="demo",
-        settings=arm.settings,
+        settings=(*TRAINING, *arm.settings),
         cache=work / arm.cache,
         stream=arm.stream,  # type: ignore[arg-type]
         val="shapes:split=val",
