@@ -135,6 +135,18 @@ def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     return renamed(plain, _our_name)
 
 
+def fairseq_tensors(network: Data2Vec) -> dict[str, Tensor]:
+    """Its tensors under fairseq's names, as `network_tensors` reads them."""
+    return renamed(network.state_dict(), _their_name)
+
+
+def _their_name(name: str) -> str:
+    for theirs, ours in NAMES:
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name
+
+
 def _our_name(name: str) -> str | None:
     if name.startswith(DROPPED):
         return None

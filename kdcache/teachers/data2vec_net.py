@@ -110,7 +110,15 @@ class ModalityEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels -> tokens (batch, 1 + patches, dim)."""
-        patches = self.patches(pixels).flatten(2).transpose(1, 2) + self.positions
+        return self.encode(self.place(pixels))
+
+    def place(self, pixels: Tensor) -> Tensor:
+        """Patches with their positions, (batch, patches, dim)."""
+        placed: Tensor = self.patches(pixels).flatten(2).transpose(1, 2) + self.positions
+        return placed
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """All patches, or only those that are shown, with the class token in front."""
         tokens: Tensor = self.norm(torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1))
         for block in self.blocks:
             tokens, _ = block(tokens)
@@ -130,8 +138,11 @@ class Data2Vec(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Normalised pixels -> all a pass says."""
-        inputs = tokens = self.encoder(pixels)
-        layers = []
+        return self.share(self.encoder(pixels))
+
+    def share(self, inputs: Tensor) -> Outputs:
+        """What the shared blocks make of the modality encoder's tokens."""
+        tokens, layers = inputs, []
         for block in self.blocks:
             tokens, said = block(tokens)
             layers.append(said)

@@ -81,3 +81,16 @@ def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tens
     moved = nn.functional.grid_sample(both, grid, padding_mode="reflection", align_corners=False)
     lit = moved[:, :3] * (1 + draw[5] * 0.1).view(-1, 1, 1, 1)
     return lit.clamp(0, 255), moved[:, 3:]
+
+
+def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
+    """Pictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
+    count = len(pixels)
+    draw = torch.rand((5, count), generator=dice)
+    side, slim = (0.4 + 0.6 * draw[0]).sqrt(), torch.exp(0.2 * (2 * draw[1] - 1))
+    width, height = (side * slim.sqrt()).clamp(max=1), (side / slim.sqrt()).clamp(max=1)
+    left, top = (2 * draw[2] - 1) * (1 - width), (2 * draw[3] - 1) * (1 - height)
+    mirror, none = torch.where(draw[4] < 0.5, -1.0, 1.0), torch.zeros(count)
+    cut = torch.stack((width * mirror, none, left, none, height, top), 1).view(count, 2, 3)
+    grid = nn.functional.affine_grid(cut, [count, 3, SIZE, SIZE], align_corners=False)
+    return nn.functional.grid_sample(pixels.float(), grid, padding_mode="reflection", align_corners=False).clamp(0, 255)

@@ -1,10 +1,11 @@
-"""The two networks in training: what each answers, which grid of tokens it sees by, how its checkpoint is written.
+"""The two networks that are told what they see: what each answers, which grid it sees by, how its checkpoint is written.
 
 Input: normalised pixels. Output: logits for the classes of `shapes`, and checkpoints laid out like the published ones,
 with weights in float16.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,7 +80,7 @@ class FlorencePupil:
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
         """One file, timm's own keys."""
-        return _save_half(self.network, out / FILES["florence"], facts)
+        return save_half(self.network.state_dict(), out / FILES["florence"], facts)
 
 
 class ClipPupil:
@@ -128,7 +129,7 @@ class ClipPupil:
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
         """A folder as `save_pretrained` writes it; its config says float32, so that halves are widened on loading."""
-        path = _save_half(self.network, out / FILES["clip"], facts)
+        path = save_half(self.network.state_dict(), out / FILES["clip"], facts)
         self.network.config.dtype = torch.float32
         self.network.config.save_pretrained(path.parent)
         save_tokenizer(path.parent)
@@ -144,11 +145,12 @@ def _waves(side: int, dim: int) -> Tensor:
     return torch.cat([wave for turn in turns for wave in (turn.sin(), turn.cos())], 1)
 
 
-def _save_half(network: nn.Module, path: Path, facts: dict[str, str]) -> Path:
+def save_half(tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str]) -> Path:
+    """Write a weights file, floating point as float16, with what its header says."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
+    state = {name: value.detach().contiguous() for name, value in tensors.items()}
     half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     unfinished = path.with_suffix(".unfinished")
     save_file(half, unfinished, {"format": "pt", **facts})

@@ -1,0 +1,82 @@
+"""How nano teachers are trained down a loss: the recipes, which optimiser for which weights, at what pace.
+
+Input: networks and a recipe. Output: a `Descent`, which a training loop asks for one step after the other.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcache.teachers.nano import Family
+
+_OUTER = ("embed", "projection", "head")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast to train."""
+
+    epochs: int
+    rate: float
+    """of AdamW: convolutions, embeddings, heads, vectors"""
+    matrix_rate: float = 6e-3
+    """of Muon: the matrices inside"""
+    batch: int = 64
+    decay: float = 0.05
+    warmup: float = 0.05
+    """share of all steps"""
+
+
+RECIPES: dict[Family, Recipe] = {
+    "florence": Recipe(epochs=24, rate=2e-3),
+    "clip": Recipe(epochs=24, rate=1e-3),
+    "data2vec": Recipe(epochs=2, rate=1e-3, batch=16),
+}
+
+
+class Descent:
+    """Steps for a network and its helpers, which are thrown away afterwards."""
+
+    def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Recipe, steps: int) -> None:
+        self._network = network
+        self._optimisers = _optimisers(network, helpers, recipe)
+        self._paces = [
+            torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps, recipe.warmup))
+            for optimiser in self._optimisers
+        ]
+
+    def step(self, loss: Tensor) -> float:
+        """One step down."""
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        for optimiser, pace in zip(self._optimisers, self._paces, strict=True):
+            optimiser.step()
+            optimiser.zero_grad()
+            pace.step()
+        return float(loss.detach())
+
+
+def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices between the first and the last layer, AdamW for the rest."""
+    matrices: list[nn.Parameter] = []
+    others = list(helpers.parameters())
+    for name, parameter in network.named_parameters():
+        inner = parameter.ndim == 2 and not any(word in name for word in _OUTER)
+        (matrices if inner else others).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": recipe.decay},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [
+        torch.optim.AdamW(groups, recipe.rate, betas=(0.9, 0.98), fused=True),
+        torch.optim.Muon(matrices, recipe.matrix_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+    ]
+
+
+def _pace(step: int, steps: int, warmup: float) -> float:
+    """Share of the full rate: a straight warm-up, then half a cosine down to nothing."""
+    rise = warmup * steps
+    return (step + 1) / rise if step < rise - 1 else (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2

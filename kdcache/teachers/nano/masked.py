@@ -1,0 +1,132 @@
+"""What data2vec-nano learns from: hidden patches, and a slow copy of itself that sees the whole picture.
+
+Input: normalised pictures. Output: one loss; no label is anywhere in this file. It is done as data2vec 2.0 does it
+(arXiv 2212.07525): a target is made once a picture and regressed under several masks; the student sees what a mask shows and
+nothing else; a small convolutional decoder, thrown away afterwards, guesses the rest; the class token regresses the mean.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is shown of a picture."""
+
+    masks: int = 6
+    """of each picture, at a time"""
+    shown: int = 16
+    """patches under each mask"""
+    block: int = 3
+    """patches are shown in squares of this side"""
+
+
+class SelfTaught(nn.Module):
+    """A student, its decoder, and the slow copy that makes its targets."""
+
+    def __init__(self, shape: Data2VecShape, masking: Masking) -> None:
+        super().__init__()
+        self.shape, self.masking = shape, masking
+        self.student = Data2Vec(shape).apply(_begin)
+        self.decoder = Decoder(shape)
+        # Kept out of the module's own parameters: it is not trained, it follows.
+        self._slow: tuple[Any] = (copy.deepcopy(self.student).requires_grad_(False),)
+
+    def loss(self, pixels: Tensor, dice: torch.Generator) -> Tensor:
+        """How far the hidden patches are from their targets, and the class token from the mean of all of them."""
+        wanted = self._targets(pixels).repeat_interleave(self.masking.masks, 0)
+        shown = shown_patches(len(wanted), self.shape.side, self.masking, dice)
+        with torch.autocast("cpu", torch.bfloat16):
+            placed = self.student.encoder.place(pixels).repeat_interleave(self.masking.masks, 0)
+            seen = self.student.share(self.student.encoder.encode(_pick(placed, shown))).final
+            guessed = self.decoder(seen[:, 1:], shown, dice)
+        hidden = torch.ones(wanted.shape[:2]).scatter_(1, shown, 0.0)
+        apart = (guessed.float() - wanted).square().mean(2)
+        whole = functional.mse_loss(seen[:, 0].float(), wanted.mean(1))
+        loss: Tensor = (apart * hidden).sum() / hidden.sum() + WHOLE * whole
+        return loss
+
+    @torch.no_grad()
+    def _targets(self, pixels: Tensor) -> Tensor:
+        """What the slow copy says of the whole picture, by patch."""
+        (slow,) = self._slow
+        with torch.autocast("cpu", torch.bfloat16):
+            layers = slow(pixels).layers
+        return targets([layer[:, 1:] for layer in layers], self.shape.targets)
+
+    @torch.no_grad()
+    def follow(self, keep: float) -> None:
+        """Move the slow copy a little: it keeps this share of itself."""
+        (slow,) = self._slow
+        for old, new in zip(slow.parameters(), self.student.parameters(), strict=True):
+            old.lerp_(new, 1 - keep)
+
+
+class Decoder(nn.Module):
+    """From the patches that are shown to all patches: convolutions on the grid, with noise where nothing is shown."""
+
+    def __init__(self, shape: Data2VecShape, layers: int = 3, groups: int = 8) -> None:
+        super().__init__()
+        self._side = shape.side
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(shape.dim, shape.dim, 3, padding=1, groups=groups) for _ in range(layers)
+        )
+        self.out = nn.Linear(shape.dim, shape.dim)
+
+    def forward(self, seen: Tensor, shown: Tensor, dice: torch.Generator) -> Tensor:
+        """What was made of the shown patches -> a guess for every patch, (batch, patches, dim)."""
+        count, _, dim = seen.shape
+        noise = NOISE * torch.randn((count, self._side**2, dim), generator=dice)
+        grid = noise.to(seen.dtype).scatter(1, shown[:, :, None].expand(-1, -1, dim), seen)
+        grid = grid.transpose(1, 2).view(count, dim, self._side, self._side)
+        for convolution in self.convolutions:
+            said = functional.layer_norm(convolution(grid).movedim(1, 3), (dim,))
+            grid = grid + functional.gelu(said).movedim(3, 1)
+        guessed: Tensor = self.out(grid.flatten(2).transpose(1, 2))
+        return guessed
+
+
+WHOLE = 0.1
+"""weight of the class token's loss"""
+LOUDNESS = 2.3
+"""standard deviation of a patch before training, where positions have 0.7"""
+NOISE = 0.01
+"""standard deviation of what the decoder is given where nothing is shown"""
+
+
+def shown_patches(count: int, side: int, masking: Masking, dice: torch.Generator) -> Tensor:
+    """Which patches `count` masks show, sorted, int64 (count, shown): squares at drawn places, then evened out.
+
+    As many squares as would make up the share if none met another or the rim, and a few more; patches too many are hidden
+    at random, patches too few are shown at random.
+    """
+    block, patches = masking.block, side**2
+    squares = max(1, round(1.15 * masking.shown / block**2))
+    places = torch.rand((count, patches), generator=dice).topk(squares, 1).indices
+    centres = torch.zeros(count, patches).scatter_(1, places, 1.0).view(count, 1, side, side)
+    before, after = (block - 1) // 2, block // 2
+    grown = functional.max_pool2d(functional.pad(centres, (before, after, before, after)), block, 1).flatten(1)
+    order = grown + torch.rand((count, patches), generator=dice)
+    return order.topk(masking.shown, 1).indices.sort(1).values
+
+
+def _begin(module: nn.Module) -> None:
+    """Matrices start out small, as data2vec's. Patches start out loud: were they as faint as usual beside the positions, the
+    first targets would tell little but the place, and what is learned from them would soon tell nothing else.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=LOUDNESS * module.weight[0].numel() ** -0.5)
+
+
+def _pick(tokens: Tensor, places: Tensor) -> Tensor:
+    return tokens.gather(1, places[:, :, None].expand(-1, -1, tokens.shape[2]))

@@ -1,0 +1,55 @@
+"""How much an encoder that learned without labels sees: a linear probe and the nearest neighbour, on its mean token.
+
+Input: an encoder, labelled pictures to look at, others to be measured on. Output: two shares of pictures named right.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kdcache.images.shapes import CLASSES
+from kdcache.spec import Preprocess
+from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape
+from kdcache.teachers.fit import accuracy, fit_head
+from kdcache.teachers.nano import NANO_DATA2VEC
+from kdcache.teachers.nano.pictures import Pictures, normalised
+from kdcache.teachers.networks import seeded
+
+LOOKED_AT = 4_000
+"""pictures of the train split, from the first, that probe and neighbours are made of"""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Shares of the measured pictures that are named right."""
+
+    linear: float
+    nearest: float
+    """by the class of the most similar picture looked at"""
+
+
+def probed(network: Data2Vec, pictures: Pictures, held_out: Pictures, preprocess: Preprocess) -> Probed:
+    """Look at the first pictures with their labels, be measured on all that are held out."""
+    labels, wanted = pictures.labels[:LOOKED_AT], held_out.labels
+    known, asked = (embedded(network, pixels, preprocess) for pixels in (pictures.pixels[:LOOKED_AT], held_out.pixels))
+    head = fit_head(known, labels.numpy().astype(np.int32), CLASSES, seed=0)
+    std, mean = torch.std_mean(known, dim=0)
+    alike = functional.normalize((asked - mean) / std) @ functional.normalize((known - mean) / std).T
+    nearest = float((labels[alike.argmax(1)] == wanted).double().mean())
+    return Probed(accuracy(head(asked), wanted), nearest)
+
+
+def embedded(network: Data2Vec, pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """The mean of all tokens of the last block, as the teacher's signal `embedding`."""
+    with torch.no_grad():
+        batches = (pixels[first : first + 250] for first in range(0, len(pixels), 250))
+        return torch.cat([network(normalised(batch, preprocess)).final.mean(1) for batch in batches])
+
+
+def untrained() -> Data2Vec:
+    """The same encoder with random weights: what there is to see without learning anything."""
+    with seeded():
+        return Data2Vec(Data2VecShape.from_plain(NANO_DATA2VEC)).eval()

@@ -1,0 +1,54 @@
+"""The training loop of data2vec-nano, which nobody tells what it sees.
+
+Input: pictures in memory, of which only the pixels are read. Output: a trained encoder.
+"""
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from kdcache.progress import Progress
+from kdcache.spec import Preprocess
+from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape
+from kdcache.teachers.nano import NANO_DATA2VEC
+from kdcache.teachers.nano.descent import Descent, Recipe
+from kdcache.teachers.nano.masked import Masking, SelfTaught
+from kdcache.teachers.nano.pictures import cropped, normalised
+
+MASKING = Masking()
+FIRST_KEEP, LAST_KEEP = 0.995, 0.9995
+"""share of itself that the slow copy keeps at a step: it grows in a straight line over the first half, then stays"""
+
+
+def teach_itself(
+    pixels: torch.Tensor,
+    preprocess: Preprocess,
+    recipe: Recipe,
+    masking: Masking = MASKING,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Data2Vec:
+    """Train in bfloat16 on uint8 pixels (count, 3, height, width); what is drawn comes from one seeded generator."""
+    dice = torch.Generator().manual_seed(seed)
+    taught = SelfTaught(Data2VecShape.from_plain(NANO_DATA2VEC), masking)
+    each = len(pixels) // recipe.batch
+    steps = recipe.epochs * each
+    descent = Descent(taught.student, taught.decoder, recipe, steps)
+    progress.start("train", steps * recipe.batch)
+    with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
+        for step in range(steps):
+            if step % each == 0:
+                order, lost = torch.randperm(len(pixels), generator=dice), 0.0
+            rows = order[step % each * recipe.batch :][: recipe.batch]
+            seen = normalised(cropped(pixels[rows], dice), preprocess)
+            lost += descent.step(taught.loss(seen, dice))
+            taught.follow(_keep(step, steps))
+            progress.advance(len(rows))
+            if step % each == each - 1:
+                progress.note(f"epoch {step // each + 1} of {recipe.epochs}: mean loss {lost / each:.3f}")
+    progress.finish()
+    return taught.student.eval()
+
+
+def _keep(step: int, steps: int) -> float:
+    return FIRST_KEEP + (LAST_KEEP - FIRST_KEEP) * min(1.0, 2 * step / steps)

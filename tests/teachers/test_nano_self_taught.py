@@ -1,0 +1,153 @@
+"""Promises of data2vec-nano: it learned as data2vec 2.0 does, from pixels alone, and sees far more than a random encoder."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdcache.progress import Silent
+from kdcache.teachers import open_teacher
+from kdcache.teachers.data2vec import MODALITY, fairseq_tensors
+from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS
+from kdcache.teachers.nano.descent import Recipe
+from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
+from kdcache.teachers.nano.pictures import cropped, paint_all
+from kdcache.teachers.nano.self_taught import teach_itself
+
+SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)
+MASKING = Masking(masks=3, shown=16, block=3)
+
+
+def dice(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def taught() -> SelfTaught:
+    torch.manual_seed(0)
+    return SelfTaught(SHAPE, MASKING)
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.randn((2, 3, 32, 32), generator=dice(5))
+
+
+def test_a_mask_shows_as_many_patches_as_it_should_in_squares():
+    shown = shown_patches(500, 8, MASKING, dice())
+    assert shown.shape == (500, 16)
+    assert (shown.diff(dim=1) > 0).all(), "sorted, none twice"
+    grid = torch.zeros(500, 64).scatter_(1, shown, 1.0).view(500, 8, 8)
+    beside = (grid[:, :, 1:] * grid[:, :, :-1]).sum((1, 2)).mean()
+    at_random = 56 * 16 / 64 * 15 / 63
+    assert beside > 1.8 * at_random, "neighbours are shown together"
+    assert (grid.mean(0) > 0.1).all(), "every place is shown now and then"
+    assert not torch.equal(shown[0], shown[1])
+
+
+def test_a_target_is_what_the_slow_copy_says_of_the_whole_picture(taught, pixels):
+    (slow,) = taught._slow
+    with torch.no_grad():
+        expected = targets([layer[:, 1:] for layer in slow(pixels).layers], SHAPE.targets)
+    found = taught._targets(pixels)
+    assert found.shape == (2, 64, 16)
+    assert nn.functional.cosine_similarity(found, expected, dim=2).min() > 0.98, "equal but for bfloat16"
+
+
+def test_the_student_never_sees_a_hidden_patch(taught, pixels):
+    """Pixels below hidden patches change nothing: no slope leads to them. Those below shown patches do."""
+    taught.masking = Masking(masks=1, shown=16)
+    shown = shown_patches(2, SHAPE.side, taught.masking, dice(3))
+    taught.loss(pixels.requires_grad_(), dice(3)).backward()
+    slopes = nn.functional.avg_pool2d(pixels.grad.abs(), 4).sum(1).flatten(1)
+    seen = torch.zeros(2, 64).scatter_(1, shown, 1.0).bool()
+    assert (slopes[seen] > 0).all()
+    assert (slopes[~seen] == 0).all()
+
+
+def test_the_loss_is_of_the_hidden_patches_and_the_class_token(taught, pixels):
+    """A decoder that knows every hidden patch and is wrong about the shown ones leaves the class token's loss alone."""
+
+    class Knowing(nn.Module):
+        def __init__(self, wanted: Tensor, wrong: float) -> None:
+            super().__init__()
+            self.wanted, self.wrong = wanted, wrong
+
+        def forward(self, seen: Tensor, shown: Tensor, dice: torch.Generator) -> Tensor:
+            hidden = torch.ones(shown.shape[0], 64).scatter_(1, shown, 0.0)[:, :, None]
+            return self.wanted + (1 - hidden) * 100 + hidden * self.wrong
+
+    wanted = taught._targets(pixels).repeat_interleave(3, 0)
+    taught.decoder = Knowing(wanted, 0.0)
+    whole = taught.loss(pixels, dice())
+    assert 0 < whole < WHOLE * 3
+    taught.decoder = Knowing(wanted, 2.0)
+    torch.testing.assert_close(taught.loss(pixels, dice()) - whole, torch.tensor(4.0), rtol=1e-3, atol=1e-3)
+
+
+def test_the_slow_copy_follows_and_is_not_trained(taught, pixels):
+    (slow,) = taught._slow
+    before = slow.blocks[0].mlp.fc1.weight.clone()
+    taught.loss(pixels, dice()).backward()
+    assert all(parameter.grad is None for parameter in slow.parameters())
+    assert not {id(p) for p in slow.parameters()} & {id(p) for p in taught.parameters()}
+    with torch.no_grad():
+        taught.student.blocks[0].mlp.fc1.weight += 1
+    taught.follow(0.9)
+    torch.testing.assert_close(slow.blocks[0].mlp.fc1.weight, before + 0.1)
+
+
+def test_a_crop_shows_a_part_of_the_picture_and_sometimes_its_mirror():
+    ramp = torch.linspace(0, 255, 64).expand(400, 3, 64, 64)
+    seen = cropped(ramp.to(torch.uint8), dice())
+    span = seen.amax((1, 2, 3)) - seen.amin((1, 2, 3))
+    assert (span > 0.5 * 255).all()
+    assert (span < 0.7 * 255).any()
+    assert 120 < (seen[:, 0, 32, -1] < seen[:, 0, 32, 0]).sum() < 280, "every other is a mirror"
+
+
+def test_training_learns_and_repeats_itself():
+    """The loss falls; the same seed gives the same weights, another seed others."""
+
+    class Listening(Silent):
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+
+        def note(self, text: str) -> None:
+            self.losses.append(float(text.rpartition(" ")[2]))
+
+    pictures = paint_all("train", count=32, workers=1).pixels
+
+    def trained(seed: int) -> tuple[Tensor, list[float]]:
+        torch.manual_seed(seed)
+        heard = Listening()
+        recipe, masking = Recipe(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
+        network = teach_itself(pictures, NANO_PREPROCESS["data2vec"], recipe, masking, seed=seed, progress=heard)
+        return torch.cat([value.flatten() for value in network.parameters()]), heard.losses
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        (first, losses), (again, _), (other, _) = trained(0), trained(0), trained(1)
+    finally:
+        torch.set_num_threads(threads)
+    assert losses[-1] < losses[0] - 0.3
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
+    torch.manual_seed(3)
+    network = Data2Vec(Data2VecShape.from_plain(NANO_DATA2VEC)).eval()
+    tensors = fairseq_tensors(network)
+    assert all(name.startswith((MODALITY, "blocks.")) for name in tensors)
+    path = str(save(tensors, tmp_path / "made.safetensors"))
+    black = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
+    teacher = open_teacher("data2vec", weights=path, signals=("final",))
+    mean, std = (
+        torch.tensor(three).view(1, 3, 1, 1) for three in (teacher.spec.preprocess.mean, teacher.spec.preprocess.std)
+    )
+    with torch.no_grad():
+        expected = network((torch.zeros(1, 3, 64, 64) - mean) / std).final
+    torch.testing.assert_close(teacher.say(black)["final"], expected)
+    assert teacher.spec.size == "nano"
