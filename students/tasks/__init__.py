@@ -1,0 +1,1 @@
+"""What a student is judged on, one file each, and what these share."""

@@ -1,17 +1,16 @@
-"""How well a student names images: `evaluate` for a source of images, `judge` for pictures a trainer keeps open."""
+"""How well a student names images: `evaluate` for labelled images, `judge` for pictures a trainer keeps open."""
 
 import time
 from typing import Literal
 
 from torch import nn
 
-from kdcache.images import Source
 from kdcache.progress import Progress
 from kdcache.strict import Strict
 from students.models.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.interval import wilson
-from students.tasks.pictures import Labelled, Pictures, at_rest, labelled
+from students.tasks.pictures import Labelled, Pictures, at_rest
 from students.tasks.real import RealLabels, RealMarks, RealScores
 from students.tasks.scores import Bin, Confusion, Scores
 
@@ -67,7 +66,7 @@ class Report(Strict):
 def evaluate(
     network: nn.Module,
     spec: StudentSpec,
-    source: Source | str | Labelled,
+    images: Labelled,
     *,
     device: str,
     workers: int,
@@ -76,10 +75,10 @@ def evaluate(
     progress: Progress,
     real: RealLabels | None = None,
 ) -> Report:
-    """Let a student name every labelled image of a source."""
-    images = (source if isinstance(source, Labelled) else labelled(source)).named_by(spec)
-    of_real = None if real is None else real.of(images)
-    with Pictures(images, spec, workers=workers, batch=batch) as pictures:
+    """Let a student name every one of these images."""
+    named = images.named_by(spec)
+    of_real = None if real is None else real.of(named)
+    with Pictures(named, spec, workers=workers, batch=batch) as pictures:
         return judge(network, pictures, device=device, precision=precision, progress=progress, real=of_real)
 
 

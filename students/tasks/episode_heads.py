@@ -5,7 +5,6 @@ of its own support images, in an order of its own each epoch. tests/students/tes
 """
 
 import math
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from kdcache.dice import Dice
 from kdcache.progress import Progress
+from students.tasks.few_shot_numbers import FewShot
 
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350
@@ -21,23 +21,11 @@ _TOGETHER = 100
 """episodes a pass on a CPU: what their heads need stays in its cache, which is twice as fast as all at once"""
 
 
-class HeadSettings(Protocol):
-    """How heads are trained."""
-
-    way: int
-    epochs: int
-    batch: int
-    rate: float
-    momentum: float
-    dampening: float
-    decay: float
-
-
 def right_answers(
     features: Tensor,
     support: Rows,
     queries: Rows,
-    settings: HeadSettings,
+    settings: FewShot,
     *,
     seed: int,
     progress: Progress,
@@ -59,9 +47,7 @@ def right_answers(
     return torch.cat(right).cpu().numpy()
 
 
-def fit_heads(
-    seen: Tensor, support: Rows, settings: HeadSettings, seed: int, episodes: range, progress: Progress
-) -> Tensor:
+def fit_heads(seen: Tensor, support: Rows, settings: FewShot, seed: int, episodes: range, progress: Progress) -> Tensor:
     """The weights of some episodes' heads: (episodes, way, width of `seen`)."""
     images = support.shape[1]
     shots = images // settings.way

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from kdcache.dice import Dice
 from kdcache.errors import UsageError
-from kdcache.images import Source
 from kdcache.progress import Progress
 from kdcache.strict import Strict
 from students.models.spec import StudentSpec
@@ -24,7 +23,7 @@ from students.recipe import Precision
 from students.tasks.episode_heads import right_answers
 from students.tasks.few_shot_numbers import FewShot
 from students.tasks.interval import half_width
-from students.tasks.pictures import Labelled, Pictures, Rows, at_rest, labelled
+from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
 
 EPISODES = 0xFE357
 
@@ -61,7 +60,7 @@ class FewShotReport(Strict):
 def few_shot(
     network: Any,
     spec: StudentSpec,
-    source: Source | str | Labelled,
+    images: Labelled,
     settings: FewShot,
     *,
     seed: int,
@@ -71,12 +70,11 @@ def few_shot(
     precision: Precision,
     progress: Progress,
 ) -> FewShotReport:
-    """Measure a student's features on a labelled source; UsageError when too few classes have enough images.
+    """Measure a student's features on labelled images of any classes; UsageError when too few classes have enough images.
 
     `network` is on `device` and gives pooled features as timm's networks do: forward_head(..., pre_logits=True).
     """
     started = time.perf_counter()
-    images = source if isinstance(source, Labelled) else labelled(source)
     for shots in settings.shots:
         _drawable(images.labels, settings, shots, images.source.name)
     pictures = Pictures(images, spec, workers=workers, batch=batch, geometry=settings.geometry)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kdcache.errors import Incomplete, UsageError
-from kdcache.images import UNLABELLED, Listing, Source, open_source
+from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.progress import Progress
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
@@ -52,9 +52,8 @@ class Labelled:
         return replace(self, labels=matched.numbers[self.labels], classes=spec.classes, matching=matched)
 
 
-def labelled(source: Source | str, listing: Listing | None = None) -> Labelled:
+def labelled(source: Source, listing: Listing | None = None) -> Labelled:
     """List the images of a source (unless that was done before) and keep those whose class is known."""
-    source = open_source(source) if isinstance(source, str) else source
     listing = listing or source.scan()
     rows = np.flatnonzero(listing.labels != UNLABELLED) if listing.labels is not None else np.zeros(0, np.int64)
     if listing.labels is None or not len(rows):

@@ -20,7 +20,8 @@ USUAL = {"device": "cpu", "precision": "float32", "progress": Silent()}
 
 
 def judged(source, spec, *, workers=0, batch=8, real=None, network=None):
-    return evaluate(network or Tiny(len(spec.classes)), spec, source, workers=workers, batch=batch, real=real, **USUAL)
+    network, images = network or Tiny(len(spec.classes)), labelled(source)
+    return evaluate(network, spec, images, workers=workers, batch=batch, real=real, **USUAL)
 
 
 def without_time(report):
@@ -113,7 +114,7 @@ def test_weights_that_changed_since_are_the_ones_that_are_judged():
         after = judge(network, pictures, **USUAL)
     fresh = build_student(spec)
     fresh.load_state_dict(network.state_dict())
-    assert after.loss == evaluate(fresh, spec, cycling(8, ANIMALS), workers=0, batch=8, **USUAL).loss != before.loss
+    assert after.loss == judged(cycling(8, ANIMALS), spec, network=fresh).loss != before.loss
 
 
 def test_autocast_is_used_where_it_is_asked_for():
@@ -127,7 +128,7 @@ def test_autocast_is_used_where_it_is_asked_for():
 
     for precision in ("float32", "bfloat16"):
         evaluate(
-            Listens(4), spec_of(*ANIMALS), cycling(4, ANIMALS), workers=0, batch=4,
+            Listens(4), spec_of(*ANIMALS), labelled(cycling(4, ANIMALS)), workers=0, batch=4,
             **{**USUAL, "precision": precision},
         )  # fmt: skip
     assert seen == [torch.float32, torch.bfloat16]

@@ -126,11 +126,11 @@ def test_features_that_tell_classes_apart_score_high_and_noise_scores_chance():
 def test_a_folder_of_any_classes_will_do():
     """The student's own classes play no part."""
     source = cycling(60, ("a", "b", "c", "d"))
-    report = few_shot(Tiny(2), spec_of("left", "right"), source, small(shots=(1, 4)), **USUAL)
+    report = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(shots=(1, 4)), **USUAL)
     assert [marks.shots for marks in report.marks] == [1, 4]
     assert [marks.classes for marks in report.marks] == [4, 4]
     assert report.images == 60
-    again = few_shot(Tiny(2), spec_of("left", "right"), source, small(shots=(4,)), **USUAL)
+    again = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(shots=(4,)), **USUAL)
     assert again.marks == report.marks[1:], "what is asked besides changes nothing"
 
 
@@ -151,16 +151,16 @@ def test_features_of_a_real_student_are_what_its_classifier_sees():
 def test_unreadable_images_are_named_and_not_drawn():
     good = cycling(60, ("a", "b", "c", "d"))
     source = Labelled(ids=("bad-1", *good.ids), labels=(0, *good.labels), classes=good.classes)
-    report = few_shot(Tiny(2), spec_of("left", "right"), source, small(), **USUAL)
+    report = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(), **USUAL)
     assert report.rejected == {"bad-1": "bad-1 is broken"}
-    expected = few_shot(Tiny(2), spec_of("left", "right"), good, small(), **USUAL)
+    expected = few_shot(Tiny(2), spec_of("left", "right"), labelled(good), small(), **USUAL)
     assert report.marks == expected.marks
 
 
 def test_too_few_images_are_refused_before_anything_is_rendered():
     source = Labelled(ids=("gone-1", "gone-2"), labels=(0, 1), classes=("a", "b"))
     with pytest.raises(UsageError, match=r"3 classes with 5 images each .* painted has 0 such classes of 2"):
-        few_shot(Tiny(2), spec_of("left", "right"), source, small(), **USUAL)
+        few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(), **USUAL)
 
 
 def test_shots_are_given_once():
