@@ -124,11 +124,13 @@ def _first_views(
     found: list[NDArray[np.uint8]] = []
     ids = [str(i) for i in listing.ids.slice(0, 10 * count).to_pylist()]
     reason = ""
+    render = partial(
+        view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size, load=partial(load, source)
+    )
+    partners = ListedIds(listing)  # of mixed views; they come from the whole dataset
     for row, image_id in enumerate(ids):
-        # Partners of mixed views come from the whole dataset.
-        render = partial(view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size)
         try:
-            found.append(render(row=row, ids=ListedIds(listing), load=partial(load, source)))
+            found.append(render(row=row, ids=partners))
         except BadImage as error:
             reason = reason or f"{image_id}: {error.message}"
             continue

@@ -30,12 +30,7 @@ class Cut:
     @property
     def block_bytes(self) -> int:
         """Bytes of a full block, uncompressed."""
-        return self.block_rows * row_bytes(self.field)
-
-
-def row_bytes(field: Field) -> int:
-    """Bytes of what counts as one row: the whole array for a field of the part."""
-    return field.row_bytes
+        return self.block_rows * self.field.row_bytes
 
 
 def block_rows(layout: Layout, field: Field) -> int:
@@ -75,8 +70,9 @@ def _cut(layout: Layout, field: Field, rows: int, array: NDArray[Any], bad: list
         array[bad] = 0
     raw = memoryview(array.reshape(-1).view(np.uint8).data)
     step, tool = block_rows(layout, field), field_compressor(layout, field)
-    pieces = list(_blocks(raw, step * row_bytes(field)))
-    chunks = tuple(tool.encode(_filled(piece, step * row_bytes(field))) for piece in pieces) if tool else ()
+    size = step * field.row_bytes
+    pieces = list(_blocks(raw, size))
+    chunks = tuple(tool.encode(_filled(piece, size)) for piece in pieces) if tool else ()
     hashes = tuple(block_hash(piece) for piece in chunks or pieces)
     return Cut(field, shape, step, raw, tool, chunks, hashes)
 

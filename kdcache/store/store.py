@@ -76,11 +76,9 @@ class Store:
         """Mismatch when a listing is not of the images this cache was planned for."""
         planned = self.plan.dataset
         if listing.fingerprint != planned.fingerprint:
-            message = (
-                f"other images than those of {self.path}: {len(listing):,} with fingerprint {listing.fingerprint}, "
-            )
             raise Mismatch(
-                message + f"the plan has {planned.rows:,} with {planned.fingerprint}",
+                f"other images than those of {self.path}: {len(listing):,} with fingerprint {listing.fingerprint}, "
+                f"the plan has {planned.rows:,} with {planned.fingerprint}",
                 hint="restore the dataset, point --data at a copy of it, or build a new cache with --out",
             )
 
