@@ -7,6 +7,7 @@ folder a UsageError; what was there before stays.
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +134,27 @@ def make_folder(folder: Path) -> None:
         for new in reversed(absent):
             new.mkdir(exist_ok=True)
             flush_folder(new.parent)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which gets its name at the end, in place of one that has it. For one process at a time.
+
+    What a killed process left of it is replaced.
+    """
+    draft = path.with_name(f".{path.name}{_MARK}folder")
+    shutil.rmtree(draft, ignore_errors=True)
+    make_folder(draft)
+    try:
+        yield draft
+        flush_folder(draft)
+        with storage_errors(path):
+            if path.exists():
+                shutil.rmtree(path)
+            draft.rename(path)
+        flush_folder(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def is_temporary(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Weight files: how they are read, and how their tensors come into a network with nothing missing and nothing over.
+"""Weight files: how they are read and written, and how tensors come into a network with nothing missing and nothing over.
 
 Only safetensors and `torch.load(weights_only=True)`: nothing here can run code from a file.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kdcache.atomic import write_file
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
 
 LFS_POINTER = b"version https://git-lfs"
@@ -50,6 +51,14 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except SafetensorError as error:
         raise UsageError(f"{path} is not a safetensors file: {error}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file that appears whole or not at all."""
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_file(path, [save(plain, metadata)])
 
 
 def _read_torch(path: Path) -> dict[str, Any]:

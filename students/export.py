@@ -37,14 +37,13 @@ class Exported(NamedTuple):
 
 def export_timm(run: Run, out: Path) -> Exported:
     """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
-    from safetensors.torch import save
+    from kdcache.tensors import write_tensors
 
     weights, settings = _free(out, "model.safetensors", "config.json")
     network: Any = run.network()
     config = _timm_config(run.record.student, network.pretrained_cfg)
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     make_folder(out)
-    write_file(weights, [save(tensors, metadata={"format": "pt"})])
+    write_tensors(weights, network.state_dict(), {"format": "pt"})
     write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
     return Exported((weights, settings))
 

@@ -6,9 +6,7 @@ about K, classes, teacher or completeness, so everything that can be checked is 
 """
 
 import re
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -18,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kdcache.atomic import flush_folder, make_folder, staged, storage_errors
+from kdcache.atomic import make_folder, staged, storage_errors, whole_folder
 from kdcache.errors import Damage, UsageError
 
 NAME = re.compile(r"logits_top(?P<k>[1-9]\d*)_epoch(?P<epoch>\d+)")
@@ -187,7 +185,7 @@ def write_folder(out: Path, k: int, epoch: int, batches: Iterable[tuple[pa.Array
     """Write one epoch as a single rank, from batches of keys and records -> number of records. Whole or not at all."""
     path, count = folder_of(out, k, epoch), 0
     make_folder(out)
-    with _new_folder(path) as new, staged(new / "rank0-keys.txt") as keys, staged(new / "rank0-values.bin") as values:
+    with whole_folder(path) as new, staged(new / "rank0-keys.txt") as keys, staged(new / "rank0-values.bin") as values:
         for names, records in batches:
             assert records.dtype == record_dtype(k), "records of another K"
             keys.write("".join(f"{name}\n" for name in names.to_pylist()).encode())
@@ -208,19 +206,3 @@ def check_keys(keys: pa.Array) -> None:
         raise UsageError(message, hint="choose keys `index`")
     if (twice := _duplicated(keys)) is not None:
         raise UsageError(f"two images would have the key {twice!r}", hint="choose keys `id` or `index`")
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder under a temporary name that gets its own at the end. What a killed export left is replaced."""
-    new = path.with_name(f".{path.name}.tmp-export")
-    shutil.rmtree(new, ignore_errors=True)
-    make_folder(new)
-    try:
-        yield new
-        flush_folder(new)
-        with storage_errors(path):
-            new.rename(path)
-        flush_folder(path.parent)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

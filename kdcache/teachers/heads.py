@@ -6,7 +6,6 @@ accuracy, and the teacher and images it was fitted on.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from kdcache.digest import file_sha256
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec, Weights
-from kdcache.tensors import read_metadata, read_tensors
+from kdcache.tensors import read_metadata, read_tensors, write_tensors
 
 Norm = Literal["none", "l2", "layer"]
 HEAD_FORMAT = "kd-head-1"
@@ -66,8 +65,6 @@ class Head:
 
 def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fingerprint: str) -> Weights:
     """Write a head file, told which teacher and which images it was fitted on. Returns its identity."""
-    from safetensors.torch import save
-
     metadata = {
         **head.facts,
         "format": HEAD_FORMAT,
@@ -81,9 +78,7 @@ def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fin
     }
     if head.classes is not None:
         metadata["classes"] = json.dumps(head.classes)
-    half_written = path.with_name(path.name + ".part")
-    half_written.write_bytes(save({n: t.cpu().contiguous() for n, t in head._tensors().items()}, metadata))
-    os.replace(half_written, path)
+    write_tensors(path, head._tensors(), metadata)
     return Weights(source=f"file:{path.name}", sha256=file_sha256(path))
 
 

@@ -1,6 +1,8 @@
 """Heads: fitted, measured on images they did not see, saved, and refused where they do not belong."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.errors import Mismatch, StorageError, Unavailable, UsageError
 from kdcache.teachers import open_teacher
 from kdcache.teachers.fit import accuracy, fit_head
 from kdcache.teachers.heads import Head, check_fits, load_head, save_head
@@ -148,11 +150,11 @@ def test_half_a_head_is_never_left_behind(resnet, tmp_path: Path, monkeypatch: p
     head = Head(torch.zeros(3, 7), torch.zeros(3))
     save_head(head, path, teacher=resnet.spec, dataset="first", fingerprint="f")
 
-    def full(self: Path, data: bytes) -> int:
-        raise OSError("disk full")
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="disk full"):
         save_head(head, path, teacher=resnet.spec, dataset="second", fingerprint="f")
     assert load_head(path)[0].facts["dataset"] == "first"
     assert json.loads(load_head(path)[0].facts["preprocess"])["size"] == [32, 32]
