@@ -15,16 +15,27 @@ from kdcache.asked import check_asked
 from kdcache.codecs import make_codec
 from kdcache.errors import UsageError
 from kdcache.images.source import Listing
+from kdcache.newest import CACHES
 from kdcache.options import BuildOptions
-from kdcache.prepare import CACHES, prepare, shows_shapes
+from kdcache.prepare import prepare, shows_shapes
 from kdcache.progress import Progress
+from kdcache.spec import HEADLESS
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
-from kdcache.store.plan import PartId, Plan, StoredSignal
+from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
 from kdcache.trial import Trial
 
 if TYPE_CHECKING:
     import torch
+
+
+RECEIPT_BYTES, BLOCK_BYTES = 400, 36
+"""of a receipt, and of each block named in it"""
+INDEX_BYTES = 16
+"""a row, beside its id"""
+ERROR_IMAGES = 4
+OTHER_CODECS = {"logits": ("topk:1", "topk:10", "topk:100", "full", "full:float16")}
+DENSE_CODECS = ("float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
-    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * DIGEST_BYTES + overhead
+    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * VIEW_DIGEST.row_bytes + overhead
     return Estimate(
         teacher=f"{plan.teacher.family} {plan.teacher.size}",
         device=options.device,
@@ -104,18 +115,6 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         hours=images / min(teacher_rate, render_rate) / 3600,
         notes=(*notes, *(note for note in prepared.notes if not note.startswith("random"))),
     )
-
-
-DIGEST_BYTES = 4
-RECEIPT_BYTES, BLOCK_BYTES = 400, 36
-"""of a receipt, and of each block named in it"""
-INDEX_BYTES = 16
-"""a row, beside its id"""
-ERROR_IMAGES = 4
-HEADLESS = ("florence", "donut", "data2vec")
-"""families whose published checkpoints tell no classes apart"""
-OTHER_CODECS = {"logits": ("topk:1", "topk:10", "topk:100", "full", "full:float16")}
-DENSE_CODECS = ("float32", "float16", "bfloat16", "int8")
 
 
 def _in_package(options: BuildOptions) -> bool:

@@ -55,8 +55,13 @@ class BuildOptions:
 
     @property
     def render_workers(self) -> int:
-        """Processes that render views: as asked, or one a core but at most sixteen."""
-        return min(16, len(os.sched_getaffinity(0))) if self.workers is None else self.workers
+        """Processes that render views."""
+        return render_workers(self.workers)
+
+
+def render_workers(asked: int | None) -> int:
+    """Processes that render views: as asked, or one a core but at most sixteen."""
+    return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
 
 
 def best_device() -> str:

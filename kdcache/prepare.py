@@ -14,6 +14,7 @@ from kdcache.images import open_source
 from kdcache.images.opening import parse
 from kdcache.images.source import Listing, Source
 from kdcache.misfit import refuse_misfit
+from kdcache.newest import CACHES
 from kdcache.options import BuildOptions, default_batch, default_codec
 from kdcache.progress import Progress, Silent
 from kdcache.store import Store
@@ -24,9 +25,10 @@ from kdcache.trial import Trial, run_trial
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
-CACHES = Path("kd/caches")
 TOLD_VERSIONS = ("kd-cache", "numpy", "pillow", "torch", "timm", "transformers", "h5py", "zarr")
 MAX_ROWS_PER_PART = 16384
+OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
+"""what belongs to the training split of a dataset that has two"""
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,6 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
     if options.part_rows and options.part_rows < plan.layout.rows_per_part:
         notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
     return notes + _split_note(options.data, plan.dataset.source)
-
-
-OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
 
 
 def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:

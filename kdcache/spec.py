@@ -4,6 +4,9 @@ from kdcache.signals import Signal
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
 
+HEADLESS = ("florence", "donut", "data2vec")
+"""families whose published checkpoints tell no classes apart"""
+
 
 class Preprocess(Strict):
     """How pixels are prepared for a teacher: geometry first, then (pixel / 255 - mean) / std."""

@@ -1,9 +1,10 @@
 """What a user may ask of a training, and the defaults that depend on what was asked."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from kdcache.options import render_workers
 
 StreamMode = Literal["off", "on", "none"]
 
@@ -42,7 +43,7 @@ class Where:
     @property
     def render_workers(self) -> int:
         """Processes that render views."""
-        return min(16, len(os.sched_getaffinity(0))) if self.workers is None else self.workers
+        return render_workers(self.workers)
 
 
 @dataclass(frozen=True)
