@@ -44,7 +44,7 @@ class Piece:
 
 
 class Feed:
-    """Renders the views of a scene for one process. Use it in a with statement, one `epoch` at a time."""
+    """Renders the views of a scene for one process. Use it in a with statement, for the pieces of one epoch at a time."""
 
     def __init__(
         self, scene: Scene, teller: Teller, *, size: tuple[int, int], micro: int, workers: int, strict: bool
@@ -52,8 +52,8 @@ class Feed:
         self._scene, self._teller, self._micro, self._strict = scene, teller, micro, strict
         self._stack = ExitStack()
         self._own = self._pool(size, workers)
-        apart = teller.sees is not None and teller.sees != size
-        self._theirs = self._pool(teller.sees, workers) if apart and teller.sees else None
+        sees = teller.sees
+        self._theirs = self._pool(sees, workers) if sees is not None and sees != size else None
 
     def _pool(self, size: tuple[int, int], workers: int) -> RenderPool:
         scene = self._scene

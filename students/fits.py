@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from kdcache.cache import Cache
 from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
+from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
+from kdcache.spec import HEADLESS
 from kdcache.store import Store
 from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
@@ -20,8 +22,6 @@ from students.tellers import SIGNAL
 
 REPLAYED = 64
 """views rendered again before a training"""
-HEADLESS = ("florence", "donut", "data2vec")
-"""teachers whose checkpoints name no classes"""
 
 
 def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> None:
@@ -136,16 +136,8 @@ def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[s
     return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
 
 
-def check_teacher(random: bool, progress: Progress) -> None:
-    """A teacher with random weights teaches nothing; its stamp stays in the run."""
-    if random:
-        progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
-
-
 def found_source(spec: dict[str, object], given: str | None) -> Source:
     """The images of a cache, from where they lay or from where they lie now."""
-    from kdcache.images import open_source
-
     try:
         return open_source(given or spec)
     except Unavailable as error:

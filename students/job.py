@@ -17,12 +17,13 @@ from kdcache.progress import Progress
 from kdcache.stream import Share
 from students import fits
 from students.feed import Feed
+from students.ground import class_names
 from students.models import build_student, layer_count, layer_of, load_weights, no_decay
 from students.models.loading import Head, HeadRows
 from students.models.spec import StudentSpec
 from students.optimise import Pace
 from students.options import Where
-from students.plan_run import class_names, weights_file
+from students.plan_run import weights_file
 from students.recipe import Recipe
 from students.runs import Pacing, RunRecord
 from students.scene import Scene
@@ -110,7 +111,8 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
             f"{len(record.student.classes):,} or others",
             hint="train a new student from this cache, or build a cache with the student's classes",
         )
-    fits.check_teacher(cache.teacher.weights.random, progress)
+    if cache.teacher.weights.random:
+        progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     scene = Scene.of_cache(cache, source)
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
@@ -143,8 +145,8 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
     views = record.pacing.views or range(cache.views)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
-    known = {} if cache.missing else {"rejected": cache.rejected}
-    drawn = Drawn(scene, views=views, seed=record.seed, share=share, **known)
+    rejected = None if cache.missing else cache.rejected
+    drawn = Drawn(scene, views=views, seed=record.seed, share=share, rejected=rejected)
     return Connected(drawn, teacher, cache.plan.batch)
 
 

@@ -8,24 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdcache.cache import Cache
 from kdcache.config import load_preset
 from kdcache.digest import file_digest
-from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.errors import KDError, UsageError
 from kdcache.images import Listing, Source, open_source
-from kdcache.newest import CACHES
-from kdcache.prepare import library_versions
-from kdcache.spec import TeacherSpec
+from kdcache.prepare import OTHER_SPLITS, library_versions
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views.recipe import Augment
-from students.fits import check_head, no_logits
+from students.fits import check_head
+from students.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.models import student_spec
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
 from students.recipe import Recipe
-from students.runs import LATEST, CacheRecord, Pacing, Run, RunRecord, near
+from students.runs import LATEST, Pacing, Run, RunRecord, near
 from students.tasks.pictures import labelled
-from students.tellers import SIGNAL
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
@@ -40,30 +37,14 @@ class Planned:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Ground:
-    """What is learnt from."""
-
-    dataset: Dataset
-    views: ViewPlan
-    classes: tuple[str, ...]
-    usable: int
-    """rows that are not rejected in any view"""
-    cache: CacheRecord | None
-
-
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
     if options.stream == "none":
-        ground, recipe = _ground_of_data(options, where, notes)
+        ground = ground_of_data(where.data, notes)
     else:
-        cache = _cache(options, notes)
-        ground, recipe = _ground_of_cache(cache, options.views), None
-        if rejected := ground.dataset.rows - ground.usable:
-            was = "1 was" if rejected == 1 else f"{rejected:,} were"
-            notes.append(f"{ground.usable:,} of {ground.dataset.rows:,} images; {was} rejected")
-    recipe = _recipe(options, ground, recipe, notes)
+        ground = ground_of_cache(choose_cache(options.cache, notes), options.views, notes)
+    recipe = _recipe(options, ground, notes)
     student = _student(options, ground, recipe, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     record = RunRecord(
@@ -73,7 +54,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         seed=options.seed,
         stream=options.stream,
         dataset=ground.dataset,
-        views=ground.views,
+        views=ground.views or _drawn(recipe, options.seed),
         cache=ground.cache,
         val=_validation(options, ground, student, notes),
         started_from=_started_from(options.start),
@@ -87,74 +68,6 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     return Planned(record, tuple(notes))
 
 
-def _cache(options: TrainOptions, notes: list[str]) -> Cache:
-    """The one that was named, or the newest complete one with logits."""
-    if options.cache is not None:
-        return Cache.open(options.cache)
-    passed = []
-    for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        try:
-            cache = Cache.open(path.parent)
-            reason = (
-                "is not finished" if cache.missing else None if SIGNAL in cache.plan.codecs() else "keeps no logits"
-            )
-        except KDError as error:
-            reason = error.message
-        if reason is None:
-            notes.append(f"no --cache: using {path.parent}, the newest that fits")
-            return cache
-        passed.append(f"{path.parent} {reason}")
-    way = "name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher florence"
-    if not passed:
-        raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
-    raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
-
-
-def _ground_of_cache(cache: Cache, views: tuple[int, ...] | None) -> _Ground:
-    plan = cache.plan
-    if SIGNAL not in (signal.name for signal in plan.teacher.signals):
-        raise no_logits(cache, "so there are no classes to learn")
-    codecs = {stored.signal.name: stored.codec for stored in plan.signals}
-    wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
-    rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
-    return _Ground(
-        dataset=plan.dataset,
-        views=plan.views,
-        classes=class_names(plan.teacher),
-        usable=len(cache) - rejected,
-        cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
-    )
-
-
-def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
-    """What the logits of a teacher stand for; numbered where nobody knows the names."""
-    if teacher.classes is not None:
-        return teacher.classes
-    return tuple(f"class {number}" for number in range(teacher.signal(SIGNAL).shape[0]))
-
-
-def _ground_of_data(options: TrainOptions, where: Where, notes: list[str]) -> tuple[_Ground, Recipe]:
-    """Labelled images without any teacher."""
-    if where.data is None:
-        notes.append("no --data: using the embedded shapes")
-    source = open_source(where.data or "shapes")
-    listing = source.scan()
-    dataset = Dataset.of(source, listing)
-    if listing.labels is None or listing.classes is None:
-        raise UsageError(
-            f"the images of {source.name} have no labels",
-            hint="put them into one folder a class, or train from a cache",
-        )
-    recipe = load_preset("recipes", options.recipe or _preset(dataset), Recipe, options.settings)
-    if recipe.objective.soft:
-        recipe = _hard_only(recipe)
-    views = load_preset("views", recipe.views, Augment) if recipe.views else None
-    if views is None:
-        raise UsageError("this recipe does not say how images are varied", hint="--set views=augment")
-    view_plan = ViewPlan(recipe=views, seed=options.seed, count=1)
-    return _Ground(dataset, view_plan, listing.classes, len(listing), None), recipe
-
-
 def _hard_only(recipe: Recipe) -> Recipe:
     asked = recipe.objective
     return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
@@ -164,11 +77,13 @@ def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
-def _recipe(options: TrainOptions, ground: _Ground, recipe: Recipe | None, notes: list[str]) -> Recipe:
+def _recipe(options: TrainOptions, ground: Ground, notes: list[str]) -> Recipe:
     name = options.recipe or _preset(ground.dataset)
     if options.recipe is None:
         notes.append(f"no --recipe: using `{name}`")
-    recipe = recipe or load_preset("recipes", name, Recipe, options.settings)
+    recipe = load_preset("recipes", name, Recipe, options.settings)
+    if ground.cache is None and recipe.objective.soft:
+        recipe = _hard_only(recipe)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs})
     if options.batch is not None and options.batch != recipe.batch:
@@ -177,7 +92,14 @@ def _recipe(options: TrainOptions, ground: _Ground, recipe: Recipe | None, notes
     return recipe
 
 
-def _student(options: TrainOptions, ground: _Ground, recipe: Recipe, notes: list[str]) -> StudentSpec:
+def _drawn(recipe: Recipe, seed: int) -> ViewPlan:
+    """The views of images that have no cache."""
+    if recipe.views is None:
+        raise UsageError("this recipe does not say how images are varied", hint="--set views=augment")
+    return ViewPlan(recipe=load_preset("views", recipe.views, Augment), seed=seed, count=1)
+
+
+def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[str]) -> StudentSpec:
     before = Run.open(options.start).record.student if options.start and _is_run(options.start) else None
     name = options.student or (before.name if before else DEFAULT_STUDENT)
     size = options.size or recipe.input
@@ -189,7 +111,7 @@ def _student(options: TrainOptions, ground: _Ground, recipe: Recipe, notes: list
     return student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
 
 
-def _pacing(options: TrainOptions, recipe: Recipe, ground: _Ground, processes: int, where: Where) -> Pacing:
+def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:
     if recipe.batch % processes:
         raise UsageError(
             f"a batch of {recipe.batch} cannot be shared by {processes} processes",
@@ -224,13 +146,10 @@ def held_out(spec: dict[str, Any]) -> dict[str, Any] | None:
         return held_out(spec["of"])
     if split != "train" or kind == "hf":
         return None
-    return {
-        **{k: v for k, v in spec.items() if k != "count"},
-        "split": "test" if str(kind).startswith("cifar") else "val",
-    }
+    return {**{k: v for k, v in spec.items() if k != "count"}, "split": OTHER_SPLITS.get(str(kind), "val")}
 
 
-def _validation(options: TrainOptions, ground: _Ground, student: StudentSpec, notes: list[str]) -> Dataset | None:
+def _validation(options: TrainOptions, ground: Ground, student: StudentSpec, notes: list[str]) -> Dataset | None:
     if options.val == "none":
         return None
     guess = held_out(ground.dataset.source)

@@ -5,6 +5,7 @@ the signals come from and in nothing else. Only `Connected` ever imports a teach
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -54,10 +55,6 @@ class Teller(Protocol):
 
     def epoch(self, number: int, start: int) -> Telling:
         """Epoch `number` from step `start` on."""
-
-
-def _none_rejected(view: int) -> Rows:
-    return np.zeros(0, np.int64)
 
 
 class Cached:
@@ -135,18 +132,18 @@ class Drawn:
         views: Sequence[int] | None,
         seed: int,
         share: Share,
-        rejected: Callable[[int], Rows] = _none_rejected,
+        rejected: Callable[[int], Rows] | None = None,
     ) -> None:
+        """`rejected`: the rows of a view that cannot be used, where that is known."""
         self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
 
     def epoch(self, number: int, start: int) -> "DrawnEpoch":
         """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
         fresh = number if self._scene.recipe.kind == "augment" else 0
         view = fresh if self._views is None else view_of(number, self._views)
-        bad = self._rejected(view)
+        bad = None if self._rejected is None else self._rejected(view)
         order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=bad)
-        share = Share(len(order), self._share.batch, self._share.rank, self._share.world, self._share.drop_last)
-        return DrawnEpoch(order, share, view)
+        return DrawnEpoch(order, replace(self._share, total=len(order)), view)
 
 
 class DrawnEpoch:
