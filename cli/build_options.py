@@ -1,5 +1,6 @@
 """The options of a build, the same for `build` and `plan`, and the record they become."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cli import options as o
@@ -32,15 +33,14 @@ def build_options(
     workers: o.Workers = None,
 ) -> "BuildOptions":
     """From the command line to what the library takes."""
-    from dataclasses import replace
-
     from kdcache.options import BuildOptions
 
-    paths = {"weights": weights, "head": head, "classes": classes, "templates": templates}
-    layout = {"backend": format, "compression": compress, "part_rows": part_rows}
-    machine = {"batch": batch, "devices": o.comma_list(device), "workers": workers, "precision": precision}
-    views_asked = {"recipe": recipe, "overrides": tuple(settings or ()), "views": views, "seed": seed}
-    said = {"signals": None if signal is None else o.comma_list(signal), "input_size": o.image_size(input_size)}
-    everything = {**paths, **layout, **machine, **views_asked, **said}
-    options = BuildOptions(teacher=teacher or "", size=size, data=data, **everything)  # type: ignore[arg-type]
+    options = BuildOptions(
+        teacher=teacher or "", size=size, data=data, weights=weights, head=head, classes=classes, templates=templates,
+        recipe=recipe, overrides=tuple(settings or ()), views=views, seed=seed,
+        signals=None if signal is None else o.comma_list(signal), input_size=o.image_size(input_size),
+        backend=format, compression=compress, part_rows=part_rows,
+        batch=batch, devices=o.comma_list(device), workers=workers, precision=precision,
+    )  # fmt: skip
+    # A bare codec is for the one signal that is kept, which without --signal the options say.
     return replace(options, codecs=o.codec_table(codec, options.kept))

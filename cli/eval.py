@@ -8,7 +8,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.runs import open_run
+from cli.runs import RunPath, open_run
 from cli.text import columns, duration, pairs, plural
 from kdcache.errors import Incomplete, UsageError
 
@@ -24,7 +24,6 @@ kd eval kd/runs/first --data imagenetv2-matched-frequency/
 kd eval LATEST --data imagenet:DIR:val --real real.json
 kd eval LATEST --task few-shot --data EuroSAT/ --shots 5,20
 """
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the newest in ./kd/runs.")]
 Images = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="Labelled images; left out: the run's own validation images."),
@@ -77,13 +76,12 @@ def evaluate(
     the student's by name; folders called 0 to N-1 or by WordNet ids are understood too. few-shot: a linear head on frozen
     features, 600 episodes of 5 classes, any labelled folder. Results are kept in RUN/evals for `kd report`.
     """
+    from kdcache.options import render_workers
     from students.evals import How
-    from students.options import Where
 
     _check(task, real=real, shots=shots, settings=settings)
     opened = open_run(ui, run)
-    processes = Where(workers=workers).render_workers
-    how = How(data=data, device=device, workers=processes, batch=batch, precision=precision)
+    how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if task == "classify":
         return _classify(ui, opened, how, real)
     return _few_shot(ui, opened, how, _numbers(shots), tuple(settings or ()), seed)

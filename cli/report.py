@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from cli.command import command
-from cli.eval import RunPath
 from cli.output import Ui
-from cli.runs import open_run
+from cli.runs import RunPath, open_run
 from cli.text import pairs, size
 
 REPORT = """

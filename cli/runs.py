@@ -1,11 +1,15 @@
 """Which run a command is about: the word LATEST is told as the run it stands for."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli.output import Ui
 
 if TYPE_CHECKING:
     from students.runs import Run
+
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the newest in ./kd/runs.")]
 
 
 def open_run(ui: Ui, name: str) -> "Run":

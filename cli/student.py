@@ -7,7 +7,7 @@ import typer
 
 from cli.command import command, group
 from cli.output import Ui
-from cli.runs import open_run
+from cli.runs import RunPath, open_run
 from cli.text import columns, pairs, plural
 from kdcache.errors import UsageError
 
@@ -30,7 +30,6 @@ kd student export kd/runs/first --format onnx --out student/ --json
 SHOWN_CLASSES = 1000
 """published counts are for ImageNet's classes"""
 Which = Annotated[str, typer.Argument(metavar="NAME|RUN", help="A preset (kd student list), a run, or LATEST.")]
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the newest in ./kd/runs.")]
 Side = Annotated[
     int | None, typer.Option("--input-size", metavar="N", min=1, help="Pixels a preset sees; left out: its own.")
 ]
