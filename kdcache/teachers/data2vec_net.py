@@ -55,11 +55,13 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (batch, count, dim) -> the same shape."""
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Tokens (batch, count, dim) -> the same shape; `bias` (heads, count, count) is added to the scores."""
         batch, count, dim = tokens.shape
         query, key, value = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=None if bias is None else bias.to(query.dtype)
+        )
         projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, count, dim))
         return projected
 
@@ -67,10 +69,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two linear layers with GELU."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Each token by itself."""
@@ -81,16 +83,17 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """A post-norm block; it also hands out what its FFN said."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int | None = None) -> None:
+        """`hidden`: width inside the FFN, four times the tokens' when left out."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
-        self.mlp = Mlp(dim)
+        self.mlp = Mlp(dim, hidden or 4 * dim)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Tokens -> tokens, and what the FFN said."""
-        attended = self.norm1(tokens + self.attn(tokens))
+        attended = self.norm1(tokens + self.attn(tokens, bias))
         said = self.mlp(attended)
         return self.norm2(attended + said), said
 
