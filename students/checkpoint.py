@@ -1,21 +1,20 @@
 """The state of a training after a step: written whole or not at all, read back to the last bit.
 
-    checkpoints/000120/   model.safetensors  average.safetensors (when one is kept)  optimiser.safetensors  state.json
+    checkpoints/00000120/ model.safetensors  average.safetensors (when one is kept)  optimiser.safetensors  state.json
 
 Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. `state.json` holds a digest of every other file.
 """
 
 import json
-import os
-import secrets
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdcache.atomic import flush_folder, make_folder, storage_errors, write_file
+from kdcache.atomic import storage_errors, whole_folder, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import Damage, UsageError
+from kdcache.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -57,35 +56,17 @@ class Parts:
 
 def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
     """Write checkpoints/STEP; older ones but one are removed once it is safe."""
-    folder = run / "checkpoints"
-    final = folder / f"{state.step:08d}"
-    draft = folder / f".{final.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
-    make_folder(draft)
-    try:
+    final = run / "checkpoints" / f"{state.step:08d}"
+    with whole_folder(final) as draft:
         digests = {}
         for name, tensors in _tensors(parts).items():
-            save_tensors(draft / name, tensors)
+            write_tensors(draft / name, tensors)
             digests[name] = file_digest(draft / name)
         content = json.dumps({"state": asdict(state), "files": digests}, indent=2) + "\n"
         write_file(draft / STATE, [content.encode()])
-        with storage_errors(final):
-            if final.exists():
-                shutil.rmtree(final)
-            draft.rename(final)
-        flush_folder(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     for old in checkpoints(run)[:-KEPT]:
         shutil.rmtree(old)
     return final
-
-
-def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
-    """A safetensors file that appears whole or not at all."""
-    from safetensors.torch import save
-
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_file(path, [save(plain)])
 
 
 def checkpoints(run: Path) -> list[Path]:

@@ -8,32 +8,31 @@ had not been.
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from kdcache.dice import Dice
 from kdcache.progress import Progress
-from students.average import Average
-from students.checkpoint import Parts, State, load_checkpoint, save_checkpoint, save_tensors
-from students.feed import Feed, Piece, truth_of
+from kdcache.tensors import write_tensors
+from students.checkpoint import State, load_checkpoint, save_checkpoint
+from students.feed import Feed, Piece
 from students.job import Job
+from students.learner import Learner
 from students.log import APART, Log
-from students.objectives.soft_labels import losses
-from students.optimise import adamw, set_rate
 from students.runs import Run
 from students.signs import Interrupted, watching
 from students.tasks.classify import judge
-from students.tasks.pictures import Pictures, autocast, normalised
+from students.tasks.pictures import Pictures
 from students.tellers import Telling
 from students.trackers import trackers
-from students.world import World, synced
+from students.world import World
 
 Ended = Literal["done", "patience", "steps"]
+ASKED = 10
+"""steps after which several processes ask one another for a signal: each time all wait for the slowest"""
 _NOISE = 0x57E9_0001
 """purpose of the random words of a step"""
 
@@ -68,43 +67,17 @@ class Training:
         self, job: Job, run: Run, world: World, progress: Progress, pictures: Pictures | None, log: Log
     ) -> None:
         self.job, self.run, self.world, self.progress, self.pictures = job, run, world, progress, pictures
-        # torch's stubs know no memory_format here.
-        network = job.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: nn.Module = (
-            synced(network, world.device) if world.size > 1 and not job.recipe.frozen_norms else network
-        )
-        self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
-        self.optimiser = adamw(
-            self.network,
-            job.recipe.optimiser,
-            layer_of=job.layer_of,
-            layers=job.layers,
-            no_decay=job.no_decay,
-            fused=True,
-        )
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
+        self.learner = Learner(job, world)
         self.state = State()
         self.log = log
         self.validation: dict[str, Any] | None = None
         self.before = 0.0
         self.started = time.perf_counter()
-        self.learner = self._learner()
-
-    def _learner(self) -> nn.Module:
-        """The network as the loop calls it: compiled, and averaging gradients over the world, where asked for."""
-        learner = self.network
-        if self.job.compiled:
-            learner.compile()
-        if self.world.size > 1:
-            ids = [self.world.device.index] if self.world.device.type == "cuda" else None
-            learner = DistributedDataParallel(learner, device_ids=ids, broadcast_buffers=False)
-        return learner
 
     def resume(self) -> None:
         """Go on from the newest checkpoint."""
-        self.state = load_checkpoint(self.run.path, self._parts)
-        if self.state.scaler:
-            self.scaler.load_state_dict(dict(self.state.scaler))
+        self.state = load_checkpoint(self.run.path, self.learner.parts)
+        self.learner.scaler.load_state_dict(self.state.scaler)
         self.before = self.state.seconds
         self.log.rewind(self.state.step, self.state.pending)
         self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
@@ -113,7 +86,7 @@ class Training:
         """Epoch by epoch, step by step."""
         job, state = self.job, self.state
         self.progress.start("train", job.pacing.steps * job.recipe.batch, state.step * job.recipe.batch)
-        self._mode()
+        self.learner.begin()
         ended = self._over()
         while ended is None:
             telling = job.teller.epoch(state.epoch, state.at)
@@ -128,8 +101,7 @@ class Training:
     def _step(self, pieces: Iterator[Piece], telling: Telling) -> None:
         """One step over all its pieces."""
         job, state, log = self.job, self.state, self.log
-        noise = Dice(job.seed, state.step, self.world.rank, _NOISE).word() >> 1
-        torch.manual_seed(noise)
+        torch.manual_seed(Dice(job.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
         with log.lap("waiting"):
             piece = next(pieces, None)
         assert piece is not None, "an epoch has as many steps as were counted beforehand"
@@ -137,38 +109,12 @@ class Training:
             with log.lap(job.teller.stage):
                 said = telling.tell(piece.span, piece.shown)
             with log.lap("student"):
-                self._learn(piece, said, telling)
+                found, good = self.learner.learn(piece, said, telling)
+                log.add(found.total, found.soft, found.hard, good)
             with log.lap("waiting"):
                 piece = next(pieces, None)
         with log.lap("optimiser"):
-            rate = job.pace(state.step)
-            set_rate(self.optimiser, rate)
-            self.scaler.unscale_(self.optimiser)
-            limit = job.recipe.optimiser.clip or math.inf
-            grad = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-            self.scaler.step(self.optimiser)
-            self.scaler.update()
-            self.optimiser.zero_grad()
-            if self.average is not None:
-                self.average.follow(self.network, state.step)
-        log.rate, log.grad = rate, grad.detach()
-
-    def _learn(self, piece: Piece, said: Any, telling: Telling) -> None:
-        """Add the gradient of one piece. Each image weighs the same, however a step is cut into pieces and processes."""
-        job, device = self.job, self.world.device
-        truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.hard else None
-        pixels = normalised(piece.pixels, job.spec, str(device))
-        learner = self.learner
-        # Gradients of all processes are averaged once a step, with its last piece.
-        apart = learner.no_sync() if isinstance(learner, DistributedDataParallel) and not piece.last else nullcontext()
-        with apart:
-            with autocast(str(device), job.recipe.precision):
-                logits = learner(pixels)
-            found = losses(job.recipe.objective, logits, said, truth)
-            good = torch.from_numpy(piece.good).to(device)
-            weight = good.float() * (self.world.size / job.recipe.batch)
-            torch.autograd.backward(self.scaler.scale((found.total * weight).sum()))
-        self.log.add(found.total, found.soft, found.hard, good)
+            log.rate, log.grad = self.learner.step(state.step)
 
     def _after_step(self, interrupted: Interrupted) -> Ended | None:
         """Count, log, validate, keep; says whether the training is over."""
@@ -185,13 +131,13 @@ class Training:
         with self.log.lap(APART):
             tired = (over or state.step % pacing.validate_every == 0) and self._validate()
         stop = job.stop_at is not None and state.step >= job.stop_at
-        signalled = self.world.any(interrupted.here) if self.world.size == 1 or state.step % 10 == 0 else False
+        signalled = (self.world.size == 1 or state.step % ASKED == 0) and self.world.any(interrupted.here)
         if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
             with self.log.lap(APART):
                 self._keep()
         if signalled:
             self.progress.finish()
-            self.progress.note(f"kept step {state.step:,}; go on with: kd train --resume {self.run.path}")
+            self.progress.note(f"kept step {state.step:,}; go on with: {self.run.way_on}")
             interrupted.go_on()
         return "done" if over else "patience" if tired else "steps" if stop else None
 
@@ -214,14 +160,14 @@ class Training:
             state.best = top1 if better else state.best
             state.worse = 0 if better else state.worse + 1
         if better and self.world.first:
-            save_tensors(self.run.path / "best.safetensors", self._judged.state_dict())
+            write_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
 
     def _judge(self, pictures: Pictures) -> float:
         state = self.state
         self.progress.finish()
         device, precision = str(self.world.device), self.job.recipe.precision
-        report = judge(self._judged, pictures, device=device, precision=precision, progress=self.progress)
+        report = judge(self.learner.judged, pictures, device=device, precision=precision, progress=self.progress)
         line = {"top1": report.top1, "top5": report.top5, "loss": report.loss, "images": report.images}
         place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
         self.validation = {"kind": "val", **place, **line, "best": state.best is None or report.top1 > state.best}
@@ -229,7 +175,7 @@ class Training:
         self.progress.note(f"step {state.step:,}: top-1 {report.top1:.1%}, top-5 {report.top5:.1%}")
         total = self.job.pacing.steps * self.job.recipe.batch
         self.progress.start("train", total, state.step * self.job.recipe.batch)
-        self._mode()
+        self.learner.begin()
         return report.top1
 
     @property
@@ -237,30 +183,13 @@ class Training:
         """Passes over the images so far."""
         return self.state.step / self.job.pacing.steps_an_epoch
 
-    @property
-    def _judged(self) -> nn.Module:
-        return self.network if self.average is None else self.average.network
-
-    @property
-    def _parts(self) -> Parts:
-        return Parts(self.network, None if self.average is None else self.average.network, self.optimiser)
-
-    def _mode(self) -> None:
-        """Training mode, but norms keep their statistics where the recipe says so."""
-        self.network.train()
-        if self.job.recipe.frozen_norms:
-            for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-
     def _keep(self) -> None:
-        if self.scaler.is_enabled():
-            self.state.scaler = self.scaler.state_dict()
+        self.state.scaler = self.learner.scaler.state_dict()
         self.state.pending = self.log.pending()
         if self.world.first:
-            save_checkpoint(self.run.path, self.state, self._parts)
+            save_checkpoint(self.run.path, self.state, self.learner.parts)
             if not (self.run.path / "best.safetensors").exists():
-                save_tensors(self.run.path / "best.safetensors", self._judged.state_dict())
+                write_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         self.world.wait()
 
     def _end(self, ended: Ended) -> None:

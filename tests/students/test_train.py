@@ -231,12 +231,12 @@ def test_lines_over_several_steps_come_back_whole(cache, tmp_path):
 
 def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     """Pieces that do not divide the batch, two views, stopped within an epoch: each row has what is stored for it."""
-    from students import train
+    from students import learner
 
     path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
     stored = Cache.open(path)
     seen = []
-    learn_piece, losses = train.Training._learn, train.losses
+    learn_piece, losses = learner.Learner.learn, learner.losses
 
     def watched_piece(self, piece, said, telling):
         seen.append([piece.rows.copy(), telling.view])
@@ -246,8 +246,8 @@ def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
         seen[-1] += [said.ids.numpy().copy(), said.logp.numpy().copy(), truth.first.numpy().copy()]
         return losses(ask, logits, said, truth)
 
-    monkeypatch.setattr(train.Training, "_learn", watched_piece)
-    monkeypatch.setattr(train, "losses", watched_losses)
+    monkeypatch.setattr(learner.Learner, "learn", watched_piece)
+    monkeypatch.setattr(learner, "losses", watched_losses)
     asked = {"steps": 12, "micro": 3, "settings": ("objective.hard=1",)}
     learn(tmp_path / "run", path, where={"stop_at": 11}, **asked)
     learn(tmp_path / "run", resume=True)
@@ -289,7 +289,7 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
     """A constant channel far from 0, in a world of one: as BatchNorm2d has it."""
     from torch import distributed
 
-    from students.world import SyncedNorm
+    from students.synced import SyncedNorm
 
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
     try:

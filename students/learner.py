@@ -1,0 +1,106 @@
+"""The student while it learns: its network, the running average of it, and what changes the two, a step at a time.
+
+Input: the pieces of a step and what was said about them. Output: their losses, and weights that have moved. When steps are
+taken, and when the student is judged and kept, is the matter of train.py.
+"""
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from students.average import Average
+from students.checkpoint import Parts
+from students.feed import Piece, truth_of
+from students.job import Job
+from students.objectives.soft_labels import Losses, Said, losses
+from students.optimise import adamw, set_rate
+from students.synced import synced
+from students.tasks.pictures import autocast, normalised
+from students.tellers import Telling
+from students.world import World
+
+
+class Learner:
+    """A network, its average, its optimiser."""
+
+    def __init__(self, job: Job, world: World) -> None:
+        self._job, self._world = job, world
+        # torch's stubs know no memory_format here.
+        network = job.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        together = world.size > 1 and not job.recipe.frozen_norms
+        self.network: nn.Module = synced(network, world.device) if together else network
+        self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
+        self.optimiser = adamw(
+            self.network,
+            job.recipe.optimiser,
+            layer_of=job.layer_of,
+            layers=job.layers,
+            no_decay=job.no_decay,
+            fused=True,
+        )
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
+        self._called = self._as_called()
+
+    def _as_called(self) -> nn.Module:
+        """The network as a step calls it: compiled, and averaging gradients over the world, where asked for."""
+        called = self.network
+        if self._job.compiled:
+            called.compile()
+        if self._world.size > 1:
+            ids = [self._world.device.index] if self._world.device.type == "cuda" else None
+            called = DistributedDataParallel(called, device_ids=ids, broadcast_buffers=False)
+        return called
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and exported: the average, where one is kept."""
+        return self.network if self.average is None else self.average.network
+
+    @property
+    def parts(self) -> Parts:
+        """What a checkpoint keeps of it."""
+        return Parts(self.network, None if self.average is None else self.average.network, self.optimiser)
+
+    def begin(self) -> None:
+        """Training mode, but norms keep their statistics where the recipe says so."""
+        self.network.train()
+        if self._job.recipe.frozen_norms:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def learn(self, piece: Piece, said: Said | None, telling: Telling) -> tuple[Losses, Tensor]:
+        """Add the gradient of one piece -> its losses, and which of its rows count.
+
+        Each image weighs the same, however a step is cut into pieces and processes.
+        """
+        job, device, called = self._job, self._world.device, self._called
+        truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.hard else None
+        pixels = normalised(piece.pixels, job.spec, str(device))
+        # Gradients of all processes are averaged once a step, with its last piece.
+        apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
+        with apart:
+            with autocast(str(device), job.recipe.precision):
+                logits = called(pixels)
+            found = losses(job.recipe.objective, logits, said, truth)
+            good = torch.from_numpy(piece.good).to(device)
+            weight = good.float() * (self._world.size / job.recipe.batch)
+            torch.autograd.backward(self.scaler.scale((found.total * weight).sum()))
+        return found, good
+
+    def step(self, number: int) -> tuple[float, Tensor]:
+        """Move the weights after the last piece of step `number`, from 0 -> the rate, and the length of the gradient."""
+        rate = self._job.pace(number)
+        set_rate(self.optimiser, rate)
+        self.scaler.unscale_(self.optimiser)
+        limit = self._job.recipe.optimiser.clip or math.inf
+        grad = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad()
+        if self.average is not None:
+            self.average.follow(self.network, number)
+        return rate, grad.detach()
