@@ -68,9 +68,9 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> type[Listener]:
     def open_listener(name: str, *, signals: tuple[str, ...] = ("logits",), **_: object) -> Listener:
         return Listener(signals)
 
-    monkeypatch.setattr(teachers, "open_teacher", open_listener, raising=False)
-    from kdcache.teachers import reopen
+    from kdcache.teachers import reopen  # before its opener is exchanged: it would keep the other one for good
 
+    monkeypatch.setattr(teachers, "open_teacher", open_listener, raising=False)
     monkeypatch.setattr(reopen, "open_teacher", open_listener)
     return Listener
 
