@@ -4,7 +4,8 @@ Input: the class names of a dataset and those of a student. Output: the student'
 which rule it was found. The rules, the first that fits wins:
 
 1. Images with class numbers and no names: by number, when their largest number is the student's last.
-2. A student whose classes have no names ("class 0", "class 1" …): by number, when there are as many classes of the images.
+2. A student whose classes have no names ("class 0", "class 1" …): by number, when there are as many classes of the images. The
+   number of a folder named 0 to N-1 is its name, whose place in the alphabet is another ("10" before "2").
 3. By name: every class of the images is one of the student's, which may have more.
 4. Folders named 0 to N-1 (ImageNet-V2), when the student has N classes: the folder's name is the number.
 5. Folders named by WordNet ids of ImageNet-1k (n01440764), all 1000 or some: the place of the id in their sorted order, where
@@ -52,7 +53,9 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
                 f"the images have {len(images)} classes, the student {len(student)} without names",
                 hint="a student without class names can only be judged on as many classes as it has",
             )
-        return Matching(np.arange(len(student)), "by number: the student's classes have no names")
+        return _by_folder_number(images) or Matching(
+            np.arange(len(student)), "by number: the student's classes have no names"
+        )
     numbers = _by_name(images, student)
     if numbers is not None:
         return Matching(numbers, "by name")
@@ -82,13 +85,25 @@ def _by_name(images: Names, student: Names) -> NDArray[np.int64] | None:
 
 
 def _by_folder(images: Names, student: Names) -> Matching:
-    if all(name.isascii() and name.isdecimal() for name in images):
-        numbers = np.array([int(name) for name in images])
-        if np.array_equal(np.sort(numbers), np.arange(len(student))):
-            return Matching(numbers, "by number: the folders are called by class number")
-    elif all(map(_WORDNET.fullmatch, images)) and len(student) == 1000:
+    by_number = _by_folder_number(images) if len(images) == len(student) else None
+    if by_number is not None:
+        return by_number
+    if all(map(_WORDNET.fullmatch, images)) and len(student) == 1000:
         return _by_wordnet(images, student)
     raise _strangers(images, student, [name for name in images if name not in student])
+
+
+def _by_folder_number(images: Names) -> Matching | None:
+    numbers = folder_numbers(images)
+    return None if numbers is None else Matching(numbers, "by number: the folders are called by class number")
+
+
+def folder_numbers(names: Names) -> NDArray[np.int64] | None:
+    """The numbers that names say when they are 0 to N-1, all of them, in whatever order."""
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return None
+    numbers = np.array([int(name) for name in names])
+    return numbers if np.array_equal(np.sort(numbers), np.arange(len(names))) else None
 
 
 def _by_wordnet(images: Names, student: Names) -> Matching:

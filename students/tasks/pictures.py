@@ -42,6 +42,8 @@ class Labelled:
     """images that were left out because nobody knows their class"""
     matching: Matching | None = None
     """how the class numbers were matched with a student's; None: they are the dataset's own"""
+    own_classes: tuple[str, ...] | None = None
+    """class names by the dataset's own numbers, once they are matched"""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,7 +51,8 @@ class Labelled:
     def named_by(self, spec: StudentSpec) -> "Labelled":
         """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
         matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
-        return replace(self, labels=matched.numbers[self.labels], classes=spec.classes, matching=matched)
+        numbers = matched.numbers[self.labels]
+        return replace(self, labels=numbers, classes=spec.classes, matching=matched, own_classes=self.classes)
 
 
 def labelled(source: Source, listing: Listing | None = None) -> Labelled:

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from kdcache.errors import Mismatch, UsageError
 from kdcache.strict import Strict
 from students.tasks.interval import wilson
+from students.tasks.matching import folder_numbers
 from students.tasks.pictures import Labelled
 
+_ENOUGH = 20
+"""images, from which on it shows whether labels and classes belong together"""
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
 
 
@@ -55,13 +58,29 @@ class RealLabels:
         """The labels of each image, in the student's class numbers."""
         assert images.matching is not None, "the images still have class numbers of their own"
         numbers = images.matching.numbers
+        named = None if images.own_classes is None else folder_numbers(images.own_classes)
+        if named is not None:  # the file counts as the folders are called, not as their names are sorted
+            numbers = numbers[np.argsort(named)]
         highest = max((label for entry in self._labels for label in entry), default=-1)
         if highest >= len(numbers):
             raise Mismatch(
                 f"{self.path} has class number {highest}, the images have {len(numbers)} classes",
                 hint="--real goes with the validation images of ImageNet-1k",
             )
-        return [frozenset(int(numbers[label]) for label in self._of(image_id)) for image_id in images.ids]
+        labels = [frozenset(int(numbers[label]) for label in self._of(image_id)) for image_id in images.ids]
+        self._refuse_another_order(images.labels, labels)
+        return labels
+
+    def _refuse_another_order(self, known: NDArray[np.int64], labels: list[frozenset[int]]) -> None:
+        """Of ImageNet's images nine in ten still have their old label among the new ones; in another order next to none has."""
+        judged = [(old, new) for old, new in zip(known.tolist(), labels, strict=True) if new]
+        kept = sum(old in new for old, new in judged)
+        if len(judged) >= _ENOUGH and kept < len(judged) / 2:
+            raise Mismatch(
+                f"{kept:,} of {len(judged):,} images have their own class among their labels in {self.path}: "
+                "it numbers classes in another order than the images",
+                hint="it goes by sorted WordNet id: call the folders by WordNet id, or by number from 0 to 999",
+            )
 
     def _of(self, image_id: str) -> list[int]:
         found = _NUMBER.search(image_id.rpartition("/")[2])

@@ -1,6 +1,7 @@
 """Judging a student: every image is seen once or named as unreadable, whatever the batches and workers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,21 @@ class TestReassessedLabels:
                 self.read(tmp_path, wrong)
         with pytest.raises(UsageError, match="reassessed label"):
             judged(source, spec_of(*ANIMALS), real=self.read(tmp_path, [[], [], [], []]))
+
+    def test_folders_called_by_number_have_the_files_numbers_and_not_the_alphabets(self, tmp_path, source):
+        folders = tuple(sorted(str(n) for n in range(12)))
+        images = labelled(replace(source, labels=(folders.index("10"),) * 3, classes=folders))
+        for student in (tuple(f"kind {n}" for n in range(12)), folders, tuple(f"class {n}" for n in range(12))):
+            named = images.named_by(spec_of(*student))
+            assert self.read(tmp_path, [[10], [], [10], []]).of(named)[:2] == [{int(named.labels[0])}] * 2
+
+    def test_a_file_that_counts_classes_in_another_order_is_refused(self, tmp_path):
+        ids = tuple(f"val/ILSVRC2012_val_{n:08d}.JPEG" for n in range(1, 41))
+        labels = tuple(n % 4 for n in range(40))
+        images = labelled(Labelled(ids=ids, labels=labels, classes=ANIMALS)).named_by(spec_of(*ANIMALS))
+        assert len(self.read(tmp_path, [[n] for n in labels]).of(images)) == 40
+        with pytest.raises(Mismatch, match=r"0 of 40 images have their own class .* another order"):
+            self.read(tmp_path, [[(n + 1) % 4] for n in labels]).of(images)
 
     def test_other_images_and_other_classes_are_refused(self, tmp_path, source):
         with pytest.raises(Mismatch, match="no validation image of ImageNet"):

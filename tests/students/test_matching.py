@@ -21,6 +21,15 @@ def test_a_class_the_student_does_not_know_is_named_with_both_sides():
         match_classes(("cat", "gnu"), 1, ANIMALS)
 
 
+def test_the_number_of_a_folder_called_by_number_is_its_name_and_not_its_place_in_the_alphabet():
+    folders = tuple(sorted(str(n) for n in range(12)))
+    assert folders[2] == "10"
+    for student in (tuple(f"class {n}" for n in range(12)), tuple(f"kind {n}" for n in range(12))):
+        found = match_classes(folders, 11, student)
+        assert found.numbers.tolist() == [int(name) for name in folders]
+        assert "called by class number" in found.rule
+
+
 def test_a_student_without_names_is_matched_by_number_and_says_so():
     found = match_classes(ANIMALS, 3, UNNAMED)
     assert found.numbers.tolist() == [0, 1, 2, 3]
