@@ -162,6 +162,19 @@ def _drawable(labels: Rows, settings: FewShot, shots: int, name: str) -> Rows:
         raise UsageError(
             f"{settings.way} classes with {wanted} images each are needed for {shots} shots and {settings.queries} queries; "
             f"{name} has {len(enough)} such classes of {len(numbers)}",
-            hint="ask for fewer --shots, or give more images a class",
+            hint=_way_out(counts, settings),
         )
     return enough
+
+
+def _way_out(counts: Rows, settings: FewShot) -> str:
+    """What these images are enough for."""
+    if len(counts) < settings.way:
+        fewer = f"--set way={len(counts)}, or " if len(counts) > 1 else ""
+        return f"{fewer}give images of more classes"
+    has = int(np.sort(counts)[-settings.way])  # images of the last class that must be drawn
+    if has > settings.queries:
+        return f"--shots {has - settings.queries} at most, or give more images a class"
+    if has > 1:
+        return f"with {has} images a class: --shots 1 --set queries={has - 1}; or give more images a class"
+    return "give more images a class"

@@ -163,6 +163,24 @@ def test_too_few_images_are_refused_before_anything_is_rendered():
         few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(), **USUAL)
 
 
+@pytest.mark.parametrize(
+    ("each", "changed", "way"),
+    [
+        ((9, 9), {}, "--set way=2, or"),
+        ((9,), {}, "give images of more classes"),
+        ((9, 8, 4), {"shots": [3]}, "--shots 1 at most"),
+        ((9, 3, 3), {}, "with 3 images a class: --shots 1 --set queries=2"),
+        ((9, 9, 1), {}, "give more images a class"),
+    ],
+)
+def test_what_the_images_are_enough_for_is_told(each, changed, way):
+    labels = tuple(number for number, count in enumerate(each) for _ in range(count))
+    source = Labelled(ids=tuple(f"gone-{n}" for n in range(len(labels))), labels=labels, classes=("a", "b", "c"))
+    with pytest.raises(UsageError) as refused:
+        few_shot(Tiny(2), spec_of("left", "right"), source, small(**changed), **USUAL)
+    assert refused.value.hint.startswith(way)
+
+
 def test_shots_are_given_once():
     with pytest.raises(ValueError, match="give each number once"):
         FewShot.from_plain(PRESET.plain() | {"shots": [5, 5]})
