@@ -102,7 +102,7 @@ class Ui:
         """Say what went wrong and how to go on; the exit code comes back. One of several processes says it for all."""
         if self._progress:
             self._progress.finish()
-        if self._mute and kind != "Bug":  # a bug may be in one process alone
+        if self._mute and kind != "Bug" and "process" not in (details or {}):  # these may be in one process alone
             return code
         if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
             import traceback

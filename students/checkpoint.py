@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import xxhash
+
 from kdcache.atomic import storage_errors, whole_folder, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import Damage, UsageError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 KEPT = 2
+DIGEST = "xxh3"
 STATE = "state.json"
 
 
@@ -67,6 +70,36 @@ def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
     for old in checkpoints(run)[:-KEPT]:
         shutil.rmtree(old)
     return final
+
+
+def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
+    """A safetensors file that appears whole or not at all, with a digest of its tensors in it."""
+    write_tensors(path, tensors, {DIGEST: _digest(tensors)})
+
+
+def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
+    """Read them back; Damage when they are not what was written. A file of somebody else has no digest to compare."""
+    from safetensors import SafetensorError, safe_open
+
+    hint = "bring it back from a copy, or train the student anew"
+    try:
+        with storage_errors(path, "read"), safe_open(path, "pt") as file:
+            told, tensors = (file.metadata() or {}).get(DIGEST), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise Damage(f"{path} is damaged: {error}", hint=hint, path=str(path)) from error
+    if told is not None and told != _digest(tensors):
+        raise Damage(f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {told}", hint=hint)
+    return tensors
+
+
+def _digest(tensors: "dict[str, torch.Tensor]") -> str:
+    from torch import uint8
+
+    found = xxhash.xxh3_128()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].detach().cpu().flatten().view(uint8).numpy().data)
+    return found.hexdigest()
 
 
 def checkpoints(run: Path) -> list[Path]:

@@ -144,7 +144,9 @@ def read_evaluations(run: Run) -> dict[str, Evaluation]:
 
 
 def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
-    device = how.device or best_device()
+    from students.world import device_of
+
+    device = str(device_of(how.device or best_device()))
     return run.network().to(device), device, how.batch or default_batch(run.record.student.input, device)
 
 

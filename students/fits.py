@@ -16,6 +16,7 @@ from kdcache.store import Store
 from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
+from students.models.spec import StudentSpec
 from students.recipe import Recipe
 from students.tasks.matching import is_unnamed, match_classes
 from students.tellers import SIGNAL
@@ -30,6 +31,17 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     drawable(plan.views.recipe)
     if recipe.objective.soft and SIGNAL not in plan.codecs():
         raise no_logits(cache, "but the recipe asks for soft labels")
+    wanted = check_views(cache, views)
+    missing = [part for part in cache.missing if part.view in wanted]
+    if missing:
+        raise Incomplete(
+            f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
+            hint=f"kd cache build --out {cache.path}",
+        )
+
+
+def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
+    """The views to use, all of which the cache has or would have."""
     wanted = range(cache.views) if views is None else views
     beyond = [view for view in wanted if not 0 <= view < cache.views]
     if beyond:
@@ -40,12 +52,7 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
             f"view {beyond[0]} is asked for, but {cache.path} has {cache.views}",
             hint=f"{last}; {way}" if min(beyond) >= 0 else last,
         )
-    missing = [part for part in cache.missing if part.view in wanted]
-    if missing:
-        raise Incomplete(
-            f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
-            hint=f"kd cache build --out {cache.path}",
-        )
+    return wanted
 
 
 def no_logits(cache: Cache, why: str) -> Mismatch:
@@ -68,7 +75,7 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
 
 def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) -> None:
     """The classifier of the run a training begins with is for the same classes in the same order."""
-    if len(run) == len(classes) and (run == classes or is_unnamed(run) or is_unnamed(classes)):
+    if len(run) == len(classes) and (run == classes or is_unnamed(classes)):
         return
     whose = "the teacher has" if taught else "the images have"
     differ = f"{whose} {len(classes):,} classes, the run {len(run):,}"
@@ -80,6 +87,9 @@ def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) 
         if numbers is not None and (numbers == range(len(run))).all():
             return
         ours, theirs = _first_difference(classes, run)
+        if numbers is not None:
+            place = int((numbers != range(len(run))).argmax())
+            ours, theirs = classes[place], run[place]
         differ += f"; the first that differs: {ours!r} and {theirs!r}"
     rows = "" if taught else ", or --head-rows FILE (of kd finetune) to begin with rows of the old one"
     raise Mismatch(differ, hint=f"--new-head begins with a new classifier{rows}")
@@ -134,6 +144,19 @@ def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[s
             return one, other
     count = min(len(ours), len(theirs))
     return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
+
+
+def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
+    """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
+    if student.windows[-1:] != (1,) or (micro > 1 and batch % micro != 1):
+        return
+    fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
+    way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
+    raise Mismatch(
+        f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {student.input[0]} pixels BatchNorm cannot "
+        "take a variance over one image",
+        hint=f"{way}, or see more with --size {2 * student.input[0]}",
+    )
 
 
 def found_source(spec: dict[str, object], given: str | None) -> Source:

@@ -142,8 +142,8 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     """The teacher itself, on the rows and views the cache has or would have."""
     from kdcache.teachers.reopen import reopen_teacher
 
+    views = fits.check_views(cache, record.pacing.views)
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
-    views = record.pacing.views or range(cache.views)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
     drawn = Drawn(scene, views=views, seed=record.seed, share=share, rejected=rejected)

@@ -13,7 +13,7 @@ from torch import Tensor
 from kdcache.atomic import storage_errors, write_file
 from kdcache.errors import KDError
 from students.checkpoint import State
-from students.runs import Run
+from students.runs import Run, lines_of
 from students.trackers import Tracker, numbers_of
 from students.world import World
 
@@ -120,7 +120,6 @@ class Log:
             self._sums = torch.tensor(pending, dtype=torch.float64)
         if not self._world.first or not self._file.is_file():
             return
-        with storage_errors(self._file, "read"):
-            lines = self._file.read_bytes().split(b"\n")[:-1]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        # A training that had ended tells its end again.
+        kept = [line for line, told in lines_of(self._file) if told["step"] <= step and told["kind"] != "end"]
         write_file(self._file, (line + b"\n" for line in kept))

@@ -15,7 +15,8 @@ from kdcache.images import Listing, Source, open_source
 from kdcache.prepare import OTHER_SPLITS, library_versions
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views.recipe import Augment
-from students.fits import check_head
+from students.checkpoint import load_tensors
+from students.fits import check_head, check_pieces
 from students.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.models import student_spec
 from students.models.spec import StudentSpec
@@ -47,6 +48,8 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     recipe = _recipe(options, ground, notes)
     student = _student(options, ground, recipe, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
+    if not recipe.frozen_norms and processes == 1:
+        check_pieces(student, recipe.batch, pacing.micro)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
@@ -183,7 +186,9 @@ def weights_file(start: str) -> Path:
     """The weights a run or a file stands for."""
     path = Path(start)
     if _is_run(start):
-        return Run.open(start).weights
+        weights = Run.open(start).weights
+        load_tensors(weights)
+        return weights
     if not path.is_file():
         raise UsageError(f"no run and no weights file {start}", hint=f"{near(path)}; or give a .safetensors file")
     return path

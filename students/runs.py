@@ -155,12 +155,12 @@ class Run:
 
     def network(self) -> "nn.Module":
         """The trained student in eval mode, on the CPU."""
-        from safetensors.torch import load_file
-
+        from students.checkpoint import load_tensors
         from students.models import build_student
 
+        tensors = load_tensors(self.weights)
         network = build_student(self.record.student)
-        network.load_state_dict(load_file(self.weights))
+        network.load_state_dict(tensors)
         return network.eval()
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -168,9 +168,21 @@ class Run:
         file = self.path / "metrics.jsonl"
         if not file.is_file():
             return []
-        with storage_errors(file, "read"):
-            lines = file.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        return [told for _, told in lines_of(file)]
+
+
+def lines_of(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of metrics.jsonl, as they stand and as what they tell; Damage where one is no JSON."""
+    with storage_errors(file, "read"):
+        lines = file.read_bytes().split(b"\n")[:-1]
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append((line, json.loads(line)))
+        except ValueError as error:
+            way = f"remove that line: sed -i {number}d {shlex.quote(str(file))}"
+            raise Damage(f"line {number} of {file} is damaged: {error}", hint=way, path=str(file)) from error
+    return found
 
 
 def near(path: Path) -> str:

@@ -16,8 +16,7 @@ import torch
 
 from kdcache.dice import Dice
 from kdcache.progress import Progress
-from kdcache.tensors import write_tensors
-from students.checkpoint import State, load_checkpoint, save_checkpoint
+from students.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.feed import Feed, Piece
 from students.job import Job
 from students.learner import Learner
@@ -160,7 +159,7 @@ class Training:
             state.best = top1 if better else state.best
             state.worse = 0 if better else state.worse + 1
         if better and self.world.first:
-            write_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
+            save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
 
     def _judge(self, pictures: Pictures) -> float:
@@ -189,7 +188,7 @@ class Training:
         if self.world.first:
             save_checkpoint(self.run.path, self.state, self.learner.parts)
             if not (self.run.path / "best.safetensors").exists():
-                write_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
+                save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         self.world.wait()
 
     def _end(self, ended: Ended) -> None:

@@ -1,6 +1,8 @@
 """The processes of one training: one alone, or several started by torchrun."""
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from kdcache.errors import UsageError
+from kdcache.errors import KDError, Unavailable, UsageError
+
+ALONE = 5.0
+"""seconds after which a process that failed has failed alone"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class World:
 def joined(device: str) -> Iterator[World]:
     """The world torchrun made, or a world of one."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    here = _device(device)
+    here = device_of(device)
     if size == 1:
         yield World(0, 1, here)
         return
@@ -66,18 +71,34 @@ def joined(device: str) -> Iterator[World]:
     distributed.init_process_group("nccl" if here.type == "cuda" else "gloo")
     try:
         yield World(rank, size, here)
+    except KDError as error:
+        if rank:
+            # Where the first process has failed as well, it says so, and torchrun ends this one meanwhile.
+            time.sleep(ALONE)
+            error.message = f"process {rank} of {size}: {error.message}"
+            error.details["process"] = rank
+        raise
+    except RuntimeError as error:  # gloo's are of no type of their own
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise Unavailable(
+            f"process {rank} of {size} has lost the others: {str(error).splitlines()[0]}",
+            hint="one of them has ended; what it said stands above or below, or in its own log",
+        ) from error
     finally:
         distributed.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of that name on this machine; UsageError when there is none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise UsageError(f"--device {name}, but torch sees no CUDA device", hint="--device cpu")
-        return torch.device(
-            "cuda", device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
-        )
-    return device
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise UsageError(f"--device {name} is none that can be computed on", hint="--device cpu, cuda or cuda:N")
+    if name == "cpu":
+        return torch.device(name)
+    index = int(name[5:] or os.environ.get("LOCAL_RANK", "0"))
+    if index >= (there := torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        sees = f"{there} CUDA devices, the last is cuda:{there - 1}" if there else "no CUDA device"
+        raise UsageError(f"--device {name}, but torch sees {sees}", hint="--device cuda:0" if there else "--device cpu")
+    return torch.device("cuda", index)

@@ -122,3 +122,26 @@ def test_a_report_of_no_run_is_refused(kd):
     ran = kd("report", "LATEST")
     assert ran.code == 2
     assert "no run in ./kd/runs" in ran.err
+
+
+@pytest.mark.parametrize("harm", ["flipped", "truncated"])
+def test_damaged_weights_are_told_and_never_judged(kd, run, photos, tmp_path, harm):
+    from students.checkpoint import load_tensors, save_tensors
+
+    file = run / "best.safetensors"
+    save_tensors(file, load_tensors(file))
+    whole = bytearray(file.read_bytes())
+    whole[-1000] ^= 0x01
+    file.write_bytes(whole if harm == "flipped" else whole[:-1000])
+    words = (["eval", run, "--workers", 0], ["student", "export", run, "--format", "timm", "--out", "e"])
+    for asked in (*words, ["report", run], ["finetune", run, "--data", photos, "--batch", 4]):
+        ran = kd(*asked)
+        assert ran.code == 4, ran.err
+        assert "best.safetensors is damaged" in ran.err
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_device_that_is_not_there_is_told(kd, run):
+    ran = kd("eval", run, "--device", "gpu")
+    assert ran.code == 2
+    assert "--device gpu is none that can be computed on" in ran.err

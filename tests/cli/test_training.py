@@ -240,3 +240,79 @@ def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, w
 def test_help_tells_that_out_is_the_run(kd):
     said = " ".join(kd("train", "--help").out.split())
     assert "The run; left out: a new name in ./kd/runs." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "way"),
+    [
+        (["--device", "gpu"], "--device gpu is none that can be computed on", "--device cpu, cuda or cuda:N"),
+        (["--device", "meta"], "--device meta is none", "--device cpu, cuda or cuda:N"),
+        (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
+        (["--micro", 1], "a batch of 8 in pieces of 1 leaves an image alone", "--micro 8, or see more with --size 64"),
+        (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
+        (["--views", "0,3", "--stream", "on"], "view 3 is asked for, but", "kd cache add-views"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, said, way):
+    ran = kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r", *words)
+    assert ran.code in (2, 6)
+    assert said in ran.err
+    assert way in ran.err.partition("hint:")[2]
+    assert not (tmp_path / "r").exists()
+
+
+def test_one_image_alone_is_no_matter_where_norms_rest_or_maps_are_larger(kd, cache):
+    ways = (["--size", 32, "--set", "frozen_norms=true"], ["--size", 64])
+    for number, words in enumerate(ways):
+        assert (
+            kd("train", "--cache", cache, *QUICK, "--batch", 2, "--micro", 1, "--out", f"r{number}", *words).code == 0
+        )
+
+
+def test_a_finished_training_ends_once_however_often_it_is_gone_on_with(kd, cache, tmp_path):
+    assert kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r").code == 0
+    before = (tmp_path / "r" / "metrics.jsonl").read_text()
+    assert before.count('"end"') == 1
+    assert kd("train", "--resume", "r", "--workers", 0, "--device", "cpu").code == 0
+    assert (tmp_path / "r" / "metrics.jsonl").read_text() == before
+
+
+def test_a_damaged_line_of_metrics_is_told_with_the_command_that_removes_it(kd, cache, tmp_path):
+    import subprocess
+
+    assert kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r").code == 0
+    file = tmp_path / "r" / "metrics.jsonl"
+    file.write_text(file.read_text().replace('"loss"', '"lo"ss"'))
+    for words in (["report", "r"], ["train", "--resume", "r", "--workers", 0, "--device", "cpu"]):
+        ran = kd(*words)
+        assert ran.code == 4
+        assert "line 1 of r/metrics.jsonl is damaged" in ran.err
+    subprocess.run(ran.err.partition("remove that line: ")[2].strip(), shell=True, check=True, cwd=tmp_path)
+    assert kd("report", "r").code == 0
+
+
+def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
+    from cli.output import Ui
+    from kdcache.errors import Mismatch
+    from students import world
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(world, "ALONE", 0.0)
+    monkeypatch.setattr(world.distributed, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(world.distributed, "destroy_process_group", lambda: None)
+
+    def fail(error):
+        def work():
+            with world.joined("cpu"):
+                raise error
+
+        return Ui([]).guard(work), capfd.readouterr().err
+
+    assert fail(Mismatch("no such image", hint="look")) == (6, "error: process 1 of 2: no such image\n\nhint: look\n")
+    lost = RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
+    assert fail(lost) == (5, ""), "the first process speaks of it"
+    monkeypatch.setenv("RANK", "0")
+    code, said = fail(lost)
+    assert code == 5
+    assert "process 0 of 2 has lost the others" in said
