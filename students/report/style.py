@@ -4,7 +4,7 @@ STYLE = """
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#1d1f23;--soft:#5f6570;--rule:#e2e0db;--bar:#dfe6f1;
 --c1:#1e41a8;--c2:#f3680f;--c3:#65a08c;--c4:#ba73ea;--c5:#61481b;--c6:#2d76a3;--c7:#9c5859;--c8:#292929;--stamp:#a8200d}
 @media screen and (prefers-color-scheme:dark){:root{--paper:#14161a;--card:#1c1f25;--ink:#e8e8e6;--soft:#9aa1ad;--rule:#30343c;
---bar:#2b3a52;--c1:#4473ec;--c2:#dd8123;--c3:#adead4;--c4:#875e89;--c5:#f9c718;--c6:#4ab8fd;--c7:#c83122;--c8:#9b9b9b;
+--bar:#2b3a52;--c1:#4f80fa;--c2:#f59145;--c3:#9defd2;--c4:#9575a4;--c5:#fed835;--c6:#4ab8fd;--c7:#e54c4a;--c8:#a8a8a8;
 --stamp:#ff8573}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:68rem;padding:1.25rem 1rem 4rem;background:var(--paper);color:var(--ink);

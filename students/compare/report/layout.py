@@ -18,7 +18,8 @@ padding:.5rem .8rem;margin:.5rem 0}
 .side small{display:block;color:var(--soft);font-size:.8rem}
 .side thead span{display:block}
 .side td,.side thead th{white-space:nowrap}
-@media print{.scroll{overflow:visible}.side{font-size:.7rem}.side td,.side thead th{padding-right:.5rem}
+@media print{.scroll{overflow:visible}.side th:first-child{position:static;background:none}.side{font-size:.7rem}
+.side td,.side thead th{padding-right:.5rem}
 pre{white-space:pre-wrap}tr{break-inside:avoid}h2{break-after:avoid}}
 """.strip()
 
