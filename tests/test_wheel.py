@@ -21,6 +21,7 @@ load_preset("views", "augment", Augment)
 family_facts("florence")
 open_teacher("florence", size="nano")
 open_teacher("clip", size="nano")
+open_teacher("data2vec", size="nano", signals=("inputs", "targets"))
 from cli.app import run
 assert run(["config", "list"]) == 0
 """
@@ -46,7 +47,7 @@ def test_the_wheel_holds_every_preset(site):
 
 def test_the_wheel_holds_small_nano_weights(site):
     weights = sorted((site / "kdcache").rglob("*.safetensors"))
-    assert {path.name for path in weights} == {"florence.safetensors", "model.safetensors"}
+    assert {path.name for path in weights} == {"data2vec.safetensors", "florence.safetensors", "model.safetensors"}
     assert all(path.stat().st_size <= 2_000_000 for path in weights)
 
 

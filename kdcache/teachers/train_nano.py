@@ -7,6 +7,7 @@ made and how good it is on the held-out split. florence and clip are told the cl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,7 +93,7 @@ def _self_taught(
 ) -> _Made:
     """A teacher that learns from pixels alone; labels are looked at afterwards, to measure it."""
     from kdcache.teachers.data2vec import fairseq_tensors
-    from kdcache.teachers.nano.probe import LOOKED_AT, probed, untrained
+    from kdcache.teachers.nano.probe import LOOKED_AT, embedded, probed, untrained
     from kdcache.teachers.nano.pupils import save_half
     from kdcache.teachers.nano.self_taught import teach_itself
 
@@ -100,7 +101,9 @@ def _self_taught(
     network = teach_itself(pictures.pixels, preprocess, recipe, seed=seed, progress=progress)
     network.half().float()
     progress.note("measuring")
-    good, floor = (probed(net, pictures, held_out, preprocess) for net in (network, untrained()))
+    good, floor = (
+        probed(partial(embedded, net, preprocess=preprocess), pictures, held_out) for net in (network, untrained())
+    )
     looked = f"{min(LOOKED_AT, len(pictures)):,} pictures of the train split"
     facts = {
         "measured": f"top-1 on shapes:split=val of a linear probe on the mean token, fitted on {looked}",

@@ -129,3 +129,12 @@ def test_signals_that_nobody_names_are_those_of_the_family():
     assert BuildOptions("data2vec", head="head.safetensors").kept == ("logits",)
     assert BuildOptions("data2vec", signals=("embedding",)).kept == ("embedding",)
     assert BuildOptions("nobody").kept == ("logits",)
+
+
+def test_data2vec_without_further_words_is_nano_and_keeps_what_students_regress(tmp_path: Path) -> None:
+    plan = prepare(BuildOptions("data2vec", data="shapes:count=8", workers=0), tmp_path / "c").plan
+    assert (plan.teacher.size, plan.teacher.weights.source) == ("nano", "package:data2vec-nano")
+    assert [(s.signal.name, s.signal.shape, s.codec) for s in plan.signals] == [
+        ("inputs", (65, 96), "float16"),
+        ("targets", (65, 96), "float16"),
+    ]

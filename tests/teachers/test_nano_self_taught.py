@@ -4,17 +4,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.progress import Silent
 from kdcache.teachers import open_teacher
 from kdcache.teachers.data2vec import MODALITY, fairseq_tensors
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
-from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS
+from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.nano.descent import Recipe
 from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
-from kdcache.teachers.nano.pictures import cropped, paint_all
+from kdcache.teachers.nano.pictures import Pictures, cropped, paint_all
+from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano.self_taught import teach_itself
+from kdcache.tensors import read_metadata
 
 SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)
+LEAST = 0.06
+"""top-1 of a linear probe on the mean token; chance is 0.01"""
 MASKING = Masking(masks=3, shown=16, block=3)
 
 
@@ -151,3 +155,31 @@ def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
         expected = network((torch.zeros(1, 3, 64, 64) - mean) / std).final
     torch.testing.assert_close(teacher.say(black)["final"], expected)
     assert teacher.spec.size == "nano"
+
+
+def measured(weights: str | None, pictures: Pictures, held_out: Pictures) -> Probed:
+    """What is read from the embedding that the teacher says."""
+    teacher = open_teacher("data2vec", size="nano", weights=weights, signals=("embedding",))
+
+    def embed(pixels: Tensor) -> Tensor:
+        return torch.cat([teacher.say(batch.permute(0, 2, 3, 1))["embedding"] for batch in pixels.split(250)])
+
+    return probed(embed, pictures, held_out)
+
+
+def test_it_sees_far_more_than_chance_and_than_a_random_encoder():
+    pictures, held_out = paint_all("train", count=2000, workers=1), paint_all("val", count=1000, workers=1)
+    learned, random = (measured(weights, pictures, held_out) for weights in (None, "random"))
+    assert learned.linear > LEAST
+    assert learned.linear > 1.5 * random.linear
+    assert learned.nearest > 1.5 * random.nearest
+
+
+@pytest.mark.slow
+def test_it_sees_as_much_as_it_says():
+    pictures, held_out = paint_all("train", count=LOOKED_AT, workers=1), paint_all("val", workers=1)
+    says = read_metadata(nano_weights("data2vec"))
+    learned, random = (measured(weights, pictures, held_out) for weights in (None, "random"))
+    assert learned.linear == pytest.approx(float(says["accuracy"]), abs=0.005)
+    assert learned.nearest == pytest.approx(float(says["nearest"]), abs=0.005)
+    assert random.linear == pytest.approx(float(says["untrained"]), abs=0.005)

@@ -1,8 +1,9 @@
 """How much an encoder that learned without labels sees: a linear probe and the nearest neighbour, on its mean token.
 
-Input: an encoder, labelled pictures to look at, others to be measured on. Output: two shares of pictures named right.
+Input: what embeds pictures, labelled pictures to look at, others to be measured on. Output: two shares of pictures named right.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kdcache.data2vec_net import Data2Vec, Data2VecShape
 from kdcache.images.shapes import CLASSES
 from kdcache.spec import Preprocess
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape
 from kdcache.teachers.fit import accuracy, fit_head
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano.pictures import Pictures, normalised
@@ -31,10 +32,10 @@ class Probed:
     """by the class of the most similar picture looked at"""
 
 
-def probed(network: Data2Vec, pictures: Pictures, held_out: Pictures, preprocess: Preprocess) -> Probed:
+def probed(embed: Callable[[Tensor], Tensor], pictures: Pictures, held_out: Pictures) -> Probed:
     """Look at the first pictures with their labels, be measured on all that are held out."""
     labels, wanted = pictures.labels[:LOOKED_AT], held_out.labels
-    known, asked = (embedded(network, pixels, preprocess) for pixels in (pictures.pixels[:LOOKED_AT], held_out.pixels))
+    known, asked = embed(pictures.pixels[:LOOKED_AT]), embed(held_out.pixels)
     head = fit_head(known, labels.numpy().astype(np.int32), CLASSES, seed=0)
     std, mean = torch.std_mean(known, dim=0)
     alike = functional.normalize((asked - mean) / std) @ functional.normalize((known - mean) / std).T
