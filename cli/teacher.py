@@ -119,7 +119,7 @@ def train_nano(
     """Train the nano size of a teacher on the generated set `shapes`, the way the one in the package was made.
 
     florence and clip learn the names of the classes, data2vec teaches itself without labels. Takes about half an hour on
-    two cores, data2vec about an hour on one. Use the result with --size nano --weights FILE.
+    two cores, data2vec on one. Use the result with --size nano --weights FILE.
     """
     from kdcache.teachers.train_nano import train_nano as train
 
