@@ -16,21 +16,33 @@ if TYPE_CHECKING:
     from students.evals import How
     from students.runs import Run
     from students.tasks.classify import Report
+    from students.tasks.features import Compared
     from students.tasks.few_shot import FewShotReport
+    from students.tasks.retrieve import RetrieveReport
 
 EVAL = """
 kd eval LATEST
 kd eval kd/runs/first --data imagenetv2-matched-frequency/
 kd eval LATEST --data imagenet:DIR:val --real real.json
 kd eval LATEST --task few-shot --data EuroSAT/ --shots 5,20
+kd eval LATEST --task retrieve
+kd eval LATEST --task knn --data cifar10:DIR:test
 """
 Images = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="Labelled images; left out: the run's own validation images."),
 ]
 Task = Annotated[
-    Literal["classify", "few-shot"],
-    typer.Option("--task", metavar="classify|few-shot", help="What it is asked to do."),
+    Literal["classify", "few-shot", "retrieve", "probe", "knn"] | None,
+    typer.Option(
+        "--task",
+        metavar="classify|few-shot|retrieve|probe|knn",
+        help="What it is asked to do; left out: classify, or retrieve where it has no classifier.",
+    ),
+]
+Bank = Annotated[
+    str | None,
+    typer.Option("--bank", metavar="SOURCE", help="Images to compare with; left out: the training images, or split."),
 ]
 Real = Annotated[
     Path | None, typer.Option("--real", metavar="FILE", help="Reassessed ImageNet labels (real.json), counted as well.")
@@ -60,7 +72,8 @@ def evaluate(
     ui: Ui,
     run: RunPath,
     data: Images = None,
-    task: Task = "classify",
+    task: Task = None,
+    bank: Bank = None,
     real: Real = None,
     shots: Shots = None,
     settings: Settings = None,
@@ -74,25 +87,36 @@ def evaluate(
 
     classify: top-1 and top-5, loss, calibration error, the most frequent confusions. The images' classes are found among
     the student's by name; folders called 0 to N-1 or by WordNet ids are understood too. few-shot: a linear head on frozen
-    features, 600 episodes of 5 classes, any labelled folder. Results are kept in RUN/evals for `kd report`.
+    features, 600 episodes of 5 classes, any labelled folder. retrieve: are the nearest images of the bank of the same class,
+    and the other way round? probe: a linear probe fitted on the bank. knn: a vote of its nearest 20. Results are kept in
+    RUN/evals for `kd report`.
     """
     from kdcache.options import render_workers
     from students.evals import How
 
-    _check(task, real=real, shots=shots, settings=settings)
     opened = open_run(ui, run)
+    task = task or ("retrieve" if opened.record.student.blocks is not None else "classify")
+    _check(task, opened, real=real, shots=shots, settings=settings, bank=bank)
     how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if task == "classify":
         return _classify(ui, opened, how, real)
-    return _few_shot(ui, opened, how, _numbers(shots), tuple(settings or ()), seed)
+    if task == "few-shot":
+        return _few_shot(ui, opened, how, _numbers(shots), tuple(settings or ()), seed)
+    return _embeddings(ui, opened, task, how, bank, seed)
 
 
-def _check(task: str, *, real: Path | None, shots: str | None, settings: list[str] | None) -> None:
-    if task == "classify" and (shots or settings):
+def _check(
+    task: str, run: "Run", *, real: Path | None, shots: str | None, settings: list[str] | None, bank: str | None
+) -> None:
+    if task != "few-shot" and (shots or settings):
         given = "--shots" if shots else "--set"
         raise UsageError(f"{given} is of few-shot episodes", hint=f"kd eval RUN --task few-shot {given} …")
-    if task == "few-shot" and real:
+    if task != "classify" and real:
         raise UsageError("--real is of classification", hint="leave it out, or leave --task out")
+    if task in ("classify", "few-shot") and bank:
+        raise UsageError(f"--bank is of embeddings, not of {task}", hint="--task retrieve, probe or knn")
+    if task == "classify" and run.record.student.blocks is not None:
+        raise UsageError(f"{run.record.student.name} has no classifier", hint="--task retrieve, probe, knn or few-shot")
 
 
 def _numbers(shots: str | None) -> tuple[int, ...] | None:
@@ -154,11 +178,49 @@ def _few_shot(
     return _left_out(ui, report)
 
 
+def _embeddings(
+    ui: Ui, run: "Run", task: Literal["retrieve", "probe", "knn"], how: "How", bank: str | None, seed: int
+) -> int:
+    from students.evals import judge_embeddings
+    from students.tasks.retrieve import RetrieveReport
+
+    report, path = judge_embeddings(run, task, how, ui.progress(), bank=bank, seed=seed)
+    about = report.about
+    lines = [
+        ("run", f"{run.path}, {run.record.student.name}"),
+        ("images", f"{about.images:,} of {about.data}"),
+        ("bank", f"{about.bank_images:,} of {about.bank}"),
+        ("took", f"{duration(report.seconds)} on {report.device}"),
+        ("kept", str(path)),
+    ]
+    if isinstance(report, RetrieveReport):
+        text = f"{pairs(lines)}\n\n{_retrieved(report)}"
+    else:
+        low, high = report.marks.interval
+        text = pairs([*lines, ("top-1", f"{report.marks.top1:.2%}, 95 % interval {low:.2%} to {high:.2%}")])
+    ui.answer({**_facts(run, path), **report.plain()}, text)
+    return _left_out(ui, about)
+
+
+def _retrieved(report: "RetrieveReport") -> str:
+    ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
+    rows = [
+        [
+            name,
+            f"{way.top1:.2%} ({way.interval[0]:.1%} to {way.interval[1]:.1%})",
+            f"{way.top3:.2%}",
+            f"{way.top3_all:.2%}",
+        ]
+        for name, way in ways
+    ]
+    return columns([["searched", "nearest", "one of three", "all three"], *rows], right=(1, 2, 3))
+
+
 def _facts(run: "Run", path: Path) -> dict[str, str]:
     return {"run": str(run.path), "kept": str(path)}
 
 
-def _left_out(ui: Ui, report: "Report | FewShotReport") -> int:
+def _left_out(ui: Ui, report: "Report | FewShotReport | Compared") -> int:
     """Images that count for nothing are told; unreadable ones make the evaluation incomplete."""
     if report.unlabelled:
         ui.warn(f"{plural(report.unlabelled, 'image')} without a class left out")

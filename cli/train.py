@@ -103,18 +103,24 @@ def _told(ui: Ui, finished: "Finished") -> int:
         "seconds": round(state.seconds, 2),
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
         "validation": judged,
-        "best_top1": state.best,
+        "best": state.best,
     }
     student = run.record.student
     speed = f"{state.images / state.seconds:,.0f} images/s"
     lines = [
         ("run", str(run.path)),
-        ("student", f"{student.name} at {student.input[0]} pixels, {len(student.classes):,} classes"),
+        ("student", f"{student.name} at {student.input[0]} pixels{_classes(len(student.classes))}"),
         ("took", f"{state.step:,} of {pacing.steps:,} steps, {duration(state.seconds)}, {speed}"),
     ]
     if judged is not None:
-        lines.append(("top-1", f"{judged['top1']:.1%} of {judged['images']:,} images, best {state.best:.1%}"))
+        best = "" if state.best is None or "top3" in judged else f", best {state.best:.1%}"
+        word = "nearest" if "top3" in judged else "top-1"
+        lines.append((word, f"{judged['top1']:.1%} of {judged['images']:,} images{best}"))
     if outcome.ended == "steps":
         lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))
     return 0
+
+
+def _classes(count: int) -> str:
+    return f", {count:,} classes" if count else ", no classifier"

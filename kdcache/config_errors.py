@@ -16,7 +16,8 @@ def explain(error: ValidationError, model: type[BaseModel], origin: Place, whole
 
 
 def _line(found: Any, model: type[BaseModel], origin: Place, whole: Place) -> str:
-    known, path = _walk(model, found["loc"])
+    group = found["type"] == "value_error" and isinstance(found["input"], dict)
+    known, path = _walk(model, found["loc"], group)
     key = ".".join(path)
     if found["type"] == "extra_forbidden":
         near = get_close_matches(path[-1], known, 1)
@@ -24,22 +25,25 @@ def _line(found: Any, model: type[BaseModel], origin: Place, whole: Place) -> st
         return f"{key}: unknown key; {advice} ({origin(key)})"
     if found["type"] == "missing":
         return f"{key}: missing ({origin(key.rpartition('.')[0])})"
-    if found["type"] == "value_error" and isinstance(found["input"], dict):
+    if group:
         sentence = found["msg"].removeprefix("Value error, ")  # of a group that contradicts itself
         return f"{key}: {sentence} ({whole(key)})" if key else f"{sentence} ({whole(key)})"
     wanted = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{key}: {found['input']!r} should be {wanted} ({origin(key)})"
 
 
-def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """Keys known where a mistake is, and the path to it as a user writes it (pydantic adds the tags of unions)."""
+def _walk(model: type[BaseModel], location: tuple[int | str, ...], group: bool) -> tuple[list[str], list[str]]:
+    """Keys known where a mistake is, and the path to it as a user writes it (pydantic adds the tags of unions).
+
+    `group`: the mistake is of a whole record, so that even the last step may be a tag.
+    """
     here, path = [model], list[str]()
     for depth, step in enumerate(location):
         inner = [
             m for owner in here if step in owner.model_fields for m in _models(owner.model_fields[str(step)].annotation)
         ]
         last = depth == len(location) - 1
-        if last or isinstance(step, int) or any(step in owner.model_fields for owner in here):
+        if (last and not group) or isinstance(step, int) or any(step in owner.model_fields for owner in here):
             path.append(str(step))
         if inner and not last:
             here = inner

@@ -7,9 +7,10 @@ weights it is about, so that a later reader can tell whether the run has better 
 import json
 import re
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,13 +23,18 @@ from kdcache.options import best_device, default_batch
 from kdcache.progress import Progress
 from kdcache.strict import Strict
 from students.fits import found_source
+from students.judges import unchanged
 from students.recipe import Precision
 from students.runs import Run
+from students.splits import training_split
 from students.tasks.classify import Report, evaluate
+from students.tasks.features import check_bank, look_at_both
 from students.tasks.few_shot import FewShotReport, few_shot
 from students.tasks.few_shot_numbers import FewShot
-from students.tasks.pictures import Labelled, labelled
+from students.tasks.pictures import Labelled, Pictures, labelled
+from students.tasks.reading import ReadReport, probe, vote
 from students.tasks.real import RealLabels
+from students.tasks.retrieve import RetrieveReport, retrieve
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,11 +44,14 @@ SPLITS = ("val", "validation", "test", "train")
 """folders that hold folders of classes, those to judge on first"""
 
 
+AnyReport = Report | FewShotReport | RetrieveReport | ReadReport
+
+
 class Evaluation(Strict):
     """A report and what it is about."""
 
     weights_sha256: str
-    report: Annotated[Report | FewShotReport, Field(discriminator="task")]
+    report: Annotated[AnyReport, Field(discriminator="task")]
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,49 @@ def judge_few_shot(
     return report, _keep(run, report)
 
 
+def judge_embeddings(
+    run: Run,
+    task: Literal["retrieve", "probe", "knn"],
+    how: How,
+    progress: Progress,
+    *,
+    bank: str | None,
+    seed: int = 0,
+) -> tuple[RetrieveReport | ReadReport, Path]:
+    """What the run's embeddings are worth, against a bank of labelled images: its training images when none is named."""
+    started = time.perf_counter()
+    images = images_of(run, how.data)
+    known = bank_of(run, how.data, bank)
+    check_bank(images, known)
+    network, device, batch = _ready(run, how)
+    precision, spec = how.precision or run.record.recipe.precision, run.record.student
+    with (
+        Pictures(images, spec, workers=how.workers, batch=batch) as asked,
+        Pictures(known, spec, workers=how.workers, batch=batch) as searched,
+    ):
+        seen = look_at_both(network, asked, searched, device=device, precision=precision, progress=progress)
+    about: dict[str, Any] = {"about": seen.facts, "precision": precision, "device": device}
+    report: RetrieveReport | ReadReport
+    if task == "retrieve":
+        report = RetrieveReport(marks=retrieve(seen), seconds=time.perf_counter() - started, **about)
+    else:
+        marks = probe(seen, seed=seed) if task == "probe" else vote(seen)
+        report = ReadReport(task=task, marks=marks, seconds=time.perf_counter() - started, **about)
+    return report, _keep(run, report)
+
+
+def bank_of(run: Run, data: str | None, bank: str | None) -> Labelled:
+    """The images a bank is made of: those named, else the training split beside `data`, else what the run was trained on."""
+    if bank is not None:
+        return labelled(open_source(bank))
+    if data is None:
+        return unchanged(run.record.dataset)
+    split = training_split(open_source(data).spec())
+    if split is None:
+        raise UsageError(f"{data} is to be compared with other images of its classes", hint="name them with --bank")
+    return labelled(open_source(split))
+
+
 def images_of(run: Run, data: str | None) -> Labelled:
     """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
     if data is not None:
@@ -150,8 +202,9 @@ def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
     return run.network().to(device), device, how.batch or default_batch(run.record.student.input, device)
 
 
-def _keep(run: Run, report: Report | FewShotReport, more: str = "") -> Path:
-    words = "-".join(filter(None, (report.task, report.data, more)))
+def _keep(run: Run, report: AnyReport, more: str = "") -> Path:
+    data = report.about.data if isinstance(report, RetrieveReport | ReadReport) else report.data
+    words = "-".join(filter(None, (report.task, data, more)))
     path = run.path / "evals" / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', words)}.json"
     if path.is_file() and not _same_subject(path, report):
         path = path.with_stem(f"{path.stem}-{json_digest(_subject(report))[:8]}")
@@ -161,15 +214,18 @@ def _keep(run: Run, report: Report | FewShotReport, more: str = "") -> Path:
     return path
 
 
-def _same_subject(path: Path, report: Report | FewShotReport) -> bool:
+def _same_subject(path: Path, report: AnyReport) -> bool:
     try:
         return _subject(_read(path).report) == _subject(report)
     except Damage:
         return True  # a damaged file is made anew, as the reader of it is told to
 
 
-def _subject(report: Report | FewShotReport) -> dict[str, Any]:
+def _subject(report: AnyReport) -> dict[str, Any]:
     """What an evaluation is about; of two about the same the later one is kept."""
+    if isinstance(report, RetrieveReport | ReadReport):
+        about = report.about
+        return {"fingerprint": about.fingerprint, "bank": about.bank_fingerprint, "precision": report.precision}
     asked = {"settings": report.settings.plain(), "seed": report.seed} if isinstance(report, FewShotReport) else {}
     return {"fingerprint": report.fingerprint, "precision": report.precision, **asked}
 

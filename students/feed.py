@@ -35,8 +35,8 @@ class Piece:
     rows: Rows
     span: slice
     """where these rows stand in the step"""
-    pixels: Pixels
-    """uint8 (rows, height, width, 3) as the student sees them"""
+    pixels: Pixels | None
+    """uint8 (rows, height, width, 3) as the student sees them; None: it needs to see nothing"""
     shown: Pixels | None
     """as a connected teacher sees them"""
     good: NDArray[np.bool_]
@@ -47,13 +47,13 @@ class Feed:
     """Renders the views of a scene for one process. Use it in a with statement, for the pieces of one epoch at a time."""
 
     def __init__(
-        self, scene: Scene, teller: Teller, *, size: tuple[int, int], micro: int, workers: int, strict: bool
+        self, scene: Scene, teller: Teller, *, size: tuple[int, int] | None, micro: int, workers: int, strict: bool
     ) -> None:
+        """`size`: height and width the student sees; None: it learns from what was said and sees no image."""
         self._scene, self._teller, self._micro, self._strict = scene, teller, micro, strict
         self._stack = ExitStack()
-        self._own = self._pool(size, workers)
-        sees = teller.sees
-        self._theirs = self._pool(sees, workers) if sees is not None and sees != size else None
+        self._own = size
+        self._pools = {sees: self._pool(sees, workers) for sees in {size, teller.sees} if sees is not None}
 
     def _pool(self, size: tuple[int, int], workers: int) -> RenderPool:
         scene = self._scene
@@ -69,9 +69,8 @@ class Feed:
         )
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(self._own)
-        if self._theirs is not None:
-            self._stack.enter_context(self._theirs)
+        for pool in self._pools.values():
+            self._stack.enter_context(pool)
         return self
 
     def __exit__(
@@ -81,22 +80,21 @@ class Feed:
 
     def pieces(self, telling: Telling, start: int) -> Iterator[Piece]:
         """The pieces of an epoch from step `start` on."""
-        own = self._own.batches(self._requests(telling, start))
-        theirs = self._theirs.batches(self._requests(telling, start)) if self._theirs is not None else None
+        rendered = {size: pool.batches(self._requests(telling, start)) for size, pool in self._pools.items()}
         for step in range(start, len(telling)):
             rows = telling.rows(step)
             for first in range(0, len(rows), self._micro):
                 span = slice(first, min(first + self._micro, len(rows)))
-                seen = next(own)
-                shown = next(theirs).pixels if theirs is not None else seen.pixels
+                seen = {size: next(views) for size, views in rendered.items()}
+                count = span.stop - first
                 yield Piece(
                     step=step,
                     last=span.stop == len(rows),
                     rows=rows[span],
                     span=span,
-                    pixels=seen.pixels[: len(seen.rows)],
-                    shown=shown[: len(seen.rows)] if self._teller.sees is not None else None,
-                    good=self._good(seen),
+                    pixels=seen[self._own].pixels[:count] if self._own is not None else None,
+                    shown=seen[self._teller.sees].pixels[:count] if self._teller.sees is not None else None,
+                    good=self._good(next(iter(seen.values()))) if seen else np.ones(count, np.bool_),
                 )
 
     def _requests(self, telling: Telling, start: int) -> Iterator[tuple[int, list[int]]]:

@@ -11,7 +11,7 @@ from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
-from kdcache.spec import HEADLESS
+from kdcache.spec import HEADLESS, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
@@ -19,7 +19,7 @@ from kdcache.views.recipe import drawable
 from students.models.spec import StudentSpec
 from students.recipe import Recipe
 from students.tasks.matching import is_unnamed, match_classes
-from students.tellers import SIGNAL
+from students.tellers import LOGITS
 
 REPLAYED = 64
 """views rendered again before a training"""
@@ -29,8 +29,14 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     """Signals, views and parts."""
     plan = cache.plan
     drawable(plan.views.recipe)
-    if recipe.objective.soft and SIGNAL not in plan.codecs():
+    signal = recipe.objective.signal
+    if signal == LOGITS and signal not in plan.codecs():
         raise no_logits(cache, "but the recipe asks for soft labels")
+    if signal is not None and signal not in plan.codecs():
+        raise Mismatch(
+            f"{cache.path} keeps {', '.join(plan.codecs())}, but the recipe matches {signal}",
+            hint=f"kd cache build --teacher {plan.teacher.family} --signal inputs,{signal}",
+        )
     wanted = check_views(cache, views)
     missing = [part for part in cache.missing if part.view in wanted]
     if missing:
@@ -38,6 +44,25 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
             f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
             hint=f"kd cache build --out {cache.path}",
         )
+
+
+def check_student(cache: Cache, student: StudentSpec) -> None:
+    """The teacher speaks of what the student can say."""
+    if student.blocks is not None:
+        return
+    names = class_names(cache.teacher)
+    if names != student.classes:
+        raise Mismatch(
+            f"{cache.path} speaks of {len(names):,} classes, the student of {len(student.classes):,} or others",
+            hint="train a new student from this cache, or build a cache with the student's classes",
+        )
+
+
+def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
+    """What the logits of a teacher stand for; numbered where nobody knows the names."""
+    if teacher.classes is not None:
+        return teacher.classes
+    return tuple(f"class {number}" for number in range(teacher.signal(LOGITS).shape[0]))
 
 
 def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
@@ -64,7 +89,9 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
     words += ["--data", shlex.quote(str(place))] if place else []
     head = (
-        " --head FILE (kd teacher fit-head makes one)" if teacher.family in HEADLESS and teacher.size != "nano" else ""
+        " --head FILE (kd teacher fit-head makes one)"
+        if teacher.family in HEADLESS and (teacher.family, teacher.size) != ("florence", "nano")
+        else ""
     )
     clip = "; or --teacher clip, which needs no head" if head else ""
     return Mismatch(

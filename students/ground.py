@@ -10,11 +10,10 @@ from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.newest import CACHES
-from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
-from students.fits import no_logits
+from students.fits import class_names, no_logits
 from students.runs import CacheRecord
-from students.tellers import SIGNAL
+from students.tellers import LOGITS
 
 
 @dataclass(frozen=True)
@@ -30,33 +29,33 @@ class Ground:
     cache: CacheRecord | None
 
 
-def choose_cache(named: Path | None, notes: list[str]) -> Cache:
-    """The one that was named, or the newest complete one with logits."""
+def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
+    """The one that was named, or the newest complete one with that signal."""
     if named is not None:
         return Cache.open(named)
     passed = []
     for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             cache = Cache.open(path.parent)
-            reason = (
-                "is not finished" if cache.missing else None if SIGNAL in cache.plan.codecs() else "keeps no logits"
-            )
+            kept = signal in cache.plan.codecs()
+            reason = "is not finished" if cache.missing else None if kept else f"keeps no {signal}"
         except KDError as error:
             reason = error.message
         if reason is None:
             notes.append(f"no --cache: using {path.parent}, the newest that fits")
             return cache
         passed.append(f"{path.parent} {reason}")
-    way = "name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher florence"
+    teacher = "florence" if signal == LOGITS else "data2vec"
+    way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {teacher}"
     if not passed:
         raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str]) -> Ground:
-    """The images a teacher spoke about; those it could not see are told."""
+def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str], *, names: bool) -> Ground:
+    """The images a teacher spoke about; those it could not see are told. `names`: the student names classes."""
     plan = cache.plan
-    if SIGNAL not in (signal.name for signal in plan.teacher.signals):
+    if names and LOGITS not in (signal.name for signal in plan.teacher.signals):
         raise no_logits(cache, "so there are no classes to learn")
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
     wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
@@ -68,17 +67,10 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str
     return Ground(
         dataset=plan.dataset,
         views=plan.views,
-        classes=class_names(plan.teacher),
+        classes=class_names(plan.teacher) if names else (),
         usable=usable,
         cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
     )
-
-
-def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
-    """What the logits of a teacher stand for; numbered where nobody knows the names."""
-    if teacher.classes is not None:
-        return teacher.classes
-    return tuple(f"class {number}" for number in range(teacher.signal(SIGNAL).shape[0]))
 
 
 def ground_of_data(data: str | None, notes: list[str]) -> Ground:

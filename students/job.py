@@ -11,14 +11,13 @@ import torch
 from torch import nn
 
 from kdcache.cache import Cache
-from kdcache.errors import Damage, Mismatch
-from kdcache.images import Source, open_source
+from kdcache.errors import Mismatch
 from kdcache.progress import Progress
 from kdcache.stream import Share
 from students import fits
 from students.feed import Feed
-from students.ground import class_names
-from students.models import build_student, layer_count, layer_of, load_weights, no_decay
+from students.judges import Judge, judge_of
+from students.models import begin, build_student, layer_count, layer_of, load_weights, no_decay
 from students.models.loading import Head, HeadRows
 from students.models.spec import StudentSpec
 from students.optimise import Pace
@@ -27,8 +26,7 @@ from students.plan_run import weights_file
 from students.recipe import Recipe
 from students.runs import Pacing, RunRecord
 from students.scene import Scene
-from students.tasks.pictures import Pictures, labelled
-from students.tellers import Cached, Connected, Drawn, Teller
+from students.tellers import INPUTS, Cached, Connected, Drawn, Teller
 from students.trackers import check_names
 from students.world import World
 
@@ -45,8 +43,8 @@ class Job:
     scene: Scene
     teller: Teller
     feed: Callable[[], Feed]
-    pictures: Callable[[], Pictures] | None
-    """validation images; None: not judged while it learns"""
+    judge: Callable[[], Judge] | None
+    """judges it on validation images; None: not judged while it learns"""
     pace: Pace
     layer_of: Callable[[str], int]
     layers: int
@@ -62,17 +60,20 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
     check_names(where.trackers)
     scene, teller = _scene_and_teller(record, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
-    if recipe.objective.hard:
+    if recipe.objective.truth:
         fits.check_truth(scene.dataset, record.student.classes, scene.labels is not None)
-    network = _network(record, fresh)
+    network = _network(record, where, fresh)
     if where.recompute:
         network.set_grad_checkpointing(True)  # type: ignore[operator]  # timm's networks have it, nn.Module has not
     workers = where.render_workers
-    warmup = round(recipe.optimiser.warmup * pacing.steps_an_epoch)
+    asked = recipe.optimiser
+    warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
+    # A student that shares the teacher's encoder need not see an image of which that was kept.
+    sees = None if record.student.blocks is not None and INPUTS in teller.signals else record.student.input
 
     def feed() -> Feed:
         strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
-        return Feed(scene, teller, size=record.student.input, micro=pacing.micro, workers=workers, strict=strict)
+        return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
 
     return Job(
         network=network,
@@ -83,8 +84,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         scene=scene,
         teller=teller,
         feed=feed,
-        pictures=_pictures(record, workers, world),
-        pace=Pace(recipe.optimiser, pacing.steps, min(warmup, pacing.steps // 2)),
+        judge=judge_of(record, workers, world),
+        pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
         layer_of=layer_of(record.student, network),
         layers=layer_count(record.student, network),
         no_decay=no_decay,
@@ -105,12 +106,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
         return scene, Drawn(scene, views=record.pacing.views, seed=record.seed, share=share)
     cache = _same_cache(record)
-    if class_names(cache.teacher) != record.student.classes:
-        raise Mismatch(
-            f"{cache.path} speaks of {len(class_names(cache.teacher)):,} classes, the student of "
-            f"{len(record.student.classes):,} or others",
-            hint="train a new student from this cache, or build a cache with the student's classes",
-        )
+    fits.check_student(cache, record.student)
     if cache.teacher.weights.random:
         progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     scene = Scene.of_cache(cache, source)
@@ -121,9 +117,16 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     if world.first:
         fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
     world.wait()
-    soft = bool(record.recipe.objective.soft)
     views, device = record.pacing.views, str(world.device)
-    return scene, Cached(cache, views=views, seed=record.seed, share=share, soft=soft, device=device)
+    signals = _signals(record, cache)
+    return scene, Cached(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
+
+
+def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
+    """What is read: what is matched, and what the shared encoder said, where that was kept."""
+    kept = cache.plan.codecs()
+    shared = INPUTS if record.student.blocks is not None and INPUTS in kept else None
+    return tuple(signal for signal in (record.recipe.objective.signal, shared) if signal is not None)
 
 
 def _same_cache(record: RunRecord) -> Cache:
@@ -150,35 +153,16 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     return Connected(drawn, teacher, cache.plan.batch)
 
 
-def _network(record: RunRecord, fresh: bool) -> nn.Module:
+def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
     """The student as it is before the first step: random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(record.seed)
         network = build_student(record.student)
+        if fresh and not record.started_from and record.cache is not None:
+            begin(network, record.student, record.cache.teacher, where.weights)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
     return network
-
-
-def _pictures(record: RunRecord, workers: int, world: World) -> Callable[[], Pictures] | None:
-    if record.val is None:
-        return None
-    if not world.first:
-        return lambda: _never()
-    source: Source = open_source(record.val.source)
-    listing = source.scan()
-    if listing.fingerprint != record.val.fingerprint:
-        raise Damage(
-            f"the validation images {source.name} have changed: {listing.fingerprint}, the run began with "
-            f"{record.val.fingerprint}",
-            hint="bring them back, or start a new run",
-        )
-    images = labelled(source, listing).named_by(record.student)
-    return lambda: Pictures(images, record.student, workers=workers, batch=record.pacing.micro)
-
-
-def _never() -> Pictures:
-    raise AssertionError("only the first process judges")

@@ -6,6 +6,7 @@ taken, and when the student is judged and kept, is the matter of train.py.
 
 import math
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,14 @@ from students.average import Average
 from students.checkpoint import Parts
 from students.feed import Piece, truth_of
 from students.job import Job
-from students.objectives.soft_labels import Losses, Said, losses
+from students.objectives.losses import Losses
+from students.objectives.match import match_losses
+from students.objectives.soft_labels import Truth, losses
 from students.optimise import adamw, set_rate
+from students.recipe import Match
 from students.synced import synced
 from students.tasks.pictures import autocast, normalised
-from students.tellers import Telling
+from students.tellers import INPUTS, Said, Telling
 from students.world import World
 
 
@@ -51,7 +55,11 @@ class Learner:
             called.compile()
         if self._world.size > 1:
             ids = [self._world.device.index] if self._world.device.type == "cuda" else None
-            called = DistributedDataParallel(called, device_ids=ids, broadcast_buffers=False)
+            # The last norm of a student of dense targets is in no loss.
+            spare = isinstance(self._job.recipe.objective, Match)
+            called = DistributedDataParallel(
+                called, device_ids=ids, broadcast_buffers=False, find_unused_parameters=spare
+            )
         return called
 
     @property
@@ -72,24 +80,40 @@ class Learner:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def learn(self, piece: Piece, said: Said | None, telling: Telling) -> tuple[Losses, Tensor]:
+    def learn(self, piece: Piece, said: Said, telling: Telling) -> tuple[Losses, Tensor]:
         """Add the gradient of one piece -> its losses, and which of its rows count.
 
         Each image weighs the same, however a step is cut into pieces and processes.
         """
         job, device, called = self._job, self._world.device, self._called
-        truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.hard else None
-        pixels = normalised(piece.pixels, job.spec, str(device))
+        truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.truth else None
+        seen = self._seen(piece, said)
         # Gradients of all processes are averaged once a step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:
             with autocast(str(device), job.recipe.precision):
-                logits = called(pixels)
-            found = losses(job.recipe.objective, logits, said, truth)
+                answer = called(seen)
+            found = self._compare(answer, said, truth)
             good = torch.from_numpy(piece.good).to(device)
             weight = good.float() * (self._world.size / job.recipe.batch)
             torch.autograd.backward(self.scaler.scale((found.total * weight).sum()))
         return found, good
+
+    def _seen(self, piece: Piece, said: Said) -> Tensor:
+        """What goes into the network: the view, or what the shared encoder said of it."""
+        if piece.pixels is not None:
+            return normalised(piece.pixels, self._job.spec, str(self._world.device))
+        tokens = said[INPUTS]
+        assert isinstance(tokens, Tensor), "it is no signal of classes"
+        return tokens.float()
+
+    def _compare(self, answer: Any, said: Said, truth: Truth | None) -> Losses:
+        asked = self._job.recipe.objective
+        if isinstance(asked, Match):
+            wanted = said[asked.signal]
+            assert isinstance(wanted, Tensor), "it is no signal of classes"
+            return match_losses(asked, answer, wanted)
+        return losses(asked, answer, said.get("logits"), truth)
 
     def step(self, number: int) -> tuple[float, Tensor]:
         """Move the weights after the last piece of step `number`, from 0 -> the rate, and the length of the gradient."""

@@ -6,24 +6,28 @@ Input: options. Output: a RunRecord, and remarks a person should read.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kdcache.config import load_preset
 from kdcache.digest import file_digest
-from kdcache.errors import KDError, UsageError
+from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
-from kdcache.prepare import OTHER_SPLITS, library_versions
+from kdcache.prepare import library_versions
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views.recipe import Augment
 from students.checkpoint import load_tensors
 from students.fits import check_head, check_pieces
 from students.ground import Ground, choose_cache, ground_of_cache, ground_of_data
-from students.models import student_spec
+from students.judges import unchanged
+from students.models import student_preset, student_spec
+from students.models.preset import Preset
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
-from students.recipe import Recipe
+from students.recipe import Match, Recipe, SoftLabels
 from students.runs import LATEST, Pacing, Run, RunRecord, near
+from students.splits import held_out
+from students.tasks.features import check_bank
 from students.tasks.pictures import labelled
+from students.tellers import LOGITS
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
@@ -41,11 +45,9 @@ class Planned:
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
-    if options.stream == "none":
-        ground = ground_of_data(where.data, notes)
-    else:
-        ground = ground_of_cache(choose_cache(options.cache, notes), options.views, notes)
-    recipe = _recipe(options, ground, notes)
+    preset = student_preset(_name(options))
+    ground = _ground(options, where, preset, notes)
+    recipe = _recipe(options, ground, preset, notes)
     student = _student(options, ground, recipe, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     if not recipe.frozen_norms and processes == 1:
@@ -59,7 +61,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         dataset=ground.dataset,
         views=ground.views or _drawn(recipe, options.seed),
         cache=ground.cache,
-        val=_validation(options, ground, student, notes),
+        val=_validation(options, ground, recipe, student, notes),
         started_from=_started_from(options.start),
         rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
@@ -71,8 +73,26 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     return Planned(record, tuple(notes))
 
 
+def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
+    """What is learnt from. A student without a classifier is taught by dense targets, which only a teacher says."""
+    names = preset.blocks is None
+    if options.stream == "none":
+        if not names:
+            raise UsageError(
+                f"{_name(options)} has no classifier: it learns from a teacher's targets alone",
+                hint="kd cache build --teacher data2vec, then train from that cache",
+            )
+        return ground_of_data(where.data, notes)
+    cache = choose_cache(
+        options.cache, LOGITS if names else _recipe_of(options, preset).objective.signal or LOGITS, notes
+    )
+    return ground_of_cache(cache, options.views, notes, names=names)
+
+
 def _hard_only(recipe: Recipe) -> Recipe:
     asked = recipe.objective
+    if not isinstance(asked, SoftLabels):
+        raise UsageError("a recipe of dense targets needs a teacher", hint="another --recipe, or a cache")
     return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
 
 
@@ -80,15 +100,21 @@ def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
-def _recipe(options: TrainOptions, ground: Ground, notes: list[str]) -> Recipe:
-    name = options.recipe or _preset(ground.dataset)
+def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
+    name = options.recipe or preset.recipe or _preset(ground.dataset)
     if options.recipe is None:
         notes.append(f"no --recipe: using `{name}`")
     recipe = load_preset("recipes", name, Recipe, options.settings)
-    if ground.cache is None and recipe.objective.soft:
+    if isinstance(recipe.objective, Match) == (preset.blocks is None):
+        asked = "dense targets" if isinstance(recipe.objective, Match) else "classes"
+        raise Mismatch(
+            f"the recipe {name} matches {asked}, which {_name(options)} does not say",
+            hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
+        )
+    if ground.cache is None and recipe.objective.signal is not None:
         recipe = _hard_only(recipe)
     if options.epochs is not None:
-        recipe = recipe.model_copy(update={"epochs": options.epochs})
+        recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
         notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
@@ -102,9 +128,25 @@ def _drawn(recipe: Recipe, seed: int) -> ViewPlan:
     return ViewPlan(recipe=load_preset("views", recipe.views, Augment), seed=seed, count=1)
 
 
+def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
+    """The recipe of a student that has one of its own."""
+    name = options.recipe or preset.recipe
+    assert name is not None, "a student without a classifier has a recipe"
+    return load_preset("recipes", name, Recipe, options.settings)
+
+
+def _before(options: TrainOptions) -> StudentSpec | None:
+    """The student of the run it begins with."""
+    return Run.open(options.start).record.student if options.start and _is_run(options.start) else None
+
+
+def _name(options: TrainOptions) -> str:
+    before = _before(options)
+    return options.student or (before.name if before else DEFAULT_STUDENT)
+
+
 def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[str]) -> StudentSpec:
-    before = Run.open(options.start).record.student if options.start and _is_run(options.start) else None
-    name = options.student or (before.name if before else DEFAULT_STUDENT)
+    before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
         size = before.input[0]
@@ -126,33 +168,21 @@ def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: in
             f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
             hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
         )
-    steps = options.steps or max(1, round(recipe.epochs * epoch))
+    steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
     return Pacing(
         steps=steps,
         steps_an_epoch=epoch,
         micro=options.micro or min(recipe.batch // processes, 64 if where.on_cpu else 256),
         views=options.views,
         log_every=options.log_every or max(1, min(50, steps // 20)),
-        validate_every=options.validate_every or max(epoch, -(-steps // 20)),
+        validate_every=options.validate_every or recipe.judge.every or max(epoch, -(-steps // 20)),
         keep_every=options.keep_every or max(1, min(epoch, 1000)),
     )
 
 
-def held_out(spec: dict[str, Any]) -> dict[str, Any] | None:
-    """The validation split that belongs to a training split, where a source has one by convention."""
-    kind, split = spec.get("kind"), spec.get("split")
-    if kind == "folder":
-        path = Path(str(spec["path"]))
-        found = [path.with_name(name) for name in ("val", "validation", "test") if path.name == "train"]
-        return next(({**spec, "path": str(other)} for other in found if other.is_dir()), None)
-    if kind == "few":
-        return held_out(spec["of"])
-    if split != "train" or kind == "hf":
-        return None
-    return {**{k: v for k, v in spec.items() if k != "count"}, "split": OTHER_SPLITS.get(str(kind), "val")}
-
-
-def _validation(options: TrainOptions, ground: Ground, student: StudentSpec, notes: list[str]) -> Dataset | None:
+def _validation(
+    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
+) -> Dataset | None:
     if options.val == "none":
         return None
     guess = held_out(ground.dataset.source)
@@ -162,7 +192,11 @@ def _validation(options: TrainOptions, ground: Ground, student: StudentSpec, not
     try:
         source: Source = open_source(options.val or guess or {})
         listing: Listing = source.scan()
-        labelled(source, listing).named_by(student)
+        images = labelled(source, listing)
+        if recipe.judge.task == "classify":
+            images.named_by(student)
+        else:
+            check_bank(images, unchanged(ground.dataset))
     except KDError as error:
         if options.val is not None:
             raise

@@ -1,8 +1,8 @@
 """A training recipe: every number of a training but the data. Presets are configs/recipes/*.yaml, with their sources."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from kdcache.codecs.distribution import Tail
 from kdcache.strict import Strict
@@ -16,6 +16,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 class SoftLabels(Strict):
     """What a student is asked to match: the teacher's classes, the true class, or both."""
 
+    kind: Literal["labels"] = "labels"
     soft: Amount = 1.0
     """weight of the cross-entropy with the teacher's distribution"""
     hard: Amount = 0.0
@@ -33,6 +34,39 @@ class SoftLabels(Strict):
             raise ValueError("soft and hard are both 0: nothing would be learnt")
         return self
 
+    @property
+    def signal(self) -> str | None:
+        """What a teacher must say."""
+        return "logits" if self.soft else None
+
+    @property
+    def truth(self) -> bool:
+        """True when images must have labels."""
+        return bool(self.hard)
+
+
+class Match(Strict):
+    """What a student of dense targets is asked to match."""
+
+    kind: Literal["match"]
+    signal: Literal["targets", "cls-layers"]
+    """all tokens of the mean of the last layers, or the class token of each of them"""
+    loss: Literal["mse", "cosine"]
+
+    @property
+    def truth(self) -> bool:
+        """Images need no labels."""
+        return False
+
+
+def _kind(value: Any) -> str:
+    """Of an objective, as it is written or as it was read; soft labels need not say it."""
+    kind = value.get("kind", "labels") if isinstance(value, dict) else getattr(value, "kind", "")
+    return str(kind)
+
+
+Objective = Annotated[Annotated[SoftLabels, Tag("labels")] | Annotated[Match, Tag("match")], Discriminator(_kind)]
+
 
 class Optimiser(Strict):
     """AdamW with a straight warm-up and half a cosine."""
@@ -47,6 +81,8 @@ class Optimiser(Strict):
     """largest length of the gradient"""
     warmup: Amount = 0.0
     """epochs"""
+    warmup_share: Share = 0.0
+    """of all steps, where it is not said in epochs"""
     first_rate: Amount = 0.0
     """where the warm-up starts"""
     last_rate: Amount = 0.0
@@ -55,16 +91,28 @@ class Optimiser(Strict):
     """the rate of each layer as a share of that of the next one towards the head"""
 
 
+class Judged(Strict):
+    """How a student is judged while it learns; the best by that is kept."""
+
+    task: Literal["classify", "retrieve"] = "classify"
+    every: Count | None = None
+    """steps; left out: an epoch, or a twentieth of all steps where that is longer"""
+    bank: Count | None = None
+    """retrieve: images of the training set that are searched; left out: all of them"""
+
+
 class Recipe(Strict):
     """How a student is trained."""
 
-    epochs: Positive
+    epochs: Positive | None = None
     """passes over the images; parts of one are allowed"""
+    steps: Count | None = None
+    """the same in steps"""
     batch: Count
     """images a step, over all processes and micro-batches together"""
     input: Count | None = None
     """height and width of what the student sees; left out: the student preset's"""
-    objective: SoftLabels = SoftLabels()
+    objective: Objective = SoftLabels()
     optimiser: Optimiser
     drop_path: DropPath | dict[str, DropPath] | None = None
     """one for all, or one a student; left out: the student preset's"""
@@ -76,8 +124,15 @@ class Recipe(Strict):
     """autocast; losses and softmax are float32 always"""
     views: str | None = None
     """views of images that have no cache: a configs/views preset"""
+    judge: Judged = Judged()
     patience: Count | None = None
     """validations without a better one before the training stops early"""
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("a recipe says either epochs or steps")
+        return self
 
     def drop_path_of(self, student: str) -> float | None:
         """The stochastic depth of a student; None: its preset's."""

@@ -16,7 +16,6 @@ from kdcache.cache import Cache
 from kdcache.codecs.distribution import TopK
 from kdcache.stream import Order, Share, Stream, view_of
 from kdcache.trial import pad
-from students.objectives.soft_labels import Said
 from students.scene import Rows, Scene
 
 if TYPE_CHECKING:
@@ -25,7 +24,12 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Stage = Literal["waiting", "teacher"]
 
-SIGNAL = "logits"
+Said = dict[str, TopK | torch.Tensor]
+"""signal -> what was said of some rows"""
+
+LOGITS = "logits"
+INPUTS = "inputs"
+"""what the modality encoder of a data2vec teacher says: a student that shares it need not see the image"""
 
 
 class Telling(Protocol):
@@ -41,8 +45,8 @@ class Telling(Protocol):
     def rows(self, number: int) -> Rows:
         """This process's rows of a step."""
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
-        """What is said about these of the step's rows, which come in order; None when nobody speaks."""
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """What is said about these of the step's rows, which come in order; nothing when nobody speaks."""
 
 
 class Teller(Protocol):
@@ -52,6 +56,8 @@ class Teller(Protocol):
     """height and width of the views it must be shown, or None when it needs none"""
     stage: Stage
     """what the time it takes is called"""
+    signals: tuple[str, ...]
+    """what it says"""
 
     def epoch(self, number: int, start: int) -> Telling:
         """Epoch `number` from step `start` on."""
@@ -64,10 +70,17 @@ class Cached:
     stage: Stage = "waiting"
 
     def __init__(
-        self, cache: Cache, *, views: Sequence[int] | None, seed: int, share: Share, soft: bool, device: str
+        self,
+        cache: Cache,
+        *,
+        views: Sequence[int] | None,
+        seed: int,
+        share: Share,
+        signals: tuple[str, ...],
+        device: str,
     ) -> None:
         self._cache, self._views, self._seed, self._share, self._device = cache, views, seed, share, device
-        self._signals = [SIGNAL] if soft else []
+        self.signals = signals
 
     def epoch(self, number: int, start: int) -> "CachedEpoch":
         """A stream over one stored view: each is used once before any is used twice."""
@@ -77,13 +90,13 @@ class Cached:
             seed=self._seed,
             epoch=number,
             views=self._views,
-            signals=self._signals,
+            signals=self.signals,
             rank=share.rank,
             world=share.world,
             start=start,
             drop_last=share.drop_last,
         )
-        return CachedEpoch(stream, bool(self._signals), self._device)
+        return CachedEpoch(stream, bool(self.signals), self._device)
 
 
 class CachedEpoch:
@@ -92,7 +105,7 @@ class CachedEpoch:
     def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
         self._stream, self._speaks, self._device = stream, speaks, device
         self._batches = iter(stream)
-        self._said: TopK | NDArray[np.float32] | None = None
+        self._said: dict[str, TopK | NDArray[np.float32]] = {}
 
     @property
     def view(self) -> int:
@@ -106,17 +119,16 @@ class CachedEpoch:
         """As the stream has them."""
         return self._stream.rows(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
-        """Decoded logits. A step is read when its first rows are asked for."""
-        if not self._speaks:
-            return None
-        if piece.start == 0:
-            self._said = next(self._batches).decode()[SIGNAL]
-        if isinstance(self._said, TopK):
-            said = self._said
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """Decoded. A step is read when its first rows are asked for."""
+        if self._speaks and piece.start == 0:
+            self._said = next(self._batches).decode()
+        return {signal: self._part(said, piece) for signal, said in self._said.items()}
+
+    def _part(self, said: TopK | NDArray[np.float32], piece: slice) -> TopK | torch.Tensor:
+        if isinstance(said, TopK):
             return TopK(said.ids[piece], said.logp[piece], said.tails[piece], said.classes).to(self._device)
-        assert self._said is not None, "the rows of a step come in order"
-        return torch.tensor(self._said[piece], device=self._device)
+        return torch.tensor(said[piece], device=self._device)
 
 
 class Drawn:
@@ -124,6 +136,7 @@ class Drawn:
 
     sees: tuple[int, int] | None = None
     stage: Stage = "waiting"
+    signals: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -159,9 +172,9 @@ class DrawnEpoch:
         """In the order of the epoch."""
         return self._order.slice(*self._share.span(number))
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
         """Nothing."""
-        return None
+        return {}
 
 
 class Connected:
@@ -171,6 +184,7 @@ class Connected:
 
     def __init__(self, drawn: Drawn, teacher: "Teacher", batch: int) -> None:
         self._drawn, self._teacher, self._batch = drawn, teacher, batch
+        self.signals = tuple(signal.name for signal in teacher.spec.signals)
         self.sees: tuple[int, int] | None = teacher.spec.preprocess.size
 
     def epoch(self, number: int, start: int) -> "ConnectedEpoch":
@@ -196,12 +210,12 @@ class ConnectedEpoch:
         """In the order of the epoch."""
         return self._drawn.rows(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said | None:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
         """Always in batches of the plan's size, filled up with black: a row's bits depend on that size."""
         assert pixels is not None, "a connected teacher is shown its views"
-        said = []
+        said: dict[str, list[torch.Tensor]] = {}
         for first in range(0, len(pixels), self._batch):
             shown = pixels[first : first + self._batch]
-            heard = self._teacher.say(torch.from_numpy(pad(shown, self._batch)))[SIGNAL]
-            said.append(heard[: len(shown)])
-        return torch.cat(said)
+            for signal, heard in self._teacher.say(torch.from_numpy(pad(shown, self._batch))).items():
+                said.setdefault(signal, []).append(heard[: len(shown)])
+        return {signal: torch.cat(heard) for signal, heard in said.items()}

@@ -19,12 +19,11 @@ from kdcache.progress import Progress
 from students.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.feed import Feed, Piece
 from students.job import Job
+from students.judges import Judge
 from students.learner import Learner
 from students.log import APART, Log
 from students.runs import Run
 from students.signs import Interrupted, watching
-from students.tasks.classify import judge
-from students.tasks.pictures import Pictures
 from students.tellers import Telling
 from students.trackers import trackers
 from students.world import World
@@ -50,10 +49,10 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
     """Train until all steps are taken, patience ends, or `job.stop_at`."""
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
-        pictures = stack.enter_context(job.pictures()) if job.pictures is not None and world.first else None
+        judge = stack.enter_context(job.judge()) if job.judge is not None and world.first else None
         log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)), timed=job.timed)
         interrupted = stack.enter_context(watching())
-        training = Training(job, run, world, progress, pictures, log)
+        training = Training(job, run, world, progress, judge, log)
         if resume:
             training.resume()
         return training.go(feed, interrupted)
@@ -62,10 +61,8 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
 class Training:
     """A training in progress."""
 
-    def __init__(
-        self, job: Job, run: Run, world: World, progress: Progress, pictures: Pictures | None, log: Log
-    ) -> None:
-        self.job, self.run, self.world, self.progress, self.pictures = job, run, world, progress, pictures
+    def __init__(self, job: Job, run: Run, world: World, progress: Progress, judge: Judge | None, log: Log) -> None:
+        self.job, self.run, self.world, self.progress, self.judge = job, run, world, progress, judge
         self.learner = Learner(job, world)
         self.state = State()
         self.log = log
@@ -150,32 +147,32 @@ class Training:
     def _validate(self) -> bool:
         """Judge the student; True when patience has ended. Without validation images the last weights are the best."""
         state = self.state
-        better, top1 = True, math.nan
-        if self.job.pictures is not None:
-            if self.pictures is not None:
-                top1 = self._judge(self.pictures)
-            top1 = self.world.same(top1)
-            better = state.best is None or top1 > state.best
-            state.best = top1 if better else state.best
+        better, score = True, math.nan
+        if self.job.judge is not None:
+            if self.judge is not None:
+                score = self._judge(self.judge)
+            score = self.world.same(score)
+            better = state.best is None or score > state.best
+            state.best = score if better else state.best
             state.worse = 0 if better else state.worse + 1
         if better and self.world.first:
             save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
 
-    def _judge(self, pictures: Pictures) -> float:
+    def _judge(self, judge: Judge) -> float:
         state = self.state
         self.progress.finish()
         device, precision = str(self.world.device), self.job.recipe.precision
-        report = judge(self.learner.judged, pictures, device=device, precision=precision, progress=self.progress)
-        line = {"top1": report.top1, "top5": report.top5, "loss": report.loss, "images": report.images}
+        line = judge.judge(self.learner.judged, device, precision, self.progress)
+        score = float(line["score"])
         place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
-        self.validation = {"kind": "val", **place, **line, "best": state.best is None or report.top1 > state.best}
+        self.validation = {"kind": "val", **place, **line, "best": state.best is None or score > state.best}
         self.log.append(self.validation)
-        self.progress.note(f"step {state.step:,}: top-1 {report.top1:.1%}, top-5 {report.top5:.1%}")
+        self.progress.note(f"step {state.step:,}: {judge.told(line)}")
         total = self.job.pacing.steps * self.job.recipe.batch
         self.progress.start("train", total, state.step * self.job.recipe.batch)
         self.learner.begin()
-        return report.top1
+        return score
 
     @property
     def epochs(self) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.teachers.classifier import choose_classifier
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record

@@ -92,6 +92,11 @@ class FrozenTeacher:
         """Who it is and what it says."""
         return self._spec
 
+    @property
+    def network(self) -> nn.Module:
+        """What speaks, for a student that begins with a part of it."""
+        return self._tower.network
+
     def say(self, pixels: Tensor) -> dict[str, Tensor]:
         """uint8 views (batch, height, width, 3), on any device -> signal name -> float32 (batch, *shape)."""
         return {name: said.values for name, said in self._say(pixels).items()}

@@ -1,9 +1,14 @@
 """Open the teacher of a plan again, and make sure that it is the same one."""
 
+from typing import TYPE_CHECKING
+
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec, Weights
 from kdcache.teachers import open_teacher
 from kdcache.teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _NOBODY = Weights(source="none", sha256="none")
 
@@ -26,6 +31,15 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
     )
     check_same(spec, teacher.spec)
     return teacher
+
+
+def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":
+    """The network of that teacher, on the CPU and frozen, for a student that begins with a part of it."""
+    from kdcache.teachers.frozen import FrozenTeacher
+
+    teacher = reopen_teacher(spec, device="cpu", weights=weights)
+    assert isinstance(teacher, FrozenTeacher), "the one implementation there is"
+    return teacher.network
 
 
 def _weights(spec: TeacherSpec, given: str | None) -> str | None:

@@ -15,6 +15,8 @@ from students.compare.sums import Spread
 
 PARTS = 4
 """at least so many, so that the time of the build has an interval"""
+LEAST = 3
+"""with fewer parts, as of few images in large batches, an interval would say nothing"""
 
 
 class Built(Strict):
@@ -81,6 +83,8 @@ def seconds_an_image(store: Store) -> Spread:
         receipt = store.receipt(part)
         assert receipt is not None, "the build is complete"
         each.append(float(str(receipt.facts["seconds"])) / len(store.plan.rows_of(part)))
+    if len(each) < LEAST:
+        return Spread(mean=sum(each) / len(each), half=None)
     return Spread.of(each)
 
 

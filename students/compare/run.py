@@ -27,8 +27,8 @@ from students.compare.options import CompareOptions
 from students.compare.process import in_a_process
 from students.compare.room import Room, room
 from students.compare.sums import Job, projected
-from students.plan_run import held_out
 from students.recipe import Recipe
+from students.splits import held_out
 
 COMPARES = Path("kd/compares")
 

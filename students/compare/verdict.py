@@ -155,6 +155,8 @@ def _pays(row: Row, on: Row, job: Job) -> str:
     if row.pays is None:
         return f"{row.arm} does not pay: {steps}; the teacher is too small to be worth storing"
     after = f"{epochs(row.pays)} epochs"
+    if row.pays.high is None:
+        return f"{row.arm} perhaps pays, after {after}: {steps}; more --repeat and --steps would tell"
     if row.pays.epochs > job.epochs * job.students:
         return f"{row.arm} does not pay for {whole}: {steps}, so it has paid for itself only after {after}"
     return f"{row.arm} pays after {after}; over {whole} it saves {row.saves:.1%} of the time"

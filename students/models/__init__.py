@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kdcache.config import load_preset, preset_names
 from kdcache.errors import UsageError
+from students.models.data2vec import Data2VecStudent
 from students.models.preset import Preset
 from students.models.spec import StudentSpec
 from students.models.tinyvit import TinyViT
@@ -16,18 +17,20 @@ from students.models.tinyvit import TinyViT
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from kdcache.spec import TeacherSpec
     from students.models.family import Family
     from students.models.loading import Adapted, Head, HeadRows
 
 __all__ = [
-    "StudentSpec", "build_student", "layer_count", "layer_of", "load_weights", "no_decay", "student_names", "student_spec",
+    "StudentSpec", "begin", "build_student", "embed", "layer_count", "layer_of", "load_weights", "no_decay", "student_names",
+    "student_preset", "student_spec",
 ]  # fmt: skip
 
-_FAMILIES: "dict[str, Family]" = {"tinyvit": TinyViT()}
+_FAMILIES: "dict[str, Family]" = {"tinyvit": TinyViT(), "data2vec": Data2VecStudent()}
 
 
 def student_names() -> list[str]:
-    """The presets, the smallest first."""
+    """The presets, family by family, the smallest first."""
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
 
 
@@ -35,22 +38,30 @@ def student_spec(
     name: str, *, classes: tuple[str, ...], size: int | None = None, drop_path: float | None = None
 ) -> StudentSpec:
     """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for."""
-    if len(classes) < 2:
+    preset = student_preset(name)
+    if preset.blocks is None and len(classes) < 2:
         raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
-    preset = load_preset("students", name, Preset)
     side = size or preset.input
+    if preset.blocks is not None and side != preset.input:
+        raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
     return StudentSpec(
         name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
         family=preset.family,
         network=preset.network,
         windows=_FAMILIES[preset.family].windows(side),
+        blocks=preset.blocks,
         drop_path=preset.drop_path if drop_path is None else drop_path,
         input=(side, side),
         mean=preset.mean,
         std=preset.std,
         geometry=preset.enlarged if side > preset.input else preset.geometry,
-        classes=classes,
+        classes=() if preset.blocks is not None else classes,
     )
+
+
+def student_preset(name: str) -> Preset:
+    """One of configs/students, or a .yaml file."""
+    return load_preset("students", name, Preset)
 
 
 def build_student(spec: StudentSpec) -> "nn.Module":
@@ -68,6 +79,17 @@ def load_weights(
     from students.models.loading import load_into
 
     return load_into(network, spec, file, family=_FAMILIES[spec.family], head=head, rows=rows)
+
+
+def begin(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
+    """Give a new student what it shares with its teacher; `weights`: where the teacher's file lies now."""
+    _FAMILIES[spec.family].begin(network, spec, teacher, weights)
+
+
+def embed(spec: StudentSpec, network: "nn.Module") -> "Callable[[Tensor], Tensor]":
+    """Normalised pixels -> one embedding an image: what the student makes of it before it names it."""
+    family = _FAMILIES[spec.family]
+    return lambda pixels: family.embed(network, pixels)
 
 
 def layer_count(spec: StudentSpec, network: "nn.Module") -> int:

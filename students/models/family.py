@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kdcache.spec import TeacherSpec
 from students.models.spec import StudentSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Tensors = dict[str, Any]
 """by name; torch's, but torch is not needed to speak of them"""
@@ -15,14 +16,20 @@ Tensors = dict[str, Any]
 class Family(Protocol):
     """One builder and what belongs to it."""
 
-    head: str
-    """the classifier; its tensors are HEAD.weight and HEAD.bias, a row each class"""
+    head: str | None
+    """the classifier; its tensors are HEAD.weight and HEAD.bias, a row each class; None: it has none"""
 
     def windows(self, size: int) -> tuple[int, ...]:
         """Side of the attention windows for an input of this size; UsageError when it cannot see that size."""
 
     def build(self, spec: StudentSpec) -> "nn.Module":
         """The network with random weights from torch's global generator."""
+
+    def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """Fill what a new student shares with its teacher, whose file may lie at `weights` now."""
+
+    def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
+        """Normalised pixels -> one embedding an image."""
 
     def own_names(self, tensors: Mapping[str, Any]) -> tuple[Tensors, str]:
         """Tensors under the names of `build`, and the layout they came in."""

@@ -53,8 +53,10 @@ def load_into(
         raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
     tensors, layout = family.own_names(_unwrapped(read_tensors(file), file))
     tensors, windows = family.fitted(tensors, network)
-    names = (f"{family.head}.weight", f"{family.head}.bias")
+    names = () if family.head is None else (f"{family.head}.weight", f"{family.head}.bias")
     done: Literal["kept", "picked", "new"] = "kept"
+    if family.head is None and (head == "new" or rows is not None):
+        raise UsageError(f"{spec.name} has no classifier", hint="leave --new-head and --head-rows out")
     if head == "new":
         if rows is not None:
             raise UsageError(
@@ -79,7 +81,7 @@ def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:
     return tensors
 
 
-def _check_head(tensors: Tensors, names: tuple[str, str], spec: StudentSpec, file: Path) -> None:
+def _check_head(tensors: Tensors, names: tuple[str, ...], spec: StudentSpec, file: Path) -> None:
     have = {int(tensors[name].shape[0]) for name in names if name in tensors}
     if have and have != {len(spec.classes)}:
         count = ", ".join(f"{n:,}" for n in sorted(have))
@@ -89,7 +91,7 @@ def _check_head(tensors: Tensors, names: tuple[str, str], spec: StudentSpec, fil
         )
 
 
-def _picked(tensors: Tensors, names: tuple[str, str], rows: HeadRows, spec: StudentSpec, file: Path) -> Tensors:
+def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: StudentSpec, file: Path) -> Tensors:
     missing = [name for name in names if name not in tensors]
     if missing:
         raise Mismatch(f"{file} has no head to pick rows from", hint="start with a new head", missing=missing)

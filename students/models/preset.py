@@ -1,19 +1,24 @@
 """The published students, from configs/students/*.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
+from students.models.spec import Blocks
 
 
 class Preset(Strict):
     """What a student is before its classes and its input size are known."""
 
-    family: Literal["tinyvit"]
-    network: str
+    family: Literal["tinyvit", "data2vec"]
+    network: str = ""
     """the builder's own name for it"""
+    blocks: Blocks | None = None
+    """of a student of data2vec"""
+    recipe: str | None = None
+    """the recipe it is meant for; left out: the one for the images at hand"""
     input: Annotated[int, Field(ge=1)]
     """side it is meant for"""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -23,3 +28,9 @@ class Preset(Strict):
     """how an image gets to its size when it is not augmented"""
     enlarged: Plain
     """the same where the size is larger than `input`"""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.family == "data2vec") != (self.blocks is not None):
+            raise ValueError("a student of data2vec says its blocks, and no other does")
+        return self

@@ -1,9 +1,26 @@
 """What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with."""
 
-from pydantic import model_validator
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
+
+
+class Blocks(Strict):
+    """The blocks of a student that shares the encoder of a data2vec teacher."""
+
+    depth: Annotated[int, Field(ge=1)]
+    heads: Annotated[int, Field(ge=1)]
+    hidden: Annotated[int, Field(ge=1)]
+    """width inside the FFN"""
+    alibi: bool = False
+    """attention minds how far two patches are apart"""
+    begin: Literal["random", "teacher"] = "random"
+    """what the blocks are before the first step: `teacher` copies its first ones"""
+    encoder: dict[str, int]
+    """the numbers of the teacher's network, whose modality encoder it shares"""
 
 
 class StudentSpec(Strict):
@@ -17,6 +34,8 @@ class StudentSpec(Strict):
     """the builder's own name for it: tiny_vit_5m_224 of timm"""
     windows: tuple[int, ...] = ()
     """side of the attention windows, a stage each"""
+    blocks: Blocks | None = None
+    """of a student without a classifier"""
     drop_path: float = 0.0
     input: tuple[int, int]
     """height and width it sees"""
@@ -25,10 +44,10 @@ class StudentSpec(Strict):
     geometry: Plain
     """how an image gets to that size when it is not augmented"""
     classes: tuple[str, ...]
-    """names in the order of its logits"""
+    """names in the order of its logits; none where it has none"""
 
     @model_validator(mode="after")
     def _names_something(self) -> "StudentSpec":
-        if len(self.classes) < 2:
+        if self.blocks is None and len(self.classes) < 2:
             raise ValueError(f"{len(self.classes)} classes: a student needs at least 2")
         return self

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kdcache.errors import UsageError
+from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
 from students.models.spec import StudentSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 STRIDE = 32
 """the last map has a 32nd of the input's side"""
@@ -34,7 +35,7 @@ _RENAMES = (
 class TinyViT:
     """The family `tinyvit`."""
 
-    head = "head.fc"
+    head: str | None = "head.fc"
 
     def windows(self, size: int) -> tuple[int, ...]:
         """7/7/14/7 at 224, 12/12/24/12 at 384, 16/16/32/16 at 512: the last map in one window, the one before it too."""
@@ -57,6 +58,14 @@ class TinyViT:
             drop_path_rate=spec.drop_path,
         )
         return network
+
+    def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """It shares nothing with its teacher."""
+
+    def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
+        """The pooled features."""
+        pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
+        return pooled
 
     def own_names(self, tensors: Mapping[str, Any]) -> tuple[Tensors, str]:
         """timm's names for tensors in timm's or in the published layout."""

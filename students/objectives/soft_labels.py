@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcache.codecs.distribution import Tail, TopK
+from students.objectives.losses import Losses
 from students.recipe import SoftLabels
 
-Said = TopK | Tensor
+Distribution = TopK | Tensor
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,7 @@ class Truth:
     share: Tensor
 
 
-@dataclass(frozen=True)
-class Losses:
-    """One value a row; a part with no weight is None."""
-
-    total: Tensor
-    soft: Tensor | None
-    hard: Tensor | None
-
-
-def losses(ask: SoftLabels, logits: Tensor, said: Said | None, truth: Truth | None) -> Losses:
+def losses(ask: SoftLabels, logits: Tensor, said: Distribution | None, truth: Truth | None) -> Losses:
     """How far a student is from what it is asked to match. Always in float32."""
     logits = logits.float()
     total = logits.new_zeros(len(logits))
@@ -50,7 +42,7 @@ def losses(ask: SoftLabels, logits: Tensor, said: Said | None, truth: Truth | No
     return Losses(total, soft, hard)
 
 
-def soft_loss(logits: Tensor, said: Said, temperature: float = 1.0, tail: Tail = "uniform") -> Tensor:
+def soft_loss(logits: Tensor, said: Distribution, temperature: float = 1.0, tail: Tail = "uniform") -> Tensor:
     """Cross-entropy with the teacher's distribution, both at a temperature, times the temperature squared."""
     logq = (logits / temperature).log_softmax(-1)
     if isinstance(said, TopK):

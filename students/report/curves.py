@@ -51,6 +51,7 @@ def _accuracy(val: list[Line]) -> Markup:
     series = [
         Series("top-1", points(val, "top1", 100), 1, dots=True),
         Series("top-5", points(val, "top5", 100), 2, dots=True),
+        Series("one of the nearest three", points(val, "top3", 100), 2, dots=True),
     ]
     return line_chart("Validation accuracy", series, shown=_percent, across="step")
 

@@ -87,8 +87,11 @@ def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
     train, val = latest_by_step(metrics, "train"), latest_by_step(metrics, "val")
     tiles: Rows = []
     if val:
-        best = max(val, key=lambda line: line["top1"])
-        tiles += [(f"{best['top1']:.1%}", f"best top-1, step {best['step']:,}"), (f"{best['top5']:.1%}", "top-5 there")]
+        best = max(val, key=lambda line: line["score"] if "score" in line else line["top1"])
+        names, finds = ("top-1", "top-5"), ("nearest image", "one of the nearest three")
+        first, more = finds if "top3" in best else names
+        tiles.append((f"{best['top1']:.1%}", f"best {first}, step {best['step']:,}"))
+        tiles.append((f"{best['top3' if 'top3' in best else 'top5']:.1%}", f"{more} there"))
     if train:
         last = train[-1]
         waited = sum(line["waiting"] for line in train) / len(train)

@@ -11,7 +11,6 @@ import time
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from kdcache.dice import Dice
@@ -21,9 +20,10 @@ from kdcache.strict import Strict
 from students.models.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.episode_heads import right_answers
+from students.tasks.features import look_once
 from students.tasks.few_shot_numbers import FewShot
 from students.tasks.interval import half_width
-from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
+from students.tasks.pictures import Labelled, Pictures, Rows
 
 EPISODES = 0xFE357
 
@@ -72,7 +72,7 @@ def few_shot(
 ) -> FewShotReport:
     """Measure a student's features on labelled images of any classes; UsageError when too few classes have enough images.
 
-    `network` is on `device` and gives pooled features as timm's networks do: forward_head(..., pre_logits=True).
+    `network` is on `device`.
     """
     started = time.perf_counter()
     for shots in settings.shots:
@@ -97,24 +97,6 @@ def few_shot(
         device=device,
         seconds=time.perf_counter() - started,
     )
-
-
-def look_once(
-    network: Any, pictures: Pictures, *, device: str, precision: Precision, progress: Progress
-) -> tuple[Tensor, Rows]:
-    """The pooled features of every image that can be read, float32 on the device, and their labels."""
-    found, rows = [], []
-
-    def speak(inputs: Tensor) -> Tensor:
-        pooled: Tensor = network.forward_head(network.forward_features(inputs), pre_logits=True)
-        return pooled.float()
-
-    with at_rest(network):
-        seen = pictures.look(speak, device=device, precision=precision, progress=progress, stage="features")
-        for which, features in seen:
-            found.append(features)
-            rows.append(which)
-    return torch.cat(found), pictures.images.labels[np.concatenate(rows)]
 
 
 def measure(

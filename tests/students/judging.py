@@ -17,7 +17,7 @@ from tests.views.sources import Painted
 def spec_of(*classes: str, size: int = 16) -> StudentSpec:
     return StudentSpec(
         name="tiny",
-        family="tiny",
+        family="tinyvit",
         network="tiny",
         input=(size, size),
         mean=(0.5, 0.4, 0.3),

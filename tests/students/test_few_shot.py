@@ -10,7 +10,8 @@ from kdcache.config import load_preset
 from kdcache.errors import UsageError
 from kdcache.progress import Silent
 from students.tasks.episode_heads import epoch_orders, first_weights, fit_heads, right_answers
-from students.tasks.few_shot import draw_episodes, few_shot, look_once, measure
+from students.tasks.features import look_once
+from students.tasks.few_shot import draw_episodes, few_shot, measure
 from students.tasks.few_shot_numbers import FewShot
 from students.tasks.pictures import Pictures, labelled
 from tests.students.judging import Labelled, Tiny, cycling, noise, spec_of
@@ -177,7 +178,7 @@ def test_what_the_images_are_enough_for_is_told(each, changed, way):
     labels = tuple(number for number, count in enumerate(each) for _ in range(count))
     source = Labelled(ids=tuple(f"gone-{n}" for n in range(len(labels))), labels=labels, classes=("a", "b", "c"))
     with pytest.raises(UsageError) as refused:
-        few_shot(Tiny(2), spec_of("left", "right"), source, small(**changed), **USUAL)
+        few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(**changed), **USUAL)
     assert refused.value.hint.startswith(way)
 
 

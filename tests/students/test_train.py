@@ -74,7 +74,7 @@ def test_each_view_comes_once_before_any_comes_twice(cache, tmp_path):
     from kdcache.stream import Share
     from students.tellers import Cached
 
-    teller = Cached(Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), soft=True, device="cpu")
+    teller = Cached(Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), signals=(), device="cpu")
     assert [teller.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
 
 

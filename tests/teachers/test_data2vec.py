@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from kdcache.data2vec_net import Data2Vec, Data2VecShape, fixed_positions, targets
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, fixed_positions, targets
 from kdcache.teachers.sizes import family_facts
 
 DIM, HEADS, PRENET, DEPTH, TOP, SIDE, PATCH = 16, 2, 1, 4, 3, 4, 8

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
 
 
 @dataclass(frozen=True)

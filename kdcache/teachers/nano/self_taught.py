@@ -6,9 +6,9 @@ Input: pictures in memory, of which only the pixels are read. Output: a trained 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from kdcache.data2vec_net import Data2Vec, Data2VecShape
 from kdcache.progress import Progress
 from kdcache.spec import Preprocess
-from kdcache.teachers.data2vec_net import Data2Vec, Data2VecShape
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano.descent import Descent, Recipe
 from kdcache.teachers.nano.masked import Masking, SelfTaught

@@ -1,4 +1,4 @@
-"""The data2vec 2.0 image network, for inference: patches, fixed positions, class token, post-norm blocks.
+"""The data2vec 2.0 image network, of which students share a part: patches, fixed positions, class token, post-norm blocks.
 
 Input: normalised pixels. Output: what the modality encoder says, what each shared block's FFN says before its residual and
 norm, and the final tokens. There is no masking, no decoder and no ALiBi: no image configuration of data2vec 2.0 uses ALiBi.
@@ -133,6 +133,7 @@ class Data2Vec(nn.Module):
 
     def __init__(self, shape: Data2VecShape, classes: int = 0) -> None:
         super().__init__()
+        self.shape = shape
         self.encoder = ModalityEncoder(shape)
         self.blocks = nn.ModuleList(Block(shape.dim, shape.heads) for _ in range(shape.depth))
         self.classifier = (

@@ -1,0 +1,144 @@
+"""How a student is judged while it learns: by naming validation images, or by what it finds nearest to them.
+
+Input: a run record. Output: a Judge, kept open while the training lasts. Its lines go into metrics.jsonl; the `score` in them
+decides which weights are the best.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from torch import nn
+
+from kdcache.errors import Damage
+from kdcache.images import open_source
+from kdcache.images.few import Few
+from kdcache.progress import Progress
+from kdcache.store.plan import Dataset
+from students.models.spec import StudentSpec
+from students.recipe import Precision
+from students.runs import RunRecord
+from students.tasks.classify import judge
+from students.tasks.features import look_at_both
+from students.tasks.pictures import Labelled, Pictures, labelled
+from students.tasks.retrieve import retrieve
+from students.world import World
+
+BANK = 0
+"""seed of the choice of training images that are searched"""
+
+
+class Judge(Protocol):
+    """Judges a network again and again. Use it in a with statement."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
+        """Numbers for metrics.jsonl; `score` says how good it is, higher is better."""
+
+    def told(self, line: dict[str, Any]) -> str:
+        """The same for people."""
+
+
+class Naming:
+    """Top-1 of validation images."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+
+    def __enter__(self) -> Self:
+        self._pictures.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pictures.__exit__(kind, error, trace)
+
+    def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
+        """Name them."""
+        found = judge(network, self._pictures, device=device, precision=precision, progress=progress)
+        return {"score": found.top1, "top1": found.top1, "top5": found.top5, "loss": found.loss, "images": found.images}
+
+    def told(self, line: dict[str, Any]) -> str:
+        """In per cent."""
+        return f"top-1 {line['top1']:.1%}, top-5 {line['top5']:.1%}"
+
+
+class Finding:
+    """Retrieval among training images."""
+
+    def __init__(self, asked: Pictures, known: Pictures) -> None:
+        self._asked, self._known = asked, known
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._asked)
+        self._stack.enter_context(self._known)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
+        """Search both ways; the score is the mean of top-1 and top-3 of both."""
+        seen = look_at_both(network, self._asked, self._known, device=device, precision=precision, progress=progress)
+        found = retrieve(seen)
+        ways = {"top1": found.found.top1, "top3": found.found.top3}
+        inverse = {"inverse_top1": found.inverse.top1, "inverse_top3": found.inverse.top3}
+        return {"score": found.mean, **ways, **inverse, "images": found.found.queries}
+
+    def told(self, line: dict[str, Any]) -> str:
+        """In per cent."""
+        return f"nearest of the same class {line['top1']:.1%}, one of three {line['top3']:.1%}"
+
+
+def judge_of(record: RunRecord, workers: int, world: World) -> Callable[[], Judge] | None:
+    """The judge a recipe asks for; only the first process judges."""
+    if record.val is None:
+        return None
+    if not world.first:
+        return _never
+    images = unchanged(record.val)
+    task = record.recipe.judge
+    if task.task == "classify":
+        images = images.named_by(record.student)
+        return lambda: Naming(_pictures(images, record.student, workers, record.pacing.micro))
+    bank = bank_of(record.dataset, task.bank)
+    return lambda: Finding(
+        _pictures(images, record.student, workers, record.pacing.micro),
+        _pictures(bank, record.student, workers, record.pacing.micro),
+    )
+
+
+def bank_of(dataset: Dataset, count: int | None) -> Labelled:
+    """Training images to search, or a choice of them."""
+    whole = unchanged(dataset)
+    return whole if count is None else labelled(Few(whole.source, count, BANK))
+
+
+def unchanged(dataset: Dataset) -> Labelled:
+    """The labelled images of a dataset, which must be those the run began with."""
+    source = open_source(dataset.source)
+    listing = source.scan()
+    if listing.fingerprint != dataset.fingerprint:
+        raise Damage(
+            f"the images of {source.name} have changed: {listing.fingerprint}, the run began with {dataset.fingerprint}",
+            hint="bring them back, or start a new run",
+        )
+    return labelled(source, listing)
+
+
+def _pictures(images: Labelled, spec: StudentSpec, workers: int, batch: int) -> Pictures:
+    return Pictures(images, spec, workers=workers, batch=batch)
+
+
+def _never() -> Judge:
+    raise AssertionError("only the first process judges")

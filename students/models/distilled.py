@@ -1,0 +1,70 @@
+"""The distilled data2vec 2.0 student: the teacher's own modality encoder, frozen, and a few blocks of its own.
+
+Input: normalised pixels (batch, 3, height, width), or what the modality encoder says of them (batch, 1 + patches, dim): a cache
+that keeps those spares decoding and encoding. Output: what each block's FFN says, and the final tokens.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from kdcache.data2vec_net import Block, Data2VecShape, ModalityEncoder, Outputs
+from students.models.spec import Blocks
+
+
+class Distilled(nn.Module):
+    """Encoder and blocks."""
+
+    bias: Tensor | None
+
+    def __init__(self, shape: Data2VecShape, blocks: Blocks) -> None:
+        super().__init__()
+        self.encoder = ModalityEncoder(shape).requires_grad_(False)
+        self.blocks = nn.ModuleList(Block(shape.dim, blocks.heads, blocks.hidden) for _ in range(blocks.depth))
+        self.blocks.apply(_begin)
+        bias = distance_bias(shape.side, blocks.heads) if blocks.alibi else None
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, seen: Tensor) -> Outputs:
+        """Pixels, or tokens that were encoded before."""
+        if seen.ndim == 4:
+            with torch.no_grad():
+                seen = self.encoder(seen)
+        tokens, layers = seen, []
+        for block in self.blocks:
+            tokens, said = block(tokens, self.bias)
+            layers.append(said)
+        return Outputs(seen, layers, tokens)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """The mean of all final tokens, class token included."""
+        final: Tensor = self(pixels).final
+        return final.float().mean(1)
+
+
+def _begin(module: nn.Module) -> None:
+    """As BERT begins: normal with a deviation of 0.02, no biases."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+def distance_bias(side: int, heads: int) -> Tensor:
+    """ALiBi on a grid: each head minds distance (|dx| + |dy|) with a slope of its own; the class token is near to all."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
+    apart = torch.cdist(places, places, p=1)
+    bias = torch.zeros(heads, 1 + side * side, 1 + side * side)
+    bias[:, 1:, 1:] = -slopes(heads)[:, None, None] * apart
+    return bias
+
+
+def slopes(heads: int) -> Tensor:
+    """2^(-8/n), 2^(-16/n), …: of the power of two below, then every second one of the power of two above."""
+    whole = 1 << (heads.bit_length() - 1)
+    found = [2.0 ** (-8 * (n + 1) / whole) for n in range(whole)]
+    found += [2.0 ** (-4 * (n + 1) / whole) for n in range(0, 2 * (heads - whole), 2)]
+    assert len(found) == heads
+    assert math.isclose(found[whole - 1], 2.0**-8)
+    return torch.tensor(found)

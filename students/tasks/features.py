@@ -1,0 +1,95 @@
+"""What a student makes of images before it names them: one embedding an image, looked at once.
+
+Input: a student and labelled pictures. Output: embeddings, float32 on the device, and the labels of the images that can be read.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdcache.errors import Mismatch, UsageError
+from kdcache.progress import Progress
+from kdcache.strict import Strict
+from students.models import embed
+from students.recipe import Precision
+from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
+
+
+class Compared(Strict):
+    """Which images were asked about, and which others they were compared with."""
+
+    data: str
+    fingerprint: str
+    bank: str
+    bank_fingerprint: str
+    images: int
+    bank_images: int
+    unlabelled: int
+    rejected: dict[str, str]
+    """image id -> why it could not be used"""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings of both, and their labels."""
+
+    queries: Tensor
+    labels: Rows
+    bank: Tensor
+    bank_labels: Rows
+    facts: Compared
+
+
+def look_once(
+    network: Any, pictures: Pictures, *, device: str, precision: Precision, progress: Progress, stage: str = "features"
+) -> tuple[Tensor, Rows]:
+    """The embedding of every image that can be read, in row order, and its label; `network` is on `device`."""
+    found, rows = [], []
+    with at_rest(network):
+        speak = embed(pictures.spec, network)
+        for which, features in pictures.look(speak, device=device, precision=precision, progress=progress, stage=stage):
+            found.append(features.float())
+            rows.append(which)
+    return torch.cat(found), pictures.images.labels[np.concatenate(rows)]
+
+
+def look_at_both(
+    network: Any, asked: Pictures, known: Pictures, *, device: str, precision: Precision, progress: Progress
+) -> Embedded:
+    """Embed the images that are asked about, and the bank."""
+    queries, labels = look_once(network, asked, device=device, precision=precision, progress=progress)
+    bank, bank_labels = look_once(network, known, device=device, precision=precision, progress=progress, stage="bank")
+    facts = Compared(
+        data=asked.images.source.name,
+        fingerprint=asked.images.fingerprint,
+        bank=known.images.source.name,
+        bank_fingerprint=known.images.fingerprint,
+        images=len(labels),
+        bank_images=len(bank_labels),
+        unlabelled=asked.images.unlabelled + known.images.unlabelled,
+        rejected=asked.rejected | known.rejected,
+    )
+    return Embedded(queries, labels, bank, bank_labels, facts)
+
+
+def check_bank(images: Labelled, bank: Labelled) -> None:
+    """Both have the same classes, and are not the same images: each would find itself."""
+    if images.fingerprint == bank.fingerprint:
+        raise UsageError(
+            f"{images.source.name} would be searched in itself, where each image is its own nearest",
+            hint="name other images of the same classes with --bank",
+        )
+    if images.classes != bank.classes:
+        apart = sorted(set(images.classes or ()) ^ set(bank.classes or ()))
+        differ = ", ".join(apart[:3]) or "they are in another order"
+        raise Mismatch(
+            f"{images.source.name} and {bank.source.name} have other classes: {differ}",
+            hint="name images of the same classes with --bank",
+        )
+    if not np.isin(images.labels, bank.labels).any():
+        raise Mismatch(
+            f"no class of {images.source.name} has an image in {bank.source.name}", hint="name others with --bank"
+        )

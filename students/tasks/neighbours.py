@@ -1,0 +1,37 @@
+"""The nearest of many embeddings by cosine, exactly, in pieces: no matrix of all with all is ever held.
+
+Input: queries and a bank, float32, on any device. Output: for each query its nearest rows of the bank, and how near they are.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+QUERIES, BANK = 1024, 16_384
+"""rows of a piece: 64 MiB of similarities"""
+
+
+def nearest(
+    queries: Tensor, bank: Tensor, count: int, *, queries_a_piece: int = QUERIES, bank_a_piece: int = BANK
+) -> tuple[Tensor, Tensor]:
+    """(queries, count) cosines and rows of the bank, nearest first; there are at most as many as the bank has."""
+    count = min(count, len(bank))
+    known = functional.normalize(bank.float(), dim=1)
+    found = [
+        _nearest(functional.normalize(piece.float(), dim=1), known, count, bank_a_piece)
+        for piece in torch.split(queries, queries_a_piece)
+    ]
+    cosines, rows = zip(*found, strict=True)
+    return torch.cat(cosines), torch.cat(rows)
+
+
+def _nearest(queries: Tensor, bank: Tensor, count: int, piece: int) -> tuple[Tensor, Tensor]:
+    """Best of what was best so far and of the next piece."""
+    cosines = queries.new_empty((len(queries), 0))
+    rows = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
+    for first in range(0, len(bank), piece):
+        alike = queries @ bank[first : first + piece].T
+        near, where = alike.topk(min(count, alike.shape[1]), dim=1)
+        cosines, order = torch.cat([cosines, near], 1).topk(min(count, cosines.shape[1] + near.shape[1]), dim=1)
+        rows = torch.cat([rows, where + first], 1).gather(1, order)
+    return cosines, rows

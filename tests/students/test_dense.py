@@ -1,0 +1,174 @@
+"""Students of dense targets: they share the teacher's encoder, and need no image where its outputs were kept."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from kdcache.data2vec_net import Data2VecShape, Outputs, targets
+from kdcache.errors import Mismatch, UsageError
+from students.models import student_spec
+from students.models.distilled import Distilled, distance_bias, slopes
+from students.models.spec import Blocks
+from students.objectives.match import match_losses
+from students.recipe import Match
+from tests.students.conftest import build_cache, learn, losses_of
+
+SHAPE = {"image": 64, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
+DENSE = ("inputs", "targets", "cls-layers")
+
+
+def dense_cache(out: Path, signals: tuple[str, ...] = DENSE, codec: str = "float32", **asked) -> Path:
+    codecs = dict.fromkeys(signals, codec)
+    return build_cache(
+        out,
+        teacher="data2vec",
+        size="nano",
+        weights="random",
+        signals=signals,
+        codecs=codecs,
+        recipe="data2vec",
+        data="shapes:count=48,size=64",
+        **asked,
+    )
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """48 images, everything the student may want, to the last bit."""
+    return dense_cache(tmp_path_factory.mktemp("dense") / "c", views=2)
+
+
+def teach(out, cache, **asked):
+    return learn(out, cache, student="data2vec-nano", size=None, **asked)
+
+
+def test_the_published_student_has_the_papers_parameters():
+    """29,537,280 trainable and 44.46 M in all, as the thesis counts them."""
+    spec = student_spec("data2vec-5x768", classes=())
+    with torch.device("meta"):
+        network = Distilled(Data2VecShape.from_plain(spec.blocks.encoder), spec.blocks)
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    shared = sum(p.numel() for p in network.encoder.parameters()) + network.encoder.positions.numel()
+    assert trained == 29_537_280
+    assert shared == 14_919_168
+
+
+def test_the_loss_is_the_distance_of_the_students_own_targets():
+    layers = [torch.randn(2, 5, 8) for _ in range(3)]
+    wanted = torch.randn(2, 5, 8)
+    outputs = Outputs(torch.randn(2, 5, 8), layers, torch.randn(2, 5, 8))
+    found = match_losses(Match(kind="match", signal="targets", loss="mse"), outputs, wanted).total
+    for row in range(2):
+        told = targets([layer[row : row + 1] for layer in layers], 3)[0]
+        assert found[row].item() == pytest.approx(functional.mse_loss(told, wanted[row]).item(), rel=1e-5)
+
+
+def test_class_tokens_are_matched_with_the_teachers_last_layers():
+    layers = [torch.randn(2, 5, 8) for _ in range(3)]
+    wanted = torch.randn(2, 10, 8)
+    outputs = Outputs(layers[0], layers, layers[0])
+    found = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), outputs, wanted).total
+    by_hand = [1 - functional.cosine_similarity(layers[n][:, 0], wanted[:, 7 + n], dim=1) for n in range(3)]
+    torch.testing.assert_close(found, torch.stack(by_hand).mean(0))
+    same = Outputs(layers[0], [wanted[:, 7 + n, None].expand(2, 5, 8) for n in range(3)], layers[0])
+    perfect = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), same, wanted).total
+    torch.testing.assert_close(perfect, torch.zeros(2), atol=1e-6, rtol=0)
+
+
+def test_distance_is_minded_as_alibi_says():
+    assert slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
+    assert slopes(12).tolist()[8:] == pytest.approx([2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5])
+    bias = distance_bias(3, 8)
+    assert bias.shape == (8, 10, 10)
+    assert not bias[:, 0].any()
+    assert not bias[:, :, 0].any()
+    assert bias[0, 1, 9].item() == -0.5 * 4, "from corner to corner of a grid of three"
+    blocks = Blocks(depth=1, heads=3, hidden=96, alibi=True, encoder=SHAPE)
+    with_bias = Distilled(Data2VecShape.from_plain(SHAPE), blocks)
+    without = Distilled(Data2VecShape.from_plain(SHAPE), blocks.model_copy(update={"alibi": False}))
+    without.load_state_dict(with_bias.state_dict())
+    tokens = torch.randn(1, 65, 96)
+    assert not torch.allclose(with_bias(tokens).final, without(tokens).final)
+
+
+def test_the_encoder_is_the_teachers_and_never_learns(dense, tmp_path):
+    from kdcache.cache import Cache
+    from kdcache.teachers.reopen import reopen_network
+
+    run, _ = teach(tmp_path / "run", dense, steps=3)
+    own = reopen_network(Cache.open(dense).teacher)
+    network = run.network()
+    for name, tensor in own.encoder.state_dict().items():
+        assert torch.equal(network.encoder.state_dict()[name], tensor), name
+    fresh, _ = teach(tmp_path / "fresh", dense, steps=1)
+    moved = [
+        not torch.equal(a, b)
+        for a, b in zip(network.blocks.parameters(), fresh.network().blocks.parameters(), strict=True)
+    ]
+    assert sum(moved) > len(moved) // 2
+
+
+def test_on_stream_is_off_stream_to_the_last_bit(dense, tmp_path):
+    """One pass of the shared encoder in both: the teacher's, then or now."""
+    off, _ = teach(tmp_path / "off", dense, steps=4)
+    on, _ = teach(tmp_path / "on", dense, steps=4, stream="on")
+    assert losses_of(off) == losses_of(on)
+    assert off.weights.read_bytes()[-1000:] == on.weights.read_bytes()[-1000:]
+
+
+def test_a_cache_with_inputs_needs_no_image(dense, tmp_path, monkeypatch):
+    """After the replay check nothing is rendered."""
+    from students import feed as feeding
+    from students import fits
+
+    monkeypatch.setattr(fits, "check_replay", lambda *args, **kwargs: None)
+
+    def refuse(self, size, workers):
+        raise AssertionError("an image would be rendered")
+
+    monkeypatch.setattr(feeding.Feed, "_pool", refuse)
+    run, _ = teach(tmp_path / "run", dense, steps=2)
+    assert len(losses_of(run)) == 2
+
+
+def test_without_inputs_the_student_encodes_what_it_sees(tmp_path, dense):
+    """The same targets and views: the losses are those with cached inputs, up to rounding."""
+    lean = dense_cache(tmp_path / "lean", ("targets",), views=2)
+    seen, _ = teach(tmp_path / "seen", lean, steps=3)
+    told, _ = teach(tmp_path / "told", dense, steps=3)
+    assert losses_of(seen) == pytest.approx(losses_of(told), rel=1e-4)
+
+
+def test_the_cheap_mode_trains_from_class_tokens(dense, tmp_path):
+    run, _ = teach(tmp_path / "run", dense, steps=2, settings=("objective.signal=cls-layers", "objective.loss=cosine"))
+    assert all(0 < loss < 2 for loss in losses_of(run))
+
+
+def test_it_is_judged_by_what_it_finds_and_goes_on_as_if_never_stopped(dense, tmp_path):
+    asked = {"steps": 4, "val": "shapes:split=val,count=20", "settings": ("judge.bank=20", "judge.every=2")}
+    whole, _ = teach(tmp_path / "whole", dense, **asked)
+    val = [line for line in whole.metrics() if line["kind"] == "val"]
+    assert [line["step"] for line in val] == [2, 4]
+    assert val[0]["score"] == pytest.approx(
+        sum(val[0][key] for key in ("top1", "top3", "inverse_top1", "inverse_top3")) / 4
+    )
+    teach(tmp_path / "parts", dense, **asked, where={"stop_at": 3})
+    parts, _ = teach(tmp_path / "parts", resume=True, cache=None)
+    assert losses_of(parts) == losses_of(whole)
+
+
+def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
+    with pytest.raises(Mismatch, match="keeps logits, but the recipe matches targets"):
+        teach(tmp_path / "a", cache, steps=1)
+    with pytest.raises(Mismatch, match="the recipe demo matches classes, which data2vec-nano does not say"):
+        teach(tmp_path / "b", dense, steps=1, recipe="demo")
+    with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers: the teacher was asked for no logits"):
+        learn(tmp_path / "c", dense, steps=1, size=64)
+    with pytest.raises(UsageError, match="learns from a teacher's targets alone"):
+        teach(tmp_path / "d", None, steps=1, stream="none")
+    with pytest.raises(Mismatch, match="shares the encoder of a data2vec of"):
+        learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)
+    with pytest.raises(UsageError, match="sees 64 pixels and nothing else"):
+        learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)

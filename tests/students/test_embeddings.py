@@ -1,0 +1,102 @@
+"""Nearest images exactly, in pieces of any size; what is read off embeddings; which bank belongs to which images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from kdcache.errors import Mismatch, UsageError
+from students.splits import held_out, training_split
+from students.tasks.features import Compared, Embedded, check_bank
+from students.tasks.neighbours import nearest
+from students.tasks.reading import probe, vote
+from students.tasks.retrieve import retrieve, searched
+
+FACTS = Compared(
+    data="a", fingerprint="1", bank="b", bank_fingerprint="2", images=1, bank_images=1, unlabelled=0, rejected={}
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 5), st.integers(1, 17), st.integers(1, 23))
+def test_pieces_find_what_one_large_product_finds(queries, bank, count, first, second):
+    torch.manual_seed(queries * 100 + bank)
+    asked, known = torch.randn(queries, 8), torch.randn(bank, 8)
+    cosines, rows = nearest(asked, known, count, queries_a_piece=first, bank_a_piece=second)
+    alike = functional.normalize(asked) @ functional.normalize(known).T
+    best, wanted = alike.topk(min(count, bank), dim=1)
+    torch.testing.assert_close(cosines, best)
+    assert torch.equal(rows, wanted)
+
+
+def test_length_does_not_matter():
+    asked, known = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.1], [50.0, 40.0]])
+    assert nearest(asked, known, 1)[1].item() == 0
+
+
+def test_retrieval_counts_any_and_all():
+    """Two queries by hand: the first's nearest is wrong and one of three right, the second's are all right."""
+    angles = torch.tensor([0.0, 0.1, 0.2, 2.0, 2.1, 2.2])
+    bank = torch.stack([angles.cos(), angles.sin()], 1)
+    labels = np.array([1, 0, 1, 0, 0, 0])
+    queries = torch.tensor([[1.0, 0.0], [np.cos(2.1), np.sin(2.1)]], dtype=torch.float32)
+    found = searched(queries, np.array([0, 0]), bank, labels)
+    assert (found.top1, found.top3, found.top3_all) == (0.5, 1.0, 0.5)
+
+
+def blobs(count: int, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Three classes, each round a corner of its own."""
+    dice = torch.Generator().manual_seed(seed)
+    labels = np.arange(count) % 3
+    corners = torch.eye(3)[torch.from_numpy(labels)]
+    return corners * 4 + torch.randn(count, 3, generator=dice) * 0.5, labels
+
+
+def test_what_is_there_is_read_and_what_is_not_is_not():
+    (asked, labels), (known, known_labels) = blobs(90, 0), blobs(300, 1)
+    seen = Embedded(asked, labels, known, known_labels, FACTS)
+    assert probe(seen, seed=0).top1 > 0.95
+    assert vote(seen).top1 > 0.95
+    assert retrieve(seen).mean > 0.95
+    mixed = np.random.default_rng(0).permutation(known_labels)
+    noise = Embedded(asked, labels, known, mixed, FACTS)
+    assert probe(noise, seed=0).top1 < 0.6
+    assert vote(noise).top1 < 0.6
+
+
+def test_nearer_votes_weigh_more():
+    """Nineteen far ones of a class against one that is very near."""
+    bank = torch.cat([torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]]).repeat(19, 1)])
+    labels = np.array([0, *[1] * 19])
+    seen = Embedded(torch.tensor([[1.0, 0.0]]), np.array([0]), bank, labels, FACTS)
+    assert vote(seen).top1 == 1.0
+
+
+def test_splits_belong_together(tmp_path: Path):
+    assert held_out({"kind": "shapes", "split": "train", "count": 9}) == {"kind": "shapes", "split": "val"}
+    assert training_split({"kind": "shapes", "split": "val", "count": 9}) == {"kind": "shapes", "split": "train"}
+    assert training_split({"kind": "cifar10", "path": "x", "split": "test"})["split"] == "train"
+    assert training_split({"kind": "shapes", "split": "train"}) is None
+    for name in ("train", "val"):
+        (tmp_path / name).mkdir()
+    there = {"kind": "folder", "path": str(tmp_path / "val")}
+    assert training_split(there) == {"kind": "folder", "path": str(tmp_path / "train")}
+    assert held_out(training_split(there)) == there
+
+
+def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
+    from kdcache.images import open_source
+    from students.tasks.pictures import labelled
+
+    images, more = (labelled(open_source(f"shapes:count={count}")) for count in (30, 40))
+    check_bank(images, more)
+    with pytest.raises(UsageError, match="searched in itself"):
+        check_bank(images, images)
+    from dataclasses import replace
+
+    with pytest.raises(Mismatch, match="have other classes"):
+        check_bank(images, replace(more, classes=("a", "b")))
