@@ -11,10 +11,9 @@ from kdcache.errors import Mismatch
 from kdcache.spec import Weights
 from kdcache.teachers import open_teacher
 from kdcache.teachers.reopen import check_same, reopen_teacher
-from tests.teachers.test_clip import open_clip_folder as open_clip_folder
-from tests.teachers.test_clip import openai as openai
+from tests.teachers.clip_paper import write_tokenizer
 from tests.teachers.test_clip import transformers_model as transformers_model
-from tests.teachers.test_clip import write_processor, write_tokenizer
+from tests.teachers.test_clip import write_processor
 from tests.teachers.test_data2vec import settings as fairseq
 from tests.teachers.test_data2vec import tensors as tensors
 from tests.teachers.test_data2vec import write as write_fairseq
