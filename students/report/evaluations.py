@@ -8,6 +8,8 @@ from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from students.report.markup import Markup, join, tag
 from students.tasks.classify import Report
 from students.tasks.few_shot import FewShotReport
+from students.tasks.reading import ReadReport
+from students.tasks.retrieve import RetrieveReport
 
 _CONFUSED, _WEAKEST = 12, 8
 
@@ -21,6 +23,8 @@ def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run
     few_shot = [(report, fresh) for report, fresh in named if isinstance(report, FewShotReport)]
     parts = [_accuracies(classified)] if classified else []
     parts += [_few_shot(report, fresh) for report, fresh in few_shot]
+    embedded = [(report, fresh) for report, fresh in named if isinstance(report, RetrieveReport | ReadReport)]
+    parts += [_embedded(embedded)] if embedded else []
     if not all(fresh for _, fresh in named):
         parts.append(tag("p", "* of earlier weights: the run has been trained on since.", class_="note"))
     parts += [_details(report) for report, _ in classified if report.real is None]
@@ -54,6 +58,26 @@ def _few_shot(report: FewShotReport, fresh: bool) -> Markup:
     title = f"Few-shot: {report.data}{'' if fresh else ' *'}, {asked.episodes:,} episodes of {asked.way} classes"
     rows = [(f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}") for m in report.marks]
     return join(tag("h3", title), table(("shots", "accuracy"), rows))
+
+
+_TOLD = {"probe": "a linear probe", "knn": "a vote of the nearest 20"}
+
+
+def _embedded(reports: list[tuple[RetrieveReport | ReadReport, bool]]) -> Markup:
+    """Embeddings, one row a task and way round."""
+    rows = []
+    for report, fresh in reports:
+        about = report.about
+        if isinstance(report, ReadReport):
+            marks = _row(about.data, fresh, about.images, report.marks.top1, report.marks.interval)
+            rows.append((_TOLD[report.task], *marks, about.bank, ""))
+            continue
+        ways = ((about.data, about.bank, report.marks.found), (about.bank, about.data, report.marks.inverse))
+        for asked, bank, way in ways:
+            marks = _row(asked, fresh, way.queries, way.top1, way.interval)
+            rows.append(("the nearest image", *marks, bank, f"{way.top3:.1%}"))
+    heads = ("read by", "images of", "images", "top-1", "95 % interval", "against", "one of three")
+    return join(tag("h3", "Embeddings"), table(heads, rows))
 
 
 def _details(report: Report) -> Markup:

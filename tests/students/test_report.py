@@ -255,3 +255,31 @@ def test_an_evaluation_of_earlier_weights_is_marked(tmp_path, photos):
 def test_one_of_a_thing_is_told_as_one(tmp_path, photos):
     run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"), metrics=[train_line(1)])
     assert "step, 0.333 epochs" in read(write_report(run)).words
+
+
+def test_embeddings_are_on_the_page(tmp_path):
+    from students.evals import Evaluation
+    from students.report.evaluations import evaluation_section
+    from students.tasks.features import Compared
+    from students.tasks.reading import Reading, ReadReport
+    from students.tasks.retrieve import Retrieval, Retrieved, RetrieveReport
+
+    about = Compared(
+        data="birds",
+        fingerprint="1",
+        bank="<more> birds",
+        bank_fingerprint="2",
+        images=40,
+        bank_images=90,
+        unlabelled=0,
+        rejected={},
+    )
+    way = Retrieved(queries=40, top1=0.25, interval=(0.14, 0.4), top3=0.5, top3_all=0.125)
+    ran = {"about": about, "precision": "float32", "device": "cpu", "seconds": 1.0}
+    found = {
+        "retrieve": RetrieveReport(marks=Retrieval(found=way, inverse=way.model_copy(update={"top1": 0.3})), **ran),
+        "knn": ReadReport(task="knn", marks=Reading(top1=0.4, interval=(0.2, 0.5)), **ran),
+    }
+    page = evaluation_section({name: Evaluation(weights_sha256="w", report=r) for name, r in found.items()}, "w", "run")
+    for fact in ("25.00%", "30.00%", "50.0%", "40.00%", "a vote of the nearest 20", "&lt;more&gt; birds"):
+        assert fact in page, fact
