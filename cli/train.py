@@ -66,7 +66,7 @@ def train(
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
         return _told(ui, go_on(run.path, where, ui.progress()))
-    t.check_source(stream, ui.given)
+    t.check_source(stream, ui.given, asked.student)
     from students.start import start as begin
 
     start = start and meant(ui, start)

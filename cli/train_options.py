@@ -74,7 +74,12 @@ StopAt = Annotated[int | None, typer.Option("--stop-at", metavar="N", min=1, hel
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that render views.")]
 TeacherWeights = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Where the weights of a connected teacher lie.")
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Where the weights of a connected teacher lie, or of one that shares its encoder.",
+    ),
 ]
 TeacherHead = Annotated[
     str | None, typer.Option("--head", metavar="FILE", help="Where the head of a connected teacher lies.")
@@ -151,7 +156,7 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
     return found
 
 
-def check_source(stream: Stream, given: frozenset[str]) -> None:
+def check_source(stream: Stream, given: frozenset[str], student: str | None) -> None:
     """What a training is asked for must have a say in it; `given`: parameters that the command line named."""
     of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
     if stream == "none" and of_cache:
@@ -160,8 +165,17 @@ def check_source(stream: Stream, given: frozenset[str]) -> None:
             hint="leave --stream out to learn from the cache, or leave the cache out and name images with --data",
         )
     of_teacher = [option for name, option in (("weights", "--weights"), ("head", "--head")) if name in given]
+    if stream == "off" and of_teacher == ["--weights"] and _shares(student):
+        return
     if stream != "on" and of_teacher:
         raise UsageError(
             f"{of_teacher[0]} has no effect with --stream {stream}: no teacher is loaded",
             hint="leave it out, or connect the teacher with --stream on",
         )
+
+
+def _shares(student: str | None) -> bool:
+    """A student of dense targets takes its encoder from the teacher's file."""
+    from students.models import student_preset
+
+    return student is not None and student_preset(student).blocks is not None

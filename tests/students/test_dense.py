@@ -14,6 +14,8 @@ from students.models.spec import Blocks
 from students.objectives.match import match_losses
 from students.recipe import Match
 from tests.students.conftest import build_cache, learn, losses_of
+from tests.teachers import test_data2vec as published
+from tests.teachers.test_data2vec import tensors as tensors
 
 SHAPE = {"image": 64, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
 DENSE = ("inputs", "targets", "cls-layers")
@@ -172,3 +174,33 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)
     with pytest.raises(UsageError, match="sees 64 pixels and nothing else"):
         learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)
+
+
+def test_the_encoder_of_a_published_checkpoint_is_read_where_it_lies(tensors, tmp_path):
+    """fairseq's layout, made small; the preset says the numbers of its network."""
+    file = published.write(tensors, tmp_path / "d2v.pt")
+    cache = build_cache(
+        tmp_path / "c",
+        teacher="data2vec",
+        weights=file,
+        signals=("inputs", "targets"),
+        codecs={"inputs": "float32", "targets": "float32"},
+        data="shapes:count=16,size=32",
+    )
+    side, patch = published.SIDE, published.PATCH
+    numbers = {"image": side * patch, "patch": patch, "dim": published.DIM, "heads": published.HEADS}
+    rest = {"prenet": published.PRENET, "depth": published.DEPTH, "targets": published.TOP}
+    preset = (Path(__file__).parents[2] / "configs/students/data2vec-nano.yaml").read_text("utf-8")
+    encoder = "encoder: {image: 64, patch: 8, dim: 96, heads: 3, prenet: 2, depth: 6, targets: 6}"
+    assert encoder in preset
+    words = ", ".join(f"{key}: {value}" for key, value in {**numbers, **rest}.items())
+    preset = preset.replace(encoder, f"encoder: {{{words}}}").replace(
+        "heads: 3\n  hidden", f"heads: {published.HEADS}\n  hidden"
+    )
+    (tmp_path / "small.yaml").write_text(preset.replace("input: 64", f"input: {side * patch}"), "utf-8")
+    asked = {"student": str(tmp_path / "small.yaml"), "size": None, "steps": 1}
+    with pytest.raises(UsageError, match="came from a file"):
+        learn(tmp_path / "refused", cache, **asked)
+    run, _ = learn(tmp_path / "run", cache, **asked, where={"weights": file})
+    wanted = tensors["modality_encoders.IMAGE.context_encoder.norm.weight"]
+    assert torch.equal(run.network().encoder.norm.weight, wanted)
