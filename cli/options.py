@@ -30,7 +30,7 @@ def _caches(incomplete: str) -> list[str]:
 Teacher = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="florence, clip, donut, data2vec, timm:NAME or hf:NAME.", autocompletion=_teachers
+        metavar="NAME", help="florence, clip, donut, data2vec, timm:NAME, hf:NAME, run:RUN.", autocompletion=_teachers
     ),
 ]
 Size = Annotated[

@@ -23,7 +23,7 @@ class Weights(Strict):
     """Where weights came from and which they are."""
 
     source: str
-    """`package:…`, `file:NAME`, `hub:REPO`, `imported:…` or `random:SEED`. Never a path of this machine beyond the file name."""
+    """`package:…`, `file:NAME`, `hub:REPO`, `run:NAME`, `imported:…` or `random:SEED`. Never a path beyond the last name."""
     sha256: str
     settings: str | None = None
     """Digest of the configuration they ran under (activation, heads, epsilon …); None where the program or `sha256` fixes it."""
@@ -38,9 +38,9 @@ class TeacherSpec(Strict):
     """A frozen teacher: who it is, what it sees, what it can say, in which precision."""
 
     family: str
-    """florence, clip, donut, data2vec, timm, hf"""
+    """florence, clip, donut, data2vec, timm, hf, run"""
     size: str
-    """nano, base, huge … or the model name for timm and hf"""
+    """nano, base, huge … or the name of the model or run"""
     weights: Weights
     head: Weights | None = None
     """A separate classifier head, when the logits come from one (fitted probe, zero-shot text embeddings)."""

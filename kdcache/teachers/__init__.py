@@ -6,9 +6,10 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import UsageError
+from kdcache.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
@@ -20,6 +21,7 @@ FAMILIES = {
     "data2vec": "data2vec 2.0 image models",
     "timm": "any image model of timm, as timm:NAME",
     "hf": "any image model of transformers, as hf:NAME",
+    "run": "a student that was trained here, as run:RUN",
 }
 WITH_NANO = ("florence", "clip", "data2vec")
 """families with a size that ships in the package"""
@@ -31,7 +33,9 @@ _OPENERS = {
     "timm": ("timm_model", "open_timm"),
     "hf": ("hf_model", "open_hf"),
 }
-_BY_MODEL = ("timm", "hf")
+_BY_MODEL = ("timm", "hf", "run")
+_ELSEWHERE = "kdcache.teachers"
+"""entry points of this name open the families that other packages bring"""
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -44,7 +48,7 @@ def teacher_names() -> list[str]:
 
 
 def sizes_of(family: str) -> list[str]:
-    """The sizes of a family, the default one first; empty for `timm` and `hf`."""
+    """The sizes of a family, the default one first; empty for `timm`, `hf` and `run`."""
     from kdcache.teachers.sizes import family_facts
 
     if family in _BY_MODEL:
@@ -133,8 +137,12 @@ def open_teacher(
 
 
 def _opener(family: str) -> Any:
-    module, opener = _OPENERS[family]
-    return getattr(import_module(f"kdcache.teachers.{module}"), opener)
+    if family in _OPENERS:
+        module, opener = _OPENERS[family]
+        return getattr(import_module(f"kdcache.teachers.{module}"), opener)
+    for point in entry_points(group=_ELSEWHERE, name=family):
+        return point.load()
+    raise Unavailable(f"nothing that is installed opens {family}:NAME", hint="install kd again: pip install -e .")
 
 
 def _split(name: str) -> tuple[str, str | None]:

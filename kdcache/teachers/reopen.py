@@ -15,11 +15,13 @@ _NOBODY = Weights(source="none", sha256="none")
 
 def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
     """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine."""
-    named = spec.family not in ("timm", "hf")
+    named = spec.family not in ("timm", "hf", "run")
+    model = weights if spec.family == "run" else spec.size  # the plan keeps no path of a run
+    found = _weights(spec, weights)
     teacher = open_teacher(
-        spec.family if named else f"{spec.family}:{spec.size}",
+        spec.family if named else f"{spec.family}:{model}",
         size=spec.size if named and spec.size != "custom" else None,
-        weights=_weights(spec, weights),
+        weights=None if spec.family == "run" else found,
         head=_head(spec, head),
         signals=tuple(signal.name for signal in spec.signals),
         precision=spec.precision,
@@ -50,6 +52,8 @@ def _weights(spec: TeacherSpec, given: str | None) -> str | None:
     if kind == "file" and given is None:
         hint = f"pass --weights PATH_OF_{name}"
         raise UsageError(f"the teacher of this cache came from a file ({spec.weights.source})", hint=hint)
+    if kind == "run" and given is None:
+        raise UsageError(f"the teacher of this cache is a student ({spec.weights.source})", hint="pass --weights RUN")
     if kind == "hub" and given is None:
         return spec.weights.source
     return "random" if spec.weights.random else given

@@ -1,0 +1,55 @@
+"""A trained student can be a teacher: what it says is cached, and checked again, like anybody's."""
+
+import numpy as np
+import pytest
+import torch
+
+from kdcache.errors import UsageError
+from kdcache.teachers import open_teacher
+from tests.students.conftest import build_cache
+from tests.students.trained import NAMES, make_run
+
+
+def test_a_run_says_its_own_logits_and_embeddings(tmp_path):
+    run = make_run(tmp_path / "first")
+    teacher = open_teacher(f"run:{run.path}", signals=["logits", "embedding"])
+    views = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    spec, network = run.record.student, run.network()
+    mean, std = (torch.tensor(three).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
+    with torch.inference_mode():
+        seen = (views.permute(0, 3, 1, 2).float() / 255 - mean) / std
+        wanted = network(seen)
+        features = network.forward_head(network.forward_features(seen), pre_logits=True)
+    said = teacher.say(views)
+    torch.testing.assert_close(said["logits"], wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(said["embedding"], features, rtol=1e-4, atol=1e-4)
+    assert teacher.spec.classes == NAMES
+    assert (teacher.spec.family, teacher.spec.size, teacher.spec.weights.source) == ("run", "first", "run:first")
+
+
+def test_its_cache_is_checked_with_the_run_and_with_no_other(tmp_path):
+    from kdcache.cache import Cache
+    from kdcache.errors import Mismatch
+    from kdcache.teachers.reopen import reopen_teacher
+
+    run = make_run(tmp_path / "first")
+    path = build_cache(tmp_path / "c", teacher=f"run:{run.path}", data="shapes:count=4,size=32", batch=4)
+    cache = Cache.open(path)
+    again = reopen_teacher(cache.teacher, device="cpu", weights=str(run.path))
+    assert again.spec == cache.teacher
+    assert np.isfinite(cache[cache.ids[0]]["logits"]).all()
+    with pytest.raises(UsageError, match="is a student"):
+        reopen_teacher(cache.teacher, device="cpu")
+    other = make_run(tmp_path / "other", seed=1)
+    with pytest.raises(Mismatch, match="weights sha256"):
+        reopen_teacher(cache.teacher, device="cpu", weights=str(other.path))
+
+
+def test_a_run_is_taken_as_it_is(tmp_path):
+    run = make_run(tmp_path / "first")
+    with pytest.raises(UsageError, match="brings its own weights"):
+        open_teacher(f"run:{run.path}", weights="random")
+    with pytest.raises(UsageError, match="sees 64x64 as it was trained"):
+        open_teacher(f"run:{run.path}", input_size=96)
+    with pytest.raises(UsageError, match="no run in"):
+        open_teacher(f"run:{tmp_path / 'nothing'}")
