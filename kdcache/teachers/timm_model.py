@@ -69,7 +69,9 @@ def open_timm(request: Request) -> Candidate:
     published = _published(name)
     if request.random:
         preprocess = request.adjusted(_preprocess(published, name))
-        counted = request.classes is not None and "logits" in request.signals and request.head is None
+        # A model that is published without a classifier gets a head of its own, the same however the names were given.
+        counted = bool(published.get("num_classes")) and request.classes is not None
+        counted = counted and "logits" in request.signals and request.head is None
         options = {"num_classes": len(request.classes or ())} if counted else {}
         with seeded() as stamp:
             network = _create(name, preprocess, published, **options)

@@ -10,6 +10,7 @@ import torch
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
+from kdcache.teachers.reopen import reopen_teacher
 
 SIGNALS = ["logits", "embedding", "features"]
 
@@ -78,6 +79,7 @@ def test_a_model_without_classes_gets_a_random_head_with_its_random_weights(pixe
     assert teacher.spec.weights.random
     assert teacher.spec.head is not None
     assert teacher.spec.head.random
+    assert reopen_teacher(teacher.spec, device="cpu").spec == teacher.spec
 
 
 def test_a_hub_folder_brings_configuration_and_class_names(vit, save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
