@@ -20,6 +20,7 @@ kd cache build --out c2
 CONVERT = """
 kd cache convert c2 --format hdf5 --out c3
 kd cache convert c2 --codec features=int8 --out c3
+kd cache convert c4 --signal targets --out c3
 """
 MERGE = """
 kd cache merge share1 share2 share3 --out whole
@@ -28,6 +29,9 @@ Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.")]
 Count = Annotated[int, typer.Argument(metavar="N", min=1, help="How many more views.")]
 Many = Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches of the same plan, built in shares.")]
 NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
+KeptSignals = Annotated[
+    str | None, typer.Option("--signal", metavar="LIST", help="Keep only these, as logits,embedding; left out: all.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -54,14 +58,23 @@ def convert(
     format: o.FormatOrSame = None,
     codec: o.Codecs = None,
     compress: o.Compress = None,
+    signal: KeptSignals = None,
 ) -> int:
-    """Copy a cache into another file format, codec or compression.
+    """Copy a cache into another file format, codec or compression, or without some of its signals.
 
     Parts that are not built yet can be built in the copy too. Exit code 3: done, but parts are still to build.
     """
     from kdcache.reshape import convert as copy
 
-    done = copy(cache, out, backend=format, codecs=o.codec_table(codec), compression=compress, progress=ui.progress())
+    done = copy(
+        cache,
+        out,
+        backend=format,
+        codecs=o.codec_table(codec),
+        compression=compress,
+        signals=None if signal is None else o.comma_list(signal),
+        progress=ui.progress(),
+    )
     return _answer(ui, done)
 
 

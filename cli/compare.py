@@ -1,6 +1,5 @@
 """`kd compare`: the same training with the teacher connected and from a cache, measured side by side."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,8 @@ from cli.output import Ui
 from cli.text import columns, pairs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kdcache.options import BuildOptions
     from students.compare.run import Comparison
     from students.compare.verdict import Verdict
@@ -22,11 +23,17 @@ kd compare on-stream off-stream
 kd compare on-stream off-stream --teacher timm:davit_base_fl --weights random --student tinyvit-5m --steps 6 --json
 kd compare off-stream:k=1 off-stream:k=10 hard-labels on-stream --repeat 3
 kd compare on-stream off-stream --codec full --train-set precision=float32
+kd compare on-stream off-stream off-stream:only=targets --student data2vec-nano
 kd compare on-stream off-stream --gpu-memory 24GB --train-batch 256
 kd compare on-stream off-stream --project "n_images=14.2M epochs=90 views=90 gpus=8" --price 2.5
 """
 Arms = Annotated[
-    list[str], typer.Argument(metavar="WAY...", help="on-stream, off-stream, off-stream:k=10, hard-labels, no-teacher.")
+    list[str],
+    typer.Argument(
+        metavar="WAY...",
+        help="on-stream, off-stream, off-stream:k=10, off-stream:codec=int8, off-stream:only=targets, hard-labels, "
+        "no-teacher.",
+    ),
 ]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=2, help="Training steps of each arm.")]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="How often every arm is run, in turn.")]
@@ -49,7 +56,10 @@ GpuMemory = Annotated[
 ]
 StudentSize = Annotated[int | None, typer.Option("--student-size", metavar="N", help="Pixels the student sees a side.")]
 TrainRecipe = Annotated[
-    str, typer.Option("--train-recipe", metavar="NAME|FILE", help="Training recipe (kd config list recipes).")
+    str | None,
+    typer.Option(
+        "--train-recipe", metavar="NAME|FILE", help="Training recipe (kd config list recipes); the student's own."
+    ),
 ]
 TrainSettings = Annotated[
     list[str] | None, typer.Option("--train-set", metavar="KEY=VALUE", help="Change a value of the training recipe.")
@@ -68,7 +78,7 @@ def compare(
     arms: Arms,
     student: t.Student = "tinyvit-5m",
     student_size: StudentSize = None,
-    train_recipe: TrainRecipe = "demo",
+    train_recipe: TrainRecipe = None,
     train_settings: TrainSettings = None,
     train_batch: TrainBatch = None,
     micro: t.Micro = None,
@@ -95,9 +105,8 @@ def compare(
     from students.compare.run import compare as run
     from students.compare.verdict import verdict
 
-    build = replace(options, teacher=options.teacher or "florence")
     asked = CompareOptions(
-        tuple(arms), build, images=images, student=student or "tinyvit-5m", recipe=train_recipe,
+        tuple(arms), options, images=images, student=student or "tinyvit-5m", recipe=train_recipe or "",
         settings=tuple(train_settings or ()), size=student_size, steps=steps, repeat=repeat, batch=train_batch,
         micro=micro, val=val, memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None, out=out,
         device=options.devices[0] if options.devices else "auto",
@@ -105,14 +114,17 @@ def compare(
     )  # fmt: skip
     found, path = run(asked, ui.progress())
     judged = verdict(found)
-    write_page(found, judged, path)
-    ui.answer({**found.plain(), "verdict": judged.plain(), "path": str(path)}, _text(found, judged, str(path)))
+    report = write_page(found, judged, path)
+    ui.answer(
+        {**found.plain(), "verdict": judged.plain(), "path": str(path), "report": str(report)},
+        _text(found, judged, report),
+    )
 
 
-def _text(found: "Comparison", judged: "Verdict", path: str) -> str:
+def _text(found: "Comparison", judged: "Verdict", report: "Path") -> str:
     from students.compare.table import heading, papers, table
 
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
     told = "\n".join(f"- {sentence}" for sentence in (*judged.sentences, *papers()))
-    head = pairs([*heading(found, judged), ("kept", path)])
+    head = pairs([*heading(found, judged), ("report", str(report))])
     return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{told}"

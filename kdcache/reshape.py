@@ -1,9 +1,9 @@
-"""Change a cache without asking the teacher again: another backend or codec, more views to come, parts built elsewhere."""
+"""Change a cache without asking the teacher again: another backend or codec, fewer signals, more views, parts built elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,11 +50,16 @@ def convert(
     backend: Literal["hdf5", "zarr"] | None = None,
     codecs: dict[str, str] | None = None,
     compression: str | None = None,
+    signals: Sequence[str] | None = None,
 ) -> Reshaped:
-    """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt."""
+    """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt.
+
+    `signals`: the ones to keep; None keeps all.
+    """
     old = Store.open(path)
-    plan = _converted(old.plan, backend or old.plan.layout.backend, codecs or {}, compression)
-    pairs = list(zip(old.plan.codecs().values(), plan.codecs().values(), strict=True))
+    kept = _keeping(old.plan, signals)
+    plan = _converted(kept, backend or kept.layout.backend, codecs or {}, compression)
+    pairs = list(zip(kept.codecs().values(), plan.codecs().values(), strict=True))
     _try(pairs)
     new = Store.create(out, plan, old.listing())
     with new.building():
@@ -70,11 +75,33 @@ def convert(
     return Reshaped(out, len(todo), len(new.missing()), new.bytes())
 
 
-def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None) -> Plan:
-    unknown = set(codecs) - {s.signal.name for s in plan.signals}
+def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
+    """The plan of a cache whose teacher had been asked for these signals only."""
+    if names is None:
+        return plan
+    _check_known(plan, names)
+    if not names:
+        raise UsageError("no signal would be left", hint="name those to keep")
+    teacher = plan.teacher
+    kept: dict[str, Any] = {
+        "signals": tuple(signal for signal in teacher.signals if signal.name in names),
+        "taps": {name: where for name, where in teacher.taps.items() if name in names},
+    }
+    if "logits" not in names:
+        kept |= {"classes": None, "head": None}  # nobody speaks of classes any more
+    signals = tuple(stored for stored in plan.signals if stored.signal.name in names)
+    return plan.model_copy(update={"teacher": teacher.model_copy(update=kept), "signals": signals})
+
+
+def _check_known(plan: Plan, names: Iterable[str]) -> None:
+    stored = [s.signal.name for s in plan.signals]
+    unknown = sorted(set(names) - set(stored))
     if unknown:
-        stored = ", ".join(s.signal.name for s in plan.signals)
-        raise UsageError(f"no signal {', '.join(sorted(unknown))} in this cache; it holds {stored}")
+        raise UsageError(f"no signal {', '.join(unknown)} in this cache; it holds {', '.join(stored)}")
+
+
+def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None) -> Plan:
+    _check_known(plan, codecs)
     signals = tuple(_converted_signal(stored, codecs.get(stored.signal.name)) for stored in plan.signals)
     fields = [f for s in signals for f in make_codec(s.codec, s.signal).fields()]
     layout = choose_layout(

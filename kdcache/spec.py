@@ -54,6 +54,11 @@ class TeacherSpec(Strict):
     precision: str = "float32"
     """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
 
+    @property
+    def knows_nothing(self) -> bool:
+        """True when its weights or those of its head are random."""
+        return self.weights.random or (self.head is not None and self.head.random)
+
     def signal(self, name: str) -> Signal:
         """The signal of that name; KeyError when this teacher does not say it."""
         return next(s for s in self.signals if s.name == name)

@@ -1,15 +1,17 @@
-"""The ways of training that are compared, by name: `on-stream`, `off-stream`, `off-stream:k=10`, `hard-labels`, `no-teacher`.
+"""The ways of training that are compared, by name: `on-stream`, `off-stream`, `off-stream:k=10`, `off-stream:only=targets`,
+`hard-labels`, `no-teacher`.
 
 Input: a name. Output: an Arm: which cache, which stream, which objective. Everything else is the same in all arms.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from kdcache.errors import UsageError
 from kdcache.strict import Strict
 from students.options import StreamMode
 
 KINDS = ("on-stream", "off-stream", "hard-labels", "no-teacher")
+OPTIONS = "off-stream:k=10, off-stream:codec=int8, off-stream:only=targets"
 HARD = ("objective.soft=0", "objective.hard=1")
 
 
@@ -19,7 +21,9 @@ class Arm(Strict):
     name: str
     stream: StreamMode
     codec: str | None = None
-    """of the logits, when it is not the cache's own"""
+    """of the signal that is matched, when it is not the cache's own"""
+    only: tuple[str, ...] | None = None
+    """signals of its cache, when they are not all that the teacher said"""
     settings: tuple[str, ...] = ()
 
     @property
@@ -34,16 +38,14 @@ def arm_of(name: str) -> Arm:
     """The arm a name stands for."""
     kind, colon, option = name.partition(":")
     if kind not in KINDS:
-        raise UsageError(
-            f"no way of training is called {kind!r}", hint=f"one of {', '.join(KINDS)}, or off-stream:k=10"
-        )
+        raise UsageError(f"no way of training is called {kind!r}", hint=f"one of {', '.join(KINDS)}, or {OPTIONS}")
     if kind in ("hard-labels", "no-teacher"):
         _no_option(kind, option)
         return Arm(name=name, stream="off" if kind == "hard-labels" else "none", settings=HARD)
     if kind == "on-stream":
         _no_option(kind, option)
         return Arm(name=name, stream="on")
-    return Arm(name=name, stream="off", codec=_codec(option) if colon else None)
+    return Arm(name=name, stream="off", **_options(option)) if colon else Arm(name=name, stream="off")
 
 
 def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
@@ -56,16 +58,20 @@ def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
 
 def _no_option(kind: str, option: str) -> None:
     if option:
-        raise UsageError(
-            f"{kind} takes no option, not {option!r}",
-            hint="options are for off-stream:k=10 or off-stream:codec=full:float16",
-        )
+        raise UsageError(f"{kind} takes no option, not {option!r}", hint=f"options are for {OPTIONS}")
 
 
-def _codec(option: str) -> str:
-    key, equals, value = option.partition("=")
-    if equals and key == "k" and value.isdecimal() and int(value):
-        return f"topk:{value}"
-    if equals and key == "codec" and value:
-        return value
-    raise UsageError(f"off-stream:{option} is not understood", hint="off-stream:k=10 or off-stream:codec=full:float16")
+def _options(text: str) -> dict[str, Any]:
+    """`codec=int8,only=targets` -> what an arm has of its own."""
+    found: dict[str, Any] = {}
+    for word in text.split(","):
+        key, equals, value = word.partition("=")
+        if equals and key == "k" and value.isdecimal() and int(value):
+            found |= {"codec": f"topk:{value}"}
+        elif equals and key == "codec" and value:
+            found |= {"codec": value}
+        elif equals and key == "only" and value:
+            found |= {"only": (*found.get("only", ()), value)}
+        else:
+            raise UsageError(f"off-stream:{text} is not understood", hint=OPTIONS)
+    return found

@@ -1,18 +1,22 @@
-"""The caches of a comparison: one the teacher fills, and from it those with other codecs.
+"""The caches of a comparison: one the teacher fills, and from it those with another codec or fewer signals.
 
-Input: build options. Output: per codec what it took. A build that was stopped goes on.
+Input: build options. Output: what each of them took. A build that was stopped goes on.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdcache.codecs import make_codec
 from kdcache.options import BuildOptions
 from kdcache.progress import Progress
 from kdcache.store import Store
+from kdcache.store.plan import Plan
 from kdcache.strict import Strict
 from students.compare.arms import Arm
 from students.compare.sums import Spread
 
+BASE = "base"
+"""the cache the teacher fills; the others are called by what is different in them"""
 PARTS = 4
 """at least so many, so that the time of the build has an interval"""
 LEAST = 3
@@ -20,10 +24,14 @@ LEAST = 3
 
 
 class Built(Strict):
-    """The cache of an arm."""
+    """A cache."""
 
-    codec: str
+    signals: dict[str, str]
+    """signal -> codec"""
     bytes: int
+    """of this cache, with the headers of its parts, which are small"""
+    row_bytes: float
+    """of a view of an image"""
     image: Spread
     """seconds for one view of one image: the teacher's pass, without what is paid once a process, such as loading the teacher"""
     views: int
@@ -40,40 +48,73 @@ class Caches:
     """All of them."""
 
     folder: Path
-    base: str
-    """codec of the one the others are made from"""
+    of: dict[str, str]
+    """arm -> its cache"""
     built: dict[str, Built]
+    """cache -> what it took"""
     store: Store
     """the base"""
 
     def path(self, arm: Arm) -> Path:
         """The cache of an arm."""
-        return _path(self.folder, arm.codec or self.base, self.base)
+        return _path(self.folder, self.of[arm.name])
 
 
-def build_caches(options: BuildOptions, images: int, arms: tuple[Arm, ...], folder: Path, progress: Progress) -> Caches:
-    """Let the teacher speak once, and convert what it said."""
+def build_caches(
+    options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
+) -> Caches:
+    """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
     from kdcache.build import build
     from kdcache.prepare import prepare
-    from kdcache.reshape import convert
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
-    prepared = prepare(options, folder / "base", progress=progress)
+    prepared = prepare(options, _path(folder, BASE), progress=progress)
     for note in prepared.notes:
         progress.note(note)
     progress.note(f"building {prepared.out}")
     build(prepared, progress=progress)
     store = Store.open(prepared.out)
-    base = next(stored.codec for stored in store.plan.signals if stored.signal.name == "logits")
     image = seconds_an_image(store)
-    size = {"rows": store.plan.dataset.rows, "views": store.plan.views.count}
-    built = {base: Built(codec=base, bytes=store.bytes(), image=image, **size)}
-    for codec in dict.fromkeys(arm.codec for arm in arms if arm.codec and arm.codec != base):
-        path = _path(folder, codec, base)
-        progress.note(f"converting to {codec}: {path}")
-        convert(prepared.out, path, codecs={"logits": codec}, progress=progress)
-        built[codec] = Built(codec=codec, bytes=Store.open(path).bytes(), image=image, **size)
-    return Caches(folder, base, built, store)
+    of = {arm.name: _name(arm, store.plan, signal) for arm in arms}
+    built = {BASE: _built(store, image)}
+    for arm in arms:
+        if (name := of[arm.name]) not in built:
+            built[name] = _built(_converted(store, arm, signal, _path(folder, name), progress), image)
+    return Caches(folder, of, built, store)
+
+
+def _name(arm: Arm, plan: Plan, signal: str) -> str:
+    """Of the cache of an arm: what is different in it."""
+    own = {stored.signal.name: make_codec(stored.codec, stored.signal).name for stored in plan.signals}
+    codec = [] if arm.codec in (None, own.get(signal)) else [arm.codec]
+    fewer = [] if arm.only is None or set(arm.only) == set(own) else [f"only {' and '.join(arm.only)}"]
+    return ", ".join([*codec, *fewer]) or BASE
+
+
+def _converted(base: Store, arm: Arm, signal: str, path: Path, progress: Progress) -> Store:
+    from kdcache.reshape import convert
+
+    progress.note(f"converting for {arm.name}: {path}")
+    convert(base.path, path, codecs={signal: arm.codec} if arm.codec else None, signals=arm.only, progress=progress)
+    return Store.open(path)
+
+
+def _built(store: Store, image: Spread) -> Built:
+    plan = store.plan
+    return Built(
+        signals={stored.signal.name: stored.codec for stored in plan.signals},
+        bytes=store.bytes(),
+        row_bytes=row_bytes(store),
+        image=image,
+        views=plan.views.count,
+        rows=plan.dataset.rows,
+    )
+
+
+def row_bytes(store: Store) -> float:
+    """What a view of an image takes at most. In a cache of few images the headers of its parts are more than that."""
+    plain = sum(field.row_bytes for field in store.plan.fields() if not field.per_part)
+    return min(plain, store.bytes() / (store.plan.dataset.rows * store.plan.views.count))
 
 
 def seconds_an_image(store: Store) -> Spread:
@@ -88,5 +129,5 @@ def seconds_an_image(store: Store) -> Spread:
     return Spread.of(each)
 
 
-def _path(folder: Path, codec: str, base: str) -> Path:
-    return folder / ("base" if codec == base else codec.replace(":", "-"))
+def _path(folder: Path, cache: str) -> Path:
+    return folder / cache.replace(", ", "-").replace(" ", "-").replace(":", "-")

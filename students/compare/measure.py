@@ -64,7 +64,8 @@ class Measured(Strict):
     energy: float | None
     """joules of the accelerator for a step, where it tells"""
     losses: tuple[float, ...]
-    top1: float | None
+    score: float | None
+    """as the recipe judges: the share that is named right, or found right"""
     weights: str
     """digest of the student's weights at the end"""
     imported_teacher: bool
@@ -97,7 +98,7 @@ def measure(task: Task) -> Measured:
         reserved=reserved,
         energy=energy.joules_a_step(outcome.state.step),
         losses=tuple(line["loss"] for line in lines),
-        top1=None if outcome.validation is None else outcome.validation["top1"],
+        score=None if outcome.validation is None else outcome.validation["score"],
         weights=file_digest(run.weights),
         imported_teacher=any(name.startswith("kdcache.teachers") for name in sys.modules),
     )

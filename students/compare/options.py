@@ -13,11 +13,12 @@ class CompareOptions:
 
     arms: tuple[str, ...]
     build: BuildOptions
-    """teacher, images and views; `data` None means the embedded images"""
+    """teacher, images and views; `data` None means the embedded images, no teacher the one for the student"""
     images: int | None = None
     """how many images to build and train on"""
     student: str = "tinyvit-5m"
-    recipe: str = "demo"
+    recipe: str = ""
+    """of the training; none: the student's own, or that for the embedded images"""
     settings: tuple[str, ...] = ()
     size: int | None = None
     steps: int = 30

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.atomic import make_folder, write_file
-from kdcache.config import load_preset
 from kdcache.errors import StorageError, UsageError
 from kdcache.progress import Progress
 from kdcache.spec import TeacherSpec
@@ -22,6 +21,7 @@ from kdcache.strict import Strict
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import Built, Caches, build_caches
+from students.compare.choices import check_arms, settle
 from students.compare.measure import Measured, Task
 from students.compare.options import CompareOptions
 from students.compare.process import in_a_process
@@ -31,6 +31,8 @@ from students.recipe import Recipe
 from students.splits import held_out
 
 COMPARES = Path("kd/compares")
+METRICS = {"classify": "top-1", "retrieve": "retrieval"}
+"""by how a recipe judges"""
 
 
 class Comparison(Strict):
@@ -40,9 +42,9 @@ class Comparison(Strict):
     measured: dict[str, tuple[Measured, ...]]
     """arm -> its repeats"""
     built: dict[str, Built]
-    """codec -> cache"""
-    base: str
-    """codec of the cache the others were made from"""
+    """cache -> what it took"""
+    caches: dict[str, str]
+    """arm -> its cache"""
     room: dict[str, Room]
     """arm -> what fits on a device of the size that was asked for"""
     teacher: TeacherSpec
@@ -52,15 +54,17 @@ class Comparison(Strict):
     """on disk, all of them; None where they are generated or remote"""
     batch: int
     steps: int
+    metric: str
+    """what the score of a student is called"""
     device: str
     machine: str
     job: Job
     """all images of the source, for the epochs that were asked for"""
     project: Job | None
 
-    def codec_of(self, arm: Arm) -> str:
-        """How the logits of an arm's cache are coded."""
-        return arm.codec or self.base
+    def cache(self, arm: Arm) -> Built | None:
+        """The cache an arm learns from."""
+        return self.built[self.caches[arm.name]] if arm.teacher == "stored" else None
 
 
 class Begun(Strict):
@@ -73,6 +77,8 @@ class Begun(Strict):
 def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Path]:
     """Measure all arms; the result is also in OUT/compare.json."""
     arms = arms_of(options.arms)
+    options, recipe = settle(options)
+    check_arms(arms, options.student, recipe, options.build.kept)
     if options.repeat < 1 or options.steps < 2:
         raise UsageError("at least one repeat of two steps is needed", hint="--repeat 3 --steps 30")
     whole = Job(
@@ -80,16 +86,18 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     )
     _projected(options, whole)  # a word nobody understands is told before anything is measured
     out = options.out or choose_out(options)
-    much = _begin(options, arms, out, progress)
+    much = _begin(options, arms, recipe, out, progress)
     options = replace(options, build=replace(options.build, data=much.data), batch=much.batch)
-    caches = build_caches(options.build, much.images, arms, out / "caches", progress)
-    measured = _measure(options, arms, caches, out, progress)
+    signal = recipe.objective.signal or options.build.kept[0]
+    caches = build_caches(options.build, much.images, arms, signal, out / "caches", progress)
+    metric = METRICS[recipe.judge.task]
+    measured = _measure(options, arms, caches, metric, out, progress)
     plan, job = caches.store.plan, whole.model_copy(update={"images": much.whole})
     found = Comparison(
         arms=arms,
         measured=measured,
         built=caches.built,
-        base=caches.base,
+        caches=caches.of,
         room=_rooms(options, arms, caches, out, progress),
         teacher=plan.teacher,
         student=options.student,
@@ -97,6 +105,7 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
         image_bytes=_image_bytes(plan.dataset.source),
         batch=much.batch,
         steps=options.steps,
+        metric=metric,
         device=_device(options.device),
         machine=f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         job=job,
@@ -110,7 +119,7 @@ def _projected(options: CompareOptions, job: Job) -> Job | None:
     return None if options.project is None else projected(options.project, job)
 
 
-def _begin(options: CompareOptions, arms: tuple[Arm, ...], out: Path, progress: Progress) -> Amount:
+def _begin(options: CompareOptions, arms: tuple[Arm, ...], recipe: Recipe, out: Path, progress: Progress) -> Amount:
     """How much is compared: chosen now, or when the comparison was begun."""
     if (out / "compare.json").exists():
         raise UsageError(f"{out} holds a comparison already", hint="choose another folder with --out")
@@ -124,14 +133,13 @@ def _begin(options: CompareOptions, arms: tuple[Arm, ...], out: Path, progress: 
             raise UsageError(f"{out} was begun with {was}", hint="choose another folder with --out")
         progress.note(f"going on with {out}")
         return begun.amount
-    recipe = load_preset("recipes", options.recipe, Recipe, options.settings)
     much = amount(options, arms, recipe.batch, progress)
     write_file(file, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
     return much
 
 
 def _measure(
-    options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, out: Path, progress: Progress
+    options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, metric: str, out: Path, progress: Progress
 ) -> dict[str, tuple[Measured, ...]]:
     make_folder(out / "measured")
     found: dict[str, list[Measured]] = {arm.name: [] for arm in arms}
@@ -149,7 +157,7 @@ def _measure(
                 )
             write_file(file, [json.dumps(measured.plain()).encode()])
             found[arm.name].append(measured)
-            result = "" if measured.top1 is None else f", top-1 {measured.top1:.1%}"
+            result = "" if measured.score is None else f", {metric} {measured.score:.1%}"
             took = "measured before" if done else f"{time.monotonic() - began:.0f} s"
             speed = f"{measured.images_per_second:,.3g} images/s{result}"
             progress.note(f"{repeat + 1} of {options.repeat}  {arm.name}: {speed} ({took})")
@@ -168,7 +176,7 @@ def _rooms(
 
 def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> Task:
     plan = caches.store.plan
-    val = options.val or ("none" if plan.teacher.weights.random or held_out(plan.dataset.source) is None else None)
+    val = options.val or ("none" if plan.teacher.knows_nothing or held_out(plan.dataset.source) is None else None)
     name = arm.name.replace(":", "-").replace("=", "-")
     return Task(
         arm=arm,

@@ -37,7 +37,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
         _line("  money", rows, lambda row: reach(row.bill.money, rate)),
         _line("pays after", rows, _pays),
         _line("last loss", rows, lambda row: f"{row.loss.mean:.4f}"),
-        _line("top-1", rows, lambda row: "n/a" if row.top1 is None else reach(row.top1, percent)),
+        _line(found.metric, rows, lambda row: "n/a" if row.score is None else reach(row.score, percent)),
     ]
     return [line for line in lines if any(cell != NOT_THERE for cell in line[1:])]
 
@@ -46,7 +46,7 @@ def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
     """What was compared, and where."""
     job, teacher = judged.job, found.teacher
     repeats = len(found.measured[found.arms[0].name])
-    stamp = " RANDOM WEIGHTS" if teacher.weights.random else ""
+    stamp = " RANDOM WEIGHTS" if teacher.knows_nothing else ""
     epochs = f"{job.epochs:g} {'epoch' if job.epochs == 1 else 'epochs'}"
     work = f"{plural(job.images, 'image')} × {epochs} × {plural(job.students, 'student')}"
     return [

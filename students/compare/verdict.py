@@ -32,7 +32,7 @@ class Row(Strict):
     """joules of a step"""
     build_seconds: float
     """of the cache that was built here"""
-    top1: Spread | None
+    score: Spread | None
     loss: Spread
     """of the last step"""
     bill: Bill
@@ -65,7 +65,7 @@ def verdict(found: Comparison) -> Verdict:
 
 def _row(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
     each = found.measured[arm.name]
-    built = found.built[found.codec_of(arm)] if arm.teacher == "stored" else None
+    built = found.cache(arm)
     room = found.room.get(arm.name)
     step = Spread.of([one.step_seconds for one in each])
     image = NOTHING if built is None else built.image
@@ -74,7 +74,7 @@ def _row(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
     return Row(
         arm=arm.name,
         teacher=arm.teacher,
-        cache_bytes=0 if built is None else round(built.bytes * job.images * job.views / (built.rows * built.views)),
+        cache_bytes=0 if built is None else round(built.row_bytes * job.images * job.views),
         peak_memory=Spread.of([float(one.peak_memory) for one in each]),
         allocated=_known([one.allocated for one in each]),
         reserved=_known([one.reserved for one in each]),
@@ -85,7 +85,7 @@ def _row(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
         images_per_second=Spread.of([one.images_per_second for one in each]),
         energy=_known([one.energy for one in each]),
         build_seconds=0.0 if built is None else built.seconds,
-        top1=None if found.teacher.weights.random else _known([one.top1 for one in each]),
+        score=None if found.teacher.knows_nothing else _known([one.score for one in each]),
         loss=Spread.of([one.losses[-1] for one in each]),
         bill=owed,
         saves=None if whole is None else saved(whole.hours.mean, owed.hours.mean),
@@ -120,18 +120,18 @@ def _equality(found: Comparison, on: Arm) -> list[str]:
             times = "" if len(pairs) == 1 else f", in all {len(pairs)} repeats"
             told.append(f"{on.name} and {arm.name} end with identical weights{times}")
         else:
-            told.append(_apart(on.name, arm.name, pairs))
+            told.append(_apart(found, on, arm, pairs))
     return told
 
 
-def _apart(on: str, off: str, pairs: list[tuple[Measured, Measured]]) -> str:
-    marks = [other.top1 - one.top1 for one, other in pairs if one.top1 is not None and other.top1 is not None]
+def _apart(found: Comparison, on: Arm, off: Arm, pairs: list[tuple[Measured, Measured]]) -> str:
+    marks = [other.score - one.score for one, other in pairs if one.score is not None and other.score is not None]
     values = marks or [other.losses[-1] - one.losses[-1] for one, other in pairs]
     apart = Spread.of(values)
-    unit = "points of top-1" if marks else "of the last loss"
+    unit = f"points of {found.metric}" if marks else "of the last loss"
     scale = 100 if marks else 1
     reach = "" if apart.half is None else f" ± {scale * apart.half:.2g}"
-    return f"{off} less {on}: {scale * apart.mean:+.2g}{reach} {unit}"
+    return f"{off.name} less {on.name}: {scale * apart.mean:+.2g}{reach} {unit}"
 
 
 def _worth(rows: tuple[Row, ...], on: Row, job: Job) -> list[str]:

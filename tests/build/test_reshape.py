@@ -60,6 +60,24 @@ def test_fewer_classes_keep_their_probabilities_and_the_rest_becomes_tail(cache:
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-6)
 
 
+def test_a_cache_without_some_of_its_signals_is_the_one_a_teacher_asked_for_less_would_have_made(
+    cache: Path, images: Path, tmp_path: Path
+) -> None:
+    convert(cache, tmp_path / "f", signals=("features",), progress=Silent())
+    less = {**ASKED, "signals": ("features",), "codecs": {"features": "float32"}}
+    build(prepared(images, tmp_path / "b", recipe="augment", views=1, **less), progress=Silent())
+    made, asked = Store.open(tmp_path / "f"), Store.open(tmp_path / "b")
+    assert made.plan.identity == asked.plan.identity
+    assert [made.receipt(part).fields for part in made.built()] == [
+        asked.receipt(part).fields for part in asked.built()
+    ]
+    assert verify(tmp_path / "f", Ask(replay=20, teacher=20), Silent()).ok
+    with pytest.raises(UsageError, match="no signal depth in this cache; it holds"):
+        convert(cache, tmp_path / "d", signals=("depth",), progress=Silent())
+    with pytest.raises(UsageError, match="no signal would be left"):
+        convert(cache, tmp_path / "d", signals=(), progress=Silent())
+
+
 def test_classes_that_were_not_kept_do_not_come_back(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="only 8 classes"):
         convert(cache, tmp_path / "k", codecs={"logits": "topk:12"}, progress=Silent())

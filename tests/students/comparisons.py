@@ -35,7 +35,7 @@ def teacher(*, source="package:florence-nano", **changes):
     return TeacherSpec(**{**usual, **changes})
 
 
-def measured(arm, repeat=0, *, steps=20, step=None, device=False, top1=True):
+def measured(arm, repeat=0, *, steps=20, step=None, device=False, score=True):
     """One repeat of an arm: later repeats are a little slower, and lose a little less."""
     seconds = (STEPS[arm.teacher] if step is None else step) * (1 + 0.02 * repeat)
     asks = 0.2 if arm.teacher == "connected" else 0.0
@@ -53,7 +53,7 @@ def measured(arm, repeat=0, *, steps=20, step=None, device=False, top1=True):
         reserved=(11 if asks else 8) * 10**9 if device else None,
         energy=30.0 if device else None,
         losses=losses,
-        top1=0.5 - 0.01 * repeat if top1 else None,
+        score=0.5 - 0.01 * repeat if score else None,
         weights=f"{arm.name}-{repeat}",
         imported_teacher=bool(asks),
     )
@@ -62,7 +62,8 @@ def measured(arm, repeat=0, *, steps=20, step=None, device=False, top1=True):
 def comparison(names=WAYS, *, repeat=3, slow=None, device=False, build=0.08, room=False, **changes):
     """All arms over a job of 1,000 images and 10 epochs; `slow` is the seconds of a step by arm, `build` those of a view."""
     arms = arms_of(tuple(names))
-    codecs = dict.fromkeys(["topk:10", *(arm.codec for arm in arms if arm.codec)])
+    codecs = {"base": "topk:10", **{arm.codec: arm.codec for arm in arms if arm.codec}}
+    size = {"bytes": 48_000, "row_bytes": 48.0, "views": 1, "rows": 1000}
     image = Spread(mean=build, half=build / 20)
     usual = {
         "arms": arms,
@@ -70,8 +71,8 @@ def comparison(names=WAYS, *, repeat=3, slow=None, device=False, build=0.08, roo
             arm.name: tuple(measured(arm, n, step=(slow or {}).get(arm.name), device=device) for n in range(repeat))
             for arm in arms
         },
-        "built": {codec: Built(codec=codec, bytes=48_000, image=image, views=1, rows=1000) for codec in codecs},
-        "base": "topk:10",
+        "built": {name: Built(signals={"logits": codec}, image=image, **size) for name, codec in codecs.items()},
+        "caches": {arm.name: arm.codec or "base" for arm in arms},
         "room": {arm.name: Room(memory=24 * 10**9, largest=96, all=False) for arm in arms} if room else {},
         "teacher": teacher(),
         "student": "tinyvit-5m",
@@ -79,6 +80,7 @@ def comparison(names=WAYS, *, repeat=3, slow=None, device=False, build=0.08, roo
         "image_bytes": None,
         "batch": BATCH,
         "steps": 20,
+        "metric": "top-1",
         "device": "NVIDIA H200" if device else "cpu",
         "machine": "x86_64, 2 cores",
         "job": JOB,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdcache.errors import UsageError
+from kdcache.errors import KDError, UsageError
 from students.compare.sums import (
     Job,
     Spread,
@@ -86,6 +86,14 @@ def test_arms_have_names():
     assert (hard.stream, alone.stream) == ("off", "none")
 
 
+def test_an_arm_may_have_a_cache_of_its_own():
+    from students.compare.arms import arm_of
+
+    both = arm_of("off-stream:codec=int8,only=targets")
+    assert (both.codec, both.only, both.teacher) == ("int8", ("targets",), "stored")
+    assert arm_of("off-stream:only=inputs,only=targets").only == ("inputs", "targets")
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -94,6 +102,7 @@ def test_arms_have_names():
         ("upstream", "off-stream"),
         ("on-stream:k=1", "off-stream"),
         ("off-stream:k=x", "on-stream"),
+        ("off-stream:codec=int8,", "on-stream"),
     ],
 )
 def test_arms_that_cannot_be_compared_are_refused(names):
@@ -140,7 +149,8 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     assert measured["on-stream"].imported_teacher
     assert not measured["off-stream"].imported_teacher
     assert measured["on-stream"].stages["teacher"] > 0 == measured["off-stream"].stages["teacher"]
-    assert found.built["topk:5"].bytes < found.built["full"].bytes
+    assert found.built["topk:5"].bytes < found.built["base"].bytes
+    assert found.built["base"].row_bytes == 100 * 4 + 4, "logits, and a digest of the view"
     assert (out / "compare.json").is_file()
     (out / "compare.json").unlink()
     again, _ = compare(options, Silent())
@@ -150,3 +160,65 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     (out / "compare.json").unlink()
     with pytest.raises(UsageError, match="was begun with steps 3, now 4"):
         compare(replace(options, steps=4), Silent())
+
+
+def settled(student, *arms, **build):
+    """What a comparison of this student would do."""
+    from kdcache.options import BuildOptions
+    from students.compare.arms import arms_of
+    from students.compare.choices import check_arms, settle
+    from students.compare.options import CompareOptions
+
+    options, recipe = settle(CompareOptions(arms, BuildOptions("", **build), student=student))
+    check_arms(arms_of(arms), student, recipe, options.build.kept)
+    return options
+
+
+def test_what_was_left_open_fits_the_student():
+    labels, dense = (
+        settled("tinyvit-5m", "on-stream", "off-stream"),
+        settled("data2vec-nano", "on-stream", "off-stream"),
+    )
+    assert (labels.build.teacher, labels.recipe, labels.build.kept) == ("florence", "demo", ("logits",))
+    assert (dense.build.teacher, dense.recipe, dense.build.kept) == ("data2vec", "data2vec-nano", ("inputs", "targets"))
+
+
+@pytest.mark.parametrize(
+    ("student", "arm", "build", "why"),
+    [
+        ("data2vec-nano", "hard-labels", {}, "has no classifier"),
+        ("data2vec-nano", "off-stream:k=5", {}, "targets are no classes"),
+        ("data2vec-nano", "off-stream:only=inputs", {}, "the recipe matches targets"),
+        ("data2vec-nano", "off-stream", {"signals": ("inputs",)}, "leaves out targets"),
+        ("tinyvit-5m", "off-stream:only=targets", {}, "it does not say targets"),
+    ],
+)
+def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, arm, build, why):
+    with pytest.raises(KDError, match=why):
+        settled(student, "on-stream", arm, **build)
+
+
+def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_teacher(tmp_path):
+    """Pixels and cached targets, cached inputs and targets, a connected teacher: the same weights; fewer signals, fewer bytes."""
+    pytest.importorskip("torch")
+    from kdcache.options import BuildOptions
+    from kdcache.progress import Silent
+    from students.compare.options import CompareOptions
+    from students.compare.run import compare
+    from students.compare.verdict import verdict
+
+    exact = {"inputs": "float32", "targets": "float32"}
+    build = BuildOptions(
+        "", data="shapes:count=32", codecs=exact, views=2, batch=16, part_rows=16, workers=0, devices=("cpu",)
+    )
+    asked = CompareOptions(
+        ("on-stream", "off-stream", "off-stream:only=targets"), build, student="data2vec-nano", batch=8, steps=2,
+        repeat=1, val="none", device="cpu", out=tmp_path / "out",
+    )  # fmt: skip
+    found, _ = compare(asked, Silent())
+    judged = verdict(found)
+    assert "on-stream and off-stream end with identical weights" in judged.sentences
+    assert "on-stream and off-stream:only=targets end with identical weights" in judged.sentences
+    assert found.metric == "retrieval"
+    assert found.built["only targets"].signals == {"targets": "float32"}
+    assert found.built["only targets"].row_bytes < 0.51 * found.built["base"].row_bytes

@@ -196,7 +196,7 @@ def test_the_papers_own_figures_stand_beside_ours():
 def test_where_it_comes_from_is_told():
     words = read(comparison(("on-stream", "off-stream:k=3"))).words
     assert "package:florence-nano, sha256 " + "5eed" * 16 in words
-    assert "48 kB for 1,000 images × 1 view, 80 ms ± 4 ms each, converted from topk:10" in words
+    assert "48 kB for 1,000 images × 1 view, 80 ms ± 4 ms each: logits topk:3, converted from base" in words
 
 
 def test_it_is_written_beside_the_figures(tmp_path):

@@ -5,6 +5,7 @@ Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
 
 from kdcache.figures import plural, size
 from kdcache.spec import Weights
+from students.compare.caches import BASE
 from students.compare.report.charts import cost_charts, loss_chart, memory_charts, note, time_chart
 from students.compare.report.layout import STYLE, facts, grid
 from students.compare.report.worked import papers_section, sums_section
@@ -44,8 +45,7 @@ def page(found: Comparison, judged: Verdict) -> str:
 
 def _stamp(found: Comparison) -> Markup:
     """Time and memory of a teacher with random weights are real; what it teaches is not."""
-    teacher = found.teacher
-    if not (teacher.weights.random or (teacher.head and teacher.head.random)):
+    if not found.teacher.knows_nothing:
         return Markup("")
     return tag(
         "p", "RANDOM WEIGHTS: this teacher knows nothing; time and memory are measured, results are not", class_="stamp"
@@ -81,7 +81,17 @@ def _pictures(found: Comparison, judged: Verdict) -> Markup:
 
 
 def _repeats(found: Comparison) -> Markup:
-    heads = ("", "seed", "a step", "images/s", "memory", "last loss", "top-1", "teacher loaded", "weights at the end")
+    heads = (
+        "",
+        "seed",
+        "a step",
+        "images/s",
+        "memory",
+        "last loss",
+        found.metric,
+        "teacher loaded",
+        "weights at the end",
+    )
     lines = [
         (
             arm.name,
@@ -90,7 +100,7 @@ def _repeats(found: Comparison) -> Markup:
             f"{one.images_per_second:,.3g}",
             size(one.peak_memory if one.allocated is None else one.allocated),
             f"{one.losses[-1]:.4f}",
-            "n/a" if one.top1 is None else percent(one.top1),
+            "n/a" if one.score is None else percent(one.score),
             "yes" if one.imported_teacher else "no",
             one.weights[:12],
         )
@@ -110,16 +120,17 @@ def _provenance(found: Comparison) -> Markup:
         *head,
         *((f"its {signal}", where) for signal, where in teacher.taps.items()),
         ("images", found.images),
-        *((f"cache {codec}", _cache(found, codec)) for codec in found.built),
+        *((f"cache {name}", _cache(found, name)) for name in found.built),
     ]
     return facts(rows)
 
 
-def _cache(found: Comparison, codec: str) -> str:
-    built = found.built[codec]
-    made = "" if codec == found.base else f", converted from {found.base}"
+def _cache(found: Comparison, name: str) -> str:
+    built = found.built[name]
+    made = "" if name == BASE else f", converted from {BASE}"
     amount = f"{plural(built.rows, 'image')} × {plural(built.views, 'view')}"
-    return f"{size(built.bytes)} for {amount}, {reach(built.image, milliseconds)} each{made}"
+    kept = " and ".join(f"{signal} {codec}" for signal, codec in built.signals.items())
+    return f"{size(built.bytes)} for {amount}, {reach(built.image, milliseconds)} each: {kept}{made}"
 
 
 def _weights(weights: Weights) -> str:

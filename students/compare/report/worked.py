@@ -69,8 +69,7 @@ def _image(found: Comparison, row: Row) -> float:
 
 
 def _built(found: Comparison, row: Row) -> float:
-    arm = next(arm for arm in found.arms if arm.name == row.arm)
-    return found.built[found.codec_of(arm)].image.mean
+    return found.built[found.caches[row.arm]].image.mean
 
 
 def _time(seconds: float) -> str:

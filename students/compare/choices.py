@@ -1,0 +1,60 @@
+"""What a user left open: the teacher, the signals and the recipe that fit the student.
+
+Input: options. Output: the same with nothing left open, and the recipe. What cannot be compared is refused here, at once.
+"""
+
+from dataclasses import replace
+
+from kdcache.config import load_preset
+from kdcache.errors import Mismatch, UsageError
+from kdcache.options import BuildOptions
+from students.compare.arms import Arm
+from students.compare.options import CompareOptions
+from students.models import student_preset
+from students.plan_run import EMBEDDED
+from students.recipe import Recipe
+from students.tellers import INPUTS
+
+
+def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
+    """Decide them."""
+    preset = student_preset(options.student)
+    name = options.recipe or preset.recipe or EMBEDDED
+    recipe = load_preset("recipes", name, Recipe, options.settings)
+    teacher = options.build.teacher or ("florence" if preset.blocks is None else "data2vec")
+    build = _saying(replace(options.build, teacher=teacher), recipe, name)
+    return replace(options, recipe=name, build=build), recipe
+
+
+def _saying(build: BuildOptions, recipe: Recipe, name: str) -> BuildOptions:
+    """The build keeps what the recipe matches, and beside dense targets what a shared encoder said."""
+    signal = recipe.objective.signal
+    if signal is None or signal in build.kept:
+        return build
+    if build.signals is not None:
+        raise Mismatch(
+            f"--signal {','.join(build.signals)} leaves out {signal}, which the recipe {name} matches",
+            hint=f"--signal {','.join((*build.signals, signal))}",
+        )
+    shared = (INPUTS,) if INPUTS in build.kept else ()
+    return replace(build, signals=(*shared, signal))
+
+
+def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[str, ...]) -> None:
+    """Every arm is a way this student can be trained, from what the teacher is asked to say."""
+    dense, signal = recipe.objective.kind == "match", recipe.objective.signal
+    for arm in arms:
+        unsaid = [name for name in arm.only or () if name not in kept]
+        if unsaid or (arm.only is not None and signal is not None and signal not in arm.only):
+            why = f"it does not say {unsaid[0]}" if unsaid else f"the recipe matches {signal}"
+            raise UsageError(f"{arm.name}: the teacher is asked for {' and '.join(kept)}, and {why}")
+        if arm.teacher == "none" and dense:
+            raise UsageError(
+                f"{arm.name}: {student} has no classifier, it learns from a teacher's targets alone",
+                hint="kd compare on-stream off-stream off-stream:only=targets",
+            )
+        if arm.codec is not None and arm.codec.startswith("topk:") and dense:
+            raise UsageError(
+                f"{arm.name}: {signal} are no classes, so there are no likeliest ones",
+                hint="off-stream:codec=int8",
+            )
