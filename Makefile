@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 
-.PHONY: demo test lint types setup docs-cli clean experiment-soft-labels
+.PHONY: demo test lint types setup docs-cli clean experiment-soft-labels experiment-dense-targets
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -29,6 +29,10 @@ types: setup
 # An hour and more on two cores; writes docs/results/soft-labels.*
 experiment-soft-labels: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.soft_labels kd/experiments/soft-labels
+
+# Three quarters of an hour on two cores; writes docs/results/dense-targets.*
+experiment-dense-targets: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.dense_targets kd/experiments/dense-targets
 
 # Write docs/cli.md again from the real --help.
 docs-cli: setup

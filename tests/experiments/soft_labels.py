@@ -5,19 +5,13 @@
 Arms differ in the targets alone. Every arm runs with the same seeds; a seed fixes initial weights, order and noise.
 """
 
-import json
-import os
-import platform
-import statistics
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
+from students.options import StreamMode, TrainOptions, Where
+from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
+
 IMAGES, VIEWS = 2000, 8
 STEPS, BATCH, SIZE = 1600, 32, 32
 SEEDS = (0, 1, 2)
@@ -27,8 +21,6 @@ CROPS = ("crop.scale=[0.5, 1.0]", "randaugment=null", "erase=null")
 """milder than the default recipe, which may cut the one thing out that gives an image its class"""
 TRAINING = ("precision=float32", "optimiser.rate=3e-3")
 """at 32 pixels a CPU is quicker in float32; the rate is for the recipe's batch of 128 and scaled to this one"""
-T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
-"""Student's t for a 95 % interval of the mean of so many runs"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +29,8 @@ class Arm:
 
     name: str
     cache: str = "k100"
-    stream: str = "off"
-    settings: tuple[str, ...] = field(default=())
+    stream: StreamMode = "off"
+    settings: tuple[str, ...] = ()
 
 
 def objective(soft: float, hard: float, tail: str = "uniform") -> tuple[str, ...]:
@@ -81,34 +73,18 @@ def build_caches(work: Path) -> None:
         convert(work / "k100", work / f"k{k}", codecs={"logits": f"topk:{k}"}, progress=Silent())
 
 
-def run(work: Path, arm: Arm, seed: int) -> tuple[str, int, float, float]:
-    """(arm, seed, top-1, seconds) of one training; one that was done before is not done again."""
-    done = work / f"{ARMS.index(arm)}-{seed}.json"
-    if not done.is_file():
-        done.write_text(json.dumps(_trained(work, arm, seed)), encoding="utf-8")
-    name, number, top1, seconds = json.loads(done.read_text("utf-8"))
-    return name, number, top1, seconds
-
-
-def _trained(work: Path, arm: Arm, seed: int) -> tuple[str, int, float, float]:
-    import shutil
-
-    import torch
-
+def train(work: Path, out: Path, arm: int, seed: int) -> Found:
+    """Top-1 of one training."""
     from kdcache.progress import Silent
-    from students.options import TrainOptions, Where
     from students.start import start
 
-    torch.set_num_threads(1)
-    began = time.monotonic()
-    out = work / f"{ARMS.index(arm)}-{seed}"
-    shutil.rmtree(out, ignore_errors=True)
+    asked = ARMS[arm]
     options = TrainOptions(
         student="tinyvit-5m",
         recipe="demo",
-        settings=(*TRAINING, *arm.settings),
-        cache=work / arm.cache,
-        stream=arm.stream,  # type: ignore[arg-type]
+        settings=(*TRAINING, *asked.settings),
+        cache=work / asked.cache,
+        stream=asked.stream,
         val=f"shapes:split=val,count={HELD_OUT}",
         size=SIZE,
         out=out,
@@ -119,39 +95,21 @@ def _trained(work: Path, arm: Arm, seed: int) -> tuple[str, int, float, float]:
     )
     outcome = start(options, Where(device="cpu", workers=0), Silent()).outcome
     assert outcome.validation is not None
-    return arm.name, seed, outcome.validation["top1"], time.monotonic() - began
+    return {"top1": outcome.validation["top1"]}
 
 
-def runs(work: Path) -> Iterator[tuple[str, int, float, float]]:
-    """All of them, one a core."""
-    jobs = [(arm, seed) for seed in SEEDS for arm in ARMS]
-    cores = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        for future in [pool.submit(run, work, arm, seed) for arm, seed in jobs]:
-            yield future.result()
-
-
-def table(found: dict[str, list[float]]) -> str:
-    """Mean and 95 % interval of every arm, and its difference to hard labels, seed by seed."""
-    lines = ["| learns from | top-1, % | against hard labels |", "| --- | --- | --- |"]
-    base = found[ARMS[0].name]
-    for arm in ARMS:
-        top1 = found[arm.name]
-        apart = [one - other for one, other in zip(top1, base, strict=True)]
-        against = f"{interval(apart, '+')}" if arm is not ARMS[0] else ""
-        lines.append(f"| {arm.name} | {interval(top1)} | {against} |")
-    return "\n".join(lines)
-
-
-def interval(values: list[float], sign: str = "") -> str:
-    """Mean ± half the 95 % interval, in per cent."""
-    half = T95[len(values)] * statistics.stdev(values) / len(values) ** 0.5
-    return f"{100 * statistics.mean(values):{sign}.1f} ± {100 * half:.1f}"
+def summary(found: list[list[float]]) -> str:
+    """Mean and 95 % interval of every arm, and its difference to hard labels."""
+    lines = [
+        [arm.name, interval(top1), "" if arm is ARMS[0] else apart(top1, found[0])]
+        for arm, top1 in zip(ARMS, found, strict=True)
+    ]
+    return table(["learns from", "top-1, %", "against hard labels"], lines)
 
 
 TEXT = """# What soft labels are worth with little data
 
-`make experiment-soft-labels`: {runs} trainings, one a core on {cores} busy cores of {machine}, no GPU; {minutes:.0f} minutes.
+`make experiment-soft-labels`: {runs} trainings, one a core on {machine}; {hours:.1f} hours of a core.
 
 tinyvit-5m at {size} pixels, {images:,} training images in {views} views (crops of half to all of the area, flips),
 {steps} steps of {batch} images for every arm; judged on {held_out:,} held-out images. The teacher is florence-nano
@@ -167,36 +125,29 @@ def main(work: Path) -> None:
     """Build, train, write down."""
     if not (work / "k1").is_dir():
         build_caches(work)
-    found: dict[str, list[float]] = {arm.name: [] for arm in ARMS}
+    found: list[list[float]] = [[] for _ in ARMS]
     every = []
-    for name, seed, top1, seconds in runs(work):
-        found[name].append(top1)
-        every.append({"learns_from": name, "seed": seed, "top1": top1, "seconds": round(seconds, 1)})
-        print(f"seed {seed}  {100 * top1:5.1f} %  {seconds:5.0f} s  {name}", flush=True)  # noqa: T201
+    for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
+        found[arm].append(told["top1"])
+        every.append({"learns_from": ARMS[arm].name, "seed": seed, **told})
+        print(f"seed {seed}  {100 * told['top1']:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
+    text = TEXT.format(
+        machine=MACHINE, runs=len(every), held_out=HELD_OUT, hours=sum(run["seconds"] for run in every) / 3600,
+        size=SIZE, images=IMAGES, views=VIEWS, steps=STEPS, batch=BATCH, teacher=_teacher(), seeds=len(SEEDS),
+        table=summary(found),
+    )  # fmt: skip
+    keep("soft-labels", text, every)
+    print(text)
+
+
+def _teacher() -> str:
+    """How often it is right."""
     from safetensors import safe_open
 
     from kdcache.teachers.nano import nano_weights
 
     with safe_open(nano_weights("florence"), "pt") as file:
-        teacher = f"{100 * float(file.metadata()['accuracy']):.1f} %"
-    text = TEXT.format(
-        cores=len(os.sched_getaffinity(0)),
-        machine=platform.machine(),
-        runs=len(every),
-        held_out=HELD_OUT,
-        minutes=sum(run["seconds"] for run in every) / 60 / len(os.sched_getaffinity(0)),
-        size=SIZE,
-        images=IMAGES,
-        views=VIEWS,
-        steps=STEPS,
-        batch=BATCH,
-        teacher=teacher,
-        seeds=len(SEEDS),
-        table=table(found),
-    )
-    (RESULTS / "soft-labels.md").write_text(text, encoding="utf-8")
-    (RESULTS / "soft-labels.json").write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
-    print(text)  # noqa: T201
+        return f"{100 * float(file.metadata()['accuracy']):.1f} %"
 
 
 if __name__ == "__main__":

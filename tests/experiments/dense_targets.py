@@ -1,0 +1,206 @@
+"""How dense targets may be stored: retrieval of the same student, learning from them in four forms, and from the teacher itself.
+
+    make experiment-dense-targets        # writes docs/results/dense-targets.md and .json
+
+Arms differ in the targets alone. A seed fixes the blocks a student begins with and the order of images; before the first step it
+is judged too ("random blocks"), and so is the teacher, whose encoder all of them share.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdcache.spec import TeacherSpec
+from students.options import StreamMode, TrainOptions, Where
+from students.runs import Run
+from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
+
+IMAGES = 10_000
+STEPS, BATCH, EVERY = 1000, 64, 250
+SEEDS = (0, 1, 2)
+MARKS = ("top1", "top3", "inverse_top1", "inverse_top3")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One thing to learn from."""
+
+    name: str
+    cache: str
+    stream: StreamMode = "off"
+    settings: tuple[str, ...] = ()
+
+
+ARMS = (
+    Arm("targets, float32", "float32"),
+    Arm("targets, float16", "float16"),
+    Arm("targets, int8", "int8"),
+    Arm("cls-layers, float32", "float32", settings=("objective.signal=cls-layers",)),
+    Arm("teacher connected", "float32", "on"),
+)
+
+
+def build_caches(work: Path) -> None:
+    """One cache of all there is to learn from, and two with coarser targets made from it."""
+    from kdcache.build import build
+    from kdcache.options import BuildOptions
+    from kdcache.prepare import prepare
+    from kdcache.progress import Silent
+    from kdcache.reshape import convert
+
+    signals = ("inputs", "targets", "cls-layers")
+    options = BuildOptions(
+        "data2vec", data=f"shapes:count={IMAGES}", signals=signals, codecs=dict.fromkeys(signals, "float32")
+    )
+    build(prepare(options, work / "float32"), progress=Silent())
+    for codec in ("float16", "int8"):
+        convert(work / "float32", work / codec, codecs={"targets": codec}, signals=signals[:2], progress=Silent())
+
+
+def train(work: Path, out: Path, arm: int, seed: int) -> Found:
+    """One training: what it found at each judgement."""
+    from kdcache.progress import Silent
+    from students.start import start
+
+    asked = ARMS[arm]
+    options = TrainOptions(
+        student="data2vec-nano",
+        settings=asked.settings,
+        cache=work / asked.cache,
+        stream=asked.stream,
+        out=out,
+        seed=seed,
+        steps=STEPS,
+        batch=BATCH,
+        validate_every=EVERY,
+    )
+    where = Where(device="cpu", workers=0)
+    run = start(options, where, Silent()).run
+    curve = [{key: line[key] for key in ("step", *MARKS)} for line in run.metrics() if line["kind"] == "val"]
+    return {"curve": curve, **(_beside(run, where) if arm == 0 else {})}
+
+
+def _beside(run: Run, where: Where) -> Found:
+    """What the student was before its first step, and what the teacher is, judged on the same images."""
+    from kdcache.progress import Silent
+    from students.job import make_job
+    from students.world import joined
+
+    with joined("cpu") as world:
+        job = make_job(run.record, where, world, Silent())
+        assert job.judge is not None
+        assert run.record.cache is not None
+        with job.judge() as judge:
+            begun = judge.judge(job.network, "cpu", "float32", Silent())
+            known = judge.judge(_network(run.record.cache.teacher), "cpu", "float32", Silent())
+    return {name: {key: found[key] for key in MARKS} for name, found in (("begun", begun), ("teacher", known))}
+
+
+def _network(teacher: TeacherSpec) -> Any:
+    """The teacher's network, which embeds an image as its students do: by the mean of its final tokens."""
+    from torch import Tensor, nn
+
+    from kdcache.data2vec_net import Data2Vec
+    from kdcache.teachers.reopen import reopen_network
+
+    class Whole(nn.Module):
+        def __init__(self, network: Data2Vec) -> None:
+            super().__init__()
+            self.network = network
+
+        def embed(self, pixels: Tensor) -> Tensor:
+            embedded: Tensor = self.network(pixels).final.float().mean(1)
+            return embedded
+
+    network = reopen_network(teacher)
+    assert isinstance(network, Data2Vec)
+    return Whole(network)
+
+
+def bytes_an_image(path: Path, signal: str) -> float:
+    """Of what is matched, as it is stored."""
+    from kdcache.store import Store
+
+    return next(stored.bytes_per_row for stored in Store.open(path).plan.signals if stored.signal.name == signal)
+
+
+def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
+    """The table of the ends, and that of the way there."""
+    heads = [
+        "",
+        "bytes an image",
+        "top-1",
+        "top-3",
+        "back: top-1",
+        "back: top-3",
+        "mean of the four",
+        "against float32",
+    ]
+    base = [_mean(run["curve"][-1]) for run in found[0]]
+    begun = [run["begun"] for run in found[0]]
+    lines = [["random blocks", "–", *_marks(begun), ""]]
+    for arm, runs in zip(ARMS, found, strict=True):
+        signal = "cls-layers" if arm.settings else "targets"
+        stored = "–" if arm.stream == "on" else f"{bytes_an_image(work / arm.cache, signal):,.0f}"
+        ends = [run["curve"][-1] for run in runs]
+        against = "" if arm is ARMS[0] else apart([_mean(end) for end in ends], base)
+        lines.append([arm.name, stored, *_marks(ends), against])
+    lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), ""])
+    steps = [0, *(mark["step"] for mark in found[0][0]["curve"])]
+    ways = []
+    for arm, runs in zip(ARMS, found, strict=True):
+        each = [[first, *run["curve"]] for first, run in zip(begun, runs, strict=True)]
+        ways.append([arm.name, *(interval([_mean(run[n]) for run in each]) for n in range(len(steps)))])
+    return table(heads, lines), table(["mean of the four after", *(f"{step:,} steps" for step in steps)], ways)
+
+
+def _mean(marks: dict[str, float]) -> float:
+    return sum(marks[key] for key in MARKS) / len(MARKS)
+
+
+def _marks(each: list[dict[str, float]]) -> list[str]:
+    return [*(interval([marks[key] for marks in each]) for key in MARKS), interval([_mean(marks) for marks in each])]
+
+
+TEXT = """# How dense targets may be stored
+
+`make experiment-dense-targets`: {runs} trainings, one a core on {machine}; {hours:.1f} hours of a core.
+
+data2vec-nano (three blocks on the frozen encoder of the teacher of the same name), {images:,} training images, {steps:,} steps of
+{batch} images from cached inputs (float32). Judged by retrieval, for which nothing is fitted: the share of 2,000 held-out images
+whose nearest of 2,000 training images is of their class (top-1), or that have one of their class among the nearest three (top-3),
+and the same asked the other way round (back). Chance is 1 %. {seeds} seeds: mean ± 95 % interval (Student's t), in per cent;
+differences are taken seed by seed.
+
+{ends}
+
+{ways}
+
+Every run: [dense-targets.json](dense-targets.json).
+"""
+
+
+def main(work: Path) -> None:
+    """Build, train, write down."""
+    if not (work / "int8").is_dir():
+        build_caches(work)
+    found: list[list[Found]] = [[] for _ in ARMS]
+    every = []
+    for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
+        found[arm].append(told)
+        every.append({"learns_from": ARMS[arm].name, "seed": seed, **told})
+        mean = 100 * _mean(told["curve"][-1])
+        print(f"seed {seed}  {mean:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
+    ends, ways = summary(work, found)
+    hours = sum(run["seconds"] for run in every) / 3600
+    text = TEXT.format(
+        runs=len(every), machine=MACHINE, hours=hours, images=IMAGES, steps=STEPS, batch=BATCH, seeds=len(SEEDS),
+        ends=ends, ways=ways,
+    )  # fmt: skip
+    keep("dense-targets", text, every)
+    print(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
