@@ -5,7 +5,6 @@ an off-stream training must not have a teacher anywhere in its process.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from kdcache.digest import file_digest
 from kdcache.strict import Strict
 from students.compare.arms import Arm
 from students.compare.energy import Energy
+from students.compare.memory import peak_memory
 from students.options import TrainOptions, Where
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
@@ -93,7 +93,7 @@ def measure(task: Task) -> Measured:
         step_seconds=step_seconds,
         stages=stages,
         images_per_second=batch / step_seconds,
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory=peak_memory(),
         allocated=allocated,
         reserved=reserved,
         energy=energy.joules_a_step(outcome.state.step),

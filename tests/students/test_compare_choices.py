@@ -1,8 +1,10 @@
 """What a comparison chooses by itself: how much a slow teacher sees, how large a batch fits; and what a device tells."""
 
+import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from kdcache.progress import Silent
 from students.compare import amount as amounts
 from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of
 from students.compare.arms import arms_of
+from students.compare.memory import peak_memory
 from students.compare.options import CompareOptions
 from students.compare.room import Room, largest_that
 
@@ -100,6 +103,14 @@ def test_memory_is_understood(text, count):
 def test_what_is_no_memory_is_refused(text):
     with pytest.raises(UsageError, match="--gpu-memory"):
         byte_count(text, "--gpu-memory")
+
+
+def test_memory_is_that_of_the_process_and_not_of_the_one_that_started_it():
+    """Linux tells a program the peak of its parent."""
+    large = np.ones(400_000_000, np.uint8)
+    command = [sys.executable, "-c", "from students.compare.memory import peak_memory; print(peak_memory())"]
+    child = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert child < 200_000_000 < len(large) <= peak_memory()
 
 
 def test_energy_is_of_the_device_that_is_used(monkeypatch):
