@@ -183,6 +183,15 @@ def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: in
 def _validation(
     options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
 ) -> Dataset | None:
+    judged = _judged_on(options, ground, recipe, student, notes)
+    if judged is None and recipe.patience is not None:
+        notes.append(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+    return judged
+
+
+def _judged_on(
+    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
+) -> Dataset | None:
     if options.val == "none":
         return None
     guess = held_out(ground.dataset.source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Mismatch, StorageError, UsageError
 from kdcache.progress import Progress, Silent
 from students.job import make_job
 from students.options import TrainOptions, Where
@@ -59,12 +59,15 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
 
 @contextmanager
 def _way_on(run: Run) -> Iterator[None]:
-    """An interruption tells the command that goes on, when there is something to go on from."""
+    """An interruption and a full disk tell the command that goes on, when there is something to go on from."""
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, StorageError) as stop:
         if any((run.path / "checkpoints").glob("*")):
-            stop.add_note(run.way_on)
+            if isinstance(stop, StorageError):
+                stop.hint = f"when {stop.details.get('path', run.path)} can be written again: {run.way_on}"
+            else:
+                stop.add_note(run.way_on)
         raise
 
 

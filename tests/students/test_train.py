@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kdcache.cache import Cache
-from kdcache.errors import KDError, UsageError
+from kdcache.errors import KDError, StorageError, UsageError
 from tests.students.conftest import LISTENED, build_cache, learn, losses_of
 
 torch = pytest.importorskip("torch")
@@ -144,6 +144,29 @@ def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_pat
     assert outcome.state.step == 3
     marks = [line for line in run.metrics() if line["kind"] == "val"]
     assert [mark["best"] for mark in marks] == [True, False, False]
+
+
+def test_patience_without_validation_is_told(cache):
+    from students.options import TrainOptions, Where
+    from students.plan_run import plan_run
+
+    options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=("patience=2",))
+    notes = plan_run(options, Where(device="cpu", workers=0), 1).notes
+    assert any("will not stop early: patience 2" in note for note in notes)
+
+
+def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
+    from students import log
+
+    run, _ = learn(tmp_path / "run", cache, steps=4, where={"stop_at": 2})
+
+    def full(*args):
+        raise StorageError("cannot write metrics.jsonl: No space left on device", path="metrics.jsonl")
+
+    monkeypatch.setattr(log.Log, "append", full)
+    with pytest.raises(StorageError) as told:
+        learn(run.path, resume=True)
+    assert told.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
 
 
 def test_a_damaged_checkpoint_is_named(cache, tmp_path):
