@@ -65,7 +65,7 @@ def train(
 
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
-        return _told(ui, go_on(run.path, where, ui.progress()))
+        return _told(ui, go_on(run.path, replace(where, val=asked.val), ui.progress()))
     t.check_source(stream, ui.given, asked.student)
     from students.start import start as begin
 

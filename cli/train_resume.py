@@ -8,7 +8,7 @@ from kdcache.errors import UsageError
 if TYPE_CHECKING:
     from students.runs import Run, RunRecord
 
-_HEARD = "--workers, --device, --data, --weights, --head, --stop-at, --compile, --recompute, --track"
+_HEARD = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
 RESUME_HELP = f"Go on with a run that was stopped; beside it only {_HEARD}."
 _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
@@ -17,7 +17,6 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "cache": ("--cache", lambda run: run.cache.path if run.cache else "no cache"),
     "stream": ("--stream", lambda run: run.stream),
     "views": ("--views", lambda run: "all views" if run.pacing.views is None else _list(run.pacing.views)),
-    "val": ("--val", lambda run: run.val.name if run.val else "none"),
     "size": ("--size", lambda run: run.student.input[0]),
     "start": ("--from", lambda run: run.started_from or "random weights"),
     "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "none"),
@@ -45,6 +44,8 @@ def refuse_unheard(given: frozenset[str], run: "Run") -> None:
         told.append(
             f"--weights and --head are of a connected teacher: the run was begun at --stream {run.record.stream}"
         )
+    if "val" in given and run.record.val is None:
+        told.append("--val has no effect with --resume: the run was begun at none")
     if told:
         raise UsageError("; ".join(told), hint=f"leave it out, or begin a new run; beside --resume go {_HEARD}")
 

@@ -12,11 +12,12 @@ from typing import Any, Protocol, Self
 from torch import nn
 
 from kdcache.errors import Damage
-from kdcache.images import open_source
 from kdcache.images.few import Few
 from kdcache.progress import Progress
 from kdcache.store.plan import Dataset
+from students.fits import found_source
 from students.models.spec import StudentSpec
+from students.options import Where
 from students.recipe import Precision
 from students.runs import RunRecord
 from students.tasks.classify import judge
@@ -100,33 +101,33 @@ class Finding:
         return f"nearest of the same class {line['top1']:.1%}, one of three {line['top3']:.1%}"
 
 
-def judge_of(record: RunRecord, workers: int, world: World) -> Callable[[], Judge] | None:
+def judge_of(record: RunRecord, where: Where, world: World) -> Callable[[], Judge] | None:
     """The judge a recipe asks for; only the first process judges."""
     if record.val is None:
         return None
     if not world.first:
         return _never
-    images = unchanged(record.val)
-    task = record.recipe.judge
+    images = unchanged(record.val, where.val, option="--val")
+    workers, task = where.render_workers, record.recipe.judge
     if task.task == "classify":
         images = images.named_by(record.student)
         return lambda: Naming(_pictures(images, record.student, workers, record.pacing.micro))
-    bank = bank_of(record.dataset, task.bank)
+    bank = bank_of(record.dataset, task.bank, where.data)
     return lambda: Finding(
         _pictures(images, record.student, workers, record.pacing.micro),
         _pictures(bank, record.student, workers, record.pacing.micro),
     )
 
 
-def bank_of(dataset: Dataset, count: int | None) -> Labelled:
-    """Training images to search, or a choice of them."""
-    whole = unchanged(dataset)
+def bank_of(dataset: Dataset, count: int | None, place: str | None = None) -> Labelled:
+    """Training images to search, or a choice of them; `place`: where they lie now."""
+    whole = unchanged(dataset, place)
     return whole if count is None else labelled(Few(whole.source, count, BANK))
 
 
-def unchanged(dataset: Dataset) -> Labelled:
-    """The labelled images of a dataset, which must be those the run began with."""
-    source = open_source(dataset.source)
+def unchanged(dataset: Dataset, place: str | None = None, *, option: str = "--data") -> Labelled:
+    """The labelled images of a dataset, which must be those the run began with; `place`: where they lie now."""
+    source = found_source(dataset.source, place, option=option)
     listing = source.scan()
     if listing.fingerprint != dataset.fingerprint:
         raise Damage(

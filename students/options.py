@@ -18,6 +18,8 @@ class Where:
     """processes that render views; None: one a core, at most sixteen"""
     data: str | None = None
     """where the images lie now, when they have moved"""
+    val: str | None = None
+    """the same of the validation images of a run that goes on"""
     weights: str | None = None
     """where the files of a connected teacher lie"""
     head: str | None = None

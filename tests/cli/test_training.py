@@ -46,7 +46,7 @@ def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
     from cli.train import train
     from cli.train_resume import _FIXED, RESUME_HELP
 
-    heard = {"data", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
+    heard = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
     options = {*signature(train).parameters, *signature(train_options.asked).parameters}
     assert options - {"ui", "options", "resume", "out"} == heard | set(_FIXED)
     assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in heard)

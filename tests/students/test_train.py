@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kdcache.cache import Cache
-from kdcache.errors import KDError, StorageError, UsageError
+from kdcache.errors import Damage, KDError, StorageError, Unavailable, UsageError
 from tests.students.conftest import LISTENED, build_cache, learn, losses_of
 
 torch = pytest.importorskip("torch")
@@ -144,6 +144,25 @@ def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_pat
     assert outcome.state.step == 3
     marks = [line for line in run.metrics() if line["kind"] == "val"]
     assert [mark["best"] for mark in marks] == [True, False, False]
+
+
+def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
+    from PIL import Image
+
+    from kdcache.images.shapes import CLASSES
+
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (number, 90, 200)).save(tmp_path / "val" / name / "0.png")
+    run, _ = learn(tmp_path / "run", cache, steps=3, val=str(tmp_path / "val"), where={"stop_at": 1})
+    (tmp_path / "val").rename(tmp_path / "moved")
+    with pytest.raises(Unavailable) as told:
+        learn(run.path, resume=True)
+    assert told.value.hint == "say where the images lie now: --val DIR"
+    with pytest.raises(Damage, match="have changed"):
+        learn(run.path, resume=True, where={"val": "shapes:split=val,count=20"})
+    _, outcome = learn(run.path, resume=True, where={"val": str(tmp_path / "moved")})
+    assert outcome.validation["images"] == 100
 
 
 def test_patience_without_validation_is_told(cache):
