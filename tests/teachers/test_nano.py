@@ -9,6 +9,7 @@ import pytest
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
 from kdcache.teachers.nano import FILES, NANO_CLASSES, NANO_TEMPLATES, nano_vocabulary, nano_weights
+from tests.teachers.trainings import assert_learns_and_repeats_itself
 
 LEAST = {"florence": 0.85, "clip": 0.70}
 """top-1 on the held-out split, of the families whose nano weights are in the package"""
@@ -125,37 +126,20 @@ def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
 
 @pytest.mark.parametrize("family", LEAST)
 def test_training_learns_and_repeats_itself(family, pictures):
-    """Eight epochs on 64 pictures lower the loss; the same seed gives the same weights, another seed others."""
-    import torch
-
-    from kdcache.progress import Silent
+    """Eight epochs on 64 pictures."""
     from kdcache.teachers.nano import NANO_PREPROCESS
+    from kdcache.teachers.nano.descent import Recipe
     from kdcache.teachers.nano.pupils import new_pupil
-    from kdcache.teachers.nano.training import Recipe, fit
+    from kdcache.teachers.nano.training import fit
 
-    class Listening(Silent):
-        def __init__(self):
-            self.losses = []
+    recipe = Recipe(epochs=8, rate=2e-3, batch=32)
 
-        def note(self, text):
-            self.losses.append(float(text.rpartition(" ")[2]))
+    def train(seed, progress):
+        pupil = new_pupil(family)
+        fit(pupil, pictures, NANO_PREPROCESS[family], recipe, seed=seed, progress=progress)
+        return pupil.network
 
-    def trained(seed):
-        torch.manual_seed(seed)
-        pupil, heard = new_pupil(family), Listening()
-        recipe = Recipe(epochs=8, rate=2e-3, batch=32)
-        fit(pupil, pictures, NANO_PREPROCESS[family], recipe, seed=seed, progress=heard)
-        return torch.cat([value.flatten() for value in pupil.network.parameters()]), heard.losses
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        (first, losses), (again, _), (other, _) = trained(0), trained(0), trained(1)
-    finally:
-        torch.set_num_threads(threads)
-    assert losses[-1] < losses[0] - 0.5
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    assert_learns_and_repeats_itself(train, least=0.5)
 
 
 def test_a_trained_checkpoint_is_never_overwritten(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
-from kdcache.progress import Silent
+from kdcache.progress import Progress
 from kdcache.teachers import open_teacher
 from kdcache.teachers.data2vec import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
@@ -15,6 +15,7 @@ from kdcache.teachers.nano.pictures import Pictures, cropped, paint_all
 from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano.self_taught import teach_itself
 from kdcache.tensors import read_metadata
+from tests.teachers.trainings import assert_learns_and_repeats_itself
 
 SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)
 LEAST = 0.06
@@ -111,33 +112,13 @@ def test_a_crop_shows_a_part_of_the_picture_and_sometimes_its_mirror():
 
 
 def test_training_learns_and_repeats_itself():
-    """The loss falls; the same seed gives the same weights, another seed others."""
-
-    class Listening(Silent):
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-
-        def note(self, text: str) -> None:
-            self.losses.append(float(text.rpartition(" ")[2]))
-
     pictures = paint_all("train", count=32, workers=1).pixels
+    recipe, masking = Recipe(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
 
-    def trained(seed: int) -> tuple[Tensor, list[float]]:
-        torch.manual_seed(seed)
-        heard = Listening()
-        recipe, masking = Recipe(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
-        network = teach_itself(pictures, NANO_PREPROCESS["data2vec"], recipe, masking, seed=seed, progress=heard)
-        return torch.cat([value.flatten() for value in network.parameters()]), heard.losses
+    def train(seed: int, progress: Progress) -> Data2Vec:
+        return teach_itself(pictures, NANO_PREPROCESS["data2vec"], recipe, masking, seed=seed, progress=progress)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        (first, losses), (again, _), (other, _) = trained(0), trained(0), trained(1)
-    finally:
-        torch.set_num_threads(threads)
-    assert losses[-1] < losses[0] - 0.3
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    assert_learns_and_repeats_itself(train, least=0.3)
 
 
 def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):

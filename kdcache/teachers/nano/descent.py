@@ -1,15 +1,17 @@
 """How nano teachers are trained down a loss: the recipes, which optimiser for which weights, at what pace.
 
-Input: networks and a recipe. Output: a `Descent`, which a training loop asks for one step after the other.
+Input: networks and a recipe. Output: a `Descent`, which says to a training loop which pictures come next, and takes a step down.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kdcache.progress import Progress
 from kdcache.teachers.nano import Family
 
 _OUTER = ("embed", "projection", "head")
@@ -38,17 +40,33 @@ RECIPES: dict[Family, Recipe] = {
 
 
 class Descent:
-    """Steps for a network and its helpers, which are thrown away afterwards."""
+    """Steps over `count` pictures for a network and its helpers, which are thrown away afterwards."""
 
-    def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Recipe, steps: int) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Recipe, count: int) -> None:
+        self._network, self._recipe, self._count = network, recipe, count
+        self._an_epoch = count // recipe.batch
+        self.steps = recipe.epochs * self._an_epoch
+        self._lost = 0.0
         self._optimisers = _optimisers(network, helpers, recipe)
         self._paces = [
-            torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps, recipe.warmup))
+            torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, self.steps, recipe.warmup))
             for optimiser in self._optimisers
         ]
 
-    def step(self, loss: Tensor) -> float:
+    def batches(self, dice: torch.Generator, progress: Progress) -> Iterator[tuple[int, Tensor]]:
+        """The number of every step and the rows of its pictures, in an order drawn anew each epoch."""
+        recipe, each = self._recipe, self._an_epoch
+        progress.start("train", self.steps * recipe.batch)
+        for epoch in range(recipe.epochs):
+            order, self._lost = torch.randperm(self._count, generator=dice), 0.0
+            for turn in range(each):
+                rows = order[turn * recipe.batch :][: recipe.batch]
+                yield epoch * each + turn, rows
+                progress.advance(len(rows))
+            progress.note(f"epoch {epoch + 1} of {recipe.epochs}: mean loss {self._lost / each:.3f}")
+        progress.finish()
+
+    def step(self, loss: Tensor) -> None:
         """One step down."""
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
@@ -56,7 +74,7 @@ class Descent:
             optimiser.step()
             optimiser.zero_grad()
             pace.step()
-        return float(loss.detach())
+        self._lost += float(loss.detach())
 
 
 def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:

@@ -31,22 +31,12 @@ def teach_itself(
     """Train in bfloat16 on uint8 pixels (count, 3, height, width); what is drawn comes from one seeded generator."""
     dice = torch.Generator().manual_seed(seed)
     taught = SelfTaught(Data2VecShape.from_plain(NANO_DATA2VEC), masking)
-    each = len(pixels) // recipe.batch
-    steps = recipe.epochs * each
-    descent = Descent(taught.student, taught.decoder, recipe, steps)
-    progress.start("train", steps * recipe.batch)
+    descent = Descent(taught.student, taught.decoder, recipe, len(pixels))
     with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
-        for step in range(steps):
-            if step % each == 0:
-                order, lost = torch.randperm(len(pixels), generator=dice), 0.0
-            rows = order[step % each * recipe.batch :][: recipe.batch]
+        for step, rows in descent.batches(dice, progress):
             seen = normalised(cropped(pixels[rows], dice), preprocess)
-            lost += descent.step(taught.loss(seen, dice))
-            taught.follow(_keep(step, steps))
-            progress.advance(len(rows))
-            if step % each == each - 1:
-                progress.note(f"epoch {step // each + 1} of {recipe.epochs}: mean loss {lost / each:.3f}")
-    progress.finish()
+            descent.step(taught.loss(seen, dice))
+            taught.follow(_keep(step, descent.steps))
     return taught.student.eval()
 
 

@@ -66,26 +66,15 @@ def fit(
     dice = torch.Generator().manual_seed(seed)
     sight = nn.Conv2d(pupil.dims[0], 1, 1)
     helpers = nn.ModuleList([sight] if guide is None else [sight, guide])
-    each = len(pictures) // recipe.batch
-    steps = recipe.epochs * each
-    descent = Descent(pupil.network, helpers, recipe, steps)
+    descent = Descent(pupil.network, helpers, recipe, len(pictures))
     pupil.network.train()
-    progress.start("train", steps * recipe.batch)
     with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
-        for step in range(steps):
-            if step % each == 0:
-                order, lost = torch.randperm(len(pictures), generator=dice), 0.0
-            rows = order[step % each * recipe.batch :][: recipe.batch]
-            chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (ALONE * steps)
+        for step, rows in descent.batches(dice, progress):
+            chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (ALONE * descent.steps)
             seen = torch.where(chosen, pictures.alone[rows], pictures.pixels[rows])
             raw, outline = varied(seen, pictures.outline[rows], dice)
             pixels = normalised(raw, preprocess).contiguous(memory_format=torch.channels_last)
-            loss = _loss(pupil, sight, guide, _Lesson(raw, pixels, outline, pictures.labels[rows]), dice)
-            lost += descent.step(loss)
-            progress.advance(len(rows))
-            if step % each == each - 1:
-                progress.note(f"epoch {step // each + 1} of {recipe.epochs}: mean loss {lost / each:.3f}")
-    progress.finish()
+            descent.step(_loss(pupil, sight, guide, _Lesson(raw, pixels, outline, pictures.labels[rows]), dice))
 
 
 def accuracy(pupil: Pupil, pictures: Pictures, preprocess: Preprocess) -> float:
