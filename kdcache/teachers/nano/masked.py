@@ -15,6 +15,13 @@ from torch.nn import functional
 
 from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
 
+WHOLE = 0.1
+"""weight of the class token's loss"""
+LOUDNESS = 2.3
+"""standard deviation of a patch before training, where positions have 0.7"""
+NOISE = 0.01
+"""standard deviation of what the decoder is given where nothing is shown"""
+
 
 @dataclass(frozen=True)
 class Masking:
@@ -91,14 +98,6 @@ class Decoder(nn.Module):
             grid = grid + functional.gelu(said).movedim(3, 1)
         guessed: Tensor = self.out(grid.flatten(2).transpose(1, 2))
         return guessed
-
-
-WHOLE = 0.1
-"""weight of the class token's loss"""
-LOUDNESS = 2.3
-"""standard deviation of a patch before training, where positions have 0.7"""
-NOISE = 0.01
-"""standard deviation of what the decoder is given where nothing is shown"""
 
 
 def shown_patches(count: int, side: int, masking: Masking, dice: torch.Generator) -> Tensor:
