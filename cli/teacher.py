@@ -69,7 +69,7 @@ def fit_head(
     The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
     images, which the fit never sees, is kept in the file. Exit code 3: done, but some images could not be read.
     """
-    from kdcache.options import BuildOptions, best_device
+    from kdcache.options import best_device, render_workers
     from kdcache.probe import fit_head_file
 
     if teacher is None:
@@ -84,7 +84,7 @@ def fit_head(
         limit=limit,
         device=device or best_device(),
         batch=batch,
-        workers=BuildOptions(teacher, workers=workers).render_workers,
+        workers=render_workers(workers),
         seed=seed,
     )
     if done.empty:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,6 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> int:
     state = xxhash.xxh3_64(repr(pixels.shape).encode())
     state.update(np.ascontiguousarray(pixels).data)
     return state.intdigest() & 0xFFFFFFFF
-
-
-def strings_digest(strings: Iterable[str]) -> str:
-    """xxh3-128 over a list of strings; the boundaries between them count."""
-    state = xxhash.xxh3_128()
-    for text in strings:
-        raw = text.encode("utf-8")
-        state.update(len(raw).to_bytes(8, "little"))
-        state.update(raw)
-    return state.hexdigest()
 
 
 def json_digest(value: Any) -> str:

@@ -14,8 +14,6 @@ from students.models.spec import StudentSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FAMILY = "data2vec"
-
 
 class Data2VecStudent:
     """The family `data2vec`."""
