@@ -84,7 +84,8 @@ def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
     hint = "bring it back from a copy, or train the student anew"
     try:
         with storage_errors(path, "read"), safe_open(path, "pt") as file:
-            told, tensors = (file.metadata() or {}).get(DIGEST), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            told, names = (file.metadata() or {}).get(DIGEST), file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise Damage(f"{path} is damaged: {error}", hint=hint, path=str(path)) from error
     if told is not None and told != _digest(tensors):

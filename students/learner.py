@@ -32,8 +32,7 @@ class Learner:
 
     def __init__(self, job: Job, world: World) -> None:
         self._job, self._world = job, world
-        # torch's stubs know no memory_format here.
-        network = job.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = job.network.to(world.device).to(memory_format=torch.channels_last)
         together = world.size > 1 and not job.recipe.frozen_norms
         self.network: nn.Module = synced(network, world.device) if together else network
         self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
