@@ -1,7 +1,7 @@
 """A small teacher, a folder of images, and a cache built from both: shared by the tests of build, verify and reshape."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def images(tmp_path: Path) -> Path:
 
 def options(images: Path, **changes: object) -> BuildOptions:
     """A small build on this machine's CPU, rendered in this process."""
-    usual: dict[str, object] = {
+    usual: dict[str, Any] = {
         "teacher": "florence",
         "size": "nano",
         "data": str(images),
@@ -99,7 +99,7 @@ def options(images: Path, **changes: object) -> BuildOptions:
         "devices": ("cpu",),
         "part_rows": 16,
     }
-    return BuildOptions(**(usual | changes))  # type: ignore[arg-type]
+    return BuildOptions(**(usual | changes))
 
 
 def prepared(images: Path, out: Path, **changes: object) -> Prepared:

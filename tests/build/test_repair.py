@@ -3,6 +3,7 @@
 import errno
 from pathlib import Path
 from shutil import copy, copytree
+from typing import Any
 
 import pytest
 
@@ -46,10 +47,10 @@ def a_shard(cache: Path) -> Path:
 def test_what_cannot_be_read_is_not_damaged(cache: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     victim, before, opened = a_shard(cache), files(cache), Path.open
 
-    def refused(path: Path, *args: object, **options: object) -> object:
+    def refused(path: Path, *args: Any, **options: Any) -> Any:
         if path == victim:
             raise OSError(number, "refused")
-        return opened(path, *args, **options)  # type: ignore[call-overload]
+        return opened(path, *args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refused)

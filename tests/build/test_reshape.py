@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from kdcache.verify import Ask, verify
 from tests.build.conftest import options, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")
-ASKED = {"signals": ("logits", "features"), "codecs": {"logits": "topk:8", "features": "float32"}}
+ASKED: dict[str, Any] = {"signals": ("logits", "features"), "codecs": {"logits": "topk:8", "features": "float32"}}
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def cache(images: Path, tmp_path: Path) -> Path:
     return tmp_path / "c"
 
 
-def decoded(cache: Path, signal: str, number: int = 1) -> object:
+def decoded(cache: Path, signal: str, number: int = 1) -> Any:
     store = Store.open(cache)
     codec, mapped = store.plan.codecs()[signal], store.map_part(PartId(0, number))
     return codec.decode({f.name: mapped[f.name].whole() for f in codec.fields()})
@@ -53,10 +54,10 @@ def test_a_coarser_codec_stays_within_its_error_and_remembers_where_it_came_from
 def test_fewer_classes_keep_their_probabilities_and_the_rest_becomes_tail(cache: Path, tmp_path: Path) -> None:
     convert(cache, tmp_path / "k", codecs={"logits": "topk:3"}, progress=Silent())
     wide, narrow = decoded(cache, "logits"), decoded(tmp_path / "k", "logits")
-    np.testing.assert_array_equal(narrow.ids, wide.ids[:, :3])  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(narrow.ids, wide.ids[:, :3])
     for temperature in (1.0, 2.0, 4.0):
-        a = wide.probabilities(temperature, "bucket")[np.arange(len(wide.ids))[:, None], wide.ids[:, :3]]  # type: ignore[attr-defined]
-        b = narrow.probabilities(temperature, "bucket")[np.arange(len(wide.ids))[:, None], wide.ids[:, :3]]  # type: ignore[attr-defined]
+        a = wide.probabilities(temperature, "bucket")[np.arange(len(wide.ids))[:, None], wide.ids[:, :3]]
+        b = narrow.probabilities(temperature, "bucket")[np.arange(len(wide.ids))[:, None], wide.ids[:, :3]]
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-6)
 
 
@@ -85,7 +86,7 @@ def test_classes_that_were_not_kept_do_not_come_back(cache: Path, tmp_path: Path
 
 def test_compression_loses_nothing(cache: Path, tmp_path: Path) -> None:
     for backend in ("hdf5", "zarr"):
-        convert(cache, tmp_path / backend, backend=backend, compression="zstd:3", progress=Silent())  # type: ignore[arg-type]
+        convert(cache, tmp_path / backend, backend=backend, compression="zstd:3", progress=Silent())
         np.testing.assert_array_equal(decoded(tmp_path / backend, "features"), decoded(cache, "features"))
 
 
@@ -160,7 +161,7 @@ def test_a_converted_cache_is_built_to_the_same_bytes(cache: Path, images: Path,
 def test_a_refused_conversion_leaves_nothing_behind(cache: Path, tmp_path: Path) -> None:
     for asked in ({"codecs": {"logits": "full"}}, {"codecs": {"logits": "topk:12"}}, {"compression": "zstd:99"}):
         with pytest.raises(UsageError):
-            convert(cache, tmp_path / "x", progress=Silent(), **asked)  # type: ignore[arg-type]
+            convert(cache, tmp_path / "x", progress=Silent(), **asked)
         assert not (tmp_path / "x").exists()
 
 

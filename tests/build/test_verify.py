@@ -1,6 +1,7 @@
 """Verification tells damage, drifted images and a changed teacher apart, and names part and rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,8 +90,8 @@ def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache:
 def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = Listener.say
 
-    def louder(self: Listener, pixels: object) -> object:
-        return {name: values * 1.5 for name, values in said(self, pixels).items()}  # type: ignore[arg-type]
+    def louder(self: Listener, pixels: Any) -> dict[str, Any]:
+        return {name: values * 1.5 for name, values in said(self, pixels).items()}
 
     monkeypatch.setattr(Listener, "say", louder)
     report = verify(cache, Ask(teacher=40), Silent())
@@ -114,8 +115,8 @@ def test_a_teacher_that_says_no_number_is_infinitely_far(
 ) -> None:
     said = Listener.say
 
-    def broken(self: Listener, pixels: object) -> object:
-        return {name: values.fill_(nothing) for name, values in said(self, pixels).items()}  # type: ignore[arg-type]
+    def broken(self: Listener, pixels: Any) -> dict[str, Any]:
+        return {name: values.fill_(nothing) for name, values in said(self, pixels).items()}
 
     monkeypatch.setattr(Listener, "say", broken)
     report = verify(cache, Ask(teacher=40), Silent())

@@ -1,5 +1,7 @@
 """What a student is given: tail rules, temperatures, sparse and dense forms, numpy and torch."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -92,8 +94,9 @@ def test_a_temperature_below_one_is_refused(temperature):
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():
+    unknown: Any = "uniformly"
     with pytest.raises(UsageError) as caught:
-        example()[1].sparse(1.0, "uniformly")  # type: ignore[arg-type]
+        example()[1].sparse(1.0, unknown)
     assert all(rule in str(caught.value.hint) for rule in RULES)
 
 

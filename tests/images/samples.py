@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,7 @@ FORMATS = {
     "AVIF": {"quality": 90},
 }
 LOSSLESS = ("PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000")
+Packing = Literal["w:", "w:gz", "w:bz2", "w:xz"]
 
 
 def picture(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
@@ -65,10 +66,12 @@ def write(path: Path, raw: bytes) -> Path:
     return path
 
 
-def pack(path: Path, members: Iterable[tuple[str, bytes]], mode: str = "w:", form: int = tarfile.PAX_FORMAT) -> Path:
+def pack(
+    path: Path, members: Iterable[tuple[str, bytes]], mode: Packing = "w:", form: int = tarfile.PAX_FORMAT
+) -> Path:
     """A tar of files, in the order given."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, mode, format=form) as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, mode, format=form) as archive:
         for name, raw in members:
             info = tarfile.TarInfo(name)
             info.size = len(raw)

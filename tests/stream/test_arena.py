@@ -2,7 +2,9 @@
 
 import mmap
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,8 +181,8 @@ def test_a_closed_arena_gives_its_addresses_back(made: Made) -> None:
 class AtOnce(Executor):
     """Does what it is given before it returns."""
 
-    def submit(self, function, /, *args):  # type: ignore[override]
-        function(*args)
+    def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        function(*args, **named)
         return Future()
 
 

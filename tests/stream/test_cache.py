@@ -1,5 +1,7 @@
 """One image at a time, and what a cache says about itself."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -43,8 +45,9 @@ def test_a_cache_goes_over_its_ids_as_a_dict_does(cache: Cache) -> None:
 
 
 def test_a_row_number_is_no_id(cache: Cache) -> None:
+    row: Any = 5
     with pytest.raises(TypeError, match=r"by their id, not by int: cache\[cache\.ids\[ROW\]\]"):
-        cache[5]  # type: ignore[index]
+        cache[row]
 
 
 def test_an_unknown_signal_is_a_key_error_that_lists_the_known_ones(cache: Cache) -> None:

@@ -1,5 +1,7 @@
 """The order of an epoch: every usable row once, the same for any number of processes, resumable anywhere."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,8 +135,9 @@ def test_each_view_is_used_once_before_any_is_used_twice(count: int, epochs: int
 
 
 def test_wrong_requests_name_both_values() -> None:
+    some: Any = "some"
     with pytest.raises(UsageError, match="shuffle is 'some'"):
-        Order(5, shuffle="some")  # type: ignore[arg-type]
+        Order(5, shuffle=some)
     with pytest.raises(UsageError, match="batch_size is 0"):
         Share(5, 0)
     with pytest.raises(UsageError, match="rank 2 of 2"):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -64,9 +65,9 @@ def test_logits_without_a_head_name_the_way_out_before_anything_is_fetched(name:
         {"normalise": "imagnet"},
     ],
 )
-def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]):
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]):
     with pytest.raises(UsageError):
-        open_teacher("timm:resnet18", **{"weights": "random", "signals": ["embedding"], **wrong})  # type: ignore[arg-type]
+        open_teacher("timm:resnet18", **{"weights": "random", "signals": ["embedding"], **wrong})
 
 
 def test_an_unreachable_hub_is_told_with_two_ways_out(monkeypatch: pytest.MonkeyPatch):

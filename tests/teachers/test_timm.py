@@ -10,6 +10,7 @@ import torch
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
+from kdcache.teachers.frozen import FrozenTeacher
 from kdcache.teachers.reopen import reopen_teacher
 
 SIGNALS = ["logits", "embedding", "features"]
@@ -57,7 +58,9 @@ def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
 @pytest.mark.parametrize("name", ["test_resnet", "swin_tiny_patch4_window7_224"])
 def test_maps_of_either_memory_order_become_tokens(name: str, pixels, normal):
     teacher = open_teacher(f"timm:{name}", weights="random", signals=["features", "embedding"])
-    network, preprocess = teacher._tower.network, teacher.spec.preprocess  # type: ignore[attr-defined]
+    assert isinstance(teacher, FrozenTeacher)
+    network: Any = teacher.network
+    preprocess = teacher.spec.preprocess
     views = pixels(1, preprocess.size)
     with torch.no_grad():
         feature_map = network.forward_features(normal(views, preprocess.mean, preprocess.std))
