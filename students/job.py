@@ -4,6 +4,7 @@ Input: a record (new, or read back from a run that was stopped) and this machine
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,8 @@ class Job:
     scene: Scene
     teller: Teller
     feed: Callable[[], Feed]
-    judge: Callable[[], Judge] | None
-    """judges it on validation images; None: not judged while it learns"""
+    judge: Callable[[], AbstractContextManager[Judge]] | None
+    """opens what judges it on validation images; None: not judged while it learns"""
     pace: Pace
     layer_of: Callable[[str], int]
     layers: int

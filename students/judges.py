@@ -4,10 +4,10 @@ Input: a run record. Output: a Judge, kept open while the training lasts. Its li
 decides which weights are the best.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -16,7 +16,6 @@ from kdcache.images.few import Few
 from kdcache.progress import Progress
 from kdcache.store.plan import Dataset
 from students.fits import found_source
-from students.models.spec import StudentSpec
 from students.options import Where
 from students.recipe import Precision
 from students.runs import RunRecord
@@ -31,13 +30,7 @@ BANK = 0
 
 
 class Judge(Protocol):
-    """Judges a network again and again. Use it in a with statement."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    """Judges a network again and again."""
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
         """Numbers for metrics.jsonl; `score` says how good it is, higher is better."""
@@ -51,15 +44,6 @@ class Naming:
 
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
-
-    def __enter__(self) -> Self:
-        self._pictures.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pictures.__exit__(kind, error, trace)
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
         """Name them."""
@@ -76,17 +60,6 @@ class Finding:
 
     def __init__(self, asked: Pictures, known: Pictures) -> None:
         self._asked, self._known = asked, known
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._stack.enter_context(self._asked)
-        self._stack.enter_context(self._known)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
         """Search both ways; the score is the mean of top-1 and top-3 of both."""
@@ -101,22 +74,31 @@ class Finding:
         return f"nearest of the same class {line['top1']:.1%}, one of three {line['top3']:.1%}"
 
 
-def judge_of(record: RunRecord, where: Where, world: World) -> Callable[[], Judge] | None:
-    """The judge a recipe asks for; only the first process judges."""
+def judge_of(record: RunRecord, where: Where, world: World) -> Callable[[], AbstractContextManager[Judge]] | None:
+    """The judge a recipe asks for, and its pictures, to be opened; only the first process judges."""
     if record.val is None:
         return None
     if not world.first:
         return _never
     images = unchanged(record.val, where.val, option="--val")
-    workers, task = where.render_workers, record.recipe.judge
+    task = record.recipe.judge
+    seen = partial(Pictures, spec=record.student, workers=where.render_workers, batch=record.pacing.micro)
     if task.task == "classify":
-        images = images.named_by(record.student)
-        return lambda: Naming(_pictures(images, record.student, workers, record.pacing.micro))
+        return partial(_naming, partial(seen, images.named_by(record.student)))
     bank = bank_of(record.dataset, task.bank, where.data)
-    return lambda: Finding(
-        _pictures(images, record.student, workers, record.pacing.micro),
-        _pictures(bank, record.student, workers, record.pacing.micro),
-    )
+    return partial(_finding, partial(seen, images), partial(seen, bank))
+
+
+@contextmanager
+def _naming(pictures: Callable[[], Pictures]) -> Iterator[Judge]:
+    with pictures() as asked:
+        yield Naming(asked)
+
+
+@contextmanager
+def _finding(pictures: Callable[[], Pictures], bank: Callable[[], Pictures]) -> Iterator[Judge]:
+    with pictures() as asked, bank() as known:
+        yield Finding(asked, known)
 
 
 def bank_of(dataset: Dataset, count: int | None, place: str | None = None) -> Labelled:
@@ -137,9 +119,5 @@ def unchanged(dataset: Dataset, place: str | None = None, *, option: str = "--da
     return labelled(source, listing)
 
 
-def _pictures(images: Labelled, spec: StudentSpec, workers: int, batch: int) -> Pictures:
-    return Pictures(images, spec, workers=workers, batch=batch)
-
-
-def _never() -> Judge:
+def _never() -> AbstractContextManager[Judge]:
     raise AssertionError("only the first process judges")
