@@ -91,8 +91,6 @@ Out = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.")]
 NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
-
-
 Track = Annotated[
     str | None, typer.Option("--track", metavar="LIST", help="Also tell tensorboard, wandb (extras of these names).")
 ]

@@ -26,7 +26,7 @@ from students.fits import found_source
 from students.judges import unchanged
 from students.recipe import Precision
 from students.runs import Run
-from students.splits import training_split
+from students.splits import HELD_OUT, training_split
 from students.tasks.classify import Report, evaluate
 from students.tasks.features import check_bank, look_at_both
 from students.tasks.few_shot import FewShotReport, few_shot
@@ -39,10 +39,8 @@ from students.tasks.retrieve import RetrieveReport, retrieve
 if TYPE_CHECKING:
     from torch import nn
 
-
-SPLITS = ("val", "validation", "test", "train")
+SPLITS = (*HELD_OUT, "train")
 """folders that hold folders of classes, those to judge on first"""
-
 
 AnyReport = Report | FewShotReport | RetrieveReport | ReadReport
 

@@ -21,7 +21,7 @@ class Where:
     val: str | None = None
     """the same of the validation images of a run that goes on"""
     weights: str | None = None
-    """where the files of a connected teacher lie"""
+    """where the files of a connected teacher lie, or of one whose encoder the student shares"""
     head: str | None = None
     compiled: bool = False
     recompute: bool = False

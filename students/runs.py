@@ -23,6 +23,7 @@ from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.strict import Strict
 from students.models.spec import StudentSpec
+from students.options import StreamMode
 from students.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RunRecord(Strict):
     student: StudentSpec
     recipe: Recipe
     seed: int
-    stream: Literal["off", "on", "none"]
+    stream: StreamMode
     """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
     dataset: Dataset
     views: ViewPlan

@@ -1,6 +1,6 @@
 """Weights from a file into a student: another layout, other windows, other classes.
 
-Input: safetensors or a torch file, with tensors under our own names (which are timm's) or as published with the paper.
+Input: safetensors or a torch file, with tensors under our own names (of TinyViT they are timm's) or as published with the paper.
 Nothing may be missing or over. Output: what had to be adapted.
 """
 
@@ -39,7 +39,7 @@ class Adapted:
     source: str
     sha256: str
     layout: str
-    """timm or published"""
+    """timm, published or own, as its family says"""
     windows: tuple[str, ...]
     """attention biases that were interpolated"""
     head: Literal["kept", "picked", "new"]

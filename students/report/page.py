@@ -76,7 +76,7 @@ def _images(record: RunRecord) -> str:
 def _stamp(record: RunRecord) -> Markup:
     """A teacher with random weights taught nothing, whatever the curves look like."""
     teacher = record.cache.teacher if record.cache else None
-    if teacher is None or not (teacher.weights.random or (teacher.head and teacher.head.random)):
+    if teacher is None or not teacher.knows_nothing:
         return Markup("")
     return tag(
         "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"

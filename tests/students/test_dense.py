@@ -117,7 +117,7 @@ def test_on_stream_is_off_stream_to_the_last_bit(dense, tmp_path):
     off, _ = teach(tmp_path / "off", dense, steps=4)
     on, _ = teach(tmp_path / "on", dense, steps=4, stream="on")
     assert losses_of(off) == losses_of(on)
-    assert off.weights.read_bytes()[-1000:] == on.weights.read_bytes()[-1000:]
+    assert off.weights.read_bytes() == on.weights.read_bytes()
 
 
 def test_a_cache_with_inputs_needs_no_image(dense, tmp_path, monkeypatch):

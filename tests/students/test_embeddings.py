@@ -1,5 +1,6 @@
 """Nearest images exactly, in pieces of any size; what is read off embeddings; which bank belongs to which images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,5 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
     check_bank(images, more)
     with pytest.raises(UsageError, match="searched in itself"):
         check_bank(images, images)
-    from dataclasses import replace
-
     with pytest.raises(Mismatch, match="have other classes"):
         check_bank(images, replace(more, classes=("a", "b")))
