@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+QUICK = ["--steps", 1, "--batch", 8, "--val", "none", "--workers", 0, "--device", "cpu"]
+"""a training that is over soon"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -67,3 +70,19 @@ def built(build_words, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("caches") / "built"
     assert run([*build_words, "--out", str(out), "-qq"]) == 0
     return out
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A run at 64 pixels that was begun with 1 step of 8 images."""
+    from tests.students.trained import make_run
+
+    return make_run(tmp_path / "kd" / "runs" / "photos-run").path
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """A cache of 64 embedded images that a student can learn from; no test may change it."""
+    from tests.students.conftest import build_cache
+
+    return build_cache(tmp_path_factory.mktemp("caches") / "c")

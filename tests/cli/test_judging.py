@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.students import trained
 from tests.students.test_report import make_run
 
 
@@ -145,3 +146,48 @@ def test_a_device_that_is_not_there_is_told(kd, run):
     ran = kd("eval", run, "--device", "gpu")
     assert ran.code == 2
     assert "--device gpu is none that can be computed on" in ran.err
+
+
+def test_an_evaluation_of_other_images_of_the_same_name_is_kept_beside_the_first(kd, photos, tmp_path):
+    import shutil
+
+    run = trained.make_run(tmp_path / "animals", trained.small_spec(classes=("cats", "dogs"))).path
+    other = shutil.copytree(photos, tmp_path / photos.name)
+    (other / "cats" / "1.jpg").unlink()
+    words = ["eval", run, "--workers", 0, "--device", "cpu", "--json", "--data"]
+    first = kd(*words, photos).json["kept"]
+    assert kd(*words, photos).json["kept"] == first
+    second = kd(*words, other).json["kept"]
+    assert second != first
+    assert len(list((run / "evals").glob("*.json"))) == 2
+
+
+def test_a_folder_of_splits_is_no_folder_of_classes(kd, photos, tmp_path):
+    import shutil
+
+    run = trained.make_run(tmp_path / "animals", trained.small_spec(classes=("cats", "dogs"))).path
+    for split in ("train", "val"):
+        shutil.copytree(photos, tmp_path / "photos" / split)
+    ran = kd("eval", run, "--data", "photos")
+    assert ran.code == 2
+    assert f"hint: --data {tmp_path / 'photos' / 'val'}" in ran.err
+
+
+def test_validation_images_that_moved_are_told_with_data(kd, photos, tmp_path):
+    import shutil
+
+    from kdcache.images import open_source
+    from kdcache.store.plan import Dataset
+
+    moved = shutil.copytree(photos, tmp_path / "was-here")
+    run = trained.make_run(tmp_path / "animals", trained.small_spec(classes=("cats", "dogs")))
+    source = open_source(str(moved))
+    val = Dataset.of(source, source.scan())
+    (run.path / "run.json").write_text(json.dumps(run.record.model_copy(update={"val": val}).plain()))
+    shutil.rmtree(moved)
+    ran = kd("eval", run.path)
+    assert ran.code != 0
+    assert "--data DIR" in ran.err
+    ran = kd("report", run.path)
+    assert ran.code == 0
+    assert "warning: Validation images cannot be shown" in ran.err

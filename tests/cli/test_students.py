@@ -86,3 +86,17 @@ def test_no_run_is_told_with_the_way_to_one(kd):
     ran = kd("student", "export", "LATEST", "--format", "timm", "--out", "out")
     assert ran.code == 2
     assert "kd train" in ran.err
+
+
+def test_an_export_is_not_written_over(kd, run, tmp_path):
+    words = ["student", "export", run, "--format", "timm", "--out", tmp_path / "out"]
+    assert kd(*words).code == 0
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    ran = kd("student", "export", make_run(tmp_path / "other", seed=1).path, *words[3:])
+    assert ran.code == 2
+    assert "model.safetensors is there already" in ran.err
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+
+
+def test_small_networks_are_counted_in_millions(kd):
+    assert "M an image" in kd("student", "show", "tinyvit-5m", "--input-size", 32).out

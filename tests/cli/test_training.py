@@ -1,55 +1,11 @@
 """`kd train` and `kd finetune` the way a person would type them: what cannot be honoured is refused, with a way out."""
 
 import json
-import signal
 
 import pytest
 
-from tests.students.conftest import build_cache
+from tests.cli.conftest import QUICK
 from tests.students.trained import make_run, small_spec
-
-QUICK = ["--steps", 1, "--batch", 8, "--val", "none", "--workers", 0, "--device", "cpu"]
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run at 64 pixels that was begun with 1 step of 8 images."""
-    return make_run(tmp_path / "kd" / "runs" / "photos-run").path
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return build_cache(tmp_path_factory.mktemp("caches") / "c")
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--size", 96], "--size has no effect with --resume: the run was begun at 64"),
-        (["--seed", 0], "--seed has no effect with --resume: the run was begun at 0"),
-        (["--stream", "none", "--batch", 4], "--batch has no effect with --resume: the run was begun at 8"),
-        (["--out", "other"], "--out has no effect with --resume: the run goes on in"),
-        (["--set", "patience=3"], "--set has no effect with --resume"),
-        (["--head", "head.safetensors"], "the run was begun at --stream none"),
-    ],
-)
-def test_an_option_that_a_resumed_run_cannot_honour_is_refused(kd, run, words, said):
-    ran = kd("train", "--resume", run, *words)
-    assert ran.code == 2
-    assert said in ran.err
-
-
-def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
-    from inspect import signature
-
-    from cli import train_options
-    from cli.train import train
-    from cli.train_resume import _FIXED, RESUME_HELP
-
-    heard = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
-    options = {*signature(train).parameters, *signature(train_options.asked).parameters}
-    assert options - {"ui", "options", "resume", "out"} == heard | set(_FIXED)
-    assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in heard)
 
 
 @pytest.mark.parametrize(
@@ -126,101 +82,6 @@ def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path
     assert "10 of 11 images" in (tmp_path / "r" / "report.html").read_text("utf-8")
 
 
-def test_one_of_several_processes_tells_what_is_wrong(kd, monkeypatch):
-    for rank, told in (("0", True), ("1", False)):
-        monkeypatch.setenv("RANK", rank)
-        ran = kd("train", "--epochs", "nan")
-        assert ran.code == 2
-        assert bool(ran.err) is told
-
-
-def test_a_run_of_several_processes_is_gone_on_with_by_a_whole_command(kd, run):
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"processes": 2}))
-    ran = kd("train", "--resume", run, "--device", "cpu")
-    assert ran.code == 6
-    assert f"hint: torchrun --nproc-per-node 2 --no-python kd train --resume {run}" in ran.err
-
-
-def test_stopping_is_no_error_and_tells_the_command_that_goes_on(kd, cache, tmp_path, monkeypatch):
-    from students.train import Training
-
-    after = Training._after_step
-
-    def stopped(self, interrupted):
-        interrupted._number = signal.SIGINT
-        return after(self, interrupted)
-
-    monkeypatch.setattr(Training, "_after_step", stopped)
-    words = ["train", "--cache", cache, *QUICK[2:], "--steps", 4, "--size", 32]
-    ran = kd(*words, "--out", tmp_path / "r")
-    assert ran.code == 130
-    assert "error:" not in ran.err
-    assert "\nstopped\n" in ran.err
-    ran = kd(*words, "--out", tmp_path / "s", "--json")
-    last = json.loads(ran.err.splitlines()[-1])
-    assert (last["kind"], last["hint"]) == ("Stopped", f"kd train --resume {tmp_path / 's'}")
-
-
-def test_an_export_is_not_written_over(kd, run, tmp_path):
-    words = ["student", "export", run, "--format", "timm", "--out", tmp_path / "out"]
-    assert kd(*words).code == 0
-    before = (tmp_path / "out" / "model.safetensors").read_bytes()
-    ran = kd("student", "export", make_run(tmp_path / "other", seed=1).path, *words[3:])
-    assert ran.code == 2
-    assert "model.safetensors is there already" in ran.err
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
-
-
-def test_an_evaluation_of_other_images_of_the_same_name_is_kept_beside_the_first(kd, photos, tmp_path):
-    import shutil
-
-    run = make_run(tmp_path / "animals", small_spec(classes=("cats", "dogs"))).path
-    other = shutil.copytree(photos, tmp_path / photos.name)
-    (other / "cats" / "1.jpg").unlink()
-    words = ["eval", run, "--workers", 0, "--device", "cpu", "--json", "--data"]
-    first = kd(*words, photos).json["kept"]
-    assert kd(*words, photos).json["kept"] == first
-    second = kd(*words, other).json["kept"]
-    assert second != first
-    assert len(list((run / "evals").glob("*.json"))) == 2
-
-
-def test_a_folder_of_splits_is_no_folder_of_classes(kd, photos, tmp_path):
-    import shutil
-
-    run = make_run(tmp_path / "animals", small_spec(classes=("cats", "dogs"))).path
-    for split in ("train", "val"):
-        shutil.copytree(photos, tmp_path / "photos" / split)
-    ran = kd("eval", run, "--data", "photos")
-    assert ran.code == 2
-    assert f"hint: --data {tmp_path / 'photos' / 'val'}" in ran.err
-
-
-def test_validation_images_that_moved_are_told_with_data(kd, photos, tmp_path):
-    import shutil
-
-    from kdcache.images import open_source
-    from kdcache.store.plan import Dataset
-
-    moved = shutil.copytree(photos, tmp_path / "was-here")
-    run = make_run(tmp_path / "animals", small_spec(classes=("cats", "dogs")))
-    source = open_source(str(moved))
-    val = Dataset.of(source, source.scan())
-    (run.path / "run.json").write_text(json.dumps(run.record.model_copy(update={"val": val}).plain()))
-    shutil.rmtree(moved)
-    ran = kd("eval", run.path)
-    assert ran.code != 0
-    assert "--data DIR" in ran.err
-    ran = kd("report", run.path)
-    assert ran.code == 0
-    assert "warning: Validation images cannot be shown" in ran.err
-
-
-def test_small_networks_are_counted_in_millions(kd):
-    assert "M an image" in kd("student", "show", "tinyvit-5m", "--input-size", 32).out
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -269,14 +130,6 @@ def test_one_image_alone_is_no_matter_where_norms_rest_or_maps_are_larger(kd, ca
         )
 
 
-def test_a_finished_training_ends_once_however_often_it_is_gone_on_with(kd, cache, tmp_path):
-    assert kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r").code == 0
-    before = (tmp_path / "r" / "metrics.jsonl").read_text()
-    assert before.count('"end"') == 1
-    assert kd("train", "--resume", "r", "--workers", 0, "--device", "cpu").code == 0
-    assert (tmp_path / "r" / "metrics.jsonl").read_text() == before
-
-
 def test_a_damaged_line_of_metrics_is_told_with_the_command_that_removes_it(kd, cache, tmp_path):
     import subprocess
 
@@ -289,30 +142,3 @@ def test_a_damaged_line_of_metrics_is_told_with_the_command_that_removes_it(kd, 
         assert "line 1 of r/metrics.jsonl is damaged" in ran.err
     subprocess.run(ran.err.partition("remove that line: ")[2].strip(), shell=True, check=True, cwd=tmp_path)
     assert kd("report", "r").code == 0
-
-
-def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
-    from cli.output import Ui
-    from kdcache.errors import Mismatch
-    from students import world
-
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(world, "ALONE", 0.0)
-    monkeypatch.setattr(world.distributed, "init_process_group", lambda backend: None)
-    monkeypatch.setattr(world.distributed, "destroy_process_group", lambda: None)
-
-    def fail(error):
-        def work():
-            with world.joined("cpu"):
-                raise error
-
-        return Ui([]).guard(work), capfd.readouterr().err
-
-    assert fail(Mismatch("no such image", hint="look")) == (6, "error: process 1 of 2: no such image\n\nhint: look\n")
-    lost = RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
-    assert fail(lost) == (5, ""), "the first process speaks of it"
-    monkeypatch.setenv("RANK", "0")
-    code, said = fail(lost)
-    assert code == 5
-    assert "process 0 of 2 has lost the others" in said
