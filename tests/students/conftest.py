@@ -66,3 +66,18 @@ def learn(
 def losses_of(run) -> list[float]:
     """The loss of every step."""
     return [line["loss"] for line in run.metrics() if line["kind"] == "train"]
+
+
+def weights_of(run) -> dict[str, Any]:
+    """Of its best validation, by name."""
+    from safetensors.torch import load_file
+
+    return load_file(run.weights)
+
+
+def same(one, other) -> bool:
+    """To the last bit."""
+    import torch
+
+    mine, theirs = weights_of(one), weights_of(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)

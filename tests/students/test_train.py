@@ -1,31 +1,17 @@
-"""What a training promises: the same steps off-stream and on-stream, stopped or not, with any number of workers."""
+"""What a training promises: the same steps off-stream and on-stream, with any number of workers and processes."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from kdcache.cache import Cache
-from kdcache.errors import Damage, KDError, StorageError, Unavailable, UsageError
-from tests.students.conftest import LISTENED, build_cache, learn, losses_of
+from kdcache.errors import UsageError
+from tests.students.conftest import LISTENED, build_cache, learn, losses_of, same, weights_of
 
 torch = pytest.importorskip("torch")
-
-
-def weights_of(run) -> dict[str, "torch.Tensor"]:
-    from safetensors.torch import load_file
-
-    return load_file(run.weights)
-
-
-def same(one, other) -> bool:
-    mine, theirs = weights_of(one), weights_of(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_off_stream_and_on_stream_take_the_same_steps_to_the_last_bit(cache, tmp_path):
@@ -41,18 +27,6 @@ def test_a_teacher_at_another_resolution_is_shown_its_own_views(cache, tmp_path)
     on, _ = learn(tmp_path / "on", cache, steps=3, size=64, stream="on")
     small, _ = learn(tmp_path / "small", cache, steps=3, size=32)
     assert losses_of(off) == losses_of(on) != losses_of(small)
-
-
-def test_stopped_and_resumed_is_as_if_it_had_not_been_stopped(cache, tmp_path):
-    """Stopped within the second epoch; the average, the moments and the order of images all come back."""
-    settings = ("average=0.9", "drop_path=0.2")
-    whole, _ = learn(tmp_path / "whole", cache, steps=14, settings=settings)
-    _, stopped = learn(tmp_path / "halves", cache, steps=14, settings=settings, where={"stop_at": 11})
-    assert stopped.ended == "steps"
-    halves, outcome = learn(tmp_path / "halves", resume=True, where={"workers": 2})
-    assert outcome.ended == "done"
-    assert losses_of(halves) == losses_of(whole)
-    assert same(halves, whole)
 
 
 def test_workers_change_nothing(cache, tmp_path):
@@ -146,25 +120,6 @@ def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_pat
     assert [mark["best"] for mark in marks] == [True, False, False]
 
 
-def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
-    from PIL import Image
-
-    from kdcache.images.shapes import CLASSES
-
-    for number, name in enumerate(CLASSES):
-        (tmp_path / "val" / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32), (number, 90, 200)).save(tmp_path / "val" / name / "0.png")
-    run, _ = learn(tmp_path / "run", cache, steps=3, val=str(tmp_path / "val"), where={"stop_at": 1})
-    (tmp_path / "val").rename(tmp_path / "moved")
-    with pytest.raises(Unavailable) as told:
-        learn(run.path, resume=True)
-    assert told.value.hint == "say where the images lie now: --val DIR"
-    with pytest.raises(Damage, match="have changed"):
-        learn(run.path, resume=True, where={"val": "shapes:split=val,count=20"})
-    _, outcome = learn(run.path, resume=True, where={"val": str(tmp_path / "moved")})
-    assert outcome.validation["images"] == 100
-
-
 def test_patience_without_validation_is_told(cache):
     from students.options import TrainOptions, Where
     from students.plan_run import plan_run
@@ -172,60 +127,6 @@ def test_patience_without_validation_is_told(cache):
     options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=("patience=2",))
     notes = plan_run(options, Where(device="cpu", workers=0), 1).notes
     assert any("will not stop early: patience 2" in note for note in notes)
-
-
-def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
-    from students import log
-
-    run, _ = learn(tmp_path / "run", cache, steps=4, where={"stop_at": 2})
-
-    def full(*args):
-        raise StorageError("cannot write metrics.jsonl: No space left on device", path="metrics.jsonl")
-
-    monkeypatch.setattr(log.Log, "append", full)
-    with pytest.raises(StorageError) as told:
-        learn(run.path, resume=True)
-    assert told.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
-
-
-def test_a_damaged_checkpoint_is_named(cache, tmp_path):
-    run, _ = learn(tmp_path / "run", cache, steps=9, where={"stop_at": 2})
-    file = next((run.path / "checkpoints").glob("*/optimiser.safetensors"))
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(KDError, match=r"optimiser\.safetensors is damaged"):
-        learn(run.path, resume=True)
-
-
-def test_ctrl_c_keeps_the_step_in_hand(cache, tmp_path):
-    asked = [
-        "--cache",
-        str(cache),
-        "--steps",
-        "5000",
-        "--batch",
-        "8",
-        "--size",
-        "32",
-        "--val",
-        "none",
-        "--workers",
-        "0",
-    ]
-    asked += ["--device", "cpu", "--log-every", "1", "--out", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "tests.students.as_command", "train", *asked]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        metrics = tmp_path / "run" / "metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while not (metrics.is_file() and metrics.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
-    assert f"kd train --resume {tmp_path / 'run'}" in told
-    state = json.loads(next((tmp_path / "run" / "checkpoints").glob("*/state.json")).read_text())["state"]
-    assert state["step"] >= 1
 
 
 def test_a_run_is_never_overwritten(cache, tmp_path):
@@ -238,37 +139,6 @@ def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
     with pytest.raises(UsageError, match="less than one batch"):
         learn(tmp_path / "run", cache, steps=1, batch=128)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("stream", ["off", "on"])
-def test_a_finished_run_is_left_as_it_is(cache, tmp_path, stream):
-    run, _ = learn(tmp_path / "run", cache, steps=3, stream=stream)
-    before = {
-        path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.name != "metrics.jsonl"
-    }
-    _, outcome = learn(run.path, resume=True)
-    assert outcome.ended == "done"
-    assert outcome.state.step == 3
-    assert {path: path.read_bytes() for path in before} == before
-    assert losses_of(run) == losses_of(type(run).open(run.path))
-
-
-def test_float16_goes_on_with_its_loss_scale(cache, tmp_path):
-    """And what overflows at first is no number in the metrics."""
-    settings = ("precision=float16",)
-    whole, _ = learn(tmp_path / "whole", cache, steps=8, settings=settings)
-    learn(tmp_path / "halves", cache, steps=8, settings=settings, where={"stop_at": 5})
-    halves, _ = learn(tmp_path / "halves", resume=True)
-    assert losses_of(halves) == losses_of(whole)
-    assert same(halves, whole)
-    assert "NaN" not in (whole.path / "metrics.jsonl").read_text()
-
-
-def test_lines_over_several_steps_come_back_whole(cache, tmp_path):
-    whole, _ = learn(tmp_path / "whole", cache, steps=6, log_every=4)
-    learn(tmp_path / "halves", cache, steps=6, log_every=4, where={"stop_at": 2})
-    halves, _ = learn(tmp_path / "halves", resume=True)
-    assert losses_of(halves) == losses_of(whole)
 
 
 def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
@@ -342,19 +212,3 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
             torch.testing.assert_close(mine.running_var, theirs.running_var, rtol=1e-4, atol=1e-4)
     finally:
         distributed.destroy_process_group()
-
-
-def test_one_process_at_a_time_trains_a_run(cache, tmp_path):
-    """And what a killed one left half-written goes away with the next."""
-    from kdcache.errors import Locked
-
-    run, _ = learn(tmp_path / "run", cache, steps=4, where={"stop_at": 1})
-    drafts = run.path / "checkpoints" / ".00000002.tmp-1-abc", run.path / ".best.safetensors.tmp-1-abc"
-    drafts[0].mkdir()
-    (drafts[0] / "model.safetensors").write_bytes(b"half")
-    drafts[1].write_bytes(b"half")
-    with run.held(), pytest.raises(Locked, match="trained by another process"):
-        learn(run.path, resume=True)
-    _, outcome = learn(run.path, resume=True)
-    assert outcome.ended == "done"
-    assert not [draft for draft in drafts if draft.exists()]
