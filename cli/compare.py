@@ -101,9 +101,7 @@ def compare(
     """
     from kdcache.figures import byte_count
     from students.compare.options import CompareOptions
-    from students.compare.report import write_page
     from students.compare.run import compare as run
-    from students.compare.verdict import verdict
 
     asked = CompareOptions(
         tuple(arms), options, images=images, student=student or "tinyvit-5m", recipe=train_recipe or "",
@@ -112,13 +110,17 @@ def compare(
         device=options.devices[0] if options.devices else "auto",
         epochs=epochs, students=students, price=price, project=project,
     )  # fmt: skip
-    found, path = run(asked, ui.progress())
+    _tell(ui, *run(asked, ui.progress()))
+
+
+def _tell(ui: Ui, found: "Comparison", path: "Path") -> None:
+    from students.compare.report import write_page
+    from students.compare.verdict import verdict
+
     judged = verdict(found)
     report = write_page(found, judged, path)
-    ui.answer(
-        {**found.plain(), "verdict": judged.plain(), "path": str(path), "report": str(report)},
-        _text(found, judged, report),
-    )
+    facts = {**found.plain(), "verdict": judged.plain(), "path": str(path), "report": str(report)}
+    ui.answer(facts, _text(found, judged, report))
 
 
 def _text(found: "Comparison", judged: "Verdict", report: "Path") -> str:

@@ -8,7 +8,7 @@ import typer
 
 from kdcache.errors import UsageError
 
-FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:")
+FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:", "run:")
 Backend = Literal["hdf5", "zarr"]
 Precision = Literal["float32", "bfloat16", "float16"]
 

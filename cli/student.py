@@ -66,12 +66,12 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
     height, width = spec.input
     geometry = spec.geometry
     lines = [
-        ("student", f"{spec.name} ({spec.network} of timm)"),
+        ("student", f"{spec.name} ({spec.described})"),
         ("parameters", f"{facts['parameters']:,}"),
         ("multiply-adds", f"{_billions(facts['macs'])} an image"),
         ("input", f"{height}×{width}, {geometry.fit}, crop {geometry.crop_pct:g}, {geometry.interpolation}"),
         ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
-        ("windows", "/".join(map(str, spec.windows))),
+        *([("windows", "/".join(map(str, spec.windows)))] if spec.windows else []),
         ("drop path", f"{spec.drop_path:g}"),
         ("classes", _class_text(spec)),
     ]
@@ -126,6 +126,8 @@ def _facts(spec: "StudentSpec") -> dict[str, Any]:
 
 
 def _class_text(spec: "StudentSpec") -> str:
+    if not spec.classes:
+        return "none: it is judged by what it finds nearest"
     shown = ", ".join(spec.classes[:5])
     return f"{plural(len(spec.classes), 'class', 'classes')}: {shown}{', …' if len(spec.classes) > 5 else ''}"
 

@@ -106,7 +106,7 @@ def _told(ui: Ui, finished: "Finished") -> int:
         "best": state.best,
     }
     student = run.record.student
-    speed = f"{state.images / state.seconds:,.0f} images/s"
+    speed = f"{state.images / state.seconds:,.0f} images/s" if state.seconds else "nothing to do"
     lines = [
         ("run", str(run.path)),
         ("student", f"{student.name} at {student.input[0]} pixels{_classes(len(student.classes))}"),

@@ -138,7 +138,7 @@ def judge_embeddings(
         report = RetrieveReport(marks=retrieve(seen), seconds=time.perf_counter() - started, **about)
     else:
         marks = probe(seen, seed=seed) if task == "probe" else vote(seen)
-        report = ReadReport(task=task, marks=marks, seconds=time.perf_counter() - started, **about)
+        report = ReadReport(task=task, marks=marks, seed=seed, seconds=time.perf_counter() - started, **about)
     return report, _keep(run, report)
 
 
@@ -223,9 +223,15 @@ def _subject(report: AnyReport) -> dict[str, Any]:
     """What an evaluation is about; of two about the same the later one is kept."""
     if isinstance(report, RetrieveReport | ReadReport):
         about = report.about
-        return {"fingerprint": about.fingerprint, "bank": about.bank_fingerprint, "precision": report.precision}
-    asked = {"settings": report.settings.plain(), "seed": report.seed} if isinstance(report, FewShotReport) else {}
-    return {"fingerprint": report.fingerprint, "precision": report.precision, **asked}
+        asked = {"seed": report.seed} if isinstance(report, ReadReport) else {}
+        return {
+            "fingerprint": about.fingerprint,
+            "bank": about.bank_fingerprint,
+            "precision": report.precision,
+            **asked,
+        }
+    settled = {"settings": report.settings.plain(), "seed": report.seed} if isinstance(report, FewShotReport) else {}
+    return {"fingerprint": report.fingerprint, "precision": report.precision, **settled}
 
 
 def _read(path: Path) -> Evaluation:

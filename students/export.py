@@ -39,6 +39,7 @@ def export_timm(run: Run, out: Path) -> Exported:
     """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
     from kdcache.tensors import write_tensors
 
+    _check_names(run)
     weights, settings = _free(out, "model.safetensors", "config.json")
     network: Any = run.network()
     config = _timm_config(run.record.student, network.pretrained_cfg)
@@ -46,6 +47,15 @@ def export_timm(run: Run, out: Path) -> Exported:
     write_tensors(weights, network.state_dict(), {"format": "pt"})
     write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
     return Exported((weights, settings))
+
+
+def _check_names(run: Run) -> None:
+    """Both formats say logits."""
+    if not run.record.student.classes:
+        raise UsageError(
+            f"{run.record.student.name} names no classes, and timm and ONNX files are written for logits",
+            hint=f"its embeddings: kd cache build --teacher run:{run.path}; its weights: {run.weights}",
+        )
 
 
 def _timm_config(spec: StudentSpec, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +86,7 @@ def _timm_config(spec: StudentSpec, own: Mapping[str, Any]) -> dict[str, Any]:
 
 def export_onnx(run: Run, out: Path) -> Exported:
     """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
+    _check_names(run)
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")

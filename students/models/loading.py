@@ -68,7 +68,7 @@ def load_into(
         tensors, done = _picked(tensors, names, rows, spec, file), "picked"
     else:
         _check_head(tensors, names, spec, file)
-    hint = f"these are weights of another student; {spec.name} is {spec.network} of timm"
+    hint = f"these are weights of another student; {spec.name} is {spec.described}"
     load_exact(network, tensors, source=str(file), what=spec.name, hint=hint)
     return Adapted(str(file), file_sha256(file), layout, windows, done)
 

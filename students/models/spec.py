@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from kdcache.figures import plural
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
 
@@ -45,6 +46,13 @@ class StudentSpec(Strict):
     """how an image gets to that size when it is not augmented"""
     classes: tuple[str, ...]
     """names in the order of its logits; none where it has none"""
+
+    @property
+    def described(self) -> str:
+        """What it is made of, in a few words."""
+        if self.blocks is not None:
+            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher"
+        return f"{self.network} of timm"
 
     @model_validator(mode="after")
     def _names_something(self) -> "StudentSpec":

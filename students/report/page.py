@@ -61,8 +61,10 @@ def _head(facts: Facts) -> Markup:
     height, width = record.student.input
     taught = {"off": "taught from a cache", "on": "taught by a connected teacher", "none": "taught true classes only"}
     teacher = f" of {record.cache.teacher.family} {record.cache.teacher.size}" if record.cache else ""
+    count = len(record.student.classes)
+    names = plural(count, "class", "classes") if count else "no classifier,"
     words = (
-        f"{record.student.name}, {plural(len(record.student.classes), 'class', 'classes')} at {height}×{width}, "
+        f"{record.student.name}, {names} at {height}×{width}, "
         f"{taught[record.stream]}{teacher}, {_images(record)} of {record.dataset.name}"
     )
     return join(tag("h1", facts.run), tag("p", words, class_="soft"), _stamp(record))
@@ -115,8 +117,9 @@ def _ended(metrics: Sequence[dict[str, Any]]) -> str:
 def _provenance(facts: Facts) -> Markup:
     record = facts.record
     student = record.student
+    windows = [f"windows {'/'.join(map(str, student.windows))}"] if student.windows else []
     rows: Rows = [
-        ("student", f"{student.name}, {student.network}, windows {'/'.join(map(str, student.windows)) or 'none'}"),
+        ("student", ", ".join([student.name, student.described, *windows])),
         ("its weights", f"best.safetensors, sha256 {facts.weights_sha256}" if facts.weights_sha256 else "none yet"),
         ("started from", record.started_from or "random weights"),
         ("images", _dataset(record.dataset)),

@@ -70,6 +70,9 @@ class Samples:
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     """Images the student never learnt from."""
     found = Samples()
+    if not run.record.student.classes:
+        found.notes.append("The student names no classes, so it has no guesses to show.")
+        return found
     if run.record.val is None:
         found.notes.append("The run has no validation images.")
         return found
@@ -99,6 +102,8 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
 def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     """Images the student learnt from, with what its teacher said about them."""
     found = Samples()
+    if not run.record.student.classes:
+        return found
     if run.record.cache is None:
         found.notes.append("The run had no cache, so nothing is known of a teacher.")
         return found

@@ -33,6 +33,8 @@ class ReadReport(Strict):
     task: Literal["probe", "knn"]
     about: Compared
     marks: Reading
+    seed: int
+    """of the share of the bank that chooses the ridge of a probe"""
     precision: Precision
     device: str
     seconds: float

@@ -161,6 +161,22 @@ def test_it_is_judged_by_what_it_finds_and_goes_on_as_if_never_stopped(dense, tm
     assert losses_of(parts) == losses_of(whole)
 
 
+def test_it_has_a_page_without_guesses_and_no_export(dense, tmp_path):
+    from students.export import export_onnx, export_timm
+    from students.report import write_report
+
+    run, _ = teach(tmp_path / "run", dense, steps=2, val="shapes:split=val,count=40,size=64")
+    words = write_report(run, tmp_path / "report.html").read_text("utf-8")
+    assert "data2vec-nano, no classifier, at 64×64" in words
+    assert "3 blocks on the encoder of a data2vec teacher" in words
+    assert "The student names no classes, so it has no guesses to show." in words
+    assert "cannot be shown" not in words
+    for export in (export_timm, export_onnx):
+        with pytest.raises(UsageError, match="names no classes") as told:
+            export(run, tmp_path / "out")
+        assert f"--teacher run:{run.path}" in told.value.hint
+
+
 def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
     with pytest.raises(Mismatch, match="keeps logits, but the recipe matches targets"):
         teach(tmp_path / "a", cache, steps=1)

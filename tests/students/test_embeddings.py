@@ -69,6 +69,17 @@ def test_what_is_there_is_read_and_what_is_not_is_not():
     assert vote(noise).top1 < 0.6
 
 
+def test_a_probe_with_another_seed_is_another_evaluation():
+    from students.evals import _subject
+    from students.tasks.reading import Reading, ReadReport
+
+    ran = {"about": FACTS, "precision": "float32", "device": "cpu", "seconds": 1.0}
+    one, other = (
+        ReadReport(task="probe", marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=seed, **ran) for seed in (0, 1)
+    )
+    assert _subject(one) != _subject(other)
+
+
 def test_nearer_votes_weigh_more():
     """Nineteen far ones of a class against one that is very near."""
     bank = torch.cat([torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]]).repeat(19, 1)])

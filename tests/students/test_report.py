@@ -278,7 +278,7 @@ def test_embeddings_are_on_the_page(tmp_path):
     ran = {"about": about, "precision": "float32", "device": "cpu", "seconds": 1.0}
     found = {
         "retrieve": RetrieveReport(marks=Retrieval(found=way, inverse=way.model_copy(update={"top1": 0.3})), **ran),
-        "knn": ReadReport(task="knn", marks=Reading(top1=0.4, interval=(0.2, 0.5)), **ran),
+        "knn": ReadReport(task="knn", marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=0, **ran),
     }
     page = evaluation_section({name: Evaluation(weights_sha256="w", report=r) for name, r in found.items()}, "w", "run")
     for fact in ("25.00%", "30.00%", "50.0%", "40.00%", "a vote of the nearest 20", "&lt;more&gt; birds"):
