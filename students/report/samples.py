@@ -26,6 +26,7 @@ from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
 from students.evals import images_of
 from students.models.spec import StudentSpec
+from students.report.nearest import BANK, nearest_classes
 from students.runs import Run
 from students.tasks.matching import is_unnamed
 from students.tasks.pictures import at_rest, normalised
@@ -39,7 +40,7 @@ _CHOICE = 0x5A3B21
 
 @dataclass(frozen=True)
 class Guess:
-    """One class and how likely it is thought to be."""
+    """One class and how likely it is thought to be; of a student without classes, how near an image of it is."""
 
     name: str
     probability: float
@@ -69,32 +70,31 @@ class Samples:
 
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     """Images the student never learnt from."""
-    found = Samples()
-    if not run.record.student.classes:
-        found.notes.append("The student names no classes, so it has no guesses to show.")
-        return found
+    found, spec = Samples(), run.record.student
     if run.record.val is None:
         found.notes.append("The run has no validation images.")
         return found
     try:
-        images = images_of(run, None).named_by(run.record.student)
+        images = images_of(run, None)
+        images = images.named_by(spec) if spec.classes else images
         words = Dice(run.record.seed, len(images), purpose=_CHOICE).words(len(images))
         rows = np.sort(np.argsort(words, kind="stable")[:count])
         images = replace(images, ids=[images.ids[row] for row in rows], labels=images.labels[rows])
-        spec = run.record.student
         pool = RenderPool(
             images.source, spec.geometry, seed=0, size=spec.input, ids=images.ids, workers=0, batch=len(images)
         )
         (rendered,) = pool.batches([(0, range(len(images)))])
+        guesses = say(network, spec, rendered) if spec.classes else _nearest(run, network, rendered)
     except KDError as error:
         found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
-    guesses = say(network, spec, rendered)
+    if not spec.classes:
+        found.notes.append(f"Shown are the classes of the nearest of at most {BANK} training images, and their cosine.")
     for row, image_id in enumerate(images.ids):
         if row in rendered.bad:
             found.notes.append(f"{image_id} was drawn, but cannot be used: {rendered.bad[row]}.")
         else:
-            truth = spec.classes[images.labels[row]]
+            truth = _name(images.classes, int(images.labels[row]))
             found.images.append(Sample(image_id, truth, rendered.pixels[row], guesses[row]))
     return found
 
@@ -166,6 +166,11 @@ def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[lis
     with at_rest(network), torch.inference_mode():
         probabilities = network(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
     return [_first(row, spec.classes) for row in probabilities.numpy()]
+
+
+def _nearest(run: Run, network: "nn.Module", rendered: Rendered) -> list[list[Guess]]:
+    found = nearest_classes(run, network, rendered.pixels, GUESSES)
+    return [[Guess(name, cosine) for name, cosine in each] for each in found]
 
 
 def teacher_guesses(logits: Any, names: tuple[str, ...] | None) -> list[Guess]:

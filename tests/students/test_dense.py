@@ -161,7 +161,7 @@ def test_it_is_judged_by_what_it_finds_and_goes_on_as_if_never_stopped(dense, tm
     assert losses_of(parts) == losses_of(whole)
 
 
-def test_it_has_a_page_without_guesses_and_no_export(dense, tmp_path):
+def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_path):
     from students.export import export_onnx, export_timm
     from students.report import write_report
 
@@ -169,7 +169,8 @@ def test_it_has_a_page_without_guesses_and_no_export(dense, tmp_path):
     words = write_report(run, tmp_path / "report.html").read_text("utf-8")
     assert "data2vec-nano, no classifier, at 64×64" in words
     assert "3 blocks on the encoder of a data2vec teacher" in words
-    assert "The student names no classes, so it has no guesses to show." in words
+    assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
+    assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
     for export in (export_timm, export_onnx):
         with pytest.raises(UsageError, match="names no classes") as told:
