@@ -1,10 +1,10 @@
 """`kd compare`: the same training with the teacher connected and from a cache, measured side by side."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options as o
 from cli import train_options as t
 from cli.build_options import build_options
 from cli.command import command
@@ -12,10 +12,8 @@ from cli.output import Ui
 from cli.text import columns, pairs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kdcache.options import BuildOptions
-    from students.compare.run import Comparison
+    from students.compare.comparison import Comparison
     from students.compare.verdict import Verdict
 
 COMPARE = """
@@ -65,11 +63,15 @@ TrainSettings = Annotated[
     list[str] | None, typer.Option("--train-set", metavar="KEY=VALUE", help="Change a value of the training recipe.")
 ]
 TrainBatch = Annotated[int | None, typer.Option("--train-batch", metavar="N", min=1, help="Images a training step.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="The comparison; left out: a name in ./kd/compares."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "compare", examples=COMPARE, shared=build_options)(compare)
+    command(app, "compare", examples=COMPARE, shared=build_options, resumable=True)(compare)
 
 
 def compare(
@@ -91,7 +93,7 @@ def compare(
     price: Price = None,
     project: Project = None,
     gpu_memory: GpuMemory = None,
-    out: o.Out = None,
+    out: Out = None,
 ) -> None:
     """Measure the same training several ways, and say whether a cache is worth it, here, for you.
 
@@ -113,7 +115,7 @@ def compare(
     _tell(ui, *run(asked, ui.progress()))
 
 
-def _tell(ui: Ui, found: "Comparison", path: "Path") -> None:
+def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
     from students.compare.report import write_page
     from students.compare.verdict import verdict
 
@@ -123,7 +125,7 @@ def _tell(ui: Ui, found: "Comparison", path: "Path") -> None:
     ui.answer(facts, _text(found, judged, report))
 
 
-def _text(found: "Comparison", judged: "Verdict", report: "Path") -> str:
+def _text(found: "Comparison", judged: "Verdict", report: Path) -> str:
     from students.compare.table import heading, papers, table
 
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]

@@ -29,6 +29,8 @@ class BuildOptions:
     backend: Literal["hdf5", "zarr"] = "hdf5"
     compression: str | None = None
     batch: int | None = None
+    step: int | None = None
+    """images a step of a training that will run this teacher too: without `batch`, one is chosen that fills steps up least"""
     precision: str = "float32"
     devices: tuple[str, ...] = ()
     workers: int | None = None
@@ -85,8 +87,12 @@ def default_codec(signal: Signal) -> str:
     return "topk:100" if classes >= MANY_CLASSES else "topk:10"
 
 
-def default_batch(size: tuple[int, int], device: str) -> int:
-    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes."""
+def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
+    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
+
+    With `step`, at most so many that they fill a step of that size up as little as can be.
+    """
     pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
     fit = max(1, pixels // (size[0] * size[1]))
-    return min(most, 1 << (fit.bit_length() - 1))
+    batch = min(most, 1 << (fit.bit_length() - 1))
+    return batch if step is None else -(-step // -(-step // batch))

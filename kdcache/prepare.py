@@ -64,7 +64,9 @@ def prepare(
     teacher = _open_teacher(options, offered)
     recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
-    asked = options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device)
+    asked = (
+        options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device, options.step)
+    )
     trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
     layout = _layout(options, codecs, len(listing), trial.batch)
@@ -164,7 +166,18 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
         notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
     if options.part_rows and options.part_rows < plan.layout.rows_per_part:
         notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
-    return notes + _split_note(options.data, plan.dataset.source)
+    return notes + _class_note(plan) + _split_note(options.data, plan.dataset.source)
+
+
+def _class_note(plan: Plan) -> list[str]:
+    """A teacher with classes of its own speaks of those, whatever the folders of the images are called."""
+    theirs, ours = plan.teacher.classes, plan.dataset.classes
+    if theirs is None or ours is None or set(ours) <= set(theirs):
+        return []
+    return [
+        f"the logits are of the teacher's own {len(theirs):,} classes ({theirs[0]} …), not of the {len(ours):,} of these images "
+        f"({ours[0]} …): `kd teacher fit-head` makes a head for them, to be given with --head"
+    ]
 
 
 def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:

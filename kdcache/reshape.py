@@ -57,6 +57,10 @@ def convert(
     `signals`: the ones to keep; None keeps all.
     """
     old = Store.open(path)
+    if dropped := sorted(set(codecs or {}) & set(old.plan.codecs()) - set(signals or old.plan.codecs())):
+        raise UsageError(
+            f"a codec is given for {', '.join(dropped)}, which would not be kept", hint="add it to --signal"
+        )
     kept = _keeping(old.plan, signals)
     plan = _converted(kept, backend or kept.layout.backend, codecs or {}, compression)
     pairs = list(zip(kept.codecs().values(), plan.codecs().values(), strict=True))

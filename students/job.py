@@ -18,7 +18,7 @@ from kdcache.stream import Share
 from students import fits
 from students.feed import Feed
 from students.judges import Judge, judge_of
-from students.models import begin, build_student, layer_count, layer_of, load_weights, no_decay
+from students.models import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
 from students.models.loading import Head, HeadRows
 from students.models.spec import StudentSpec
 from students.optimise import Pace
@@ -166,4 +166,6 @@ def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
+            if record.cache is not None:
+                check_shared(network, record.student, record.cache.teacher, where.weights)
     return network

@@ -7,7 +7,6 @@
   best.safetensors      weights of the best validation; without a validation set, the last ones
 """
 
-import fcntl
 import json
 import shlex
 import shutil
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kdcache.atomic import make_folder, storage_errors, sweep, write_file
-from kdcache.errors import Damage, Locked, Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.held import held
 from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.strict import Strict
@@ -126,14 +126,7 @@ class Run:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
-        with storage_errors(self.path):
-            file = (self.path / "lock").open("a")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                message = f"{self.path} is being trained by another process"
-                raise Locked(message, hint="wait for it, or stop it; then go on") from None
+        with held(self.path, "trained"):
             for draft in (self.path / "checkpoints").glob(".*.tmp-*"):
                 shutil.rmtree(draft, ignore_errors=True)
             sweep(self.path)

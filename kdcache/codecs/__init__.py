@@ -60,9 +60,8 @@ def codec_names(signal: Signal) -> tuple[str, ...]:
 
 def _logits(text: str, signal: Signal) -> Signal:
     if signal.name != LOGITS or len(signal.shape) != 1:
-        shape = " x ".join(map(str, signal.shape))
         raise UsageError(
-            f"codec {text} is for logits; {signal.name} is {shape}",
+            f"codec {text} is for logits, not for {signal.name}",
             hint=f"choose float16, bfloat16, int8 or float32 for {signal.name}",
         )
     return signal

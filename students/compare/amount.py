@@ -4,8 +4,10 @@ Input: the options. Output: the images, how many there are in all, and the batch
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kdcache.images import open_source
+from kdcache.images.source import Listing, Source
 from kdcache.options import BuildOptions
 from kdcache.prepare import prepare
 from kdcache.progress import Progress
@@ -28,6 +30,8 @@ class Amount(Strict):
     images: int
     whole: int
     """how many there are to choose from: those of the job"""
+    bytes: int | None
+    """on disk, of those; None where they are generated or remote"""
     batch: int
 
 
@@ -40,13 +44,33 @@ class _Wish:
 def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress: Progress) -> Amount:
     """Choose; `batch` is the recipe's. A slow teacher sees fewer images, and the student smaller batches."""
     data = options.build.data or "shapes"
-    whole = len(open_source(data).scan())
+    source = open_source(data)
+    listing = source.scan()
+    whole = len(listing)
     wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
     if options.images is None or options.batch is None:
         build = replace(options.build, data=few_of(data, min(wish.images, whole)))
         wish = _bearable(options, arms, wish, _teacher_seconds(build, progress), progress)
     images = min(wish.images, whole)
-    return Amount(data=few_of(data, images), images=images, whole=whole, batch=min(wish.batch, images))
+    batch = options.batch or min(wish.batch, images)
+    return Amount(
+        data=few_of(data, images), images=images, whole=whole, bytes=image_bytes(source, listing), batch=batch
+    )
+
+
+def image_bytes(source: Source, listing: Listing) -> int | None:
+    """Of the files of these images, or of the archives they are in."""
+    spec = source.spec()
+    spec = spec["of"] if spec["kind"] == "few" else spec
+    place = spec.get("path", spec.get("pattern"))
+    if place is None or not Path(str(place)).exists():
+        return None
+    path = Path(str(place))
+    if path.is_file():
+        return path.stat().st_size
+    if spec["kind"] == "folder":
+        return sum((path / str(image_id)).stat().st_size for image_id in listing.ids)
+    return None
 
 
 def few_of(data: str, images: int) -> str:

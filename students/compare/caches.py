@@ -55,6 +55,15 @@ class Caches:
     store: Store
     """the base"""
 
+    @property
+    def usable(self) -> int:
+        """Images of the view of which fewest could be used."""
+        plan = self.store.plan
+        bad = [0] * plan.views.count
+        for part in plan.parts():
+            bad[part.view] += len(self.store.bad_rows_of(part))
+        return plan.dataset.rows - max(bad)
+
     def path(self, arm: Arm) -> Path:
         """The cache of an arm."""
         return _path(self.folder, self.of[arm.name])
@@ -70,7 +79,8 @@ def build_caches(
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
     for note in prepared.notes:
-        progress.note(note)
+        if not note.startswith("--part-rows"):  # which nobody asked for
+            progress.note(note)
     progress.note(f"building {prepared.out}")
     build(prepared, progress=progress)
     store = Store.open(prepared.out)
@@ -118,15 +128,15 @@ def row_bytes(store: Store) -> float:
 
 
 def seconds_an_image(store: Store) -> Spread:
-    """From the receipts, which say what each part took."""
-    each = []
+    """From the receipts, which say what each part took; the teacher is shown whole batches, the last of a part filled up."""
+    seconds, shown = [], []
     for part in store.plan.parts():
         receipt = store.receipt(part)
         assert receipt is not None, "the build is complete"
-        each.append(float(str(receipt.facts["seconds"])) / len(store.plan.rows_of(part)))
-    if len(each) < LEAST:
-        return Spread(mean=sum(each) / len(each), half=None)
-    return Spread.of(each)
+        seconds.append(float(str(receipt.facts["seconds"])))
+        shown.append(-(-len(store.plan.rows_of(part)) // store.plan.batch) * store.plan.batch)
+    each = [time / images for time, images in zip(seconds, shown, strict=True)]
+    return Spread(mean=sum(seconds) / sum(shown), half=Spread.of(each).half if len(each) >= LEAST else None)
 
 
 def _path(folder: Path, cache: str) -> Path:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from kdcache.config import load_preset
 from kdcache.errors import Mismatch, UsageError
+from kdcache.images import open_source
 from kdcache.options import BuildOptions
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 from students.models import student_preset
-from students.plan_run import EMBEDDED
+from students.plan_run import EMBEDDED, OWN
 from students.recipe import Recipe
 from students.tellers import INPUTS
 
@@ -19,7 +20,9 @@ from students.tellers import INPUTS
 def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     """Decide them."""
     preset = student_preset(options.student)
-    name = options.recipe or preset.recipe or EMBEDDED
+    spec = open_source(options.build.data or "shapes").spec()
+    embedded = (spec["of"] if spec["kind"] == "few" else spec)["kind"] == "shapes"
+    name = options.recipe or preset.recipe or (EMBEDDED if embedded else OWN)
     recipe = load_preset("recipes", name, Recipe, options.settings)
     teacher = options.build.teacher or ("florence" if preset.blocks is None else "data2vec")
     build = _saying(replace(options.build, teacher=teacher), recipe, name)

@@ -1,15 +1,16 @@
 """One arm, once, in a process of its own: memory, time and result of nothing but this training.
 
-Input: a JSON document on stdin. Output: one on stdout. The peak of memory is a process's, and
+Input: a Task. Output: Measured, both as JSON. The peak of memory is a process's, and
 an off-stream training must not have a teacher anywhere in its process.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from kdcache.apart import answer
 from kdcache.digest import file_digest
+from kdcache.progress import Silent
 from kdcache.strict import Strict
 from students.compare.arms import Arm
 from students.compare.energy import Energy
@@ -66,6 +67,10 @@ class Measured(Strict):
     losses: tuple[float, ...]
     score: float | None
     """as the recipe judges: the share that is named right, or found right"""
+    unjudged: str | None
+    """why there is no score"""
+    pixels: int
+    """that a side of what the student sees has"""
     weights: str
     """digest of the student's weights at the end"""
     imported_teacher: bool
@@ -73,13 +78,13 @@ class Measured(Strict):
 
 def measure(task: Task) -> Measured:
     """Train, and look at what it took."""
-    from kdcache.progress import Silent
     from students.start import start
 
     if task.memory is not None and not _where(task).on_cpu:
         _keep_within(task.memory)
     energy = Energy()
-    finished = start(_options(task), _where(task), Silent())
+    heard = _Listening()
+    finished = start(_options(task), _where(task), heard)
     run, outcome = finished.run, finished.outcome
     lines = [line for line in run.metrics() if line["kind"] == "train"]
     stages, step_seconds = _split(lines)
@@ -99,9 +104,22 @@ def measure(task: Task) -> Measured:
         energy=energy.joules_a_step(outcome.state.step),
         losses=tuple(line["loss"] for line in lines),
         score=None if outcome.validation is None else outcome.validation["score"],
+        unjudged=None if outcome.validation else heard.unjudged or "it was asked not to be judged",
+        pixels=run.record.student.input[0],
         weights=file_digest(run.weights),
         imported_teacher=any(name.startswith("kdcache.teachers") for name in sys.modules),
     )
+
+
+class _Listening(Silent):
+    """Keeps why a student is not judged."""
+
+    unjudged: str | None = None
+
+    def note(self, text: str) -> None:
+        """A remark of the training."""
+        if text.startswith(("no --val", "not judged")):
+            self.unjudged = text
 
 
 def _options(task: Task) -> TrainOptions:
@@ -153,17 +171,15 @@ def _keep_within(memory: int) -> None:
     torch.cuda.set_per_process_memory_fraction(min(1.0, memory / whole))
 
 
-def main() -> None:
-    """Task in, Measured out; null when the accelerator's memory is not enough."""
+def measured(task: dict[str, Any]) -> dict[str, Any] | None:
+    """Task in, Measured out; None when the accelerator's memory is not enough."""
     from kdcache.trial import out_of_memory
 
-    task = Task.from_plain(json.load(sys.stdin))
     try:
-        said = measure(task).plain()
+        return measure(Task.from_plain(task)).plain()
     except out_of_memory():
-        said = None
-    sys.stdout.write(json.dumps(said) + "\n")
+        return None
 
 
 if __name__ == "__main__":
-    main()
+    answer(measured)

@@ -13,58 +13,32 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from kdcache.asked import check_asked
 from kdcache.atomic import make_folder, write_file
 from kdcache.errors import StorageError, UsageError
+from kdcache.held import held
+from kdcache.images import open_source
 from kdcache.progress import Progress
-from kdcache.spec import TeacherSpec
 from kdcache.strict import Strict
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
-from students.compare.caches import Built, Caches, build_caches
+from students.compare.caches import Caches, build_caches
 from students.compare.choices import check_arms, settle
+from students.compare.comparison import Comparison
 from students.compare.measure import Measured, Task
 from students.compare.options import CompareOptions
 from students.compare.process import in_a_process
 from students.compare.room import Room, room
 from students.compare.sums import Job, projected
 from students.recipe import Recipe
-from students.splits import held_out
 
 COMPARES = Path("kd/compares")
+BEGUN, RESULT = "begun.json", "compare.json"
+"""what was asked; what was measured"""
 METRICS = {"classify": "top-1", "retrieve": "retrieval"}
 """by how a recipe judges"""
-
-
-class Comparison(Strict):
-    """Everything that was measured."""
-
-    arms: tuple[Arm, ...]
-    measured: dict[str, tuple[Measured, ...]]
-    """arm -> its repeats"""
-    built: dict[str, Built]
-    """cache -> what it took"""
-    caches: dict[str, str]
-    """arm -> its cache"""
-    room: dict[str, Room]
-    """arm -> what fits on a device of the size that was asked for"""
-    teacher: TeacherSpec
-    student: str
-    images: str
-    image_bytes: int | None
-    """on disk, all of them; None where they are generated or remote"""
-    batch: int
-    steps: int
-    metric: str
-    """what the score of a student is called"""
-    device: str
-    machine: str
-    job: Job
-    """all images of the source, for the epochs that were asked for"""
-    project: Job | None
-
-    def cache(self, arm: Arm) -> Built | None:
-        """The cache an arm learns from."""
-        return self.built[self.caches[arm.name]] if arm.teacher == "stored" else None
 
 
 class Begun(Strict):
@@ -79,21 +53,48 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     arms = arms_of(options.arms)
     options, recipe = settle(options)
     check_arms(arms, options.student, recipe, options.build.kept)
+    check_asked(options.build, None)
     if options.repeat < 1 or options.steps < 2:
         raise UsageError("at least one repeat of two steps is needed", hint="--repeat 3 --steps 30")
-    whole = Job(
-        images=1, epochs=options.epochs, students=options.students, views=options.build.views, price=options.price
-    )
+    whole = _job(options)
     _projected(options, whole)  # a word nobody understands is told before anything is measured
-    out = options.out or choose_out(options)
-    much = _begin(options, arms, recipe, out, progress)
-    options = replace(options, build=replace(options.build, data=much.data), batch=much.batch)
-    signal = recipe.objective.signal or options.build.kept[0]
-    caches = build_caches(options.build, much.images, arms, signal, out / "caches", progress)
-    metric = METRICS[recipe.judge.task]
+    asked = _asked(options, recipe)
+    out = options.out or choose_out(options, asked)
+    # Chosen before there is a folder: what cannot be compared leaves nothing behind.
+    chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
+    make_folder(out)
+    with held(out, "compared"):
+        if (much := _begun(out, asked)) is None:
+            much = chosen
+            write_file(out / BEGUN, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
+        elif not (out / RESULT).is_file():
+            progress.note(f"going on with {out}")
+        else:
+            progress.note(f"this was measured before; with another --out it is measured again: {out}")
+            return Comparison.from_plain(json.loads((out / RESULT).read_bytes())), out
+        found = _compare(options, arms, recipe, much, whole.model_copy(update={"images": much.whole}), out, progress)
+        write_file(out / RESULT, [json.dumps(found.plain(), indent=1).encode() + b"\n"])
+    return found, out
+
+
+def _compare(
+    options: CompareOptions,
+    arms: tuple[Arm, ...],
+    recipe: Recipe,
+    much: Amount,
+    job: Job,
+    out: Path,
+    progress: Progress,
+) -> Comparison:
+    build = replace(options.build, data=much.data, step=much.batch)
+    signal = recipe.objective.signal or build.kept[0]
+    caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
+    # Without a batch of the user's, images that cannot be read make a batch of all of them smaller.
+    batch = much.batch if options.batch else min(much.batch, caches.usable)
+    options, metric = replace(options, build=build, batch=batch), METRICS[recipe.judge.task]
     measured = _measure(options, arms, caches, metric, out, progress)
-    plan, job = caches.store.plan, whole.model_copy(update={"images": much.whole})
-    found = Comparison(
+    plan, first = caches.store.plan, next(iter(measured.values()))[0]
+    return Comparison(
         arms=arms,
         measured=measured,
         built=caches.built,
@@ -102,40 +103,52 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
         teacher=plan.teacher,
         student=options.student,
         images=plan.dataset.name,
-        image_bytes=_image_bytes(plan.dataset.source),
-        batch=much.batch,
+        image_bytes=much.bytes,
+        batch=batch,
         steps=options.steps,
         metric=metric,
+        unjudged="the teacher's weights are random" if plan.teacher.knows_nothing else first.unjudged,
+        recipe=options.recipe,
+        pixels=first.pixels,
         device=_device(options.device),
         machine=f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         job=job,
         project=_projected(options, job),
     )
-    write_file(out / "compare.json", [json.dumps(found.plain(), indent=1).encode() + b"\n"])
-    return found, out
+
+
+def _job(options: CompareOptions) -> Job:
+    """All images, which are not counted yet, for what was asked."""
+    asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
+    try:
+        return Job.from_plain({"images": 1, "views": options.build.views, **asked})
+    except ValidationError:
+        told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+        raise UsageError(
+            f"{told}: no such job can be", hint="epochs and students above nothing, a price of at least 0"
+        ) from None
+
+
+def _asked(options: CompareOptions, recipe: Recipe) -> dict[str, Any]:
+    """What must be the same for a comparison to go on: the options, and what they name."""
+    val = None if options.val in (None, "none") else open_source(options.val).scan().fingerprint
+    plain: dict[str, Any] = json.loads(json.dumps({**options.plain(), "recipe": recipe.plain(), "val images": val}))
+    return plain
 
 
 def _projected(options: CompareOptions, job: Job) -> Job | None:
     return None if options.project is None else projected(options.project, job)
 
 
-def _begin(options: CompareOptions, arms: tuple[Arm, ...], recipe: Recipe, out: Path, progress: Progress) -> Amount:
-    """How much is compared: chosen now, or when the comparison was begun."""
-    if (out / "compare.json").exists():
-        raise UsageError(f"{out} holds a comparison already", hint="choose another folder with --out")
-    make_folder(out)
-    file, asked = out / "begun.json", json.loads(json.dumps(options.plain()))
-    if file.is_file():
-        begun = Begun.from_plain(json.loads(file.read_bytes()))
-        other = [key for key in asked if asked[key] != begun.asked.get(key)]
-        if other:
-            was = ", ".join(f"{key} {begun.asked.get(key)!r}, now {asked[key]!r}" for key in other)
-            raise UsageError(f"{out} was begun with {was}", hint="choose another folder with --out")
-        progress.note(f"going on with {out}")
-        return begun.amount
-    much = amount(options, arms, recipe.batch, progress)
-    write_file(file, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
-    return much
+def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
+    """How much is compared in a comparison that was begun there."""
+    if not (out / BEGUN).is_file():
+        return None
+    begun = Begun.from_plain(json.loads((out / BEGUN).read_bytes()))
+    if other := [key for key in asked if asked[key] != begun.asked.get(key)]:
+        was = ", ".join(f"{key} {begun.asked.get(key)!r}, now {asked[key]!r}" for key in other)
+        raise UsageError(f"{out} was begun with {was}", hint="choose another folder with --out")
+    return begun.amount
 
 
 def _measure(
@@ -169,14 +182,12 @@ def _rooms(
 ) -> dict[str, Room]:
     if options.memory is None:
         return {}
-    rows = caches.store.plan.dataset.rows
     tasks = [_task(options, arm, caches, out / "room", 0) for arm in arms]
-    return {task.arm.name: room(task, options.memory, rows, progress) for task in tasks}
+    return {task.arm.name: room(task, options.memory, caches.usable, progress) for task in tasks}
 
 
 def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> Task:
-    plan = caches.store.plan
-    val = options.val or ("none" if plan.teacher.knows_nothing or held_out(plan.dataset.source) is None else None)
+    val = options.val or ("none" if caches.store.plan.teacher.knows_nothing else None)
     name = arm.name.replace(":", "-").replace("=", "-")
     return Task(
         arm=arm,
@@ -199,30 +210,17 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
     )
 
 
-def choose_out(options: CompareOptions) -> Path:
-    """`kd/compares/TEACHER-STUDENT`, with a number where another has the name; one that was stopped is gone on with."""
+def choose_out(options: CompareOptions, asked: dict[str, Any]) -> Path:
+    """`kd/compares/TEACHER-STUDENT`, with a number where another has the name; the same one again is the same folder."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
-    asked = json.loads(json.dumps(options.plain()))
     for number in count(1):
         out = COMPARES / (name if number == 1 else f"{name}-{number}")
         if not out.exists():
             return out
-        begun = out / "begun.json"
-        stopped = begun.is_file() and not (out / "compare.json").exists()
-        if stopped and json.loads(begun.read_bytes())["asked"] == asked:
+        begun = out / BEGUN
+        if begun.is_file() and json.loads(begun.read_bytes())["asked"] == asked:
             return out
     raise AssertionError("unreachable: count() does not end")
-
-
-def _image_bytes(source: dict[str, Any]) -> int | None:
-    """Bytes of all images, where they are files."""
-    source = source["of"] if source["kind"] == "few" else source
-    path = Path(str(source.get("path", source.get("pattern", ""))))
-    if path.is_file():
-        return path.stat().st_size
-    if source["kind"] == "folder":
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return None
 
 
 def _device(name: str) -> str:

@@ -4,14 +4,35 @@ n images, E epochs, M students, V stored views; t seconds a training image, b se
 """
 
 import math
+import re
 import statistics
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from kdcache.errors import UsageError
 from kdcache.strict import Strict
 
-STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_NORMAL = 1.959963985
+_STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles for 1 to 9 degrees of freedom"""
+
+
+def student_t(freedom: int) -> float:
+    """The 97.5 % quantile; from 10 degrees of freedom on by the series in their inverse, good to a thousandth."""
+    if freedom <= len(_STUDENT_T):
+        return _STUDENT_T[freedom - 1]
+    z = _NORMAL
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 class Spread(Strict):
@@ -26,12 +47,17 @@ class Spread(Strict):
         mean = statistics.fmean(values)
         if len(values) < 2:
             return cls(mean=mean, half=None)
-        quantile = STUDENT_T[len(values) - 2] if len(values) - 2 < len(STUDENT_T) else 1.96
-        return cls(mean=mean, half=quantile * statistics.stdev(values) / math.sqrt(len(values)))
+        half = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+        return cls(mean=mean, half=half)
 
     def times(self, factor: float) -> "Spread":
         """In another unit."""
         return Spread(mean=self.mean * factor, half=None if self.half is None else self.half * abs(factor))
+
+    def turned(self, amount: float) -> "Spread":
+        """So much of something in each: of seconds a step, images a second."""
+        turned = amount / self.mean
+        return Spread(mean=turned, half=None if self.half is None else turned * self.half / self.mean)
 
     def plus(self, other: "Spread") -> "Spread":
         """The sum of two that were measured apart."""
@@ -45,13 +71,13 @@ NOTHING = Spread(mean=0.0, half=0.0)
 class Job(Strict):
     """What is to be done in the end."""
 
-    images: int
-    epochs: float
-    students: int = 1
-    views: int
+    images: Count
+    epochs: Positive
+    students: Count = 1
+    views: Count
     """stored; each is built once"""
-    gpus: int = 1
-    price: float | None = None
+    gpus: Count = 1
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """money for an hour of one device"""
 
 
@@ -127,8 +153,16 @@ def divedoc_differences() -> dict[str, float]:
     }
 
 
-_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
-_WORDS = ("n_images", "epochs", "students", "views", "gpus", "price")
+_SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+_NUMBER = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([kKMG]?)")
+_WORDS = {
+    "n_images": "images",
+    "epochs": "epochs",
+    "students": "students",
+    "views": "views",
+    "gpus": "gpus",
+    "price": "price",
+}
 
 
 def projected(text: str, job: Job) -> Job:
@@ -138,14 +172,18 @@ def projected(text: str, job: Job) -> Job:
         key, equals, value = word.partition("=")
         if key not in _WORDS or not equals:
             raise UsageError(f"--project {word!r} is not understood", hint=f"KEY=NUMBER with {', '.join(_WORDS)}")
-        scale = _SCALES.get(value[-1:], 1.0)
-        try:
-            found[key] = float(value.rstrip("".join(_SCALES))) * scale
-        except ValueError:
-            raise UsageError(f"--project {word}: {value!r} is no number", hint="such as n_images=14.2M") from None
-        if not found[key] > 0:
-            raise UsageError(f"--project {word}: must be more than nothing")
-    whole = {"n_images": "images", "students": "students", "views": "views", "gpus": "gpus"}
-    changes: dict[str, float | int] = {whole[key]: round(v) for key, v in found.items() if key in whole}
-    changes |= {key: v for key, v in found.items() if key not in whole}
-    return job.model_copy(update=changes)
+        found[_WORDS[key]] = _number(word, value, whole=key not in ("epochs", "price"))
+    return Job.from_plain({**job.plain(), **found})
+
+
+def _number(word: str, text: str, *, whole: bool) -> float:
+    known = _NUMBER.fullmatch(text)
+    try:
+        number = float(known[1]) * _SCALES[known[2]] if known else math.nan
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"--project {word}: {text!r} is no number", hint="such as n_images=14.2M")
+    if not 0 < number < math.inf or (whole and abs(number - round(number)) > 1e-6 * number):
+        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above nothing")
+    return round(number) if whole else number

@@ -6,12 +6,11 @@ Input: what was measured and the verdict. Output: a line for each thing that is 
 from collections.abc import Callable, Sequence
 
 from kdcache.figures import duration, plural, rate, size
-from students.compare.run import Comparison
+from students.compare.comparison import Comparison
+from students.compare.rows import Row
 from students.compare.sums import Spread, divedoc_differences, tinyvit_saving
-from students.compare.verdict import Row, Verdict, epochs
-
-NOT_THERE = "–"
-Shown = Callable[[float], str]
+from students.compare.verdict import Verdict, epochs
+from students.compare.words import NOT_THERE, joules, milliseconds, percent, reach, times
 
 
 def table(found: Comparison, judged: Verdict) -> list[list[str]]:
@@ -19,7 +18,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
     rows = judged.rows
     lines = [
         _line("disk, images", rows, lambda _: size(judged.image_bytes) if judged.image_bytes else "none"),
-        _line("disk, cache", rows, lambda row: size(row.cache_bytes) if row.cache_bytes else NOT_THERE),
+        _line("disk, rows of cache", rows, lambda row: size(row.cache_bytes) if row.cache_bytes else NOT_THERE),
         _line("memory, process", rows, lambda row: reach(row.peak_memory, size)),
         _line("memory, device", rows, lambda row: reach(row.allocated, size)),
         _line("  reserved", rows, lambda row: reach(row.reserved, size)),
@@ -32,7 +31,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
         _line("job: build", rows, lambda row: _hours(row.bill.build_hours) if row.cache_bytes else NOT_THERE),
         _line("job: train", rows, lambda row: _hours(row.bill.train_hours)),
         _line("job: in all", rows, lambda row: _hours(row.bill.hours)),
-        _line("  saves", rows, lambda row: NOT_THERE if row.saves is None else percent(row.saves)),
+        _line("  saves", rows, lambda row: reach(row.saves, percent)),
         _line("  device-days", rows, lambda row: reach(row.bill.device_days, rate) if row.bill.money else NOT_THERE),
         _line("  money", rows, lambda row: reach(row.bill.money, rate)),
         _line("pays after", rows, _pays),
@@ -47,11 +46,11 @@ def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
     job, teacher = judged.job, found.teacher
     repeats = len(found.measured[found.arms[0].name])
     stamp = " RANDOM WEIGHTS" if teacher.knows_nothing else ""
-    epochs = f"{job.epochs:g} {'epoch' if job.epochs == 1 else 'epochs'}"
-    work = f"{plural(job.images, 'image')} × {epochs} × {plural(job.students, 'student')}"
+    work = f"{plural(job.images, 'image')} × {times(job.epochs, 'epoch', 'epochs')} × {plural(job.students, 'student')}"
     return [
         ("teacher", f"{teacher.family} {teacher.size}{stamp}"),
-        ("student", f"{found.student}, {found.steps} steps of {found.batch} images, {plural(repeats, 'repeat')}"),
+        ("student", f"{found.student} at {found.pixels} pixels, recipe {found.recipe}"),
+        ("each", f"{found.steps} steps of {plural(found.batch, 'image')}, {plural(repeats, 'repeat')}"),
         ("on", f"{found.device}, {found.machine}"),
         ("job", f"{work}, {plural(job.views, 'view')}, {plural(job.gpus, 'device')}"),
     ]
@@ -74,28 +73,6 @@ def _line(name: str, rows: Sequence[Row], cell: Callable[[Row], str]) -> list[st
 
 def _of(stage: str) -> Callable[[Row], str]:
     return lambda row: milliseconds(row.stages[stage].mean)
-
-
-def reach(spread: Spread | None, shown: Shown) -> str:
-    """A mean and its interval."""
-    if spread is None:
-        return NOT_THERE
-    return shown(spread.mean) if spread.half is None else f"{shown(spread.mean)} ± {shown(spread.half)}"
-
-
-def milliseconds(seconds: float) -> str:
-    """Of a step."""
-    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 or not seconds else f"{1000 * seconds:.2g} ms"
-
-
-def percent(share: float) -> str:
-    """12.3%."""
-    return f"{share:.1%}"
-
-
-def joules(value: float) -> str:
-    """Of a step."""
-    return f"{value:,.3g} J"
 
 
 def _hours(hours: Spread) -> str:

@@ -86,6 +86,11 @@ def begin(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weigh
     _FAMILIES[spec.family].begin(network, spec, teacher, weights)
 
 
+def check_shared(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
+    """Mismatch when what a student shares with its teacher is that of another one."""
+    _FAMILIES[spec.family].check_shared(network, spec, teacher, weights)
+
+
 def embed(spec: StudentSpec, network: "nn.Module") -> "Callable[[Tensor], Tensor]":
     """Normalised pixels -> one embedding an image: what the student makes of it before it names it."""
     family = _FAMILIES[spec.family]

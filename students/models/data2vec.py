@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
+from students.models.shared_encoder import BLOCKS, ENCODER, shared_tensors
 from students.models.spec import StudentSpec
 
 if TYPE_CHECKING:
@@ -34,20 +35,21 @@ class Data2VecStudent:
 
     def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Take the encoder from the teacher's file, and its first blocks where the preset says so."""
-        from kdcache.data2vec_net import Data2Vec
-        from kdcache.teachers.reopen import reopen_network
+        shared = _shared(spec, teacher, weights, blocks=spec.blocks is not None and spec.blocks.begin == "teacher")
+        network.get_submodule("encoder").load_state_dict(_below(ENCODER, shared))
+        if any(name.startswith(BLOCKS) for name in shared):
+            _copy_blocks(network, shared, spec)
 
-        assert spec.blocks is not None
-        own = reopen_network(teacher, weights=weights)
-        if not isinstance(own, Data2Vec) or own.shape.plain() != spec.blocks.encoder:
+    def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """Mismatch when a student that has learnt already has another encoder than this teacher."""
+        own = network.get_submodule("encoder").state_dict()
+        theirs = _below(ENCODER, _shared(spec, teacher, weights, blocks=False))
+        if not all(tensor.equal(theirs[name]) for name, tensor in own.items()):
             raise Mismatch(
-                f"{spec.name} shares the encoder of a data2vec of {spec.blocks.encoder}, the teacher is "
-                f"{teacher.family} {teacher.size}",
-                hint="kd student list names the students and their teachers",
+                f"the encoder of the {spec.name} it begins with is not that of the teacher of this cache, "
+                f"{teacher.family} {teacher.size} ({teacher.weights.source})",
+                hint="begin with a run that was taught by the same teacher, or without --from",
             )
-        network.get_submodule("encoder").load_state_dict(own.encoder.state_dict())
-        if spec.blocks.begin == "teacher":
-            _copy_blocks(network, own, spec)
 
     def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
         """The mean of all final tokens."""
@@ -71,10 +73,19 @@ class Data2VecStudent:
         return int(name.split(".")[1]) if name.startswith("blocks.") else 0
 
 
-def _copy_blocks(network: Any, own: Any, spec: StudentSpec) -> None:
+def _shared(spec: StudentSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
+    assert spec.blocks is not None
+    return shared_tensors(teacher, weights, encoder=spec.blocks.encoder, student=spec.name, blocks=blocks)
+
+
+def _below(prefix: str, tensors: Mapping[str, Any]) -> Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _copy_blocks(network: Any, shared: Mapping[str, Any], spec: StudentSpec) -> None:
     try:
-        for ours, theirs in zip(network.blocks, own.blocks, strict=False):
-            ours.load_state_dict(theirs.state_dict())
+        for number, block in enumerate(network.blocks):
+            block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
     except RuntimeError as error:
         raise UsageError(
             f"the blocks of {spec.name} are not shaped like the teacher's, so they cannot begin as copies of them",

@@ -28,6 +28,9 @@ class Family(Protocol):
     def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Fill what a new student shares with its teacher, whose file may lie at `weights` now."""
 
+    def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """Mismatch when a student that has learnt already shares something with another teacher than this."""
+
     def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
         """Normalised pixels -> one embedding an image."""
 

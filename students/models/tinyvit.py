@@ -62,6 +62,9 @@ class TinyViT:
     def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """It shares nothing with its teacher."""
 
+    def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """It shares nothing with its teacher."""
+
     def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
         """The pooled features."""
         pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.progress import Progress
 from kdcache.strict import Strict
 from students.models import embed
@@ -53,7 +53,13 @@ def look_once(
         for which, features in pictures.look(speak, device=device, precision=precision, progress=progress, stage=stage):
             found.append(features.float())
             rows.append(which)
-    return torch.cat(found), pictures.images.labels[np.concatenate(rows)]
+    features = torch.cat(found)
+    if lost := int((~features.isfinite()).any(1).sum()):
+        raise Damage(
+            f"the student makes no numbers of {lost:,} of {len(features):,} images",
+            hint="its training went astray: begin it again with a lower rate, or in another precision",
+        )
+    return features, pictures.images.labels[np.concatenate(rows)]
 
 
 def look_at_both(
@@ -82,6 +88,11 @@ def check_bank(images: Labelled, bank: Labelled) -> None:
             f"{images.source.name} would be searched in itself, where each image is its own nearest",
             hint="name other images of the same classes with --bank",
         )
+    if shared := _both(images, bank):
+        raise UsageError(
+            f"{shared:,} images of {images.source.name} are in {bank.source.name} too, where each is its own nearest",
+            hint="name other images of the same classes with --bank",
+        )
     if images.classes != bank.classes:
         apart = sorted(set(images.classes or ()) ^ set(bank.classes or ()))
         differ = ", ".join(apart[:3]) or "they are in another order"
@@ -93,3 +104,15 @@ def check_bank(images: Labelled, bank: Labelled) -> None:
         raise Mismatch(
             f"no class of {images.source.name} has an image in {bank.source.name}", hint="name others with --bank"
         )
+
+
+def _both(images: Labelled, bank: Labelled) -> int:
+    """How many images are in both, where both are taken from the same source."""
+    return len({*map(str, images.ids)} & {*map(str, bank.ids)}) if _whole(images) == _whole(bank) else 0
+
+
+def _whole(images: Labelled) -> dict[str, Any]:
+    spec = images.source.spec()
+    while spec["kind"] == "few":
+        spec = spec["of"]
+    return {key: value for key, value in spec.items() if key != "count"}

@@ -1,6 +1,7 @@
 """The nearest of many embeddings by cosine, exactly, in pieces: no matrix of all with all is ever held.
 
-Input: queries and a bank, float32, on any device. Output: for each query its nearest rows of the bank, and how near they are.
+Input: queries and a bank, float32, on any device. Output: for each query its nearest rows of the bank, and how near they are;
+of equally near ones the lower row comes first.
 """
 
 import torch
@@ -30,8 +31,20 @@ def _nearest(queries: Tensor, bank: Tensor, count: int, piece: int) -> tuple[Ten
     cosines = queries.new_empty((len(queries), 0))
     rows = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
     for first in range(0, len(bank), piece):
-        alike = queries @ bank[first : first + piece].T
-        near, where = alike.topk(min(count, alike.shape[1]), dim=1)
-        cosines, order = torch.cat([cosines, near], 1).topk(min(count, cosines.shape[1] + near.shape[1]), dim=1)
-        rows = torch.cat([rows, where + first], 1).gather(1, order)
+        near, where = _best(queries @ bank[first : first + piece].T, count)
+        # Stable: of equal ones those found before, whose rows are lower, stay in front.
+        cosines, order = torch.cat([cosines, near], 1).sort(dim=1, descending=True, stable=True)
+        cosines, rows = cosines[:, :count], torch.cat([rows, where + first], 1).gather(1, order[:, :count])
     return cosines, rows
+
+
+def _best(alike: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of each line and their places, largest first; of equal ones the first."""
+    count = min(count, alike.shape[1])
+    found, places = alike.topk(count, dim=1)
+    places = places.sort(1).values
+    crowded = (alike >= found[:, -1:]).sum(1) > count
+    if crowded.any():
+        places[crowded] = alike[crowded].sort(dim=1, descending=True, stable=True).indices[:, :count].sort(1).values
+    values, order = alike.gather(1, places).sort(dim=1, descending=True, stable=True)
+    return values, places.gather(1, order)

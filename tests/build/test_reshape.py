@@ -75,6 +75,8 @@ def test_a_cache_without_some_of_its_signals_is_the_one_a_teacher_asked_for_less
     assert verify(tmp_path / "f", Ask(replay=20, teacher=20), Silent()).ok
     with pytest.raises(UsageError, match="no signal depth in this cache; it holds"):
         convert(cache, tmp_path / "d", signals=("depth",), progress=Silent())
+    with pytest.raises(UsageError, match="a codec is given for logits, which would not be kept"):
+        convert(cache, tmp_path / "d", signals=("features",), codecs={"logits": "topk:3"}, progress=Silent())
     with pytest.raises(UsageError, match="no signal would be left"):
         convert(cache, tmp_path / "d", signals=(), progress=Silent())
 

@@ -5,9 +5,9 @@ from kdcache.spec import Preprocess, TeacherSpec, Weights
 from kdcache.views.recipe import Plain
 from students.compare.arms import arms_of
 from students.compare.caches import Built
+from students.compare.comparison import Comparison
 from students.compare.measure import Measured
 from students.compare.room import Room
-from students.compare.run import Comparison
 from students.compare.sums import Job, Spread
 
 BATCH = 10
@@ -54,6 +54,8 @@ def measured(arm, repeat=0, *, steps=20, step=None, device=False, score=True):
         energy=30.0 if device else None,
         losses=losses,
         score=0.5 - 0.01 * repeat if score else None,
+        unjudged=None if score else "no --val",
+        pixels=64,
         weights=f"{arm.name}-{repeat}",
         imported_teacher=bool(asks),
     )
@@ -81,6 +83,9 @@ def comparison(names=WAYS, *, repeat=3, slow=None, device=False, build=0.08, roo
         "batch": BATCH,
         "steps": 20,
         "metric": "top-1",
+        "unjudged": None,
+        "recipe": "demo",
+        "pixels": 64,
         "device": "NVIDIA H200" if device else "cpu",
         "machine": "x86_64, 2 cores",
         "job": JOB,

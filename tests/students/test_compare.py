@@ -1,10 +1,11 @@
 """Arms by name, sums that can be done by hand, the papers' own figures, and a comparison of a few steps."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from kdcache.errors import KDError, UsageError
+from kdcache.errors import KDError, Locked, UsageError
 from students.compare.sums import (
     Job,
     Spread,
@@ -71,7 +72,20 @@ def test_a_project_changes_what_it_names():
     assert (found.images, found.epochs, found.gpus, found.views) == (14_200_000, 90.0, 8, 3)
 
 
-@pytest.mark.parametrize("text", ["images=3", "epochs", "epochs=many", "gpus=0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "images=3",
+        "epochs",
+        "epochs=many",
+        "gpus=0",
+        "gpus=0.3",
+        "n_images=0.4",
+        "views=1.5",
+        "epochs=inf",
+        "n_images=14.2kM",
+    ],
+)
 def test_a_project_nobody_understands_is_refused(text):
     with pytest.raises(UsageError):
         projected(text, JOB)
@@ -115,6 +129,7 @@ def test_arms_that_cannot_be_compared_are_refused(names):
 def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
     pytest.importorskip("torch")
+    from kdcache.held import held
     from kdcache.options import BuildOptions
     from kdcache.progress import Silent
     from students.compare.options import CompareOptions
@@ -155,11 +170,11 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     (out / "compare.json").unlink()
     again, _ = compare(options, Silent())
     assert again.measured == found.measured, "what was measured is not measured again"
-    with pytest.raises(UsageError, match="holds a comparison already"):
-        compare(options, Silent())
-    (out / "compare.json").unlink()
+    assert compare(options, Silent())[0] == again, "nor is a finished one done again"
     with pytest.raises(UsageError, match="was begun with steps 3, now 4"):
         compare(replace(options, steps=4), Silent())
+    with held(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
+        compare(options, Silent())
 
 
 def settled(student, *arms, **build):
@@ -220,5 +235,40 @@ def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_te
     assert "on-stream and off-stream end with identical weights" in judged.sentences
     assert "on-stream and off-stream:only=targets end with identical weights" in judged.sentences
     assert found.metric == "retrieval"
+    loaded = {name: each[0].imported_teacher for name, each in found.measured.items()}
+    assert loaded == {"on-stream": True, "off-stream": False, "off-stream:only=targets": False}
     assert found.built["only targets"].signals == {"targets": "float32"}
     assert found.built["only targets"].row_bytes < 0.51 * found.built["base"].row_bytes
+
+
+def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
+    """What counts is what a file says, not what it is called."""
+    from kdcache.config import load_preset
+    from kdcache.options import BuildOptions
+    from students.compare.amount import Amount
+    from students.compare.options import CompareOptions
+    from students.compare.run import BEGUN, Begun, _asked, _begun
+    from students.recipe import Recipe
+
+    options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), recipe="mine.yaml")
+    recipe = load_preset("recipes", "demo", Recipe)
+    asked = _asked(options, recipe)
+    much = Amount(data="shapes", images=9, whole=9, bytes=None, batch=3)
+    (tmp_path / BEGUN).write_text(json.dumps(Begun(asked=asked, amount=much).plain()))
+    assert _begun(tmp_path, asked) == much
+    edited = _asked(options, recipe.model_copy(update={"batch": 5}))
+    with pytest.raises(UsageError, match="was begun with recipe"):
+        _begun(tmp_path, edited)
+
+
+@pytest.mark.parametrize("job", [{"epochs": 0.0}, {"epochs": -3.0}, {"price": -1.0}, {"students": 0}])
+def test_a_job_that_cannot_be_is_refused_before_anything_is_measured(tmp_path, job):
+    from kdcache.options import BuildOptions
+    from kdcache.progress import Silent
+    from students.compare.options import CompareOptions
+    from students.compare.run import compare
+
+    options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), out=tmp_path / "out", **job)
+    with pytest.raises(UsageError, match="no such job can be"):
+        compare(options, Silent())
+    assert not (tmp_path / "out").exists()

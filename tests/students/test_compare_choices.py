@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from kdcache.errors import UsageError
 from kdcache.figures import byte_count
+from kdcache.images import open_source
 from kdcache.options import BuildOptions
 from kdcache.progress import Silent
 from students.compare import amount as amounts
-from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of
+from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of, image_bytes
 from students.compare.arms import arms_of
+from students.compare.caches import seconds_an_image
 from students.compare.memory import peak_memory
 from students.compare.options import CompareOptions
 from students.compare.room import Room, largest_that
@@ -84,6 +87,23 @@ def test_the_largest_batch_is_found_to_an_eighth(limit, start, most):
     assert best - found <= max(1, found // 8) or found == best == 0
     assert all(1 <= batch <= most for batch in tried)
     assert len(tried) <= 20, "each is a process of its own"
+
+
+def test_the_teachers_time_is_that_of_the_images_it_was_shown(monkeypatch):
+    """Parts of 64 and 1 images, the second filled up to a batch of 64: half of the time each, of 128 images."""
+    parts = {"a": (range(64), 1.9), "b": (range(64, 65), 2.0)}
+    plan = SimpleNamespace(parts=lambda: list(parts), rows_of=lambda part: parts[part][0], batch=64)
+    store = SimpleNamespace(plan=plan, receipt=lambda part: SimpleNamespace(facts={"seconds": parts[part][1]}))
+    assert seconds_an_image(store).mean == pytest.approx(3.9 / 128)
+
+
+def test_bytes_of_images_are_those_of_the_images(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "notes.bin").write_bytes(bytes(5000))
+    source = open_source(str(tmp_path))
+    assert image_bytes(source, source.scan()) == (tmp_path / "a" / "1.png").stat().st_size
+    assert image_bytes(open_source("shapes:count=3"), open_source("shapes:count=3").scan()) is None
 
 
 def test_a_batch_is_shared_out():

@@ -193,6 +193,22 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)
 
 
+def test_a_run_goes_on_only_with_the_teacher_whose_encoder_it_has(dense, tmp_path):
+    run, _ = teach(tmp_path / "first", dense, steps=1)
+    teach(tmp_path / "more", dense, steps=1, start=str(run.path))
+    other = build_cache(
+        tmp_path / "other",
+        teacher="data2vec",
+        size="nano",
+        signals=("inputs", "targets"),
+        codecs=dict.fromkeys(("inputs", "targets"), "float32"),
+        recipe="data2vec",
+        data="shapes:count=48,size=64",
+    )
+    with pytest.raises(Mismatch, match="is not that of the teacher of this cache, data2vec nano"):
+        teach(tmp_path / "mixed", other, steps=1, start=str(run.path))
+
+
 def test_the_encoder_of_a_published_checkpoint_is_read_where_it_lies(tensors, tmp_path):
     """fairseq's layout, made small; the preset says the numbers of its network."""
     file = published.write(tensors, tmp_path / "d2v.pt")

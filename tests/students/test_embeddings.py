@@ -34,6 +34,17 @@ def test_pieces_find_what_one_large_product_finds(queries, bank, count, first, s
     assert torch.equal(rows, wanted)
 
 
+@given(st.integers(1, 9), st.integers(1, 60), st.integers(1, 7), st.integers(1, 9))
+def test_of_equally_near_ones_the_lower_row_comes_first(queries, bank, count, piece):
+    """Embeddings of few different directions, each many times, in pieces of any size."""
+    dice = np.random.default_rng(queries * 1000 + bank)
+    known = torch.from_numpy(np.eye(3, dtype=np.float32)[dice.integers(0, 3, bank)])
+    asked = torch.from_numpy(np.eye(3, dtype=np.float32)[dice.integers(0, 3, queries)])
+    _, rows = nearest(asked, known, count, queries_a_piece=2, bank_a_piece=piece)
+    expected = np.argsort(-(asked @ known.T).numpy(), axis=1, kind="stable")[:, :count]
+    assert np.array_equal(rows.numpy(), expected)
+
+
 def test_length_does_not_matter():
     asked, known = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.1], [50.0, 40.0]])
     assert nearest(asked, known, 1)[1].item() == 0
@@ -104,9 +115,15 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
     from kdcache.images import open_source
     from students.tasks.pictures import labelled
 
-    images, more = (labelled(open_source(f"shapes:count={count}")) for count in (30, 40))
+    images, more = (labelled(open_source(f"shapes:{which}")) for which in ("count=30", "split=val,count=40"))
     check_bank(images, more)
     with pytest.raises(UsageError, match="searched in itself"):
         check_bank(images, images)
+    with pytest.raises(UsageError, match="30 images of shapes-train are in shapes-train too"):
+        check_bank(images, labelled(open_source("shapes:count=50")))
+    with pytest.raises(UsageError, match="are in shapes-train-40-9 too"):
+        check_bank(
+            labelled(open_source("few:5:shapes:count=50")), labelled(open_source("few:9:few:40:shapes:count=50"))
+        )
     with pytest.raises(Mismatch, match="have other classes"):
         check_bank(images, replace(more, classes=("a", "b")))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kdcache.atomic import write_file
+from students.compare.comparison import Comparison
 from students.compare.report.page import page
-from students.compare.run import Comparison
 from students.compare.verdict import Verdict
 
 __all__ = ["page", "write_page"]

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from kdcache.figures import rate, size
-from students.compare.run import Comparison
-from students.compare.table import milliseconds, reach
-from students.compare.verdict import Row, Verdict
+from students.compare.comparison import Comparison
+from students.compare.rows import Row
+from students.compare.verdict import Verdict
+from students.compare.words import milliseconds, reach
 from students.report.bars import Bar, Part, bar_chart
 from students.report.chart import COLOURS, Mark, Point, Series, line_chart
 from students.report.markup import Markup, join

@@ -6,12 +6,13 @@ Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
 from kdcache.figures import plural, size
 from kdcache.spec import Weights
 from students.compare.caches import BASE
+from students.compare.comparison import Comparison
 from students.compare.report.charts import cost_charts, loss_chart, memory_charts, note, time_chart
 from students.compare.report.layout import STYLE, facts, grid
 from students.compare.report.worked import papers_section, sums_section
-from students.compare.run import Comparison
-from students.compare.table import heading, milliseconds, percent, reach, table
+from students.compare.table import heading, table
 from students.compare.verdict import Verdict
+from students.compare.words import milliseconds, percent, reach
 from students.report.document import document
 from students.report.markup import Markup, join, tag
 
@@ -53,10 +54,6 @@ def _stamp(found: Comparison) -> Markup:
 
 
 def _said(judged: Verdict) -> Markup:
-    if not judged.sentences:
-        return tag(
-            "p", "No way had its teacher connected, so there is nothing to say about when a cache pays.", class_="note"
-        )
     return tag("ul", (tag("li", sentence) for sentence in judged.sentences), class_="verdict")
 
 

@@ -6,11 +6,12 @@ Input: a Comparison and its Verdict. Output: markup.
 from collections.abc import Sequence
 
 from kdcache.figures import duration, rate, size
+from students.compare.comparison import Comparison
 from students.compare.report.layout import facts, grid
-from students.compare.run import Comparison
+from students.compare.rows import Row
 from students.compare.sums import DIVEDOC_OFF, DIVEDOC_ON, TINYVIT, Job, Spread, divedoc_differences, tinyvit_saving
-from students.compare.table import NOT_THERE, Shown, percent
-from students.compare.verdict import Row, Verdict
+from students.compare.verdict import Verdict
+from students.compare.words import NOT_THERE, Shown, percent, reach
 from students.report.markup import Markup, join, tag
 
 FORMULAS = """
@@ -89,7 +90,7 @@ def _tinyvit(job: Job, pairs: Sequence[tuple[Row, Row]]) -> Markup:
     lines = [["TinyViT", *paper, percent(tinyvit_saving())]]
     for on, row in pairs:
         times = (row.bill.build_hours, row.bill.train_hours, row.bill.hours, on.bill.hours)
-        saved = NOT_THERE if row.saves is None else percent(row.saves)
+        saved = reach(row.saves, percent)
         lines.append([row.arm, *(_device_time(job, hours) for hours in times), saved])
     told = "Time of devices. TinyViT: arXiv 2207.10666, section D; the other lines are the job above."
     return join(

@@ -1,0 +1,91 @@
+"""Work done in a process of its own, of which nothing is left in this one: its memory, its modules, its threads.
+
+Input: a module that calls `answer`, and a task as JSON has it. Output: what it answered. Its KDErrors are raised here as they
+were there. It does not outlive this process: when the pipe it was asked through closes, it ends.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from kdcache import errors
+from kdcache.errors import KDError
+
+_STDIN = 0
+
+
+class Ended(Exception):
+    """It ended without an answer."""
+
+    def __init__(self, code: int, told: str) -> None:
+        super().__init__(f"exit code {code}")
+        self.code, self.told = code, told
+
+
+def ask(module: str, task: object) -> Any:
+    """Run the module in a fresh process and hand it the task."""
+    # -P: a file in the current folder must not stand in for a module.
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, env=env, encoding="utf-8"
+        ) as process,
+    ):
+        said = _exchange(process, json.dumps(task))
+        told.seek(0)
+        lines = said.splitlines()
+        if process.returncode or not lines:
+            raise Ended(process.returncode, told.read())
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise _error(**answer["error"])
+    return answer["said"]
+
+
+def _exchange(process: "subprocess.Popen[str]", task: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(task + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it is gone already; its exit code says more
+    said = process.stdout.read()
+    process.wait()
+    return said
+
+
+def _error(kind: str, message: str, hint: str | None) -> KDError:
+    known = getattr(errors, kind)
+    assert issubclass(known, KDError)
+    found: KDError = known(message, hint=hint)
+    return found
+
+
+def answer(work: Callable[[Any], object]) -> None:
+    """For the main of a module that is asked: do the work on the task it is handed."""
+    task = bytearray()
+    while not task.endswith(b"\n"):
+        piece = os.read(_STDIN, 1 << 16)
+        if not piece:
+            sys.exit(1)
+        task += piece
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        answered: dict[str, object] = {"said": work(json.loads(task))}
+    except KDError as error:
+        answered = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint}}
+    sys.stdout.write(json.dumps(answered) + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    os.read(_STDIN, 1)
+    os._exit(1)

@@ -1,0 +1,27 @@
+"""A folder that one process at a time works in.
+
+Input: the folder, and what is done there. Output: a context; Locked when another is at it. The lock goes with the process,
+however it dies; the file stays.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdcache.atomic import storage_errors
+from kdcache.errors import Locked
+
+
+@contextmanager
+def held(folder: Path, doing: str) -> Iterator[None]:
+    """Nobody else does it meanwhile."""
+    with storage_errors(folder):
+        file = (folder / "lock").open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "wait for it, or stop it; then go on"
+            raise Locked(f"{folder} is being {doing} by another process", hint=hint) from None
+        yield

@@ -1,0 +1,59 @@
+"""What a student of data2vec shares with its teacher, read in a process of its own: nothing of the teacher stays in a training.
+
+Input: the teacher of a cache, and where its file lies. Output: the tensors of its encoder, and of its blocks where they are
+asked for.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from kdcache.apart import Ended, answer, ask
+from kdcache.errors import KDError, Mismatch
+from kdcache.spec import TeacherSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENCODER, BLOCKS = "encoder.", "blocks."
+
+
+def shared_tensors(
+    teacher: TeacherSpec, weights: str | None, *, encoder: dict[str, int], student: str, blocks: bool
+) -> "dict[str, Tensor]":
+    """By the names they have in a student; `encoder`: the numbers it must have, for the student that is named."""
+    from safetensors.torch import load_file
+
+    with TemporaryDirectory(prefix="kd-encoder-") as folder:
+        file = Path(folder) / "shared.safetensors"
+        asked = {"teacher": teacher.plain(), "weights": weights, "encoder": encoder, "student": student}
+        try:
+            ask(__name__, {**asked, "blocks": blocks, "file": str(file)})
+        except Ended as end:
+            last = (end.told.strip().splitlines() or [str(end)])[-1]
+            raise KDError(f"the encoder of {teacher.family} {teacher.size} could not be read: {last}") from end
+        tensors: dict[str, Tensor] = load_file(file)
+        return tensors
+
+
+def _write(asked: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    from kdcache.data2vec_net import Data2Vec
+    from kdcache.teachers.reopen import reopen_network
+
+    teacher = TeacherSpec.from_plain(asked["teacher"])
+    own = reopen_network(teacher, weights=asked["weights"])
+    if not isinstance(own, Data2Vec) or own.shape.plain() != asked["encoder"]:
+        raise Mismatch(
+            f"{asked['student']} shares the encoder of a data2vec of {asked['encoder']}, the teacher is "
+            f"{teacher.family} {teacher.size}",
+            hint="kd student list names the students and their teachers",
+        )
+    kept = (ENCODER, BLOCKS) if asked["blocks"] else (ENCODER,)
+    tensors = {name: tensor.contiguous() for name, tensor in own.state_dict().items() if name.startswith(kept)}
+    save_file(tensors, asked["file"])
+
+
+if __name__ == "__main__":
+    answer(_write)
