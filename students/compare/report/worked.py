@@ -29,7 +29,7 @@ def sums_section(found: Comparison, judged: Verdict) -> Markup:
     """What was added up, and how."""
     worked = [line for row in judged.rows for line in _worked(found, judged, row)]
     seen = (
-        "t is a step divided by its images, b the build divided by its images and views, without loading the teacher."
+        "t is a step divided by its images, b the build divided by the views the teacher was shown, without loading it."
     )
     return join(
         facts(_job(judged.job)), tag("pre", FORMULAS), tag("p", seen, class_="note"), tag("pre", "\n".join(worked))
