@@ -50,6 +50,8 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     recipe = _recipe(options, ground, preset, notes)
     student = _student(options, ground, recipe, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
+    if recipe.precision == "float16" and where.on_cpu:
+        notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.frozen_norms and processes == 1:
         check_pieces(student, recipe.batch, pacing.micro)
     record = RunRecord(

@@ -29,6 +29,11 @@ def test_the_answer_comes_first_and_is_plain():
     assert verdict(comparison(slow={"off-stream": 0.6})).sentences[0].startswith("no: off-stream does not pay")
 
 
+def test_one_repeat_is_called_so():
+    assert verdict(comparison(repeat=1)).sentences[0].startswith("measured once, yes: off-stream pays after ")
+    assert verdict(comparison(repeat=1, slow={"off-stream": 0.6})).sentences[0].startswith("measured once, no: ")
+
+
 def test_what_is_saved_has_an_interval_from_repeats_that_ran_side_by_side():
     """Steps twice as slow on both sides cost and save in proportion, so a slow repeat makes nothing unsure."""
     found = with_steps([0.5, 1.0, 0.5], [0.3, 0.6, 0.3], build=0.0)

@@ -212,3 +212,15 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
             torch.testing.assert_close(mine.running_var, theirs.running_var, rtol=1e-4, atol=1e-4)
     finally:
         distributed.destroy_process_group()
+
+
+def test_float16_on_a_cpu_is_told(cache):
+    from students.options import TrainOptions, Where
+    from students.plan_run import plan_run
+
+    def notes(precision):
+        options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=(f"precision={precision}",))
+        return " ".join(plan_run(options, Where(device="cpu", workers=0), 1).notes)
+
+    assert "float16 is slow on a CPU" in notes("float16")
+    assert "slow" not in notes("bfloat16")
