@@ -92,21 +92,20 @@ def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Job) -> list[
 
 
 def _pays(row: Row, on: Row, gain: Spread, job: Job) -> str:
-    steps = (
-        f"a step takes {milliseconds(row.step_seconds.mean)}, and {milliseconds(on.step_seconds.mean)} with the teacher"
-    )
+    ours, theirs = milliseconds(row.step_seconds.mean), milliseconds(on.step_seconds.mean)
+    steps = f"a step takes {ours}, and {theirs} with the teacher connected"
     whole = times(job.epochs, "epoch", "epochs") + (f" of {job.students} students" if job.students > 1 else "")
     once = "" if gain.half is not None else "measured once, "
     if row.pays is None:
         if gain.mean + (gain.half or 0.0) > 0:
-            return f"cannot be told: {row.arm}: {steps} connected, and the repeats differ by more than that"
+            return f"cannot be told: {row.arm}: {steps}, and the repeats differ by more than that"
         asks = milliseconds(on.stages["teacher"].mean)
-        return f"{once}no: {row.arm} does not pay: {steps} connected, of which the teacher takes no more than {asks}"
+        return f"{once}no: {row.arm} does not pay: {steps}, of which the teacher takes no more than {asks}"
     after = f"{epochs(row.pays)} epochs"
     if row.pays.high is None:
-        return f"perhaps: {row.arm} pays after {after}: {steps} connected; more --repeat and --steps would tell"
+        return f"perhaps: {row.arm} pays after {after}: {steps}; more --repeat and --steps would tell"
     if row.pays.epochs > job.epochs * job.students:
-        return f"{once}no: {row.arm} does not pay for {whole}: {steps} connected, so it has paid for itself only after {after}"
+        return f"{once}no: {row.arm} does not pay for {whole}: {steps}, so it has paid for itself only after {after}"
     return f"{once}yes: {row.arm} pays after {after}; over {whole} it saves {reach(row.saves, percent)} of the time"
 
 

@@ -161,5 +161,5 @@ def test_without_an_accelerator_there_is_no_energy():
     from students.compare.energy import Energy
 
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("this machine has an accelerator")
     assert Energy().joules_a_step(30) is None

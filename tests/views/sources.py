@@ -30,7 +30,7 @@ class Painted:
         return {"kind": "painted"}
 
     def scan(self) -> Listing:
-        raise NotImplementedError
+        raise NotImplementedError("it is read by id alone")
 
     def read(self, image_id: str) -> NDArray[np.uint8]:
         kind, _, number = image_id.partition("-")
