@@ -1,5 +1,8 @@
 """A small cache of the embedded images, said by a teacher without a network, and short trainings from it."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +64,19 @@ def learn(
     )
     finished = start(options, here, Silent())
     return finished.run, finished.outcome
+
+
+def trained_by(processes: int, out: Path, *asked: str):
+    """`kd train` under torchrun, every step told -> run."""
+    from students.runs import Run
+
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    kd = [*launcher, "-m", "tests.students.as_command", "train", *asked, "--out", str(out)]
+    fixed = ["--log-every", "1", "--val", "none", "--workers", "0", "--device", "cpu", "--set", "precision=float32"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *kd, *fixed], capture_output=True, text=True, timeout=280, env=environment)
+    assert done.returncode == 0, done.stderr
+    return Run.open(out)
 
 
 def losses_of(run) -> list[float]:

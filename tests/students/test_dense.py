@@ -13,7 +13,7 @@ from students.models.distilled import Distilled, distance_bias, slopes
 from students.models.spec import Blocks
 from students.objectives.match import match_losses
 from students.recipe import Match
-from tests.students.conftest import build_cache, learn, losses_of
+from tests.students.conftest import build_cache, learn, losses_of, trained_by, weights_of
 from tests.teachers import test_data2vec as published
 from tests.teachers.test_data2vec import tensors as tensors
 
@@ -159,6 +159,16 @@ def test_it_is_judged_by_what_it_finds_and_goes_on_as_if_never_stopped(dense, tm
     teach(tmp_path / "parts", dense, **asked, where={"stop_at": 3})
     parts, _ = teach(tmp_path / "parts", resume=True, cache=None)
     assert losses_of(parts) == losses_of(whole)
+
+
+def test_two_processes_take_the_steps_of_one(dense, tmp_path):
+    """Each with its half of the cached inputs and targets."""
+    asked = ["--student", "data2vec-nano", "--cache", str(dense), "--steps", "4", "--batch", "8"]
+    asked += ["--set", "optimiser.eps=0.001"]
+    one, two = (trained_by(count, tmp_path / f"of-{count}", *asked) for count in (1, 2))
+    assert losses_of(one) == pytest.approx(losses_of(two), rel=2e-4)
+    for name, values in weights_of(one).items():
+        torch.testing.assert_close(values, weights_of(two)[name], rtol=2e-2, atol=2e-4, msg=name)
 
 
 def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_path):

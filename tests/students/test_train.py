@@ -1,6 +1,5 @@
 """What a training promises: the same steps off-stream and on-stream, with any number of workers and processes."""
 
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import pytest
 
 from kdcache.cache import Cache
 from kdcache.errors import UsageError
-from tests.students.conftest import LISTENED, build_cache, learn, losses_of, same, weights_of
+from tests.students.conftest import LISTENED, build_cache, learn, losses_of, same, trained_by, weights_of
 
 torch = pytest.importorskip("torch")
 
@@ -68,21 +67,9 @@ def test_no_teacher_is_in_an_off_stream_process(cache, tmp_path):
 @pytest.mark.parametrize("norms", ["false", "true"])
 def test_two_processes_take_the_steps_of_one(cache, tmp_path, norms):
     """The same images in every step; weights within what another order of adding makes of them."""
-    asked = ["--cache", str(cache), "--steps", "4", "--batch", "8", "--size", "32", "--val", "none", "--log-every", "1"]
-    asked += ["--set", "precision=float32", "--set", f"frozen_norms={norms}", "--workers", "0", "--device", "cpu"]
-    asked += ["--set", "optimiser.eps=0.001"]
-    runs = []
-    for count in (1, 2):
-        out = tmp_path / f"of-{count}"
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        command = [sys.executable, *launcher, "-m", "tests.students.as_command", "train", *asked, "--out", str(out)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
-        assert done.returncode == 0, done.stderr
-        from students.runs import Run
-
-        runs.append(Run.open(out))
-    one, two = runs
+    asked = ["--cache", str(cache), "--steps", "4", "--batch", "8", "--size", "32"]
+    asked += ["--set", f"frozen_norms={norms}", "--set", "optimiser.eps=0.001"]
+    one, two = (trained_by(count, tmp_path / f"of-{count}", *asked) for count in (1, 2))
     assert losses_of(one) == pytest.approx(losses_of(two), rel=2e-4)
     for name, values in weights_of(one).items():
         torch.testing.assert_close(values.float(), weights_of(two)[name].float(), rtol=2e-2, atol=2e-4, msg=name)
