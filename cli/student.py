@@ -47,8 +47,10 @@ def student_list(ui: Ui) -> None:
     from students.models import student_names
 
     facts = [_facts(_preset(name)) for name in student_names()]
-    rows = [[f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"])] for f in facts]
-    ui.answer(facts, columns([["student", "input", "parameters", "multiply-adds"], *rows], right=(1, 2, 3)))
+    rows = [
+        [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
+    ]
+    ui.answer(facts, columns([["student", "input", "parameters", "multiply-adds", "made of"], *rows], right=(1, 2, 3)))
 
 
 def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCount = None) -> None:
@@ -122,7 +124,8 @@ def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
 def _facts(spec: "StudentSpec") -> dict[str, Any]:
     from students.models.cost import student_cost
 
-    return {**spec.plain(), **student_cost(spec)._asdict(), "classes": len(spec.classes)}
+    counted = {**student_cost(spec)._asdict(), "classes": len(spec.classes)}
+    return {**spec.plain(), **counted, "made_of": spec.described}
 
 
 def _class_text(spec: "StudentSpec") -> str:

@@ -22,6 +22,7 @@ kd train --student tinyvit-5m
 kd train --student tinyvit-5m --cache c2 --val photos-val/ --epochs 30
 kd train --student tinyvit-21m --recipe tinyvit-22k --cache in22k --compile
 kd train --cache c2 --set objective.hard=0.5 --set objective.tail=bucket
+kd train --student data2vec-nano        # from the newest cache of dense targets
 kd train --resume LATEST                # go on with a training that was stopped
 kd train --stream on --cache c2         # the same steps with the teacher connected
 torchrun --nproc-per-node 2 --no-python kd train --cache c2
@@ -113,9 +114,10 @@ def _told(ui: Ui, finished: "Finished") -> int:
         ("took", f"{state.step:,} of {pacing.steps:,} steps, {duration(state.seconds)}, {speed}"),
     ]
     if judged is not None:
-        best = "" if state.best is None or "top3" in judged else f", best {state.best:.1%}"
         word = "nearest" if "top3" in judged else "top-1"
-        lines.append((word, f"{judged['top1']:.1%} of {judged['images']:,} images{best}"))
+        kept = [line for line in run.metrics() if line["kind"] == "val" and line["best"]][-1]
+        told = f"{judged['top1']:.1%} of {judged['images']:,} images, the kept weights {kept['top1']:.1%}"
+        lines.append((word, told))
     if outcome.ended == "steps":
         lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))

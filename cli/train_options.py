@@ -29,7 +29,7 @@ def _recipes(incomplete: str) -> list[str]:
 
 Student = Annotated[
     str | None,
-    typer.Option("--student", metavar="NAME", help="Which student (kd student list).", autocompletion=_students),
+    typer.Option("--student", metavar="NAME|FILE", help="Which student (kd student list).", autocompletion=_students),
 ]
 CachePath = Annotated[
     Path | None, typer.Option("--cache", metavar="CACHE", help="Learn from this cache; left out: the newest that fits.")
@@ -39,7 +39,7 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="Training recipe (kd config list recipes); left out: demo on the embedded images, else own.",
+        help="Training recipe (kd config list recipes); left out: the student's, or demo on the embedded images, else own.",
         autocompletion=_recipes,
     ),
 ]

@@ -10,29 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdcache.strict import Strict
+from kdcache.data2vec_shape import Data2VecShape
 
 EPS = 1e-6
-
-
-class Data2VecShape(Strict):
-    """The numbers of one size."""
-
-    image: int
-    patch: int
-    dim: int
-    heads: int
-    prenet: int
-    """blocks inside the modality encoder"""
-    depth: int
-    """blocks after it"""
-    targets: int
-    """how many of the last blocks make a target"""
-
-    @property
-    def side(self) -> int:
-        """Patches along one side."""
-        return self.image // self.patch
 
 
 class Outputs(NamedTuple):

@@ -26,7 +26,7 @@ from students.fits import found_source
 from students.judges import unchanged
 from students.recipe import Precision
 from students.runs import Run
-from students.splits import HELD_OUT, training_split
+from students.splits import HELD_OUT, held_out, training_split
 from students.tasks.classify import Report, evaluate
 from students.tasks.features import check_bank, look_at_both
 from students.tasks.few_shot import FewShotReport, few_shot
@@ -148,10 +148,15 @@ def bank_of(run: Run, data: str | None, bank: str | None) -> Labelled:
         return labelled(open_source(bank))
     if data is None:
         return unchanged(run.record.dataset)
-    split = training_split(open_source(data).spec())
-    if split is None:
-        raise UsageError(f"{data} is to be compared with other images of its classes", hint="name them with --bank")
-    return labelled(open_source(split))
+    asked = open_source(data).spec()
+    if (split := training_split(asked)) is not None:
+        return labelled(open_source(split))
+    if (other := held_out(asked)) is not None:
+        raise UsageError(
+            f"{data} is a training split: it is what others are compared with",
+            hint=f"ask about its {other.get('split', 'held-out')} split with --data, or name other images with --bank",
+        )
+    return unchanged(run.record.dataset)
 
 
 def images_of(run: Run, data: str | None) -> Labelled:

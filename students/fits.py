@@ -5,6 +5,7 @@ Every refusal names both sides and the way out.
 
 import shlex
 from collections.abc import Sequence
+from typing import get_args
 
 from kdcache.cache import Cache
 from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
@@ -17,7 +18,7 @@ from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
 from students.models.spec import StudentSpec
-from students.recipe import Recipe
+from students.recipe import Dense, Recipe
 from students.tasks.matching import is_unnamed, match_classes
 from students.tellers import LOGITS
 
@@ -35,7 +36,7 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     if signal is not None and signal not in plan.codecs():
         raise Mismatch(
             f"{cache.path} keeps {', '.join(plan.codecs())}, but the recipe matches {signal}",
-            hint=f"kd cache build --teacher {plan.teacher.family} --signal inputs,{signal}",
+            hint=_way_to_match(cache, signal),
         )
     wanted = check_views(cache, views)
     missing = [part for part in cache.missing if part.view in wanted]
@@ -46,9 +47,24 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
         )
 
 
-def check_student(cache: Cache, student: StudentSpec) -> None:
+def _way_to_match(cache: Cache, signal: str) -> str:
+    """Another signal of the cache that can be matched, or the command that keeps this one."""
+    if other := next((kept for kept in cache.plan.codecs() if kept in get_args(Dense)), None):
+        return f"--set objective.signal={other}"
+    if cache.teacher.family != "data2vec":
+        return f"kd cache build --teacher data2vec --signal inputs,{signal}"
+    return f"{' '.join(_again(cache))} --signal inputs,{signal}"
+
+
+def check_student(cache: Cache, student: StudentSpec, recipe: Recipe) -> None:
     """The teacher speaks of what the student can say."""
     if student.blocks is not None:
+        said = next((signal for signal in cache.teacher.signals if signal.name == recipe.objective.signal), None)
+        if recipe.objective.signal == "cls-layers" and said is not None and said.shape[0] < student.blocks.depth:
+            raise Mismatch(
+                f"{student.name} has {student.blocks.depth} blocks, the teacher of {cache.path} tells of {said.shape[0]} layers",
+                hint="a student of fewer blocks, or --set objective.signal=targets",
+            )
         return
     names = class_names(cache.teacher)
     if names != student.classes:
@@ -83,11 +99,7 @@ def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
 def no_logits(cache: Cache, why: str) -> Mismatch:
     """What a cache without logits keeps, and how one with logits is made of the same images."""
     plan = cache.plan
-    teacher, source = plan.teacher, plan.dataset.source
-    words = ["kd cache build", "--teacher", teacher.family]
-    words += ["--size", teacher.size] if teacher.size else []
-    place = next((source[key] for key in ("path", "pattern") if key in source), None)
-    words += ["--data", shlex.quote(str(place))] if place else []
+    teacher, words = plan.teacher, _again(cache)
     head = (
         " --head FILE (kd teacher fit-head makes one)"
         if teacher.family in HEADLESS and (teacher.family, teacher.size) != ("florence", "nano")
@@ -98,6 +110,15 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
         f"{cache.path} keeps {', '.join(plan.codecs())}: the teacher was asked for no logits, {why}",
         hint=f"{' '.join(words)} --signal logits{head}{clip}",
     )
+
+
+def _again(cache: Cache) -> list[str]:
+    """The words of a build with the same teacher and images."""
+    teacher, source = cache.teacher, cache.plan.dataset.source
+    words = ["kd cache build", "--teacher", teacher.family]
+    words += ["--size", teacher.size] if teacher.size else []
+    place = next((source[key] for key in ("path", "pattern") if key in source), None)
+    return words + (["--data", shlex.quote(str(place))] if place else [])
 
 
 def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) -> None:

@@ -107,7 +107,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
         return scene, Drawn(scene, views=record.pacing.views, seed=record.seed, share=share)
     cache = _same_cache(record)
-    fits.check_student(cache, record.student)
+    fits.check_student(cache, record.student, record.recipe)
     if cache.teacher.weights.random:
         progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     scene = Scene.of_cache(cache, source)

@@ -155,7 +155,10 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[
         notes.append(f"no --size: {size} pixels, as in {options.start}")
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, ground.classes, taught=ground.cache is not None)
-    return student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
+    spec = student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
+    if spec.blocks is not None and before is None:
+        notes.append(f"it begins with {spec.begun}")
+    return spec
 
 
 def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:

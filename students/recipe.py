@@ -10,6 +10,7 @@ from kdcache.views.recipe import Amount, Positive, Share
 
 Count = Annotated[int, Field(ge=1)]
 DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
+Dense = Literal["targets", "cls-layers"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -49,7 +50,7 @@ class Match(Strict):
     """What a student of dense targets is asked to match."""
 
     kind: Literal["match"]
-    signal: Literal["targets", "cls-layers"]
+    signal: Dense
     """all tokens of the mean of the last layers, or the class token of each of them"""
     loss: Literal["mse", "cosine"]
 

@@ -188,6 +188,11 @@ def near(path: Path) -> str:
     return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in names)}"
 
 
+def usual_signals(path: str) -> tuple[str, ...]:
+    """What a cache of a run keeps when nobody says: its logits, or, where it names no classes, its embeddings."""
+    return ("logits",) if Run.open(path).record.student.classes else ("embedding",)
+
+
 def newest_run(root: Path = RUNS) -> Path:
     """The run that was started last; UsageError when there is none."""
     records = [path for path in root.glob("*/run.json") if path.is_file()]

@@ -36,6 +36,8 @@ _OPENERS = {
 _BY_MODEL = ("timm", "hf", "run")
 _ELSEWHERE = "kdcache.teachers"
 """entry points of this name open the families that other packages bring"""
+_SIGNALS = "kdcache.signals"
+"""and those of this name say what is kept of one of their models when nobody says: model -> signals"""
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -62,6 +64,10 @@ def usual_signals(name: str) -> tuple[str, ...]:
     """What a cache of a teacher keeps when nobody says; a name nobody knows is refused elsewhere."""
     from kdcache.teachers.sizes import LOGITS, family_facts
 
+    family, _, model = name.partition(":")
+    for point in entry_points(group=_SIGNALS, name=family) if model else ():
+        signals: tuple[str, ...] = point.load()(model)
+        return signals
     return family_facts(name).signals if name in FAMILIES and name not in _BY_MODEL else LOGITS
 
 

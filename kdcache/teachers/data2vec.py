@@ -1,37 +1,22 @@
-"""data2vec 2.0 image teachers, read strictly from fairseq's checkpoints.
-
-Of a checkpoint the student's weights are taken, as fairseq's own fine-tuning does; its EMA copy and its decoder are dropped.
-"""
-
-from collections.abc import Mapping
-from typing import Any
+"""data2vec 2.0 image teachers and what they say; data2vec_checkpoint.py reads fairseq's files."""
 
 import torch
 from torch import Tensor
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.data2vec_net import Data2Vec, targets
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.teachers.classifier import choose_classifier
+from kdcache.teachers.data2vec_checkpoint import network_tensors, shape_of
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
-from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
+from kdcache.teachers.networks import load_strict, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, Size, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint, find_nano
 
 HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
-MODALITY = "modality_encoders.IMAGE."
-NAMES = (
-    (f"{MODALITY}local_encoder.proj.", "encoder.patches."),
-    (f"{MODALITY}fixed_positional_encoder.positions", "encoder.positions"),
-    (f"{MODALITY}extra_tokens", "encoder.class_token"),
-    (f"{MODALITY}context_encoder.norm.", "encoder.norm."),
-    (f"{MODALITY}context_encoder.blocks.", "encoder.blocks."),
-    ("fc_norm.", "classifier.0."),
-    ("head.", "classifier.1."),
-)
-DROPPED = ("_ema", f"{MODALITY}decoder.")
 
 
 class Data2VecTower:
@@ -86,7 +71,11 @@ def open_data2vec(request: Request) -> Candidate:
     else:
         checkpoint = _checkpoint(request, name)
         tensors = network_tensors(checkpoint)
-        name, shape = _recognised(request, checkpoint, tensors)
+        sizes = {known: Data2VecShape.from_plain(size.architecture) for known, size in facts.sizes.items()}
+        shape = shape_of(checkpoint, tensors, sizes)
+        name = next((known for known, size in sizes.items() if size == shape), CUSTOM)
+        if request.size not in (None, name):
+            raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({shape})")
         classes = tensors["classifier.1.bias"].shape[0] if "classifier.1.bias" in tensors else 0
         network, weights = Data2Vec(shape, classes), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
@@ -115,74 +104,3 @@ def _checkpoint(request: Request, name: str) -> Checkpoint:
         hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or take --size nano"
         raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
     return find_checkpoint(request.weights, None, name=request.name)
-
-
-def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The student's tensors of a fairseq checkpoint, or of one stripped to them, under our names.
-
-    A fine-tuned one brings its classifier.
-    """
-    bare = f"{MODALITY}extra_tokens" in checkpoint.tensors
-    tensors = checkpoint.tensors if bare else checkpoint.tensors.get("model")
-    if not isinstance(tensors, Mapping):
-        raise UsageError(f"{checkpoint.record.source} is not a fairseq checkpoint: it has no `model`")
-    plain = renamed(tensors, lambda name: name.removeprefix("model."))
-    if f"{MODALITY}extra_tokens" not in plain:
-        raise UsageError(
-            f"{checkpoint.record.source} is not a data2vec 2.0 image model",
-            hint="data2vec 1.0 models of transformers are hf:NAME",
-        )
-    return renamed(plain, _our_name)
-
-
-def fairseq_tensors(network: Data2Vec) -> dict[str, Tensor]:
-    """Its tensors under fairseq's names, as `network_tensors` reads them."""
-    return renamed(network.state_dict(), _their_name)
-
-
-def _their_name(name: str) -> str:
-    for theirs, ours in NAMES:
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    return name
-
-
-def _our_name(name: str) -> str | None:
-    if name.startswith(DROPPED):
-        return None
-    for theirs, ours in NAMES:
-        if name.startswith(theirs):
-            return ours + name.removeprefix(theirs)
-    return name
-
-
-def _recognised(request: Request, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> tuple[str, Data2VecShape]:
-    """Which size it is, from its tensors; one that is none of the published must bring fairseq's configuration."""
-    dim, _, patch, _ = tensors["encoder.patches.weight"].shape
-    side = int(tensors["encoder.positions"].shape[1] ** 0.5)
-    prenet = len({n.split(".")[2] for n in tensors if n.startswith("encoder.blocks.")})
-    depth = len({n.split(".")[1] for n in tensors if n.startswith("blocks.")})
-    seen = {"image": side * patch, "patch": patch, "dim": dim, "prenet": prenet, "depth": depth}
-    model = _model_settings(checkpoint)
-    name, rest = CUSTOM, {"heads": model.get("num_heads"), "targets": model.get("average_top_k_layers")}
-    for size_name, size in data2vec_facts().sizes.items():
-        if all(size.architecture[key] == value for key, value in seen.items()):
-            name, rest = size_name, {key: size.architecture[key] for key in rest}
-    if request.size not in (None, name):
-        raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({seen})")
-    if None in rest.values():
-        raise UsageError(
-            f"{checkpoint.record.source} is no published size ({seen}) and has no configuration of fairseq's"
-        )
-    return name, Data2VecShape.from_plain({**seen, **rest})
-
-
-def _model_settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """fairseq's model configuration; of a fine-tuned checkpoint, that of the model it started from."""
-    model = (checkpoint.tensors.get("cfg") or {}).get("model") or {}
-    mode = str(model.get("prediction_mode", "MEAN_POOLING"))
-    if not mode.endswith("MEAN_POOLING"):
-        raise UsageError(f"{checkpoint.record.source} classifies by {mode}; only MEAN_POOLING is known")
-    started = model.get("pretrained_model_args")
-    settings: Mapping[str, Any] = started["model"] if started else model
-    return settings

@@ -92,7 +92,7 @@ def _self_taught(
     family: Family, pictures: Pictures, held_out: Pictures, recipe: Recipe, seed: int, progress: Progress
 ) -> _Made:
     """A teacher that learns from pixels alone; labels are looked at afterwards, to measure it."""
-    from kdcache.teachers.data2vec import fairseq_tensors
+    from kdcache.teachers.data2vec_checkpoint import fairseq_tensors
     from kdcache.teachers.nano.probe import LOOKED_AT, embedded, probed, untrained
     from kdcache.teachers.nano.pupils import save_half
     from kdcache.teachers.nano.self_taught import teach_itself

@@ -44,6 +44,10 @@ def student_spec(
     side = size or preset.input
     if preset.blocks is not None and side != preset.input:
         raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
+    if preset.blocks is not None and (drop_path or preset.drop_path):
+        raise UsageError(
+            f"drop_path is {drop_path or preset.drop_path}, but {name} drops nothing", hint="leave it at 0"
+        )
     return StudentSpec(
         name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
         family=preset.family,

@@ -6,7 +6,7 @@ They share the teacher's modality encoder, so they begin with its weights; and t
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Mismatch
 from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
 from students.models.shared_encoder import BLOCKS, ENCODER, shared_tensors
@@ -27,18 +27,18 @@ class Data2VecStudent:
 
     def build(self, spec: StudentSpec) -> "nn.Module":
         """Random weights; the encoder's are filled by `begin`."""
-        from kdcache.data2vec_net import Data2VecShape
         from students.models.distilled import Distilled
 
         assert spec.blocks is not None
-        return Distilled(Data2VecShape.from_plain(spec.blocks.encoder), spec.blocks)
+        return Distilled(spec.blocks)
 
     def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Take the encoder from the teacher's file, and its first blocks where the preset says so."""
         shared = _shared(spec, teacher, weights, blocks=spec.blocks is not None and spec.blocks.begin == "teacher")
         network.get_submodule("encoder").load_state_dict(_below(ENCODER, shared))
         if any(name.startswith(BLOCKS) for name in shared):
-            _copy_blocks(network, shared, spec)
+            for number, block in enumerate(network.get_submodule("blocks").children()):
+                block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
 
     def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Mismatch when a student that has learnt already has another encoder than this teacher."""
@@ -75,19 +75,8 @@ class Data2VecStudent:
 
 def _shared(spec: StudentSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
     assert spec.blocks is not None
-    return shared_tensors(teacher, weights, encoder=spec.blocks.encoder, student=spec.name, blocks=blocks)
+    return shared_tensors(teacher, weights, encoder=spec.blocks.encoder.plain(), student=spec.name, blocks=blocks)
 
 
 def _below(prefix: str, tensors: Mapping[str, Any]) -> Tensors:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _copy_blocks(network: Any, shared: Mapping[str, Any], spec: StudentSpec) -> None:
-    try:
-        for number, block in enumerate(network.blocks):
-            block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
-    except RuntimeError as error:
-        raise UsageError(
-            f"the blocks of {spec.name} are not shaped like the teacher's, so they cannot begin as copies of them",
-            hint="a student with as wide an FFN as the teacher, or `begin: random`",
-        ) from error

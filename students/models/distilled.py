@@ -8,8 +8,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from kdcache.data2vec_net import Block, Data2VecShape, ModalityEncoder, Outputs
+from kdcache.data2vec_net import Block, ModalityEncoder, Outputs
 from students.models.spec import Blocks
 
 
@@ -18,13 +19,19 @@ class Distilled(nn.Module):
 
     bias: Tensor | None
 
-    def __init__(self, shape: Data2VecShape, blocks: Blocks) -> None:
+    def __init__(self, blocks: Blocks) -> None:
         super().__init__()
+        shape = blocks.encoder
         self.encoder = ModalityEncoder(shape).requires_grad_(False)
         self.blocks = nn.ModuleList(Block(shape.dim, blocks.heads, blocks.hidden) for _ in range(blocks.depth))
         self.blocks.apply(_begin)
         bias = distance_bias(shape.side, blocks.heads) if blocks.alibi else None
         self.register_buffer("bias", bias, persistent=False)
+        self._recompute = False
+
+    def set_grad_checkpointing(self, enable: bool) -> None:
+        """Keep no activations of the blocks, as timm's networks call it."""
+        self._recompute = enable
 
     def forward(self, seen: Tensor) -> Outputs:
         """Pixels, or tokens that were encoded before."""
@@ -33,9 +40,17 @@ class Distilled(nn.Module):
                 seen = self.encoder(seen)
         tokens, layers = seen, []
         for block in self.blocks:
-            tokens, said = block(tokens, self.bias)
+            tokens, said = self._through(block, tokens)
             layers.append(said)
-        return Outputs(seen, layers, tokens)
+        # No loss reads the last norm. Detached, it is seen to be unused where gradients are averaged over processes.
+        return Outputs(seen, layers, tokens.detach() if self.training else tokens)
+
+    def _through(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        if self._recompute and torch.is_grad_enabled():
+            again: tuple[Tensor, Tensor] = checkpoint(block, tokens, self.bias, use_reentrant=False)
+            return again
+        through: tuple[Tensor, Tensor] = block(tokens, self.bias)
+        return through
 
     def embed(self, pixels: Tensor) -> Tensor:
         """The mean of all final tokens, class token included."""

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from kdcache.apart import Ended, answer, ask
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import KDError, Mismatch
 from kdcache.spec import TeacherSpec
 
@@ -46,13 +47,31 @@ def _write(asked: dict[str, Any]) -> None:
     own = reopen_network(teacher, weights=asked["weights"])
     if not isinstance(own, Data2Vec) or own.shape.plain() != asked["encoder"]:
         raise Mismatch(
-            f"{asked['student']} shares the encoder of a data2vec of {asked['encoder']}, the teacher is "
+            f"{asked['student']} shares the encoder of {_called(asked['encoder'])}, the teacher of this cache is "
             f"{teacher.family} {teacher.size}",
-            hint="kd student list names the students and their teachers",
+            hint=_fitting(own.shape) if isinstance(own, Data2Vec) else "kd cache build --teacher data2vec",
         )
     kept = (ENCODER, BLOCKS) if asked["blocks"] else (ENCODER,)
     tensors = {name: tensor.contiguous() for name, tensor in own.state_dict().items() if name.startswith(kept)}
     save_file(tensors, asked["file"])
+
+
+def _called(numbers: dict[str, int]) -> str:
+    """A network by its published size, where it is one."""
+    from kdcache.teachers.data2vec import data2vec_facts
+
+    named = [name for name, size in data2vec_facts().sizes.items() if size.architecture == numbers]
+    return f"data2vec {named[0]}" if named else f"a data2vec of {numbers}"
+
+
+def _fitting(shape: Data2VecShape) -> str:
+    """Which students share this encoder."""
+    from students.models import student_names, student_preset
+
+    blocks = {name: student_preset(name).blocks for name in student_names()}
+    fitting = [name for name, its in blocks.items() if its is not None and its.encoder == shape]
+    own = f"a preset of your own with `encoder: {shape.plain()}`"
+    return f"--student {' or '.join(fitting)}" if fitting else f"--student FILE, {own}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.figures import plural
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
@@ -20,8 +21,23 @@ class Blocks(Strict):
     """attention minds how far two patches are apart"""
     begin: Literal["random", "teacher"] = "random"
     """what the blocks are before the first step: `teacher` copies its first ones"""
-    encoder: dict[str, int]
+    encoder: Data2VecShape
     """the numbers of the teacher's network, whose modality encoder it shares"""
+
+    @model_validator(mode="after")
+    def _fit_the_encoder(self) -> Self:
+        if self.encoder.dim % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
+        alike = (self.heads, self.hidden) == (
+            self.encoder.heads,
+            self.encoder.hidden,
+        ) and self.depth <= self.encoder.depth
+        if self.begin == "teacher" and not alike:
+            raise ValueError(
+                f"blocks that begin as the teacher's need heads: {self.encoder.heads}, hidden: {self.encoder.hidden} and "
+                f"depth: {self.encoder.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
+            )
+        return self
 
 
 class StudentSpec(Strict):
@@ -51,8 +67,18 @@ class StudentSpec(Strict):
     def described(self) -> str:
         """What it is made of, in a few words."""
         if self.blocks is not None:
-            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher"
+            encoder = self.blocks.encoder
+            like = f"{encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
+            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher ({like})"
         return f"{self.network} of timm"
+
+    @property
+    def begun(self) -> str:
+        """What its weights are before the first step, when it begins with no other's."""
+        if self.blocks is None:
+            return "random weights"
+        first = plural(self.blocks.depth, "block")
+        return f"its teacher's encoder, and {'its first' if self.blocks.begin == 'teacher' else 'random'} {first}"
 
     @model_validator(mode="after")
     def _names_something(self) -> "StudentSpec":

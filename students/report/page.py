@@ -121,7 +121,7 @@ def _provenance(facts: Facts) -> Markup:
     rows: Rows = [
         ("student", ", ".join([student.name, student.described, *windows])),
         ("its weights", f"best.safetensors, sha256 {facts.weights_sha256}" if facts.weights_sha256 else "none yet"),
-        ("started from", record.started_from or "random weights"),
+        ("started from", record.started_from or student.begun),
         ("images", _dataset(record.dataset)),
         ("views", f"{record.views.count:,} of {record.views.recipe.kind}, seed {record.views.seed}"),
         ("validation", _dataset(record.val) if record.val else "none"),

@@ -46,7 +46,10 @@ def test_its_cache_is_checked_with_the_run_and_with_no_other(tmp_path):
 
 
 def test_a_run_is_taken_as_it_is(tmp_path):
+    from kdcache.teachers import usual_signals
+
     run = make_run(tmp_path / "first")
+    assert usual_signals(f"run:{run.path}") == ("logits",)
     with pytest.raises(UsageError, match="brings its own weights"):
         open_teacher(f"run:{run.path}", weights="random")
     with pytest.raises(UsageError, match="sees 64x64 as it was trained"):

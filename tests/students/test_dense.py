@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kdcache.data2vec_net import Data2VecShape, Outputs, targets
+from kdcache.data2vec_net import Outputs, targets
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, UsageError
 from students.models import student_spec
 from students.models.distilled import Distilled, distance_bias, slopes
@@ -17,7 +18,7 @@ from tests.students.conftest import build_cache, learn, losses_of, trained_by, w
 from tests.teachers import test_data2vec as published
 from tests.teachers.test_data2vec import tensors as tensors
 
-SHAPE = {"image": 64, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
+SHAPE = Data2VecShape(image=64, patch=8, dim=96, heads=3, prenet=2, depth=6, targets=6)
 DENSE = ("inputs", "targets", "cls-layers")
 
 
@@ -50,7 +51,7 @@ def test_the_published_student_has_the_papers_parameters():
     """29,537,280 trainable and 44.46 M in all, as the thesis counts them."""
     spec = student_spec("data2vec-5x768", classes=())
     with torch.device("meta"):
-        network = Distilled(Data2VecShape.from_plain(spec.blocks.encoder), spec.blocks)
+        network = Distilled(spec.blocks)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     shared = sum(p.numel() for p in network.encoder.parameters()) + network.encoder.positions.numel()
     assert trained == 29_537_280
@@ -88,8 +89,7 @@ def test_distance_is_minded_as_alibi_says():
     assert not bias[:, :, 0].any()
     assert bias[0, 1, 9].item() == -0.5 * 4, "from corner to corner of a grid of three"
     blocks = Blocks(depth=1, heads=3, hidden=96, alibi=True, encoder=SHAPE)
-    with_bias = Distilled(Data2VecShape.from_plain(SHAPE), blocks)
-    without = Distilled(Data2VecShape.from_plain(SHAPE), blocks.model_copy(update={"alibi": False}))
+    with_bias, without = Distilled(blocks), Distilled(blocks.model_copy(update={"alibi": False}))
     without.load_state_dict(with_bias.state_dict())
     tokens = torch.randn(1, 65, 96)
     assert not torch.allclose(with_bias(tokens).final, without(tokens).final)
@@ -110,6 +110,51 @@ def test_the_encoder_is_the_teachers_and_never_learns(dense, tmp_path):
         for a, b in zip(network.blocks.parameters(), fresh.network().blocks.parameters(), strict=True)
     ]
     assert sum(moved) > len(moved) // 2
+
+
+def preset(folder: Path, *changes: tuple[str, str]) -> str:
+    """data2vec-nano's, changed, as a file."""
+    text = (Path(__file__).parents[2] / "configs/students/data2vec-nano.yaml").read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / "mine.yaml"
+    file.write_text(text, "utf-8")
+    return str(file)
+
+
+def test_blocks_may_begin_as_the_teachers_first_ones(dense, tmp_path):
+    from kdcache.cache import Cache
+    from kdcache.teachers.reopen import reopen_network
+
+    student = preset(tmp_path, ("hidden: 288", "hidden: 384"), ("begin: random", "begin: teacher"))
+    asked = {"student": student, "size": None, "steps": 1, "settings": ("optimiser.rate=1e-30", "optimiser.decay=0")}
+    run, _ = learn(tmp_path / "run", dense, **asked)
+    theirs, mine = reopen_network(Cache.open(dense).teacher).blocks, run.network().blocks
+    assert len(mine) == 3
+    for number, block in enumerate(mine):
+        for name, tensor in block.state_dict().items():
+            told = f"{name} of block {number}"
+            torch.testing.assert_close(tensor, theirs[number].state_dict()[name], rtol=0, atol=1e-20, msg=told)
+    for change in (("heads: 3\n  hidden", "heads: 4\n  hidden"), ("depth: 3", "depth: 7")):
+        other = preset(tmp_path, ("hidden: 288", "hidden: 384"), ("begin: random", "begin: teacher"), change)
+        with pytest.raises(UsageError, match="need heads: 3, hidden: 384 and depth: 6 at most"):
+            learn(tmp_path / "refused", dense, student=other, size=None, steps=1)
+
+
+def test_what_it_embeds_is_the_mean_of_all_its_final_tokens():
+    network = Distilled(Blocks(depth=2, heads=3, hidden=96, encoder=SHAPE)).eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    final = network(pixels).final
+    assert final.shape == (2, 65, 96)
+    torch.testing.assert_close(network.embed(pixels), final.sum(1) / 65)
+
+
+def test_keeping_no_activations_changes_nothing(dense, tmp_path):
+    run, _ = teach(tmp_path / "run", dense, steps=2)
+    again, _ = teach(tmp_path / "again", dense, steps=2, where={"recompute": True})
+    assert losses_of(run) == losses_of(again)
+    assert run.weights.read_bytes() == again.weights.read_bytes()
 
 
 def test_on_stream_is_off_stream_to_the_last_bit(dense, tmp_path):
@@ -171,6 +216,22 @@ def test_two_processes_take_the_steps_of_one(dense, tmp_path):
         torch.testing.assert_close(values, weights_of(two)[name], rtol=2e-2, atol=2e-4, msg=name)
 
 
+def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense, tmp_path):
+    from kdcache.options import BuildOptions
+    from students.evals import bank_of
+
+    run, _ = teach(tmp_path / "run", dense, steps=1)
+    photos = tmp_path / "photos" / "a"
+    photos.mkdir(parents=True)
+    (photos / "1.jpg").write_bytes(b"")
+    assert len(bank_of(run, str(photos.parent), None).ids) == 48
+    assert len(bank_of(run, "shapes:split=val", None).ids) == 20_000
+    with pytest.raises(UsageError, match="shapes is a training split") as told:
+        bank_of(run, "shapes", None)
+    assert "its val split" in told.value.hint
+    assert BuildOptions(f"run:{run.path}").kept == ("embedding",), "it names no classes"
+
+
 def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_path):
     from students.export import export_onnx, export_timm
     from students.report import write_report
@@ -197,8 +258,17 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         learn(tmp_path / "c", dense, steps=1, size=64)
     with pytest.raises(UsageError, match="learns from a teacher's targets alone"):
         teach(tmp_path / "d", None, steps=1, stream="none")
-    with pytest.raises(Mismatch, match="shares the encoder of a data2vec of"):
+    with pytest.raises(Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano") as told:
         learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)
+    assert told.value.hint == "--student data2vec-nano"
+    deep = preset(tmp_path, ("depth: 3", "depth: 7"))
+    with pytest.raises(Mismatch, match=r"mine has 7 blocks, the teacher of .* tells of 6 layers"):
+        learn(tmp_path / "g", dense, student=deep, size=None, steps=1, settings=("objective.signal=cls-layers",))
+    with pytest.raises(UsageError, match=r"drop_path is 0\.5, but data2vec-nano drops nothing"):
+        teach(tmp_path / "h", dense, steps=1, settings=("drop_path=0.5",))
+    five = preset(tmp_path, ("heads: 3\n  hidden", "heads: 5\n  hidden"))
+    with pytest.raises(UsageError, match="5 heads cannot share 96 channels"):
+        learn(tmp_path / "i", dense, student=five, size=None, steps=1)
     with pytest.raises(UsageError, match="sees 64 pixels and nothing else"):
         learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)
 
@@ -233,15 +303,14 @@ def test_the_encoder_of_a_published_checkpoint_is_read_where_it_lies(tensors, tm
     side, patch = published.SIDE, published.PATCH
     numbers = {"image": side * patch, "patch": patch, "dim": published.DIM, "heads": published.HEADS}
     rest = {"prenet": published.PRENET, "depth": published.DEPTH, "targets": published.TOP}
-    preset = (Path(__file__).parents[2] / "configs/students/data2vec-nano.yaml").read_text("utf-8")
-    encoder = "encoder: {image: 64, patch: 8, dim: 96, heads: 3, prenet: 2, depth: 6, targets: 6}"
-    assert encoder in preset
     words = ", ".join(f"{key}: {value}" for key, value in {**numbers, **rest}.items())
-    preset = preset.replace(encoder, f"encoder: {{{words}}}").replace(
-        "heads: 3\n  hidden", f"heads: {published.HEADS}\n  hidden"
+    student = preset(
+        tmp_path,
+        ("encoder: {image: 64, patch: 8, dim: 96, heads: 3, prenet: 2, depth: 6, targets: 6}", f"encoder: {{{words}}}"),
+        ("heads: 3\n  hidden", f"heads: {published.HEADS}\n  hidden"),
+        ("input: 64", f"input: {side * patch}"),
     )
-    (tmp_path / "small.yaml").write_text(preset.replace("input: 64", f"input: {side * patch}"), "utf-8")
-    asked = {"student": str(tmp_path / "small.yaml"), "size": None, "steps": 1}
+    asked = {"student": student, "size": None, "steps": 1}
     with pytest.raises(UsageError, match="came from a file"):
         learn(tmp_path / "refused", cache, **asked)
     run, _ = learn(tmp_path / "run", cache, **asked, where={"weights": file})

@@ -34,6 +34,7 @@ def test_pieces_find_what_one_large_product_finds(queries, bank, count, first, s
     assert torch.equal(rows, wanted)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 60), st.integers(1, 7), st.integers(1, 9))
 def test_of_equally_near_ones_the_lower_row_comes_first(queries, bank, count, piece):
     """Embeddings of few different directions, each many times, in pieces of any size."""
@@ -58,6 +59,24 @@ def test_retrieval_counts_any_and_all():
     queries = torch.tensor([[1.0, 0.0], [np.cos(2.1), np.sin(2.1)]], dtype=torch.float32)
     found = searched(queries, np.array([0, 0]), bank, labels)
     assert (found.top1, found.top3, found.top3_all) == (0.5, 1.0, 0.5)
+
+
+def test_the_third_nearest_counts_and_the_fourth_does_not():
+    angles = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    bank = torch.stack([angles.cos(), angles.sin()], 1)
+    for place, found in ((2, 1.0), (3, 0.0)):
+        labels = np.array([int(number == place) for number in range(4)])
+        marks = searched(torch.tensor([[1.0, 0.0]]), np.array([1]), bank, labels)
+        assert (marks.top1, marks.top3, marks.top3_all) == (0.0, found, 0.0)
+
+
+def test_the_other_way_round_the_bank_asks():
+    """One query far from most of the bank: each of the bank finds it, being alone, and one of four is of its class."""
+    bank = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0]])
+    seen = Embedded(torch.tensor([[0.0, 1.0]]), np.array([7]), bank, np.array([1, 2, 3, 7]), FACTS)
+    marks = retrieve(seen)
+    assert (marks.found.queries, marks.found.top1) == (1, 1.0)
+    assert (marks.inverse.queries, marks.inverse.top1) == (4, 0.25)
 
 
 def blobs(count: int, seed: int) -> tuple[torch.Tensor, np.ndarray]:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape, fixed_positions, targets
+from kdcache.data2vec_net import Data2Vec, fixed_positions, targets
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
 from kdcache.teachers.sizes import family_facts
@@ -154,6 +155,68 @@ def test_an_unknown_tensor_is_an_error(name: str, tensors, tmp_path: Path):
         open_teacher("data2vec", weights=write(tensors | {name: torch.zeros(1)}, tmp_path / "d.pt"), signals=["final"])
 
 
+def test_a_stranger_called_like_one_of_ours_replaces_nothing(tensors, tmp_path: Path):
+    for name in ("encoder.norm.weight", "classifier.1.bias", "_emable"):
+        path = write(tensors | {name: torch.full((DIM,), 7.0)}, tmp_path / "d.pt")
+        with pytest.raises(Mismatch, match="1 unexpected"):
+            open_teacher("data2vec", weights=path, signals=["final"])
+    path = write(tensors | {"blocks.0.norm1.bias": "words"}, tmp_path / "w.pt")
+    with pytest.raises(Mismatch, match=r"something else than tensors: blocks\.0\.norm1\.bias"):
+        open_teacher("data2vec", weights=path, signals=["final"])
+
+
+def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path):
+    """What tensors cannot tell is the configuration's to say, and what they tell it must not deny."""
+
+    def opened(**more: Any) -> Any:
+        return open_teacher(
+            "data2vec", weights=write(tensors, tmp_path / "d.pt", settings(**more)), signals=["targets"]
+        )
+
+    with pytest.raises(Mismatch, match=f"says depth {DEPTH + 1}, its tensors make {DEPTH}"):
+        opened(depth=DEPTH + 1)
+    with pytest.raises(Mismatch, match=f"says prenet 2, its tensors make {PRENET}"):
+        opened(modalities={"image": {"prenet_depth": 2}})
+    with pytest.raises(Mismatch, match=f"targets of the last 9 of {DEPTH} blocks"):
+        opened(average_top_k_layers=9)
+    with pytest.raises(Mismatch, match="cannot be shared out among 3 heads"):
+        opened(num_heads=3)
+    strangers = {"layer_norm_first": True, "end_of_block_targets": True, "norm_eps": 1e-5, "mlp_ratio": 3}
+    for name, value in strangers.items():
+        with pytest.raises(Mismatch, match=f"was trained with {name} {value}"):
+            opened(**{name: value})
+    with pytest.raises(Mismatch, match="was trained with use_alibi_encoder True"):
+        opened(modalities={"image": {"use_alibi_encoder": True}})
+    usual = {"norm_eps": 1e-6, "layer_norm_first": False, "mlp_ratio": 4.0}
+    assert opened(**usual, modalities={"image": {"prenet_depth": PRENET, "num_extra_tokens": 1}}).spec.size == "custom"
+
+
+def test_its_own_heads_count_also_where_its_tensors_are_of_a_published_size(pixels, tmp_path: Path):
+    """Shaped like nano, but with other heads: no tensor shows it, its configuration does."""
+    from kdcache.teachers.data2vec_checkpoint import fairseq_tensors
+    from kdcache.teachers.nano import NANO_DATA2VEC
+    from kdcache.teachers.networks import seeded
+
+    with seeded():
+        network = Data2Vec(Data2VecShape.from_plain({**NANO_DATA2VEC, "heads": 6, "targets": 2})).eval()
+    model = {"num_heads": 6, "average_top_k_layers": 2}
+    path = write(fairseq_tensors(network), tmp_path / "six.pt", model)
+    teacher = open_teacher("data2vec", weights=path, signals=["inputs"])
+    views = pixels(1, (64, 64))
+    with torch.no_grad():
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        wanted = network((views.permute(0, 3, 1, 2).float() / 255 - mean) / std).inputs
+    torch.testing.assert_close(teacher.say(views)["inputs"], wanted, rtol=1e-5, atol=1e-5)
+    assert teacher.spec.size == "custom"
+
+
+@pytest.mark.parametrize("name", [f"{PLACE}fixed_positional_encoder.positions", f"{PLACE}local_encoder.proj.weight"])
+def test_without_what_tells_its_shape_it_is_refused(name: str, tensors, tmp_path: Path):
+    del tensors[name]
+    with pytest.raises(Mismatch, match=f"has no {name} of . dimensions"):
+        open_teacher("data2vec", weights=write(tensors, tmp_path / "d.pt"), signals=["final"])
+
+
 @pytest.mark.parametrize("name", ["blocks.1.mlp.fc2.bias", f"{PLACE}context_encoder.norm.weight"])
 def test_a_missing_tensor_is_an_error(name: str, tensors, tmp_path: Path):
     del tensors[name]
@@ -235,6 +298,7 @@ def test_published_sizes_have_the_published_numbers(size: str, tokens: int):
         network = Data2Vec(shape)
     blocks = sum(p.numel() for block in [*network.encoder.blocks, *network.blocks] for p in block.parameters())
     assert 1 + network.encoder.positions.shape[1] == tokens
+    assert {module.eps for module in network.modules() if isinstance(module, torch.nn.LayerNorm)} == {1e-6}
     if size == "base":
         assert blocks == 85_054_464
         encoder = [*network.encoder.parameters(), network.encoder.positions]

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.data2vec_net import Data2Vec, targets
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.progress import Progress
 from kdcache.teachers import open_teacher
-from kdcache.teachers.data2vec import MODALITY, fairseq_tensors
+from kdcache.teachers.data2vec_checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.nano.descent import Recipe
 from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches

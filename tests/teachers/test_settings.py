@@ -109,7 +109,7 @@ def test_other_heads_of_florence_are_another_teacher(randomised: Any, tmp_path: 
 
 def test_the_name_of_the_weights_does_not_hide_other_heads():
     """fairseq's configuration is inside the file, whose sha256 is compared first; the digest still tells the heads apart."""
-    from kdcache.data2vec_net import Data2VecShape
+    from kdcache.data2vec_shape import Data2VecShape
     from kdcache.teachers.settings import settings_digest
 
     shape = Data2VecShape(image=32, patch=8, dim=32, heads=2, prenet=1, depth=2, targets=1)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape, targets
+from kdcache.data2vec_net import Data2Vec, targets
+from kdcache.data2vec_shape import Data2VecShape
 
 WHOLE = 0.1
 """weight of the class token's loss"""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape
+from kdcache.data2vec_net import Data2Vec
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.images.shapes import CLASSES
 from kdcache.spec import Preprocess
 from kdcache.teachers.fit import accuracy, fit_head

@@ -6,7 +6,8 @@ Input: pictures in memory, of which only the pixels are read. Output: a trained 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kdcache.data2vec_net import Data2Vec, Data2VecShape
+from kdcache.data2vec_net import Data2Vec
+from kdcache.data2vec_shape import Data2VecShape
 from kdcache.progress import Progress
 from kdcache.spec import Preprocess
 from kdcache.teachers.nano import NANO_DATA2VEC

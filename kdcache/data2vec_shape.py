@@ -1,0 +1,46 @@
+"""The numbers of a data2vec 2.0 image network, as presets, checkpoints and students write them."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.strict import Strict
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Data2VecShape(Strict):
+    """The numbers of one size."""
+
+    image: Count
+    patch: Count
+    dim: Count
+    heads: Count
+    prenet: Annotated[int, Field(ge=0)]
+    """blocks inside the modality encoder"""
+    depth: Count
+    """blocks after it"""
+    targets: Count
+    """how many of the last blocks make a target"""
+
+    @property
+    def side(self) -> int:
+        """Patches along one side."""
+        return self.image // self.patch
+
+    @property
+    def hidden(self) -> int:
+        """Width inside the FFN of its blocks."""
+        return 4 * self.dim
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.dim % 4 or self.dim % self.heads:
+            raise ValueError(
+                f"{self.dim} channels cannot be shared out among {self.heads} heads and four kinds of positions"
+            )
+        if self.image % self.patch:
+            raise ValueError(f"an image of {self.image} pixels is not made of patches of {self.patch}")
+        if self.targets > self.depth:
+            raise ValueError(f"targets of the last {self.targets} of {self.depth} blocks")
+        return self
