@@ -68,8 +68,8 @@ class StudentSpec(Strict):
         """What it is made of, in a few words."""
         if self.blocks is not None:
             encoder = self.blocks.encoder
-            like = f"{encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
-            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher ({like})"
+            like = f"of {encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
+            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher {like}"
         return f"{self.network} of timm"
 
     @property

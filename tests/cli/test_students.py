@@ -23,8 +23,9 @@ def test_students_are_listed_smallest_first(kd):
 
 def test_people_get_a_table_of_students(kd):
     lines = kd("student", "list").out.splitlines()
-    assert lines[0].split() == ["student", "input", "parameters", "multiply-adds"]
-    assert lines[1].split() == ["tinyvit-5m", "224", "5.4", "M", "1.26", "G"]
+    assert lines[0].split() == ["student", "input", "parameters", "multiply-adds", "made", "of"]
+    assert lines[1].split() == ["tinyvit-5m", "224", "5.4", "M", "1.26", "G", "tiny_vit_5m_224", "of", "timm"]
+    assert lines[4].endswith("3 blocks on the encoder of a data2vec teacher of 64 pixels in 8s, 96 wide")
 
 
 def test_a_preset_is_shown_at_any_size(kd):
