@@ -74,7 +74,7 @@ Signals = Annotated[
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="What to keep: logits (left out: those; of data2vec inputs,targets), embedding, features; "
+        help="What to keep: logits (left out: those; of data2vec inputs,targets; of a run without classes embedding), embedding, features; "
         "of timm and hf also layers by name, as blocks.1.",
     ),
 ]

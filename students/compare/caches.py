@@ -81,7 +81,7 @@ def build_caches(
     for note in prepared.notes:
         if not note.startswith("--part-rows"):  # which nobody asked for
             progress.note(note)
-    progress.note(f"building {prepared.out}")
+    progress.note(f"{'using' if _is_whole(prepared.out) else 'building'} {prepared.out}")
     build(prepared, progress=progress)
     store = Store.open(prepared.out)
     image = seconds_an_image(store)
@@ -104,9 +104,14 @@ def _name(arm: Arm, plan: Plan, signal: str) -> str:
 def _converted(base: Store, arm: Arm, signal: str, path: Path, progress: Progress) -> Store:
     from kdcache.reshape import convert
 
-    progress.note(f"converting for {arm.name}: {path}")
+    progress.note(f"{'using' if _is_whole(path) else 'converting'} for {arm.name}: {path}")
     convert(base.path, path, codecs={signal: arm.codec} if arm.codec else None, signals=arm.only, progress=progress)
     return Store.open(path)
+
+
+def _is_whole(path: Path) -> bool:
+    """It was made before, as when a comparison that was stopped goes on."""
+    return (path / "plan.json").is_file() and not Store.open(path).missing()
 
 
 def _built(store: Store, image: Spread) -> Built:
