@@ -74,8 +74,8 @@ Signals = Annotated[
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="What to keep: logits (left out: those; of data2vec inputs,targets; of a run without classes embedding), embedding, features; "
-        "of timm and hf also layers by name, as blocks.1.",
+        help="What to keep: logits (left out: those; of data2vec inputs,targets; of a run without classes embedding), "
+        "embedding, features; of timm and hf also layers by name, as blocks.1.",
     ),
 ]
 Codecs = Annotated[
