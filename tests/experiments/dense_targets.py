@@ -82,7 +82,7 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
 
 
 def _beside(run: Run, where: Where) -> Found:
-    """What the student was before its first step, and what the teacher is, judged on the same images."""
+    """What the student was before its first step, and what the teacher and its targets are, judged on the same images."""
     from kdcache.progress import Silent
     from students.job import make_job
     from students.world import joined
@@ -92,30 +92,32 @@ def _beside(run: Run, where: Where) -> Found:
         assert job.judge is not None
         assert run.record.cache is not None
         with job.judge() as judge:
-            begun = judge.judge(job.network, "cpu", "float32", Silent())
-            known = judge.judge(_network(run.record.cache.teacher), "cpu", "float32", Silent())
-    return {name: {key: found[key] for key in MARKS} for name, found in (("begun", begun), ("teacher", known))}
+            teacher = run.record.cache.teacher
+            asked = {"begun": job.network, "teacher": _teacher(teacher), "targets": _teacher(teacher, targets=True)}
+            found = {name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items()}
+    return {name: {key: marks[key] for key in MARKS} for name, marks in found.items()}
 
 
-def _network(teacher: TeacherSpec) -> Any:
-    """The teacher's network, which embeds an image as its students do: by the mean of its final tokens."""
+def _teacher(spec: TeacherSpec, *, targets: bool = False) -> Any:
+    """The teacher's network, which embeds an image as its students do: by the mean of its final tokens, or of its targets."""
     from torch import Tensor, nn
 
-    from kdcache.data2vec_net import Data2Vec
+    from kdcache import data2vec_net
     from kdcache.teachers.reopen import reopen_network
 
-    class Whole(nn.Module):
-        def __init__(self, network: Data2Vec) -> None:
+    class Teacher(nn.Module):
+        def __init__(self, network: data2vec_net.Data2Vec) -> None:
             super().__init__()
             self.network = network
 
         def embed(self, pixels: Tensor) -> Tensor:
-            embedded: Tensor = self.network(pixels).final.float().mean(1)
-            return embedded
+            _, layers, final = self.network(pixels)
+            tokens = data2vec_net.targets(layers, self.network.shape.targets) if targets else final.float()
+            return tokens.mean(1)
 
-    network = reopen_network(teacher)
-    assert isinstance(network, Data2Vec)
-    return Whole(network)
+    network = reopen_network(spec)
+    assert isinstance(network, data2vec_net.Data2Vec)
+    return Teacher(network)
 
 
 def bytes_an_image(path: Path, signal: str) -> float:
@@ -146,6 +148,7 @@ def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
         ends = [run["curve"][-1] for run in runs]
         against = "" if arm is ARMS[0] else apart([_mean(end) for end in ends], base)
         lines.append([arm.name, stored, *_marks(ends), against])
+    lines.append(["the teacher's targets", "–", *_marks([found[0][0]["targets"]]), ""])
     lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), ""])
     steps = [0, *(mark["step"] for mark in found[0][0]["curve"])]
     ways = []
@@ -174,6 +177,10 @@ and the same asked the other way round (back). Chance is 1 %. {seeds} seeds: mea
 differences are taken seed by seed.
 
 {ends}
+
+Targets are normalised per channel over the tokens of an image, as data2vec 2.0 does it, which takes most of their mean away; and
+the mean of its tokens is what an image is found by. "The teacher's targets" are judged by their own mean: so much of what is
+judged is in what a student of them is told. In `cls-layers` nobody says anything about the other tokens.
 
 {ways}
 
