@@ -77,8 +77,11 @@ class StudentSpec(Strict):
         """What its weights are before the first step, when it begins with no other's."""
         if self.blocks is None:
             return "random weights"
-        first = plural(self.blocks.depth, "block")
-        return f"its teacher's encoder, and {'its first' if self.blocks.begin == 'teacher' else 'random'} {first}"
+        depth = self.blocks.depth
+        first = (
+            f"its first {plural(depth, 'block')}" if self.blocks.begin == "teacher" else plural(depth, "random block")
+        )
+        return f"its teacher's encoder, and {first}"
 
     @model_validator(mode="after")
     def _names_something(self) -> "StudentSpec":

@@ -240,6 +240,7 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     words = write_report(run, tmp_path / "report.html").read_text("utf-8")
     assert "data2vec-nano, no classifier, at 64×64" in words
     assert "3 blocks on the encoder of a data2vec teacher" in words
+    assert "its teacher&#x27;s encoder, and 3 random blocks" in words
     assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
     assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
