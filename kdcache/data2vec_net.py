@@ -63,13 +63,13 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """A post-norm block; it also hands out what its FFN said."""
 
-    def __init__(self, dim: int, heads: int, hidden: int | None = None) -> None:
-        """`hidden`: width inside the FFN, four times the tokens' when left out."""
+    def __init__(self, dim: int, heads: int, hidden: int) -> None:
+        """`hidden`: width inside the FFN."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
-        self.mlp = Mlp(dim, hidden or 4 * dim)
+        self.mlp = Mlp(dim, hidden)
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Tokens -> tokens, and what the FFN said."""
@@ -89,7 +89,7 @@ class ModalityEncoder(nn.Module):
         self.register_buffer("positions", fixed_positions(shape.side, shape.dim))
         self.class_token = nn.Parameter(torch.randn(1, 1, shape.dim))
         self.norm = nn.LayerNorm(shape.dim, eps=EPS)
-        self.blocks = nn.ModuleList(Block(shape.dim, shape.heads) for _ in range(shape.prenet))
+        self.blocks = nn.ModuleList(Block(shape.dim, shape.heads, shape.hidden) for _ in range(shape.prenet))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels -> tokens (batch, 1 + patches, dim)."""
@@ -115,7 +115,7 @@ class Data2Vec(nn.Module):
         super().__init__()
         self.shape = shape
         self.encoder = ModalityEncoder(shape)
-        self.blocks = nn.ModuleList(Block(shape.dim, shape.heads) for _ in range(shape.depth))
+        self.blocks = nn.ModuleList(Block(shape.dim, shape.heads, shape.hidden) for _ in range(shape.depth))
         self.classifier = (
             nn.Sequential(nn.LayerNorm(shape.dim, eps=EPS), nn.Linear(shape.dim, classes)) if classes else None
         )

@@ -46,11 +46,11 @@ class Distilled(nn.Module):
         return Outputs(seen, layers, tokens.detach() if self.training else tokens)
 
     def _through(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        if self._recompute and torch.is_grad_enabled():
-            again: tuple[Tensor, Tensor] = checkpoint(block, tokens, self.bias, use_reentrant=False)
-            return again
-        through: tuple[Tensor, Tensor] = block(tokens, self.bias)
-        return through
+        again = self._recompute and torch.is_grad_enabled()
+        both: tuple[Tensor, Tensor] = (
+            checkpoint(block, tokens, self.bias, use_reentrant=False) if again else block(tokens, self.bias)
+        )
+        return both
 
     def embed(self, pixels: Tensor) -> Tensor:
         """The mean of all final tokens, class token included."""

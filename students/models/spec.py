@@ -28,14 +28,12 @@ class Blocks(Strict):
     def _fit_the_encoder(self) -> Self:
         if self.encoder.dim % self.heads:
             raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
-        alike = (self.heads, self.hidden) == (
-            self.encoder.heads,
-            self.encoder.hidden,
-        ) and self.depth <= self.encoder.depth
+        theirs = self.encoder
+        alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
         if self.begin == "teacher" and not alike:
             raise ValueError(
-                f"blocks that begin as the teacher's need heads: {self.encoder.heads}, hidden: {self.encoder.hidden} and "
-                f"depth: {self.encoder.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
+                f"blocks that begin as the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
+                f"depth: {theirs.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
             )
         return self
 

@@ -128,7 +128,6 @@ def test_arms_that_cannot_be_compared_are_refused(names):
 
 def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
-    pytest.importorskip("torch")
     from kdcache.held import held
     from kdcache.options import BuildOptions
     from kdcache.progress import Silent
@@ -215,7 +214,6 @@ def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, 
 
 def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_teacher(tmp_path):
     """Pixels and cached targets, cached inputs and targets, a connected teacher: the same weights; fewer signals, fewer bytes."""
-    pytest.importorskip("torch")
     from kdcache.options import BuildOptions
     from kdcache.progress import Silent
     from students.compare.options import CompareOptions

@@ -1,13 +1,11 @@
 """Rates, decay and layers as the recipe says them."""
 
 import pytest
+import torch
 
+from students.average import Average
+from students.optimise import Pace, adamw, set_rate
 from students.recipe import Optimiser, Recipe
-
-torch = pytest.importorskip("torch")
-
-from students.average import Average  # noqa: E402
-from students.optimise import Pace, adamw, set_rate  # noqa: E402
 
 ASK = Optimiser(rate=1.0, decay=0.1, warmup=2, first_rate=0.1, last_rate=0.01, layer_decay=0.5)
 

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcache.codecs import make_codec
 from kdcache.signals import Signal
+from students.objectives.soft_labels import Truth, hard_loss, losses, soft_loss
 from students.recipe import SoftLabels
-
-torch = pytest.importorskip("torch")
-
-from students.objectives.soft_labels import Truth, hard_loss, losses, soft_loss  # noqa: E402
 
 CLASSES = 30
 

@@ -5,12 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from kdcache.cache import Cache
 from kdcache.errors import UsageError
 from tests.students.conftest import LISTENED, build_cache, learn, losses_of, same, trained_by, weights_of
-
-torch = pytest.importorskip("torch")
 
 
 def test_off_stream_and_on_stream_take_the_same_steps_to_the_last_bit(cache, tmp_path):

@@ -192,7 +192,6 @@ def test_a_bug_in_a_worker_shows_its_traceback() -> None:
 
 
 def test_workers_never_import_torch() -> None:
-    pytest.importorskip("torch")
     with pool(Plain(fit="crop"), ["modules-0"]) as renderers:
         (rendered,) = renderers.batches([(0, [0])])
     modules = rendered.bad[0].split()
