@@ -20,7 +20,7 @@ from students.options import Where
 from students.recipe import Precision
 from students.runs import RunRecord
 from students.tasks.classify import judge
-from students.tasks.features import look_at_both
+from students.tasks.features import Embedded, look_at_both
 from students.tasks.pictures import Labelled, Pictures, labelled
 from students.tasks.retrieve import retrieve
 from students.world import World
@@ -63,11 +63,14 @@ class Finding:
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> dict[str, Any]:
         """Search both ways; the score is the mean of top-1 and top-3 of both."""
-        seen = look_at_both(network, self._asked, self._known, device=device, precision=precision, progress=progress)
-        found = retrieve(seen)
+        found = retrieve(self.look(network, device, precision, progress))
         ways = {"top1": found.found.top1, "top3": found.found.top3}
         inverse = {"inverse_top1": found.inverse.top1, "inverse_top3": found.inverse.top3}
         return {"score": found.mean, **ways, **inverse, "images": found.found.queries}
+
+    def look(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> Embedded:
+        """What is searched."""
+        return look_at_both(network, self._asked, self._known, device=device, precision=precision, progress=progress)
 
     def told(self, line: dict[str, Any]) -> str:
         """In per cent."""

@@ -77,14 +77,23 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
     )
     where = Where(device="cpu", workers=0)
     run = start(options, where, Silent()).run
-    curve = [{key: line[key] for key in ("step", *MARKS)} for line in run.metrics() if line["kind"] == "val"]
-    return {"curve": curve, **(_beside(run, where) if arm == 0 else {})}
+    lines = run.metrics()
+    curve = [{key: line[key] for key in ("step", *MARKS)} for line in lines if line["kind"] == "val"]
+    loss = [line["loss"] for line in lines if line["kind"] == "train"][-1]
+    return {"curve": curve, "loss": loss, **_judged(run, where, beside=arm == 0)}
 
 
-def _beside(run: Run, where: Where) -> Found:
-    """What the student was before its first step, and what the teacher and its targets are, judged on the same images."""
+def _judged(run: Run, where: Where, *, beside: bool) -> Found:
+    """Which training image is nearest to each that is held out, for the student at its end. `beside`: what it was before
+    its first step, and what the teacher and its targets are, judged on the same images.
+    """
+    from safetensors.torch import load_file
+
     from kdcache.progress import Silent
+    from students.checkpoint import checkpoints
     from students.job import make_job
+    from students.judges import Finding
+    from students.tasks.neighbours import nearest
     from students.world import joined
 
     with joined("cpu") as world:
@@ -92,10 +101,19 @@ def _beside(run: Run, where: Where) -> Found:
         assert job.judge is not None
         assert run.record.cache is not None
         with job.judge() as judge:
+            assert isinstance(judge, Finding)
             teacher = run.record.cache.teacher
             asked = {"begun": job.network, "teacher": _teacher(teacher), "targets": _teacher(teacher, targets=True)}
-            found = {name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items()}
-    return {name: {key: marks[key] for key in MARKS} for name, marks in found.items()}
+            marks = {
+                name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items() if beside
+            }
+            job.network.load_state_dict(load_file(checkpoints(run.path)[-1] / "model.safetensors"))
+            seen = judge.look(job.network, "cpu", "float32", Silent())
+    found = nearest(seen.queries, seen.bank, 1)[1]
+    return {
+        "nearest": found[:, 0].tolist(),
+        **{name: {key: told[key] for key in MARKS} for name, told in marks.items()},
+    }
 
 
 def _teacher(spec: TeacherSpec, *, targets: bool = False) -> Any:
@@ -138,24 +156,34 @@ def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
         "back: top-3",
         "mean of the four",
         "against float32",
+        "last loss",
+        "nearest is another than with float32",
     ]
     base = [_mean(run["curve"][-1]) for run in found[0]]
     begun = [run["begun"] for run in found[0]]
-    lines = [["random blocks", "–", *_marks(begun), ""]]
+    lines = [["random blocks", "–", *_marks(begun), "", "", ""]]
     for arm, runs in zip(ARMS, found, strict=True):
         signal = "cls-layers" if arm.settings else "targets"
         stored = "–" if arm.stream == "on" else f"{bytes_an_image(work / arm.cache, signal):,.0f}"
         ends = [run["curve"][-1] for run in runs]
         against = "" if arm is ARMS[0] else apart([_mean(end) for end in ends], base)
-        lines.append([arm.name, stored, *_marks(ends), against])
-    lines.append(["the teacher's targets", "–", *_marks([found[0][0]["targets"]]), ""])
-    lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), ""])
+        loss = f"{sum(run['loss'] for run in runs) / len(runs):.5f}"
+        moved = "" if arm is ARMS[0] else interval([_others(*pair) for pair in zip(runs, found[0], strict=True)])
+        lines.append([arm.name, stored, *_marks(ends), against, loss, moved])
+    lines.append(["the teacher's targets", "–", *_marks([found[0][0]["targets"]]), "", "", ""])
+    lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), "", "", ""])
     steps = [0, *(mark["step"] for mark in found[0][0]["curve"])]
     ways = []
     for arm, runs in zip(ARMS, found, strict=True):
         each = [[first, *run["curve"]] for first, run in zip(begun, runs, strict=True)]
         ways.append([arm.name, *(interval([_mean(run[n]) for run in each]) for n in range(len(steps)))])
     return table(heads, lines), table(["mean of the four after", *(f"{step:,} steps" for step in steps)], ways)
+
+
+def _others(run: Found, base: Found) -> float:
+    """The share of held-out images whose nearest training image is another one."""
+    pairs = list(zip(run["nearest"], base["nearest"], strict=True))
+    return sum(one != other for one, other in pairs) / len(pairs)
 
 
 def _mean(marks: dict[str, float]) -> float:
@@ -196,7 +224,7 @@ def main(work: Path) -> None:
     every = []
     for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
         found[arm].append(told)
-        every.append({"learns_from": ARMS[arm].name, "seed": seed, **told})
+        every.append({"learns_from": ARMS[arm].name, "seed": seed, **{k: v for k, v in told.items() if k != "nearest"}})
         mean = 100 * _mean(told["curve"][-1])
         print(f"seed {seed}  {mean:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
     ends, ways = summary(work, found)
