@@ -156,9 +156,22 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, ground.classes, taught=ground.cache is not None)
     spec = student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
-    if spec.blocks is not None and before is None:
+    if before is not None:
+        _check_blocks(before, spec)
+    elif spec.blocks is not None:
         notes.append(f"it begins with {spec.begun}")
     return spec
+
+
+def _check_blocks(before: StudentSpec, spec: StudentSpec) -> None:
+    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
+    for key in ("heads", "alibi"):
+        was, now = (getattr(student.blocks, key, None) for student in (before, spec))
+        if was != now and None not in (was, now):
+            raise Mismatch(
+                f"the {before.name} it begins with has blocks of {key}: {was}, {spec.name} has {key}: {now}",
+                hint="give the preset of that run with --student, or begin without --from",
+            )
 
 
 def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:

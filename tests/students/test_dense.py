@@ -212,6 +212,10 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
 def test_a_run_goes_on_only_with_the_teacher_whose_encoder_it_has(dense, tmp_path):
     run, _ = teach(tmp_path / "first", dense, steps=1)
     teach(tmp_path / "more", dense, steps=1, start=str(run.path))
+    for change in (("alibi: false", "alibi: true"), ("heads: 3\n  hidden", "heads: 4\n  hidden")):
+        changed = preset(tmp_path, change)
+        with pytest.raises(Mismatch, match=r"data2vec-nano it begins with has blocks of (alibi: False|heads: 3), mine"):
+            learn(tmp_path / "changed", dense, student=changed, size=None, steps=1, start=str(run.path))
     other = build_cache(
         tmp_path / "other",
         teacher="data2vec",

@@ -12,7 +12,7 @@ from kdcache.teachers.data2vec_checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.nano.descent import Recipe
 from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
-from kdcache.teachers.nano.pictures import Pictures, cropped, paint_all
+from kdcache.teachers.nano.pictures import Pictures, cropped, paint_all, relit
 from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano.self_taught import teach_itself
 from kdcache.tensors import read_metadata
@@ -64,11 +64,34 @@ def test_the_student_never_sees_a_hidden_patch(taught, pixels):
     """Pixels below hidden patches change nothing: no slope leads to them. Those below shown patches do."""
     taught.masking = Masking(masks=1, shown=16)
     shown = shown_patches(2, SHAPE.side, taught.masking, dice(3))
-    taught.loss(pixels.requires_grad_(), dice(3)).backward()
+    taught.loss(pixels.detach().clone(), pixels.requires_grad_(), dice(3)).backward()
     slopes = nn.functional.avg_pool2d(pixels.grad.abs(), 4).sum(1).flatten(1)
     seen = torch.zeros(2, 64).scatter_(1, shown, 1.0).bool()
     assert (slopes[seen] > 0).all()
     assert (slopes[~seen] == 0).all()
+
+
+def test_targets_are_of_the_picture_in_its_own_light(taught, pixels, monkeypatch):
+    """Whatever is shown, what is wanted stays; and what is shown is another light's."""
+    asked: list[Tensor] = []
+    targets_of = taught._targets
+    monkeypatch.setattr(taught, "_targets", lambda seen: asked.append(seen) or targets_of(seen))
+    bright = taught.loss(pixels, 2 * pixels + 1, dice())
+    assert torch.equal(asked[0], pixels)
+    assert not torch.equal(bright, taught.loss(pixels, pixels, dice()))
+
+
+def test_another_light_changes_brightness_tint_and_slope_and_nothing_else():
+    grey = torch.full((600, 3, 64, 64), 100.0)
+    lit = relit(grey, dice())
+    channels, edges = lit.mean((2, 3)), (lit[..., -1] - lit[..., 0]).mean((1, 2))
+    assert channels.mean(1).std() > 30, "brightness"
+    assert channels.std(1).mean() > 15, "tint"
+    assert edges.std() > 60, "from edge to edge"
+    patterned = grey.clone()
+    patterned[:, :, ::2] = 180.0
+    rows = relit(patterned, dice())
+    assert (rows[:, :, 0] > rows[:, :, 1]).all(), "what is brighter stays brighter"
 
 
 def test_the_loss_is_of_the_hidden_patches_and_the_class_token(taught, pixels):
@@ -85,16 +108,17 @@ def test_the_loss_is_of_the_hidden_patches_and_the_class_token(taught, pixels):
 
     wanted = taught._targets(pixels).repeat_interleave(3, 0)
     taught.decoder = Knowing(wanted, 0.0)
-    whole = taught.loss(pixels, dice())
+    whole = taught.loss(pixels, pixels, dice())
     assert 0 < whole < WHOLE * 3
     taught.decoder = Knowing(wanted, 2.0)
-    torch.testing.assert_close(taught.loss(pixels, dice()) - whole, torch.tensor(4.0), rtol=1e-3, atol=1e-3)
+    loss = taught.loss(pixels, pixels, dice())
+    torch.testing.assert_close(loss - whole, torch.tensor(4.0), rtol=1e-3, atol=1e-3)
 
 
 def test_the_slow_copy_follows_and_is_not_trained(taught, pixels):
     (slow,) = taught._slow
     before = slow.blocks[0].mlp.fc1.weight.clone()
-    taught.loss(pixels, dice()).backward()
+    taught.loss(pixels, pixels, dice()).backward()
     assert all(parameter.grad is None for parameter in slow.parameters())
     assert not {id(p) for p in slow.parameters()} & {id(p) for p in taught.parameters()}
     with torch.no_grad():

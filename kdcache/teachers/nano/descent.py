@@ -35,7 +35,7 @@ class Recipe:
 RECIPES: dict[Family, Recipe] = {
     "florence": Recipe(epochs=24, rate=2e-3),
     "clip": Recipe(epochs=24, rate=1e-3),
-    "data2vec": Recipe(epochs=2, rate=1e-3, batch=16),
+    "data2vec": Recipe(epochs=4, rate=1e-3, batch=16),
 }
 
 

@@ -3,6 +3,8 @@
 Input: normalised pictures. Output: one loss; no label is anywhere in this file. It is done as data2vec 2.0 does it
 (arXiv 2212.07525): a target is made once a picture and regressed under several masks; the student sees what a mask shows and
 nothing else; a small convolutional decoder, thrown away afterwards, guesses the rest; the class token regresses the mean.
+One thing is added: what is shown may be in another light than what the copy sees. Light is most of what tells two pictures of
+`shapes` apart, says nothing of what is in them, and a network this small would learn little else.
 """
 
 import copy
@@ -16,7 +18,7 @@ from torch.nn import functional
 from kdcache.data2vec_net import Data2Vec, targets
 from kdcache.data2vec_shape import Data2VecShape
 
-WHOLE = 0.1
+WHOLE = 0.01
 """weight of the class token's loss"""
 LOUDNESS = 2.3
 """standard deviation of a patch before training, where positions have 0.7"""
@@ -32,7 +34,7 @@ class Masking:
     """of each picture, at a time"""
     shown: int = 16
     """patches under each mask"""
-    block: int = 3
+    block: int = 1
     """patches are shown in squares of this side"""
 
 
@@ -47,9 +49,12 @@ class SelfTaught(nn.Module):
         # Kept out of the module's own parameters: it is not trained, it follows.
         self._slow: tuple[Any] = (copy.deepcopy(self.student).requires_grad_(False),)
 
-    def loss(self, pixels: Tensor, dice: torch.Generator) -> Tensor:
-        """How far the hidden patches are from their targets, and the class token from the mean of all of them."""
-        wanted = self._targets(pixels).repeat_interleave(self.masking.masks, 0)
+    def loss(self, whole: Tensor, pixels: Tensor, dice: torch.Generator) -> Tensor:
+        """How far the hidden patches are from their targets, and the class token from the mean of all of them.
+
+        Targets are made of `whole`; what is shown is of `pixels`, the same pictures or the same in another light.
+        """
+        wanted = self._targets(whole).repeat_interleave(self.masking.masks, 0)
         shown = shown_patches(len(wanted), self.shape.side, self.masking, dice)
         with torch.autocast("cpu", torch.bfloat16):
             placed = self.student.encoder.place(pixels).repeat_interleave(self.masking.masks, 0)
@@ -57,8 +62,8 @@ class SelfTaught(nn.Module):
             guessed = self.decoder(seen[:, 1:], shown, dice)
         hidden = torch.ones(wanted.shape[:2]).scatter_(1, shown, 0.0)
         apart = (guessed.float() - wanted).square().mean(2)
-        whole = functional.mse_loss(seen[:, 0].float(), wanted.mean(1))
-        loss: Tensor = (apart * hidden).sum() / hidden.sum() + WHOLE * whole
+        summed_up = functional.mse_loss(seen[:, 0].float(), wanted.mean(1))
+        loss: Tensor = (apart * hidden).sum() / hidden.sum() + WHOLE * summed_up
         return loss
 
     @torch.no_grad()

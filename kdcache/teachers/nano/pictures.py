@@ -18,6 +18,9 @@ from kdcache.images.shapes.scene import label_of, scene
 from kdcache.spec import Preprocess
 from kdcache.teachers.nano import SIZE
 
+LIGHT, SLOPE, SPOTS = 0.35, 0.4, 0.5
+"""how much the light of a picture is changed as a whole, from its middle to an edge, and from place to place: standard
+deviations of its logarithm"""
 _BLOCK = 500
 
 
@@ -94,3 +97,20 @@ def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
     cut = torch.stack((width * mirror, none, left, none, height, top), 1).view(count, 2, 3)
     grid = nn.functional.affine_grid(cut, [count, 3, SIZE, SIZE], align_corners=False)
     return nn.functional.grid_sample(pixels.float(), grid, padding_mode="reflection", align_corners=False).clamp(0, 255)
+
+
+def relit(pixels: Tensor, dice: torch.Generator) -> Tensor:
+    """Pictures in another light: brighter or darker as a whole, by channel, from edge to edge and from place to place, in more
+    haze or less. Values may leave 0..255, so that nothing is lost.
+    """
+    count = len(pixels)
+
+    def drawn(*planes: int) -> Tensor:
+        return torch.randn((count, *planes), generator=dice)
+
+    across = torch.linspace(-1, 1, SIZE)
+    slope = drawn(1, 1, 1) * across + drawn(1, 1, 1) * across[:, None]
+    spots = nn.functional.interpolate(drawn(1, 4, 4), size=(SIZE, SIZE), mode="bicubic", align_corners=False)
+    gain = LIGHT * (drawn(1, 1, 1) + 0.5 * drawn(3, 1, 1)) + SLOPE * slope + SPOTS * spots
+    haze = 255 * LIGHT * (0.25 * drawn(1, 1, 1) + 0.15 * drawn(3, 1, 1))
+    return pixels * gain.exp() + haze

@@ -13,7 +13,7 @@ from kdcache.spec import Preprocess
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano.descent import Descent, Recipe
 from kdcache.teachers.nano.masked import Masking, SelfTaught
-from kdcache.teachers.nano.pictures import cropped, normalised
+from kdcache.teachers.nano.pictures import cropped, normalised, relit
 
 MASKING = Masking()
 FIRST_KEEP, LAST_KEEP = 0.995, 0.9995
@@ -35,8 +35,9 @@ def teach_itself(
     descent = Descent(taught.student, taught.decoder, recipe, len(pixels))
     with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
         for step, rows in descent.batches(dice, progress):
-            seen = normalised(cropped(pixels[rows], dice), preprocess)
-            descent.step(taught.loss(seen, dice))
+            whole = cropped(pixels[rows], dice)
+            seen = relit(whole, dice)
+            descent.step(taught.loss(normalised(whole, preprocess), normalised(seen, preprocess), dice))
             taught.follow(_keep(step, descent.steps))
     return taught.student.eval()
 
