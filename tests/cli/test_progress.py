@@ -132,3 +132,8 @@ def test_numbers_are_readable():
     assert [rate(n) for n in (1204.4, 12.34, 0.0321)] == ["1,204", "12.3", "0.0321"]
     assert errors({"cosine": 0.9999981, "max_abs": 0.000213}) == "cosine 0.999998, max_abs 0.00021"
     assert columns([["a", "1"], ["bbb", "100"]], right=(1,)) == "a      1\nbbb  100"
+
+
+def test_a_name_with_a_newline_or_an_escape_stays_on_its_line():
+    table = columns([["a\nb", "1"], ["\x1b[2Jcat", "22"], ["Hund ▲", "3"]], right=(1,))
+    assert table.splitlines() == ["a\\nb         1", "\\x1b[2Jcat  22", "Hund ▲       3"]
