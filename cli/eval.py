@@ -91,17 +91,20 @@ def evaluate(
     and the other way round? probe: a linear probe fitted on the bank. knn: a vote of its nearest 20. Results are kept in
     RUN/evals for `kd report`.
     """
-    from kdcache.options import render_workers
-    from students.evals import How
-
     opened = open_run(ui, run)
     task = task or ("retrieve" if opened.record.student.blocks is not None else "classify")
     _check(task, opened, real=real, shots=shots, settings=settings, bank=bank)
+    asked = _numbers(shots)
+
+    # After what can be refused at once: this takes torch.
+    from kdcache.options import render_workers
+    from students.evals import How
+
     how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if task == "classify":
         return _classify(ui, opened, how, real)
     if task == "few-shot":
-        return _few_shot(ui, opened, how, _numbers(shots), tuple(settings or ()), seed)
+        return _few_shot(ui, opened, how, asked, tuple(settings or ()), seed)
     return _embeddings(ui, opened, task, how, bank, seed)
 
 
