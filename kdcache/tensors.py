@@ -97,9 +97,9 @@ def _refuse_programs(path: Path) -> None:
 def load_exact(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str, hint: str) -> None:
     """Copy tensors into a network: every name must be there, none over, all shapes equal (derived buffers aside)."""
     have = network.state_dict()
-    strange = sorted(name for name, value in tensors.items() if not isinstance(value, torch.Tensor))
+    strange = sorted(name for name, value in tensors.items() if not _is_dense(value))
     if strange:
-        raise Mismatch(f"{source} holds something else than tensors: {shortened(strange)}", hint=hint)
+        raise Mismatch(f"{source} holds something else than dense tensors: {shortened(strange)}", hint=hint)
     tensors = {name: value for name, value in tensors.items() if name in have or not name.endswith(DERIVED)}
     missing = sorted(name for name in have.keys() - tensors.keys() if not name.endswith(DERIVED))
     unexpected = sorted(tensors.keys() - have.keys())
@@ -113,6 +113,10 @@ def load_exact(network: nn.Module, tensors: Mapping[str, Any], *, source: str, w
     if wrong:
         raise Mismatch(f"the tensors of {source} do not fit {what}: {'; '.join(wrong)}", hint=hint, **parts)
     network.load_state_dict(tensors, strict=False)
+
+
+def _is_dense(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
 
 
 def shortened(names: list[str]) -> str:

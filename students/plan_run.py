@@ -158,6 +158,11 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[
     spec = student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
     if before is not None:
         _check_blocks(before, spec)
+    elif spec.blocks is not None and options.start:
+        raise UsageError(
+            f"{options.start} is a file of weights, which does not say how many heads they are for",
+            hint="begin with the folder of a run: --from RUN",
+        )
     elif spec.blocks is not None:
         notes.append(f"it begins with {spec.begun}")
     return spec

@@ -7,7 +7,7 @@ from kdcache.data2vec_net import Data2Vec, targets
 from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.teachers.classifier import choose_classifier
-from kdcache.teachers.data2vec_checkpoint import network_tensors, shape_of
+from kdcache.teachers.data2vec_checkpoint import classes_of, network_tensors, shape_of
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.networks import load_strict, seeded, state_record
@@ -76,8 +76,7 @@ def open_data2vec(request: Request) -> Candidate:
         name = next((known for known, size in sizes.items() if size == shape), CUSTOM)
         if request.size not in (None, name):
             raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({shape})")
-        classes = tensors["classifier.1.bias"].shape[0] if "classifier.1.bias" in tensors else 0
-        network, weights = Data2Vec(shape, classes), checkpoint.record
+        network, weights = Data2Vec(shape, classes_of(checkpoint, tensors)), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
     published = facts.sizes.get(name, facts.sizes[facts.default])
     trained = published.preprocess.model_copy(update={"size": (shape.image, shape.image)})

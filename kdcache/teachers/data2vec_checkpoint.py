@@ -47,8 +47,8 @@ def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     bare = f"{MODALITY}extra_tokens" in checkpoint.tensors
     tensors = checkpoint.tensors if bare else checkpoint.tensors.get("model")
-    if not isinstance(tensors, Mapping):
-        raise UsageError(f"{checkpoint.record.source} is not a fairseq checkpoint: it has no `model`")
+    if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
+        raise UsageError(f"{checkpoint.record.source} is not a fairseq checkpoint: it has no `model` of named tensors")
     plain = renamed(tensors, lambda name: name.removeprefix("model."))
     if f"{MODALITY}extra_tokens" not in plain:
         raise UsageError(
@@ -105,6 +105,12 @@ def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[
         raise Mismatch(f"{source} is no data2vec 2.0 image model ({numbers}): {reason}") from error
 
 
+def classes_of(checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> int:
+    """How many classes its classifier tells apart; none where it has no classifier."""
+    bias = "classifier.1.bias"
+    return _sides(tensors, bias, 1, checkpoint.record.source)[0] if bias in tensors else 0
+
+
 def _sides(tensors: Mapping[str, Any], name: str, count: int, source: str) -> tuple[int, ...]:
     found = tuple(getattr(tensors.get(name), "shape", ()))
     if len(found) != count:
@@ -115,15 +121,27 @@ def _sides(tensors: Mapping[str, Any], name: str, count: int, source: str) -> tu
 def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     """The numbers fairseq's model configuration gives; of a fine-tuned checkpoint, that of the model it started from."""
     source = checkpoint.record.source
-    model = (checkpoint.tensors.get("cfg") or {}).get("model") or {}
+    model = _part(_part(checkpoint.tensors, "cfg", source), "model", source)
     mode = str(model.get("prediction_mode", "MEAN_POOLING"))
     if not mode.endswith("MEAN_POOLING"):
         raise UsageError(f"{source} classifies by {mode}; only MEAN_POOLING is known")
-    started = model.get("pretrained_model_args")
-    settings = started["model"] if started else model
-    image = (settings.get("modalities") or {}).get("image") or {}
+    started = _part(model, "pretrained_model_args", source)
+    settings = _part(started, "model", source) if started else model
+    image = _part(_part(settings, "modalities", source), "image", source)
     every = {**image, **{name: value for name, value in settings.items() if value is not None}}
     for name, value in FIXED.items():
         if every.get(name, value) != value:
             raise Mismatch(f"{source} was trained with {name} {every[name]}; only {value} is known")
-    return {ours: every[theirs] for theirs, ours in TOLD.items() if every.get(theirs) is not None}
+    told = {ours: every[theirs] for theirs, ours in TOLD.items() if every.get(theirs) is not None}
+    for ours, value in told.items():
+        if not isinstance(value, int | float):
+            raise Mismatch(f"the configuration in {source} says that {ours} is a {type(value).__name__}, not a number")
+    return told
+
+
+def _part(settings: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
+    """A part of a configuration, empty where there is none."""
+    part = settings.get(name) or {}
+    if not isinstance(part, Mapping):
+        raise Mismatch(f"the configuration in {source} is not fairseq's: its `{name}` is a {type(part).__name__}")
+    return part

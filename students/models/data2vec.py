@@ -75,6 +75,13 @@ class Data2VecStudent:
 
 def _shared(spec: StudentSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
     assert spec.blocks is not None
+    theirs = teacher.preprocess
+    if (spec.mean, spec.std) != (theirs.mean, theirs.std):
+        raise Mismatch(
+            f"{spec.name} normalises pixels by mean {spec.mean} and std {spec.std}, the teacher whose encoder it shares by "
+            f"{theirs.mean} and {theirs.std}",
+            hint=f"mean: {list(theirs.mean)} and std: {list(theirs.std)} in the student's preset",
+        )
     return shared_tensors(teacher, weights, encoder=spec.blocks.encoder.plain(), student=spec.name, blocks=blocks)
 
 

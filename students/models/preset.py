@@ -8,6 +8,8 @@ from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
 from students.models.spec import Blocks
 
+Positive = Annotated[float, Field(gt=0.0)]
+
 
 class Preset(Strict):
     """What a student is before its classes and its input size are known."""
@@ -23,7 +25,7 @@ class Preset(Strict):
     """side it is meant for"""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)]
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
     geometry: Plain
     """how an image gets to its size when it is not augmented"""
     enlarged: Plain

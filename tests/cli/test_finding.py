@@ -1,7 +1,11 @@
 """`kd eval --task retrieve` over images in the publishers' layouts, the way a person would type it."""
 
+import shutil
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.images.samples import python2_pickle, write
 from tests.students import trained
@@ -59,3 +63,24 @@ def test_its_training_images_are_no_test(kd, tmp_path, ten):
     ran = kd("eval", run, "--task", "retrieve", "--data", ten.replace(":test", ":train"), "--workers", 0)
     assert ran.code == 2
     assert "training split" in ran.err
+
+
+def test_images_of_either_side_that_cannot_be_read_are_named(kd, photos, tmp_path):
+    asked, bank = (shutil.copytree(photos, tmp_path / name) for name in ("asked", "bank"))
+    for folder in (asked, bank):
+        (folder / "cats" / f"{folder.name}.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    run = trained.make_run(tmp_path / "animals", trained.small_spec(size=32)).path
+    words = ["--task", "retrieve", "--data", asked, "--bank", bank, "--workers", 0, "--device", "cpu", "--json"]
+    ran = kd("eval", run, *words)
+    assert ran.code == 3
+    assert sorted(ran.json["about"]["rejected"]) == ["cats/asked.jpg", "cats/bank.jpg"]
+
+
+def test_a_student_that_makes_no_numbers_is_not_searched_with(kd, ten, tmp_path):
+    run = trained.make_run(tmp_path / "animals", trained.small_spec(size=32)).path
+    weights = load_file(run / "best.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.ndim == 4)
+    save_file(weights | {name: torch.full_like(weights[name], float("nan"))}, run / "best.safetensors")
+    ran = kd("eval", run, "--task", "retrieve", "--data", ten, "--workers", 0, "--device", "cpu")
+    assert ran.code == 4
+    assert "makes no numbers of 4 of 4 images" in ran.err

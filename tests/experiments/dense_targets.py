@@ -208,9 +208,10 @@ differences are taken seed by seed.
 
 Targets are normalised per channel over the tokens of an image, as data2vec 2.0 does it, which takes most of their mean away; and
 the mean of its tokens is what an image is found by. "The teacher's targets" are judged by their own mean: so much of what is
-judged is in what a student of them is told. In `cls-layers` nobody says anything about the other tokens. The last two columns tell
-equal scores from equal trainings: the mean loss of the last steps, and how many held-out images have another nearest training image
-than they have for the student of float32 targets with the same seed.
+judged is in what a student of them is told. In `cls-layers` nobody says anything about the other tokens.
+
+The last two columns tell equal scores from equal trainings: the mean loss of the last steps, and how many held-out images have
+another nearest training image than they have for the student of float32 targets with the same seed.
 
 {ways}
 

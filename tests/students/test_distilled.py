@@ -48,6 +48,30 @@ def test_class_tokens_are_matched_with_the_teachers_last_layers():
     torch.testing.assert_close(perfect, torch.zeros(2), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("signal", ["targets", "cls-layers"])
+def test_the_recipe_says_how_the_distance_is_taken(signal):
+    layers = [torch.randn(2, 5, 8) for _ in range(3)]
+    outputs, wanted = Outputs(layers[0], layers, layers[0]), torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
+    told = torch.stack([layer[:, 0] for layer in layers], 1) if signal == "cls-layers" else targets(layers, 3)
+    by_hand = {
+        "mse": (told - wanted).square().mean((1, 2)),
+        "cosine": 1 - functional.cosine_similarity(told, wanted, dim=2).mean(1),
+    }
+    for loss, expected in by_hand.items():
+        torch.testing.assert_close(
+            match_losses(Match(kind="match", signal=signal, loss=loss), outputs, wanted).total, expected
+        )
+
+
+def test_random_blocks_begin_as_small_as_those_of_bert():
+    blocks = Distilled(Blocks(depth=2, heads=3, hidden=96, encoder=SHAPE)).blocks
+    linear = [module for module in blocks.modules() if isinstance(module, torch.nn.Linear)]
+    assert len(linear) == 8
+    for module in linear:
+        assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert not module.bias.any()
+
+
 def test_distance_is_minded_as_alibi_says():
     assert slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
     assert slopes(12).tolist()[8:] == pytest.approx([2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5])

@@ -52,10 +52,10 @@ def test_length_does_not_matter():
 
 
 def test_retrieval_counts_any_and_all():
-    """Two queries by hand: the first's nearest is wrong and one of three right, the second's are all right."""
+    """Two queries by hand: the first's nearest is wrong and the other two right, the second's are all right."""
     angles = torch.tensor([0.0, 0.1, 0.2, 2.0, 2.1, 2.2])
     bank = torch.stack([angles.cos(), angles.sin()], 1)
-    labels = np.array([1, 0, 1, 0, 0, 0])
+    labels = np.array([1, 0, 0, 0, 0, 0])
     queries = torch.tensor([[1.0, 0.0], [np.cos(2.1), np.sin(2.1)]], dtype=torch.float32)
     found = searched(queries, np.array([0, 0]), bank, labels)
     assert (found.top1, found.top3, found.top3_all) == (0.5, 1.0, 0.5)
@@ -110,6 +110,15 @@ def test_a_probe_with_another_seed_is_another_evaluation():
     assert _subject(one) != _subject(other)
 
 
+def test_twenty_vote():
+    """Equally near ones: the twentieth settles it, the twenty-first is not asked."""
+    labels = np.array([0] * 9 + [1] * 10 + [0] + [1] * 5)
+    bank = torch.tensor([[1.0, 0.0]]).repeat(len(labels), 1)
+    seen = Embedded(torch.tensor([[1.0, 0.0]]), np.array([0]), bank, labels, FACTS)
+    assert vote(seen).top1 == 1.0, "ten against ten, the lower class"
+    assert vote(replace(seen, bank_labels=np.where(np.arange(25) == 19, 1, labels))).top1 == 0.0
+
+
 def test_nearer_votes_weigh_more():
     """Nineteen far ones of a class against one that is very near."""
     bank = torch.cat([torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]]).repeat(19, 1)])
@@ -140,6 +149,10 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
         check_bank(images, images)
     with pytest.raises(UsageError, match="30 images of shapes-train are in shapes-train too"):
         check_bank(images, labelled(open_source("shapes:count=50")))
+    with pytest.raises(UsageError, match="30 images of shapes-train are in shapes-train too"):
+        check_bank(images, labelled(open_source("shapes:count=50,size=48")))
+    with pytest.raises(Mismatch, match="no class of shapes-train has an image in shapes-val"):
+        check_bank(images, replace(more, labels=more.labels + 50))
     with pytest.raises(UsageError, match="are in shapes-train-40-9 too"):
         check_bank(
             labelled(open_source("few:5:shapes:count=50")), labelled(open_source("few:9:few:40:shapes:count=50"))

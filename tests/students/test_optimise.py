@@ -44,6 +44,12 @@ def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
     }
 
 
+def test_moments_are_averaged_as_the_recipe_says():
+    asked = ASK.model_copy(update={"betas": (0.5, 0.7), "eps": 0.25})
+    optimiser = adamw(Layered(), asked, layer_of=of, layers=3, no_decay=lambda *_: False, fused=False)
+    assert {(group["betas"], group["eps"]) for group in optimiser.param_groups} == {((0.5, 0.7), 0.25)}
+
+
 def test_without_layer_decay_all_learn_alike():
     flat = ASK.model_copy(update={"layer_decay": 1.0})
     optimiser = adamw(Layered(), flat, layer_of=of, layers=3, no_decay=lambda _, p: p.ndim == 1, fused=False)

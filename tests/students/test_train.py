@@ -74,6 +74,34 @@ def test_two_processes_take_the_steps_of_one(cache, tmp_path, norms):
         torch.testing.assert_close(values.float(), weights_of(two)[name].float(), rtol=2e-2, atol=2e-4, msg=name)
 
 
+def test_a_gradient_is_cut_to_the_length_the_recipe_says(cache, tmp_path):
+    """Far below AdamW's eps, it moves the weights by almost nothing."""
+    fixed = ("optimiser.eps=0.001", "optimiser.decay=0")
+    arms = {"begun": ("optimiser.rate=1e-30",), "loose": (), "tight": ("optimiser.clip=1e-9",)}
+    found = {
+        name: weights_of(learn(tmp_path / name, cache, steps=1, settings=(*fixed, *asked))[0])
+        for name, asked in arms.items()
+    }
+
+    def moved(name: str) -> float:
+        return max(
+            (found[name][key] - begun).abs().max().item() for key, begun in found["begun"].items() if trained(key)
+        )
+
+    def trained(key: str) -> bool:
+        return "running" not in key and "num_batches" not in key
+
+    assert 0 < moved("tight") < 0.001 * moved("loose")
+
+
+def test_the_rate_warms_up_over_the_share_the_recipe_says(cache, tmp_path):
+    settings = ("optimiser.warmup_share=0.5", "optimiser.rate=0.001", "optimiser.first_rate=0.0002")
+    run, _ = learn(tmp_path / "run", cache, steps=4, settings=settings)
+    rates = [line["rate"] for line in run.metrics() if line["kind"] == "train"]
+    assert [rate / rates[2] for rate in rates[:3]] == pytest.approx([0.2, 0.6, 1.0])
+    assert rates[3] < rates[2]
+
+
 def test_true_classes_alone_need_no_cache(tmp_path):
     run, outcome = learn(tmp_path / "run", stream="none", steps=4, where={"data": LISTENED}, seed=3)
     assert outcome.ended == "done"

@@ -161,7 +161,7 @@ def test_a_stranger_called_like_one_of_ours_replaces_nothing(tensors, tmp_path: 
         with pytest.raises(Mismatch, match="1 unexpected"):
             open_teacher("data2vec", weights=path, signals=["final"])
     path = write(tensors | {"blocks.0.norm1.bias": "words"}, tmp_path / "w.pt")
-    with pytest.raises(Mismatch, match=r"something else than tensors: blocks\.0\.norm1\.bias"):
+    with pytest.raises(Mismatch, match=r"something else than dense tensors: blocks\.0\.norm1\.bias"):
         open_teacher("data2vec", weights=path, signals=["final"])
 
 
@@ -189,6 +189,35 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         opened(modalities={"image": {"use_alibi_encoder": True}})
     usual = {"norm_eps": 1e-6, "layer_norm_first": False, "mlp_ratio": 4.0}
     assert opened(**usual, modalities={"image": {"prenet_depth": PRENET, "num_extra_tokens": 1}}).spec.size == "custom"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (["a"], "its `model` is a list"),
+        ({"modalities": ["a"]}, "its `modalities` is a list"),
+        ({"modalities": {"image": "a"}}, "its `image` is a str"),
+        ({"pretrained_model_args": "a"}, "its `pretrained_model_args` is a str"),
+        ({"pretrained_model_args": {"other": 1}}, "no published size"),
+        ({"num_heads": torch.ones(2)}, "says that heads is a Tensor, not a number"),
+    ],
+)
+def test_a_configuration_of_something_else_is_told_in_one_line(model, said, tensors, tmp_path: Path):
+    with pytest.raises((Mismatch, UsageError), match=said):
+        open_teacher("data2vec", weights=write(tensors, tmp_path / "d.pt", model), signals=["targets"])
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+@pytest.mark.parametrize("bias", [torch.tensor(1.0), [1.0], torch.ones(2).to_sparse(), torch.ones(2, device="meta")])
+def test_a_classifier_of_something_else_is_told_in_one_line(bias, tensors, tmp_path: Path):
+    tuned = tensors | {"fc_norm.weight": torch.ones(DIM), "fc_norm.bias": torch.ones(DIM)}
+    tuned |= {"head.weight": torch.ones(2, DIM), "head.bias": bias}
+    with pytest.raises(
+        Mismatch, match=r"has no head\.bias of 1 dimensions|else than dense tensors: classifier\.1\.bias"
+    ):
+        open_teacher("data2vec", weights=write(tuned, tmp_path / "d.pt"))
+    with pytest.raises(UsageError, match="no `model` of named tensors"):
+        open_teacher("data2vec", weights=write(tensors | {3: torch.ones(1)}, tmp_path / "d.pt"), signals=["targets"])
 
 
 def test_its_own_heads_count_also_where_its_tensors_are_of_a_published_size(pixels, tmp_path: Path):

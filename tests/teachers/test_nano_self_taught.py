@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from kdcache.data2vec_net import Data2Vec, targets
 from kdcache.data2vec_shape import Data2VecShape
-from kdcache.progress import Progress
+from kdcache.progress import Progress, Silent
 from kdcache.teachers import open_teacher
 from kdcache.teachers.data2vec_checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.nano.descent import Recipe
 from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
-from kdcache.teachers.nano.pictures import Pictures, cropped, paint_all, relit
+from kdcache.teachers.nano.pictures import SPOTS, Pictures, cropped, paint_all, relit
 from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano.self_taught import teach_itself
 from kdcache.tensors import read_metadata
@@ -92,6 +92,16 @@ def test_another_light_changes_brightness_tint_and_slope_and_nothing_else():
     patterned[:, :, ::2] = 180.0
     rows = relit(patterned, dice())
     assert (rows[:, :, 0] > rows[:, :, 1]).all(), "what is brighter stays brighter"
+    assert relit(torch.zeros(600, 3, 64, 64), dice()).mean((1, 2, 3)).std() > 10, "haze"
+
+
+def test_light_falls_in_spots(monkeypatch):
+    monkeypatch.setattr("kdcache.teachers.nano.pictures.LIGHT", 0.0)
+    monkeypatch.setattr("kdcache.teachers.nano.pictures.SLOPE", 0.0)
+    spots = relit(torch.ones(600, 3, 64, 64), dice()).log()
+    assert spots.std((2, 3)).mean() == pytest.approx(SPOTS, rel=0.25)
+    beside, apart = ((spots[..., by:] - spots[..., :-by]).abs().mean() for by in (1, 16))
+    assert apart > 6 * beside, "they are many patches wide"
 
 
 def test_the_loss_is_of_the_hidden_patches_and_the_class_token(taught, pixels):
@@ -144,6 +154,24 @@ def test_training_learns_and_repeats_itself():
         return teach_itself(pictures, NANO_PREPROCESS["data2vec"], recipe, masking, seed=seed, progress=progress)
 
     assert_learns_and_repeats_itself(train, least=0.3)
+
+
+def test_the_copy_sees_pictures_in_their_own_light_and_follows_more_slowly_in_time(monkeypatch):
+    seen: list[tuple[Tensor, Tensor]] = []
+    kept: list[float] = []
+    loss, follow = SelfTaught.loss, SelfTaught.follow
+    monkeypatch.setattr(SelfTaught, "loss", lambda self, *asked: seen.append(asked[:2]) or loss(self, *asked))
+    monkeypatch.setattr(SelfTaught, "follow", lambda self, keep: kept.append(keep) or follow(self, keep))
+    painted, preprocess = paint_all("train", count=16, workers=1).pixels, NANO_PREPROCESS["data2vec"]
+    recipe = Recipe(epochs=4, rate=2e-3, batch=8)
+    teach_itself(painted, preprocess, recipe, Masking(masks=1), seed=0, progress=Silent())
+    brightest = (1 - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
+    for whole, lit in seen:
+        assert (whole.amax((0, 2, 3)) <= brightest + 1e-4).all()
+        assert not torch.equal(whole, lit)
+    assert max(lit.max().item() for _, lit in seen) > brightest.max() + 1
+    slowing = [0.995 + 0.0045 * step / 4 for step in range(4)]
+    assert kept == pytest.approx([*slowing, *[0.9995] * 4])
 
 
 def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
