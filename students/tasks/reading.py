@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from kdcache.errors import UsageError
 from kdcache.strict import Strict
 from students.recipe import Precision
 from students.tasks.features import Compared, Embedded
@@ -46,7 +47,10 @@ def probe(seen: Embedded, *, seed: int) -> Reading:
 
     count = int(max(seen.labels.max(), seen.bank_labels.max())) + 1
     names = [str(number) for number in range(count)]
-    head = fit_head(seen.bank, seen.bank_labels.astype(np.int32), names, seed=seed)
+    try:
+        head = fit_head(seen.bank, seen.bank_labels.astype(np.int32), names, seed=seed)
+    except UsageError as error:  # its hint is of another command
+        raise UsageError(error.message, hint="name more images with --bank: some dozens of each class") from error
     return _reading(head(seen.queries).argmax(1), seen)
 
 

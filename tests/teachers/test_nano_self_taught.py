@@ -19,7 +19,7 @@ from kdcache.tensors import read_metadata
 from tests.teachers.trainings import assert_learns_and_repeats_itself
 
 SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)
-LEAST = 0.06
+LEAST = 0.09
 """top-1 of a linear probe on the mean token; chance is 0.01"""
 MASKING = Masking(masks=3, shown=16, block=3)
 
