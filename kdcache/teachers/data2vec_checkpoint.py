@@ -130,18 +130,24 @@ def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     image = _part(_part(settings, "modalities", source), "image", source)
     every = {**image, **{name: value for name, value in settings.items() if value is not None}}
     for name, value in FIXED.items():
-        if every.get(name, value) != value:
+        if not _is_number(every.get(name, value)) or every.get(name, value) != value:
             raise Mismatch(f"{source} was trained with {name} {every[name]}; only {value} is known")
     told = {ours: every[theirs] for theirs, ours in TOLD.items() if every.get(theirs) is not None}
     for ours, value in told.items():
-        if not isinstance(value, int | float):
+        if not _is_number(value):
             raise Mismatch(f"the configuration in {source} says that {ours} is a {type(value).__name__}, not a number")
     return told
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
 def _part(settings: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
     """A part of a configuration, empty where there is none."""
-    part = settings.get(name) or {}
+    part = settings.get(name)
+    if part is None:
+        return {}
     if not isinstance(part, Mapping):
         raise Mismatch(f"the configuration in {source} is not fairseq's: its `{name}` is a {type(part).__name__}")
     return part

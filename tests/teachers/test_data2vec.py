@@ -195,6 +195,8 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
     ("model", "said"),
     [
         (["a"], "its `model` is a list"),
+        ({"modalities": torch.ones(2)}, "its `modalities` is a Tensor"),
+        ({"norm_eps": torch.ones(2)}, "was trained with norm_eps"),
         ({"modalities": ["a"]}, "its `modalities` is a list"),
         ({"modalities": {"image": "a"}}, "its `image` is a str"),
         ({"pretrained_model_args": "a"}, "its `pretrained_model_args` is a str"),

@@ -3,8 +3,8 @@
 Input: normalised pictures. Output: one loss; no label is anywhere in this file. It is done as data2vec 2.0 does it
 (arXiv 2212.07525): a target is made once a picture and regressed under several masks; the student sees what a mask shows and
 nothing else; a small convolutional decoder, thrown away afterwards, guesses the rest; the class token regresses the mean.
-One thing is added: what is shown may be in another light than what the copy sees. Light is most of what tells two pictures of
-`shapes` apart, says nothing of what is in them, and a network this small would learn little else.
+One thing is added: what is shown may be in another light than what the copy sees, since a network this small otherwise learns
+the light of a picture rather than what is in it.
 """
 
 import copy
@@ -35,7 +35,7 @@ class Masking:
     shown: int = 16
     """patches under each mask"""
     block: int = 1
-    """patches are shown in squares of this side"""
+    """patches are shown in squares of this side; 1, as eight patches side by side leave no room for larger ones"""
 
 
 class SelfTaught(nn.Module):
