@@ -54,7 +54,7 @@ def interval(values: list[float], sign: str = "") -> str:
     """Mean ± half the 95 % interval, in per cent."""
     spread = Spread.of(values)
     reach = "" if spread.half is None else f" ± {100 * spread.half:.1f}"
-    return f"{100 * spread.mean:{sign}.1f}{reach}"
+    return f"{100 * spread.mean:{sign}z.1f}{reach}"
 
 
 def apart(ours: list[float], theirs: list[float]) -> str:
