@@ -155,23 +155,26 @@ def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
         "back: top-1",
         "back: top-3",
         "mean of the four",
+        "against random blocks",
         "against float32",
         "last loss",
         "another nearest",
     ]
     base = [_mean(run["curve"][-1]) for run in found[0]]
     begun = [run["begun"] for run in found[0]]
-    lines = [["random blocks", "–", *_marks(begun), "", "", ""]]
+    lines = [["random blocks", "–", *_marks(begun), "", "", "", ""]]
     for arm, runs in zip(ARMS, found, strict=True):
         signal = "cls-layers" if arm.settings else "targets"
         stored = "–" if arm.stream == "on" else f"{bytes_an_image(work / arm.cache, signal):,.0f}"
         ends = [run["curve"][-1] for run in runs]
-        against = "" if arm is ARMS[0] else apart([_mean(end) for end in ends], base)
+        means = [_mean(end) for end in ends]
+        gained = apart(means, [_mean(marks) for marks in begun])
+        against = "" if arm is ARMS[0] else apart(means, base)
         loss = f"{sum(run['loss'] for run in runs) / len(runs):.5f}"
         moved = "" if arm is ARMS[0] else interval([_others(*pair) for pair in zip(runs, found[0], strict=True)])
-        lines.append([arm.name, stored, *_marks(ends), against, loss, moved])
-    lines.append(["the teacher's targets", "–", *_marks([found[0][0]["targets"]]), "", "", ""])
-    lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), "", "", ""])
+        lines.append([arm.name, stored, *_marks(ends), gained, against, loss, moved])
+    lines.append(["the teacher's targets", "–", *_marks([found[0][0]["targets"]]), "", "", "", ""])
+    lines.append(["the teacher", "–", *_marks([found[0][0]["teacher"]]), "", "", "", ""])
     steps = [0, *(mark["step"] for mark in found[0][0]["curve"])]
     ways = []
     for arm, runs in zip(ARMS, found, strict=True):
