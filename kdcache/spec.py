@@ -6,6 +6,8 @@ from kdcache.views.recipe import Plain
 
 HEADLESS = ("florence", "donut", "data2vec")
 """families whose published checkpoints tell no classes apart"""
+BY_MODEL = ("timm", "hf", "run")
+"""families that are written FAMILY:NAME"""
 
 
 class Preprocess(Strict):

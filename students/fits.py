@@ -12,7 +12,7 @@ from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
-from kdcache.spec import HEADLESS, TeacherSpec
+from kdcache.spec import BY_MODEL, HEADLESS, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
@@ -100,11 +100,7 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
     """What a cache without logits keeps, and how one with logits is made of the same images."""
     plan = cache.plan
     teacher, words = plan.teacher, _again(cache)
-    head = (
-        " --head FILE (kd teacher fit-head makes one)"
-        if teacher.family in HEADLESS and (teacher.family, teacher.size) != ("florence", "nano")
-        else ""
-    )
+    head = " --head FILE (kd teacher fit-head makes one)" if _is_headless(teacher) else ""
     clip = "; or --teacher clip, which needs no head" if head else ""
     return Mismatch(
         f"{cache.path} keeps {', '.join(plan.codecs())}: the teacher was asked for no logits, {why}",
@@ -112,11 +108,21 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
     )
 
 
+def _is_headless(teacher: TeacherSpec) -> bool:
+    """It names no classes by itself."""
+    if teacher.family == "run":
+        return teacher.classes is None
+    return teacher.family in HEADLESS and (teacher.family, teacher.size) != ("florence", "nano")
+
+
 def _again(cache: Cache) -> list[str]:
     """The words of a build with the same teacher and images."""
     teacher, source = cache.teacher, cache.plan.dataset.source
-    words = ["kd cache build", "--teacher", teacher.family]
-    words += ["--size", teacher.size] if teacher.size else []
+    words = ["kd cache build", "--teacher"]
+    if teacher.family in BY_MODEL:
+        words.append(shlex.quote(f"{teacher.family}:{teacher.size}"))
+    else:
+        words += [teacher.family, *(["--size", teacher.size] if teacher.size else [])]
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
     return words + (["--data", shlex.quote(str(place))] if place else [])
 

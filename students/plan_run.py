@@ -26,7 +26,7 @@ from students.recipe import Match, Recipe, SoftLabels
 from students.runs import LATEST, Pacing, Run, RunRecord, near
 from students.splits import held_out
 from students.tasks.features import check_bank
-from students.tasks.pictures import labelled
+from students.tasks.pictures import Labelled, labelled
 from students.tellers import LOGITS
 
 DEFAULT_STUDENT = "tinyvit-5m"
@@ -228,13 +228,21 @@ def _judged_on(
         if recipe.judge.task == "classify":
             images.named_by(student)
         else:
-            check_bank(images, unchanged(ground.dataset))
+            _check_searched(images, ground)
     except KDError as error:
         if options.val is not None:
             raise
         notes.append(f"not judged while it learns: {error.message}")
         return None
     return Dataset.of(source, listing)
+
+
+def _check_searched(images: Labelled, ground: Ground) -> None:
+    try:
+        check_bank(images, unchanged(ground.dataset))
+    except (UsageError, Mismatch) as error:  # its hint is of kd eval
+        hint = "name other images with --val; --val none trains without"
+        raise type(error)(error.message, hint=hint) from error
 
 
 def _started_from(start: str | None) -> str | None:

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from kdcache.errors import Unavailable, UsageError
+from kdcache.spec import BY_MODEL
 
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
@@ -33,7 +34,6 @@ _OPENERS = {
     "timm": ("timm_model", "open_timm"),
     "hf": ("hf_model", "open_hf"),
 }
-_BY_MODEL = ("timm", "hf", "run")
 _ELSEWHERE = "kdcache.teachers"
 """entry points of this name open the families that other packages bring"""
 _SIGNALS = "kdcache.signals"
@@ -46,14 +46,14 @@ __all__ = ["FAMILIES", "WITH_NANO", "check_request", "open_teacher", "sizes_of",
 
 def teacher_names() -> list[str]:
     """The families, as users write them."""
-    return [f"{name}:NAME" if name in _BY_MODEL else name for name in FAMILIES]
+    return [f"{name}:NAME" if name in BY_MODEL else name for name in FAMILIES]
 
 
 def sizes_of(family: str) -> list[str]:
     """The sizes of a family, the default one first; empty for `timm`, `hf` and `run`."""
     from kdcache.teachers.sizes import family_facts
 
-    if family in _BY_MODEL:
+    if family in BY_MODEL:
         return []
     facts = family_facts(family)
     others = [name for name in facts.sizes if name != facts.default]
@@ -68,7 +68,7 @@ def usual_signals(name: str) -> tuple[str, ...]:
     for point in entry_points(group=_SIGNALS, name=family) if model else ():
         signals: tuple[str, ...] = point.load()(model)
         return signals
-    return family_facts(name).signals if name in FAMILIES and name not in _BY_MODEL else LOGITS
+    return family_facts(name).signals if name in FAMILIES and name not in BY_MODEL else LOGITS
 
 
 def check_request(name: str, *, size: str | None = None, device: str = "cpu") -> None:
@@ -160,7 +160,7 @@ def _split(name: str) -> tuple[str, str | None]:
             f"unknown teacher {name!r}; there are {', '.join(teacher_names())}",
             hint=f"did you mean {near[0]}?" if near else None,
         )
-    if (family in _BY_MODEL) != bool(model):
-        right = f"{family}:NAME" if family in _BY_MODEL else family
+    if (family in BY_MODEL) != bool(model):
+        right = f"{family}:NAME" if family in BY_MODEL else family
         raise UsageError(f"{name!r} is not how this teacher is written: {right}")
     return family, model or None

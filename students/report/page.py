@@ -45,8 +45,7 @@ def page(facts: Facts) -> str:
         tag("h2", "How it went"),
         curves(facts.metrics),
         tag("h2", "What it sees"),
-        tag("h3", "Images it learnt from, with what its teacher said"),
-        sample_cards(facts.taught),
+        _taught(facts),
         tag("h3", "Validation images"),
         sample_cards(facts.unseen),
         tag("h2", "Evaluations"),
@@ -54,6 +53,13 @@ def page(facts: Facts) -> str:
         tag("h2", "Where it comes from"),
         _provenance(facts),
     )
+
+
+def _taught(facts: Facts) -> Markup:
+    """Nothing of a student without classes: what its teacher said is no word."""
+    if not facts.record.student.classes:
+        return Markup("")
+    return join(tag("h3", "Images it learnt from, with what its teacher said"), sample_cards(facts.taught))
 
 
 def _head(facts: Facts) -> Markup:

@@ -94,16 +94,24 @@ def check_bank(images: Labelled, bank: Labelled) -> None:
             hint="name other images of the same classes with --bank",
         )
     if images.classes != bank.classes:
-        apart = sorted(set(images.classes or ()) ^ set(bank.classes or ()))
-        differ = ", ".join(apart[:3]) or "they are in another order"
         raise Mismatch(
-            f"{images.source.name} and {bank.source.name} have other classes: {differ}",
-            hint="name images of the same classes with --bank",
+            f"{images.source.name} and {bank.source.name} do not have the same classes: {_apart(images, bank)}",
+            hint="name images of the same classes, in the same order, with --bank",
         )
     if not np.isin(images.labels, bank.labels).any():
         raise Mismatch(
             f"no class of {images.source.name} has an image in {bank.source.name}", hint="name others with --bank"
         )
+
+
+def _apart(images: Labelled, bank: Labelled) -> str:
+    ours, theirs = images.classes or (), bank.classes or ()
+    only = [
+        f"only {side.source.name} has {', '.join(map(repr, sorted(set(mine) - set(other))[:3]))}"
+        for side, mine, other in ((images, ours, theirs), (bank, theirs, ours))
+        if set(mine) - set(other)
+    ]
+    return "; ".join(only) or "theirs are in another order"
 
 
 def _both(images: Labelled, bank: Labelled) -> int:

@@ -179,6 +179,7 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
     assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
+    assert "what its teacher said" not in words, "no heading over nothing"
     for export in (export_timm, export_onnx):
         with pytest.raises(UsageError, match="names no classes") as told:
             export(run, tmp_path / "out")
@@ -206,6 +207,12 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
     with pytest.raises(Mismatch, match=r"normalises pixels by mean \(0\.5, 0\.5, 0\.5\)") as told:
         learn(tmp_path / "j", dense, student=grey, size=None, steps=1)
     assert "mean: [0.485, 0.456, 0.406]" in told.value.hint
+    few = tmp_path / "few" / "one"
+    few.mkdir(parents=True)
+    (few / "1.jpg").write_bytes(b"")
+    with pytest.raises(Mismatch, match="only few has 'one'") as told:
+        teach(tmp_path / "k", dense, steps=1, val=str(few.parent))
+    assert "--val none" in told.value.hint
     five = preset(tmp_path, ("heads: 3\n  hidden", "heads: 5\n  hidden"))
     with pytest.raises(UsageError, match="5 heads cannot share 96 channels"):
         learn(tmp_path / "i", dense, student=five, size=None, steps=1)

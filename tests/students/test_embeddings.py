@@ -164,5 +164,8 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
         check_bank(
             labelled(open_source("few:5:shapes:count=50")), labelled(open_source("few:9:few:40:shapes:count=50"))
         )
-    with pytest.raises(Mismatch, match="have other classes"):
-        check_bank(images, replace(more, classes=("a", "b")))
+    named = replace(images, classes=("a", "b"))
+    with pytest.raises(Mismatch, match="only shapes-train has 'a'; only shapes-val has 'c', 'd'"):
+        check_bank(named, replace(more, classes=("b", "c", "d")))
+    with pytest.raises(Mismatch, match="do not have the same classes: theirs are in another order"):
+        check_bank(named, replace(more, classes=("b", "a")))

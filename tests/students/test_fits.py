@@ -89,6 +89,24 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     assert "--teacher clip" in hint
 
 
+@pytest.mark.parametrize(
+    ("family", "classes", "said"),
+    [
+        ("run", None, "--teacher 'run:my runs/one' --signal logits --head FILE"),
+        ("run", ("a",), "--teacher 'run:my runs/one' --signal logits"),
+        ("timm", None, "--teacher 'timm:my runs/one' --signal logits"),
+    ],
+)
+def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, said):
+    from students.fits import no_logits
+
+    cache = Cache.open(build_cache(tmp_path / "cache", signals=("embedding",), codecs={}))
+    teacher = cache.plan.teacher.model_copy(update={"family": family, "size": "my runs/one", "classes": classes})
+    cache._store.plan = cache.plan.model_copy(update={"teacher": teacher})
+    assert no_logits(cache, "").hint.startswith(f"kd cache build {said}")
+    assert ("--head" in no_logits(cache, "").hint) == ("--head" in said)
+
+
 def test_true_classes_that_are_not_the_students(tmp_path, photos):
     cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
     with pytest.raises(Mismatch, match=r"photos have 2 classes, the student has 100"):
