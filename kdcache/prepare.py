@@ -1,5 +1,6 @@
 """From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
 
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
@@ -12,6 +13,7 @@ from kdcache.codecs.codec import Codec
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.opening import parse
+from kdcache.images.paths import SPLITS
 from kdcache.images.source import Listing, Source
 from kdcache.misfit import refuse_misfit
 from kdcache.newest import CACHES
@@ -183,10 +185,21 @@ def _class_note(plan: Plan) -> list[str]:
 def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
     """Which split of a dataset is used when none was named, and how the other one is."""
     kind = str(source["kind"])
+    if kind == "folder":
+        return _splits_note(Path(str(source["path"])))
     if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
         return []
     other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
     return [f"{kind}: using the split `train`; for the other one, --data {other}"]
+
+
+def _splits_note(folder: Path) -> list[str]:
+    """A folder of splits is a data set of all of them: a student would be trained on its validation images."""
+    inside = sorted(path.name for path in folder.glob("*/"))
+    if len(inside) < 2 or not all(name.lower() in SPLITS for name in inside):
+        return []
+    one = shlex.quote(str(folder / ("train" if "train" in inside else inside[0])))
+    return [f"{folder} holds {', '.join(inside)}: using the images of all of them; for one, --data {one}"]
 
 
 def library_versions() -> dict[str, str]:

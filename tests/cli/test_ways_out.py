@@ -125,27 +125,38 @@ def test_what_the_errors_mean_is_told(kd, photos):
     assert "46.0" not in told
 
 
+QUICK_BUILD = [
+    "cache",
+    "build",
+    "--teacher",
+    "timm:test_vit",
+    "--weights",
+    "random",
+    "--signal",
+    "embedding",
+    "--workers",
+    "0",
+]
+
+
+def test_a_folder_of_splits_is_told_to_be_one_data_set(kd, photos, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(photos, tmp_path / "own" / split)
+    ran = kd(*QUICK_BUILD, "--data", "own", "--out", "c")
+    assert ran.code == 0
+    assert f"holds train, val: using the images of all of them; for one, --data {tmp_path / 'own' / 'train'}" in ran.err
+    assert "using the images of all" not in kd(*QUICK_BUILD, "--data", "own/train", "--out", "d").err
+
+
 def test_the_split_that_was_chosen_is_told(kd, tmp_path):
     for name in ("n01440764", "n01443537"):
         path = tmp_path / "imagenet" / "train" / name / f"{name}_1.JPEG"
         path.parent.mkdir(parents=True)
         Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(path, "JPEG")
-    words = [
-        "cache",
-        "build",
-        "--teacher",
-        "timm:test_vit",
-        "--weights",
-        "random",
-        "--signal",
-        "embedding",
-        "--workers",
-        0,
-    ]
-    ran = kd(*words, "--data", "imagenet", "--out", "c")
+    ran = kd(*QUICK_BUILD, "--data", "imagenet", "--out", "c")
     assert ran.code == 0
     assert f"using the split `train`; for the other one, --data imagenet:{tmp_path / 'imagenet'}:val" in ran.err
-    assert "using the split" not in kd(*words, "--data", "imagenet:imagenet:train", "--out", "d").err
+    assert "using the split" not in kd(*QUICK_BUILD, "--data", "imagenet:imagenet:train", "--out", "d").err
 
 
 def test_tinyvit_folders_are_told_by_epoch_and_classes(kd, photos):
