@@ -186,14 +186,14 @@ def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
     """Which split of a dataset is used when none was named, and how the other one is."""
     kind = str(source["kind"])
     if kind == "folder":
-        return _splits_note(Path(str(source["path"])))
+        return _folder_of_splits_note(Path(str(source["path"])))
     if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
         return []
     other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
     return [f"{kind}: using the split `train`; for the other one, --data {other}"]
 
 
-def _splits_note(folder: Path) -> list[str]:
+def _folder_of_splits_note(folder: Path) -> list[str]:
     """A folder of splits is a data set of all of them: a student would be trained on its validation images."""
     inside = sorted(path.name for path in folder.glob("*/"))
     if len(inside) < 2 or not all(name.lower() in SPLITS for name in inside):

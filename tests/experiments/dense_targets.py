@@ -103,10 +103,12 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
         with job.judge() as judge:
             assert isinstance(judge, Finding)
             teacher = run.record.cache.teacher
-            asked = {"begun": job.network, "teacher": _teacher(teacher), "targets": _teacher(teacher, targets=True)}
-            marks = {
-                name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items() if beside
-            }
+            asked = (
+                {"begun": job.network, "teacher": _teacher(teacher), "targets": _teacher(teacher, targets=True)}
+                if beside
+                else {}
+            )
+            marks = {name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items()}
             job.network.load_state_dict(load_file(checkpoints(run.path)[-1] / "model.safetensors"))
             seen = judge.look(job.network, "cpu", "float32", Silent())
     found = nearest(seen.queries, seen.bank, 1)[1]

@@ -81,7 +81,7 @@ def test_targets_are_of_the_picture_in_its_own_light(taught, pixels, monkeypatch
     assert not torch.equal(bright, taught.loss(pixels, pixels, dice()))
 
 
-def test_another_light_changes_brightness_tint_and_slope_and_nothing_else():
+def test_another_light_changes_brightness_tint_slope_and_haze():
     grey = torch.full((600, 3, 64, 64), 100.0)
     lit = relit(grey, dice())
     channels, edges = lit.mean((2, 3)), (lit[..., -1] - lit[..., 0]).mean((1, 2))
