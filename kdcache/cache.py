@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from kdcache.codecs.codec import Codec
 from kdcache.errors import BadImage, UsageError
 from kdcache.spec import TeacherSpec
-from kdcache.store import Store, UnknownImage
+from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
 from kdcache.stream import Context, Order, Rings, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
 
@@ -55,13 +56,35 @@ class Said(Mapping[str, Any]):
         return len(self.signals)
 
 
+class _Mapped:
+    """What one process has open of a cache: views that are mapped, and buffers of streams.
+
+    A forked process makes its own, as another thread may have held a lock of these when it forked.
+    """
+
+    def __init__(self) -> None:
+        self.rings = Rings()
+        self._lock = Lock()
+        self._shelves: OrderedDict[tuple[int, bool], Shelf] = OrderedDict()
+
+    def shelf(self, store: Store, view: int, check: bool) -> Shelf:
+        """A view ready to be read, by any number of threads. The ones used last are kept."""
+        with self._lock:
+            key = (view, check)
+            if key not in self._shelves:
+                self._shelves[key] = Shelf(store, view, check=check)
+            self._shelves.move_to_end(key)
+            while len(self._shelves) > SHELVES:
+                self._shelves.popitem(last=False)
+            return self._shelves[key]
+
+
 class Cache:
     """What a frozen teacher said about every image of a dataset, read from disk."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rings = Rings()
-        self._shelves: OrderedDict[tuple[int, int, bool], Shelf] = OrderedDict()
+        self._mapped: dict[int, _Mapped] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -122,12 +145,8 @@ class Cache:
     def __len__(self) -> int:
         return self.plan.dataset.rows
 
-    def __contains__(self, image_id: str) -> bool:
-        try:
-            self._store.index.row_of(image_id)
-        except UnknownImage:
-            return False
-        return True
+    def __contains__(self, image_id: object) -> bool:
+        return isinstance(image_id, str) and self._store.index.find(image_id) is not None
 
     def __iter__(self) -> Iterator[str]:
         """The image ids, as of a dict: `for image_id in cache: cache[image_id]`."""
@@ -148,7 +167,7 @@ class Cache:
                 hint=f"all such images are listed in {self.path / 'rejected.jsonl'}",
             )
         codecs, rows = self._codecs(None), np.array([row])
-        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._rings).fields}
+        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._here.rings).fields}
         shelf.fetch(rows, fields)
         if raw:
             signals: dict[str, Any] = {name: array[0] for name, array in fields.items()}
@@ -194,7 +213,7 @@ class Cache:
         )
         share = Share(len(order), batch_size, rank, world, drop_last)
         return Stream(
-            Context(shelf, self._codecs(signals), self._rings), order, share, start=start, pin=pin, threads=threads
+            Context(shelf, self._codecs(signals), self._here.rings), order, share, start=start, pin=pin, threads=threads
         )
 
     def _runs(self) -> tuple[int, int]:
@@ -217,15 +236,16 @@ class Cache:
             raise UnknownSignal(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
         return {name: codecs[name] for name in (codecs if signals is None else signals)}
 
+    @property
+    def _here(self) -> _Mapped:
+        """What this process has open."""
+        process = os.getpid()
+        mapped = self._mapped.get(process)
+        return self._mapped.setdefault(process, _Mapped()) if mapped is None else mapped
+
     def _shelf(self, view: int, *, check: bool) -> Shelf:
-        """A view ready to be read. A forked process makes its own: a lock may have been held elsewhere when it forked."""
-        key = (os.getpid(), view, check)
-        if key not in self._shelves:
-            self._shelves[key] = Shelf(self._store, view, check=check)
-        self._shelves.move_to_end(key)
-        while len(self._shelves) > SHELVES:
-            self._shelves.popitem(last=False)
-        return self._shelves[key]
+        """A view ready to be read."""
+        return self._here.shelf(self._store, view, check)
 
 
 def _refuse_numbers(image_id: object) -> None:

@@ -12,10 +12,10 @@ import csv
 import io
 import os
 import tarfile
-from functools import cached_property
 
 from kdcache.errors import Damage
 from kdcache.images.matfile import read_mat
+from kdcache.lazy import lazy
 
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 META, TRUTH = "meta.mat", "ILSVRC2012_validation_ground_truth.txt"
@@ -29,7 +29,7 @@ class Synsets:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    @cached_property
+    @lazy
     def words(self) -> dict[str, str] | None:
         """Synset -> words, in sorted order; None when no document lists the classes."""
         if (text := self._text(MAPPING)) is not None:
@@ -38,7 +38,7 @@ class Synsets:
         numbered = self._devkit
         return None if numbered is None else dict(sorted(numbered.values()))
 
-    @cached_property
+    @lazy
     def validation(self) -> dict[str, str] | None:
         """File name without ending -> synset; None when no document says so."""
         if (text := self._text(SOLUTION)) is not None:
@@ -53,7 +53,7 @@ class Synsets:
             raise Damage(f"{TRUTH} in {self._root} has a class that {META} has not: {error}") from error
         return {f"ILSVRC2012_val_{place:08d}": synset for place, synset in enumerate(found, 1)}
 
-    @cached_property
+    @lazy
     def _devkit(self) -> dict[int, tuple[str, str]] | None:
         """Number in the devkit -> synset and words."""
         raw = self._document(META)

@@ -6,7 +6,6 @@ all ids in ascending order, each with the row it came from.
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from kdcache import digest
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
+from kdcache.lazy import lazy
 
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
@@ -41,12 +41,12 @@ class Ids(Sequence[str]):
     def __reduce__(self) -> tuple[type["Ids"], tuple[Path]]:
         return Ids, (self._path,)
 
-    @cached_property
+    @lazy
     def batch(self) -> pa.RecordBatch:
         """The mapped record batch."""
         return pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
 
-    @cached_property
+    @lazy
     def _text(self) -> tuple[NDArray[np.int64], memoryview]:
         _, offsets, data = self.batch.column(0).buffers()
         return np.frombuffer(offsets, "<i8"), memoryview(data or b"")
@@ -99,7 +99,7 @@ class Index:
     def __getitem__(self, row: int) -> str:
         return self.ids[row]
 
-    @cached_property
+    @lazy
     def labels(self) -> NDArray[np.int32] | None:
         """Class number a row, UNLABELLED where unknown; None when the dataset has no labels."""
         column = self.ids.batch.column(1)
@@ -107,22 +107,32 @@ class Index:
             return None
         return _values(column.fill_null(UNLABELLED), np.dtype(np.int32))
 
-    def row_of(self, image_id: str) -> int:
-        """The row of an image; UnknownImage with the nearest ids when there is none."""
+    def find(self, image_id: str) -> int | None:
+        """The row of an image; None when there is none."""
         hashes, rows = self._hashes
-        wanted = np.uint64(digest.id_hash(image_id))
+        try:
+            wanted = np.uint64(digest.id_hash(image_id))
+        except UnicodeEncodeError:  # a lone surrogate, as of a file name that is not UTF-8: no id has one
+            return None
         place = int(np.searchsorted(hashes, wanted))
         while place < len(hashes) and hashes[place] == wanted:
             if self.ids[row := int(rows[place])] == image_id:
                 return row
             place += 1
+        return None
+
+    def row_of(self, image_id: str) -> int:
+        """The row of an image; UnknownImage with the nearest ids when there is none."""
+        row = self.find(image_id)
+        if row is not None:
+            return row
         near = nearest(self.ids, image_id)
         hint = (
             f"nearest: {', '.join(near)}" if near else "ids are as the dataset names them, such as " + repr(self.ids[0])
         )
         raise UnknownImage(f"no image {image_id!r} among {len(self):,}", hint=hint, image_id=image_id, nearest=near)
 
-    @cached_property
+    @lazy
     def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
         return _values(self.ids.batch.column(2), np.dtype(np.uint64)), _values(
             self.ids.batch.column(3), _row_type(len(self))

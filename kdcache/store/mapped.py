@@ -6,7 +6,6 @@ reaches a decompressor.
 
 import mmap
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from kdcache.atomic import storage_errors
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
+from kdcache.lazy import lazy
 from kdcache.store.blocks import field_compressor
 from kdcache.store.plan import Layout
 from kdcache.store.receipt import FieldSeal, Receipt, opened, wrong_bytes
@@ -50,7 +50,7 @@ class MappedField:
         self.block_rows = self._seal.block_rows
         self.rows = self._seal.rows
 
-    @cached_property
+    @lazy
     def array(self) -> NDArray[Any]:
         """Every row, read-only. A map of the file, or, when compressed, the whole field checked and decompressed."""
         seal = self._seal
@@ -156,7 +156,7 @@ class MappedPart(Mapping[str, MappedField]):
     def __len__(self) -> int:
         return len(self._fields)
 
-    @cached_property
+    @lazy
     def good(self) -> NDArray[np.bool_]:
         """Which rows hold what a teacher said; the others belong to images that could not be read."""
         mask = np.ones(self.receipt.rows, np.bool_)

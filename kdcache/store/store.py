@@ -5,7 +5,6 @@ Reading needs nothing but the receipts and the files they name; HDF5 and Zarr li
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +15,7 @@ from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing
+from kdcache.lazy import lazy
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.check import Finding, check_files, finding_of
@@ -62,7 +62,7 @@ class Store:
         """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
         return cls(path, read_plan(path))
 
-    @cached_property
+    @lazy
     def index(self) -> Index:
         """Image ids, labels and look-up, checked against the plan's digest once."""
         return Index.open(self.path / "index.arrow", expected=self.plan.dataset.index_digest)

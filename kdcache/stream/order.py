@@ -6,7 +6,6 @@ be resumed anywhere. Nothing here depends on the number of processes, workers or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
 from typing import Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.errors import UsageError
+from kdcache.lazy import lazy
 
 WINDOW_BYTES, WINDOW_ROWS, RUNS = 64 << 20, 1 << 15, 64
 """A shuffle by blocks mixes the rows of 64 runs: so many bytes, but no more rows than make a batch well mixed."""
@@ -119,15 +119,15 @@ class Order:
         skipped: Rows = places + np.searchsorted(self._bad_before, places, side="right")
         return skipped
 
-    @cached_property
+    @lazy
     def _permutation(self) -> Rows:
         return shuffled(self.count, self.seed, self.epoch, _ROWS)
 
-    @cached_property
+    @lazy
     def _run_order(self) -> Rows:
         return shuffled(-(-self.count // self.run), self.seed, self.epoch, _RUNS)
 
-    @cached_property
+    @lazy
     def _short(self) -> tuple[int, int]:
         """The window with the last, shorter run, and how many rows it lacks."""
         runs = len(self._run_order)

@@ -1,11 +1,11 @@
 """The receipts of one view, read when they are needed and remembered at a hundredth of their size."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from kdcache.errors import Incomplete
+from kdcache.lazy import lazy
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.stream.arena import Rows
@@ -41,7 +41,7 @@ class Receipts:
         """Where a part keeps a field."""
         return self[number].pieces[field]
 
-    @cached_property
+    @lazy
     def rejected(self) -> Rows:
         """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
         missing = [part for part in self._store.missing() if part.view == self._view]
