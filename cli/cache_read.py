@@ -102,13 +102,13 @@ def get(ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0) 
     if said.label is not None:
         name = f" {store.classes[said.label]}" if store.classes else ""
         lines.append(("label", f"{said.label}{name}"))
-    shown = "\n\n".join(f"{name}\n{_shown(name, values, store)}" for name, values in said.items())
+    shown = "\n\n".join(f"{name}\n{_shown(values, store)}" for name, values in said.items())
     ui.answer({**facts, "signals": plain}, f"{pairs(lines)}\n\n{shown}")
 
 
 def _plain(values: Any) -> Any:
     """A signal of one row as JSON values."""
-    from kdcache.codecs.distribution import TopK
+    from kdcache.codecs.distribution import Logits, TopK
 
     if isinstance(values, TopK):
         return {
@@ -117,28 +117,21 @@ def _plain(values: Any) -> Any:
             "tail": values.sparse(tail="bucket").rest[0].item(),
             "classes": values.classes,
         }
-    return values.tolist()
+    return (values.values[0] if isinstance(values, Logits) else values).tolist()
 
 
-def _shown(name: str, values: Any, cache: "Cache") -> str:
+def _shown(values: Any, cache: "Cache") -> str:
     """A signal of one row for people: the likeliest classes, or what kind of numbers they are."""
     import numpy as np
 
-    from kdcache.codecs.distribution import TopK
-
-    classes = cache.teacher.classes
-    if isinstance(values, TopK):
-        ids, shares = values.ids[0], np.exp(values.logp[0])
-    elif name == "logits":
-        spread = np.exp(values - values.max())
-        ids = np.argsort(-values, kind="stable")
-        shares = spread[ids] / spread.sum()
-    else:
+    if isinstance(values, np.ndarray):
         shape = "×".join(str(n) for n in values.shape)
         numbers = f"mean {values.mean():.4g}, std {values.std():.4g}, min {values.min():.4g}, max {values.max():.4g}"
         return f"  {shape}: {numbers}"
+    (ids,), (shares,) = values.top(_SHOWN)
+    classes = cache.teacher.classes
     rows = [
         [f"  {share:7.2%}", f"{number}", classes[number] if classes else ""]
-        for number, share in zip(ids[:_SHOWN].tolist(), shares[:_SHOWN].tolist(), strict=True)
+        for number, share in zip(ids.tolist(), shares.tolist(), strict=True)
     ]
     return columns(rows, right=(0, 1))

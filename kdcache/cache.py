@@ -34,7 +34,7 @@ class UnknownSignal(UsageError, KeyError):
 
 @dataclass(frozen=True)
 class Said(Mapping[str, Any]):
-    """What the teacher said about one view of one image: signal name -> values (TopK of one row for top-k logits)."""
+    """What the teacher said about one view of one image: signal name -> values (for logits a distribution of one row)."""
 
     image_id: str
     row: int

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.codecs.distribution import TopK
+from kdcache.codecs.distribution import Logits, TopK
 from kdcache.images.source import Source
 from kdcache.progress import Progress
 from kdcache.store import Finding, Store
@@ -53,25 +53,25 @@ def check_teacher(
             now = said[name].cpu().numpy()[seen]
             # A byte of int8 stands for every value within half its channel's scale; only what lies beyond is a difference.
             slack = fields[f"{name}_scale"] / 2 if codec.name == "int8" else np.float32(0)
-            _judge(part, name, rows_seen, distance(name, codec.decode(fields), now, slack), report)
+            _judge(part, name, rows_seen, distance(codec.decode(fields), now, slack), report)
         report.said_again += len(seen)
         progress.advance(len(batch.rows))
 
 
-def distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any = 0.0) -> NDArray[np.float64]:
+def distance(stored: Any, now: NDArray[np.float32], slack: Any = 0.0) -> NDArray[np.float64]:
     """How far each row is from what is stored: largest difference of a stored class's probability, or, for dense rows, the length
     of the difference as a share of the row's own. A row that says NaN or infinity is infinitely far."""
     broken = ~np.isfinite(now).reshape(len(now), -1).all(-1)
     now = np.where(broken.reshape(-1, *(1 for _ in now.shape[1:])), np.float32(0), now)
-    return np.where(broken, np.inf, _distance(name, stored, now, slack))
+    return np.where(broken, np.inf, _distance(stored, now, slack))
 
 
-def _distance(name: str, stored: Any, now: NDArray[np.float32], slack: Any) -> NDArray[np.float64]:
+def _distance(stored: Any, now: NDArray[np.float32], slack: Any) -> NDArray[np.float64]:
     if isinstance(stored, TopK):
         chosen = np.take_along_axis(_softmax(now), stored.ids, -1)
         return np.asarray(np.abs(stored.sparse(1.0, "none").p - chosen).max(-1))
-    if name == "logits":
-        return np.asarray(np.abs(_softmax(stored) - _softmax(now)).max(-1))
+    if isinstance(stored, Logits):
+        return np.asarray(np.abs(_softmax(stored.values) - _softmax(now)).max(-1))
     beyond = np.maximum(np.abs(stored.astype(np.float64) - now) - slack, 0.0).reshape(len(now), -1)
     length = np.linalg.norm(stored.reshape(len(now), -1).astype(np.float64), axis=-1)
     return np.asarray(np.linalg.norm(beyond, axis=-1) / np.maximum(length, 1e-12))

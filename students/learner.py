@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kdcache.codecs.distribution import Logits
 from students.average import Average
 from students.checkpoint import Parts
 from students.feed import Piece, truth_of
@@ -112,7 +113,8 @@ class Learner:
             wanted = said[asked.signal]
             assert isinstance(wanted, Tensor), "it is no signal of classes"
             return match_losses(asked, answer, wanted)
-        return losses(asked, answer, said.get("logits"), truth)
+        spoken = said.get("logits")  # a connected teacher says them as they are
+        return losses(asked, answer, Logits(spoken) if isinstance(spoken, Tensor) else spoken, truth)
 
     def step(self, number: int) -> tuple[float, Tensor]:
         """Move the weights after the last piece of step `number`, from 0 -> the rate, and the length of the gradient."""

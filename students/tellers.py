@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdcache.cache import Cache
-from kdcache.codecs.distribution import TopK
+from kdcache.codecs.distribution import Distribution
 from kdcache.stream import Order, Share, Stream, view_of
 from kdcache.trial import pad
 from students.scene import Rows, Scene
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Stage = Literal["waiting", "teacher"]
 
-Said = dict[str, TopK | torch.Tensor]
+Said = dict[str, Distribution | torch.Tensor]
 """signal -> what was said of some rows"""
 
 LOGITS = "logits"
@@ -105,7 +105,7 @@ class CachedEpoch:
     def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
         self._stream, self._speaks, self._device = stream, speaks, device
         self._batches = iter(stream)
-        self._said: dict[str, TopK | NDArray[np.float32]] = {}
+        self._said: dict[str, Distribution | NDArray[np.float32]] = {}
 
     @property
     def view(self) -> int:
@@ -125,10 +125,9 @@ class CachedEpoch:
             self._said = next(self._batches).decode()
         return {signal: self._part(said, piece) for signal, said in self._said.items()}
 
-    def _part(self, said: TopK | NDArray[np.float32], piece: slice) -> TopK | torch.Tensor:
-        if isinstance(said, TopK):
-            return TopK(said.ids[piece], said.logp[piece], said.tails[piece], said.classes).to(self._device)
-        return torch.tensor(said[piece], device=self._device)
+    def _part(self, said: Distribution | NDArray[np.float32], piece: slice) -> Distribution | torch.Tensor:
+        some = said[piece]
+        return torch.tensor(some, device=self._device) if isinstance(some, np.ndarray) else some.to(self._device)
 
 
 class Drawn:

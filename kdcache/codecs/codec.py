@@ -52,7 +52,7 @@ class Codec(Protocol):
         """
 
     def decode(self, fields: Fields) -> Any:
-        """Arrays of any rows (per-part arrays whole) -> float32 values, or TopK for top-k logits."""
+        """Arrays of any rows (per-part arrays whole) -> float32 values; for logits a `Distribution` (distribution.py)."""
 
     def recode(self, decoded: Any) -> Fields:
         """What another codec of the same signal decoded -> arrays, as `encode`. UsageError when that is not enough."""

@@ -70,7 +70,7 @@ class Dense:
             hint=f"store {self.signal.name} as {'bfloat16 or ' if self._width == 'float16' else ''}float32",
         )
 
-    def decode(self, fields: Fields, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def decode(self, fields: Fields, out: NDArray[np.float32] | None = None) -> Any:
         """Stored values as float32, into `out` when given; float32 without `out` is not copied."""
         stored = fields[self.signal.name]
         if out is None and self._width == "float32":

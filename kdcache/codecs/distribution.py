@@ -1,4 +1,7 @@
-"""A top-k distribution as it comes back from a cache, and the distributions a student may be given instead.
+"""Distributions over classes as they come back from a cache, and those a student may be given instead.
+
+`TopK` where the likeliest classes are kept, `Logits` where all are: both have `probabilities`, `top`, `to`, and rows that are
+taken with a slice.
 
 In: ids, log-probabilities and tails of some rows, as numpy arrays or, after `to(device)`, as torch tensors: the same lines
 of arithmetic serve both. Out: probabilities at any temperature from 1 up, under one of four tail rules.
@@ -15,6 +18,7 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdcache.errors import UsageError
 
@@ -47,6 +51,9 @@ class TopK:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getitem__(self, rows: slice) -> "TopK":
+        return TopK(self.ids[rows], self.logp[rows], self.tails[rows], self.classes)
 
     def to(self, device: Any = "cpu") -> "TopK":
         """The same rows as torch tensors on a device."""
@@ -89,6 +96,10 @@ class TopK:
         dense[rows[:, None], ids] = p
         return dense
 
+    def top(self, count: int) -> tuple[Any, Any]:
+        """Up to `count` of the likeliest classes of each row, likeliest first, and their probabilities; of numpy arrays."""
+        return self.ids[:, :count], np.exp(self.logp[:, :count])
+
     def tail_logit(self, temperature: float = 1.0) -> Any:
         """log(tail mass / head mass) at a temperature: as stored at 1, 2 and 4, interpolated at others."""
         if temperature in TEMPERATURES and TEMPERATURES.index(temperature) < self.tails.shape[1]:
@@ -124,6 +135,63 @@ class TopK:
         return xp.log(xp.exp(self.logp * beta).sum(-1))
 
 
+@dataclass(frozen=True)
+class Logits:
+    """The logits of all classes of some rows."""
+
+    values: Any
+    """(n, classes) raw logits"""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(self.values.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> "Logits":
+        return Logits(self.values[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype, copy=copy)
+
+    def to(self, device: Any = "cpu") -> "Logits":
+        """The same rows as a torch tensor of their own on a device."""
+        import torch
+
+        return Logits(torch.tensor(self.values, device=device))
+
+    def probabilities(self, temperature: float = 1.0, tail: Tail = "uniform") -> Any:
+        """The distribution at a temperature as a dense float32 (n, classes) array. No class is left out, so that every rule for a
+        tail gives the same; `bucket` adds a column of zeros, as it does for top-k logits.
+        """
+        _check_tail(tail)
+        if not 0.0 < temperature < math.inf:
+            raise UsageError(f"temperature {temperature:g} is not a positive number")
+        if _namespace(self.values) is np:
+            p = _softmax(self.values.astype(np.float32) / np.float32(temperature))
+            return np.pad(p, ((0, 0), (0, 1))) if tail == "bucket" else p
+        p = (self.values.float() / temperature).softmax(-1)
+        if tail == "bucket":
+            p = sys.modules["torch"].nn.functional.pad(p, (0, 1))
+        return p
+
+    def top(self, count: int) -> tuple[Any, Any]:
+        """Up to `count` of the likeliest classes of each row, likeliest first, and their probabilities; of numpy arrays."""
+        p = _softmax(self.values.astype(np.float64))
+        ids = np.argsort(-p, axis=-1, kind="stable")[:, :count]
+        return ids, np.take_along_axis(p, ids, -1)
+
+
+Distribution = TopK | Logits
+
+
+def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+
 def _lagrange(nodes: tuple[float, ...], i: int, x: float) -> float:
     return math.prod((x - other) / (nodes[i] - other) for j, other in enumerate(nodes) if j != i)
 
@@ -133,8 +201,12 @@ def _namespace(array: Any) -> ModuleType:
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
-def _check(temperature: float, tail: str) -> None:
+def _check_tail(tail: str) -> None:
     if tail not in get_args(Tail):
         raise UsageError(f"unknown tail rule {tail!r}", hint=f"one of {', '.join(get_args(Tail))}")
+
+
+def _check(temperature: float, tail: str) -> None:
+    _check_tail(tail)
     if not 1.0 <= temperature < math.inf:
         raise UsageError(f"temperature {temperature:g} is below 1, where the tail of top-k logits is not known")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.codecs.distribution import TEMPERATURES, TopK
+from kdcache.codecs.distribution import TEMPERATURES, Logits, TopK
 from kdcache.errors import Damage
 from kdcache.signals import Signal
 
@@ -102,6 +102,7 @@ def as_tensor(decoded: Any) -> "torch.Tensor":
     """Decoded values as a tensor; those mapped read-only are copied, as torch knows no read-only memory."""
     import torch
 
+    decoded = decoded.values if isinstance(decoded, Logits) else decoded
     return torch.from_numpy(decoded if decoded.flags.writeable else decoded.copy())
 
 

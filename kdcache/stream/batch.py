@@ -83,7 +83,7 @@ class Batch:
         return None if labels is None else labels[self.rows]
 
     def decode(self) -> dict[str, Any]:
-        """Signal name -> float32 values, or TopK for top-k logits. New arrays, except for values stored as float32."""
+        """Signal name -> float32 values; for logits a distribution. New arrays, except for values stored as float32."""
         context = self._context
         return {name: decode(codec, self.fields, self.rows, context.shelf) for name, codec in context.codecs.items()}
 

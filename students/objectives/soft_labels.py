@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdcache.codecs.distribution import Tail, TopK
+from kdcache.codecs.distribution import Distribution, Tail, TopK
 from students.objectives.losses import Losses
 from students.recipe import SoftLabels
-
-Distribution = TopK | Tensor
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def soft_loss(logits: Tensor, said: Distribution, temperature: float = 1.0, tail
     if isinstance(said, TopK):
         found = _sparse(logq, said, temperature, tail)
     else:
-        found = -((said.float() / temperature).softmax(-1) * logq).sum(-1)
+        found = -(said.probabilities(temperature) * logq).sum(-1)
     return found * temperature**2
 
 

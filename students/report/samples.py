@@ -7,14 +7,14 @@ moved, a cache that was removed) becomes a note, so that a report of an old run 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kdcache.cache import Cache
-from kdcache.codecs.distribution import TopK
+from kdcache.codecs.distribution import Distribution
 from kdcache.dice import Dice
 from kdcache.errors import KDError, Mismatch
 from kdcache.images import open_source
@@ -173,13 +173,10 @@ def _nearest(run: Run, network: "nn.Module", rendered: Rendered) -> list[list[Gu
     return [[Guess(name, cosine) for name, cosine in each] for each in found]
 
 
-def teacher_guesses(logits: Any, names: tuple[str, ...] | None) -> list[Guess]:
-    """The first guesses in what a cache keeps of one row: top-k, or all logits."""
-    if isinstance(logits, TopK):
-        pairs = zip(logits.ids[0].tolist(), np.exp(logits.logp[0]).tolist(), strict=True)
-        return [Guess(_name(names, number), share) for number, share in list(pairs)[:GUESSES]]
-    spread = np.exp(logits.astype(np.float64) - logits.max())
-    return _first(spread / spread.sum(), names)
+def teacher_guesses(logits: Distribution, names: tuple[str, ...] | None) -> list[Guess]:
+    """The first guesses in what a cache keeps of one row."""
+    (ids,), (shares,) = logits.top(GUESSES)
+    return [Guess(_name(names, number), share) for number, share in zip(ids.tolist(), shares.tolist(), strict=True)]
 
 
 def _first(probabilities: NDArray[np.float64], names: tuple[str, ...] | None) -> list[Guess]:

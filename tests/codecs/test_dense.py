@@ -93,11 +93,11 @@ def test_no_rows(name):
 def test_full_keeps_logits_bit_for_bit_and_half_of_them_nearly():
     z = torch.randn(5, 12) * 10
     full, half = (make_codec(name, logits_signal(12)) for name in ("full", "full:float16"))
-    assert np.array_equal(full.decode(full.encode(z)), z.numpy())
-    assert np.allclose(half.decode(half.encode(z)), z.numpy(), rtol=2**-11)
+    assert np.array_equal(full.decode(full.encode(z)).values, z.numpy())
+    assert np.allclose(half.decode(half.encode(z)).values, z.numpy(), rtol=2**-11)
     assert set(full.error(z).values()) == {0.0}
     error = half.error(z)
-    back = torch.from_numpy(half.decode(half.encode(z)))
+    back = torch.from_numpy(half.decode(half.encode(z)).values)
     assert error["max_abs"] == pytest.approx(float((back - z).abs().max()))
     assert error["kl_t2"] == pytest.approx(kl(softmax(z, 2.0), softmax(back, 2.0)).mean(), abs=1e-9)
 

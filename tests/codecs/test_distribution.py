@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcache.codecs import make_codec
-from kdcache.codecs.distribution import TopK
+from kdcache.codecs.distribution import Logits, TopK
 from kdcache.errors import UsageError
 from tests.codecs.truth import logits_signal, softmax
 
@@ -108,3 +108,35 @@ def test_a_tail_known_at_one_temperature_only_is_not_guessed_at_others():
     assert np.allclose(top.probabilities(2.0, "renormalise")[0, :2].sum(), 1)
     with pytest.raises(UsageError, match="only known at temperature 1"):
         top.probabilities(2.0)
+
+
+@pytest.mark.parametrize("codec", ["full", "full:float16", "topk:30"])
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("where", ["numpy", "torch"])
+def test_a_distribution_is_asked_the_same_way_whatever_codec_kept_it(codec, temperature, rule, where):
+    z = torch.randn(8, 30, generator=torch.Generator().manual_seed(3)) * 3
+    kept = make_codec(codec, logits_signal(30))
+    stored = kept.decode(kept.encode(z))
+    said = stored if where == "numpy" else kept.decode({n: torch.from_numpy(a) for n, a in kept.encode(z).items()})
+    p = np.asarray(said.probabilities(temperature=temperature, tail=rule))
+    assert p.dtype == np.float32
+    assert p.shape == (8, 31 if rule == "bucket" else 30)
+    assert np.allclose(p[:, :30], softmax(z, temperature), rtol=5e-3, atol=1e-6)
+    assert not p[:, 30:].any(), "no class is left over"
+    assert np.array_equal(np.asarray(said[2:5].probabilities(temperature, rule)), p[2:5])
+    ids, likeliest = stored.top(4)
+    assert np.array_equal(ids, np.argsort(-softmax(z), axis=-1)[:, :4])
+    assert np.allclose(likeliest, np.take_along_axis(softmax(z), ids, -1), rtol=5e-3)
+
+
+def test_all_logits_of_rows_are_an_array_too():
+    z = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert np.array_equal(np.asarray(Logits(z)), z)
+    assert (len(Logits(z)), Logits(z).classes) == (2, 3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_temperature_that_is_none_is_refused_for_all_logits(temperature):
+    with pytest.raises(UsageError, match="is not a positive number"):
+        Logits(np.zeros((1, 3), np.float32)).probabilities(temperature)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcache.codecs import make_codec
+from kdcache.codecs.distribution import Logits
 from kdcache.signals import Signal
 from students.objectives.soft_labels import Truth, hard_loss, losses, soft_loss
 from students.recipe import SoftLabels
@@ -53,7 +54,7 @@ def test_all_logits_give_cross_entropy_with_their_softmax():
     logits, _ = said(1)
     mine = student()
     wanted = torch.nn.functional.cross_entropy(mine, logits.softmax(-1), reduction="none")
-    torch.testing.assert_close(soft_loss(mine, logits), wanted)
+    torch.testing.assert_close(soft_loss(mine, Logits(logits)), wanted)
 
 
 def test_the_gradient_keeps_its_size_at_any_temperature():
@@ -61,7 +62,7 @@ def test_the_gradient_keeps_its_size_at_any_temperature():
     sizes = []
     for temperature in (4.0, 16.0, 64.0):
         mine = student()
-        sizes.append(float(torch.autograd.grad(soft_loss(mine, logits, temperature).sum(), mine)[0].norm()))
+        sizes.append(float(torch.autograd.grad(soft_loss(mine, Logits(logits), temperature).sum(), mine)[0].norm()))
     assert sizes[1] == pytest.approx(sizes[2], rel=0.2)
     assert sizes[0] == pytest.approx(sizes[1], rel=0.3)
 
@@ -80,7 +81,7 @@ def test_weights_add_the_two_parts():
     logits, _ = said(1)
     mine = student().detach()
     truth = Truth(torch.zeros(5, dtype=torch.int64), torch.full((5,), -1), torch.ones(5))
-    found = losses(SoftLabels(soft=0.5, hard=2.0), mine, logits, truth)
+    found = losses(SoftLabels(soft=0.5, hard=2.0), mine, Logits(logits), truth)
     torch.testing.assert_close(found.total, 0.5 * found.soft + 2.0 * found.hard)
 
 
