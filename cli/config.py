@@ -1,6 +1,6 @@
 """`kd config`: what can be set, what it is set to, and where that came from."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ kd config list views
 """
 SHOW = """
 kd config show views/augment
+kd config show recipes/own > my.yaml          # then: kd train … --recipe my.yaml
 kd config show views/augment --set crop.scale=[0.3,1.0]
 kd config show views/my_views.yaml --json
 """
@@ -60,14 +61,19 @@ def _about(kind: str, name: str, text: str) -> str:
 
 
 def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
-    """Print every value of a preset or file, and where it came from: default, preset, file, environment or --set."""
-    from kdcache.config import flatten, load_config
+    """Print every value of a preset or file, and where it came from: default, preset, file, environment or --set.
+
+    What is printed is itself a file that can be given wherever a preset can, with the comments of the one it is made from.
+    """
+    from kdcache.config import config_origin, config_path, flatten, load_config
+    from kdcache.config_text import yaml_text
 
     kind, rest = _split(name)
     loaded = load_config(kind, rest, _model(kind), settings or ())
-    values = flatten(loaded.value.plain())
-    facts = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
-    ui.answer(facts, columns([[key, _yaml(value), f"# {loaded.origins[key]}"] for key, value in values.items()]))
+    plain = loaded.value.plain()
+    facts = {key: {"value": value, "from": loaded.origins[key]} for key, value in flatten(plain).items()}
+    text = config_path(kind, rest).read_text("utf-8")
+    ui.answer(facts, yaml_text(plain, loaded.origins, text, config_origin(kind, rest)))
 
 
 def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
@@ -116,12 +122,6 @@ def _model(kind: str) -> "type[Strict]":
     from kdcache.teachers.sizes import Family
 
     return Family
-
-
-def _yaml(value: Any) -> str:
-    import json
-
-    return json.dumps(value, ensure_ascii=False)
 
 
 command(app, "list", examples=LIST)(config_list)

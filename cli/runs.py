@@ -9,7 +9,7 @@ from cli.output import Ui
 if TYPE_CHECKING:
     from students.runs import Run
 
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the newest in ./kd/runs.")]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the one started last.")]
 
 
 def open_run(ui: Ui, name: str) -> "Run":

@@ -66,6 +66,12 @@ def config_path(kind: str, name: str) -> Path:
     return config_root() / kind / f"{name}.yaml"
 
 
+def config_origin(kind: str, name: str) -> str:
+    """What the file a name stands for is called where a value is said to come from it."""
+    preset = config_path(kind, name).parent == config_root() / kind
+    return f"preset {kind}/{name}" if preset else f"file {name}"
+
+
 def load_preset(kind: str, name: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
     """Read, override and check a preset or file: a strict record, or one error that lists every mistake."""
     return load_config(kind, name, model, overrides).value
@@ -75,8 +81,7 @@ def load_config(
     kind: str, name: str, model: type[Model], overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
 ) -> Loaded[Model]:
     """`load_preset`, with where each value came from."""
-    path = config_path(kind, name)
-    origin = f"preset {kind}/{name}" if path.parent == config_root() / kind else f"file {name}"
+    path, origin = config_path(kind, name), config_origin(kind, name)
     data, mistakes = _read(path), list[str]()
     origins = dict.fromkeys(flatten(data), origin)
     for key, text, place in _settings(kind, overrides, environ, mistakes):

@@ -71,6 +71,11 @@ for _tag, _pattern, _first in _RESOLVERS:
     )
 
 
+def compose_yaml(text: str) -> Any:
+    """The nodes of YAML text, which say where each key and value stands in it; None for an empty one."""
+    return yaml.compose(text, Loader=_PlainLoader)
+
+
 def parse_yaml(text: str) -> Any:
     """Plain values from YAML text; `yaml.YAMLError` with line and column when it is not plain."""
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader, made stricter)

@@ -23,13 +23,13 @@ from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.strict import Strict
 from students.models.spec import StudentSpec
+from students.newest import RUNS, newest_run
 from students.options import StreamMode
 from students.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-RUNS = Path("kd/runs")
 FORMAT = 1
 LATEST = "LATEST"
 
@@ -108,7 +108,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open a run; the word LATEST means the newest under ./kd/runs."""
+        """Open a run; the word LATEST means the one that was started last (newest.py)."""
         path = newest_run() if str(path) == LATEST else Path(path)
         file = path / "run.json"
         if not file.is_file():
@@ -191,11 +191,3 @@ def near(path: Path) -> str:
 def usual_signals(path: str) -> tuple[str, ...]:
     """What a cache of a run keeps when nobody says: its logits, or, where it names no classes, its embeddings."""
     return ("logits",) if Run.open(path).record.student.classes else ("embedding",)
-
-
-def newest_run(root: Path = RUNS) -> Path:
-    """The run that was started last; UsageError when there is none."""
-    records = [path for path in root.glob("*/run.json") if path.is_file()]
-    if not records:
-        raise UsageError(f"no run in ./{root}", hint="kd train --student tinyvit-5m")
-    return max(records, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent

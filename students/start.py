@@ -10,9 +10,10 @@ from pathlib import Path
 from kdcache.errors import Mismatch, StorageError, UsageError
 from kdcache.progress import Progress, Silent
 from students.job import make_job
+from students.newest import RUNS, remember_run
 from students.options import TrainOptions, Where
 from students.plan_run import plan_run
-from students.runs import RUNS, Run, RunRecord
+from students.runs import Run, RunRecord
 from students.train import Outcome, train
 from students.world import joined
 
@@ -74,7 +75,9 @@ def _way_on(run: Run) -> Iterator[None]:
 def create(out: Path | None, record: RunRecord) -> Run:
     """The run folder: the one asked for, or `kd/runs/STUDENT-DATA`, with a number where another run has the name."""
     if out is not None:
-        return Run.create(out, record)
+        run = Run.create(out, record)
+        remember_run(run.path)
+        return run
     name = f"{record.student.name}-{record.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
         path = RUNS / (name if number == 1 else f"{name}-{number}")

@@ -1,6 +1,9 @@
 """`kd train` and `kd finetune` the way a person would type them: what cannot be honoured is refused, with a way out."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +145,27 @@ def test_a_damaged_line_of_metrics_is_told_with_the_command_that_removes_it(kd, 
         assert "line 1 of r/metrics.jsonl is damaged" in ran.err
     subprocess.run(ran.err.partition("remove that line: ")[2].strip(), shell=True, check=True, cwd=tmp_path)
     assert kd("report", "r").code == 0
+
+
+def test_a_recipe_that_was_printed_trains(kd, cache, tmp_path):
+    (tmp_path / "my.yaml").write_text(kd("config", "show", "recipes/demo").out)
+    ran = kd("train", "--cache", cache, "--recipe", "my.yaml", *QUICK, "--out", "elsewhere/run")
+    assert ran.code == 0, ran.err
+    assert kd("student", "show", "LATEST").code == 0, "LATEST is a run that was made with --out, too"
+
+
+def test_latest_is_the_run_that_was_started_last_wherever_it_lies(kd, tmp_path):
+    from students.newest import RUNS, newest_run, remember_run
+
+    times = {}
+    for number, path in enumerate(("kd/runs/inside", "elsewhere/ü", "kd/runs/later", "gone")):
+        make_run(tmp_path / path)
+        remember_run(Path(path))
+        times[path] = (tmp_path / path / "run.json").stat().st_mtime_ns
+        os.utime(tmp_path / path / "run.json", ns=(number * 10**9, number * 10**9))
+    assert newest_run() == tmp_path / "gone"
+    shutil.rmtree(tmp_path / "gone")
+    assert newest_run() == RUNS / "later"
+    shutil.rmtree(tmp_path / "kd/runs/later")
+    assert newest_run() == tmp_path / "elsewhere" / "ü"
+    assert (RUNS / "elsewhere.txt").read_text().count("\n") == 2, "those in their usual place need no note"

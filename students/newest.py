@@ -1,0 +1,45 @@
+"""Which run LATEST is: the one that was started last, in ./kd/runs or, with --out, elsewhere.
+
+./kd/runs/elsewhere.txt has a line for every run that was started from here and lies in another place.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from kdcache.errors import UsageError
+
+RUNS = Path("kd/runs")
+_ELSEWHERE = "elsewhere.txt"
+
+
+def remember_run(run: Path, root: Path = RUNS) -> None:
+    """Note where a run lies that is not in `root`, so that LATEST finds it."""
+    path = run.absolute()
+    if path.parent == root.absolute():
+        return
+    line = f"{path}\n".encode(errors="surrogateescape")
+    with suppress(OSError):  # from a folder that cannot be written a training goes on; LATEST just does not know it
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root / _ELSEWHERE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, line)  # one call: lines of trainings that start together do not mix
+        finally:
+            os.close(descriptor)
+
+
+def newest_run(root: Path = RUNS) -> Path:
+    """The run that was started last; UsageError when there is none."""
+    records = [path for path in (*root.glob("*/run.json"), *_elsewhere(root)) if path.is_file()]
+    if not records:
+        hint = "kd train --student tinyvit-5m"
+        raise UsageError(f"no run in ./{root}, and none was started from here with --out", hint=hint)
+    return max(records, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent
+
+
+def _elsewhere(root: Path) -> list[Path]:
+    try:
+        text = (root / _ELSEWHERE).read_text(errors="surrogateescape")
+    except OSError:
+        return []
+    return [Path(line) / "run.json" for line in dict.fromkeys(text.splitlines()) if line and "\0" not in line]
