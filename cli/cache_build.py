@@ -101,6 +101,8 @@ def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
     prepared = prepare(options, out, progress=ui.progress())
     for note in prepared.notes:
         ui.note(note)
+    for warning in prepared.warnings:
+        ui.warn(warning)
     return prepared
 
 
@@ -153,6 +155,8 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
     bill = estimate(options, out, progress=ui.progress())
     for note in bill.notes:
         ui.note(note)
+    for warning in bill.warnings:
+        ui.warn(warning)
     if not bill.fits:
         ui.warn(f"{size(bill.total_bytes)} do not fit: {size(bill.free_bytes)} are free")
     ui.answer({**asdict(bill), "fits": bill.fits}, _bill(bill))

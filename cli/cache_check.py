@@ -97,8 +97,8 @@ def _checked(ui: Ui, report: "Report", state: str) -> str:
         told = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
         lines.append((name, f"{plural(report.said_again, 'view')} said again, {told}"))
     found = [f"  {finding}" for finding in report.findings]
-    lines.append(("state", ui.paint("ok" if state == "ok" else "error", state)))
-    return "\n".join([pairs(lines), *found])
+    table = pairs([*lines, ("state", state)]).removesuffix(state)  # its cells hold no colours: they are made printable
+    return "\n".join([table + ui.paint("ok" if state == "ok" else "error", state), *found])
 
 
 def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:

@@ -12,7 +12,7 @@ from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
     from kdcache.cache import Cache
-    from kdcache.store.plan import Plan
+    from kdcache.store.plan import Plan, StoredSignal
 
 INFO = """
 kd cache info
@@ -86,8 +86,14 @@ def _signal_rows(plan: "Plan") -> list[list[str]]:
     rows = []
     for stored in plan.signals:
         shape = "×".join(str(n) for n in stored.signal.shape)
-        rows.append([stored.signal.name, shape, stored.codec, number(stored.bytes_per_row), errors(stored.error)])
+        rows.append([stored.signal.name, shape, stored.codec, number(stored.bytes_per_row), _error(stored)])
     return rows
+
+
+def _error(stored: "StoredSignal") -> str:
+    """As measured when the cache was made; of a converted one against what was stored before."""
+    told = errors(stored.error)
+    return f"{told}, against {stored.via[-1]}" if told and stored.via else told
 
 
 def get(ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0) -> None:

@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
+from cli.alive import Alive
 from kdcache.errors import KDError, StorageError, UsageError
 from kdcache.progress import Progress
 
@@ -35,6 +37,7 @@ class Ui:
         self._mute = os.environ.get("RANK", "0") != "0"
         self._color: Color = "auto"
         self._progress: Progress | None = None
+        self._alive: Alive | None = None
 
     def configure(self, *, json: bool, quiet: int, verbose: int, color: Color) -> None:
         """Take over what the command line said."""
@@ -42,6 +45,7 @@ class Ui:
 
     def answer(self, data: Any, text: str) -> None:
         """The result of the command: one JSON document with --json, else text for people. Once a command."""
+        self._heard()
         if self.json:
             sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
         elif self.quiet < 2:
@@ -63,10 +67,22 @@ class Ui:
         if self.quiet < 2:
             self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {text}")
 
+    def doing(self, what: str) -> None:
+        """What is done from now on, should it take long."""
+        if self._alive:
+            self._alive.doing(what)
+
+    def hold(self, held: bool) -> None:
+        """A bar moves from now on, or does no more."""
+        if self._alive:
+            self._alive.hold(held)
+
     def progress(self) -> Progress:
         """Where long work reports to."""
         from cli.progress import show_progress
 
+        if self._progress:
+            self._progress.finish()
         self._progress = show_progress(self)
         return self._progress
 
@@ -83,7 +99,8 @@ class Ui:
     def guard(self, work: Callable[[], int | None], *, resumable: bool = False) -> int:
         """Run a command; whatever happens becomes an exit code and a clear line."""
         try:
-            return work() or 0
+            with self._watched():
+                return work() or 0
         except KDError as error:
             return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
         except KeyboardInterrupt as stop:
@@ -95,6 +112,20 @@ class Ui:
             return self._machine(error) if error.errno in _MACHINE | _WRONG_PATH else self._bug(error)
         except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
             return self._bug(error)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Silence is broken meanwhile, unless nobody wants to hear."""
+        if self.quiet or self._mute or os.environ.get("KD_NO_PROGRESS") == "1":
+            yield
+            return
+        self._alive = Alive(self._talk, live=sys.stderr.isatty())
+        self._alive.start()
+        try:
+            yield
+        finally:
+            self._alive.stop()
+            self._alive = None
 
     def fail(
         self, kind: str, message: str, code: int, *, hint: str | None = None, details: dict[str, Any] | None = None
@@ -152,7 +183,12 @@ class Ui:
 
         return shlex.join(["kd", *self._arguments])
 
+    def _heard(self) -> None:
+        if self._alive:
+            self._alive.heard()
+
     def _talk(self, text: str) -> None:
+        self._heard()
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

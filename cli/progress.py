@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cli.output import Ui
 
 EVERY_SECONDS = 30.0
+WIDE, WIDE_BAR, NARROW_BAR = 90, 24, 10
+"""Columns from which a terminal has room for a wide bar; columns of the two bars."""
+_BETWEEN = " · "
 _RECENT = 20.0
 
 
@@ -31,8 +34,14 @@ class _Notes(Silent):
     def __init__(self, ui: "Ui") -> None:
         self._ui = ui
 
+    def doing(self, what: str) -> None:
+        self._ui.doing(what)
+
     def note(self, text: str) -> None:
         self._ui.note(text)
+
+    def warn(self, text: str) -> None:
+        self._ui.warn(text)
 
 
 class Count:
@@ -64,15 +73,26 @@ class Count:
 
     def cells(self) -> list[str]:
         """Images, images/s, GB written, time left, rejected, and what stands aside."""
+        return [text for _, text in self._ranked()]
+
+    def line(self, room: int, most: int = 6) -> str:
+        """The cells that fit into so many columns, the least important ones left out."""
+        ranked = self._ranked()[:most]
+        while len(ranked) > 1 and sum(len(text) + len(_BETWEEN) for _, text in ranked) - len(_BETWEEN) > room:
+            ranked.remove(max(ranked))
+        return _BETWEEN.join(text for _, text in ranked)
+
+    def _ranked(self) -> list[tuple[int, str]]:
+        """(rank, text) in the order they stand in; what matters most has the lowest rank."""
         speed = self.rate
-        cells = [f"{self.done:,}/{self.total:,}", told(speed)]
+        cells = [(0, f"{self.done:,}/{self.total:,}"), (3, told(speed))]
         if self.bytes:
-            cells.append(f"{size(self.bytes)} written")
+            cells.append((5, f"{size(self.bytes)} written"))
         if speed and self.done < self.total:
-            cells.append(f"{duration((self.total - self.done) / speed)} left")
+            cells.append((1, f"{duration((self.total - self.done) / speed)} left"))
         if self.rejected:
-            cells.append(f"{self.rejected:,} rejected")
-        return [*cells, self.aside] if self.aside else cells
+            cells.append((4, f"{self.rejected:,} rejected"))
+        return [*cells, (2, self.aside)] if self.aside else cells
 
 
 class _Lines:
@@ -90,13 +110,19 @@ class _Lines:
         self._count.add(images, bytes, rejected)
         if time.monotonic() - self._told >= EVERY_SECONDS:
             self._told = time.monotonic()
-            self._ui.note(f"{self._count.stage}: {' · '.join(self._count.cells())}")
+            self._ui.note(f"{self._count.stage}: {_BETWEEN.join(self._count.cells())}")
 
     def aside(self, text: str) -> None:
         self._count.aside = text
 
+    def doing(self, what: str) -> None:
+        self._ui.doing(what)
+
     def note(self, text: str) -> None:
         self._ui.note(text)
+
+    def warn(self, text: str) -> None:
+        self._ui.warn(text)
 
     def finish(self) -> None:
         """The command's answer follows; there is nothing to add."""
@@ -108,6 +134,7 @@ class _Live:
     def __init__(self, ui: "Ui") -> None:
         self._ui = ui
         self._count = Count("", 0, 0)
+        self._room = WIDE
         self._bars: Bars | None = None
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
@@ -118,15 +145,18 @@ class _Live:
         self.finish()
         self._count = Count(stage, total, done)
         console = Console(stderr=True, no_color=not self._ui.colored(sys.stderr), highlight=False)
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[cells]}")
+        width = WIDE_BAR if console.width >= WIDE else NARROW_BAR
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=width), TextColumn("{task.fields[cells]}")
+        self._room = console.width - len(stage) - width - 3
         self._bars = Bars(*columns, console=console, transient=True, refresh_per_second=4)
-        self._bars.add_task(stage, total=max(total, 1), completed=done, cells=" · ".join(self._count.cells()[:1]))
+        self._bars.add_task(stage, total=max(total, 1), completed=done, cells=self._count.line(self._room, 1))
+        self._ui.hold(True)
         self._bars.start()
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
         self._count.add(images, bytes, rejected)
         if self._bars:
-            cells = " · ".join(self._count.cells())
+            cells = self._count.line(self._room)
             self._bars.update(self._bars.task_ids[0], completed=self._count.done, cells=cells)
 
     def aside(self, text: str) -> None:
@@ -138,7 +168,19 @@ class _Live:
         else:
             self._ui.note(text)
 
+    def doing(self, what: str) -> None:
+        if not self._bars:
+            self._ui.doing(what)
+
+    def warn(self, text: str) -> None:
+        if self._bars:
+            self._bars.stop()  # it is drawn again below the warning
+        self._ui.warn(text)
+        if self._bars:
+            self._bars.start()
+
     def finish(self) -> None:
         if self._bars:
             self._bars.stop()
             self._bars = None
+            self._ui.hold(False)

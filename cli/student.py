@@ -88,6 +88,7 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     """
     from students.export import export_onnx, export_timm
 
+    ui.doing(f"writing {format}")
     opened = open_run(ui, run)
     done = (export_timm if format == "timm" else export_onnx)(opened, out)
     files = [str(path) for path in done.files]

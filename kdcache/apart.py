@@ -17,6 +17,8 @@ from kdcache import errors
 from kdcache.errors import KDError
 
 _STDIN = 0
+_TOLD = "told "
+"""begins a line of `tell`"""
 
 
 class Ended(Exception):
@@ -27,8 +29,8 @@ class Ended(Exception):
         self.code, self.told = code, told
 
 
-def ask(module: str, task: object) -> Any:
-    """Run the module in a fresh process and hand it the task."""
+def ask(module: str, task: object, hear: Callable[[Any], None] | None = None) -> Any:
+    """Run the module in a fresh process and hand it the task. What it tells on the way goes to `hear`."""
     # -P: a file in the current folder must not stand in for a module.
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
@@ -38,18 +40,18 @@ def ask(module: str, task: object) -> Any:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, env=env, encoding="utf-8"
         ) as process,
     ):
-        said = _exchange(process, json.dumps(task))
+        last = _exchange(process, json.dumps(task), hear or (lambda value: None))
         told.seek(0)
-        lines = said.splitlines()
-        if process.returncode or not lines:
+        if process.returncode or last is None:
             raise Ended(process.returncode, told.read())
-    answer = json.loads(lines[-1])
+    answer = json.loads(last)
     if "error" in answer:
         raise _error(**answer["error"])
     return answer["said"]
 
 
-def _exchange(process: "subprocess.Popen[str]", task: str) -> str:
+def _exchange(process: "subprocess.Popen[str]", task: str, hear: Callable[[Any], None]) -> str | None:
+    """The last line it wrote; lines that begin as those of `tell` are passed on as they come."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -57,9 +59,20 @@ def _exchange(process: "subprocess.Popen[str]", task: str) -> str:
         process.stdin.flush()
     except BrokenPipeError:
         pass  # it is gone already; its exit code says more
-    said = process.stdout.read()
+    last = None
+    for line in process.stdout:
+        if line.startswith(_TOLD):
+            hear(json.loads(line.removeprefix(_TOLD)))
+        else:
+            last = line
     process.wait()
-    return said
+    return last
+
+
+def tell(value: object) -> None:
+    """From a module that is asked: something on the way, while it is at work."""
+    sys.stdout.write(f"{_TOLD}{json.dumps(value)}\n")
+    sys.stdout.flush()
 
 
 def _error(kind: str, message: str, hint: str | None) -> KDError:

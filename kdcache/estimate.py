@@ -71,6 +71,7 @@ class Estimate:
     render_images_per_second: float
     hours: float
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
@@ -114,6 +115,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         render_images_per_second=render_rate,
         hours=images / min(teacher_rate, render_rate) / 3600,
         notes=(*notes, *(note for note in prepared.notes if not note.startswith("random"))),
+        warnings=prepared.warnings,
     )
 
 

@@ -66,6 +66,8 @@ def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: P
             progress.advance(value["images"], bytes=value["bytes"], rejected=value["rejected"])
         elif what == "note":
             progress.note(value)
+        elif what == "warn":
+            progress.warn(value)
         elif what == "failed":
             raise value
         else:
@@ -91,6 +93,13 @@ class _Told:
     def note(self, text: str) -> None:
         """Pass on a line."""
         self._queue.put(("note", text))
+
+    def warn(self, text: str) -> None:
+        """Pass on a line."""
+        self._queue.put(("warn", text))
+
+    def doing(self, what: str) -> None:
+        """The parent's bar says enough."""
 
     def aside(self, text: str) -> None:
         """A build has nothing to put there."""

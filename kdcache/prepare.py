@@ -12,6 +12,7 @@ from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images import open_source
+from kdcache.images.enlarged import enlargement
 from kdcache.images.opening import parse
 from kdcache.images.paths import SPLITS
 from kdcache.images.source import Listing, Source
@@ -46,6 +47,8 @@ class Prepared:
     trial: Trial | None
     """None when the plan was there already"""
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """what may make the cache useless or dear"""
 
 
 def prepare(
@@ -58,17 +61,20 @@ def prepare(
     progress = progress or Silent()
     check_asked(options, out)
     source = open_source(options.data or "shapes")
+    progress.doing("listing the images")
     listing = source.scan()
     if not len(listing):
         raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
+    progress.doing("loading the teacher")
     teacher = _open_teacher(options, offered)
     recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     asked = (
         options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device, options.step)
     )
+    progress.doing("measuring the teacher on a batch")
     trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
     layout = _layout(options, codecs, len(listing), trial.batch)
@@ -83,8 +89,8 @@ def prepare(
     )
     if out is not None and not quick and (out / "plan.json").is_file():
         refuse_misfit(out, Store.open(out).plan, plan)
-    notes = tuple(_notes(options, plan, asked))
-    return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes)
+    notes, warnings = tuple(_notes(options, plan, asked)), tuple(_warnings(plan, source, listing))
+    return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
 
 
 def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Teacher":
@@ -168,38 +174,48 @@ def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
         notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
     if options.part_rows and options.part_rows < plan.layout.rows_per_part:
         notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
-    return notes + _class_note(plan) + _split_note(options.data, plan.dataset.source)
+    return notes + _split_note(options.data, plan.dataset.source)
 
 
-def _class_note(plan: Plan) -> list[str]:
+def _warnings(plan: Plan, source: Source, listing: Listing) -> list[str]:
+    """What may make the cache useless, or dearer than it need be."""
+    small = enlargement(source, listing, plan.teacher.preprocess.size, "the teacher")
+    found = [*_class_warning(plan), *([small] if small else [])]
+    where = plan.dataset.source
+    return found + (_folder_of_splits_warning(Path(str(where["path"]))) if where["kind"] == "folder" else [])
+
+
+def _class_warning(plan: Plan) -> list[str]:
     """A teacher with classes of its own speaks of those, whatever the folders of the images are called."""
     theirs, ours = plan.teacher.classes, plan.dataset.classes
     if theirs is None or ours is None or set(ours) <= set(theirs):
         return []
+    known = len(set(ours) & set(theirs))
     return [
-        f"the logits are of the teacher's own {len(theirs):,} classes ({theirs[0]} …), not of the {len(ours):,} of these images "
-        f"({ours[0]} …): `kd teacher fit-head` makes a head for them, to be given with --head"
+        f"the logits will be of the teacher's own {len(theirs):,} classes ({theirs[0]} …), which include {known:,} of the "
+        f"{len(ours):,} classes of these images ({ours[0]} …): a student of this cache cannot name the others. "
+        "`kd teacher fit-head` makes a head for them, to be given with --head"
     ]
 
 
 def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
     """Which split of a dataset is used when none was named, and how the other one is."""
     kind = str(source["kind"])
-    if kind == "folder":
-        return _folder_of_splits_note(Path(str(source["path"])))
     if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
         return []
     other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
     return [f"{kind}: using the split `train`; for the other one, --data {other}"]
 
 
-def _folder_of_splits_note(folder: Path) -> list[str]:
+def _folder_of_splits_warning(folder: Path) -> list[str]:
     """A folder of splits is a data set of all of them: a student would be trained on its validation images."""
     inside = sorted(path.name for path in folder.glob("*/"))
     if len(inside) < 2 or not all(name.lower() in SPLITS for name in inside):
         return []
     one = shlex.quote(str(folder / ("train" if "train" in inside else inside[0])))
-    return [f"{folder} holds {', '.join(inside)}: using the images of all of them; for one, --data {one}"]
+    return [
+        f"{folder} holds {', '.join(inside)}, and the images of all of them would be in one cache; give --data {one}"
+    ]
 
 
 def library_versions() -> dict[str, str]:

@@ -15,8 +15,14 @@ class Progress(Protocol):
     def aside(self, text: str) -> None:
         """What stands beside the numbers from now on: a loss, say."""
 
+    def doing(self, what: str) -> None:
+        """Something begins of which nobody can say how long it takes: listing a folder, loading a teacher."""
+
     def note(self, text: str) -> None:
         """Something a person should read, in one line."""
+
+    def warn(self, text: str) -> None:
+        """Something that may cost a person time or money, in one line."""
 
     def finish(self) -> None:
         """The stage is over."""
@@ -34,7 +40,13 @@ class Silent:
     def aside(self, text: str) -> None:
         """Say nothing."""
 
+    def doing(self, what: str) -> None:
+        """Say nothing."""
+
     def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
         """Say nothing."""
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields
+from kdcache.codecs.measure import as_values
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.part import along
 from kdcache.progress import Progress
@@ -17,6 +18,9 @@ from kdcache.store.differences import differences, tell
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
 from kdcache.views.recipe import drawable
+
+MEASURED_ROWS = 256
+"""Rows on which the error of a new codec is measured."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def convert(
     plan = _converted(kept, backend or kept.layout.backend, codecs or {}, compression)
     pairs = list(zip(kept.codecs().values(), plan.codecs().values(), strict=True))
     _try(pairs)
+    plan = _measured(old, plan, pairs)
     new = Store.create(out, plan, old.listing())
     with new.building():
         absent = set(old.missing())
@@ -126,6 +131,26 @@ def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
     codec = make_codec(name, stored.signal)
     row = sum(f.row_bytes for f in codec.fields() if not f.per_part)
     return StoredSignal(signal=stored.signal, codec=codec.name, bytes_per_row=row, via=(*stored.via, stored.codec))
+
+
+def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> Plan:
+    """The plan with the error of every new codec, measured on the first part that is built against what the old one holds."""
+    part = next(iter(old.built()), None)
+    if part is None:
+        return plan
+    mapped, bad = old.map_part(part), {row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)}
+    rows = np.array([row for row in range(len(old.plan.rows_of(part))) if row not in bad][:MEASURED_ROWS])
+    if not len(rows):
+        return plan
+    signals = list(plan.signals)
+    for place, (before, after) in enumerate(pairs):
+        if before.name != after.name:
+            fields = {
+                f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(rows) for f in before.fields()
+            }
+            values = as_values(before.decode(fields))
+            signals[place] = signals[place].model_copy(update={"error": after.error(values)})
+    return plan.model_copy(update={"signals": tuple(signals)})
 
 
 def _try(pairs: Sequence[tuple[Codec, Codec]]) -> None:

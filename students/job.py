@@ -13,6 +13,7 @@ from torch import nn
 
 from kdcache.cache import Cache
 from kdcache.errors import Mismatch
+from kdcache.images.enlarged import enlargement
 from kdcache.progress import Progress
 from kdcache.stream import Share
 from students import fits
@@ -100,8 +101,11 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: Progress) -> tuple[Scene, Teller]:
     batch = record.recipe.batch // world.size
     source = fits.found_source(record.dataset.source, where.data)
+    progress.doing("listing the images")
     listing = source.scan()
     fits.check_images(record.dataset, source, listing)
+    if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
+        progress.warn(small)
     if record.cache is None:
         scene = Scene.of_listing(source, listing, record.views)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
@@ -109,7 +113,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     cache = _same_cache(record)
     fits.check_student(cache, record.student, record.recipe)
     if cache.teacher.weights.random:
-        progress.note("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
+        progress.warn("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     scene = Scene.of_cache(cache, source)
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":

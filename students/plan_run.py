@@ -40,6 +40,8 @@ class Planned:
 
     record: RunRecord
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """what may cost time for nothing"""
 
 
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
@@ -72,7 +74,13 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         processes=processes,
         versions=library_versions(),
     )
-    return Planned(record, tuple(notes))
+    return Planned(record, tuple(notes), _warnings(options))
+
+
+def _warnings(options: TrainOptions) -> tuple[str, ...]:
+    if options.steps is None or options.epochs is None:
+        return ()
+    return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
 def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:

@@ -32,9 +32,12 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
     """Plan a run, write its record, train."""
     with joined(where.device) as world:
         progress = progress if world.first else Silent()
+        progress.doing("listing the images")
         planned = plan_run(options, where, world.size)
         for note in planned.notes:
             progress.note(note)
+        for warning in planned.warnings:
+            progress.warn(warning)
         job = make_job(planned.record, where, world, progress)
         run = create(options.out, planned.record) if world.first else Run(Path(), planned.record)
         world.wait()

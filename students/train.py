@@ -138,11 +138,13 @@ class Training:
         return "done" if over else "patience" if tired else "steps" if stop else None
 
     def _over(self) -> Ended | None:
-        """How a training ended that was finished before; None while there is something to do."""
+        """How a training ended that needs no further step; None while there is something to do."""
         pacing, patience = self.job.pacing, self.job.recipe.patience
         if self.state.step >= pacing.steps:
             return "done"
-        return "patience" if patience is not None and self.state.worse >= patience else None
+        if patience is not None and self.state.worse >= patience:
+            return "patience"
+        return "steps" if self.job.stop_at is not None and self.state.step >= self.job.stop_at else None
 
     def _validate(self) -> bool:
         """Judge the student; True when patience has ended. Without validation images the last weights are the best."""

@@ -12,12 +12,15 @@ from kdcache.errors import StorageError
 
 WORKER = """
 import os, sys, time
-from kdcache.apart import answer
+from kdcache.apart import answer, tell
 from kdcache.errors import StorageError
 
 def work(task):
     if task == "full":
         raise StorageError("no space", hint="make some")
+    if task == "tell":
+        for number in range(3):
+            tell({"step": number, "word": "é"})
     if task == "die":
         sys.exit("gone")
     if task == "sleep":
@@ -42,6 +45,13 @@ def module(tmp_path, monkeypatch):
 
 def test_an_answer_comes_back(module):
     assert ask(module, [1, "é"]) == {"heard": [1, "é"]}
+
+
+def test_what_is_told_on_the_way_is_heard_as_it_comes(module):
+    heard = []
+    assert ask(module, "tell", heard.append) == {"heard": "tell"}
+    assert heard == [{"step": number, "word": "é"} for number in range(3)]
+    assert ask(module, "tell") == {"heard": "tell"}, "nobody need listen"
 
 
 def test_a_refusal_is_raised_here_as_it_was_there(module):

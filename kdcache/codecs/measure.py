@@ -106,6 +106,15 @@ def as_tensor(decoded: Any) -> "torch.Tensor":
     return torch.from_numpy(decoded if decoded.flags.writeable else decoded.copy())
 
 
+def as_values(decoded: Any) -> "torch.Tensor":
+    """Decoded values as what a teacher might have said: of top-k logits the log-probabilities, the tail spread evenly."""
+    import torch
+
+    if not isinstance(decoded, TopK):
+        return as_tensor(decoded)
+    return torch.from_numpy(decoded.probabilities()).clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
 def channels(values: "torch.Tensor") -> "torch.Tensor":
     """The same values as (rows x tokens, channels): the last axis of a signal is its channels."""
     return values.reshape(-1, values.shape[-1])

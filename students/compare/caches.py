@@ -81,6 +81,8 @@ def build_caches(
     for note in prepared.notes:
         if not note.startswith("--part-rows"):  # which nobody asked for
             progress.note(note)
+    for warning in prepared.warnings:
+        progress.warn(warning)
     progress.note(f"{'using' if _is_whole(prepared.out) else 'building'} {prepared.out}")
     build(prepared, progress=progress)
     store = Store.open(prepared.out)

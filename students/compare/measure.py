@@ -10,9 +10,9 @@ from typing import Any
 
 from kdcache.apart import answer
 from kdcache.digest import file_digest
-from kdcache.progress import Silent
 from kdcache.strict import Strict
 from students.compare.arms import Arm
+from students.compare.bars import Relayed
 from students.compare.energy import Energy
 from students.compare.memory import peak_memory
 from students.options import TrainOptions, Where
@@ -111,7 +111,7 @@ def measure(task: Task) -> Measured:
     )
 
 
-class _Listening(Silent):
+class _Listening(Relayed):
     """Keeps why a student is not judged."""
 
     unjudged: str | None = None

@@ -5,23 +5,26 @@ Input: a Task. Output: what it measured, or None when there was not enough memor
 
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 from kdcache.apart import Ended, ask
 from kdcache.atomic import make_folder
 from kdcache.errors import KDError
+from kdcache.progress import Progress
+from students.compare.bars import show
 from students.compare.measure import Measured, Task
 
 _GO_ON = "the same command goes on from here"
 
 
-def in_a_process(task: Task) -> Measured | None:
-    """Train from the start in a fresh process. What it said is kept in a log when it fails."""
+def in_a_process(task: Task, progress: Progress, name: str) -> Measured | None:
+    """Train from the start in a fresh process; `name` is what its bar is called. What it said is kept in a log when it fails."""
     out = Path(task.out)
     if out.exists():
         shutil.rmtree(out)  # of a comparison that was stopped while this ran
     try:
-        told = ask("students.compare.measure", task.plain())
+        told = ask("students.compare.measure", task.plain(), partial(show, arm=name, progress=progress))
     except Ended as end:
         if end.code == -signal.SIGKILL:
             return None  # so a system ends a process that takes more memory than there is

@@ -38,7 +38,7 @@ def room(task: Task, memory: int, most: int, progress: Progress) -> Room:
     def fits(batch: int) -> bool:
         progress.note(f"{task.arm.name}: trying {batch:,} images at once")
         own = {"out": str(Path(task.out) / f"{batch}"), "batch": batch, "micro": batch, "steps": STEPS, "val": "none"}
-        found = in_a_process(task.model_copy(update={**own, "memory": memory}))
+        found = in_a_process(task.model_copy(update={**own, "memory": memory}), progress, task.arm.name)
         if found is None:
             return False
         # Without an accelerator the process itself stands for the device.

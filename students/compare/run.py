@@ -162,7 +162,10 @@ def _measure(
             task = _task(options, arm, caches, out, repeat)
             file = out / "measured" / f"{Path(task.out).name}.json"
             done = file.is_file()
-            measured = Measured.from_plain(json.loads(file.read_bytes())) if done else in_a_process(task)
+            if done:
+                measured: Measured | None = Measured.from_plain(json.loads(file.read_bytes()))
+            else:
+                measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
             if measured is None:
                 raise StorageError(
                     f"{arm.name} needs more memory than there is, with {task.batch} images a step",

@@ -23,9 +23,9 @@ def _card(sample: Sample) -> Markup:
     sides = [_side("student", sample.student, sample.truth)]
     if sample.teacher is not None:
         sides.insert(0, _side("teacher", sample.teacher, sample.truth))
-    small = max(sample.pixels.shape[:2]) <= SMALL
+    small = max(sample.picture.shape[:2]) <= SMALL
     name = sample.truth or "class unknown"
-    picture = tag("img", src=data_uri(sample.pixels), alt=name, class_="small" if small else "large")
+    picture = tag("img", src=data_uri(sample.picture), alt=name, class_="small" if small else "large")
     head = tag("h4", name, tag("span", sample.image_id))
     return tag("div", picture, tag("div", head, tag("div", sides, class_="sides")), class_="sample")
 
@@ -34,14 +34,22 @@ def _side(who: str, guesses: list[Guess], truth: str | None) -> Markup:
     rows = [
         tag(
             "li",
-            tag("span", guess.name),
+            tag("span", guess.name, tag("em", " the true class") if place and guess.name == truth else ""),
             tag("span", percent(guess.probability)),
             style=f"--share:{guess.probability:.1%}",
-            class_="right" if guess.name == truth else "other",
+            class_="true" if guess.name == truth else "other",
         )
-        for guess in guesses
+        for place, guess in enumerate(guesses)
     ]
-    return tag("div", tag("h5", who), tag("ol", rows, class_="guesses"))
+    return tag("div", tag("h5", who, _verdict(guesses, truth)), tag("ol", rows, class_="guesses"))
+
+
+def _verdict(guesses: list[Guess], truth: str | None) -> Markup:
+    """Whether the first guess is right, said of the side as a whole: a true class further down is no success."""
+    if truth is None or not guesses:
+        return join()
+    right = guesses[0].name == truth
+    return tag("span", " \u2713 right" if right else " \u2717 wrong", class_="right" if right else "wrong")
 
 
 def percent(share: float) -> str:

@@ -17,7 +17,8 @@ from kdcache.cache import Cache
 from kdcache.codecs.distribution import Distribution
 from kdcache.dice import Dice
 from kdcache.errors import KDError, Mismatch
-from kdcache.images import open_source
+from kdcache.images import load, open_source
+from kdcache.images.source import Source
 from kdcache.progress import Silent
 from kdcache.render import Rendered, RenderPool
 from kdcache.store import Store
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 GUESSES = 5
+LARGEST = 320
+"""Pixels of the longer side of a picture in the page."""
 _CHOICE = 0x5A3B21
 
 
@@ -52,8 +55,8 @@ class Sample:
 
     image_id: str
     truth: str | None
-    pixels: NDArray[np.uint8]
-    """as the student sees it"""
+    picture: NDArray[np.uint8]
+    """Pixels to look at: the whole image, or the random view that was judged."""
     student: list[Guess]
     teacher: list[Guess] | None = None
 
@@ -95,7 +98,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
             found.notes.append(f"{image_id} was drawn, but cannot be used: {rendered.bad[row]}.")
         else:
             truth = _name(images.classes, int(images.labels[row]))
-            found.images.append(Sample(image_id, truth, rendered.pixels[row], guesses[row]))
+            found.images.append(Sample(image_id, truth, whole_picture(images.source, image_id), guesses[row]))
     return found
 
 
@@ -113,6 +116,8 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         found.notes += [f"{cache.ids[row]} was drawn, but is not what the teacher saw any more." for row in changed]
         if rows:
             found.images += _taught(run, cache, network, rows)
+        if cache.plan.views.recipe.kind != "plain":
+            found.notes.append("Shown are the random views that the teacher saw, not the whole images.")
     except KDError as error:
         found.missing.append(f"What the teacher said cannot be shown: {error.message}.")
     return found
@@ -153,12 +158,23 @@ def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -
     )
     (rendered,) = pool.batches([(0, rows)])
     guesses, samples = say(network, spec, rendered), []
+    source, whole = open_source(plan.dataset.source), plan.views.recipe.kind == "plain"
     for place, row in enumerate(rows):
         said = cache.get(cache.ids[row])
         truth = None if said.label is None else _name(cache.classes, said.label)
         told = teacher_guesses(said["logits"], _teacher_names(cache, spec))
-        samples.append(Sample(said.image_id, truth, rendered.pixels[place], guesses[place], told))
+        picture = whole_picture(source, said.image_id) if whole else rendered.pixels[place]
+        samples.append(Sample(said.image_id, truth, picture, guesses[place], told))
     return samples
+
+
+def whole_picture(source: Source, image_id: str) -> NDArray[np.uint8]:
+    """An image as a whole, whatever part of it a student sees, no larger than a page needs."""
+    from PIL import Image
+
+    picture = Image.fromarray(load(source, image_id))
+    picture.thumbnail((LARGEST, LARGEST))
+    return np.array(picture)
 
 
 def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:

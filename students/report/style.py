@@ -54,8 +54,10 @@ ol.guesses{list-style:none;margin:0;padding:0;font-size:.85rem;line-height:1.35}
 .guesses li{display:flex;justify-content:space-between;gap:.5rem;padding:.08rem .3rem;margin:.1rem 0;border-radius:.2rem;
 background:linear-gradient(var(--bar),var(--bar)) no-repeat left/var(--share) 100%}
 .guesses span:first-child{min-width:0}
-.guesses .right{font-weight:700}
-.guesses .right span:first-child::after{content:" \\2713";color:var(--c3)}
+.guesses .true{font-weight:700}
+.guesses em{font-weight:400;color:var(--soft)}
+.sides .right{color:var(--c3)}
+.sides .wrong{color:var(--stamp)}
 .guesses span:last-child,td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.92rem}

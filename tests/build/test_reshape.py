@@ -199,3 +199,16 @@ def test_views_added_at_the_same_time_add_up(cache: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Store, "building", after_another)
     assert add_views(cache, 1).views.count == 4
+
+
+def test_the_error_of_a_converted_copy_is_measured_against_what_was_stored(cache: Path, tmp_path: Path) -> None:
+    convert(cache, tmp_path / "out", codecs={"logits": "topk:3", "features": "int8"}, progress=Silent())
+    logits, features = Store.open(tmp_path / "out").plan.signals
+    assert 0 < logits.error["head_mass"] <= 1
+    assert logits.error["max_abs_probability"] < 1e-3
+    before, after = decoded(cache, "features", 0), decoded(tmp_path / "out", "features", 0)
+    share = np.linalg.norm(before - after) / np.linalg.norm(before)
+    assert features.error["relative_rms"] == pytest.approx(share, rel=0.2)
+    kept = Store.open(cache).plan.signals
+    convert(cache, tmp_path / "same", backend="zarr", progress=Silent())
+    assert Store.open(tmp_path / "same").plan.signals == kept, "the error of what was not coded again stays"

@@ -107,6 +107,7 @@ def test_an_unknown_image_is_named_with_its_neighbours(kd, built):
 
 
 def test_a_sound_cache_verifies(kd, built):
+    assert kd("cache", "verify", built, "--color", "always").out.endswith("\nstate  \x1b[1;32mok\x1b[0m\n")
     ran = kd("cache", "verify", built, "--replay", 5, "--teacher", 5, "--json")
     assert ran.code == 0
     assert ran.json["state"] == "ok"

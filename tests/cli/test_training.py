@@ -169,3 +169,10 @@ def test_latest_is_the_run_that_was_started_last_wherever_it_lies(kd, tmp_path):
     shutil.rmtree(tmp_path / "kd/runs/later")
     assert newest_run() == tmp_path / "elsewhere" / "ü"
     assert (RUNS / "elsewhere.txt").read_text().count("\n") == 2, "those in their usual place need no note"
+
+
+def test_steps_and_epochs_at_once_and_small_images_are_warned_of(kd, cache):
+    ran = kd("train", "--cache", cache, *QUICK, "--epochs", 3, "--size", 96, "--out", "run")
+    assert ran.code == 0, ran.err
+    assert "warning: --steps 1 counts, --epochs 3 has no effect: give one of the two" in ran.err
+    assert "warning: the images are about 32 pixels a side and the student sees 96" in ran.err

@@ -144,8 +144,24 @@ def test_a_folder_of_splits_is_told_to_be_one_data_set(kd, photos, tmp_path):
         shutil.copytree(photos, tmp_path / "own" / split)
     ran = kd(*QUICK_BUILD, "--data", "own", "--out", "c")
     assert ran.code == 0
-    assert f"holds train, val: using the images of all of them; for one, --data {tmp_path / 'own' / 'train'}" in ran.err
-    assert "using the images of all" not in kd(*QUICK_BUILD, "--data", "own/train", "--out", "d").err
+    told = f"holds train, val, and the images of all of them would be in one cache; give --data {tmp_path / 'own' / 'train'}"
+    assert f"warning: {tmp_path / 'own'} {told}" in ran.err
+    assert "in one cache" not in kd(*QUICK_BUILD, "--data", "own/train", "--out", "d").err
+
+
+def test_money_about_to_be_lost_is_a_warning(kd, photos, tmp_path):
+    """Before anything is built: classes the images do not have, and images much smaller than what the teacher sees."""
+    ran = kd(*NANO, "--data", photos, "--workers", 0, "--out", "c")
+    assert "warning: the logits will be of the teacher's own 100 classes" in ran.err
+    assert "which include 0 of the 2 classes of these images (cats …)" in ran.err
+    assert ran.err.index("warning:") < ran.err.index("building c")
+    assert "pixels a side" not in ran.err
+    ran = kd(*QUICK_BUILD, "--data", photos, "--out", "d")
+    assert (
+        "warning: the images are about 40 pixels a side and the teacher sees 160: they are enlarged 4.0 times"
+        in ran.err
+    )
+    assert "warning" not in kd(*NANO, "--data", "shapes:count=20,size=64", "--workers", 0, "--out", "e").err
 
 
 def test_the_split_that_was_chosen_is_told(kd, tmp_path):

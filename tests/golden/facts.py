@@ -85,7 +85,7 @@ def literal_values(cache: Cache, view: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for row in (row for row in ROWS if row not in rejected):
         for name, value in cache.get(cache.ids[row], view=view).items():
-            few = value.ids[0].tolist() if isinstance(value, TopK) else value.reshape(-1)[:4].tolist()
+            few = value.ids[0].tolist() if isinstance(value, TopK) else np.asarray(value).reshape(-1)[:4].tolist()
             values.setdefault(name, {})[str(row)] = few
     return values
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kdcache.errors import KDError, Locked, UsageError
+from kdcache.progress import Silent
 from students.compare.sums import (
     Job,
     Spread,
@@ -130,7 +131,6 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
     from kdcache.held import held
     from kdcache.options import BuildOptions
-    from kdcache.progress import Silent
     from students.compare.options import CompareOptions
     from students.compare.run import compare
     from students.compare.verdict import verdict
@@ -155,8 +155,11 @@ def test_both_ways_come_to_the_same_student(tmp_path):
         device="cpu",
         out=tmp_path / "out",
     )
-    found, out = compare(options, Silent())
+    watched = Watching()
+    found, out = compare(options, watched)
     judged = verdict(found)
+    for arm in options.arms:
+        assert (f"{arm} 1/1: train", 3 * 8) in watched.stages, "each arm has a bar of its own"
     assert "on-stream and off-stream end with identical weights" in judged.sentences
     assert not any("off-stream:k=5 end with identical" in sentence for sentence in judged.sentences)
     measured = {name: each[0] for name, each in found.measured.items()}
@@ -174,6 +177,16 @@ def test_both_ways_come_to_the_same_student(tmp_path):
         compare(replace(options, steps=4), Silent())
     with held(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
         compare(options, Silent())
+
+
+class Watching(Silent):
+    """Notes the stages that were shown."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int]] = []
+
+    def start(self, stage, total, done=0):
+        self.stages.append((stage, total))
 
 
 def settled(student, *arms, **build):

@@ -283,3 +283,20 @@ def test_embeddings_are_on_the_page(tmp_path):
     page = evaluation_section({name: Evaluation(weights_sha256="w", report=r) for name, r in found.items()}, "w", "run")
     for fact in ("25.00%", "30.00%", "50.0%", "40.00%", "a vote of the nearest 20", "&lt;more&gt; birds"):
         assert fact in page, fact
+
+
+def test_only_a_first_guess_is_right_and_a_picture_is_whole(tmp_path, photos):
+    """A true class further down the list is no success; the sides of a picture keep their ratio."""
+    from students.report.pictures import sample_cards
+    from students.report.samples import Guess, Sample, Samples
+
+    pixels = np.zeros((30, 90, 3), np.uint8)
+    wrong = Sample("a.png", "cats", pixels, [Guess("dogs", 0.6), Guess("cats", 0.4)], [Guess("cats", 0.9)])
+    page = sample_cards(Samples(images=[wrong]))
+    student, teacher = page.index(">student<"), page.index(">teacher<")
+    assert page.index("\u2713 right", teacher) < student, "the teacher stands first, and is right"
+    assert "\u2717 wrong" in page[student:]
+    assert "\u2713" not in page[student:]
+    assert "cats<em> the true class</em>" in page[student:]
+    run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"))
+    assert {sample.picture.shape for sample in validation_samples(run, run.network(), 3).images} == {(40, 48, 3)}

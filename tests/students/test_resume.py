@@ -129,3 +129,13 @@ def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
     with pytest.raises(StorageError) as told:
         learn(run.path, resume=True)
     assert told.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
+
+
+def test_a_training_that_is_where_it_should_stop_takes_no_step(tmp_path, cache):
+    run, _ = learn(tmp_path / "run", cache, steps=9, where={"stop_at": 2})
+    lines = run.metrics()
+    _, again = learn(tmp_path / "run", resume=True, where={"stop_at": 2})
+    assert (again.ended, again.state.step) == ("steps", 2)
+    assert run.metrics() == lines
+    _, less = learn(tmp_path / "run", resume=True, where={"stop_at": 1})
+    assert less.state.step == 2

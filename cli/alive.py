@@ -1,0 +1,89 @@
+"""Says that a command is alive when nothing was heard of it for two seconds: loading a library, listing a folder, writing a file.
+
+On a terminal a line with what it is doing and for how long, which vanishes with the next word; elsewhere a plain line every 30
+seconds.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from cli.text import duration
+
+PATIENCE = 2.0
+"""Seconds of silence that a person takes for work."""
+ELSEWHERE = 30.0
+"""The same for a log, which nobody watches."""
+_TICK = 0.25
+_CLEAR = "\r\x1b[2K"
+
+
+class Alive:
+    """A thread that watches for silence. `say` prints a plain line; `live`: stderr is a terminal."""
+
+    def __init__(self, say: Callable[[str], None], *, live: bool) -> None:
+        self._say, self._live = say, live
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._since = self._last = time.monotonic()
+        self._what: str | None = None
+        self._shown = self._held = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="kd-alive", daemon=True).start()
+
+    def stop(self) -> None:
+        """The command is over."""
+        self._over.set()
+        self.heard()
+
+    def doing(self, what: str) -> None:
+        """What the silence that may follow is about."""
+        with self._lock:
+            self.heard()
+            self._what = what
+
+    def heard(self) -> None:
+        """Something is about to be printed: what was shown vanishes, and silence is counted anew."""
+        with self._lock:
+            if self._shown:
+                self._shown = False
+                sys.stderr.write(_CLEAR)
+                sys.stderr.flush()
+            self._what, self._since = None, time.monotonic()
+            self._last = self._since
+
+    def hold(self, held: bool) -> None:
+        """While a bar moves there is no silence."""
+        with self._lock:
+            self.heard()
+            self._held = held
+
+    def _watch(self) -> None:
+        while not self._over.wait(_TICK):
+            with self._lock:
+                now = time.monotonic()
+                if self._held or self._over.is_set() or now - self._last < (PATIENCE if self._live else ELSEWHERE):
+                    continue
+                self._show(f"{self._what or _loading() or 'working'} … {duration(now - self._since)}", now)
+
+    def _show(self, text: str, now: float) -> None:
+        if self._live:
+            self._shown = True
+            sys.stderr.write(f"{_CLEAR}{text}")
+            sys.stderr.flush()
+            return
+        what, since = self._what, self._since
+        self._say(text)
+        self._what, self._since, self._last = what, since, now
+
+
+def _loading() -> str | None:
+    """The large library that is being imported."""
+    for name in ("torch", "transformers", "timm"):
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            return f"loading {name}"
+    return None
