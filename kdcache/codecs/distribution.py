@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.errors import UsageError
+from kdcache.errors import Damage, UsageError
 
 Tail = Literal["uniform", "bucket", "renormalise", "none"]
 TEMPERATURES = (1.0, 2.0, 4.0)
@@ -185,6 +185,20 @@ class Logits:
 
 
 Distribution = TopK | Logits
+
+
+def check_classes(ids: Any, classes: int, codec: str) -> None:
+    """Damage when stored class numbers are none of these classes: such records were never written by their codec.
+
+    Tensors on an accelerator are not looked at, as that would hold it back.
+    """
+    if not len(ids) or getattr(ids, "is_cuda", False):
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= classes:
+        wrong = low if low < 0 else high
+        message = f"{codec} records name class {wrong:,}, and there are {classes:,}: this codec has not written them"
+        raise Damage(message, hint="get the cache again from where it came, or build it anew")
 
 
 def _softmax(logits: NDArray[Any]) -> NDArray[Any]:

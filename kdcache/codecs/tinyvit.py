@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
-from kdcache.codecs.distribution import TopK
+from kdcache.codecs.distribution import TopK, check_classes
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
 
@@ -64,6 +64,7 @@ class TinyVitCodec:
         """Records -> TopK. Where the rounded probabilities sum to more than 1 there is no tail; it is never negative."""
         words = fields[self.signal.name]
         ids, p = split(words, self.k)
+        check_classes(ids, self._classes, self.name)
         p32 = p.astype(np.float32)
         head = p32.sum(-1, keepdims=True)
         # A row without a record is all zeros: no opinion, rather than no number.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdcache.codecs.codec import Field, Fields
-from kdcache.codecs.distribution import TEMPERATURES, TopK
+from kdcache.codecs.distribution import TEMPERATURES, TopK, check_classes
 from kdcache.codecs.measure import as_tensor, refuse_non_finite, topk_error
 from kdcache.errors import UsageError
 from kdcache.signals import Signal
@@ -127,6 +127,7 @@ class TopKCodec:
         ids = _to_int64(words[:, :split])
         if self._id_words == 2:
             ids = ids[:, 0::2] | ids[:, 1::2] << 16
+        check_classes(ids, self._classes, self.name)
         logp = _to_float32(words[:, split : split + self.k]) * -LOGP_STEP
         tails = _to_float32(words[:, split + self.k :])
         odds = TAIL_HIGHEST - tails * TAIL_STEP

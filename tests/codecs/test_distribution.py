@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kdcache.codecs import make_codec
 from kdcache.codecs.distribution import Logits, TopK
-from kdcache.errors import UsageError
+from kdcache.errors import Damage, UsageError
 from tests.codecs.truth import logits_signal, softmax
 
 RULES = ("uniform", "bucket", "renormalise", "none")
@@ -140,3 +140,15 @@ def test_all_logits_of_rows_are_an_array_too():
 def test_a_temperature_that_is_none_is_refused_for_all_logits(temperature):
     with pytest.raises(UsageError, match="is not a positive number"):
         Logits(np.zeros((1, 3), np.float32)).probabilities(temperature)
+
+
+@pytest.mark.parametrize("codec", ["topk:3", "tinyvit:3"])
+@pytest.mark.parametrize("number", [7, 300, 0xFFFF])
+def test_records_that_name_a_class_that_is_none_are_damage(codec, number):
+    kept = make_codec(codec, logits_signal(7))
+    (field,) = kept.fields()
+    words = np.zeros((2, *field.shape), "<u2")
+    kept.decode({"logits": words})
+    words[1, 2] = number
+    with pytest.raises(Damage, match=f"{codec} records name class .* there are 7"):
+        kept.decode({"logits": words})
