@@ -4,9 +4,9 @@ Every length is relative (a share of the image or of the view), so teacher and s
 different resolutions. Numbers of the papers are in configs/views/*.yaml, not here: no default changes pixels.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.errors import UsageError
 from kdcache.strict import Strict
@@ -28,6 +28,19 @@ Shares = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_ordered)
 Ratios = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 
 
+class Shrink(Strict):
+    """How a page is made to fit its canvas in two steps, as Donut's programs do: first its shorter side becomes that of the
+    canvas, whichever way that changes its size, then what is larger than the canvas is made a thumbnail of it.
+    """
+
+    interpolation: Interpolation
+    """of the second step; the first has that of the geometry"""
+    sides: Literal["floor", "nearest"]
+    """Of the thumbnail: the other side is rounded down (transformers), or to what keeps the ratio best (Pillow's own)."""
+    gap: Annotated[float, Field(ge=1.0, le=1000.0)] | None = None
+    """Pillow's `reducing_gap`: what is much larger is first reduced by whole numbers, down to this many times its size"""
+
+
 class Plain(Strict):
     """One fixed view.
 
@@ -39,6 +52,35 @@ class Plain(Strict):
     fit: Literal["crop", "squash", "pad"]
     crop_pct: PositiveShare = 1.0
     interpolation: Interpolation = "bicubic"
+    cut: Literal["once", "round", "floor"] = "once"
+    """`once`: resized and cut in one call, within a grey level or two of the others (all caches of the first releases). Else the
+    whole picture is resized and then cut, at half of what is too much: a half is rounded to the even number (torchvision, timm)
+    or down (transformers)."""
+    turn: bool = False
+    """turn the picture clockwise by a quarter where its long side is not that of the canvas"""
+    shrink: Shrink | None = None
+    """for `pad`: how it fits; None: one resize, sides rounded"""
+
+    @model_validator(mode="after")
+    def _only_pages_shrink(self) -> Self:
+        if self.shrink is not None and (self.fit != "pad" or self.crop_pct != 1.0):
+            raise ValueError(
+                f"`shrink` is for `fit: pad` of the whole picture, this is {self.fit} of {self.crop_pct:g}"
+            )
+        return self
+
+    @property
+    def of_first_releases(self) -> bool:
+        """Cut or shrunk as the first releases did, and no publisher does."""
+        if self.fit == "pad":
+            return self.shrink is None
+        return self.cut == "once" and (self.fit == "crop" or self.crop_pct < 1.0)
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that came later are written where they change something: what older releases wrote keeps its digest."""
+        later = {"cut": "once", "turn": False, "shrink": None}
+        return {name: value for name, value in write(self).items() if name not in later or value != later[name]}
 
 
 class Crop(Strict):

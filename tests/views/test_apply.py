@@ -9,7 +9,7 @@ from PIL import Image
 
 from kdcache.views import Drawn, apply, draw
 from kdcache.views.drawn import CropTry, DrawnCrop, Op
-from kdcache.views.recipe import Augment, Crop, Erase, Plain, RandAugment
+from kdcache.views.recipe import Augment, Crop, Erase, Plain, RandAugment, Shrink
 
 WHOLE = DrawnCrop((CropTry(1.0, 0.0, 0.0, 0.0),), (0.75, 4 / 3), "bicubic")
 RECIPES = (
@@ -18,6 +18,11 @@ RECIPES = (
     Plain(fit="squash", crop_pct=0.9, interpolation="lanczos"),
     Plain(fit="pad", interpolation="nearest"),
     Plain(fit="pad", crop_pct=0.5),
+    Plain(fit="pad", crop_pct=0.7, cut="round", turn=True),
+    Plain(fit="crop", crop_pct=0.9, cut="floor", turn=True),
+    Plain(fit="squash", crop_pct=0.9, cut="round"),
+    Plain(fit="pad", turn=True, shrink=Shrink(interpolation="bilinear", sides="floor", gap=2.0)),
+    Plain(fit="pad", shrink=Shrink(interpolation="bicubic", sides="nearest", gap=2.0)),
     Augment(
         crop=Crop(scale=(0.08, 1.0), ratio=(0.75, 4 / 3), interpolation="bicubic"),
         flip=0.5,
@@ -52,9 +57,10 @@ def test_any_image_becomes_uint8_of_the_wanted_size(
     assert np.array_equal(pixels, apply(image, drawn, size))
 
 
-def test_a_strip_of_a_million_pixels_costs_no_memory() -> None:
-    strip = np.zeros((1, 200_000, 3), np.uint8)
-    assert apply(strip, Drawn(plain=Plain(fit="crop")), (224, 224)).shape == (224, 224, 3)
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if isinstance(recipe, Plain)], ids=str)
+def test_a_strip_of_a_million_pixels_costs_no_memory(recipe: Plain) -> None:
+    strip = np.zeros((1, 1_000_000, 3), np.uint8)
+    assert apply(strip, Drawn(plain=recipe), (224, 224)).shape == (224, 224, 3)
 
 
 def test_the_image_itself_is_never_changed(woven: NDArray[np.uint8]) -> None:
