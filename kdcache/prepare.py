@@ -20,6 +20,8 @@ from kdcache.misfit import refuse_misfit
 from kdcache.newest import CACHES
 from kdcache.options import BuildOptions, default_batch, default_codec
 from kdcache.progress import Progress, Silent
+from kdcache.so_far import older_pixels_note, preprocess_so_far
+from kdcache.spec import Preprocess
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
@@ -68,7 +70,8 @@ def prepare(
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
     progress.doing("loading the teacher")
-    teacher = _open_teacher(options, offered)
+    there = Store.open(out).plan if out is not None and not quick and (out / "plan.json").is_file() else None
+    teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
     recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     asked = (
@@ -87,18 +90,20 @@ def prepare(
         layout=layout,
         versions=library_versions(),
     )
-    if out is not None and not quick and (out / "plan.json").is_file():
-        refuse_misfit(out, Store.open(out).plan, plan)
-    notes, warnings = tuple(_notes(options, plan, asked)), tuple(_warnings(plan, source, listing))
+    if out is not None and there is not None:
+        refuse_misfit(out, there, plan)
+    notes = tuple(_notes(options, plan, asked) + older_pixels_note(there))
+    warnings = tuple(_warnings(plan, source, listing))
     return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
 
 
-def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Teacher":
+def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planned: Preprocess | None) -> "Teacher":
     from kdcache.teachers import open_teacher
 
     return open_teacher(
         options.teacher,
-        size=options.size or ("nano" if options.weights is None and shows_shapes(options) else None),
+        size=_size(options),
+        planned=planned,
         weights=options.weights,
         head=options.head,
         signals=options.kept,
@@ -109,6 +114,10 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None) -> "Te
         offered=offered,
         templates=_lines(options.templates) if options.templates else None,
     )
+
+
+def _size(options: BuildOptions) -> str | None:
+    return options.size or ("nano" if options.weights is None and shows_shapes(options) else None)
 
 
 def shows_shapes(options: BuildOptions) -> bool:

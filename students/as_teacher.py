@@ -50,7 +50,7 @@ def open_run(request: Request) -> Candidate:
     run = Run.open(request.model)
     spec: Any = run.record.student
     preprocess = Preprocess(size=spec.input, geometry=spec.geometry, mean=spec.mean, std=spec.std)
-    if request.adjusted(preprocess) != preprocess:
+    if request.prepared(lambda: preprocess) != preprocess:
         raise UsageError(
             f"{run.path} sees {spec.input[0]}x{spec.input[1]} as it was trained", hint="leave --input-size out"
         )

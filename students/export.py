@@ -63,6 +63,9 @@ def _timm_config(spec: StudentSpec, own: Mapping[str, Any]) -> dict[str, Any]:
     if spec.geometry.fit not in TIMM_MODES:
         what = f"{spec.name} pads its images with black, which timm's configuration cannot say"
         raise UsageError(what, hint="export it with --format onnx")
+    if spec.geometry.turn or spec.geometry.cut == "floor":
+        what = f"{spec.name} turns its images, or cuts them as timm's configuration cannot say"
+        raise UsageError(what, hint="export it with --format onnx")
     height, width = spec.input
     return {
         "architecture": spec.network,

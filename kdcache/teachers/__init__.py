@@ -13,6 +13,7 @@ from kdcache.errors import Unavailable, UsageError
 from kdcache.spec import BY_MODEL
 
 if TYPE_CHECKING:
+    from kdcache.spec import Preprocess
     from kdcache.teachers.teacher import Teacher
 
 FAMILIES = {
@@ -41,7 +42,16 @@ _SIGNALS = "kdcache.signals"
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
-__all__ = ["FAMILIES", "WITH_NANO", "check_request", "open_teacher", "sizes_of", "teacher_names", "usual_signals"]
+__all__ = [
+    "FAMILIES",
+    "WITH_NANO",
+    "check_request",
+    "open_teacher",
+    "sizes_of",
+    "teacher_names",
+    "usual_signals",
+    "usual_size",
+]
 
 
 def teacher_names() -> list[str]:
@@ -69,6 +79,14 @@ def usual_signals(name: str) -> tuple[str, ...]:
         signals: tuple[str, ...] = point.load()(model)
         return signals
     return family_facts(name).signals if name in FAMILIES and name not in BY_MODEL else LOGITS
+
+
+def usual_size(name: str, weights: str | None) -> str | None:
+    """The size that is opened when nobody says; None where the weights tell, or the name."""
+    from kdcache.teachers.sizes import family_facts
+
+    family, model = _split(name)
+    return family_facts(family).default if not model and weights in (None, "random") else None
 
 
 def check_request(name: str, *, size: str | None = None, device: str = "cpu") -> None:
@@ -106,6 +124,7 @@ def open_teacher(
     offered: Sequence[str] | None = None,
     templates: str | Sequence[str] | None = None,
     normalise: str | tuple[tuple[float, float, float], tuple[float, float, float]] | None = None,
+    planned: "Preprocess | None" = None,
 ) -> "Teacher":
     """Open a frozen teacher.
 
@@ -113,16 +132,15 @@ def open_teacher(
     (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`. `head`: a head file for the logits.
     `classes`: names of the logits, which must fit them; `offered`: names for a teacher without classes of its own (CLIP's
     zero-shot, random heads), such as those of the images. `templates`: CLIP's prompts, a known name or a list.
-    `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one.
+    `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one. `planned`: how pixels are prepared, from
+    the plan of a cache; it is obeyed whatever is published now, and `input_size` and `normalise` do not count beside it.
     """
     check_request(name, size=size, device=device)
     from kdcache.teachers.frozen import FrozenTeacher, check_device
     from kdcache.teachers.request import Request
-    from kdcache.teachers.sizes import family_facts
 
     family, model = _split(name)
-    if size is None and not model and weights in (None, "random"):
-        size = family_facts(family).default
+    size = size or usual_size(name, weights)
     request = Request(
         family=family,
         model=model,
@@ -137,6 +155,7 @@ def open_teacher(
         offered=tuple(offered) if offered is not None else None,
         templates=templates if templates is None or isinstance(templates, str) else tuple(templates),
         normalise=normalise,
+        planned=planned,
     )
     check_device(device)
     return FrozenTeacher(request, _opener(family)(request))

@@ -1,6 +1,7 @@
 """CLIP image towers: pooled and patch embeddings in the space shared with text, zero-shot logits, fine-tuned heads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def open_clip(request: Request) -> Candidate:
     from transformers import CLIPVisionModelWithProjection
 
     parts, size, published, folder = _find(request)
-    preprocess = request.adjusted(published)
+    preprocess = request.prepared(published)
     if any(side % parts.vision.patch_size for side in preprocess.size):
         raise UsageError(f"clip cannot see {preprocess.size}: its patches are {parts.vision.patch_size} pixels wide")
     with seeded():
@@ -89,12 +90,12 @@ def open_clip(request: Request) -> Candidate:
     return Candidate(ClipTower(network, preprocess.size), size, weights, preprocess, classifier, hints=HINTS)
 
 
-def _find(request: Request) -> tuple[ClipParts, str, Preprocess, Path | None]:
+def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], Path | None]:
     """The parts, the name of the size, the published preprocessing, the folder with the tokenizer."""
     facts = family_facts("clip")
     if request.size == NANO:
         checkpoint = find_nano(request.weights, nano_clip_folder, source="package:clip-nano")
-        return take_apart(checkpoint, None), NANO, NANO_PREPROCESS["clip"], checkpoint.folder
+        return take_apart(checkpoint, None), NANO, lambda: NANO_PREPROCESS["clip"], checkpoint.folder
     by_file = request.weights is not None and not request.random
     name = request.size or (None if by_file else facts.default)
     named = facts.size(name, "clip") if name not in (None, CUSTOM) else None
@@ -104,7 +105,8 @@ def _find(request: Request) -> tuple[ClipParts, str, Preprocess, Path | None]:
             raise UsageError("random weights need the name of a published size")
         with seeded() as stamp:
             parts = ClipParts({}, shape.vision_config(), shape.text_config(), state_record(nn.Module(), stamp))
-        return parts, name, named.preprocess, None
+        usual = named.preprocess
+        return parts, name, lambda: usual, None
     if named and named.url and request.weights is None:
         raise Unavailable(f"clip {name} is not on the Hub", hint=f"pass --weights FILE; it is published as {named.url}")
     checkpoint = find_checkpoint(request.weights, named.hub if named else None, name=request.name)
@@ -113,7 +115,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Preprocess, Path | None]:
     found = _size_of(facts, parts)
     if name not in (None, found):
         raise Mismatch(f"--size says {name}, the checkpoint is clip {found}")
-    return parts, found, _preprocess(facts, found, parts), checkpoint.folder
+    return parts, found, partial(_preprocess, facts, found, parts), checkpoint.folder
 
 
 def _size_of(facts: Family, parts: ClipParts) -> str:
@@ -132,9 +134,11 @@ def _size_of(facts: Family, parts: ClipParts) -> str:
 def _preprocess(facts: Family, size: str, parts: ClipParts) -> Preprocess:
     """What the checkpoint says of itself, else what was published with its size."""
     if parts.preprocess is not None:
-        return parts.preprocess
+        return parts.preprocess()
     if size in facts.sizes:
-        return facts.sizes[size].preprocess
+        usual = facts.sizes[size].preprocess
+        cut = "round" if parts.authors else usual.geometry.cut
+        return usual.model_copy(update={"geometry": usual.geometry.model_copy(update={"cut": cut})})
     if parts.head is not None:  # TinyViT's layout: its evaluation transform at the tower's own size
         side = parts.vision.image_size
         return facts.sizes["l14-22k"].preprocess.model_copy(update={"size": (side, side)})

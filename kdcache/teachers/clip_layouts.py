@@ -5,8 +5,9 @@ public ImageNet-22k teacher (OpenAI's image tower and a linear head under the ke
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kdcache.errors import UsageError
@@ -14,7 +15,8 @@ from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.clip_shape import ClipShape, TextShape
 from kdcache.teachers.heads import Head
 from kdcache.teachers.networks import renamed
-from kdcache.teachers.processor import from_processor, processor_settings
+from kdcache.teachers.processor import from_processor, has_processor, three
+from kdcache.teachers.processor_geometry import Unknown
 from kdcache.teachers.request import NORMALISATIONS
 from kdcache.teachers.weights import Checkpoint
 from kdcache.views.recipe import Plain
@@ -46,6 +48,13 @@ NAMES = {
     "text_projection": "text_projection.weight",
 }
 TRANSPOSED = ("visual.proj", "text_projection")
+PIXELS: dict[str, dict[str, Any]] = {
+    "mode": {"RGB": None},
+    "resize_mode": {"shortest": Plain(fit="crop", cut="round"), "squash": Plain(fit="squash")},
+    "interpolation": {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"},
+}
+"""what is known of open_clip's preprocess_cfg; its evaluation takes `random` for bicubic"""
+SEE = "docs/preprocessing.md lists the settings it knows; take a model with one of them"
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,10 @@ class ClipParts:
     """CLIPTextConfig, or None"""
     weights: Weights
     head: Head | None = None
-    preprocess: Preprocess | None = None
+    preprocess: Callable[[], Preprocess] | None = None
     """what the checkpoint itself says"""
+    authors: bool = False
+    """laid out as OpenAI's or open_clip's program writes it, which prepare images with torchvision"""
 
 
 def take_apart(checkpoint: Checkpoint, named: ClipShape | None) -> ClipParts:
@@ -110,7 +121,8 @@ def _from_openai_names(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
     settings = checkpoint.settings("open_clip_config.json")
     head, preprocess = None, None
     if settings is not None:
-        shape, preprocess = _from_open_clip_settings(settings)
+        shape = _from_open_clip_settings(settings)
+        preprocess = partial(_open_clip_pixels, settings.get("preprocess_cfg") or {}, shape.image)
     elif "head.weight" in tensors:
         head = Head(tensors.pop("head.weight").float(), tensors.pop("head.bias").float())
         shape = _openai_vision_shape(tensors)
@@ -122,7 +134,8 @@ def _from_openai_names(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
             hint="name what it is with --size, or pass the folder that has its open_clip_config.json",
         )
     parts = openai_to_transformers(tensors)
-    return ClipParts(parts, shape.vision_config(), shape.text_config(), checkpoint.record, head, preprocess)
+    vision, text = shape.vision_config(), shape.text_config()
+    return ClipParts(parts, vision, text, checkpoint.record, head, preprocess, authors=True)
 
 
 def _from_transformers(checkpoint: Checkpoint, tensors: dict[str, Any], named: ClipShape | None) -> ClipParts:
@@ -144,9 +157,9 @@ def _from_transformers(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
     for side in (vision, text):
         if side is not None:  # the whole model's number rules, and towers saved alone repeat it
             side.projection_dim = tensors["visual_projection.weight"].shape[0]
-    processor = processor_settings(checkpoint.folder) if checkpoint.folder else None
-    preprocess = from_processor(processor, checkpoint.record.source) if processor else None
-    return ClipParts(tensors, vision, text, checkpoint.record, preprocess=preprocess)
+    folder = checkpoint.folder
+    own = partial(from_processor, folder, checkpoint.record.source) if folder and has_processor(folder) else None
+    return ClipParts(tensors, vision, text, checkpoint.record, preprocess=own)
 
 
 def _openai_vision_shape(tensors: Mapping[str, Any]) -> ClipShape:
@@ -166,14 +179,14 @@ def _openai_vision_shape(tensors: Mapping[str, Any]) -> ClipShape:
     )
 
 
-def _from_open_clip_settings(settings: Mapping[str, Any]) -> tuple[ClipShape, Preprocess]:
-    model, pixels = settings["model_cfg"], settings.get("preprocess_cfg", {})
+def _from_open_clip_settings(settings: Mapping[str, Any]) -> ClipShape:
+    model = settings["model_cfg"]
     vision, text = model["vision_cfg"], model["text_cfg"]
     if "timm_model_name" in vision or "hf_model_name" in text or isinstance(vision["layers"], list):
         raise UsageError(
             "only ViTs with CLIP's own text tower are known among open_clip's models", hint="try timm:NAME"
         )
-    shape = ClipShape(
+    return ClipShape(
         image=vision["image_size"],
         patch=vision["patch_size"],
         width=vision["width"],
@@ -189,13 +202,24 @@ def _from_open_clip_settings(settings: Mapping[str, Any]) -> tuple[ClipShape, Pr
             heads=text["heads"],
         ),
     )
-    if pixels.get("resize_mode", "shortest") != "shortest":
-        raise UsageError(f"resize_mode {pixels['resize_mode']!r} of open_clip is not known")
+
+
+def _open_clip_pixels(pixels: Any, side: int) -> Preprocess:
+    """open_clip's evaluation: torchvision's resize of the shorter side and centre crop, or a squash."""
+    told = {key: value for key, value in pixels.items() if value is not None} if isinstance(pixels, Mapping) else {}
     mean, std = NORMALISATIONS["clip"]  # what open_clip takes where the file is silent
-    preprocess = Preprocess(
-        size=(shape.image, shape.image),
-        geometry=Plain(fit="crop", interpolation=pixels.get("interpolation", "bicubic")),
-        mean=tuple(pixels.get("mean", mean)),
-        std=tuple(pixels.get("std", std)),
-    )
-    return shape, preprocess
+    sizes = (side, [side, side])
+    try:
+        if not isinstance(pixels, Mapping):
+            raise Unknown(f"it is {pixels!r}")
+        for key, value in told.items():
+            if key not in ("mean", "std", "fill_color") and value not in tuple(PIXELS.get(key, sizes)):
+                raise Unknown(f"{key} is {value!r}")
+        mean = three(told, "mean") if "mean" in told else mean
+        std = three(told, "std") if "std" in told else std
+    except Unknown as unknown:
+        raise UsageError(f"the preprocess_cfg of open_clip is not one kd knows: {unknown}", hint=SEE) from None
+    geometry = PIXELS["resize_mode"][told.get("resize_mode", "shortest")]
+    interpolation = PIXELS["interpolation"][told.get("interpolation", "bicubic")]
+    geometry = geometry.model_copy(update={"interpolation": interpolation})
+    return Preprocess(size=(side, side), geometry=geometry, mean=mean, std=std)

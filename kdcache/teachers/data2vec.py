@@ -6,6 +6,7 @@ from torch import Tensor
 from kdcache.data2vec_net import Data2Vec, targets
 from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.spec import Preprocess
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.data2vec_checkpoint import classes_of, network_tensors, shape_of
 from kdcache.teachers.frozen import Candidate, Said
@@ -17,6 +18,8 @@ from kdcache.teachers.sizes import CUSTOM, NANO, Family, Size, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint, find_nano
 
 HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
+CUT_FROM_MORE = 224
+"""up to this size, fairseq cuts the input from a larger image"""
 
 
 class Data2VecTower:
@@ -79,13 +82,19 @@ def open_data2vec(request: Request) -> Candidate:
         network, weights = Data2Vec(shape, classes_of(checkpoint, tensors)), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
     published = facts.sizes.get(name, facts.sizes[facts.default])
-    trained = published.preprocess.model_copy(update={"size": (shape.image, shape.image)})
-    preprocess = request.adjusted(trained)
+    trained = prepared_for(published.preprocess, shape.image)
+    preprocess = request.prepared(lambda: trained)
     if preprocess.size != trained.size:
         raise UsageError(f"data2vec {name} sees {shape.image}x{shape.image} and nothing else: its positions are fixed")
     tower = Data2VecTower(network, shape)
     classifier = choose_classifier(request, dim=shape.dim, weights=weights)
     return Candidate(tower, name, with_settings(weights, shape), preprocess, classifier, hints=HINTS)
+
+
+def prepared_for(usual: Preprocess, side: int) -> Preprocess:
+    """fairseq's evaluation: inputs up to 224 pixels are cut from 256 for 224, larger ones are cut from their own size."""
+    geometry = usual.geometry.model_copy(update={"crop_pct": 1.0}) if side > CUT_FROM_MORE else usual.geometry
+    return usual.model_copy(update={"size": (side, side), "geometry": geometry})
 
 
 def data2vec_facts() -> Family:

@@ -1,12 +1,14 @@
 """Donut's Swin encoder: feature map, per-stage features, pooled embedding.
 
 Read: transformers' layout (a whole `VisionEncoderDecoderModel` or a `DonutSwinModel` alone) and the authors' own, which wraps a
-timm Swin. Two normalisations are in use, and they give different features: 0.5 (transformers' processor, published with the
-checkpoints there) and ImageNet's (the authors' code). Which one was used is in the spec's preprocessing.
+timm Swin. Two ways to prepare a page are in use, and they give different features: transformers' processor, published with the
+checkpoints there (0.5 for mean and std), and the authors' code (ImageNet's, and another thumbnail). Which one was used is in the
+spec's preprocessing.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,12 @@ from kdcache.strict import Strict
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
-from kdcache.teachers.processor import from_processor, processor_settings
+from kdcache.teachers.processor import from_processor, has_processor
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, Family, Size, family_facts
 from kdcache.teachers.weights import Checkpoint, find_checkpoint
+from kdcache.views.recipe import Plain, Shrink
 
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
@@ -97,14 +100,15 @@ def open_donut(request: Request) -> Candidate:
     if request.random:
         if published is None:
             raise UsageError("random weights need the name of a published size")
-        preprocess, config = request.adjusted(published.preprocess), _shape(published).config()
+        usual, config = published.preprocess, _shape(published).config()
+        preprocess = request.prepared(lambda: usual)
         with seeded() as stamp:
             network = build(config, preprocess.size)
         weights = state_record(network, stamp)
     else:
         checkpoint = find_checkpoint(request.weights, published.hub if published else None, name=request.name)
         name, config, own = _recognised(facts, request, checkpoint)
-        preprocess = request.adjusted(own)
+        preprocess = request.prepared(own)
         network, weights = build(config, preprocess.size), checkpoint.record
         load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
     classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)
@@ -170,13 +174,13 @@ def _outer_name(name: str) -> str | None:
     return name
 
 
-def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, Any, Preprocess]:
+def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, Any, Callable[[], Preprocess]]:
     """Size, configuration and preprocessing: the checkpoint's own where it has them, else those of the size named."""
     name = request.size or facts.default
     settings = checkpoint.settings("config.json")
     if settings is None:
         size = facts.size(name, "donut")
-        return name, _shape(size).config(), _normalised(size.preprocess, checkpoint)
+        return name, _shape(size).config(), lambda: _by_layout(size.preprocess, checkpoint, {})
     config, canvas = _from_settings(settings)
     if name != CUSTOM and not _same(_shape(facts.size(name, "donut")).config(), config):
         if request.size is not None:
@@ -184,11 +188,10 @@ def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tupl
                 f"--size says {name}, the checkpoint's config.json says something else: {config.depths} blocks"
             )
         name = CUSTOM
-    processor = processor_settings(checkpoint.folder) if checkpoint.folder else None
-    if processor is not None:
-        return name, config, from_processor(processor, checkpoint.record.source)
-    preprocess = facts.sizes[facts.default].preprocess.model_copy(update={"size": canvas})
-    return name, config, _normalised(preprocess, checkpoint)
+    if checkpoint.folder is not None and has_processor(checkpoint.folder):
+        return name, config, partial(from_processor, checkpoint.folder, checkpoint.record.source)
+    usual = facts.sizes[facts.default].preprocess.model_copy(update={"size": canvas})
+    return name, config, lambda: _by_layout(usual, checkpoint, settings)
 
 
 def _shape(size: Size) -> SwinShape:
@@ -217,9 +220,15 @@ def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
     return config, (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _normalised(preprocess: Preprocess, checkpoint: Checkpoint) -> Preprocess:
-    """Checkpoints in the authors' layout are normalised as the authors do."""
+def _by_layout(preprocess: Preprocess, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Preprocess:
+    """Pages for checkpoints in the authors' layout are prepared as the authors' code does."""
     if not any(name.startswith(AUTHORS) for name in checkpoint.tensors):
         return preprocess
     mean, std = NORMALISATIONS["imagenet"]
-    return preprocess.model_copy(update={"mean": mean, "std": std})
+    geometry = Plain(
+        fit="pad",
+        interpolation="bilinear",
+        turn=bool(settings.get("align_long_axis", False)),
+        shrink=Shrink(interpolation="bicubic", sides="nearest", gap=2.0),  # Pillow's thumbnail() with its defaults
+    )
+    return Preprocess(size=preprocess.size, geometry=geometry, mean=mean, std=std)

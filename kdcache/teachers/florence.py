@@ -19,6 +19,7 @@ from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.heads import Head
 from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, nano_florence, nano_weights
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
+from kdcache.teachers.processor import from_folder
 from kdcache.teachers.request import Request
 from kdcache.teachers.settings import with_settings
 from kdcache.teachers.sizes import CUSTOM, NANO, Family, family_facts
@@ -98,8 +99,9 @@ def open_florence(request: Request) -> Candidate:
         request.check_signals(("features", "embedding"), HINTS)
     if request.random:
         name = request.size or facts.default
-        preprocess = request.adjusted(facts.size(name, "florence").preprocess)
-        shape = DavitShape.from_plain(facts.sizes[name].architecture).windowed(preprocess.size)
+        size = facts.size(name, "florence")
+        preprocess = request.prepared(lambda: size.preprocess)
+        shape = DavitShape.from_plain(size.architecture).windowed(preprocess.size)
         with seeded() as stamp:
             network = shape.build()
         weights, own = state_record(network, stamp), None
@@ -107,10 +109,12 @@ def open_florence(request: Request) -> Candidate:
         published = facts.size(request.size or facts.default, "florence") if request.size != CUSTOM else None
         checkpoint = find_checkpoint(request.weights, published.hub if published else None, name=request.name)
         tensors, own = timm_tensors(checkpoint)
+        weights = checkpoint.record
         name, shape = _recognised(facts, request, tensors, checkpoint.settings("config.json"))
-        preprocess = request.adjusted(facts.sizes.get(name, facts.sizes[facts.default]).preprocess)
+        usual = facts.sizes.get(name, facts.sizes[facts.default]).preprocess
+        preprocess = request.prepared(lambda: from_folder(checkpoint.folder, weights.source) or usual)
         shape = shape.windowed(preprocess.size)
-        network, weights = shape.build(), checkpoint.record
+        network = shape.build()
         load_strict(network, tensors, source=weights.source, what=f"florence {name}")
     classifier = choose_classifier(request, dim=shape.dims[-1], weights=weights, own=own)
     weights = with_settings(weights, shape)
@@ -167,7 +171,7 @@ def window_for(size: tuple[int, int], largest: int) -> int:
 def _open_nano(request: Request) -> Candidate:
     """The small tower in the package, with its own head for the classes of `shapes`."""
     published = NANO_PREPROCESS["florence"]
-    preprocess = request.adjusted(published)
+    preprocess = request.prepared(lambda: published)
     if preprocess.size != published.size:
         raise UsageError(f"florence nano sees {published.size[0]}x{published.size[1]} and nothing else")
     checkpoint = find_nano(request.weights, lambda: nano_weights("florence"), source="package:florence-nano")

@@ -109,7 +109,7 @@ class FrozenTeacher:
                 hint=f"views are uint8, (batch, {height}, {width}, 3)",
             )
         with torch.inference_mode(), exact_kernels(), autocast(self._device, self._precision):
-            said = self._tower.speak(self._normalised(pixels), self._wanted)
+            said = self._tower.speak(normalised(pixels, self._mean, self._std), self._wanted)
         # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
             copies = {name: Said(_float32(said[name].values), said[name].grid) for name in self._wanted}
@@ -117,19 +117,16 @@ class FrozenTeacher:
                 copies["logits"] = Said(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        channels_first = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        return (
-            channels_first.to(torch.float32, memory_format=torch.contiguous_format)
-            .div_(255)
-            .sub_(self._mean)
-            .div_(self._std)
-        )
-
     def _measure(self) -> tuple[Signal, ...]:
         """The signals and their shapes, from one black image."""
         said = self._say(torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8))
         return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
+
+
+def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """What a network sees: (pixel / 255 - mean) / std in float32, channels first, on the device of `mean`."""
+    channels_first = pixels.to(mean.device, non_blocking=True).permute(0, 3, 1, 2)
+    return channels_first.to(torch.float32, memory_format=torch.contiguous_format).div_(255).sub_(mean).div_(std)
 
 
 def check_device(name: str) -> None:

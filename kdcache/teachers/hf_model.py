@@ -14,7 +14,7 @@ from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.layers import LayerTaps
 from kdcache.teachers.networks import seeded, state_record
-from kdcache.teachers.processor import from_processor, processor_settings
+from kdcache.teachers.processor import from_processor, has_processor
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.teachers.settings import with_settings
 from kdcache.teachers.weights import files_sha256, find_folder, weight_files
@@ -171,10 +171,11 @@ def _check_pixels(network: Any, name: str) -> None:
 
 def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Preprocess, str]:
     """The processor's own settings; random weights without a processor get defaults, and their taps say so."""
-    settings = processor_settings(folder) if folder else None
-    if settings is not None:
-        return request.adjusted(from_processor(settings, request.name)), ""
+    if folder is not None and has_processor(folder):
+        return request.prepared(lambda: from_processor(folder, request.name)), ""
     if not request.random:
+        if request.planned is not None:
+            return request.planned, ""
         raise UsageError(
             f"{request.name} does not say how pixels are prepared for it",
             hint="put its preprocessor_config.json into the folder",
@@ -182,7 +183,8 @@ def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Pr
     side = getattr(network.config, "image_size", DEFAULT_SIZE)
     size = (side, side) if isinstance(side, int) else (side[0], side[1])
     mean, std = NORMALISATIONS["imagenet"]
-    return request.adjusted(Preprocess(size=size, geometry=Plain(fit="crop"), mean=mean, std=std)), DEFAULT_NOTE
+    usual = Preprocess(size=size, geometry=Plain(fit="crop"), mean=mean, std=std)
+    return request.prepared(lambda: usual), DEFAULT_NOTE
 
 
 def _class_names(network: Any) -> tuple[str, ...] | None:

@@ -1,71 +1,156 @@
-"""Preprocessing as a checkpoint's own `preprocessor_config.json` states it."""
+"""Preprocessing as a checkpoint's own `preprocessor_config.json` states it, in the words of transformers' image processors.
 
+Input: a model folder. Output: a `Preprocess` whose pixels are those of the processor's PIL form, or a refusal that names the
+setting kd does not know. What each processor does to the geometry is in processor_geometry.py.
+"""
+
+import math
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kdcache.errors import UsageError
 from kdcache.spec import Preprocess
-from kdcache.views.recipe import Interpolation, Plain
+from kdcache.teachers.processor_geometry import EXTRA, FITTED, TORCH_ONLY, Unknown, geometry_of
+from kdcache.teachers.weights import read_json
 
-# PIL's codes, which image processors use.
-RESAMPLING: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-CONVNEXT_WHOLE = 384
-"""from this size on, ConvNeXt's processor squashes instead of cropping"""
+FILES = ("processor_config.json", "preprocessor_config.json")
+"""transformers looks into them in this order; the first counts only where it has an `image_processor`"""
+_PIXELS = {
+    "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
+    "image_std",
+}  # fmt: skip
+_SILENT = {
+    # who wrote it, and for whom
+    "image_processor_type", "feature_extractor_type", "processor_class", "auto_map", "transformers_version",
+    "_name_or_path", "_processor_class", "_valid_processor_keys", "_valid_kwargs_names", "_auto_class", "_commit_hash",
+    # how it is called
+    "data_format", "input_data_format", "return_tensors", "device", "disable_grouping", "image_seq_length", "model_input_names",
+    # already in the other settings, of label maps, of padding that is off, and of images that are RGB already
+    "default_to_square", "do_reduce_labels", "reduce_labels", "pad_size", "do_convert_rgb",
+}  # fmt: skip
 
 
-def processor_settings(folder: Path) -> dict[str, Any] | None:
-    """The image processor of a model folder with its class defaults filled in; None when the folder has none."""
-    if not (folder / "preprocessor_config.json").is_file() and not (folder / "processor_config.json").is_file():
-        return None
+def has_processor(folder: Path) -> bool:
+    """Does a model folder say how pixels are prepared?"""
+    return _raw(folder) is not None
+
+
+def from_folder(folder: Path | None, name: str) -> Preprocess | None:
+    """What a folder says of its pixels; None where there is no folder, or it says nothing."""
+    return from_processor(folder, name) if folder is not None and has_processor(folder) else None
+
+
+def from_processor(folder: Path, name: str) -> Preprocess:
+    """The processor of a model folder as a `Preprocess`; what kd does not know in it is an error."""
+    raw = _raw(folder)
+    assert raw is not None
+    processor = _load(folder, raw, name)
+    # transformers 4 has one class for all, whose thumbnails (Donut's) are first reduced by whole numbers.
+    pil = type(processor).__name__.endswith("Pil")
+    return from_settings(processor.to_dict(), name, gap=None if pil else 2.0)
+
+
+def from_settings(settings: Mapping[str, Any], name: str, *, gap: float | None = None) -> Preprocess:
+    """The settings of a processor, defaults filled in, as a `Preprocess`."""
+    kind = _plain_type(settings.get("image_processor_type"))
+    try:
+        _check_keys(kind, settings)
+        size, geometry = geometry_of(kind, settings, gap)
+        mean, std = _normalisation(kind, settings)
+    except Unknown as unknown:
+        raise _unclear(name, str(unknown)) from None
+    return Preprocess(size=size, geometry=geometry, mean=mean, std=std)
+
+
+def _raw(folder: Path) -> dict[str, Any] | None:
+    for file in FILES:
+        if (folder / file).is_file():
+            read = read_json(folder / file)
+            inner = read.get("image_processor") if file == FILES[0] else read
+            if isinstance(inner, dict):
+                return inner
+    return None
+
+
+def _plain_type(kind: object) -> str:
+    """The name of a processor without the ending of one of its forms; older files say feature extractor."""
+    text = str(kind).replace("FeatureExtractor", "ImageProcessor")
+    return text.removesuffix("Pil").removesuffix("Fast")
+
+
+def _load(folder: Path, raw: Mapping[str, Any], name: str) -> Any:
+    """transformers' processor, in its PIL form where it has one. Unknown ones are refused before any code of theirs is asked."""
     from transformers import AutoImageProcessor
 
-    settings: dict[str, Any] = AutoImageProcessor.from_pretrained(folder).to_dict()
-    return settings
+    told = raw.get("image_processor_type") or raw.get("feature_extractor_type")
+    if told is not None and _plain_type(told) not in FITTED:
+        raise _unclear(name, f"image_processor_type is {told!r}")
+    by_backend = find_spec("transformers.image_processing_backends") is not None
+    form: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
+    try:
+        return AutoImageProcessor.from_pretrained(
+            folder, trust_remote_code=False, **({} if _plain_type(told) in TORCH_ONLY else form)
+        )
+    except Exception as error:  # whatever transformers raises at values nobody meant: the file is a stranger's
+        reason = str(error).strip().split("\n", 1)[0]
+        raise _unclear(name, f"transformers cannot read it ({reason})") from error
 
 
-def from_processor(settings: dict[str, Any], name: str) -> Preprocess:
-    """A processor's settings as a `Preprocess`; what it does not say, or says beyond ours, is an error."""
-    _check_values(settings, name)
-    interpolation = RESAMPLING.get(int(settings.get("resample", -1)))
-    if interpolation is None:
-        raise _unclear(name, f"resample is {settings.get('resample')!r}")
-    size, fit, crop_pct = _geometry(settings, name)
-    return Preprocess(
-        size=size,
-        geometry=Plain(fit=fit, crop_pct=crop_pct, interpolation=interpolation),
-        mean=tuple(settings["image_mean"]),
-        std=tuple(settings["image_std"]),
-    )
+def _check_keys(kind: str, settings: Mapping[str, Any]) -> None:
+    """Every setting must be known, but for switches that are off."""
+    if kind not in FITTED:
+        raise Unknown(f"image_processor_type is {kind!r}")
+    known = _PIXELS | _SILENT | EXTRA.get(kind, frozenset())
+    for key, value in settings.items():
+        off = value is None or (value is False and key.startswith("do_"))
+        if key not in known and not off:
+            raise Unknown(f"{key} is {value!r}")
 
 
-def _check_values(settings: dict[str, Any], name: str) -> None:
-    for switch in ("do_resize", "do_rescale", "do_normalize"):
-        if settings.get(switch) is not True:
-            raise _unclear(name, f"{switch} is {settings.get(switch)!r}")
-    if abs(settings.get("rescale_factor", 0.0) * 255 - 1) > 1e-6:
-        raise _unclear(name, f"rescale_factor is {settings.get('rescale_factor')!r}, not 1/255")
-    for three in ("image_mean", "image_std"):
-        if len(settings.get(three) or ()) != 3:
-            raise _unclear(name, f"{three} is {settings.get(three)!r}")
+def _normalisation(kind: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Mean and std of (pixel / 255 - mean) / std, whatever scale the processor brings its pixels to first.
+
+    It says (pixel * factor - offset - mean) / std; EfficientNet's may divide by std once more.
+    """
+    on = bool(settings.get("do_rescale"))
+    factor = _number(settings, "rescale_factor") * 255.0 if on else 255.0
+    factor = 1.0 if abs(factor - 1.0) < 1e-9 else factor
+    offset = 1.0 if on and settings.get("rescale_offset") else 0.0
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if settings.get("do_normalize"):
+        mean, std = three(settings, "image_mean"), three(settings, "image_std")
+        if min(std) <= 0.0:
+            raise Unknown(f"image_std is {settings['image_std']!r}")
+    means = tuple((offset + m) / factor for m in mean) if offset or factor != 1.0 else mean
+    twice = kind == "EfficientNetImageProcessor" and settings.get("include_top")
+    if twice and not settings.get("do_normalize"):
+        raise Unknown("include_top is True without do_normalize")
+    return means, tuple((s * s if twice else s) / factor for s in std)
 
 
-def _geometry(settings: dict[str, Any], name: str) -> tuple[tuple[int, int], Any, float]:
-    size, crop = dict(settings.get("size") or {}), dict(settings.get("crop_size") or {})
-    edge = size.get("shortest_edge")
-    if settings.get("do_thumbnail") and settings.get("do_pad") and "height" in size:
-        return (size["height"], size["width"]), "pad", 1.0
-    if edge and settings.get("crop_pct"):
-        whole = edge >= CONVNEXT_WHOLE
-        return (edge, edge), "squash" if whole else "crop", 1.0 if whole else settings["crop_pct"]
-    if edge and settings.get("do_center_crop") and crop.get("height") == crop.get("width", 0) <= edge:
-        return (crop["height"], crop["width"]), "crop", crop["height"] / edge
-    if {"height", "width"} <= size.keys() and (not settings.get("do_center_crop") or crop == size):
-        return (size["height"], size["width"]), "squash", 1.0
-    raise _unclear(name, f"size is {size}, crop_size {crop}, do_center_crop {settings.get('do_center_crop')!r}")
+def _number(settings: Mapping[str, Any], key: str) -> float:
+    value = settings.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise Unknown(f"{key} is {value!r}")
+    return float(value)
+
+
+def three(settings: Mapping[str, Any], key: str) -> tuple[float, float, float]:
+    """A number for each channel, or one for all."""
+    value = settings.get(key)
+    values = (value,) * 3 if isinstance(value, int | float) else value
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise Unknown(f"{key} is {value!r}")
+    for one in values:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
+            raise Unknown(f"{key} is {value!r}")
+    return float(values[0]), float(values[1]), float(values[2])
 
 
 def _unclear(name: str, reason: str) -> UsageError:
     return UsageError(
         f"the preprocessing of {name} is not one kd knows: {reason}",
-        hint="pass a model whose processor resizes, crops or pads",
+        hint="docs/preprocessing.md lists the image processors and settings it knows; take a model with one of them",
     )

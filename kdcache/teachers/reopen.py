@@ -26,10 +26,9 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
         signals=tuple(signal.name for signal in spec.signals),
         precision=spec.precision,
         device=device,
-        input_size=spec.preprocess.size,
         classes=spec.classes,
         templates=_templates(spec),
-        normalise=(spec.preprocess.mean, spec.preprocess.std),
+        planned=spec.preprocess,
     )
     check_same(spec, teacher.spec)
     return teacher
@@ -85,7 +84,6 @@ def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
         ("settings (config.json or the like)", *_settings(planned.weights, opened.weights)),
         ("head sha256", ours_head.sha256, theirs_head.sha256),
         ("settings of the text tower", *_settings(ours_head, theirs_head)),
-        ("preprocessing", planned.preprocess, opened.preprocess),
         ("signals", planned.signals, opened.signals),
         ("taps", planned.taps, opened.taps),
         ("classes", planned.classes, opened.classes),

@@ -1,6 +1,6 @@
 """What `open_teacher` was asked for, checked once for every family."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -37,6 +37,8 @@ class Request:
     """names for teachers that have no classes of their own, such as those of the images"""
     templates: str | tuple[str, ...] | None
     normalise: str | tuple[Triple, Triple] | None
+    planned: Preprocess | None = None
+    """how the plan of a cache says that pixels are prepared: then nothing else decides it"""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -81,8 +83,16 @@ class Request:
                     hint=hints.get(signal, meant),
                 )
 
-    def adjusted(self, published: Preprocess) -> Preprocess:
-        """The published preprocessing with the input size and the normalisation that were asked for."""
+    def prepared(self, published: Callable[[], Preprocess]) -> Preprocess:
+        """As a plan says, else as published, with the input size and the normalisation that were asked for.
+
+        What is published is looked up only without a plan: a cache outlives the processor file that it was planned from.
+        """
+        if self.planned is not None:
+            return self.planned
+        return self._adjusted(published())
+
+    def _adjusted(self, published: Preprocess) -> Preprocess:
         changes: dict[str, object] = {}
         if self.input_size is not None:
             changes["size"] = self.input_size

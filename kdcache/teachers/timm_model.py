@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from kdcache.errors import UsageError
@@ -14,10 +15,14 @@ from kdcache.teachers.layers import LayerTaps
 from kdcache.teachers.networks import load_strict, seeded, state_record
 from kdcache.teachers.request import Request
 from kdcache.teachers.weights import Checkpoint, find_checkpoint
-from kdcache.views.recipe import Plain
+from kdcache.views.recipe import Interpolation
 
 NEEDED = ("input_size", "interpolation", "mean", "std", "crop_pct")
-FITS = {"center": "crop", "squash": "squash"}
+KNOWN: dict[str, tuple[Any, ...]] = {
+    "crop_mode": (None, "center", "squash"),
+    "interpolation": get_args(Interpolation),
+}
+"""what kd can do"""
 
 
 class TimmTower:
@@ -68,7 +73,7 @@ def open_timm(request: Request) -> Candidate:
     assert name is not None
     published = _published(name)
     if request.random:
-        preprocess = request.adjusted(_preprocess(published, name))
+        preprocess = request.prepared(lambda: _preprocess(published, name))
         # A model that is published without a classifier gets a head of its own, the same however the names were given.
         counted = bool(published.get("num_classes")) and request.classes is not None
         counted = counted and "logits" in request.signals and request.head is None
@@ -80,7 +85,7 @@ def open_timm(request: Request) -> Candidate:
         checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)
         settings = checkpoint.settings("config.json") or {}
         told = {**published, **settings.get("pretrained_cfg", {})}
-        preprocess = request.adjusted(_preprocess(told, name))
+        preprocess = request.prepared(lambda: _preprocess(told, name))
         count = _class_count(told, checkpoint)
         network, weights = _create(name, preprocess, told, num_classes=count), checkpoint.record
         load_strict(network, checkpoint.tensors, source=weights.source, what=f"timm's {name}")
@@ -120,15 +125,28 @@ def _create(name: str, preprocess: Preprocess, told: Mapping[str, Any], **option
 
 
 def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
-    """From a pretrained_cfg. Nothing is made up where it is silent."""
+    """From a pretrained_cfg, as timm's `create_transform` evaluates. Nothing is made up where it is silent."""
     missing = [key for key in NEEDED if told.get(key) is None]
-    fit: Any = FITS.get(told.get("crop_mode") or "center")
-    if missing or fit is None:
-        what = f"it lacks {', '.join(missing)}" if missing else f"its crop_mode is {told.get('crop_mode')!r}"
-        raise UsageError(f"timm's configuration of {name} does not say how pixels are prepared: {what}")
-    height, width = told["input_size"][1:]
-    geometry = Plain(fit=fit, crop_pct=told["crop_pct"], interpolation=told["interpolation"])
-    return Preprocess(size=(height, width), geometry=geometry, mean=tuple(told["mean"]), std=tuple(told["std"]))
+    wrong = [f"it lacks {', '.join(missing)}"] if missing else []
+    wrong += [f"its {key} is {told[key]!r}" for key, known in KNOWN.items() if key in told and told[key] not in known]
+    if wrong:
+        raise _unclear(name, wrong[0])
+    fit = "squash" if told.get("crop_mode") == "squash" else "crop"
+    cut = "once" if fit == "squash" and told["crop_pct"] == 1.0 else "round"  # nothing is cut of a whole squashed image
+    geometry = {"fit": fit, "crop_pct": told["crop_pct"], "interpolation": told["interpolation"], "cut": cut}
+    plain = {"size": list(told["input_size"])[1:], "geometry": geometry, "mean": told["mean"], "std": told["std"]}
+    try:
+        return Preprocess.from_plain(plain)
+    except ValidationError as error:
+        wrong_key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise _unclear(name, f"its {wrong_key} is {error.errors()[0]['input']!r}") from error
+
+
+def _unclear(name: str, reason: str) -> UsageError:
+    return UsageError(
+        f"timm's configuration of {name} does not say how pixels are prepared: {reason}",
+        hint="docs/preprocessing.md lists what kd knows; take a model with one of these",
+    )
 
 
 def _class_count(told: Mapping[str, Any], checkpoint: Checkpoint) -> int:

@@ -62,10 +62,15 @@ def test_timm_learns_that_larger_inputs_are_squashed(tmp_path):
 
 
 def test_a_geometry_that_timm_cannot_say_is_refused_before_anything_is_written(tmp_path):
-    padded = small_spec().model_copy(update={"geometry": Plain(fit="pad")})
-    run = make_run(tmp_path / "run", padded)
-    with pytest.raises(UsageError, match="pads"):
-        export_timm(run, tmp_path / "out")
+    geometries = {
+        "pads": Plain(fit="pad"),
+        "cuts": Plain(fit="crop", cut="floor"),
+        "turns": Plain(fit="squash", turn=True),
+    }
+    for number, (word, geometry) in enumerate(geometries.items()):
+        run = make_run(tmp_path / f"run{number}", small_spec().model_copy(update={"geometry": geometry}))
+        with pytest.raises(UsageError, match=word):
+            export_timm(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -41,7 +41,34 @@ def test_open_clips_folder_with_its_own_configuration(openai, open_clip_folder, 
     teacher = open_teacher("clip", weights=str(open_clip_folder), signals=SIGNALS)
     assert teacher.spec.size == "custom"
     assert teacher.spec.preprocess.mean == (0.5, 0.5, 0.5)
+    assert teacher.spec.preprocess.geometry.cut == "round", "as torchvision, which open_clip uses"
     check_says(teacher, openai, pixels(2, (IMAGE, IMAGE)), normal)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "fit", "interpolation"),
+    [
+        ({"resize_mode": "squash", "interpolation": "bilinear", "size": IMAGE}, "squash", "bilinear"),
+        ({"interpolation": "random", "mode": "RGB", "size": [IMAGE, IMAGE], "fill_color": 0}, "crop", "bicubic"),
+        ({"mean": None, "resize_mode": "longest"}, None, "resize_mode is 'longest'"),
+        ({"size": 2 * IMAGE}, None, "size is"),
+        ({"interpolation": "nearest"}, None, "interpolation is 'nearest'"),
+        ({"std": [0.5, "wide", 0.5]}, None, "std is"),
+        ({"colour": "BGR"}, None, "colour is 'BGR'"),
+        ({"mode": ["RGB"]}, None, "mode is"),
+        (["RGB"], None, "it is"),
+    ],
+    ids=str,
+)
+def test_open_clips_way_to_its_pixels(pixels, fit, interpolation, open_clip_folder):
+    path = open_clip_folder / "open_clip_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "preprocess_cfg": pixels}))
+    if fit is None:
+        with pytest.raises(UsageError, match=f"preprocess_cfg of open_clip is not one kd knows: {interpolation}"):
+            open_teacher("clip", weights=str(open_clip_folder), signals=SIGNALS)
+        return
+    geometry = open_teacher("clip", weights=str(open_clip_folder), signals=SIGNALS).spec.preprocess.geometry
+    assert (geometry.fit, geometry.interpolation) == (fit, interpolation)
 
 
 def test_open_clips_plain_gelu_is_told_apart(openai, open_clip_folder, pixels, normal):
@@ -66,6 +93,7 @@ def test_a_file_of_openais_names_needs_its_size(wrapped, openai, family, pixels,
     teacher = open_teacher("clip", size="tiny", weights=str(tmp_path / "clip.pt"), signals=SIGNALS)
     assert teacher.spec.size == "tiny"
     assert teacher.spec.preprocess.mean == CLIP_MEAN
+    assert teacher.spec.preprocess.geometry.cut == "round", "as torchvision, which OpenAI's program uses"
     check_says(teacher, {n: v.half().float() for n, v in openai.items()}, pixels(2, (IMAGE, IMAGE)), normal)
 
 

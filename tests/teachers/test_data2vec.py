@@ -13,6 +13,7 @@ from kdcache.data2vec_net import Data2Vec, fixed_positions, targets
 from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
+from kdcache.teachers.data2vec import prepared_for
 from kdcache.teachers.sizes import family_facts
 
 DIM, HEADS, PRENET, DEPTH, TOP, SIDE, PATCH = 16, 2, 1, 4, 3, 4, 8
@@ -320,6 +321,14 @@ def test_a_target_ignores_scale_and_shift_of_a_layer():
     scaled = [5 * layer + 7 for layer in layers]
     torch.testing.assert_close(targets(layers, 2), targets(scaled, 2), rtol=1e-3, atol=1e-3)
     assert not torch.allclose(targets(layers, 2), targets(layers, 3))
+
+
+@pytest.mark.parametrize(("side", "crop_pct"), [(224, 0.875), (112, 0.875), (384, 1.0)])
+def test_larger_inputs_are_not_cut_from_more(side: int, crop_pct: float):
+    """fairseq's evaluation, which cuts as torchvision does."""
+    preprocess = prepared_for(family_facts("data2vec").sizes["base"].preprocess, side)
+    assert preprocess.size == (side, side)
+    assert (preprocess.geometry.crop_pct, preprocess.geometry.cut) == (crop_pct, "round")
 
 
 @pytest.mark.parametrize(("size", "tokens"), [("base", 197), ("large", 197), ("huge", 257)])

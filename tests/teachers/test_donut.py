@@ -12,6 +12,7 @@ from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
 from kdcache.teachers.donut import SwinShape, build, stride_of
 from kdcache.teachers.sizes import family_facts
+from kdcache.views.recipe import Plain, Shrink
 
 SHAPE = SwinShape(depths=(2, 2, 4, 2), width=8, heads=(2, 2, 4, 4), window=2, patch=4)
 CANVAS = (192, 128)
@@ -55,6 +56,7 @@ def test_a_whole_published_checkpoint(encoder, whole_folder, pixels, normal):
     preprocess = teacher.spec.preprocess
     assert teacher.spec.size == "custom"
     assert (preprocess.size, preprocess.geometry.fit, preprocess.mean, preprocess.std) == (CANVAS, "pad", HALF, HALF)
+    assert preprocess.geometry == family_facts("donut").sizes["base"].preprocess.geometry
     views = pixels(2, CANVAS)
     with torch.no_grad():
         out = encoder(normal(views, HALF, HALF), output_hidden_states=True)
@@ -93,7 +95,7 @@ def authors(randomised) -> Any:
     )
 
 
-def write_authors(network: Any, folder: Path, *, settings: bool = True) -> None:
+def write_authors(network: Any, folder: Path, *, settings: bool = True, align: bool = False) -> None:
     """As the authors saved it: timm of that time put a stage's downsampling at its end, today's puts it at the next's start."""
 
     def older(name: str) -> str:
@@ -106,6 +108,7 @@ def write_authors(network: Any, folder: Path, *, settings: bool = True) -> None:
     torch.save(tensors, folder / "pytorch_model.bin")
     if settings:
         told = {"input_size": list(CANVAS), "window_size": SHAPE.window, "encoder_layer": list(SHAPE.depths)}
+        told["align_long_axis"] = align
         (folder / "config.json").write_text(json.dumps({"model_type": "donut", **told}))
 
 
@@ -119,6 +122,22 @@ def test_the_authors_layout_says_what_timm_says(authors, family, pixels, normal,
         x = authors.patch_embed(normal(views, IMAGENET, teacher.spec.preprocess.std))
         expected = authors.layers(x).flatten(1, 2)
     torch.testing.assert_close(teacher.say(views)["features"], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("align", [False, True])
+def test_the_authors_pages_are_prepared_as_their_code_does(align: bool, authors, family, tmp_path: Path):
+    """What this geometry does, tests/views/test_plain.py compares with their steps."""
+    family("donut", base={**SHAPE.plain(), "size": CANVAS})
+    write_authors(authors, tmp_path, align=align)
+    geometry = open_teacher("donut", weights=str(tmp_path), signals=["features"]).spec.preprocess.geometry
+    thumbnail = Shrink(interpolation="bicubic", sides="nearest", gap=2.0)
+    assert geometry == Plain(fit="pad", interpolation="bilinear", turn=align, shrink=thumbnail)
+
+
+def test_pages_are_turned_where_the_processor_says_so(whole_folder):
+    path = whole_folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_align_long_axis": True}))
+    assert open_teacher("donut", weights=str(whole_folder), signals=["features"]).spec.preprocess.geometry.turn
 
 
 def test_the_authors_configuration_is_read(family, authors, tmp_path: Path):

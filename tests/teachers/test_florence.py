@@ -14,6 +14,7 @@ from kdcache.teachers import open_teacher
 from kdcache.teachers.florence import DavitShape, timm_name, window_for
 from kdcache.teachers.heads import Head, save_head
 from kdcache.teachers.sizes import family_facts
+from kdcache.views.recipe import Plain
 
 TINY = {"depths": [1, 1, 2, 1], "dims": [8, 16, 24, 32], "heads": [2, 2, 3, 4], "window": 7, "size": (224, 224)}
 SIGNALS = ["features", "embedding"]
@@ -117,6 +118,24 @@ def test_transformers_layout_with_its_own_configuration(whole, randomised, pixel
         out = backbone(normal(views, preprocess.mean, preprocess.std))
     expected = getattr(out, "last_hidden_state", out)  # transformers 4 hands out the map itself
     check_says(teacher, expected, views)
+
+
+def test_a_folder_with_a_processor_is_prepared_as_it_says(randomised, tmp_path: Path):
+    shape = {
+        "embed_dim": [8, 16, 24, 32],
+        "num_heads": [2, 2, 3, 4],
+        "num_groups": [2, 2, 3, 4],
+        "depths": [1, 1, 2, 1],
+    }
+    randomised(florence2({**shape, "window_size": 7}, True)).save_pretrained(tmp_path)
+    processor = {"image_processor_type": "CLIPImageProcessor", "size": {"height": 224, "width": 224}, "resample": 2}
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**processor, "do_center_crop": False}))
+    preprocess = open_teacher("florence", weights=str(tmp_path), signals=SIGNALS).spec.preprocess
+    assert (preprocess.size, preprocess.geometry) == ((224, 224), Plain(fit="squash", interpolation="bilinear"))
+    path.write_text(json.dumps({**processor, "do_center_crop": False, "do_pad": True}))
+    with pytest.raises(UsageError, match="do_pad is True"):
+        open_teacher("florence", weights=str(tmp_path), signals=SIGNALS)
 
 
 def test_a_fine_tuned_timm_tower_brings_its_head(family, randomised, save, pixels, normal, tmp_path: Path):

@@ -10,7 +10,7 @@ import transformers
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
-from kdcache.teachers.processor import from_processor
+from kdcache.teachers.reopen import reopen_teacher
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 PROCESSOR = {
@@ -125,44 +125,15 @@ def test_models_that_read_more_than_images_are_refused(name: str, monkeypatch: p
         open_teacher(f"hf:{name}", weights="random", signals=["embedding"])
 
 
-BASE = {"do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255}
-BASE |= {"image_mean": MEAN, "image_std": STD, "resample": 3}
+def test_a_processor_kd_does_not_know_is_refused_before_the_model_is_used(vit, tmp_path: Path):
+    folder = write(vit, tmp_path, processor={**PROCESSOR, "do_crop_margin": True})
+    with pytest.raises(UsageError, match=r"preprocessing of hf:.* is not one kd knows: do_crop_margin is True"):
+        open_teacher(f"hf:{folder}")
 
 
-@pytest.mark.parametrize(
-    ("more", "size", "fit", "crop_pct"),
-    [
-        (
-            {"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}},
-            (224, 224),
-            "crop",
-            0.875,
-        ),
-        ({"size": {"height": 896, "width": 448}}, (896, 448), "squash", 1.0),
-        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, (224, 224), "crop", 0.875),
-        ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, (384, 384), "squash", 1.0),
-        ({"size": {"height": 64, "width": 32}, "do_thumbnail": True, "do_pad": True}, (64, 32), "pad", 1.0),
-    ],
-)
-def test_geometries_of_processors(more: dict[str, Any], size: tuple[int, int], fit: str, crop_pct: float):
-    preprocess = from_processor(BASE | more, "x")
-    assert (preprocess.size, preprocess.geometry.fit, preprocess.geometry.crop_pct) == (size, fit, crop_pct)
-    assert preprocess.geometry.interpolation == "bicubic"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"do_normalize": False},
-        {"do_rescale": False},
-        {"rescale_factor": 1 / 127.5},
-        {"image_mean": None},
-        {"resample": 4},
-        {"size": {"longest_edge": 224}},
-        {"size": {"shortest_edge": 224}},
-        {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 256, "width": 256}},
-    ],
-)
-def test_what_a_processor_leaves_open_is_an_error(change: dict[str, Any]):
-    with pytest.raises(UsageError, match="is not one kd knows"):
-        from_processor({**BASE, "size": {"height": 8, "width": 8}, **change}, "x")
+def test_a_plan_is_obeyed_whatever_the_processor_says_now(vit, tmp_path: Path):
+    folder = write(vit, tmp_path / "my-vit")
+    planned = open_teacher(f"hf:{folder}").spec
+    write(vit, tmp_path / "my-vit", processor={**PROCESSOR, "do_crop_margin": True})
+    again = reopen_teacher(planned, device="cpu", weights=folder)
+    assert again.spec == planned

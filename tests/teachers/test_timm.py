@@ -32,7 +32,7 @@ def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
     assert preprocess.size == tuple(config.input_size[1:])
     assert (preprocess.mean, preprocess.std) == (config.mean, config.std)
     assert (preprocess.geometry.fit, preprocess.geometry.crop_pct) == ("crop", config.crop_pct)
-    assert preprocess.geometry.interpolation == config.interpolation
+    assert (preprocess.geometry.interpolation, preprocess.geometry.cut) == (config.interpolation, "round")
     views = pixels(2, preprocess.size)
     with torch.no_grad():
         images = normal(views, preprocess.mean, preprocess.std)
@@ -118,7 +118,13 @@ def test_imagenets_class_names_come_with_published_weights(
 
 def test_a_configuration_that_says_too_little_is_an_error(vit, save, tmp_path: Path):
     save(vit.state_dict(), tmp_path / "model.safetensors")
-    for change, match in (({"mean": None}, "lacks mean"), ({"crop_mode": "border"}, "crop_mode is 'border'")):
+    for change, match in (
+        ({"mean": None}, "lacks mean"),
+        ({"crop_mode": "border"}, "crop_mode is 'border'"),
+        ({"interpolation": "random"}, "interpolation is 'random'"),
+        ({"crop_pct": 1.5}, r"geometry.crop_pct is 1.5"),
+        ({"std": [0.5, "wide", 0.5]}, "std.1 is 'wide'"),
+    ):
         config = timm.get_pretrained_cfg("test_vit").to_dict() | change
         (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": config}))
         with pytest.raises(UsageError, match=match):

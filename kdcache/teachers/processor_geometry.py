@@ -1,0 +1,194 @@
+"""Which way each of transformers' image processors brings an image to its size, as steps that kd can take.
+
+Input: the settings of a processor, defaults filled in. Output: (height, width) and a geometry that gives the same pixels as the
+processor's PIL form; Unknown, with the setting, where there is none.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kdcache.views.recipe import Interpolation, Plain, Shrink
+
+Settings = Mapping[str, Any]
+Sides = tuple[int, int]
+"""height, width"""
+RESAMPLING: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""PIL's codes, which image processors use"""
+CONVNEXT_WHOLE = 384
+"""from this size on, ConvNeXt's processor squashes instead of cropping"""
+LONGEST_SIDE = 1 << 14
+
+
+class Unknown(ValueError):
+    """A setting that kd does not know, in words."""
+
+
+def geometry_of(kind: str, settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
+    """Size and geometry of a processor; `gap`: the reducing gap of its thumbnails."""
+    if settings.get("do_resize") is not True:
+        raise Unknown(f"do_resize is {settings.get('do_resize')!r}")
+    return FITTED[kind](settings, gap)
+
+
+def cropped(part: int, whole: int, interpolation: Interpolation) -> Plain:
+    """The shorter side becomes `whole`, then a square of `part` is cut."""
+    return Plain(fit="crop", crop_pct=_share((part,), (whole,)), interpolation=interpolation, cut="floor")
+
+
+def squashed(part: Sides, whole: Sides, interpolation: Interpolation) -> Plain:
+    """Both sides become those of `whole`, then `part` is cut. Where that is all of it, how it would be cut is left open."""
+    cut: Any = "once" if part == whole else "floor"
+    return Plain(fit="squash", crop_pct=_share(part, whole), interpolation=interpolation, cut=cut)
+
+
+def _standard(settings: Settings, _gap: float | None = None) -> tuple[Sides, Plain]:
+    """Resize both sides, or the shorter one, then cut the centre."""
+    crop = _pair(settings, "crop_size") if settings.get("do_center_crop") else None
+    size, interpolation = _size(settings, "size"), _interpolation(settings)
+    if isinstance(size, tuple):
+        return crop or size, squashed(crop or size, size, interpolation)
+    if crop is None:
+        raise Unknown(f"size is {settings['size']!r} without do_center_crop, which leaves the longer side open")
+    if crop[0] != crop[1]:
+        raise Unknown(f"crop_size is {settings['crop_size']!r}, no square")
+    return crop, cropped(crop[0], size, interpolation)
+
+
+def _uncropped(settings: Settings, gap: float | None = None) -> tuple[Sides, Plain]:
+    if settings.get("do_center_crop"):
+        raise Unknown("do_center_crop is True, which this processor ignores")
+    return _standard(settings, gap)
+
+
+def _levit(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
+    """The shorter side is resized to 256 for 224."""
+    size = _size(settings, "size")
+    if isinstance(size, int):
+        settings = {**settings, "size": {"shortest_edge": int((256 / 224) * size)}}
+    return _standard(settings, gap)
+
+
+def _convnext(settings: Settings, _gap: float | None) -> tuple[Sides, Plain]:
+    """Resize and cut in one setting, `crop_pct`; large inputs are squashed."""
+    edge, share = _size(settings, "size"), _crop_pct(settings)
+    if isinstance(edge, tuple) or settings.get("do_center_crop"):
+        raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
+    if edge >= CONVNEXT_WHOLE:
+        return (edge, edge), squashed((edge, edge), (edge, edge), _interpolation(settings))
+    return (edge, edge), cropped(edge, int(edge / share), _interpolation(settings))
+
+
+def _poolformer(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
+    """`crop_pct` enlarges what the image is resized to, and the cut is told apart from it."""
+    size, share = _size(settings, "size"), _crop_pct(settings)
+    if isinstance(size, tuple) and size[0] != size[1]:
+        larger = {"height": int(size[0] / share), "width": int(size[1] / share)}
+    else:
+        larger = {"shortest_edge": int((size if isinstance(size, int) else size[0]) / share)}
+    return _standard({**settings, "size": larger}, gap)
+
+
+def _dpt(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
+    """Squashes, unless it is told to keep the ratio or a multiple that the size is not."""
+    size, multiple = _size(settings, "size"), settings.get("ensure_multiple_of") or 1
+    if settings.get("keep_aspect_ratio"):
+        raise Unknown("keep_aspect_ratio is True")
+    if not isinstance(multiple, int) or isinstance(size, int) or any(side % multiple for side in size):
+        raise Unknown(f"size is {settings['size']!r}, ensure_multiple_of {multiple!r}")
+    return _uncropped(settings, gap)
+
+
+def _donut(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
+    """Resize the shorter side to that of the canvas, make a thumbnail of what is larger, pad."""
+    size, interpolation = _size(settings, "size"), _interpolation(settings)
+    for switch in ("do_thumbnail", "do_pad"):
+        if settings.get(switch) is not True:
+            raise Unknown(f"{switch} is {settings.get(switch)!r}")
+    if isinstance(size, int) or settings.get("do_center_crop"):
+        raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
+    # The PIL form takes a resample of 0 for none when it makes the thumbnail.
+    none = interpolation == "nearest" and gap is None
+    second = Shrink(interpolation="bicubic" if none else interpolation, sides="floor", gap=gap)
+    turn = bool(settings.get("do_align_long_axis"))
+    return size, Plain(fit="pad", interpolation=interpolation, turn=turn, shrink=second)
+
+
+FITTED: dict[str, Callable[[Settings, float | None], tuple[Sides, Plain]]] = {
+    "BeitImageProcessor": _standard,
+    "BitImageProcessor": _standard,
+    "BlipImageProcessor": _standard,
+    "CLIPImageProcessor": _standard,
+    "ChineseCLIPImageProcessor": _standard,
+    "ConvNextImageProcessor": _convnext,
+    "DINOv3ViTImageProcessor": _standard,
+    "DPTImageProcessor": _dpt,
+    "DeiTImageProcessor": _standard,
+    "DonutImageProcessor": _donut,
+    "EfficientNetImageProcessor": _standard,
+    "LevitImageProcessor": _levit,
+    "MobileNetV1ImageProcessor": _standard,
+    "MobileNetV2ImageProcessor": _standard,
+    "PoolFormerImageProcessor": _poolformer,
+    "PvtImageProcessor": _standard,
+    "SegformerImageProcessor": _uncropped,
+    "SiglipImageProcessor": _standard,
+    "ViTImageProcessor": _standard,
+}
+"""every processor that is known"""
+EXTRA: dict[str, frozenset[str]] = {
+    "ConvNextImageProcessor": frozenset({"crop_pct"}),
+    "DPTImageProcessor": frozenset({"keep_aspect_ratio", "ensure_multiple_of", "size_divisor"}),
+    "DonutImageProcessor": frozenset({"do_thumbnail", "do_align_long_axis", "do_pad"}),
+    "EfficientNetImageProcessor": frozenset({"rescale_offset", "include_top"}),
+    "PoolFormerImageProcessor": frozenset({"crop_pct"}),
+}
+"""settings that only one of them has"""
+TORCH_ONLY = ("DINOv3ViTImageProcessor",)
+"""Processors without a PIL form: they resize unrounded values, of which kd's pixels are the nearest grey level or the next."""
+
+
+def _share(part: tuple[int, ...], whole: tuple[int, ...]) -> float:
+    """The share of which `part / share`, rounded down, is exactly `whole`."""
+    if any(p > w for p, w in zip(part, whole, strict=True)):
+        raise Unknown(f"crop_size is {part}, larger than the {whole} it is cut from")
+    share = part[0] / whole[0]
+    for _ in range(3):
+        if tuple(math.floor(p / share) for p in part) == whole:
+            return share
+        share = math.nextafter(share, 0.0)
+    raise Unknown(f"crop_size {part} of {whole} changes the ratio")
+
+
+def _size(settings: Settings, key: str) -> int | Sides:
+    """The shorter side, or both; nothing else is known."""
+    value = settings.get(key)
+    told = {name: side for name, side in value.items() if side is not None} if isinstance(value, Mapping) else {}
+    sides = tuple(told.get(name) for name in ("height", "width", "shortest_edge") if name in told)
+    whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 < s <= LONGEST_SIDE for s in sides)
+    if whole and told.keys() == {"shortest_edge"}:
+        return int(told["shortest_edge"])
+    if whole and told.keys() == {"height", "width"}:
+        return int(told["height"]), int(told["width"])
+    raise Unknown(f"{key} is {value!r}")
+
+
+def _pair(settings: Settings, key: str) -> Sides:
+    sides = _size(settings, key)
+    if isinstance(sides, int):
+        raise Unknown(f"{key} is {settings[key]!r}")
+    return sides
+
+
+def _crop_pct(settings: Settings) -> float:
+    value = settings.get("crop_pct")
+    if not isinstance(value, float | int) or isinstance(value, bool) or not 0.0 < value <= 1.0:
+        raise Unknown(f"crop_pct is {value!r}")
+    return float(value)
+
+
+def _interpolation(settings: Settings) -> Interpolation:
+    code = settings.get("resample")
+    if isinstance(code, bool) or not isinstance(code, int) or int(code) not in RESAMPLING:
+        raise Unknown(f"resample is {code!r}")
+    return RESAMPLING[int(code)]
