@@ -46,10 +46,9 @@ def from_processor(folder: Path, name: str) -> Preprocess:
     """The processor of a model folder as a `Preprocess`; what kd does not know in it is an error."""
     raw = _raw(folder)
     assert raw is not None
-    processor = _load(folder, raw, name)
+    settings, form = _load(folder, raw, name)
     # transformers 4 has one class for all, whose thumbnails (Donut's) are first reduced by whole numbers.
-    pil = type(processor).__name__.endswith("Pil")
-    return from_settings(processor.to_dict(), name, gap=None if pil else 2.0)
+    return from_settings(settings, name, gap=None if form.endswith("Pil") else 2.0)
 
 
 def from_settings(settings: Mapping[str, Any], name: str, *, gap: float | None = None) -> Preprocess:
@@ -80,8 +79,8 @@ def _plain_type(kind: object) -> str:
     return text.removesuffix("Pil").removesuffix("Fast")
 
 
-def _load(folder: Path, raw: Mapping[str, Any], name: str) -> Any:
-    """transformers' processor, in its PIL form where it has one. Unknown ones are refused before any code of theirs is asked."""
+def _load(folder: Path, raw: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """Settings and class of transformers' processor, in its PIL form where it has one. Unknown ones are refused before that."""
     from transformers import AutoImageProcessor
 
     told = raw.get("image_processor_type") or raw.get("feature_extractor_type")
@@ -90,9 +89,10 @@ def _load(folder: Path, raw: Mapping[str, Any], name: str) -> Any:
     by_backend = find_spec("transformers.image_processing_backends") is not None
     form: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
     try:
-        return AutoImageProcessor.from_pretrained(
+        processor = AutoImageProcessor.from_pretrained(
             folder, trust_remote_code=False, **({} if _plain_type(told) in TORCH_ONLY else form)
         )
+        return processor.to_dict(), type(processor).__name__
     except Exception as error:  # whatever transformers raises at values nobody meant: the file is a stranger's
         reason = str(error).strip().split("\n", 1)[0]
         raise _unclear(name, f"transformers cannot read it ({reason})") from error
