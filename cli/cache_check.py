@@ -9,6 +9,7 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import pairs, plural
+from kdcache.errors import Damage, Drift, Incomplete
 from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ def verify(
 ) -> int:
     """Check that every byte is what was written, and on request that pixels and teacher are still the same.
 
-    Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged.
-    --seed chooses other views to look at.
+    Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged; 9: the bytes are
+    sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at.
     """
     from kdcache.verify import Ask
     from kdcache.verify import verify as check
 
     ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed)
     report = check(cache or newest_cache(), ask, ui.progress())
-    state = "damaged" if not report.ok else "incomplete" if report.missing else "ok"
+    state = "damaged" if report.damaged else "drifted" if not report.ok else "incomplete" if report.missing else "ok"
     facts = {
         "path": str(report.path),
         "state": state,
@@ -79,14 +80,27 @@ def verify(
     for stray in report.warnings:
         ui.warn(str(stray))
     if not report.ok:
-        ui.note(f"\n{ui.paint('hint', 'hint:')} {_way_out(report)}")
-    return {"ok": 0, "incomplete": 3, "damaged": 4}[state]
+        for way in _ways_out(report):
+            ui.note(f"\n{ui.paint('hint', 'hint:')} {way}")
+    return {"ok": 0, "incomplete": Incomplete.exit_code, "damaged": Damage.exit_code, "drifted": Drift.exit_code}[state]
 
 
-def _way_out(report: "Report") -> str:
-    if all(finding.kind == "foreign" for finding in report.findings):
-        return f"{report.path / 'plan.json'} looks foreign: copy it from another copy of this cache; `repair` drops nothing"
-    return f"kd cache repair {report.path} --yes && kd cache build --out {report.path}"
+def _ways_out(report: "Report") -> list[str]:
+    """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
+    from kdcache.drift import pixels_hint, teacher_hint
+    from kdcache.store import Store
+
+    ways = []
+    if report.pixels_drifted:
+        ways.append(pixels_hint(report.path, Store.open(report.path).plan))
+    if report.teacher_drifted:
+        ways.append(teacher_hint(report.path, Store.open(report.path).plan))
+    if report.damaged and all(finding.kind in ("foreign", "drift") for finding in report.findings):
+        plan = report.path / "plan.json"
+        ways.append(f"{plan} looks foreign: copy it from another copy of this cache; `repair` drops nothing")
+    elif report.damaged:
+        ways.append(f"kd cache repair {report.path} --yes && kd cache build --out {report.path}")
+    return ways
 
 
 def _checked(ui: Ui, report: "Report", state: str) -> str:

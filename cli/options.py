@@ -48,7 +48,12 @@ BuildSize = Annotated[
     ),
 ]
 WeightsFile = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="A checkpoint, or `random` to measure time and memory.")
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|RUN",
+        help="A checkpoint, or `random` to measure time and memory; of run:RUN, where it lies now if it has moved.",
+    ),
 ]
 HeadFile = Annotated[str | None, typer.Option("--head", metavar="FILE", help="Classifier head (kd teacher fit-head).")]
 ClassesFile = Annotated[

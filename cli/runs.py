@@ -9,7 +9,10 @@ from cli.output import Ui
 if TYPE_CHECKING:
     from students.runs import Run
 
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run, or LATEST: the one started last.")]
+RunPath = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run: its folder, its name in ./kd/runs, or LATEST: the one started last."),
+]
 
 
 def open_run(ui: Ui, name: str) -> "Run":

@@ -77,8 +77,8 @@ TeacherWeights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        metavar="FILE",
-        help="Where the weights of a connected teacher lie, or of one that shares its encoder.",
+        metavar="FILE|RUN",
+        help="Where the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
     ),
 ]
 TeacherHead = Annotated[

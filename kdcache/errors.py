@@ -37,7 +37,7 @@ class Incomplete(KDError):
 
 
 class Damage(KDError):
-    """Something on disk is not what was written."""
+    """The bytes of a file are not those that were written."""
 
     exit_code = 4
 
@@ -49,7 +49,7 @@ class Unavailable(KDError):
 
 
 class Mismatch(KDError):
-    """Two things that must belong together do not: cache and dataset, plan and teacher, format and reader."""
+    """Two things that were named together do not belong together: cache and dataset, plan and teacher, format and reader."""
 
     exit_code = 6
 
@@ -64,6 +64,12 @@ class StorageError(KDError):
     """The disk is full, or refuses to read or write; what was sealed before is safe."""
 
     exit_code = 8
+
+
+class Drift(KDError):
+    """What is rendered or computed today is not what it was: the right images, libraries or teacher, but they have changed."""
+
+    exit_code = 9
 
 
 class BadImage(KDError):

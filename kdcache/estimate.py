@@ -82,7 +82,7 @@ class Estimate:
 def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
     """Measure one batch and multiply. Nothing is written."""
     notes: list[str] = []
-    if options.weights is None and not _in_package(options):
+    if options.weights is None and not _at_hand(options):
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
         notes.append("measured with random weights: time and bytes do not depend on their values")
@@ -119,9 +119,12 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     )
 
 
-def _in_package(options: BuildOptions) -> bool:
-    """Is it a nano teacher, asked for or chosen? Its weights are at hand."""
-    return options.size == "nano" or (options.size is None and shows_shapes(options))
+def _at_hand(options: BuildOptions) -> bool:
+    """Is it a nano teacher, asked for or chosen, or one of this machine? Then nothing is fetched to open it."""
+    from kdcache.teachers import is_published
+
+    nano = options.size == "nano" or (options.size is None and shows_shapes(options))
+    return nano or not is_published(options.teacher)
 
 
 def _worth_telling(signal: str, plan: Plan, trial: Trial) -> bool:

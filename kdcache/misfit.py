@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.errors import Mismatch
+from kdcache.spec import BY_MODEL
 from kdcache.store.differences import differences
 from kdcache.store.plan import Plan
 
@@ -54,6 +55,11 @@ def _data(plan: Plan) -> str:
     return f"{plan.dataset.name} ({plan.dataset.rows:,} images, fingerprint {plan.dataset.fingerprint[:8]})"
 
 
+def _teacher(plan: Plan) -> str:
+    teacher = plan.teacher
+    return f"{teacher.family}:{teacher.size}" if teacher.family in BY_MODEL else teacher.family
+
+
 def _weights(record: Any) -> str:
     return "none" if record is None else f"{record.source} ({record.sha256[:8]})"
 
@@ -79,7 +85,7 @@ def _classes(plan: Plan) -> str:
 # Option, what it says of a plan, and the options whose difference explains this one.
 _WORDS: tuple[tuple[str, Tell, tuple[str, ...]], ...] = (
     ("--data", _data, ()),
-    ("--teacher", lambda plan: plan.teacher.family, ()),
+    ("--teacher", _teacher, ()),
     ("--size", lambda plan: plan.teacher.size, ("--teacher",)),
     ("--weights", lambda plan: _weights(plan.teacher.weights), ("--teacher", "--size")),
     ("--signal", lambda plan: tuple(s.name for s in plan.teacher.signals), ()),

@@ -48,7 +48,7 @@ class BuildOptions:
 
         if self.signals is not None:
             return self.signals
-        return ("logits",) if self.head is not None else usual_signals(self.teacher)
+        return ("logits",) if self.head is not None else usual_signals(self.teacher, self.weights)
 
     @property
     def device(self) -> str:

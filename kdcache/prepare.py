@@ -1,8 +1,7 @@
 """From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
 
 import shlex
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +20,17 @@ from kdcache.newest import CACHES
 from kdcache.options import BuildOptions, default_batch, default_codec
 from kdcache.progress import Progress, Silent
 from kdcache.so_far import older_pixels_note, preprocess_so_far
-from kdcache.spec import Preprocess
+from kdcache.spec import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
+from kdcache.store.same_images import same_place
 from kdcache.trial import Trial, run_trial
+from kdcache.versions import library_versions
 
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
-TOLD_VERSIONS = ("kd-cache", "numpy", "pillow", "torch", "timm", "transformers", "h5py", "zarr")
 MAX_ROWS_PER_PART = 16384
 OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
 """what belongs to the training split of a dataset that has two"""
@@ -67,22 +67,25 @@ def prepare(
     listing = source.scan()
     if not len(listing):
         raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
+    store = Store.open(out) if out is not None and (out / "plan.json").is_file() else None
+    there = None if store is None or quick else store.plan
+    if store is not None and there is not None and same_place(there.dataset, source):
+        store.expect_images(source, listing, given=options.data)
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
     progress.doing("loading the teacher")
-    there = Store.open(out).plan if out is not None and not quick and (out / "plan.json").is_file() else None
     teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
     recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
-    asked = (
-        options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device, options.step)
-    )
+    # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
+    so_far = None if store is None else store.plan.batch
+    asked = options.batch or so_far or default_batch(teacher.spec.preprocess.size, options.device, options.step)
     progress.doing("measuring the teacher on a batch")
     trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
     layout = _layout(options, codecs, len(listing), trial.batch)
     plan = Plan(
-        teacher=teacher.spec,
+        teacher=teacher.spec if there is None else _called_as_there(teacher.spec, there.teacher),
         dataset=Dataset.of(source, listing),
         views=views,
         signals=tuple(_stored(codec, layout, trial) for codec in codecs.values()),
@@ -94,7 +97,21 @@ def prepare(
         refuse_misfit(out, there, plan)
     notes = tuple(_notes(options, plan, asked) + older_pixels_note(there))
     warnings = tuple(_warnings(plan, source, listing))
-    return Prepared(options, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
+    found = with_weights_of(options, teacher.spec)
+    return Prepared(found, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
+
+
+def with_weights_of(options: BuildOptions, teacher: TeacherSpec) -> BuildOptions:
+    """The options for whoever opens this teacher again: with the place where a run was found."""
+    return replace(options, weights=options.weights or teacher.weights.path)
+
+
+def _called_as_there(teacher: TeacherSpec, planned: TeacherSpec) -> TeacherSpec:
+    """A run is known by its weights: where it was renamed, the cache that is there keeps calling it by its old name."""
+    if teacher.weights.path is None or teacher.weights.sha256 != planned.weights.sha256:
+        return teacher
+    weights = teacher.weights.model_copy(update={"source": planned.weights.source})
+    return teacher.model_copy(update={"size": planned.size, "weights": weights})
 
 
 def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planned: Preprocess | None) -> "Teacher":
@@ -138,11 +155,6 @@ def _lines(file: str) -> tuple[str, ...]:
     if not path.is_file():
         raise UsageError(f"no file {file}", hint="give a text file with one entry a line")
     return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
-
-
-def _batch_so_far(out: Path | None) -> int | None:
-    """The batch of a cache that is already there: resuming keeps it, whatever the device would choose now."""
-    return Store.open(out).plan.batch if out and (out / "plan.json").exists() else None
 
 
 def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int) -> Layout:
@@ -225,17 +237,6 @@ def _folder_of_splits_warning(folder: Path) -> list[str]:
     return [
         f"{folder} holds {', '.join(inside)}, and the images of all of them would be in one cache; give --data {one}"
     ]
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what could change a byte, for the day when two builds differ."""
-    found = {}
-    for name in TOLD_VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def choose_out(plan: Plan) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kdcache.images import open_source
 from kdcache.options import BuildOptions
-from kdcache.prepare import Prepared
+from kdcache.prepare import Prepared, with_weights_of
 from kdcache.store import Store
 
 
@@ -20,6 +20,7 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
     plan = store.plan
     source = open_source(options.data or plan.dataset.source)
     listing = source.scan()
-    store.expect_images(listing)
+    store.expect_images(source, listing, given=options.data)
     teacher = reopen_teacher(plan.teacher, device=options.device, weights=options.weights, head=options.head)
-    return Prepared(replace(options, teacher=plan.teacher.family), path, plan, source, listing, teacher, None, ())
+    found = with_weights_of(replace(options, teacher=plan.teacher.family), teacher.spec)
+    return Prepared(found, path, plan, source, listing, teacher, None, ())

@@ -10,7 +10,7 @@ from kdcache.images.source import Source
 from kdcache.progress import Progress
 from kdcache.store import Finding, Store
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, Report, rendered_again
+from kdcache.verify import Ask, Report, drifted, rendered_again
 
 REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
 """What another machine or library version may change: a share of a dense row's length, or the probability of a class."""
@@ -37,12 +37,11 @@ def check_teacher(
         )
     progress.start("teacher", sum(len(wanted) for _, wanted in rows))
     for part, batch in rendered_again(store, source, rows, ask.workers):
-        report.findings += [
-            Finding(part, None, range(row, row + 1), f"its image cannot be used now: {why}")
-            for row, why in batch.bad.items()
-        ]
+        # Of other pixels the teacher may say what it likes: those are told as what they are, once.
+        others = {found.rows[0]: found for found in drifted(store, part, batch) if found.rows is not None}
+        report.findings += [found for found in others.values() if found not in report.findings]
         said = teacher.say(torch.from_numpy(batch.pixels))
-        seen = [place for place, row in enumerate(batch.rows) if row not in batch.bad]
+        seen = [place for place, row in enumerate(batch.rows) if row not in others]
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)
@@ -88,4 +87,4 @@ def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64]
     beyond = ~(far <= limit)
     for row, apart in zip(rows[beyond].tolist(), far[beyond], strict=True):
         what = f"the teacher says something else now: distance {apart:.3g}, tolerance {limit:.3g}"
-        report.findings.append(Finding(part, name, range(row, row + 1), what))
+        report.findings.append(Finding(part, name, range(row, row + 1), what, kind="drift"))

@@ -29,6 +29,9 @@ class Weights(Strict):
     sha256: str
     settings: str | None = None
     """Digest of the configuration they ran under (activation, heads, epsilon …); None where the program or `sha256` fixes it."""
+    path: str | None = None
+    """Where a run lay when it was opened, an absolute path: looked at first when it is opened again, believed only with the right
+    `sha256`. No part of a plan's identity; None where nobody kept it."""
 
     @property
     def random(self) -> bool:
@@ -57,9 +60,20 @@ class TeacherSpec(Strict):
     """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
 
     @property
+    def name(self) -> str:
+        """How users write this teacher: clip, timm:NAME, and a run as where it lay."""
+        return f"{self.family}:{self.weights.path or self.size}" if self.family in BY_MODEL else self.family
+
+    @property
     def knows_nothing(self) -> bool:
         """True when its weights or those of its head are random."""
         return self.weights.random or (self.head is not None and self.head.random)
+
+    def without_paths(self) -> "TeacherSpec":
+        """The same, for others: nothing of where its files lie on this machine."""
+        weights = self.weights.model_copy(update={"path": None})
+        head = None if self.head is None else self.head.model_copy(update={"path": None})
+        return self.model_copy(update={"weights": weights, "head": head})
 
     def signal(self, name: str) -> Signal:
         """The signal of that name; KeyError when this teacher does not say it."""

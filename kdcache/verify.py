@@ -61,6 +61,21 @@ class Report:
         """True when nothing was found. Missing parts are not damage: a build makes them."""
         return not self.findings
 
+    @property
+    def damaged(self) -> bool:
+        """Some bytes on disk are not those of this cache: a repair and a build mend that."""
+        return any(found.kind != "drift" for found in self.findings)
+
+    @property
+    def pixels_drifted(self) -> bool:
+        """Some views render to other pixels than the teacher saw."""
+        return any(found.kind == "drift" and found.field == VIEW_DIGEST.name for found in self.findings)
+
+    @property
+    def teacher_drifted(self) -> bool:
+        """The teacher says something else about the pixels it saw."""
+        return any(found.kind == "drift" and found.field != VIEW_DIGEST.name for found in self.findings)
+
 
 def verify(path: Path, ask: Ask, progress: Progress) -> Report:
     """Check every byte of a cache, then the samples that were asked for."""
@@ -75,7 +90,7 @@ def verify(path: Path, ask: Ask, progress: Progress) -> Report:
     if (ask.replay or ask.teacher) and sound:
         source = open_source(ask.data or store.plan.dataset.source)
         if ask.data:
-            store.expect_images(source.scan())
+            store.expect_images(source, source.scan(), given=ask.data)
         if ask.replay:
             rows = sample(store, sound, ask.replay, ask.seed)
             report.replayed = sum(len(wanted) for _, wanted in rows)
@@ -157,8 +172,17 @@ def views_that_drift(
 ) -> Iterator[Finding]:
     """Render sampled views again; those whose digests differ from the stored ones."""
     for part, batch in rendered_again(store, source, rows, ask.workers):
-        for drift in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
-            reason = batch.bad.get(drift.row, "the image file, Pillow or the code of the views has changed")
-            what = f"renders other pixels than the teacher saw: {reason}"
-            yield Finding(part, VIEW_DIGEST.name, range(drift.row, drift.row + 1), what)
+        yield from drifted(store, part, batch)
         progress.advance(len(batch.rows))
+
+
+def drifted(store: Store, part: PartId, batch: Rendered) -> list[Finding]:
+    """The views of a batch that are not what the teacher saw, by the digests it was kept with."""
+    found = []
+    for row, *_ in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
+        why = (
+            f"cannot be used now: {batch.bad[row]}" if row in batch.bad else "renders other pixels than the teacher saw"
+        )
+        what = f"{store.index[row]} {why}"
+        found.append(Finding(part, VIEW_DIGEST.name, range(row, row + 1), what, kind="drift"))
+    return found

@@ -1,22 +1,22 @@
 """A student as a teacher: `--teacher run:RUN` lets a run speak like any other frozen network, with its best weights.
 
 Input: what was asked of a teacher. Output: a candidate. kdcache, which knows nothing of students, finds it through the entry
-point `kdcache.teachers`.
+point `kdcache.teachers`. A run is known by the sha256 of its weights; where it lies may change (find_teacher.py).
 """
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from kdcache.digest import file_sha256, json_digest
+from kdcache.digest import file_sha256
 from kdcache.errors import UsageError
 from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.request import Request
+from students.find_teacher import RUN, check_weights, find_teacher, run_name, settings
 from students.models import embed
 from students.models.spec import StudentSpec
-from students.runs import Run
 
 
 class RunTower:
@@ -44,20 +44,25 @@ class RunTower:
 
 def open_run(request: Request) -> Candidate:
     """The best weights of a run, at the size it was trained for."""
-    if request.weights is not None:
-        raise UsageError("a run brings its own weights", hint="leave --weights out")
     assert request.model is not None
-    run = Run.open(request.model)
+    run = find_teacher(request.model, request.weights, request.planned_weights)
+    # Opened again, it keeps the name of the plan.
+    name = request.model if request.planned_weights is not None else run_name(request.model, request.weights, run)
+    weights = Weights(
+        source=f"{RUN}:{name}",
+        sha256=file_sha256(run.weights),
+        settings=settings(run.record.student),
+        path=str(run.path.resolve()),
+    )
+    if request.planned_weights is not None:
+        check_weights(run, weights.sha256, request.planned_weights)
     spec: Any = run.record.student
     preprocess = Preprocess(size=spec.input, geometry=spec.geometry, mean=spec.mean, std=spec.std)
     if request.prepared(lambda: preprocess) != preprocess:
         raise UsageError(
             f"{run.path} sees {spec.input[0]}x{spec.input[1]} as it was trained", hint="leave --input-size out"
         )
-    weights = Weights(
-        source=f"run:{run.path.resolve().name}", sha256=file_sha256(run.weights), settings=json_digest(spec.plain())
-    )
     tower = RunTower(run.network(), spec)
     own = "logits" in tower.taps and request.head is None
     classifier = None if own else choose_classifier(request, weights=weights)
-    return Candidate(tower, run.path.resolve().name, weights, preprocess, classifier, spec.classes or None)
+    return Candidate(tower, name, weights, preprocess, classifier, spec.classes or None)

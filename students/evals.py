@@ -17,12 +17,12 @@ from pydantic import Field, ValidationError
 from kdcache.atomic import make_folder, storage_errors, write_file
 from kdcache.config import load_preset
 from kdcache.digest import file_sha256, json_digest
-from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.errors import Damage, UsageError
 from kdcache.images import open_source
 from kdcache.options import best_device, default_batch
 from kdcache.progress import Progress
 from kdcache.strict import Strict
-from students.fits import found_source
+from students.fits import images_again
 from students.judges import unchanged
 from students.recipe import Precision
 from students.runs import Run
@@ -168,15 +168,8 @@ def images_of(run: Run, data: str | None) -> Labelled:
     val = run.record.val
     if val is None:
         raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
-    source = found_source(val.source, None)
-    listing = source.scan()
-    if listing.fingerprint != val.fingerprint:
-        raise Mismatch(
-            f"the validation images of {run.path} have changed: fingerprint {listing.fingerprint} now, "
-            f"{val.fingerprint} when it was trained",
-            hint="name the images with --data to judge it on them all the same",
-        )
-    return labelled(source, listing)
+    anew = "name images with --data: it is judged on those as they are"
+    return labelled(*images_again(val, None, owner=f"the validation of {run.path}", anew=anew))
 
 
 def _refuse_splits(spec: dict[str, Any], run: Run) -> None:

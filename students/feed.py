@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdcache.errors import Mismatch
+from kdcache.errors import Drift
 from kdcache.render import Rendered, RenderPool
 from students.objectives.soft_labels import Truth
 from students.scene import Rows, Scene
@@ -106,7 +106,7 @@ class Feed:
     def _good(self, seen: Rendered) -> NDArray[np.bool_]:
         if seen.bad and self._strict:
             row, reason = next(iter(seen.bad.items()))
-            raise Mismatch(
+            raise Drift(
                 f"{self._scene.ids[row]} could be read when the cache was built, and cannot be now: {reason}",
                 hint="bring the file back, or build a new cache of the images that are there",
             )

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from typing import get_args
 
 from kdcache.cache import Cache
-from kdcache.errors import Incomplete, Mismatch, Unavailable, UsageError
+from kdcache.drift import pixels_hint
+from kdcache.errors import Drift, Incomplete, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
 from kdcache.spec import BY_MODEL, HEADLESS, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import Dataset
+from kdcache.store.same_images import expect_images
 from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
 from students.models.spec import StudentSpec
@@ -118,11 +120,9 @@ def _is_headless(teacher: TeacherSpec) -> bool:
 def _again(cache: Cache) -> list[str]:
     """The words of a build with the same teacher and images."""
     teacher, source = cache.teacher, cache.plan.dataset.source
-    words = ["kd cache build", "--teacher"]
-    if teacher.family in BY_MODEL:
-        words.append(shlex.quote(f"{teacher.family}:{teacher.size}"))
-    else:
-        words += [teacher.family, *(["--size", teacher.size] if teacher.size else [])]
+    words = ["kd cache build", "--teacher", shlex.quote(teacher.name)]
+    if teacher.family not in BY_MODEL and teacher.size:
+        words += ["--size", teacher.size]
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
     return words + (["--data", shlex.quote(str(place))] if place else [])
 
@@ -149,30 +149,19 @@ def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) 
     raise Mismatch(differ, hint=f"--new-head begins with a new classifier{rows}")
 
 
-def check_images(planned: Dataset, source: Source, listing: Listing) -> None:
-    """The same images in the same order."""
-    if listing.fingerprint == planned.fingerprint and len(listing) == planned.rows:
-        return
-    raise Mismatch(
-        f"the images of {source.name} have changed: {len(listing):,} with fingerprint {listing.fingerprint}, "
-        f"the cache was made of {planned.rows:,} with {planned.fingerprint}",
-        hint="point --data at the images the cache was made of, or build a new cache",
-    )
-
-
 def check_replay(cache: Cache, source: Source, workers: int, progress: Progress, *, seed: int) -> None:
     """Render a sample of views again: the pixels must be those the teacher saw."""
     store = Store.open(cache.path)
     rows = sample(store, store.built(), REPLAYED, seed)
-    progress.start("replay", REPLAYED)
+    count = sum(len(each) for _, each in rows)
+    progress.start("replay", count)
     found = list(views_that_drift(store, source, rows, Ask(workers=workers), progress))
     progress.finish()
     if found:
-        first = found[0]
-        names = ", ".join(cache.ids[f.rows[0]] for f in found[:3] if f.rows is not None)
-        raise Mismatch(
-            f"{len(found)} of {REPLAYED} sampled views are not what the teacher saw ({names}): {first.what}",
-            hint=f"kd cache verify {cache.path} --replay 1000 tells how many; then build a new cache of these images",
+        first = "; ".join(drift.what for drift in found[:3])
+        raise Drift(
+            f"{len(found)} of {count} sampled views are not what the teacher saw: {first}",
+            hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 tells how many they are",
         )
 
 
@@ -213,9 +202,17 @@ def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
     )
 
 
-def found_source(spec: dict[str, object], given: str | None, *, option: str = "--data") -> Source:
-    """Images that were used before, from where they lay or from where they lie now."""
+def images_again(
+    dataset: Dataset, given: str | None, *, owner: str, option: str = "--data", anew: str = "start a new run"
+) -> tuple[Source, Listing]:
+    """Images that were used before, from where they lay or from where they lie now: the same ones, or a refusal.
+
+    `owner`: whose they are; `anew`: the way out where they cannot be brought back.
+    """
     try:
-        return open_source(given or spec)
+        source = open_source(given or dataset.source)
     except Unavailable as error:
         raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error
+    listing = source.scan()
+    expect_images(dataset, source, listing, owner=owner, given=given, option=option, anew=anew)
+    return source, listing

@@ -100,10 +100,9 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 
 def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: Progress) -> tuple[Scene, Teller]:
     batch = record.recipe.batch // world.size
-    source = fits.found_source(record.dataset.source, where.data)
+    owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
-    listing = source.scan()
-    fits.check_images(record.dataset, source, listing)
+    source, listing = fits.images_again(record.dataset, where.data, owner=owner)
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
     if record.cache is None:

@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from kdcache.errors import Damage
 from kdcache.images.few import Few
 from kdcache.progress import Progress
 from kdcache.store.plan import Dataset
-from students.fits import found_source
+from students.fits import images_again
 from students.options import Where
 from students.recipe import Precision
 from students.runs import RunRecord
@@ -112,14 +111,7 @@ def bank_of(dataset: Dataset, count: int | None, place: str | None = None) -> La
 
 def unchanged(dataset: Dataset, place: str | None = None, *, option: str = "--data") -> Labelled:
     """The labelled images of a dataset, which must be those the run began with; `place`: where they lie now."""
-    source = found_source(dataset.source, place, option=option)
-    listing = source.scan()
-    if listing.fingerprint != dataset.fingerprint:
-        raise Damage(
-            f"the images of {source.name} have changed: {listing.fingerprint}, the run began with {dataset.fingerprint}",
-            hint="bring them back, or start a new run",
-        )
-    return labelled(source, listing)
+    return labelled(*images_again(dataset, place, owner="the run", option=option))
 
 
 def _never() -> AbstractContextManager[Judge]:

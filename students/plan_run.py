@@ -11,8 +11,8 @@ from kdcache.config import load_preset
 from kdcache.digest import file_digest
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
-from kdcache.prepare import library_versions
 from kdcache.store.plan import Dataset, ViewPlan
+from kdcache.versions import library_versions
 from kdcache.views.recipe import Augment
 from students.checkpoint import load_tensors
 from students.fits import check_head, check_pieces
@@ -23,7 +23,7 @@ from students.models.preset import Preset
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
 from students.recipe import Match, Recipe, SoftLabels
-from students.runs import LATEST, Pacing, Run, RunRecord, near
+from students.runs import LATEST, Pacing, Run, RunRecord, find_run, near
 from students.splits import held_out
 from students.tasks.features import check_bank
 from students.tasks.pictures import Labelled, labelled
@@ -261,7 +261,7 @@ def _started_from(start: str | None) -> str | None:
 
 
 def _is_run(start: str) -> bool:
-    return start == LATEST or (Path(start) / "run.json").is_file()
+    return start == LATEST or (find_run(start) / "run.json").is_file()
 
 
 def weights_file(start: str) -> Path:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LATEST = "LATEST"
+WEIGHTS = "best.safetensors"
 
 
 class CacheRecord(Strict):
@@ -107,9 +108,9 @@ class Run:
         return cls(path, record)
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open a run; the word LATEST means the one that was started last (newest.py)."""
-        path = newest_run() if str(path) == LATEST else Path(path)
+    def open(cls, name: Path | str) -> Self:
+        """Open a run: its folder, its name in ./kd/runs, or the word LATEST for the one that was started last (newest.py)."""
+        path = find_run(name)
         file = path / "run.json"
         if not file.is_file():
             raise UsageError(f"no run in {path}: it has no run.json", hint=near(path))
@@ -142,7 +143,7 @@ class Run:
     @property
     def weights(self) -> Path:
         """The weights to evaluate and export."""
-        path = self.path / "best.safetensors"
+        path = self.path / WEIGHTS
         if not path.is_file():
             raise UsageError(f"{self.path} has no weights yet", hint=self.way_on)
         return path
@@ -179,6 +180,15 @@ def lines_of(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
     return found
 
 
+def find_run(name: Path | str) -> Path:
+    """Where a run lies: a path as it is, a bare name that is no path here in ./kd/runs, LATEST as the one started last."""
+    if str(name) == LATEST:
+        return newest_run()
+    path = Path(name)
+    bare = len(path.parts) == 1 and not path.exists()
+    return RUNS / path if bare and (RUNS / path / "run.json").is_file() else path
+
+
 def near(path: Path) -> str:
     """The way to a run when a path leads to none: those beside it or in ./kd/runs, the most alike first."""
     beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
@@ -188,6 +198,18 @@ def near(path: Path) -> str:
     return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in names)}"
 
 
-def usual_signals(path: str) -> tuple[str, ...]:
+def teacher_run(name: str, weights: str | None) -> Run:
+    """The run that `--teacher run:NAME` means; `weights`: where it lies now, if not where its name says."""
+    if weights == "random":
+        raise UsageError("a run brings its own weights", hint="leave --weights out, or give the folder it lies in")
+    if weights is not None and name == LATEST:
+        hint = (
+            f"leave --weights out, or say what the run is called: --teacher run:NAME --weights {shlex.quote(weights)}"
+        )
+        raise UsageError(f"run:{LATEST} and --weights {weights} may be two runs", hint=hint)
+    return Run.open(weights or name)
+
+
+def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
     """What a cache of a run keeps when nobody says: its logits, or, where it names no classes, its embeddings."""
-    return ("logits",) if Run.open(path).record.student.classes else ("embedding",)
+    return ("logits",) if teacher_run(name, weights).record.student.classes else ("embedding",)

@@ -160,7 +160,7 @@ def _about(store: Store, k: int, imported: bool) -> dict[str, Any]:
         "classes": plan.teacher.signal("logits").shape[0],
         "class_names": plan.teacher.classes,
         "cache": plan.identity,
-        "teacher": plan.teacher.plain(),
+        "teacher": plan.teacher.without_paths().plain(),
         "views": plan.views.plain(),
         "dataset": {"name": plan.dataset.name, "fingerprint": plan.dataset.fingerprint, "rows": plan.dataset.rows},
     }

@@ -13,7 +13,7 @@ from kdcache.images.source import Source
 from kdcache.render.crew import Crew
 from kdcache.render.ring import Ring
 from kdcache.render.worker import Done, Setup, Task, render_rows
-from kdcache.views import Drift, Ids
+from kdcache.views import DriftedRow, Ids
 from kdcache.views.recipe import Augment, Plain
 from kdcache.views.replay import drifts
 
@@ -118,7 +118,7 @@ class RenderPool:
         assert self._ring is not None
         return self._render_ahead(self._crew, self._ring, requests)
 
-    def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[Drift]:
+    def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[DriftedRow]:
         """The rows of one view whose pixels differ from the expected digests (see views/replay.py), in parallel."""
         requests = [(view, rows[first : first + self._batch]) for first in range(0, len(rows), self._batch)]
         got = [int(digest) for rendered in self.batches(requests) for digest in rendered.digests]

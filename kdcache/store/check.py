@@ -28,8 +28,9 @@ class Finding:
     """rows of the dataset"""
     what: str
     path: str | None = None
-    kind: Literal["damage", "foreign", "stray"] = "damage"
-    """`foreign`: sound, but of another plan; `stray`: a name that does not belong. Neither is ever dropped."""
+    kind: Literal["damage", "foreign", "stray", "drift"] = "damage"
+    """`foreign`: sound, but of another plan; `stray`: a name that does not belong; `drift`: sound, but images, libraries or the
+    teacher give something else today. None of these is ever dropped."""
 
     def __str__(self) -> str:
         names = [f"part {self.part}" if self.part else None, f"field {self.field!r}" if self.field else None]

@@ -115,10 +115,12 @@ class Plan(Strict):
         return self._essence(exclude_defaults=False)
 
     def _essence(self, *, exclude_defaults: bool) -> dict[str, Any]:
-        plain = self.model_dump(mode="json", exclude_defaults=exclude_defaults)
+        plain = self.model_copy(update={"teacher": self.teacher.without_paths()}).model_dump(
+            mode="json", exclude_defaults=exclude_defaults
+        )
         plain["views"].pop("count")
         plain.pop("versions")
-        # Where the images lie may differ between machines; which images they are is in the fingerprint and the index.
+        # Where images and runs lie may differ between machines; which they are is in the fingerprint, the index and the sha256.
         plain["dataset"].pop("source")
         plain["dataset"].pop("name")
         for stored in plain["signals"]:

@@ -14,7 +14,7 @@ from kdcache.atomic import storage_errors, sweep
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, write_rejected
-from kdcache.images.source import Listing
+from kdcache.images.source import Listing, Source
 from kdcache.lazy import lazy
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
@@ -34,6 +34,7 @@ from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
 from kdcache.store.receipt import FOREIGN, MEND, Receipt
+from kdcache.store.same_images import expect_images
 from kdcache.store.seal import commit_part, copy_files, receipt_of, receipt_path, remove_receipt
 
 
@@ -72,15 +73,11 @@ class Store:
         data = self.plan.dataset
         return Listing(self.index.ids.batch.column(0), self.index.labels, data.classes, data.fingerprint)
 
-    def expect_images(self, listing: Listing) -> None:
-        """Mismatch when a listing is not of the images this cache was planned for."""
-        planned = self.plan.dataset
-        if listing.fingerprint != planned.fingerprint:
-            raise Mismatch(
-                f"other images than those of {self.path}: {len(listing):,} with fingerprint {listing.fingerprint}, "
-                f"the plan has {planned.rows:,} with {planned.fingerprint}",
-                hint="restore the dataset, point --data at a copy of it, or build a new cache with --out",
-            )
+    def expect_images(self, source: Source, listing: Listing, *, given: str | None) -> None:
+        """Drift or Mismatch when these are not the images this cache was planned for; `given`: where the user says they lie."""
+        anew = "build a new cache of them with another --out"
+        owner = str(self.path)
+        expect_images(self.plan.dataset, source, listing, owner=owner, given=given, option="--data", anew=anew)
 
     @contextmanager
     def building(self, share: tuple[int, int] | None = None) -> Iterator[None]:

@@ -13,7 +13,7 @@ from kdcache.errors import Unavailable, UsageError
 from kdcache.spec import BY_MODEL
 
 if TYPE_CHECKING:
-    from kdcache.spec import Preprocess
+    from kdcache.spec import Preprocess, Weights
     from kdcache.teachers.teacher import Teacher
 
 FAMILIES = {
@@ -38,7 +38,7 @@ _OPENERS = {
 _ELSEWHERE = "kdcache.teachers"
 """entry points of this name open the families that other packages bring"""
 _SIGNALS = "kdcache.signals"
-"""and those of this name say what is kept of one of their models when nobody says: model -> signals"""
+"""and those of this name say what is kept of one of their models when nobody says: model, weights -> signals"""
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -46,6 +46,7 @@ __all__ = [
     "FAMILIES",
     "WITH_NANO",
     "check_request",
+    "is_published",
     "open_teacher",
     "sizes_of",
     "teacher_names",
@@ -70,13 +71,18 @@ def sizes_of(family: str) -> list[str]:
     return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
 
 
-def usual_signals(name: str) -> tuple[str, ...]:
+def is_published(name: str) -> bool:
+    """Its weights are fetched unless they are given. Families that other packages open keep theirs on this machine."""
+    return name.partition(":")[0] in _OPENERS
+
+
+def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
     """What a cache of a teacher keeps when nobody says; a name nobody knows is refused elsewhere."""
     from kdcache.teachers.sizes import LOGITS, family_facts
 
     family, _, model = name.partition(":")
     for point in entry_points(group=_SIGNALS, name=family) if model else ():
-        signals: tuple[str, ...] = point.load()(model)
+        signals: tuple[str, ...] = point.load()(model, weights)
         return signals
     return family_facts(name).signals if name in FAMILIES and name not in BY_MODEL else LOGITS
 
@@ -125,15 +131,18 @@ def open_teacher(
     templates: str | Sequence[str] | None = None,
     normalise: str | tuple[tuple[float, float, float], tuple[float, float, float]] | None = None,
     planned: "Preprocess | None" = None,
+    planned_weights: "Weights | None" = None,
 ) -> "Teacher":
     """Open a frozen teacher.
 
     `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint
-    (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`. `head`: a head file for the logits.
+    (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`; of `run:RUN`, the folder it lies in now.
+    `head`: a head file for the logits.
     `classes`: names of the logits, which must fit them; `offered`: names for a teacher without classes of its own (CLIP's
     zero-shot, random heads), such as those of the images. `templates`: CLIP's prompts, a known name or a list.
     `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one. `planned`: how pixels are prepared, from
     the plan of a cache; it is obeyed whatever is published now, and `input_size` and `normalise` do not count beside it.
+    `planned_weights`: those the plan names, when its teacher is opened again.
     """
     check_request(name, size=size, device=device)
     from kdcache.teachers.frozen import FrozenTeacher, check_device
@@ -156,6 +165,7 @@ def open_teacher(
         templates=templates if templates is None or isinstance(templates, str) else tuple(templates),
         normalise=normalise,
         planned=planned,
+        planned_weights=planned_weights,
     )
     check_device(device)
     return FrozenTeacher(request, _opener(family)(request))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.spec import TeacherSpec, Weights
+from kdcache.spec import BY_MODEL, TeacherSpec, Weights
 from kdcache.teachers import open_teacher
 from kdcache.teachers.teacher import Teacher
 
@@ -14,14 +14,16 @@ _NOBODY = Weights(source="none", sha256="none")
 
 
 def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
-    """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine."""
-    named = spec.family not in ("timm", "hf", "run")
-    model = weights if spec.family == "run" else spec.size  # the plan keeps no path of a run
-    found = _weights(spec, weights)
+    """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine.
+
+    Left out, weights are fetched or found as the plan says: published ones by their name, a run where it lay (or by its name, or
+    by its digest, in ./kd/runs). Only a file of weights must always be given.
+    """
+    named = spec.family not in BY_MODEL
     teacher = open_teacher(
-        spec.family if named else f"{spec.family}:{model}",
+        spec.family if named else f"{spec.family}:{spec.size}",
         size=spec.size if named and spec.size != "custom" else None,
-        weights=None if spec.family == "run" else found,
+        weights=_weights(spec, weights),
         head=_head(spec, head),
         signals=tuple(signal.name for signal in spec.signals),
         precision=spec.precision,
@@ -29,6 +31,7 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
         classes=spec.classes,
         templates=_templates(spec),
         planned=spec.preprocess,
+        planned_weights=spec.weights,
     )
     check_same(spec, teacher.spec)
     return teacher
@@ -51,8 +54,6 @@ def _weights(spec: TeacherSpec, given: str | None) -> str | None:
     if kind == "file" and given is None:
         hint = f"pass --weights PATH_OF_{name}"
         raise UsageError(f"the teacher of this cache came from a file ({spec.weights.source})", hint=hint)
-    if kind == "run" and given is None:
-        raise UsageError(f"the teacher of this cache is a student ({spec.weights.source})", hint="pass --weights RUN")
     if kind == "hub" and given is None:
         return spec.weights.source
     return "random" if spec.weights.random else given

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kdcache.errors import UsageError
-from kdcache.spec import Preprocess
+from kdcache.spec import Preprocess, Weights
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Triple = tuple[float, float, float]
@@ -39,6 +39,8 @@ class Request:
     normalise: str | tuple[Triple, Triple] | None
     planned: Preprocess | None = None
     """how the plan of a cache says that pixels are prepared: then nothing else decides it"""
+    planned_weights: Weights | None = None
+    """the weights a plan names, when its teacher is opened again: a family that knows where they may lie looks for these"""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

@@ -16,7 +16,7 @@ UNREADABLE = 0
 """The digest of a row whose image cannot be read."""
 
 
-class Drift(NamedTuple):
+class DriftedRow(NamedTuple):
     """A row that no longer renders to the pixels it had."""
 
     row: int
@@ -34,7 +34,7 @@ def replay(
     ids: Ids,
     load: Callable[[str], NDArray[np.uint8]],
     expected: Digests,
-) -> list[Drift]:
+) -> list[DriftedRow]:
     """The rows whose pixels differ from the expected digests; empty when nothing drifted.
 
     A row that was unreadable and still is, agrees; one that became readable, or stopped being so, does not.
@@ -43,10 +43,10 @@ def replay(
     return drifts(rows, expected, got)
 
 
-def drifts(rows: Sequence[int], expected: Digests, got: Digests) -> list[Drift]:
+def drifts(rows: Sequence[int], expected: Digests, got: Digests) -> list[DriftedRow]:
     """Pair rows with both digests and keep those that differ."""
     paired = zip(rows, map(int, expected), map(int, got), strict=True)
-    return [Drift(*values) for values in paired if values[1] != values[2]]
+    return [DriftedRow(*values) for values in paired if values[1] != values[2]]
 
 
 def _digest(

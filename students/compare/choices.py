@@ -11,9 +11,11 @@ from kdcache.images import open_source
 from kdcache.options import BuildOptions
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
+from students.find_teacher import RUN, run_name
 from students.models import student_preset
 from students.plan_run import EMBEDDED, OWN
 from students.recipe import Recipe
+from students.runs import teacher_run
 from students.tellers import INPUTS
 
 
@@ -25,8 +27,18 @@ def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     name = options.recipe or preset.recipe or (EMBEDDED if embedded else OWN)
     recipe = load_preset("recipes", name, Recipe, options.settings)
     teacher = options.build.teacher or ("florence" if preset.blocks is None else "data2vec")
-    build = _saying(replace(options.build, teacher=teacher), recipe, name)
+    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name)
     return replace(options, recipe=name, build=build), recipe
+
+
+def pinned(build: BuildOptions) -> BuildOptions:
+    """A run by its name, and where it lies: each process of a comparison opens it, and LATEST may be another one by then."""
+    family, _, name = build.teacher.partition(":")
+    if family != RUN or not name:
+        return build
+    run = teacher_run(name, build.weights)
+    called = run_name(name, build.weights, run)
+    return replace(build, teacher=f"{RUN}:{called}", weights=str(run.path.resolve()))
 
 
 def _saying(build: BuildOptions, recipe: Recipe, name: str) -> BuildOptions:

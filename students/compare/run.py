@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from kdcache.asked import check_asked
 from kdcache.atomic import make_folder, write_file
+from kdcache.digest import file_sha256
 from kdcache.errors import StorageError, UsageError
 from kdcache.held import held
 from kdcache.images import open_source
@@ -32,7 +33,9 @@ from students.compare.options import CompareOptions
 from students.compare.process import in_a_process
 from students.compare.room import Room, room
 from students.compare.sums import Job, projected
+from students.find_teacher import RUN
 from students.recipe import Recipe
+from students.runs import Run
 
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
@@ -132,7 +135,11 @@ def _job(options: CompareOptions) -> Job:
 def _asked(options: CompareOptions, recipe: Recipe) -> dict[str, Any]:
     """What must be the same for a comparison to go on: the options, and what they name."""
     val = None if options.val in (None, "none") else open_source(options.val).scan().fingerprint
-    plain: dict[str, Any] = json.loads(json.dumps({**options.plain(), "recipe": recipe.plain(), "val images": val}))
+    asked = {**options.plain(), "recipe": recipe.plain(), "val images": val}
+    if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
+        # Which run it is matters, not where it lies.
+        asked |= {"build.weights": None, "teacher sha256": file_sha256(Run.open(options.build.weights).weights)}
+    plain: dict[str, Any] = json.loads(json.dumps(asked))
     return plain
 
 

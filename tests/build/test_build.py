@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdcache.build import build, share_of
-from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.errors import Damage, Drift, Mismatch, UsageError
 from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
 from kdcache.resume import prepare_again
@@ -222,9 +222,9 @@ def test_a_resume_over_changed_images_is_refused(images: Path, tmp_path: Path, c
         victim.write_bytes(victim.read_bytes() + b"\0")
     else:
         (images / "cats" / "200.png").write_bytes(victim.read_bytes())
-    with pytest.raises(Mismatch, match="other images") as caught:
+    with pytest.raises(Drift, match="have changed") as caught:
         prepare_again(tmp_path / "c", options(images))
-    assert caught.value.exit_code == 6
+    assert caught.value.exit_code == 9
 
 
 def test_a_mistyped_compression_leaves_nothing_behind(images: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_validation_images_that_changed_are_refused(kd, run):
     record["val"]["fingerprint"] = "0" * 32
     (run / "run.json").write_text(json.dumps(record))
     ran = kd("eval", run)
-    assert ran.code == 6
+    assert ran.code == 9
     assert "have changed" in ran.err
 
 

@@ -226,6 +226,15 @@ def test_dense_rows_go_out_to_divedoc(goldens, tmp_path):
         assert np.array_equal(file["train"]["teacher_features_output"], batch.decode()["targets"])
 
 
+def keeps(now: Any, then: Any) -> bool:
+    """Everything that was written is what is read; fields that came later may stand beside it."""
+    if isinstance(then, dict):
+        return then.keys() <= now.keys() and all(keeps(now[key], value) for key, value in then.items())
+    if isinstance(then, list):
+        return len(now) == len(then) and all(map(keeps, now, then))
+    return bool(now == then)
+
+
 @pytest.mark.parametrize("name", sorted(RUNS))
 def test_a_run_is_read_as_it_was(name, goldens, tmp_path):
     """Its record, its measurements, its weights; its page is written."""
@@ -234,7 +243,7 @@ def test_a_run_is_read_as_it_was(name, goldens, tmp_path):
 
     run = Run.open(goldens.run(name))
     assert weights_of(run.path) == RUNS[name]
-    assert run.record.plain() == json.loads((run.path / "run.json").read_text())
+    assert keeps(run.record.plain(), json.loads((run.path / "run.json").read_text()))
     kinds = [line["kind"] for line in run.metrics()]
     stopped = name.endswith("stopped")
     assert kinds.count("train") == (2 if stopped else 4)

@@ -38,8 +38,7 @@ def test_its_cache_is_checked_with_the_run_and_with_no_other(tmp_path):
     again = reopen_teacher(cache.teacher, device="cpu", weights=str(run.path))
     assert again.spec == cache.teacher
     assert np.isfinite(cache[cache.ids[0]]["logits"]).all()
-    with pytest.raises(UsageError, match="is a student"):
-        reopen_teacher(cache.teacher, device="cpu")
+    assert reopen_teacher(cache.teacher, device="cpu").spec == cache.teacher, "it lies where it lay"
     other = make_run(tmp_path / "other", seed=1)
     with pytest.raises(Mismatch, match="weights sha256"):
         reopen_teacher(cache.teacher, device="cpu", weights=str(other.path))
@@ -56,3 +55,25 @@ def test_a_run_is_taken_as_it_is(tmp_path):
         open_teacher(f"run:{run.path}", input_size=96)
     with pytest.raises(UsageError, match="no run in"):
         open_teacher(f"run:{tmp_path / 'nothing'}")
+
+
+def test_the_settings_of_a_run_are_those_that_caches_of_older_runs_have_in_their_plans():
+    """Digests of the first release: a field that came later counts only where it is not at its default."""
+    from students.find_teacher import settings
+    from students.models import student_spec
+
+    named = student_spec("tinyvit-5m", classes=("circle", "square"), size=64)
+    assert settings(named) == "d320c4e47f7efc69c17cad4be0a1df53"
+    assert settings(student_spec("data2vec-nano", classes=())) == "3963ec1e58e6aede5e87e22f21ca40cb"
+    assert settings(named.model_copy(update={"windows": (7, 7, 14, 7)})) != settings(named)
+
+
+def test_a_run_is_opened_by_its_name_in_the_runs_folder_unless_a_path_is_there(tmp_path, monkeypatch):
+    from students.runs import Run
+
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "kd" / "runs" / "first")
+    assert str(Run.open("first").path) == "kd/runs/first"
+    (tmp_path / "first").mkdir()
+    with pytest.raises(UsageError, match="no run in first"):
+        Run.open("first")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from kdcache.errors import Damage, KDError, StorageError, Unavailable
+from kdcache.errors import KDError, Mismatch, StorageError, Unavailable
 from tests.students.conftest import learn, losses_of, same
 
 
@@ -111,7 +111,7 @@ def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
     with pytest.raises(Unavailable) as told:
         learn(run.path, resume=True)
     assert told.value.hint == "say where the images lie now: --val DIR"
-    with pytest.raises(Damage, match="have changed"):
+    with pytest.raises(Mismatch, match="are other images"):
         learn(run.path, resume=True, where={"val": "shapes:split=val,count=20"})
     _, outcome = learn(run.path, resume=True, where={"val": str(tmp_path / "moved")})
     assert outcome.validation["images"] == 100

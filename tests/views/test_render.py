@@ -15,7 +15,7 @@ from kdcache.digest import pixel_digest
 from kdcache.errors import KDError, Unavailable
 from kdcache.images import load
 from kdcache.render import Rendered, RenderPool
-from kdcache.views import Drift, mix_of, view_pixels
+from kdcache.views import DriftedRow, mix_of, view_pixels
 from kdcache.views.recipe import Augment, Plain
 from tests.views.sources import Painted
 
@@ -270,4 +270,4 @@ def test_replay_in_parallel_names_the_drifted_rows(everything: Augment) -> None:
         expected = [int(d) for r in renderers.batches([(2, rows[:16]), (2, rows[16:])]) for d in r.digests]
     with pool(everything) as renderers:
         assert renderers.replay(2, rows, expected) == []
-        assert renderers.replay(2, rows, [*expected[:-1], 5]) == [Drift(48, 5, expected[-1])]
+        assert renderers.replay(2, rows, [*expected[:-1], 5]) == [DriftedRow(48, 5, expected[-1])]

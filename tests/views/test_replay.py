@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from kdcache.digest import pixel_digest
 from kdcache.errors import BadImage, Unavailable
-from kdcache.views import Drift, replay, view_pixels
+from kdcache.views import DriftedRow, replay, view_pixels
 from kdcache.views.recipe import Augment
 
 IDS = [f"{n}" for n in range(12)]
@@ -58,12 +58,12 @@ def test_an_image_that_became_unreadable_drifts_to_zero(everything: Augment) -> 
         raise BadImage(f"{image_id} is broken")
 
     ask = {"seed": 0, "view": 0, "rows": [3, 5], "size": SIZE, "ids": IDS, "load": broken}
-    assert replay(recipe, expected=[0, 77], **ask) == [Drift(5, 77, 0)]
+    assert replay(recipe, expected=[0, 77], **ask) == [DriftedRow(5, 77, 0)]
 
 
 def test_an_image_that_became_readable_drifts_from_zero(everything: Augment, expected: list[int]) -> None:
     drifted = replay(everything, seed=2, view=4, rows=[6], size=SIZE, ids=IDS, load=load, expected=[0])
-    assert drifted == [Drift(6, 0, expected[6])]
+    assert drifted == [DriftedRow(6, 0, expected[6])]
 
 
 def test_a_vanished_source_is_not_a_drift(everything: Augment) -> None:
