@@ -22,7 +22,7 @@ from kdcache.progress import Progress
 from kdcache.spec import HEADLESS
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
-from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
+from kdcache.store.plan import PartId, Plan, StoredSignal
 from kdcache.trial import Trial
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
-    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * VIEW_DIGEST.row_bytes + overhead
+    added = sum(field.row_bytes for field in plan.layout.added_fields())
+    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * added + overhead
     return Estimate(
         teacher=f"{plan.teacher.family} {plan.teacher.size}",
         device=options.device,

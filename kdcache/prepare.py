@@ -24,7 +24,7 @@ from kdcache.so_far import older_pixels_note, preprocess_so_far
 from kdcache.spec import Preprocess
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
-from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
+from kdcache.store.plan import Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.trial import Trial, run_trial
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ def _batch_so_far(out: Path | None) -> int | None:
 
 
 def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int) -> Layout:
-    fields = [field for codec in codecs.values() for field in codec.fields()]
     return choose_layout(
-        [*fields, VIEW_DIGEST],
+        [field for codec in codecs.values() for field in codec.fields()],
         rows=rows,
         batch=batch,
         backend=options.backend,

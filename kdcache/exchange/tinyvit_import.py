@@ -95,7 +95,7 @@ def _plan(
     source: Source, listing: Listing, teacher: TeacherSpec, recipe: Foreign, k: int, backend: Literal["hdf5", "zarr"]
 ) -> Plan:
     codec = make_codec(f"tinyvit:{k}", teacher.signal("logits"))
-    fields = (*codec.fields(), VIEW_DIGEST)
+    fields = codec.fields()
     return Plan(
         teacher=teacher,
         dataset=Dataset.of(source, listing),
