@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import torch
 
 
-RECEIPT_BYTES, BLOCK_BYTES = 400, 36
-"""of a receipt, and of each block named in it"""
+RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
+"""of a receipt, and of each field and each block named in it"""
 INDEX_BYTES = 16
 """a row, beside its id"""
 ERROR_IMAGES = 4
@@ -158,7 +158,7 @@ def file_overhead(plan: Plan, listing: Listing) -> float:
     headers = written - sum(field.row_bytes for field in fields if not field.per_part)
     blocks = sum(-(-plan.layout.rows_per_part // rows) for rows in plan.layout.block_rows.values())
     frames = sum(len(content) for content in backend.frame(plan, 0).values())
-    a_part = headers + RECEIPT_BYTES + BLOCK_BYTES * blocks
+    a_part = headers + RECEIPT_BYTES + FIELD_BYTES * len(fields) + BLOCK_BYTES * blocks
     index = listing.ids.nbytes + INDEX_BYTES * len(listing)
     return float(index + frames * plan.views.count + a_part * len(plan.parts()))
 

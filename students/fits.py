@@ -216,6 +216,6 @@ def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
 def found_source(spec: dict[str, object], given: str | None, *, option: str = "--data") -> Source:
     """Images that were used before, from where they lay or from where they lie now."""
     try:
-        return open_source(given or spec)
+        return open_source(given or spec, like=spec)
     except Unavailable as error:
         raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error

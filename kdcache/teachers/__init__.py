@@ -46,7 +46,9 @@ __all__ = [
     "FAMILIES",
     "WITH_NANO",
     "check_request",
+    "families_with_sizes",
     "open_teacher",
+    "published_preprocess",
     "sizes_of",
     "teacher_names",
     "usual_signals",
@@ -59,6 +61,11 @@ def teacher_names() -> list[str]:
     return [f"{name}:NAME" if name in BY_MODEL else name for name in FAMILIES]
 
 
+def families_with_sizes() -> list[str]:
+    """The families that are published in sizes; of the others, a name says it all."""
+    return [family for family in FAMILIES if family not in BY_MODEL]
+
+
 def sizes_of(family: str) -> list[str]:
     """The sizes of a family, the default one first; empty for `timm`, `hf` and `run`."""
     from kdcache.teachers.sizes import family_facts
@@ -68,6 +75,22 @@ def sizes_of(family: str) -> list[str]:
     facts = family_facts(family)
     others = [name for name in facts.sizes if name != facts.default]
     return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
+
+
+def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
+    """How a published size of a family, or its nano size, prepares pixels."""
+    from kdcache.teachers.nano import NANO_PREPROCESS
+    from kdcache.teachers.sizes import NANO, family_facts
+
+    check_request(name, size=size)
+    family, model = _split(name)
+    if model is not None:
+        message = f"{name} has no published preprocessing: it is in the files of the model"
+        raise UsageError(message, hint=f"one of {', '.join(families_with_sizes())}")
+    if size == NANO:
+        return next(preprocess for name, preprocess in NANO_PREPROCESS.items() if name == family)
+    facts = family_facts(family)
+    return facts.size(size or facts.default, family).preprocess
 
 
 def usual_signals(name: str) -> tuple[str, ...]:

@@ -82,7 +82,11 @@ def test_zarr_alone_sees_which_rows_are_valid_and_where_parts_lie(zarr_cache: Ma
     assert set(np.flatnonzero(~valid).tolist()) == set(zarr_cache.bad)
     assert "valid" in group["logits"].attrs["valid"]
     plan, about = zarr_cache.store.plan, dict(group.attrs)
-    assert (about["rows"], about["rows_per_part"], about["parts"]) == (90, plan.layout.rows_per_part, len(plan.parts()) // 2)
+    assert (about["rows"], about["rows_per_part"], about["parts"]) == (
+        90,
+        plan.layout.rows_per_part,
+        len(plan.parts()) // 2,
+    )
     assert "index.arrow" in about["row"]
     for part in plan.parts()[: about["parts"]]:
         assert plan.rows_of(part).start == part.number * about["rows_per_part"]
