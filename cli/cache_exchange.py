@@ -1,7 +1,7 @@
 """`kd cache import` and `kd cache export`: caches of other projects."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from cli.output import Ui
 from cli.text import pairs, plural, size
 from kdcache.errors import UsageError
 from kdcache.newest import newest_cache
+
+if TYPE_CHECKING:
+    from kdcache.spec import Preprocess
 
 IN_TINYVIT = """
 kd cache import tinyvit logits/ --data imagenet/train --class-count 21841 --teacher clip --size l14-22k --out c4
@@ -27,7 +30,12 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of their
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The HDF5 file to write; its tables go beside it.")]
 Images = Annotated[str, typer.Option("--data", metavar="SOURCE", help="The images their records are about.")]
 ClassCount = Annotated[int, typer.Option("--class-count", metavar="N", min=1, help="Classes of their teacher.")]
-OfTeacher = Annotated[str, typer.Option("--teacher", metavar="NAME", help="Family whose preprocessing was theirs.")]
+OfTeacher = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher", metavar="NAME", help="Family whose preprocessing was theirs: clip, florence, donut, data2vec."
+    ),
+]
 Keys = Annotated[
     Literal["auto", "id", "stem", "index"],
     typer.Option("--keys", metavar="KIND", help="What they call an image: auto, id, stem or index."),
@@ -65,7 +73,7 @@ def import_tinyvit(
     data: Images,
     class_count: ClassCount,
     out: NewCache,
-    teacher: OfTeacher = "clip",
+    teacher: OfTeacher = None,
     size: o.Size = None,
     keys: Keys = "auto",
     format: o.Format = "hdf5",
@@ -76,14 +84,14 @@ def import_tinyvit(
     """
     from kdcache.exchange import import_tinyvit as read
     from kdcache.images import open_source
-    from kdcache.teachers.sizes import family_facts
+    from kdcache.store import Store
 
-    facts = family_facts(teacher)
-    preprocess = facts.size(size or facts.default, teacher).preprocess
+    preprocess = _preprocess(ui, folder, teacher, size)
+    there = Store.plan_at(out)
     done = read(
         folder,
         out,
-        open_source(data),
+        open_source(data, like=there.dataset.source if there else None),
         classes=class_count,
         preprocess=preprocess,
         progress=ui.progress(),
@@ -100,6 +108,19 @@ def import_tinyvit(
     ]
     ui.answer({"path": str(done.path), **found}, pairs(lines))
     return 3 if done.without_record else 0
+
+
+def _preprocess(ui: Ui, folder: Path, teacher: str | None, size: str | None) -> "Preprocess":
+    """How their teacher saw images: never guessed, since nothing could tell later that it was wrong."""
+    from kdcache.teachers import families_with_sizes, published_preprocess, sizes_of
+
+    if teacher is None:
+        message = f"no --teacher: the files in {folder} do not say how the pixels of their teacher were prepared"
+        raise UsageError(message, hint=f"--teacher {' or '.join(families_with_sizes())}; sizes are in kd teacher list")
+    preprocess = published_preprocess(teacher, size)
+    if size is None:
+        ui.note(f"no --size: pixels prepared as for {teacher} {sizes_of(teacher)[0]}")
+    return preprocess
 
 
 def export_tinyvit(

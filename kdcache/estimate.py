@@ -22,15 +22,15 @@ from kdcache.progress import Progress
 from kdcache.spec import HEADLESS
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
-from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
+from kdcache.store.plan import PartId, Plan, StoredSignal
 from kdcache.trial import Trial
 
 if TYPE_CHECKING:
     import torch
 
 
-RECEIPT_BYTES, BLOCK_BYTES = 400, 36
-"""of a receipt, and of each block named in it"""
+RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
+"""of a receipt, and of each field and each block named in it"""
 INDEX_BYTES = 16
 """a row, beside its id"""
 ERROR_IMAGES = 4
@@ -99,7 +99,8 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
-    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * VIEW_DIGEST.row_bytes + overhead
+    added = sum(field.row_bytes for field in plan.layout.added_fields())
+    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * added + overhead
     return Estimate(
         teacher=f"{plan.teacher.family} {plan.teacher.size}",
         device=options.device,
@@ -160,7 +161,7 @@ def file_overhead(plan: Plan, listing: Listing) -> float:
     headers = written - sum(field.row_bytes for field in fields if not field.per_part)
     blocks = sum(-(-plan.layout.rows_per_part // rows) for rows in plan.layout.block_rows.values())
     frames = sum(len(content) for content in backend.frame(plan, 0).values())
-    a_part = headers + RECEIPT_BYTES + BLOCK_BYTES * blocks
+    a_part = headers + RECEIPT_BYTES + FIELD_BYTES * len(fields) + BLOCK_BYTES * blocks
     index = listing.ids.nbytes + INDEX_BYTES * len(listing)
     return float(index + frames * plan.views.count + a_part * len(plan.parts()))
 

@@ -1,6 +1,7 @@
 """From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdcache.asked import asked_recipe, check_asked
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec
-from kdcache.errors import Unavailable, UsageError
+from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.enlarged import enlargement
 from kdcache.images.opening import parse
@@ -23,7 +24,7 @@ from kdcache.so_far import older_pixels_note, preprocess_so_far
 from kdcache.spec import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
-from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
+from kdcache.store.plan import Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.store.same_images import same_place
 from kdcache.trial import Trial, run_trial
 from kdcache.versions import library_versions
@@ -62,14 +63,11 @@ def prepare(
     """
     progress = progress or Silent()
     check_asked(options, out)
-    source = open_source(options.data or "shapes")
-    progress.doing("listing the images")
-    listing = source.scan()
-    if not len(listing):
-        raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
-    store = Store.open(out) if out is not None and (out / "plan.json").is_file() else None
-    there = None if store is None or quick else store.plan
-    if store is not None and there is not None and same_place(there.dataset, source):
+    store = Store.open(out) if out is not None and not quick and (out / "plan.json").is_file() else None
+    there = None if store is None else store.plan
+    source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
+    listing = _listed(options, source, progress)
+    if store is not None and same_place(store.plan.dataset, source):
         store.expect_images(source, listing, given=options.data)
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
@@ -78,12 +76,11 @@ def prepare(
     recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
-    so_far = None if store is None else store.plan.batch
-    asked = options.batch or so_far or default_batch(teacher.spec.preprocess.size, options.device, options.step)
+    asked = options.batch or (there and there.batch) or _usual_batch(options, teacher)
     progress.doing("measuring the teacher on a batch")
     trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
     codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
-    layout = _layout(options, codecs, len(listing), trial.batch)
+    layout = _layout(options, codecs, len(listing), trial.batch, there)
     plan = Plan(
         teacher=teacher.spec if there is None else _called_as_there(teacher.spec, there.teacher),
         dataset=Dataset.of(source, listing),
@@ -95,6 +92,8 @@ def prepare(
     )
     if out is not None and there is not None:
         refuse_misfit(out, there, plan)
+    if out is None and not quick and (older := _older_cache(options, plan, progress)) is not None:
+        return older
     notes = tuple(_notes(options, plan, asked) + older_pixels_note(there))
     warnings = tuple(_warnings(plan, source, listing))
     found = with_weights_of(options, teacher.spec)
@@ -112,6 +111,19 @@ def _called_as_there(teacher: TeacherSpec, planned: TeacherSpec) -> TeacherSpec:
         return teacher
     weights = teacher.weights.model_copy(update={"source": planned.weights.source})
     return teacher.model_copy(update={"size": planned.size, "weights": weights})
+
+
+def _listed(options: BuildOptions, source: Source, progress: Progress) -> Listing:
+    """The images, of which there must be some."""
+    progress.doing("listing the images")
+    listing = source.scan()
+    if not len(listing):
+        raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
+    return listing
+
+
+def _usual_batch(options: BuildOptions, teacher: "Teacher") -> int:
+    return default_batch(teacher.spec.preprocess.size, options.device, options.step)
 
 
 def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planned: Preprocess | None) -> "Teacher":
@@ -157,15 +169,15 @@ def _lines(file: str) -> tuple[str, ...]:
     return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
 
 
-def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int) -> Layout:
-    fields = [field for codec in codecs.values() for field in codec.fields()]
+def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int, there: Plan | None) -> Layout:
     return choose_layout(
-        [*fields, VIEW_DIGEST],
+        [field for codec in codecs.values() for field in codec.fields()],
         rows=rows,
         batch=batch,
         backend=options.backend,
         compression=options.compression,
         max_rows=options.part_rows or MAX_ROWS_PER_PART,
+        self_describing=there is None or there.layout.self_describing,
     )
 
 
@@ -241,9 +253,44 @@ def _folder_of_splits_warning(folder: Path) -> list[str]:
 
 def choose_out(plan: Plan) -> Path:
     """`kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name; the same cache is gone on with."""
+    return next(out for out, there in _usual_outs(plan) if there is None or there.identity == plan.identity)
+
+
+def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Plan | None]]:
+    """The folders a build may choose and the plans in them, up to the first that is free (None)."""
     name = f"{plan.teacher.family}-{plan.teacher.size}-{plan.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = CACHES / (name if number == 1 else f"{name}-{number}")
-        if not out.exists() or ((out / "plan.json").exists() and Store.open(out).plan.identity == plan.identity):
-            return out
-    raise AssertionError("unreachable: count() does not end")
+        if not out.exists():
+            yield out, None
+            return
+        if (there := Store.plan_at(out)) is not None:
+            yield out, there
+
+
+def _older_cache(options: BuildOptions, plan: Plan, progress: Progress) -> Prepared | None:
+    """What was asked for, where an earlier version has planned it under the usual name: to be gone on with as its plan says."""
+    for out, there in _usual_outs(plan):
+        if there is None or there.identity == plan.identity:
+            return None
+        if not there.layout.self_describing and _facts(there) == _facts(plan):
+            try:
+                return prepare(options, out, progress=progress)
+            except (Mismatch, Drift):
+                continue
+    return None
+
+
+def _facts(plan: Plan) -> tuple[object, ...]:
+    """What can be compared of two plans without opening images and teacher as each of them says."""
+    teacher, views = plan.teacher, plan.views
+    codecs = tuple((stored.signal.name, stored.codec) for stored in plan.signals)
+    return (
+        teacher.weights.sha256,
+        teacher.precision,
+        codecs,
+        plan.dataset.rows,
+        views.recipe.kind,
+        views.seed,
+        views.count,
+    )

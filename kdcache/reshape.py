@@ -112,14 +112,14 @@ def _check_known(plan: Plan, names: Iterable[str]) -> None:
 def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None) -> Plan:
     _check_known(plan, codecs)
     signals = tuple(_converted_signal(stored, codecs.get(stored.signal.name)) for stored in plan.signals)
-    fields = [f for s in signals for f in make_codec(s.codec, s.signal).fields()]
     layout = choose_layout(
-        [*fields, VIEW_DIGEST],
+        [f for s in signals for f in make_codec(s.codec, s.signal).fields()],
         rows=plan.dataset.rows,
         batch=plan.layout.rows_per_part,
         backend=backend,
         compression=compression,
         max_rows=plan.layout.rows_per_part,
+        self_describing=plan.layout.self_describing,
     )
     return plan.model_copy(update={"signals": signals, "layout": layout})
 

@@ -18,7 +18,7 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
 
     store = Store.open(path)
     plan = store.plan
-    source = open_source(options.data or plan.dataset.source)
+    source = open_source(options.data or plan.dataset.source, like=plan.dataset.source)
     listing = source.scan()
     store.expect_images(source, listing, given=options.data)
     teacher = reopen_teacher(plan.teacher, device=options.device, weights=options.weights, head=options.head)

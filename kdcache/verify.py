@@ -88,7 +88,7 @@ def verify(path: Path, ask: Ask, progress: Progress) -> Report:
     )
     sound = _check_parts(store, report, progress)
     if (ask.replay or ask.teacher) and sound:
-        source = open_source(ask.data or store.plan.dataset.source)
+        source = open_source(ask.data or store.plan.dataset.source, like=store.plan.dataset.source)
         if ask.data:
             store.expect_images(source, source.scan(), given=ask.data)
         if ask.replay:

@@ -18,7 +18,7 @@ from kdcache.atomic import make_folder, storage_errors, write_file
 from kdcache.config import load_preset
 from kdcache.digest import file_sha256, json_digest
 from kdcache.errors import Damage, UsageError
-from kdcache.images import open_source
+from kdcache.images import Source, open_source
 from kdcache.options import best_device, default_batch
 from kdcache.progress import Progress
 from kdcache.strict import Strict
@@ -145,10 +145,10 @@ def judge_embeddings(
 def bank_of(run: Run, data: str | None, bank: str | None) -> Labelled:
     """The images a bank is made of: those named, else the training split beside `data`, else what the run was trained on."""
     if bank is not None:
-        return labelled(open_source(bank))
+        return labelled(_given(run, bank))
     if data is None:
         return unchanged(run.record.dataset)
-    asked = open_source(data).spec()
+    asked = _given(run, data).spec()
     if (split := training_split(asked)) is not None:
         return labelled(open_source(split))
     if (other := held_out(asked)) is not None:
@@ -162,7 +162,7 @@ def bank_of(run: Run, data: str | None, bank: str | None) -> Labelled:
 def images_of(run: Run, data: str | None) -> Labelled:
     """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
     if data is not None:
-        given = open_source(data)
+        given = _given(run, data)
         _refuse_splits(given.spec(), run)
         return labelled(given)
     val = run.record.val
@@ -170,6 +170,11 @@ def images_of(run: Run, data: str | None) -> Labelled:
         raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
     anew = "name images with --data: it is judged on those as they are"
     return labelled(*images_again(val, None, owner=f"the validation of {run.path}", anew=anew))
+
+
+def _given(run: Run, data: str) -> Source:
+    """Images that a user names, in the order of those the run knows: then the same ones are known to be the same."""
+    return open_source(data, like=run.record.dataset.source)
 
 
 def _refuse_splits(spec: dict[str, Any], run: Run) -> None:

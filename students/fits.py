@@ -210,7 +210,7 @@ def images_again(
     `owner`: whose they are; `anew`: the way out where they cannot be brought back.
     """
     try:
-        source = open_source(given or dataset.source)
+        source = open_source(given or dataset.source, like=dataset.source)
     except Unavailable as error:
         raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error
     listing = source.scan()

@@ -230,7 +230,7 @@ def _judged_on(
         notes.append("no --val: the student is not judged while it learns, the last weights are kept")
         return None
     try:
-        source: Source = open_source(options.val or guess or {})
+        source: Source = open_source(options.val or guess or {}, like=ground.dataset.source)
         listing: Listing = source.scan()
         images = labelled(source, listing)
         if recipe.judge.task == "classify":

@@ -136,7 +136,7 @@ def _store(workload: Workload, backend: str, path: Path) -> Store:
     listing = Listing(ids, None, None, f"bench-{workload.name}-{workload.rows}")
     geometry = Plain(fit="crop")
     size, half = (224, 224), (0.5, 0.5, 0.5)
-    fields = (workload.field, VIEW_DIGEST)
+    fields = (workload.field,)
     layout = choose_layout(fields, rows=workload.rows, batch=workload.batch)
     plan = Plan(
         teacher=TeacherSpec(

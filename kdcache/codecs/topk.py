@@ -75,7 +75,7 @@ class TopKCodec:
         import torch
 
         refuse_non_finite(values, self.signal)
-        ids = _largest(values, self.k)
+        ids = largest(values, self.k)
         z = values - values.amax(-1, keepdim=True)
         heads = [(z.gather(-1, ids) / t).exp().sum(-1) for t in TEMPERATURES]
         tails = _tail_masses(z, ids)
@@ -139,7 +139,7 @@ class TopKCodec:
         return topk_error(values, self.decode(self.encode(values)))
 
 
-def _largest(values: "torch.Tensor", k: int) -> "torch.Tensor":
+def largest(values: "torch.Tensor", k: int) -> "torch.Tensor":
     """Indices of the k largest values, largest first, lower index first among equals.
 
     torch.topk leaves open which of several equal values it takes, and in which order. What it took is put in order here; rows

@@ -4,6 +4,8 @@ Their reader draws its own augmentation from the seed of a record. Our views are
 theirs can render what our teacher saw. Records of a cache imported from TinyViT keep their seeds; records of any other cache
 carry the number of the view as seed, and the images must be rendered by kd (`kdcache.views.view_pixels`, with the recipe and the
 seed written to `kd-export.json`), TinyViT's own training transforms turned off.
+
+From whole logits, a record is bit for bit what TinyViT would have saved of them.
 """
 
 import json
@@ -20,15 +22,21 @@ from kdcache.atomic import write_file
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.full import Full
 from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
-from kdcache.codecs.topk import TopKCodec
+from kdcache.codecs.topk import TopKCodec, largest
 from kdcache.errors import Incomplete, UsageError
 from kdcache.exchange.tinyvit_folder import check_keys, folder_of, record_dtype, write_folder
 from kdcache.exchange.tinyvit_keys import Keys, keys_of
+from kdcache.images.order import is_by_names
 from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.views.recipe import Foreign
 
 ABOUT = "kd-export.json"
+ROWS_TOGETHER = 1024
+OTHER_NUMBERS = (
+    "the keys are row numbers of this cache, whose images are not in the order of torchvision's ImageFolder: TinyViT would take "
+    "the records of other images; --keys id names them"
+)
 THEIR_SEEDS = "the seeds are TinyViT's own: its augmentation renders the views that the teacher saw"
 OUR_VIEWS = (
     "the seed of a record is the number of a kd view, not a seed of TinyViT's augmentation: render the images with kd "
@@ -68,7 +76,8 @@ def export_tinyvit(
     chosen = _built_views(store, views)
     codec, k = _codec_and_k(store, k)
     epochs = tuple(recipe.epochs[view] if isinstance(recipe, Foreign) else view for view in chosen)
-    names = keys_of(store.listing().ids, keys or (recipe.keys if isinstance(recipe, Foreign) else "id"))
+    kind = keys or (recipe.keys if isinstance(recipe, Foreign) else "id")
+    names = keys_of(store.listing().ids, kind)
     check_keys(names)
     for epoch in epochs:
         folder_of(out, k, epoch)
@@ -81,6 +90,8 @@ def export_tinyvit(
     progress.finish()
     left_out = store.plan.dataset.rows * len(chosen) - records
     notes = [THEIR_SEEDS if imported else OUR_VIEWS, f"TinyViT reads them with DISTILL.LOGITS_TOPK {k}"]
+    if kind == "index" and not imported and not is_by_names(map(str, store.listing().ids)):
+        notes.append(OTHER_NUMBERS)
     if left_out:
         notes.append(f"{left_out:,} rows have no record: their images could not be read")
     return Exported(out, k, epochs, records, left_out, tuple(notes))
@@ -106,11 +117,12 @@ def _codec_and_k(store: Store, k: int | None) -> tuple[Codec, int]:
     if classes > MOST_CLASSES:
         message = f"{store.path} has {classes:,} classes; TinyViT's class numbers end at {MOST_CLASSES - 1:,}"
         raise UsageError(message, hint="such a cache cannot be written in their format")
-    if isinstance(codec, TinyVitCodec | TopKCodec):
-        if isinstance(codec, TinyVitCodec) and k not in (None, codec.k):
-            raise UsageError(f"imported records keep {codec.k} classes, not {k}", hint="leave the number out")
-        return codec, k or codec.k
-    return codec, k or classes
+    if isinstance(codec, TinyVitCodec) and k not in (None, codec.k):
+        raise UsageError(f"imported records keep {codec.k} classes, not {k}", hint="leave the number out")
+    stored = codec.k if isinstance(codec, TinyVitCodec | TopKCodec) else classes
+    if k is not None and k > stored:
+        raise UsageError(f"{store.path} holds only {stored:,} classes a row, not {k:,}", hint=f"choose 1 to {stored}")
+    return codec, k or stored
 
 
 def _batches(
@@ -129,19 +141,38 @@ def _batches(
 def _records(codec: Codec, fields: Fields, k: int, seed: int) -> NDArray[Any]:
     if isinstance(codec, TinyVitCodec):
         return np.ascontiguousarray(fields["logits"]).view(record_dtype(k))[:, 0]
-    top = codec.decode(fields)
-    if isinstance(codec, Full) or codec.name != f"topk:{k}":
-        fewer = TopKCodec(codec.signal, k)
-        top = fewer.decode(fewer.recode(top))
-    records = np.zeros(len(top), record_dtype(k))
+    ids, p = _likeliest(codec.decode(fields).values, k) if isinstance(codec, Full) else _fewer(codec, fields, k)
+    records = np.zeros(len(ids), record_dtype(k))
     records["seed"] = seed
-    records["ids"] = top.ids
-    records["p"] = half(top.sparse(1.0, "none").p)
+    records["ids"] = ids
+    records["p"] = p
     return records
 
 
+def _likeliest(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Class numbers and probabilities as TinyViT computes and rounds them from logits, some rows at a time."""
+    import torch
+
+    ids, p = np.empty((len(logits), k), np.int64), np.empty((len(logits), k), np.float16)
+    for first in range(0, len(logits), ROWS_TOGETHER):
+        rows = slice(first, first + ROWS_TOGETHER)
+        chances = torch.from_numpy(logits[rows]).softmax(-1)
+        best = largest(chances, k)
+        ids[rows], p[rows] = best.numpy(), chances.gather(-1, best).half().numpy()
+    return ids, p
+
+
+def _fewer(codec: Codec, fields: Fields, k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """The same from top-k records, which may hold more classes than are wanted."""
+    top = codec.decode(fields)
+    if codec.name != f"topk:{k}":
+        fewer = TopKCodec(codec.signal, k)
+        top = fewer.decode(fewer.recode(top))
+    return top.ids, half(top.sparse(1.0, "none").p)
+
+
 def half(p: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Probabilities as float16, to the nearest; rows that this would lift above 1 in sum are rounded down.
+    """Decoded probabilities as float16, to the nearest; rows that this would lift above 1 in sum are rounded down.
 
     TinyViT spreads 1 - sum over the other classes, so a sum above 1 would give them negative probabilities.
     """

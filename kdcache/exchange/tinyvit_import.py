@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage
 from kdcache.exchange.tinyvit_folder import NOT_A_DISTRIBUTION, TinyViTFolder, find_folders
-from kdcache.exchange.tinyvit_keys import Keys, places_of, recognised
+from kdcache.exchange.tinyvit_keys import Keys, places_of, recognised, refuse_doubt
 from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
 from kdcache.signals import Signal
@@ -59,11 +59,14 @@ def import_tinyvit(
     """
     paths, listing = find_folders(folder), source.scan()
     first = TinyViTFolder.open(paths[0])
-    kind = recognised(first.keys, listing.ids) if keys == "auto" else keys
+    kind = recognised(first.keys, listing) if keys == "auto" else keys
+    if kind == "index":
+        refuse_doubt(listing, source.name)
     epochs = tuple(TinyViTFolder.number(path) for path in paths)
     recipe = Foreign(project="tinyvit", keys=kind, epochs=epochs)
     teacher = _unknown_teacher(folder.name, first.k, classes, preprocess, listing)
-    store = Store.create(out, _plan(source, listing, teacher, recipe, first.k, backend), listing)
+    plan = _plan(source, listing, teacher, recipe, first.k, backend, Store.plan_at(out))
+    store = Store.create(out, plan, listing)
     with store.building():
         todo = store.missing()
         progress.start("import", sum(len(store.plan.rows_of(part)) for part in todo))
@@ -92,17 +95,30 @@ def _unknown_teacher(name: str, k: int, classes: int, preprocess: Preprocess, li
 
 
 def _plan(
-    source: Source, listing: Listing, teacher: TeacherSpec, recipe: Foreign, k: int, backend: Literal["hdf5", "zarr"]
+    source: Source,
+    listing: Listing,
+    teacher: TeacherSpec,
+    recipe: Foreign,
+    k: int,
+    backend: Literal["hdf5", "zarr"],
+    there: Plan | None,
 ) -> Plan:
+    """The plan of an import; an import that goes on keeps the layout of the plan that is `there`."""
     codec = make_codec(f"tinyvit:{k}", teacher.signal("logits"))
-    fields = (*codec.fields(), VIEW_DIGEST)
+    layout = choose_layout(
+        codec.fields(),
+        rows=len(listing),
+        batch=ROWS_TOGETHER,
+        backend=backend,
+        self_describing=there is None or there.layout.self_describing,
+    )
     return Plan(
         teacher=teacher,
         dataset=Dataset.of(source, listing),
         views=ViewPlan(recipe=recipe, seed=0, count=len(recipe.epochs)),
-        signals=(StoredSignal(signal=codec.signal, codec=codec.name, bytes_per_row=fields[0].row_bytes),),
+        signals=(StoredSignal(signal=codec.signal, codec=codec.name, bytes_per_row=codec.fields()[0].row_bytes),),
         batch=ROWS_TOGETHER,
-        layout=choose_layout(fields, rows=len(listing), batch=ROWS_TOGETHER, backend=backend),
+        layout=layout,
         versions=library_versions(),
     )
 

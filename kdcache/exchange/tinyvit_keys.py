@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kdcache.errors import Mismatch, UsageError
+from kdcache.images.source import Listing
 
 Keys = Literal["id", "stem", "index"]
 
@@ -24,19 +25,33 @@ def keys_of(ids: pa.Array, keys: Keys) -> pa.Array:
     raise UsageError(f"unknown keys {keys!r}", hint="one of id, stem, index")
 
 
-def recognised(found: pa.Array, ids: pa.Array) -> Keys:
+def recognised(found: pa.Array, listing: Listing) -> Keys:
     """Which kind of key a folder uses. Row numbers are never guessed: they fit any dataset of the same length."""
+    ids = listing.ids
     kinds: tuple[Keys, ...] = ("id", "stem")
     for kind in kinds:
         if pc.all(pc.is_in(found, value_set=keys_of(ids, kind))).as_py():
             return kind
     sample, own = found[0].as_py(), ids[0].as_py()
     if pc.all(pc.match_substring_regex(found, r"^\d+$")).as_py():
-        hint = "if they number the images in the order of this source, say so with keys `index`"
-        raise Mismatch(f"the folder names its images by number, such as {sample!r}", hint=hint)
+        hint = "--keys index, if they number the images as torchvision's ImageFolder does, or their publisher"
+        message = f"the folder names its images by number, such as {sample!r}"
+        raise Mismatch(message, hint=hint if listing.order_doubt is None else _with_ids(ids))
     unknown = found.filter(pc.invert(pc.is_in(found, value_set=keys_of(ids, "stem"))))
     message = f"the folder holds {unknown[0].as_py()!r}, which is no image of this source (its first is {own!r})"
     raise Mismatch(message, hint="give the images that these logits were made from")
+
+
+def refuse_doubt(listing: Listing, source: str) -> None:
+    """Mismatch where a row number of whoever wrote the records may be another row here."""
+    if listing.order_doubt is not None:
+        message = f"the images of {source} may have other numbers than in the records: {listing.order_doubt}"
+        raise Mismatch(message, hint=_with_ids(listing.ids))
+
+
+def _with_ids(ids: pa.Array) -> str:
+    """The way to import records that are named by numbers nobody can be sure of."""
+    return f"in rank*-keys.txt, put the id of its image ({ids[0].as_py()!r} …) in place of each number; then --keys id"
 
 
 def places_of(found: pa.Array, ids: pa.Array, keys: Keys) -> NDArray[np.int64]:

@@ -121,7 +121,8 @@ class CifarSource:
                 raise Damage(f"row {row} of {self._place} has class {label} of {len(classes)}", hint=_FETCH)
             lister.add(f"{self._split}/{row:05d}", PIXELS, label)
         listing = lister.finish(labelled=True, classes=classes)
-        return replace(listing, fingerprint=xxhash.xxh3_128_hexdigest(listing.fingerprint.encode() + pixels.tobytes()))
+        fingerprint = xxhash.xxh3_128_hexdigest(listing.fingerprint.encode() + pixels.tobytes())
+        return replace(listing, fingerprint=fingerprint, order_doubt=None)
 
     def _split_files(self) -> tuple[str, ...]:
         return self._edition.train if self._split == "train" else (self._edition.test,)

@@ -1,12 +1,13 @@
 """Images in a folder tree.
 
 Input: a folder. Output: a source whose ids are the paths below it. When every image lies in some first-level folder, those
-folders are the classes, numbered in byte order (empty ones too, as torchvision numbers them); not so when they are called
-train, val or test, since those name a share of a dataset and not a class.
+folders are the classes, numbered by name (empty ones too, as torchvision numbers them); not so when they are called train, val
+or test, since those name a share of a dataset and not a class. Rows are in torchvision's order, too (see order.py).
 """
 
 import os
 import stat
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from kdcache.errors import BadImage, Unavailable, UsageError
 from kdcache.images.listing import Lister
+from kdcache.images.order import NAMES, NO_CLASSES, check_order, order_doubt
 from kdcache.images.paths import SPLITS, existing, inside, short_name
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.images.walk import Walk
@@ -25,8 +27,8 @@ MAX_FILE_BYTES = 1 << 30
 class FolderSource:
     """Image files below one folder."""
 
-    def __init__(self, path: str) -> None:
-        self._root = existing(path, "folder")
+    def __init__(self, path: str, order: str | None = NAMES) -> None:
+        self._root, self._order = existing(path, "folder"), check_order(order)
         if not os.path.isdir(self._root):
             raise UsageError(f"{self._root} is not a folder", hint="give the folder that holds the images")
         self.skipped: dict[str, int] = {}
@@ -39,11 +41,11 @@ class FolderSource:
 
     def spec(self) -> dict[str, Any]:
         """What `open_source` makes this source from."""
-        return {"kind": "folder", "path": self._root}
+        return {"kind": "folder", "path": self._root, **({"order": self._order} if self._order else {})}
 
     def scan(self) -> Listing:
         """Walk the tree once. UsageError when there is no image in it."""
-        walk, lister, flat = Walk(self._root), Lister(), False
+        walk, lister, flat = Walk(self._root, self._order), Lister(), False
         for image_id, size in walk:
             folder, slash, _ = image_id.partition("/")
             flat = flat or not slash
@@ -54,7 +56,9 @@ class FolderSource:
                 f"no images in {self._root}{self._what_there_is()}", hint="give the folder that holds them"
             )
         labelled = not flat and not all(name.lower() in SPLITS for name in walk.top)
-        return lister.finish(labelled=labelled, classes=tuple(walk.top) if labelled else None)
+        listing = lister.finish(labelled=labelled, classes=tuple(walk.top) if labelled else None)
+        doubt = order_doubt(by_names=walk.by_names, disputed=walk.disputed) if labelled else NO_CLASSES
+        return replace(listing, order_doubt=doubt)
 
     def _what_there_is(self) -> str:
         left_out = ", ".join(f"{count} {ending}" for ending, count in sorted(self.skipped.items())[:5])

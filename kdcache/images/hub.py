@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +122,7 @@ class HubSource:
                 image_id = next(ids)
                 lister.add(image_id, size)
                 labels.add(label, image_id)
-        return labels.finish(lister, columns.classes)
+        return replace(labels.finish(lister, columns.classes), order_doubt=None)
 
     def _id_at(self, row: int) -> str:
         assert self._columns.id is not None

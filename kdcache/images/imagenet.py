@@ -11,6 +11,7 @@ Class number = place of the synset in sorted order: of the 1000 when a document 
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from kdcache.errors import UsageError
 from kdcache.images.folder import read_file
 from kdcache.images.formats import EXTENSIONS
 from kdcache.images.listing import Lister
+from kdcache.images.order import NAMES, check_order, is_by_names, order_doubt, place_of
 from kdcache.images.paths import existing
 from kdcache.images.shard import Shard, Shards
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.images.synsets import DEVKIT, MAPPING, META, SOLUTION, TRUTH, Synsets
+from kdcache.images.tarscan import Member
 from kdcache.images.walk import Walk
 
 SPLITS = {
@@ -47,7 +50,8 @@ def find_images(path: str, split: str) -> str | None:
 class ImageNetSource:
     """One split of ImageNet."""
 
-    def __init__(self, path: str, split: str = "train") -> None:
+    def __init__(self, path: str, split: str = "train", order: str | None = NAMES) -> None:
+        self._order = check_order(order)
         if split not in SPLITS:
             raise UsageError(f"imagenet has no split {split!r}", hint=f"it has {', '.join(SPLITS)}")
         self._path, self._split = existing(path, "folder"), split
@@ -59,6 +63,7 @@ class ImageNetSource:
             )
         self._images = images
         self._opened: Shards | None = None
+        self._disputed: str | None = None
         self.skipped: dict[str, int] = {}
         """after a scan: files left out, by ending"""
 
@@ -69,7 +74,8 @@ class ImageNetSource:
 
     def spec(self) -> dict[str, Any]:
         """What `open_source` makes this source from."""
-        return {"kind": "imagenet", "path": self._path, "split": self._split}
+        order = {"order": self._order} if self._order else {}
+        return {"kind": "imagenet", "path": self._path, "split": self._split, **order}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
@@ -81,26 +87,33 @@ class ImageNetSource:
         if not found:
             raise UsageError(f"no images in {self._images}", hint="give the folder that holds ImageNet")
         flat = found[0][0].count("/") == 1
+        by_names = self._order is not None or is_by_names(name.partition("/")[2] for name, _ in found)
+        doubt = order_doubt(by_names=by_names, disputed=self._disputed)
         if self._split == "test" and flat:
             for image_id, size in found:
                 lister.add(image_id, size)
-            return lister.finish(labelled=False)
+            return replace(lister.finish(labelled=False), order_doubt=doubt)
         numbers, names = self._classes(synsets, found)
         for image_id, size in found:
             lister.add(image_id, size, self._number(image_id, synsets, numbers, flat))
-        return lister.finish(labelled=True, classes=names)
+        return replace(lister.finish(labelled=True, classes=names), order_doubt=doubt)
 
     def _pairs(self) -> Iterator[tuple[str, int]]:
         if os.path.isdir(self._images):
-            walk = Walk(os.path.join(self._images, self._split))
+            walk = Walk(os.path.join(self._images, self._split), self._order)
             yield from ((f"{self._split}/{name}", size) for name, size in walk)
-            self.skipped = dict(walk.skipped)
+            self.skipped, self._disputed = dict(walk.skipped), walk.disputed
             return
         for shard in self._shards():
             with shard.open() as (read, stop, _):
-                for name, member in sorted(shard.members(read, stop), key=lambda pair: pair[0].encode()):
+                for name, member in sorted(shard.members(read, stop), key=self._place):
                     if name.rpartition(".")[2].lower() in EXTENSIONS:
                         yield f"{shard.name}/{name}", member.size
+
+    def _place(self, member: tuple[str, Member]) -> tuple[str, ...]:
+        """What the members of a tar are sorted by: as the files of a folder are."""
+        name, _ = member
+        return (name,) if self._order is None else place_of(f"{self._split}/{name}")
 
     def _classes(self, synsets: Synsets, found: list[tuple[str, int]]) -> tuple[dict[str, int], tuple[str, ...]]:
         words = synsets.words
@@ -135,7 +148,7 @@ class ImageNetSource:
     def _shards(self) -> Shards:
         if self._opened is None:
             whole = Shard(self._split, self._images)
-            self._opened = Shards([whole] if self._split != "train" else [*_inner(whole)])
+            self._opened = Shards([whole] if self._split != "train" else _inner(whole, self._order))
         return self._opened
 
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
@@ -143,9 +156,9 @@ class ImageNetSource:
         return read_file(self._images, image_id) if os.path.isdir(self._images) else self._shards().read(image_id)
 
 
-def _inner(outer: Shard) -> Iterator[Shard]:
-    """The tars within a tar, one a synset, in sorted order."""
+def _inner(outer: Shard, order: str | None) -> list[Shard]:
+    """The tars within a tar, one a synset, sorted as their folders would be."""
     with outer.open() as (read, stop, _):
-        found = sorted(outer.members(read, stop))
-    for name, member in found:
-        yield Shard(f"{outer.name}/{name.removesuffix('.tar')}", outer.path, member.data, member.size)
+        found = [(name.removesuffix(".tar"), member) for name, member in outer.members(read, stop)]
+    found.sort(key=lambda pair: pair[0] if order else pair[0] + ".tar")
+    return [Shard(f"{outer.name}/{name}", outer.path, member.data, member.size) for name, member in found]

@@ -13,6 +13,7 @@ from glob import has_magic
 from typing import Any
 
 from kdcache.errors import Unavailable, UsageError
+from kdcache.images.order import NAMES
 from kdcache.images.paths import SPLITS
 from kdcache.images.recognise import recognise
 from kdcache.images.source import Source
@@ -24,10 +25,10 @@ def _shapes(**options: Any) -> Source:
     return Shapes(**options)
 
 
-def _folder(path: str) -> Source:
+def _folder(path: str, order: str | None = None) -> Source:
     from kdcache.images.folder import FolderSource
 
-    return FolderSource(path)
+    return FolderSource(path, order)
 
 
 def _tar(pattern: str) -> Source:
@@ -54,10 +55,10 @@ def _cifar100(path: str, split: str = "train") -> Source:
     return CifarSource("cifar100", path, split)
 
 
-def _imagenet(path: str, split: str = "train") -> Source:
+def _imagenet(path: str, split: str = "train", order: str | None = None) -> Source:
     from kdcache.images.imagenet import ImageNetSource
 
-    return ImageNetSource(path, split)
+    return ImageNetSource(path, split, order)
 
 
 def _few(of: Mapping[str, Any], count: int, seed: int = 0) -> Source:
@@ -78,10 +79,10 @@ class Kind:
     """a second colon may name the split"""
 
 
-_SPLIT = {"split": str}
+_SPLIT, _ORDER = {"split": str}, {"order": str}
 KINDS = {
     "shapes": Kind(_shapes, {"split": str, "size": int, "count": int, "seed": int}),
-    "folder": Kind(_folder, {"path": str}, "path"),
+    "folder": Kind(_folder, {"path": str, **_ORDER}, "path"),
     "tar": Kind(_tar, {"pattern": str}, "pattern"),
     "hf": Kind(
         _hub,
@@ -91,14 +92,18 @@ KINDS = {
     ),
     "cifar10": Kind(_cifar10, {"path": str, **_SPLIT}, "path", takes_split=True),
     "cifar100": Kind(_cifar100, {"path": str, **_SPLIT}, "path", takes_split=True),
-    "imagenet": Kind(_imagenet, {"path": str, **_SPLIT}, "path", takes_split=True),
+    "imagenet": Kind(_imagenet, {"path": str, **_SPLIT, **_ORDER}, "path", takes_split=True),
     "few": Kind(_few, {"of": dict, "count": int, "seed": int}, "of"),
 }
 
 
-def open_source(spec: str | Mapping[str, Any]) -> Source:
-    """Open the source a spec names. Cheap: nothing is listed yet."""
-    plain = dict(spec) if isinstance(spec, Mapping) else parse(spec)
+def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = None) -> Source:
+    """Open the source a spec names. Cheap: nothing is listed yet.
+
+    Plain values say themselves in which order the images are listed. What a user writes is listed by names, or, with `like`, in
+    the order of the source that a plan or run names, where these should be the same images or belong to them.
+    """
+    plain = dict(spec) if isinstance(spec, Mapping) else _ordered(parse(spec), like)
     name = plain.pop("kind", None)
     if name not in KINDS:
         raise _unknown(str(name))
@@ -112,6 +117,22 @@ def open_source(spec: str | Mapping[str, Any]) -> Source:
     if kind.subject and not plain.get(kind.subject):
         raise UsageError(f"{name} needs a {kind.subject}", hint=f"{name}:{kind.subject.upper()}")
     return kind.make(**plain)
+
+
+def _ordered(plain: dict[str, Any], like: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Plain values as parsed, with the order to list the images in, where there is more than one."""
+    if "of" in plain:
+        return plain | {"of": _ordered(plain["of"], like)}
+    if not _has_order(plain):
+        return plain
+    while like is not None and isinstance(like.get("of"), Mapping):
+        like = like["of"]
+    return plain | {"order": like.get("order") if like is not None and _has_order(like) else NAMES}
+
+
+def _has_order(plain: Mapping[str, Any]) -> bool:
+    kind = KINDS.get(str(plain.get("kind")))
+    return kind is not None and "order" in kind.options
 
 
 _WORDS = {str: "a word", int: "a whole number", dict: "another source"}

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kdcache.images.order import OWN_ORDER
+
 UNLABELLED = -1
 
 
@@ -22,6 +24,8 @@ class Listing:
     """class names by number"""
     fingerprint: str
     """changes when an image is added, removed, renamed or changed in size"""
+    order_doubt: str | None = OWN_ORDER
+    """why somebody else's row numbers may mean other images; None where all who read this source number it alike"""
 
     def __len__(self) -> int:
         return len(self.ids)

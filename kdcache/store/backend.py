@@ -11,7 +11,7 @@ from typing import Protocol
 from kdcache.atomic import Buffer
 from kdcache.codecs.codec import Field
 from kdcache.store.blocks import Cut
-from kdcache.store.plan import VIEW_DIGEST, PartId, Plan
+from kdcache.store.plan import PartId, Plan
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ def backend_of(plan: Plan) -> Backend:
 
 def describe(plan: Plan) -> dict[str, dict[str, str]]:
     """What stands beside each array so that it explains itself: field name -> attributes."""
-    told = {VIEW_DIGEST.name: dict(VIEW_DIGEST.attributes)}
+    told = {field.name: dict(field.attributes) for field in plan.layout.added_fields()}
     for stored, codec in zip(plan.signals, plan.codecs().values(), strict=True):
         for field in codec.fields():
             told[field.name] = {"signal": stored.signal.name, "codec": stored.codec, **dict(field.attributes)}
+            if plan.layout.self_describing and not field.per_part:
+                told[field.name]["valid"] = "rows for which the array `valid` is false are zeros and mean nothing"
     return told

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kdcache.codecs.codec import Field, Fields
 from kdcache.digest import block_hash
 from kdcache.store.compression import Compressor, compressor
-from kdcache.store.plan import Layout, Plan
+from kdcache.store.plan import VALID, Layout, Plan
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ def field_compressor(layout: Layout, field: Field) -> Compressor | None:
 
 
 def cut_payload(plan: Plan, fields: tuple[Field, ...], rows: range, payload: Fields, bad: dict[int, str]) -> list[Cut]:
-    """Check a payload against the plan, blank its bad rows, and cut every field."""
+    """Check a payload against the plan, blank its bad rows, and cut every field. Which rows those are is in `valid`, if the plan
+    has it: nobody who fills a part needs to know of it."""
+    if VALID in fields:
+        payload = payload | {VALID.name: np.ones(len(rows), VALID.dtype)}
     assert set(payload) == {f.name for f in fields}, (
         f"payload has {sorted(payload)}, the plan {[f.name for f in fields]}"
     )

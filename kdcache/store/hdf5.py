@@ -2,8 +2,13 @@
 
 Uncompressed fields are contiguous and start on a page, so that they can be mapped. Metadata is of HDF5 1.10's latest kind, which
 is checksummed and opens with every release since; no times are kept, so the same payload gives the same bytes.
+
+Texts are of variable length: h5py reads those as `str`, those of fixed length as bytes. They lie in a heap of the file that HDF5
+puts no checksum on; the digest in the receipt covers it, as every byte of the file. Plans that are not self-describing keep the
+fixed length that was used before.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +21,9 @@ from kdcache.store.sparse import PAGE, SparseFile
 
 if TYPE_CHECKING:
     import h5py
+
+TextWriter = Callable[[Any, str, str], None]
+"""(file or dataset, name, text): adds an attribute"""
 
 
 class Hdf5:
@@ -38,8 +46,8 @@ class Hdf5:
         try:
             rows = plan.rows_of(part)
             _describe_part(file, plan, part, rows)
-            told = describe(plan)
-            places = {cut.field.name: _add(h5py, file, cut, told[cut.field.name]) for cut in cuts}
+            texts, write_text = describe(plan), _text_writer(plan)
+            places = {cut.field.name: _add(h5py, file, cut, texts[cut.field.name], write_text) for cut in cuts}
         finally:
             file.close()
         arrays = [(places[cut.field.name].offset, cut.raw) for cut in cuts if cut.compressor is None]
@@ -63,19 +71,28 @@ def _describe_part(file: "h5py.File", plan: Plan, part: PartId, rows: range) -> 
     numbers = {"kd_format": FORMAT, "view": part.view, "part": part.number, "first_row": rows.start, "rows": len(rows)}
     for name, value in numbers.items():
         file.attrs.create(name, np.int64(value))
-    _write_text(file, "plan", plan.identity)
-    _write_text(file, "teacher", f"{plan.teacher.family} {plan.teacher.size}")
+    write_text = _text_writer(plan)
+    write_text(file, "plan", plan.identity)
+    write_text(file, "teacher", f"{plan.teacher.family} {plan.teacher.size}")
+    if plan.layout.self_describing:
+        write_text(file, "row", "row r of a dataset of `rows` rows is the image in row first_row + r of index.arrow")
 
 
-def _write_text(item: Any, name: str, value: str) -> None:
-    """A text of fixed length: those of variable length lie in a heap without checksums."""
+def _text_writer(plan: Plan) -> TextWriter:
+    """Writes a text as an attribute: of variable length, or of fixed length in the caches planned before."""
     import h5py
 
-    raw = value.encode()
-    item.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", max(1, len(raw)))))
+    def variable(item: Any, name: str, value: str) -> None:
+        item.attrs.create(name, value, dtype=h5py.string_dtype("utf-8"))
+
+    def fixed(item: Any, name: str, value: str) -> None:
+        raw = value.encode()
+        item.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", max(1, len(raw)))))
+
+    return variable if plan.layout.self_describing else fixed
 
 
-def _add(h5py: Any, file: "h5py.File", cut: Cut, told: dict[str, str]) -> Place:
+def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_text: TextWriter) -> Place:
     """Add a dataset. Contiguous ones get their room and stay unwritten; compressed chunks are handed over as they are."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
@@ -90,8 +107,8 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, told: dict[str, str]) -> Place:
     most = cut.shape if cut.compressor is None else (max(cut.shape[0], cut.block_rows), *cut.shape[1:])
     space = h5py.h5s.create_simple(cut.shape, most)
     handle = h5py.h5d.create(file.id, cut.field.name.encode(), kind, space, dcpl=properties)
-    for name, value in told.items():
-        _write_text(h5py.Dataset(handle), name, value)
+    for name, value in texts.items():
+        write_text(h5py.Dataset(handle), name, value)
     if cut.compressor is None:
         return Place(handle.get_offset(), None)
     for number, chunk in enumerate(cut.chunks):

@@ -12,7 +12,7 @@ SMALL_PARTS = 8
 
 
 def choose_layout(
-    fields: Sequence[Field],
+    coded: Sequence[Field],
     *,
     rows: int,
     batch: int,
@@ -20,8 +20,9 @@ def choose_layout(
     compression: str | None = None,
     target_bytes: int = 64 << 20,
     max_rows: int = 16384,
+    self_describing: bool = True,
 ) -> Layout:
-    """The usual layout: a part holds batch x 2^n rows.
+    """The usual layout of the fields of some codecs: a part holds batch x 2^n rows.
 
     As many as fit into `target_bytes` and `max_rows`, and no more than leave a small dataset with about eight parts. A block
     is the largest divisor of these rows that keeps to 256 KiB: small enough to hash on first touch, large enough not to list
@@ -29,17 +30,17 @@ def choose_layout(
     """
     if compression is not None:
         compressor(compression, 1)
+    layout = Layout(
+        backend=backend, compression=compression, rows_per_part=batch, block_rows={}, self_describing=self_describing
+    )
+    fields = (*coded, *layout.added_fields())
     row_bytes = sum(field.row_bytes for field in fields if not field.per_part)
     limit = min(max_rows, target_bytes // max(row_bytes, 1), -(-rows // SMALL_PARTS))
     rows_per_part = batch
     while rows_per_part * 2 <= limit:
         rows_per_part *= 2
-    return Layout(
-        backend=backend,
-        compression=compression,
-        rows_per_part=rows_per_part,
-        block_rows={f.name: _block_rows(f, rows_per_part) for f in fields if not f.per_part},
-    )
+    block_rows = {f.name: _block_rows(f, rows_per_part) for f in fields if not f.per_part}
+    return layout.model_copy(update={"rows_per_part": rows_per_part, "block_rows": block_rows})
 
 
 def _block_rows(field: Field, rows_per_part: int) -> int:

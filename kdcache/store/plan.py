@@ -18,6 +18,14 @@ from kdcache.views.recipe import Recipe
 
 FORMAT = 1
 VIEW_DIGEST = Field("view_digest", "<u4", (), attributes=(("meaning", "digest of the pixels the teacher saw"),))
+VALID = Field(
+    "valid",
+    "|b1",
+    (),
+    attributes=(
+        ("meaning", "false where nothing is stored about an image (unreadable, say): all else in that row is zeros"),
+    ),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -85,6 +93,13 @@ class Layout(Strict):
     rows_per_part: int
     block_rows: dict[str, int]
     """field name -> rows under one checksum; divides rows_per_part"""
+    self_describing: bool = False
+    """Whether readers that know nothing of receipts are told enough: parts have the field `valid`, texts in HDF5 read as
+    `str`, groups of Zarr say which rows a part holds. Caches planned before this was there have none of it."""
+
+    def added_fields(self) -> tuple[Field, ...]:
+        """What every part has beside the fields of its codecs."""
+        return (VIEW_DIGEST, VALID) if self.self_describing else (VIEW_DIGEST,)
 
 
 class Plan(Strict):
@@ -154,5 +169,5 @@ class Plan(Strict):
         return {s.signal.name: tuple(make_codec(name, s.signal) for name in (*s.via, s.codec)) for s in self.signals}
 
     def fields(self) -> tuple[Field, ...]:
-        """Every array of a part: those of each codec, then the view digest."""
-        return (*(f for codec in self.codecs().values() for f in codec.fields()), VIEW_DIGEST)
+        """Every array of a part: those of each codec, then those that every part has."""
+        return (*(f for codec in self.codecs().values() for f in codec.fields()), *self.layout.added_fields())

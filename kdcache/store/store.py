@@ -63,6 +63,11 @@ class Store:
         """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
         return cls(path, read_plan(path))
 
+    @classmethod
+    def plan_at(cls, path: Path | None) -> Plan | None:
+        """The plan of the cache that is there already; None where there is none."""
+        return cls.open(path).plan if path is not None and (path / "plan.json").is_file() else None
+
     @lazy
     def index(self) -> Index:
         """Image ids, labels and look-up, checked against the plan's digest once."""

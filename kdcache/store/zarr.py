@@ -33,7 +33,9 @@ class Zarr:
 
     def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
         """The zarr.json of the group and of each array."""
-        about = {"kd_format": plan.format, "plan": plan.identity, "view": view}
+        about: dict[str, Any] = {"kd_format": plan.format, "plan": plan.identity, "view": view}
+        if plan.layout.self_describing:
+            about |= _rows(plan)
         files = {f"{group(view)}/zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": about}}
         told = describe(plan)
         for field in plan.fields():
@@ -44,6 +46,18 @@ class Zarr:
 def group(view: int) -> str:
     """The folder of a view."""
     return f"views/v{view:03d}.zarr"
+
+
+def _rows(plan: Plan) -> dict[str, Any]:
+    """What a row is, and which part holds it."""
+    return {
+        "rows": plan.dataset.rows,
+        "rows_per_part": plan.layout.rows_per_part,
+        "parts": plan.parts_per_view,
+        "row": "row r is the image in row r of index.arrow, in every array with the dimension `row`",
+        "part": "part p holds the rows from p * rows_per_part up to the next part or the end; it is shard p of every array",
+        "unbuilt": "the rows of a part that is not there read as zeros, and their `valid` as false",
+    }
 
 
 def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
@@ -64,7 +78,7 @@ def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
         "data_type": dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows, *field.shape]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
-        "fill_value": 0.0 if dtype.kind == "f" else 0,
+        "fill_value": np.zeros((), dtype).item(),
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],
         "attributes": told,
         "dimension_names": [

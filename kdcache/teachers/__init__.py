@@ -46,8 +46,10 @@ __all__ = [
     "FAMILIES",
     "WITH_NANO",
     "check_request",
+    "families_with_sizes",
     "is_published",
     "open_teacher",
+    "published_preprocess",
     "sizes_of",
     "teacher_names",
     "usual_signals",
@@ -58,6 +60,11 @@ __all__ = [
 def teacher_names() -> list[str]:
     """The families, as users write them."""
     return [f"{name}:NAME" if name in BY_MODEL else name for name in FAMILIES]
+
+
+def families_with_sizes() -> list[str]:
+    """The families that are published in sizes; of the others, a name says it all."""
+    return [family for family in FAMILIES if family not in BY_MODEL]
 
 
 def sizes_of(family: str) -> list[str]:
@@ -74,6 +81,22 @@ def sizes_of(family: str) -> list[str]:
 def is_published(name: str) -> bool:
     """Its weights are fetched unless they are given. Families that other packages open keep theirs on this machine."""
     return name.partition(":")[0] in _OPENERS
+
+
+def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
+    """How a published size of a family, or its nano size, prepares pixels."""
+    from kdcache.teachers.nano import NANO_PREPROCESS
+    from kdcache.teachers.sizes import NANO, family_facts
+
+    check_request(name, size=size)
+    family, model = _split(name)
+    if model is not None:
+        message = f"{name} has no published preprocessing: it is in the files of the model"
+        raise UsageError(message, hint=f"one of {', '.join(families_with_sizes())}")
+    if size == NANO:
+        return next(preprocess for name, preprocess in NANO_PREPROCESS.items() if name == family)
+    facts = family_facts(family)
+    return facts.size(size or facts.default, family).preprocess
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:

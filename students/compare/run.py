@@ -22,10 +22,11 @@ from kdcache.errors import StorageError, UsageError
 from kdcache.held import held
 from kdcache.images import open_source
 from kdcache.progress import Progress
+from kdcache.store import Store
 from kdcache.strict import Strict
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
-from students.compare.caches import Caches, build_caches
+from students.compare.caches import BASE, Caches, build_caches
 from students.compare.choices import check_arms, settle
 from students.compare.comparison import Comparison
 from students.compare.measure import Measured, Task
@@ -61,8 +62,8 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
         raise UsageError("at least one repeat of two steps is needed", hint="--repeat 3 --steps 30")
     whole = _job(options)
     _projected(options, whole)  # a word nobody understands is told before anything is measured
-    asked = _asked(options, recipe)
-    out = options.out or choose_out(options, asked)
+    out = options.out or choose_out(options, recipe)
+    asked = _asked(options, recipe, out)
     # Chosen before there is a folder: what cannot be compared leaves nothing behind.
     chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
     make_folder(out)
@@ -132,9 +133,11 @@ def _job(options: CompareOptions) -> Job:
         ) from None
 
 
-def _asked(options: CompareOptions, recipe: Recipe) -> dict[str, Any]:
-    """What must be the same for a comparison to go on: the options, and what they name."""
-    val = None if options.val in (None, "none") else open_source(options.val).scan().fingerprint
+def _asked(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]:
+    """What must be the same for a comparison in a folder to go on: the options, and what they name."""
+    begun = Store.plan_at(out / "caches" / BASE)
+    like = None if begun is None else begun.dataset.source
+    val = None if options.val in (None, "none") else open_source(options.val, like=like).scan().fingerprint
     asked = {**options.plain(), "recipe": recipe.plain(), "val images": val}
     if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
         # Which run it is matters, not where it lies.
@@ -220,7 +223,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
     )
 
 
-def choose_out(options: CompareOptions, asked: dict[str, Any]) -> Path:
+def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
     """`kd/compares/TEACHER-STUDENT`, with a number where another has the name; the same one again is the same folder."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
     for number in count(1):
@@ -228,7 +231,7 @@ def choose_out(options: CompareOptions, asked: dict[str, Any]) -> Path:
         if not out.exists():
             return out
         begun = out / BEGUN
-        if begun.is_file() and json.loads(begun.read_bytes())["asked"] == asked:
+        if begun.is_file() and json.loads(begun.read_bytes())["asked"] == _asked(options, recipe, out):
             return out
     raise AssertionError("unreachable: count() does not end")
 

@@ -123,4 +123,4 @@ def _whole(images: Labelled) -> dict[str, Any]:
     spec = images.source.spec()
     while spec["kind"] == "few":
         spec = spec["of"]
-    return {key: value for key, value in spec.items() if key not in ("count", "size")}
+    return {key: value for key, value in spec.items() if key not in ("count", "size", "order")}

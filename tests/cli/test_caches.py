@@ -239,6 +239,26 @@ def test_logits_travel_to_tinyvit_and_back(kd, logits_and_features, photos):
     assert there["signals"]["logits"]["ids"] == back["signals"]["logits"]["ids"]
 
 
+def test_an_import_is_told_whose_preprocessing_it_was(kd, logits_and_features, photos):
+    kd("cache", "export", "tinyvit", "logits", "--cache", logits_and_features)
+    (classes,) = kd("cache", "info", logits_and_features, "--json").json["plan"]["signals"][0]["signal"]["shape"]
+    words = ["cache", "import", "tinyvit", "logits", "--data", photos, "--class-count", classes, "--out", "back"]
+    ran = kd(*words)
+    assert ran.code == 2
+    assert "no --teacher" in ran.err
+    assert all(name in ran.err for name in ("florence", "clip", "donut", "data2vec"))
+    ran = kd(*words, "--teacher", "timm:resnet18")
+    assert ran.code == 2
+    assert "timm:resnet18 has no published preprocessing" in ran.err
+    ran = kd(*words, "--teacher", "clip", "--size", "nona")
+    assert ran.code == 2
+    assert "did you mean nano?" in ran.err
+    assert kd(*words, "--teacher", "clip", "--size", "nano").code == 0
+    plan = kd("cache", "info", "back", "--json").json["plan"]
+    assert plan["teacher"]["preprocess"]["size"] == [64, 64]
+    assert "no --size: pixels prepared as for clip l14" in kd(*words[:-1], "other", "--teacher", "clip").err
+
+
 def test_features_travel_to_divedoc(kd, logits_and_features, tmp_path):
     split = f"validation={logits_and_features}"
     ran = kd("cache", "export", "divedoc", "out.h5", "--split", split, "--view", 1, "--json")

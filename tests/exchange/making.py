@@ -24,12 +24,14 @@ class Pictures:
 
     ids: tuple[str, ...]
     name: str = "pictures"
+    order_doubt: str | None = None
 
     def spec(self):
         return {"kind": "pictures"}
 
     def scan(self) -> Listing:
-        return Listing(pa.array(self.ids, pa.large_string()), None, None, f"fingerprint-{len(self.ids)}")
+        ids = pa.array(self.ids, pa.large_string())
+        return Listing(ids, None, None, f"fingerprint-{len(self.ids)}", self.order_doubt)
 
     def read(self, image_id):
         raise AssertionError("an import reads no images")

@@ -1,6 +1,7 @@
 """TinyViT's folders in and out: bit for bit, and never more claimed than is known."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, Incomplete, Mismatch, UsageError
 from kdcache.exchange import export_tinyvit, import_tinyvit
-from kdcache.exchange.tinyvit_export import half
+from kdcache.exchange.tinyvit_export import OTHER_NUMBERS, half
+from kdcache.images import open_source
 from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
 from kdcache.signals import Signal
@@ -111,6 +113,7 @@ def test_images_without_a_record_are_marked_and_not_exported(tmp_path):
     store = Store.open(tmp_path / "cache")
     assert imported.without_record == 5
     assert list(store.bad_rows()) == [0, 1, 2, 3, 4]
+    assert np.flatnonzero(~store.map_part(store.plan.parts()[0])["valid"].whole()).tolist() == [0, 1, 2, 3, 4]
     assert "no record in logits_top6_epoch0" in store.bad_rows()[0]
     assert [entry.row for entry in read_rejected(store.path / "rejected.jsonl")] == [0, 1, 2, 3, 4]
     assert bring_out(store, tmp_path / "again").left_out == 5
@@ -126,6 +129,83 @@ def test_numbers_as_keys_are_only_believed_when_told(tmp_path):
     bring_in(folder, tmp_path / "cache", keys="index")
     bring_out(Store.open(tmp_path / "cache"), tmp_path / "again")
     assert read_as_they_do(tmp_path / "again" / f"logits_top{K}_epoch0", K) == records
+
+
+APPLES = ("apple/1.jpg", "apple/2.jpg", "apple pie/1.jpg", "apple pie/2.jpg", "apple-tart/1.jpg")
+
+
+@pytest.fixture
+def apples(tmp_path):
+    """A folder of images, and the records TinyViT makes of it when torchvision's ImageFolder lists it: keys are row numbers."""
+    from torchvision.datasets import ImageFolder
+
+    root = tmp_path / "images"
+    for image_id in APPLES:
+        (root / image_id).parent.mkdir(parents=True, exist_ok=True)
+        (root / image_id).write_bytes(b"x")
+    ids = [str(Path(path).relative_to(root)) for path, _ in ImageFolder(str(root)).samples]
+    records = their_records([str(row) for row in range(len(ids))], K, CLASSES)
+    write_theirs(tmp_path / "theirs" / f"logits_top{K}_epoch0", records)
+    return root, {image_id: records[str(row)] for row, image_id in enumerate(ids)}
+
+
+def bring_in_apples(source, out, folder="theirs", keys="index"):
+    return import_tinyvit(
+        out.parent / folder, out, source, classes=CLASSES, preprocess=CLIP_LIKE, progress=Silent(), keys=keys
+    )
+
+
+def joined(cache):
+    """The record of each image."""
+    store = Store.open(cache)
+    words = store.map_part(store.plan.parts()[0])["logits"].whole()
+    return {image_id: words[row].tobytes() for row, image_id in enumerate(store.index.ids)}
+
+
+def test_row_numbers_of_imagefolder_are_joined_with_the_images_they_are_of(tmp_path, apples):
+    root, truth = apples
+    bring_in_apples(open_source(str(root)), tmp_path / "cache")
+    assert joined(tmp_path / "cache") == truth
+
+
+@pytest.mark.parametrize("spoilt", ["hidden", "early"])
+def test_row_numbers_are_refused_where_they_may_be_of_other_images_and_the_way_out_works(tmp_path, apples, spoilt):
+    root, truth = apples
+    source = open_source(str(root))
+    if spoilt == "hidden":
+        (root / "apple" / "._1.jpg").write_bytes(b"x")
+    else:
+        source = open_source({"kind": "folder", "path": str(root)})
+    for keys in ("index", "auto"):
+        with pytest.raises(Mismatch) as caught:
+            bring_in_apples(source, tmp_path / "cache", keys=keys)
+        assert "--keys id" in str(caught.value.hint)
+    assert not (tmp_path / "cache").exists()
+    file = tmp_path / "theirs" / f"logits_top{K}_epoch0" / "rank0-keys.txt"
+    numbers, ids = file.read_text().split(), list(truth)
+    file.write_text("".join(f"{ids[int(number)]}\n" for number in numbers))
+    bring_in_apples(source, tmp_path / "cache", keys="id")
+    assert joined(tmp_path / "cache") == truth
+
+
+def test_row_numbers_of_a_source_that_anybody_may_number_are_refused(tmp_path, two_epochs):
+    source = Pictures(IDS, order_doubt="its order is its own")
+    with pytest.raises(Mismatch, match="its order is its own"):
+        import_tinyvit(
+            two_epochs[0],
+            tmp_path / "c",
+            source,
+            classes=CLASSES,
+            preprocess=CLIP_LIKE,
+            progress=Silent(),
+            keys="index",
+        )
+
+
+def test_an_export_by_row_number_says_where_imagefolder_numbers_otherwise(tmp_path):
+    store = build(tmp_path / "cache", LOGITS, f"topk:{K}", logits())
+    assert OTHER_NUMBERS in bring_out(store, tmp_path / "a", keys="index").notes
+    assert OTHER_NUMBERS not in bring_out(store, tmp_path / "b", keys="id").notes
 
 
 def test_records_of_another_dataset_are_refused(tmp_path):
@@ -215,6 +295,23 @@ def test_fewer_classes_may_be_asked_for_and_whole_logits_exported(tmp_path):
         assert np.allclose(p, p2, rtol=3e-3, atol=1e-7)
     with pytest.raises(UsageError, match="only 20 classes"):
         bring_out(top, tmp_path / "c", k=21)
+
+
+@pytest.mark.parametrize(("codec", "k"), [("full", 10), ("full", None), ("full:float16", 10)])
+def test_from_whole_logits_a_record_is_the_one_their_writer_makes(tmp_path, codec, k):
+    """Every bit of it: softmax in float32, the likeliest, rounded to the nearest float16."""
+    z = logits(rows=40, spread=6.0)
+    store = build(tmp_path / "cache", LOGITS, codec, z, bad=(7,))
+    exported = bring_out(store, tmp_path / "out", k=k)
+    found = read_as_they_do(tmp_path / "out" / f"logits_top{exported.k}_epoch0", exported.k)
+    stored = z[0] if codec == "full" else z[0].half().float()
+    p, _ = stored.softmax(-1).topk(exported.k, largest=True, sorted=True)
+    assert len(found) == 39
+    for row, key in enumerate(store.index.ids):
+        if row != 7:
+            _, ids, ours = parse_as_they_do(found[key], exported.k)
+            assert ours.tobytes() == p[row].half().numpy().tobytes()
+            assert torch.equal(stored[row].softmax(-1)[ids.tolist()], p[row])  # of equal ones any may be first
 
 
 def test_rounded_probabilities_never_sum_above_one():

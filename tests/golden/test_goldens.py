@@ -190,14 +190,21 @@ def test_imported_records_go_out_as_they_came(goldens, tmp_path):
         assert read_as_they_do(tmp_path / "out" / folder, 5) == read_as_they_do(HERE / "their-logits" / folder, 5)
 
 
-def test_the_same_records_are_imported_to_the_same_cache(tmp_path):
+def test_the_same_records_are_imported_again(goldens, tmp_path):
+    """To the same rows; and an import that was interrupted goes on to the same files."""
     from kdcache.exchange import import_tinyvit
     from kdcache.images import open_source
     from tests.exchange.making import CLIP_LIKE
 
     source, more = open_source("shapes:count=20,size=32"), {"classes": 100, "preprocess": CLIP_LIKE, "keys": "id"}
     import_tinyvit(HERE / "their-logits", tmp_path / "out", source, progress=Silent(), **more)
-    assert facts_of(tmp_path / "out") == CACHES["imported"]
+    new = {"identity", "files"}
+    facts = facts_of(tmp_path / "out")
+    assert {key for key in facts if facts[key] != CACHES["imported"][key]} == new
+    interrupted = goldens.cache("imported")
+    Store.open(interrupted).drop_part(Store.open(interrupted).plan.parts()[-1])
+    import_tinyvit(HERE / "their-logits", interrupted, source, progress=Silent(), **more)
+    assert facts_of(interrupted) == CACHES["imported"]
 
 
 @pytest.mark.parametrize("name", ["hdf5", "plain"])

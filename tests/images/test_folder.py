@@ -61,14 +61,14 @@ names = st.text(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(names, min_size=1, max_size=3), min_size=1, max_size=12))
-def test_the_order_is_that_of_the_bytes_of_the_ids(tmp_path_factory, paths):
+def test_the_order_of_early_plans_is_that_of_the_bytes_of_the_ids(tmp_path_factory, paths):
     root = tmp_path_factory.mktemp("walk")
     for parts in paths:
         try:
             write(root.joinpath(*parts[:-1], parts[-1] + ".png"), b"x")
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             continue  # one drawn name is both a file and a folder
-    found = ids(FolderSource(str(root)))
+    found = ids(open_source({"kind": "folder", "path": str(root)}))
     everything = [os.path.relpath(os.path.join(f, n), root) for f, _, files in os.walk(root) for n in files]
     assert found == sorted(everything, key=str.encode)
 

@@ -19,7 +19,7 @@ def test_shapes_takes_options_and_is_recorded_whole():
 
 def test_a_bare_path_is_told_by_what_lies_there(classes, tmp_path):
     shard = pack(tmp_path / "shards" / "0.tar", [("a.jpg", jpeg())])
-    assert open_source(str(classes)).spec() == {"kind": "folder", "path": str(classes)}
+    assert open_source(str(classes)).spec() == {"kind": "folder", "path": str(classes), "order": "names"}
     assert open_source(str(shard)).spec() == {"kind": "tar", "pattern": str(shard)}
     assert open_source(str(shard.parent)).spec()["kind"] == "tar"
     assert open_source(f"{shard.parent}/*.tar").spec()["kind"] == "tar"
@@ -48,6 +48,12 @@ WRONG = [
     ("shapes:val", UsageError, "'val' in shapes says nothing", "write shapes:KEY=VALUE,KEY=VALUE"),
     ("tar:", UsageError, "tar needs a pattern", "tar:PATTERN"),
     ("hf:a/b,confg=x", UsageError, "hf has no option 'confg'", "did you mean config?"),
+    (
+        {"kind": "folder", "path": "/tmp", "order": "size"},
+        UsageError,
+        "no order of images is called 'size'",
+        "it is names, or left out",
+    ),
     ({"kind": "folder"}, UsageError, "folder needs a path", "folder:PATH"),
     ({"kind": "folder", "path": 3}, UsageError, "path of folder is 3", "it takes a word"),
     ({"kind": "shapes", "size": True}, UsageError, "size of shapes is True", "it takes a whole number"),

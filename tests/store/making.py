@@ -12,7 +12,7 @@ from kdcache.images.source import Listing
 from kdcache.signals import Signal
 from kdcache.spec import Preprocess, TeacherSpec, Weights
 from kdcache.store import Store, choose_layout, index_digest
-from kdcache.store.plan import Dataset, Plan, StoredSignal, ViewPlan
+from kdcache.store.plan import VALID, Dataset, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain
 
 ROWS, BATCH = 90, 8
@@ -59,6 +59,7 @@ def make_plan(
     signals=SIGNALS,
     batch=BATCH,
     listing=None,
+    self_describing=True,
     **layout,
 ) -> Plan:
     listing = listing or make_listing(rows)
@@ -90,7 +91,9 @@ def make_plan(
         versions={},
     )
     settings = {"backend": backend, "compression": compression, "target_bytes": 4000, "max_rows": 32} | layout
-    chosen = choose_layout(plan.fields(), rows=max(rows, 8 * 32), batch=batch, **settings)
+    settings["self_describing"] = self_describing
+    coded = [field for codec in plan.codecs().values() for field in codec.fields()]
+    chosen = choose_layout(coded, rows=max(rows, 8 * 32), batch=batch, **settings)
     blocks = {name: min(n, 4) for name, n in chosen.block_rows.items()}
     return plan.model_copy(update={"layout": chosen.model_copy(update={"block_rows": blocks})})
 
@@ -103,7 +106,9 @@ def payload_of(plan: Plan, part) -> Fields:
     for field in plan.fields():
         shape = field.shape if field.per_part else (rows, *field.shape)
         dtype = np.dtype(field.dtype)
-        if dtype.kind == "f":
+        if field == VALID:
+            made[field.name] = np.ones(shape, dtype)
+        elif dtype.kind == "f":
             made[field.name] = random.normal(size=shape).astype(dtype)
         else:
             made[field.name] = random.integers(1, np.iinfo(dtype).max, size=shape).astype(dtype)

@@ -26,6 +26,7 @@ def test_a_reader_made_from_the_page_reads_everything(uncompressed: Made):
     assert reader.rows == 90
     for view in range(2):
         assert reader.bad_rows(view) == set(uncompressed.bad)
+        assert set(np.flatnonzero(~reader.view(view, "valid")).tolist()) == reader.bad_rows(view)
         for name, field in uncompressed.store.fields.items():
             parts = [values[name] for part, values in uncompressed.payloads.items() if part.view == view]
             if field.per_part:

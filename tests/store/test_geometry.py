@@ -45,8 +45,8 @@ def test_every_geometry_comes_back(tmp_path, backend, compression, geometry):
     rows, batch, per_part, blocks = geometry
     signals = ((Signal(name="embedding", shape=(3,)), "float16"), (Signal(name="features", shape=(2, 2)), "int8"))
     plan = make_plan(backend=backend, compression=compression, rows=rows, batch=batch, views=1, signals=signals)
-    names = ("embedding", "features", "view_digest")
-    layout = {"rows_per_part": per_part, "block_rows": dict(zip(names, blocks, strict=False))}
+    names = ("embedding", "features", "view_digest", "valid")
+    layout = {"rows_per_part": per_part, "block_rows": dict(zip(names, blocks, strict=True))}
     plan = plan.model_copy(update={"layout": plan.layout.model_copy(update=layout)})
     store = Store.create(tmp_path / str(next(numbers)), plan, make_listing(rows))
     payloads = fill(store, {})
@@ -72,7 +72,7 @@ def test_thousands_of_blocks_in_a_part(tmp_path, backend, compression):
         views=1,
         signals=((Signal(name="embedding", shape=(3,)), "float16"),),
     )
-    layout = {"rows_per_part": 4096, "block_rows": {"embedding": 1, "view_digest": 2}}
+    layout = {"rows_per_part": 4096, "block_rows": {"embedding": 1, "view_digest": 2, "valid": 1}}
     plan = plan.model_copy(update={"layout": plan.layout.model_copy(update=layout)})
     store = Store.create(tmp_path / "many", plan, make_listing(4096))
     part = PartId(0, 0)

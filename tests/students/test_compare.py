@@ -167,7 +167,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     assert not measured["off-stream"].imported_teacher
     assert measured["on-stream"].stages["teacher"] > 0 == measured["off-stream"].stages["teacher"]
     assert found.built["topk:5"].bytes < found.built["base"].bytes
-    assert found.built["base"].row_bytes == 100 * 4 + 4, "logits, and a digest of the view"
+    assert found.built["base"].row_bytes == 100 * 4 + 4 + 1, "logits, a digest of the view, and whether it is valid"
     assert (out / "compare.json").is_file()
     (out / "compare.json").unlink()
     again, _ = compare(options, Silent())
@@ -263,11 +263,11 @@ def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
 
     options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), recipe="mine.yaml")
     recipe = load_preset("recipes", "demo", Recipe)
-    asked = _asked(options, recipe)
+    asked = _asked(options, recipe, tmp_path)
     much = Amount(data="shapes", images=9, whole=9, bytes=None, batch=3)
     (tmp_path / BEGUN).write_text(json.dumps(Begun(asked=asked, amount=much).plain()))
     assert _begun(tmp_path, asked) == much
-    edited = _asked(options, recipe.model_copy(update={"batch": 5}))
+    edited = _asked(options, recipe.model_copy(update={"batch": 5}), tmp_path)
     with pytest.raises(UsageError, match="was begun with recipe"):
         _begun(tmp_path, edited)
 

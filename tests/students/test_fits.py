@@ -8,7 +8,9 @@ from PIL import Image
 
 from kdcache.cache import Cache
 from kdcache.errors import Drift, Incomplete, KDError, Mismatch, UsageError
+from kdcache.images import open_source
 from kdcache.store import Store
+from kdcache.store.plan import Dataset
 from tests.students.conftest import build_cache, learn
 
 pytest.importorskip("torch")
@@ -170,3 +172,30 @@ def test_a_mixed_view_is_labelled_with_both_classes(tmp_path):
     assert (second[share == 1] == -1).all()
     partners = [scene._partner(int(row), 1)[0] for row in mixed]
     assert np.array_equal(second[mixed], cache.labels[partners])
+
+
+def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
+    """A run of an early release knows its images in another order than a folder is listed in now."""
+    from types import SimpleNamespace
+
+    from students.evals import bank_of, images_of
+    from students.fits import found_source
+    from students.judges import unchanged
+
+    for split in ("train", "val"):
+        for name in ("apple", "apple pie"):
+            make_photos(tmp_path / "old" / split / name, 2 if split == "train" else 4)
+    early = {"kind": "folder", "path": str(tmp_path / "old" / "train")}
+    listing = open_source(early).scan()
+    assert listing.classes == ("apple pie", "apple")
+    dataset = Dataset.of(open_source(early), listing)
+    (tmp_path / "old").rename(tmp_path / "new")
+    train, val = str(tmp_path / "new" / "train"), str(tmp_path / "new" / "val")
+    assert found_source(dataset.source, train).scan().fingerprint == listing.fingerprint
+    assert unchanged(dataset, train).classes == ("apple pie", "apple")
+    run = SimpleNamespace(
+        record=SimpleNamespace(dataset=dataset, val=None, student=SimpleNamespace(classes=())), path=tmp_path
+    )
+    assert images_of(run, train).fingerprint == listing.fingerprint
+    assert images_of(run, val).classes == bank_of(run, val, None).classes == ("apple pie", "apple")
+    assert bank_of(run, val, train).fingerprint == listing.fingerprint

@@ -51,7 +51,7 @@ class Shapes:
         """Ids and labels in order of the index; nothing is painted."""
         ids = pa.array((f"{self.split}/{index:06d}" for index in range(self.count)), pa.large_string())
         labels = np.fromiter((label_of(index) for index in range(self.count)), np.int32, self.count)
-        return Listing(ids, labels, CLASSES, json_digest({**self.spec(), "version": VERSION}))
+        return Listing(ids, labels, CLASSES, json_digest({**self.spec(), "version": VERSION}), order_doubt=None)
 
     def read(self, image_id: str) -> NDArray[np.uint8]:
         """Paint one picture."""
