@@ -26,6 +26,7 @@ from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.trial import Trial, run_trial
+from kdcache.views.recipe import on
 
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
@@ -72,7 +73,7 @@ def prepare(
     progress.doing("loading the teacher")
     there = Store.open(out).plan if out is not None and not quick and (out / "plan.json").is_file() else None
     teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
-    recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
+    recipe = asked_recipe(options) or on(teacher.spec.preprocess.geometry, options.background)
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     asked = (
         options.batch or _batch_so_far(out) or default_batch(teacher.spec.preprocess.size, options.device, options.step)

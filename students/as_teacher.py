@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdcache.digest import file_sha256, json_digest
 from kdcache.errors import UsageError
+from kdcache.images.background import WHITE
 from kdcache.spec import Preprocess, Weights
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said
@@ -55,9 +56,19 @@ def open_run(request: Request) -> Candidate:
             f"{run.path} sees {spec.input[0]}x{spec.input[1]} as it was trained", hint="leave --input-size out"
         )
     weights = Weights(
-        source=f"run:{run.path.resolve().name}", sha256=file_sha256(run.weights), settings=json_digest(spec.plain())
+        source=f"run:{run.path.resolve().name}", sha256=file_sha256(run.weights), settings=_settings(spec)
     )
     tower = RunTower(run.network(), spec)
     own = "logits" in tower.taps and request.head is None
     classifier = None if own else choose_classifier(request, weights=weights)
     return Candidate(tower, run.path.resolve().name, weights, preprocess, classifier, spec.classes or None)
+
+
+def _settings(spec: StudentSpec) -> str:
+    """Digest of what a student sees and says. The background counts where it is not white: caches that were made of runs
+    before there was a choice keep their digest.
+    """
+    plain = spec.plain()
+    if spec.geometry.background == WHITE:
+        del plain["geometry"]["background"]
+    return json_digest(plain)

@@ -22,6 +22,7 @@ from kdcache.held import held
 from kdcache.images import open_source
 from kdcache.progress import Progress
 from kdcache.strict import Strict
+from kdcache.views.recipe import drawable
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import Caches, build_caches
@@ -202,6 +203,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
         data=options.build.data,
         val=val,
         size=options.size,
+        background=drawable(caches.store.plan.views.recipe).background if arm.stream == "none" else None,
         steps=options.steps,
         batch=options.batch,
         micro=options.micro,
