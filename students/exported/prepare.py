@@ -1,0 +1,137 @@
+"""An image file as the student in this folder sees it: the very pixels it was trained and judged with.
+
+    from prepare import prepare
+
+    batch = prepare("photo.png")[None]  # float32 (1, 3, height, width), what timm's network and the ONNX file take
+
+Needs numpy and Pillow. The numbers are in preprocess.json beside this file. What is done, in this order:
+
+1. The first frame is decoded; it becomes 8-bit RGB. 16-bit values keep their high byte, 32-bit integers are read as 16-bit
+   values, floats as 0 to 1; CMYK is converted by the plain formula; colour profiles are ignored.
+2. Transparent pixels lie on `background`; where that is null, alpha is dropped, as `convert("RGB")` drops it.
+3. The picture is turned upright as its EXIF orientation says (the one in XMP does not count).
+4. It is resized to `size` / `crop_pct`: `crop` by its shorter side, `pad` by its longer side, `squash` by both, ratio lost.
+   What is more than `size` (height, width) is cut off around the centre, what is missing is black.
+5. (pixel / 255 - mean) / std, channels first.
+"""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+SETTINGS = Path(__file__).with_name("preprocess.json")
+
+
+def prepare(file: Any) -> NDArray[np.float32]:
+    """The network's input for one image file (a path, or a file object): float32 (3, height, width)."""
+    settings = json.loads(SETTINGS.read_text("utf-8"))
+    mean, std = (np.array(settings[name], np.float32) for name in ("mean", "std"))
+    pixels = view(read(file, settings["background"]), settings).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+
+
+def read(file: Any, background: list[int] | None) -> Pixels:
+    """Steps 1 to 3: uint8 RGB (height, width, 3) of the whole picture. ValueError when its numbers have no agreed meaning."""
+    with Image.open(file) as image:
+        image.load()
+        pixels = _rgb(image, background)
+        # Pillow has turned a TIFF already.
+        orientation = 1 if image.format == "TIFF" else _orientation(image.info.get("exif", b""))
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def view(pixels: Pixels, settings: dict[str, Any]) -> Pixels:
+    """Step 4: uint8 (height, width, 3) of the size the network wants. Resizing and cutting are one call."""
+    picture, size = Image.fromarray(pixels), settings["size"]
+    whole = _whole(picture, settings)
+    kept = [min(whole[side], size[side]) for side in (0, 1)]
+    start = [round((whole[side] - kept[side]) / 2) for side in (0, 1)]
+    top, left = (start[side] / whole[side] for side in (0, 1))
+    bottom, right = ((start[side] + kept[side]) / whole[side] for side in (0, 1))
+    width, height = picture.size
+    box = (left * width, top * height, right * width, bottom * height)
+    how = Image.Resampling[settings["interpolation"].upper()]
+    result = np.zeros((*size, 3), np.uint8)
+    top, left = ((size[side] - kept[side]) // 2 for side in (0, 1))
+    result[top : top + kept[0], left : left + kept[1]] = picture.resize((kept[1], kept[0]), how, box=box)
+    return result
+
+
+def _whole(picture: Image.Image, settings: dict[str, Any]) -> tuple[int, int]:
+    """Height and width of the whole picture at the scale of the result."""
+    wanted = [math.floor(side / settings["crop_pct"]) for side in settings["size"]]
+    if settings["fit"] == "squash":
+        return wanted[0], wanted[1]
+    down, across = picture.height / wanted[0], picture.width / wanted[1]
+    if settings["fit"] == "pad":
+        return max(1, round(picture.height / max(down, across))), max(1, round(picture.width / max(down, across)))
+    if wanted[0] != wanted[1]:
+        return round(picture.height / min(down, across)), round(picture.width / min(down, across))
+    if picture.height <= picture.width:
+        return wanted[0], wanted[0] * picture.width // picture.height
+    return wanted[0] * picture.height // picture.width, wanted[0]
+
+
+def _rgb(image: Image.Image, background: list[int] | None) -> Pixels:
+    if background is None:
+        image.info.pop("transparency", None)
+    if image.mode.startswith("I;16"):
+        return _sixteen_bits(image, background)
+    if image.mode in ("I", "F"):
+        values, most = np.asarray(image), 65535 if image.mode == "I" else 1
+        if not (values.min() >= 0 and values.max() <= most):
+            raise ValueError(f"the values of this image are not within 0 to {most}")
+        grey = values >> 8 if image.mode == "I" else np.rint(values * np.float32(255))
+        return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    if background is not None and image.has_transparency_data:
+        picture = image.convert("RGBA")
+        page = Image.new("RGB", picture.size, tuple(background))
+        page.paste(picture, mask=picture.getchannel("A"))
+        return np.array(page)
+    if image.mode == "LAB":
+        raise ValueError("colour mode LAB has no plain conversion to RGB")
+    return np.array(image.convert("RGB"))
+
+
+def _sixteen_bits(image: Image.Image, background: list[int] | None) -> Pixels:
+    """The high byte of grey values of 16 (in some TIFFs fewer) bits."""
+    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
+    grey = (values >> (max(tags.get(258, (16,))[0], 8) - 8)).astype(np.uint8)
+    if tags.get(262) == 0:  # in this TIFF, 0 is white
+        grey = ~grey
+    result, transparent = np.repeat(grey[:, :, None], 3, axis=2), image.info.get("transparency")
+    if background is not None and isinstance(transparent, int):
+        result[values == transparent] = background
+    return result
+
+
+def _orientation(exif: bytes) -> int:
+    """1 to 8, as the orientation tag of an EXIF block says; 1 when it does not."""
+    block = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (count,) = struct.unpack_from(f"{order}H", block, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", block, entry)
+            if tag == 0x0112:
+                (value, *_) = struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}.get(kind, "B"), block, entry + 8)
+                return value if kind in (1, 3, 4) and 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
