@@ -86,7 +86,8 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     """Write a trained student for others: a folder for timm, or an ONNX file.
 
     timm opens the folder with create_model("local-dir:DIR", pretrained=True). The ONNX file takes normalised pixels in any
-    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not.
+    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
+    lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
     """
     from students.export import export_onnx, export_timm
 

@@ -11,7 +11,9 @@ Needs numpy and Pillow. The numbers are in preprocess.json beside this file. Wha
 2. Transparent pixels lie on `background`; where that is null, alpha is dropped, as `convert("RGB")` drops it.
 3. The picture is turned upright as its EXIF orientation says (the one in XMP does not count).
 4. It is resized to `size` / `crop_pct`: `crop` by its shorter side, `pad` by its longer side, `squash` by both, ratio lost.
-   What is more than `size` (height, width) is cut off around the centre, what is missing is black.
+   What is more than `size` (height, width) is cut off around the centre, what is missing is black. Where `cut` is left out,
+   resizing and cutting are one call; else the whole picture is resized first, and half of an odd margin is rounded to the even
+   number (`round`, as torchvision does) or down (`floor`, as transformers does).
 5. (pixel / 255 - mean) / std, channels first.
 """
 
@@ -27,6 +29,8 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 SETTINGS = Path(__file__).with_name("preprocess.json")
+MOST_PIXELS = 1 << 27
+"""Of a picture that is resized whole before it is cut. A longer strip is resized and cut at once."""
 
 
 def prepare(file: Any) -> NDArray[np.float32]:
@@ -52,19 +56,22 @@ def read(file: Any, background: list[int] | None) -> Pixels:
 
 
 def view(pixels: Pixels, settings: dict[str, Any]) -> Pixels:
-    """Step 4: uint8 (height, width, 3) of the size the network wants. Resizing and cutting are one call."""
-    picture, size = Image.fromarray(pixels), settings["size"]
-    whole = _whole(picture, settings)
-    kept = [min(whole[side], size[side]) for side in (0, 1)]
-    start = [round((whole[side] - kept[side]) / 2) for side in (0, 1)]
-    top, left = (start[side] / whole[side] for side in (0, 1))
-    bottom, right = ((start[side] + kept[side]) / whole[side] for side in (0, 1))
-    width, height = picture.size
-    box = (left * width, top * height, right * width, bottom * height)
+    """Step 4: uint8 (height, width, 3) of the size the network wants."""
+    picture, size, cut = Image.fromarray(pixels), settings["size"], settings.get("cut", "once")
+    height, width = _whole(picture, settings)
+    rows, columns = min(height, size[0]), min(width, size[1])
     how = Image.Resampling[settings["interpolation"].upper()]
+    if cut == "once" or height * width > MOST_PIXELS:
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        shares = left / width, top / height, (left + columns) / width, (top + rows) / height
+        box = tuple(share * side for share, side in zip(shares, 2 * picture.size, strict=True))
+        kept = picture.resize((columns, rows), how, box=box)
+    else:
+        top, left = ((more // 2 if cut == "floor" else round(more / 2)) for more in (height - rows, width - columns))
+        kept = picture.resize((width, height), how).crop((left, top, left + columns, top + rows))
     result = np.zeros((*size, 3), np.uint8)
-    top, left = ((size[side] - kept[side]) // 2 for side in (0, 1))
-    result[top : top + kept[0], left : left + kept[1]] = picture.resize((kept[1], kept[0]), how, box=box)
+    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
+    result[top : top + rows, left : left + columns] = kept
     return result
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -72,14 +74,21 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def outside(run: Run, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both formats in one folder."""
     pytest.importorskip("onnxruntime")
     out = tmp_path_factory.mktemp("exported")
     export_timm(run, out)
     export_onnx(run, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def outside(exported: Path, photos: Path) -> dict:
+    """What both programs say of every image."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-W", "ignore", "-c", OUTSIDE, str(out), str(photos)]
-    done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True, timeout=240)
+    command = [sys.executable, "-W", "ignore", "-c", OUTSIDE, str(exported), str(photos)]
+    done = subprocess.run(command, cwd=exported, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -122,3 +131,22 @@ def test_black_under_alpha_would_say_something_else(run, photos, outside):
     assert furthest({n: inside[n] for n in opaque}, {n: outside["black"][n] for n in opaque}) < 0.1
     clear = {name for name in inside if name.endswith(("/rgba.png", "/la.png"))}
     assert furthest({n: inside[n] for n in clear}, {n: outside["black"][n] for n in clear}) > 1.0
+
+
+def test_the_words_of_the_guide_name_the_class_that_kd_names(run, photos, exported, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "own-photos.md").read_text("utf-8")
+    blocks = [
+        block for block in re.findall(r"(?:^(?:    .*)?\n)+", page, re.MULTILINE) if "from prepare import" in block
+    ]
+    assert len(blocks) == 2
+    for name in ("photos-student", "photos-onnx"):
+        (tmp_path / name).symlink_to(exported)
+    name = "green heart/rgba.png"
+    (tmp_path / "photo.jpg").write_bytes((photos / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for block in blocks:
+        exec(compile(textwrap.dedent(block), "docs/guides/own-photos.md", "exec"), {})
+        sys.modules.pop("prepare")
+    logits = logits_of(run, photos)[name]
+    assert capsys.readouterr().out.split("\n")[:2] == [CLASSES[logits.index(max(logits))]] * 2

@@ -62,10 +62,12 @@ def test_a_broken_exif_block_does():
         assert np.array_equal(read(raw, "white"), decode(raw)), cut
 
 
-@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
 def test_an_animation_does(form):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ((200, 40, 40), (0, 0, 255))]
-    raw = encode(frames[0], form, save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [picture(24, 16, seed) for seed in (0, 1)]
+    raw = encode(frames[0], form, save_all=True, append_images=frames[1:], exif=exif)
     assert np.array_equal(read(raw, "white"), decode(raw))
 
 
@@ -96,6 +98,21 @@ def test_any_geometry_gives_the_view_kd_gives(fit, crop_pct, interpolation, side
     recipe = Plain.from_plain({"fit": fit, "crop_pct": crop_pct, "interpolation": interpolation})
     numbers = {"size": list(size), **recipe.plain()}
     assert np.array_equal(prepare.view(pixels, numbers), apply(pixels, Drawn(plain=recipe), size))
+
+
+@pytest.mark.parametrize(("fit", "mode"), [("crop", "center"), ("squash", "squash"), ("pad", "border")])
+@pytest.mark.parametrize("crop_pct", [1.0, 0.875, 0.9])
+def test_resized_whole_and_then_cut_it_is_the_view_of_timm_to_the_bit(fit, mode, crop_pct):
+    from timm.data.transforms_factory import transforms_imagenet_eval
+
+    numbers = {"size": [64, 64], "fit": fit, "crop_pct": crop_pct, "interpolation": "bicubic", "cut": "round"}
+    judge = transforms_imagenet_eval(
+        64, crop_pct=crop_pct, crop_mode=mode, interpolation="bicubic", mean=(0.0, 0.0, 0.0), normalize=False
+    )
+    for sides in ((300, 200), (151, 202), (90, 341), (64, 64), (40, 50)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
+        theirs = judge(Image.fromarray(pixels)).permute(1, 2, 0).numpy()
+        assert np.array_equal(prepare.view(pixels, numbers), theirs), sides
 
 
 def test_the_numbers_are_those_of_the_student_to_the_last_bit(tmp_path, monkeypatch):
