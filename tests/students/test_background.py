@@ -137,6 +137,15 @@ def test_few_shot_episodes_are_seen_on_it_too(grey_run, photos, monkeypatch):
     assert (seen[0].background, seen[0].fit, seen[0].interpolation) == ("9,9,9", "squash", "bilinear")
 
 
+def test_a_report_shows_images_on_it(photos):
+    from kdcache.images import open_source
+    from students.report.samples import whole_picture
+
+    source = open_source(str(photos))
+    black, other = (whole_picture(source, "a/rgba.png", background)[0, 0].tolist() for background in ("black", "9,9,9"))
+    assert (black, other) == ([0, 0, 0], [9, 9, 9])
+
+
 def test_as_a_teacher_it_sees_its_own_unless_another_is_asked_for(grey_run, photos, tmp_path):
     teacher = {"teacher": f"run:{grey_run.path}", "size": None, "signals": ("logits",)}
     plan = prepare(options(photos, **teacher), tmp_path / "c").plan
