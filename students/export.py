@@ -28,8 +28,6 @@ TOLERANCE = 1e-3
 TIMM_MODES = {"crop": "center", "squash": "squash"}
 PIXELS, LOGITS = "pixels", "logits"
 PREPARE, NUMBERS = "prepare.py", "preprocess.json"
-KNOWN = ("fit", "crop_pct", "interpolation", "cut")
-"""what prepare.py can do of a geometry, beside its background"""
 
 
 class Exported(NamedTuple):
@@ -119,11 +117,6 @@ def export_onnx(run: Run, out: Path) -> Exported:
 
 def _preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
     """prepare.py and its numbers, the same for both formats, so that both may be written into one folder."""
-    if beyond := spec.geometry.plain().keys() - {"kind", "background", *KNOWN}:
-        raise UsageError(
-            f"{spec.name} prepares its images with {', '.join(sorted(beyond))}, which an exported folder cannot say",
-            hint=f"train it with a geometry of {', '.join(KNOWN)}",
-        )
     numbers = json.dumps(preprocess_numbers(spec), indent=2).encode() + b"\n"
     code = Path(exported.__file__).with_name(PREPARE).read_bytes()
     files = {out / NUMBERS: numbers, out / PREPARE: code}
@@ -140,7 +133,7 @@ def preprocess_numbers(spec: StudentSpec) -> dict[str, Any]:
     under = colour_of(spec.geometry.background)
     return {
         "size": list(spec.input),
-        **{key: value for key, value in spec.geometry.plain().items() if key in KNOWN},
+        **{key: value for key, value in spec.geometry.plain().items() if key not in ("kind", "background")},
         "background": None if under is None else list(under),
         "mean": list(spec.mean),
         "std": list(spec.std),

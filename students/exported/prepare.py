@@ -13,7 +13,8 @@ Needs numpy and Pillow. The numbers are in preprocess.json beside this file. Wha
 4. It is resized to `size` / `crop_pct`: `crop` by its shorter side, `pad` by its longer side, `squash` by both, ratio lost.
    What is more than `size` (height, width) is cut off around the centre, what is missing is black. Where `cut` is left out,
    resizing and cutting are one call; else the whole picture is resized first, and half of an odd margin is rounded to the even
-   number (`round`, as torchvision does) or down (`floor`, as transformers does).
+   number (`round`, as torchvision does) or down (`floor`, as transformers does). With `turn` a picture that lies across is turned
+   first; with `shrink` its shorter side becomes that of `size`, and what is too large then a thumbnail.
 5. (pixel / 255 - mean) / std, channels first.
 """
 
@@ -58,9 +59,14 @@ def read(file: Any, background: list[int] | None) -> Pixels:
 def view(pixels: Pixels, settings: dict[str, Any]) -> Pixels:
     """Step 4: uint8 (height, width, 3) of the size the network wants."""
     picture, size, cut = Image.fromarray(pixels), settings["size"], settings.get("cut", "once")
+    if settings.get("turn") and (picture.height - picture.width) * (size[0] - size[1]) < 0:
+        picture = picture.transpose(Image.Transpose.ROTATE_270)
+    how = Image.Resampling[settings["interpolation"].upper()]
+    height, width = _shorter_side(picture, min(size))
+    if settings.get("shrink") and height * width <= MOST_PIXELS:
+        return _padded(_shrunk(picture.resize((width, height), how), settings["shrink"], size), size)
     height, width = _whole(picture, settings)
     rows, columns = min(height, size[0]), min(width, size[1])
-    how = Image.Resampling[settings["interpolation"].upper()]
     if cut == "once" or height * width > MOST_PIXELS:
         top, left = round((height - rows) / 2), round((width - columns) / 2)
         shares = left / width, top / height, (left + columns) / width, (top + rows) / height
@@ -69,10 +75,36 @@ def view(pixels: Pixels, settings: dict[str, Any]) -> Pixels:
     else:
         top, left = ((more // 2 if cut == "floor" else round(more / 2)) for more in (height - rows, width - columns))
         kept = picture.resize((width, height), how).crop((left, top, left + columns, top + rows))
+    return _padded(kept, size)
+
+
+def _padded(picture: Image.Image, size: list[int]) -> Pixels:
     result = np.zeros((*size, 3), np.uint8)
-    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
-    result[top : top + rows, left : left + columns] = kept
+    top, left = (size[0] - picture.height) // 2, (size[1] - picture.width) // 2
+    result[top : top + picture.height, left : left + picture.width] = np.asarray(picture)
     return result
+
+
+def _shrunk(picture: Image.Image, shrink: dict[str, Any], size: list[int]) -> Image.Image:
+    """A thumbnail no larger than `size`; the picture itself where it fits."""
+    how, gap = Image.Resampling[shrink["interpolation"].upper()], shrink.get("gap")
+    if shrink["sides"] == "nearest":
+        picture.thumbnail((size[1], size[0]), how, reducing_gap=gap)
+        return picture
+    height, width = min(picture.height, size[0]), min(picture.width, size[1])
+    if (height, width) == (picture.height, picture.width):
+        return picture
+    if picture.height > picture.width:
+        width = max(1, picture.width * height // picture.height)
+    elif picture.width > picture.height:
+        height = max(1, picture.height * width // picture.width)
+    return picture.resize((width, height), how, reducing_gap=gap)
+
+
+def _shorter_side(picture: Image.Image, side: int) -> tuple[int, int]:
+    if picture.height <= picture.width:
+        return side, side * picture.width // picture.height
+    return side * picture.height // picture.width, side
 
 
 def _whole(picture: Image.Image, settings: dict[str, Any]) -> tuple[int, int]:
@@ -85,9 +117,7 @@ def _whole(picture: Image.Image, settings: dict[str, Any]) -> tuple[int, int]:
         return max(1, round(picture.height / max(down, across))), max(1, round(picture.width / max(down, across)))
     if wanted[0] != wanted[1]:
         return round(picture.height / min(down, across)), round(picture.width / min(down, across))
-    if picture.height <= picture.width:
-        return wanted[0], wanted[0] * picture.width // picture.height
-    return wanted[0] * picture.height // picture.width, wanted[0]
+    return _shorter_side(picture, wanted[0])
 
 
 def _rgb(image: Image.Image, background: list[int] | None) -> Pixels:

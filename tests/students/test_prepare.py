@@ -89,30 +89,75 @@ def test_what_kd_refuses_is_refused():
     fit=st.sampled_from(["crop", "squash", "pad"]),
     crop_pct=st.sampled_from([1.0, 0.875, 0.95, 0.5]),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    cut=st.sampled_from(["once", "round", "floor"]),
     sides=st.tuples(SIDES, SIDES),
     size=st.one_of(st.sampled_from([(32, 32), (64, 64)]), st.tuples(SIDES, SIDES)),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_geometry_gives_the_view_kd_gives(fit, crop_pct, interpolation, sides, size):
+def test_any_geometry_gives_the_view_kd_gives(fit, crop_pct, interpolation, cut, sides, size):
     pixels = np.random.default_rng(sum(sides)).integers(0, 256, (*sides, 3), dtype=np.uint8)
-    recipe = Plain.from_plain({"fit": fit, "crop_pct": crop_pct, "interpolation": interpolation})
+    recipe = Plain.from_plain({"fit": fit, "crop_pct": crop_pct, "interpolation": interpolation, "cut": cut})
     numbers = {"size": list(size), **recipe.plain()}
     assert np.array_equal(prepare.view(pixels, numbers), apply(pixels, Drawn(plain=recipe), size))
 
 
-@pytest.mark.parametrize(("fit", "mode"), [("crop", "center"), ("squash", "squash"), ("pad", "border")])
-@pytest.mark.parametrize("crop_pct", [1.0, 0.875, 0.9])
-def test_resized_whole_and_then_cut_it_is_the_view_of_timm_to_the_bit(fit, mode, crop_pct):
-    from timm.data.transforms_factory import transforms_imagenet_eval
+@given(
+    turn=st.booleans(),
+    shrink=st.fixed_dictionaries(
+        {
+            "interpolation": st.sampled_from(["bilinear", "bicubic"]),
+            "sides": st.sampled_from(["floor", "nearest"]),
+            "gap": st.sampled_from([None, 2.0]),
+        }
+    ),
+    sides=st.tuples(SIDES, SIDES),
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+)
+@settings(max_examples=100, deadline=None)
+def test_pages_are_turned_and_shrunk_as_in_kd(turn, shrink, sides, size):
+    pixels = np.random.default_rng(sum(sides)).integers(0, 256, (*sides, 3), dtype=np.uint8)
+    recipe = Plain.from_plain({"fit": "pad", "interpolation": "bilinear", "turn": turn, "shrink": shrink})
+    numbers = {"size": list(size), **recipe.plain()}
+    assert np.array_equal(prepare.view(pixels, numbers), apply(pixels, Drawn(plain=recipe), size))
 
-    numbers = {"size": [64, 64], "fit": fit, "crop_pct": crop_pct, "interpolation": "bicubic", "cut": "round"}
-    judge = transforms_imagenet_eval(
-        64, crop_pct=crop_pct, crop_mode=mode, interpolation="bicubic", mean=(0.0, 0.0, 0.0), normalize=False
-    )
+
+def test_every_word_of_a_geometry_is_one_it_knows():
+    """Whoever teaches kd another geometry teaches prepare.py the same."""
+    assert set(Plain.model_fields) == {
+        "kind",
+        "fit",
+        "crop_pct",
+        "interpolation",
+        "cut",
+        "turn",
+        "shrink",
+        "background",
+    }
+
+
+def test_a_long_strip_costs_no_memory():
+    strip = np.zeros((1, 200_000, 3), np.uint8)
+    numbers = {"size": [224, 224], "fit": "crop", "crop_pct": 1.0, "interpolation": "bicubic", "cut": "round"}
+    assert prepare.view(strip, numbers).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("name", ["tinyvit-5m", "tinyvit-11m", "tinyvit-21m"])
+@pytest.mark.parametrize("size", [64, 224, 384])
+def test_of_plain_photos_timm_makes_the_same_pixels_by_its_own_configuration(name, size, tmp_path, monkeypatch):
+    import timm
+    import torch
+
+    from students.export import _timm_config
+
+    spec = small_spec(name, size=size)
+    told = _timm_config(spec, {"first_conv": None, "classifier": None})["pretrained_cfg"]
+    theirs = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=told))
+    (tmp_path / "preprocess.json").write_text(json.dumps(preprocess_numbers(spec)))
+    monkeypatch.setattr(prepare, "SETTINGS", tmp_path / "preprocess.json")
     for sides in ((300, 200), (151, 202), (90, 341), (64, 64), (40, 50)):
-        pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
-        theirs = judge(Image.fromarray(pixels)).permute(1, 2, 0).numpy()
-        assert np.array_equal(prepare.view(pixels, numbers), theirs), sides
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8))
+        ours = torch.from_numpy(prepare.prepare(io.BytesIO(encode(image, "PNG"))))
+        torch.testing.assert_close(theirs(image), ours, rtol=0, atol=1e-6)
 
 
 def test_the_numbers_are_those_of_the_student_to_the_last_bit(tmp_path, monkeypatch):
@@ -149,6 +194,7 @@ def test_the_folder_says_how_pixels_are_prepared(tmp_path):
         "fit": "crop",
         "crop_pct": 0.875,
         "interpolation": "bicubic",
+        "cut": "round",
         "background": [1, 2, 3],
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
