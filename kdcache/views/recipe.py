@@ -82,7 +82,7 @@ class Plain(Strict):
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came later are written where they change something: what older releases wrote keeps its digest."""
+        """Fields that came later are written where they change something, but the background always: a person should see it."""
         later = {"cut": "once", "turn": False, "shrink": None}
         return {name: value for name, value in write(self).items() if name not in later or value != later[name]}
 
