@@ -21,6 +21,7 @@ def build_options(
     data: o.Data = None,
     recipe: o.RecipeName = None,
     settings: o.Settings = None,
+    background: o.BackgroundName = None,
     views: o.Views = 1,
     seed: o.Seed = 0,
     signal: o.Signals = None,
@@ -37,7 +38,7 @@ def build_options(
 
     options = BuildOptions(
         teacher=teacher or "", size=size, data=data, weights=weights, head=head, classes=classes, templates=templates,
-        recipe=recipe, overrides=tuple(settings or ()), views=views, seed=seed,
+        recipe=recipe, overrides=tuple(settings or ()), background=background, views=views, seed=seed,
         signals=None if signal is None else o.comma_list(signal), input_size=o.image_size(input_size),
         backend=format, compression=compress, part_rows=part_rows,
         batch=batch, devices=o.comma_list(device), workers=workers, precision=precision,

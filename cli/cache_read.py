@@ -13,6 +13,7 @@ from kdcache.newest import newest_cache
 if TYPE_CHECKING:
     from kdcache.cache import Cache
     from kdcache.store.plan import Plan, StoredSignal
+    from kdcache.views.recipe import Recipe
 
 INFO = """
 kd cache info
@@ -74,12 +75,19 @@ def _plan_lines(plan: "Plan") -> list[tuple[str, str]]:
         ("teacher", f"{teacher.family} {teacher.size}, {teacher.precision}, sees {height}×{width}{stamp}"),
         ("weights", f"{teacher.weights.source}, sha256 {teacher.weights.sha256[:16]}…"),
         ("images", f"{plan.dataset.rows:,} of {plan.dataset.name}, fingerprint {plan.dataset.fingerprint[:16]}"),
-        ("views", f"{views.count} {views.recipe.kind}, seed {views.seed}"),
+        ("views", f"{views.count} {views.recipe.kind}, {_background(views.recipe)}seed {views.seed}"),
         ("format", f"{plan.layout.backend}, compression {plan.layout.compression or 'none'}, batch {plan.batch}"),
     ]
     if teacher.head:
         lines.insert(2, ("head", f"{teacher.head.source}, sha256 {teacher.head.sha256[:16]}…"))
     return lines
+
+
+def _background(recipe: "Recipe") -> str:
+    """What lies under transparent pixels, with a comma; nothing for views that another project rendered."""
+    from kdcache.images.background import described
+
+    return "" if recipe.kind == "foreign" else f"{described(recipe.background)}, "
 
 
 def _signal_rows(plan: "Plan") -> list[list[str]]:

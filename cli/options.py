@@ -93,6 +93,14 @@ RecipeName = Annotated[
         "--recipe", metavar="NAME|FILE", help="View recipe: plain (the default of one view), augment, or a file."
     ),
 ]
+BackgroundName = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR",
+        help="Under transparent pixels: white (the default), black, R,G,B, or drop to ignore alpha.",
+    ),
+]
 Views = Annotated[int, typer.Option("--views", metavar="N", min=1, help="Views of each image.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
 Settings = Annotated[

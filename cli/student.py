@@ -58,6 +58,7 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
 
     A preset is shown at any input size and number of classes; a run's student has its own.
     """
+    from kdcache.images.background import described
     from students.models import student_names
 
     if name in student_names() or name.endswith((".yaml", ".yml")):
@@ -72,6 +73,7 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
         ("parameters", f"{facts['parameters']:,}"),
         ("multiply-adds", f"{_billions(facts['macs'])} an image"),
         ("input", f"{height}×{width}, {geometry.fit}, crop {geometry.crop_pct:g}, {geometry.interpolation}"),
+        ("background", described(geometry.background)),
         ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
         *([("windows", "/".join(map(str, spec.windows)))] if spec.windows else []),
         ("drop path", f"{spec.drop_path:g}"),
@@ -84,7 +86,8 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     """Write a trained student for others: a folder for timm, or an ONNX file.
 
     timm opens the folder with create_model("local-dir:DIR", pretrained=True). The ONNX file takes normalised pixels in any
-    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not.
+    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
+    lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
     """
     from students.export import export_onnx, export_timm
 

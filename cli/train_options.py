@@ -58,6 +58,14 @@ StreamChoice = Annotated[
     ),
 ]
 Size = Annotated[int | None, typer.Option("--size", metavar="N", min=32, help="Pixels the student sees a side.")]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR",
+        help="Under transparent pixels, without a cache, which says it itself: white, black, R,G,B, or drop.",
+    ),
+]
 Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", help="Passes over the images.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", min=1, help="Steps in all, instead of epochs.")]
 Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images a step; rates scale with it.")]
@@ -107,6 +115,7 @@ def asked(
     data: DataNow = None,
     val: Val = None,
     size: Size = None,
+    background: Background = None,
     new_head: NewHead = False,
     out: Out = None,
     seed: o.Seed = 0,
@@ -131,7 +140,7 @@ def asked(
         raise UsageError(f"--epochs {epochs:g} is not a number of passes above 0", hint="such as --epochs 30")
     options = TrainOptions(
         student=student, recipe=recipe, settings=tuple(settings or ()), val=val, size=size, new_head=new_head, out=out,
-        seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
+        background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
         log_every=log_every, validate_every=val_every, keep_every=keep_every,
     )  # fmt: skip
     where = Where(

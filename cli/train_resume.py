@@ -18,6 +18,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "stream": ("--stream", lambda run: run.stream),
     "views": ("--views", lambda run: "all views" if run.pacing.views is None else _list(run.pacing.views)),
     "size": ("--size", lambda run: run.student.input[0]),
+    "background": ("--background", lambda run: run.student.geometry.background),
     "start": ("--from", lambda run: run.started_from or "random weights"),
     "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "none"),
     "seed": ("--seed", lambda run: run.seed),

@@ -13,7 +13,7 @@ from kdcache.errors import UsageError
 from kdcache.options import BuildOptions
 from kdcache.signals import Signal
 from kdcache.store.compression import compressor
-from kdcache.views.recipe import Augment
+from kdcache.views.recipe import Augment, Plain, on
 
 PLAIN = "plain"
 _VIEWS = "KD_VIEWS__"
@@ -63,12 +63,14 @@ def asked_recipe(options: BuildOptions) -> Augment | None:
         raise UsageError(f"--views is {options.views}", hint="store at least one view")
     name = options.recipe or (PLAIN if options.views == 1 else "augment")
     if name != PLAIN:
-        return load_preset("views", name, Augment, overrides=options.overrides)
+        return on(load_preset("views", name, Augment, overrides=options.overrides), options.background)
+    on(Plain(fit="crop"), options.background)  # a colour that is none is refused before a teacher is loaded
     settings = [f"--set {text}" for text in options.overrides]
     settings += [variable for variable in sorted(os.environ) if variable.startswith(_VIEWS)]
     if settings:
         raise UsageError(
-            f"{', '.join(settings)}: the recipe `plain` has no settings", hint="add --recipe augment, or leave them out"
+            f"{', '.join(settings)}: the recipe `plain` has no settings",
+            hint="add --recipe augment, or leave them out (--background is an option of its own)",
         )
     if options.views > 1:
         hint = "choose random views with --recipe augment, or store one view"

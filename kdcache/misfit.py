@@ -69,8 +69,13 @@ def _recipe(plan: Plan) -> str:
 
 
 def _settings(plan: Plan) -> str:
-    """All values of the recipe, so that any difference in them shows."""
-    return " ".join(f"{key}={value}" for key, value in plan.views.recipe.plain().items() if key != "kind")
+    """All other values of the recipe, so that any difference in them shows."""
+    values = plan.views.recipe.plain().items()
+    return " ".join(f"{key}={value}" for key, value in values if key not in ("kind", "background"))
+
+
+def _background(plan: Plan) -> str:
+    return getattr(plan.views.recipe, "background", "unknown")
 
 
 def _codecs(plan: Plan) -> tuple[str, ...]:
@@ -92,6 +97,7 @@ _WORDS: tuple[tuple[str, Tell, tuple[str, ...]], ...] = (
     ("--codec", _codecs, ("--signal",)),
     ("--recipe", _recipe, ("--teacher", "--size")),
     ("--set", _settings, ("--teacher", "--size", "--recipe")),
+    ("--background", _background, ("--recipe",)),
     ("--seed", lambda plan: plan.views.seed, ()),
     ("--precision", lambda plan: plan.teacher.precision, ()),
     ("--input-size", lambda plan: "x".join(map(str, plan.teacher.preprocess.size)), ("--teacher", "--size")),

@@ -24,6 +24,8 @@ class BuildOptions:
     recipe: str | None = None
     """None: `plain` for one view, `augment` for more"""
     overrides: tuple[str, ...] = ()
+    background: str | None = None
+    """under transparent pixels; None: as the recipe says, which is white unless the file of the recipe says otherwise"""
     views: int = 1
     seed: int = 0
     backend: Literal["hdf5", "zarr"] = "hdf5"

@@ -28,6 +28,7 @@ from kdcache.store.plan import Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.store.same_images import same_place
 from kdcache.trial import Trial, run_trial
 from kdcache.versions import library_versions
+from kdcache.views.recipe import on
 
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
@@ -73,7 +74,7 @@ def prepare(
     progress.note("loading the teacher")
     progress.doing("loading the teacher")
     teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
-    recipe = asked_recipe(options) or teacher.spec.preprocess.geometry
+    recipe = asked_recipe(options) or on(teacher.spec.preprocess.geometry, options.background)
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
     asked = options.batch or (there and there.batch) or _usual_batch(options, teacher)

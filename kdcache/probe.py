@@ -19,6 +19,7 @@ from kdcache.images.source import UNLABELLED, Listing, Source
 from kdcache.options import default_batch
 from kdcache.progress import Progress
 from kdcache.render import RenderPool
+from kdcache.views.recipe import on
 
 if TYPE_CHECKING:
     import torch
@@ -62,13 +63,17 @@ def fit_head_file(
     size: str | None = None,
     weights: str | None = None,
     data: str | None = None,
+    background: str | None = None,
     limit: int | None = None,
     device: str = "cpu",
     batch: int | None = None,
     workers: int = 0,
     seed: int = 0,
 ) -> FittedHead:
-    """Let a teacher embed labelled images (at most `limit` of them), fit a probe, write it to `out`."""
+    """Let a teacher embed labelled images (at most `limit` of them), fit a probe, write it to `out`.
+
+    `background`: under transparent pixels; None is what a build takes without one.
+    """
     from kdcache.teachers import open_teacher
     from kdcache.teachers.fit import fit_head
     from kdcache.teachers.heads import save_head
@@ -81,7 +86,9 @@ def fit_head_file(
     progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
     batch = batch or default_batch(teacher.spec.preprocess.size, device)
-    embeddings, good, reason = embed(teacher, source, sample, batch=batch, workers=workers, progress=progress)
+    embeddings, good, reason = embed(
+        teacher, source, sample, background=background, batch=batch, workers=workers, progress=progress
+    )
     assert listing.classes is not None
     head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
     save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
@@ -117,14 +124,21 @@ def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
 
 
 def embed(
-    teacher: "Teacher", source: Source, sample: Sample, *, batch: int, workers: int, progress: Progress
+    teacher: "Teacher",
+    source: Source,
+    sample: Sample,
+    *,
+    background: str | None = None,
+    batch: int,
+    workers: int,
+    progress: Progress,
 ) -> tuple["torch.Tensor", NDArray[np.int64], str]:
     """The embedding of the plain view of every image that can be read, which of the sample these are, and why one is not."""
     import torch
 
     pool = RenderPool(
         source,
-        teacher.spec.preprocess.geometry,
+        on(teacher.spec.preprocess.geometry, background),
         seed=0,
         size=teacher.spec.preprocess.size,
         ids=sample.ids,

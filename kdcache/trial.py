@@ -124,9 +124,9 @@ def _first_views(
     found: list[NDArray[np.uint8]] = []
     ids = [str(i) for i in listing.ids.slice(0, 10 * count).to_pylist()]
     reason = ""
-    render = partial(
-        view_pixels, drawable(views.recipe), seed=views.seed, view=0, size=size, load=partial(load, source)
-    )
+    recipe = drawable(views.recipe)
+    read = partial(load, source, background=recipe.background)
+    render = partial(view_pixels, recipe, seed=views.seed, view=0, size=size, load=read)
     partners = ListedIds(listing)  # of mixed views; they come from the whole dataset
     for row, image_id in enumerate(ids):
         try:

@@ -1,6 +1,8 @@
-"""A trained student for others to use: a folder that timm opens, or an ONNX file.
+"""A trained student for others to use: a folder that timm opens, or an ONNX file, and how an image file is prepared for it.
 
-Input: a run. Output: files that say the same logits; the ONNX file is checked against torch before it gets its name.
+Input: a run. Output: files that say the same logits; the ONNX file is checked against torch before it gets its name. Beside
+either stand preprocess.json, the numbers of the student's preprocessing, and prepare.py, which reads an image file by them
+without any of kd.
 """
 
 import json
@@ -9,8 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdcache.atomic import make_folder, write_file
+from kdcache.atomic import make_folder, storage_errors, write_file
 from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.images.background import colour_of
+from students import exported
 from students.models.spec import StudentSpec
 from students.runs import Run
 
@@ -23,6 +27,7 @@ TOLERANCE = 1e-3
 """largest difference of an ONNX logit from torch's, as a share of the largest logit"""
 TIMM_MODES = {"crop": "center", "squash": "squash"}
 PIXELS, LOGITS = "pixels", "logits"
+PREPARE, NUMBERS = "prepare.py", "preprocess.json"
 
 
 class Exported(NamedTuple):
@@ -36,17 +41,19 @@ class Exported(NamedTuple):
 
 
 def export_timm(run: Run, out: Path) -> Exported:
-    """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`."""
+    """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`, and prepare.py."""
     from kdcache.tensors import write_tensors
 
     _check_names(run)
     weights, settings = _free(out, "model.safetensors", "config.json")
     network: Any = run.network()
     config = _timm_config(run.record.student, network.pretrained_cfg)
+    beside = _preparation(run.record.student, out)
     make_folder(out)
+    _write(beside)
     write_tensors(weights, network.state_dict(), {"format": "pt"})
     write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
-    return Exported((weights, settings))
+    return Exported((weights, settings, *beside))
 
 
 def _check_names(run: Run) -> None:
@@ -95,6 +102,7 @@ def export_onnx(run: Run, out: Path) -> Exported:
         raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")
     (file,) = _free(out, "model.onnx")
     spec, network = run.record.student, run.network()
+    beside = _preparation(spec, out)
     model = _onnx_bytes(network, spec)
     difference, share = _difference(network, model, spec)
     if not share <= TOLERANCE:
@@ -102,8 +110,39 @@ def export_onnx(run: Run, out: Path) -> Exported:
             f"onnxruntime and torch disagree by {share:.1e} of the largest logit, more than {TOLERANCE}: not written"
         )
     make_folder(out)
+    _write(beside)
     write_file(file, [model])
-    return Exported((file,), difference, share)
+    return Exported((file, *beside), difference, share)
+
+
+def _preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
+    """prepare.py and its numbers, the same for both formats, so that both may be written into one folder."""
+    numbers = json.dumps(preprocess_numbers(spec), indent=2).encode() + b"\n"
+    code = Path(exported.__file__).with_name(PREPARE).read_bytes()
+    files = {out / NUMBERS: numbers, out / PREPARE: code}
+    for file, content in files.items():
+        with storage_errors(file, "read"):
+            other = file.exists() and file.read_bytes() != content
+        if other:
+            raise UsageError(f"{file} is there already, of another student", hint="choose another --out")
+    return files
+
+
+def preprocess_numbers(spec: StudentSpec) -> dict[str, Any]:
+    """How an image file becomes what a student sees, in numbers; prepare.py says in words what is done with them."""
+    under = colour_of(spec.geometry.background)
+    return {
+        "size": list(spec.input),
+        **{key: value for key, value in spec.geometry.plain().items() if key not in ("kind", "background")},
+        "background": None if under is None else list(under),
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+    }
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    for file, content in files.items():
+        write_file(file, [content])
 
 
 def _free(out: Path, *names: str) -> tuple[Path, ...]:

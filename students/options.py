@@ -57,6 +57,8 @@ class TrainOptions:
     settings: tuple[str, ...] = ()
     cache: Path | None = None
     stream: StreamMode = "off"
+    background: str | None = None
+    """under transparent pixels, where no cache says it; None: as the run it begins with, or the recipe of the views"""
     val: str | None = None
     size: int | None = None
     start: str | None = None

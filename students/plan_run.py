@@ -11,9 +11,9 @@ from kdcache.config import load_preset
 from kdcache.digest import file_digest
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
-from kdcache.store.plan import Dataset, ViewPlan
+from kdcache.store.plan import Dataset
 from kdcache.versions import library_versions
-from kdcache.views.recipe import Augment
+from kdcache.views.recipe import drawable
 from students.checkpoint import load_tensors
 from students.fits import check_head, check_pieces
 from students.ground import Ground, choose_cache, ground_of_cache, ground_of_data
@@ -22,6 +22,7 @@ from students.models import student_preset, student_spec
 from students.models.preset import Preset
 from students.models.spec import StudentSpec
 from students.options import TrainOptions, Where
+from students.plan_views import views_of
 from students.recipe import Match, Recipe, SoftLabels
 from students.runs import LATEST, Pacing, Run, RunRecord, find_run, near
 from students.splits import held_out
@@ -50,7 +51,8 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     preset = student_preset(_name(options))
     ground = _ground(options, where, preset, notes)
     recipe = _recipe(options, ground, preset, notes)
-    student = _student(options, ground, recipe, notes)
+    views = views_of(options, ground, recipe, _before(options), notes)
+    student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
@@ -63,7 +65,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         seed=options.seed,
         stream=options.stream,
         dataset=ground.dataset,
-        views=ground.views or _drawn(recipe, options.seed),
+        views=views,
         cache=ground.cache,
         val=_validation(options, ground, recipe, student, notes),
         started_from=_started_from(options.start),
@@ -131,13 +133,6 @@ def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[s
     return recipe
 
 
-def _drawn(recipe: Recipe, seed: int) -> ViewPlan:
-    """The views of images that have no cache."""
-    if recipe.views is None:
-        raise UsageError("this recipe does not say how images are varied", hint="--set views=augment")
-    return ViewPlan(recipe=load_preset("views", recipe.views, Augment), seed=seed, count=1)
-
-
 def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
     """The recipe of a student that has one of its own."""
     name = options.recipe or preset.recipe
@@ -155,7 +150,7 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[str]) -> StudentSpec:
+def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: str, notes: list[str]) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -163,7 +158,9 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, notes: list[
         notes.append(f"no --size: {size} pixels, as in {options.start}")
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, ground.classes, taught=ground.cache is not None)
-    spec = student_spec(name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name))
+    spec = student_spec(
+        name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
+    )
     if before is not None:
         _check_blocks(before, spec)
     elif spec.blocks is not None and options.start:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from kdcache.errors import BadImage, UsageError
 from kdcache.images import exif, formats
+from kdcache.images.background import WHITE, colour_of
 from kdcache.images.pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _filters = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what Pillow logs about a broken TIFF
 
 
-def decode(raw: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode(raw: bytes, *, background: str = WHITE, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Pixels of one encoded image: uint8 RGB (height, width, 3). Raises BadImage(reason)."""
     _refuse_changed_pillow()
     kind = formats.recognise(raw)
@@ -45,7 +46,7 @@ def decode(raw: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     with nullcontext() if kind.silent else _no_warnings():
         image = _load(raw, kind, max_pixels)
         try:
-            pixels = to_rgb(image)
+            pixels = to_rgb(image, colour_of(background))
         except (OSError, ValueError, MemoryError) as error:
             raise BadImage(f"{kind.name} cannot be converted to RGB") from error
     if kind is not formats.TIFF:  # Pillow has turned it already

@@ -1,16 +1,18 @@
 """One image of a source, as pixels.
 
-Input: a source and an image id. Output: uint8 RGB (height, width, 3), contiguous, the caller's own to write to.
+Input: a source, an image id, and what lies under transparent pixels. Output: uint8 RGB (height, width, 3), contiguous, the
+caller's own to write to.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.images.background import WHITE
 from kdcache.images.decode import decode
 from kdcache.images.source import Source
 
 
-def load(source: Source, image_id: str) -> NDArray[np.uint8]:
+def load(source: Source, image_id: str, *, background: str = WHITE) -> NDArray[np.uint8]:
     """Read and decode one image. Raises BadImage(reason) when it cannot be used."""
     record = source.read(image_id)
-    return record if isinstance(record, np.ndarray) else decode(record)
+    return record if isinstance(record, np.ndarray) else decode(record, background=background)

@@ -1,10 +1,10 @@
 """From whatever a file holds to 8-bit RGB.
 
-Input: an opened Pillow image of any mode. Output: uint8 (height, width, 3), the caller's own to write to.
+Input: an opened Pillow image of any mode, and the colour under what is transparent. Output: uint8 (height, width, 3), the
+caller's own to write to.
 
 What is decided here:
-- Transparent pixels lie on white. Pictures with alpha are mostly drawings, logos and cut-outs made for a white page; on black,
-  dark ink would vanish, and dropping the alpha would show colours nobody was meant to see.
+- Transparent pixels lie on the colour that is given (background.py says which); with none, alpha is dropped.
 - 16-bit values keep their high byte, grey as well as colour (Pillow does the same to 16-bit colour), so black stays black, white
   stays white and one picture gives the same pixels in both. 12-bit TIFF counts as 12 bits.
 - 32-bit integers are read as 16-bit values, floats as 0 to 1. Numbers outside have no agreed meaning: the image is refused, not
@@ -18,22 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.errors import BadImage
+from kdcache.images.background import Colour
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_WHITE = (255, 255, 255)
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
 _PLAIN = ("1", "L", "P", "CMYK", "YCbCr", "HSV", "RGBX")
 
 
-def to_rgb(image: "Image") -> NDArray[np.uint8]:
-    """The pixels of a loaded image as 8-bit RGB."""
+def to_rgb(image: "Image", under: Colour | None) -> NDArray[np.uint8]:
+    """The pixels of a loaded image as 8-bit RGB; `under`: the colour below transparent ones, None to drop alpha."""
+    if under is None:
+        image.info.pop("transparency", None)
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.array(image)
     if image.mode.startswith("I;16"):
-        return _grey(_high_byte(image))
+        return _high_byte(image, under)
     if image.mode == "I":
         return _grey(_from_integers(np.asarray(image)))
     if image.mode == "F":
@@ -43,17 +45,17 @@ def to_rgb(image: "Image") -> NDArray[np.uint8]:
     if image.mode in ("P", "PA") and image.palette is None:
         raise BadImage("palette is missing")
     if image.has_transparency_data:
-        return _on_white(image)
+        return np.array(image.convert("RGB")) if under is None else _over(image, under)
     if image.mode not in _PLAIN:
         raise BadImage(f"colour mode {image.mode} is not supported")
     return np.array(image.convert("RGB"))
 
 
-def _on_white(image: "Image") -> NDArray[np.uint8]:
+def _over(image: "Image", under: Colour) -> NDArray[np.uint8]:
     from PIL import Image as pillow
 
     picture = image.convert("RGBA")
-    page = pillow.new("RGB", picture.size, _WHITE)
+    page = pillow.new("RGB", picture.size, under)
     page.paste(picture, mask=picture.getchannel("A"))
     return np.array(page)
 
@@ -62,16 +64,16 @@ def _grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(values[:, :, None], 3, axis=2)
 
 
-def _high_byte(image: "Image") -> NDArray[np.uint8]:
+def _high_byte(image: "Image", under: Colour | None) -> NDArray[np.uint8]:
     values: NDArray[np.uint16] = np.asarray(image)
     tags: Any = getattr(image, "tag_v2", {})
     (bits, *_) = tags.get(_BITS_PER_SAMPLE, (16,))
-    result: NDArray[np.uint8] = (values >> (max(bits, 8) - 8)).astype(np.uint8)
+    high: NDArray[np.uint8] = (values >> (max(bits, 8) - 8)).astype(np.uint8)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8-bit pictures of this kind itself, but not these
-        result = ~result
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        result[values == transparent] = 255
+        high = ~high
+    result, transparent = _grey(high), image.info.get("transparency")
+    if under is not None and isinstance(transparent, int):
+        result[values == transparent] = under
     return result
 
 

@@ -72,7 +72,7 @@ def render_rows(
     """Render rows into `out`; a bad image becomes black with the digest UNREADABLE and its reason in the dict."""
     from kdcache.images import load
 
-    read = partial(load, setup.source)
+    read = partial(load, setup.source, background=setup.recipe.background)
     size = (setup.shape[1], setup.shape[2])
     digests: list[int] = []
     bad: dict[int, str] = {}

@@ -78,7 +78,7 @@ class Drawn:
     mix: DrawnMix | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The same as plain JSON values, without the background: an image lies on it before anything is applied."""
         values = asdict(self)
-        values["plain"] = self.plain.plain() if self.plain else None
+        values["plain"] = self.plain.model_dump(mode="json", exclude={"background"}) if self.plain else None
         return values

@@ -1,14 +1,16 @@
 """View recipes: how one image becomes the views a teacher sees. Plain data; drawing and applying live beside this file.
 
 Every length is relative (a share of the image or of the view), so teacher and student can see the same view at
-different resolutions. Numbers of the papers are in configs/views/*.yaml, not here: no default changes pixels.
+different resolutions. Numbers of the papers are in configs/views/*.yaml, not here. A recipe also says what lies under
+transparent pixels (images/background.py), so that whoever renders a view decodes the image as the teacher saw it.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.errors import UsageError
+from kdcache.images.background import FORMS, WHITE, Background, canonical
 from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -60,6 +62,8 @@ class Plain(Strict):
     """turn the picture clockwise by a quarter where its long side is not that of the canvas"""
     shrink: Shrink | None = None
     """for `pad`: how it fits; None: one resize, sides rounded"""
+    background: Background = WHITE
+    """Under transparent pixels of the image. What `pad` adds is black whatever this is."""
 
     @model_validator(mode="after")
     def _only_pages_shrink(self) -> Self:
@@ -78,9 +82,19 @@ class Plain(Strict):
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came later are written where they change something: what older releases wrote keeps its digest."""
+        """Fields that came later are written where they change something, but the background always: a person should see it."""
         later = {"cut": "once", "turn": False, "shrink": None}
         return {name: value for name, value in write(self).items() if name not in later or value != later[name]}
+
+
+def _leaves_background_out(geometry: Plain) -> Plain:
+    if geometry.background != WHITE:
+        raise ValueError("a geometry without `background`, which a student has from the views it learns from")
+    return geometry
+
+
+Geometry = Annotated[Plain, AfterValidator(_leaves_background_out)]
+"""How an image gets to a size, in a preset that does not decide what lies under transparent pixels."""
 
 
 class Crop(Strict):
@@ -148,6 +162,8 @@ class Augment(Strict):
     randaugment: RandAugment | None = None
     erase: Erase | None = None
     mix: Mix | None = None
+    background: Background = WHITE
+    """Under transparent pixels of the image."""
 
 
 class Foreign(Strict):
@@ -166,6 +182,17 @@ class Foreign(Strict):
 
 
 Recipe = Annotated[Plain | Augment | Foreign, Field(discriminator="kind")]
+Drawable = TypeVar("Drawable", Plain, Augment)
+
+
+def on(recipe: Drawable, background: str | None) -> Drawable:
+    """The same recipe with another background; None keeps its own. UsageError when it is none."""
+    if background is None:
+        return recipe
+    try:
+        return recipe.model_copy(update={"background": canonical(background)})
+    except ValueError as error:
+        raise UsageError(f"the background {background!r} is not one kd knows", hint=f"one of {FORMS}") from error
 
 
 def drawable(recipe: Plain | Augment | Foreign) -> Plain | Augment:

@@ -32,6 +32,8 @@ class Task(Strict):
     data: str | None
     val: str | None
     size: int | None
+    background: str | None
+    """of views that no cache gives"""
     steps: int
     batch: int | None
     micro: int | None
@@ -131,6 +133,7 @@ def _options(task: Task) -> TrainOptions:
         stream=task.arm.stream,
         val=task.val,
         size=task.size,
+        background=task.background,
         out=Path(task.out),
         seed=task.seed,
         steps=task.steps,

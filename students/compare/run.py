@@ -24,6 +24,7 @@ from kdcache.images import open_source
 from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.strict import Strict
+from kdcache.views.recipe import drawable
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
@@ -212,6 +213,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
         data=options.build.data,
         val=val,
         size=options.size,
+        background=drawable(caches.store.plan.views.recipe).background if arm.stream == "none" else None,
         steps=options.steps,
         batch=options.batch,
         micro=options.micro,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kdcache.config import load_preset, preset_names
 from kdcache.errors import UsageError
+from kdcache.views.recipe import on
 from students.models.data2vec import Data2VecStudent
 from students.models.preset import Preset
 from students.models.spec import StudentSpec
@@ -35,9 +36,17 @@ def student_names() -> list[str]:
 
 
 def student_spec(
-    name: str, *, classes: tuple[str, ...], size: int | None = None, drop_path: float | None = None
+    name: str,
+    *,
+    classes: tuple[str, ...],
+    size: int | None = None,
+    drop_path: float | None = None,
+    background: str | None = None,
 ) -> StudentSpec:
-    """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for."""
+    """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for.
+
+    `background`: under transparent pixels, as in the views it learns from; None is white.
+    """
     preset = student_preset(name)
     if preset.blocks is None and len(classes) < 2:
         raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
@@ -58,7 +67,7 @@ def student_spec(
         input=(side, side),
         mean=preset.mean,
         std=preset.std,
-        geometry=preset.enlarged if side > preset.input else preset.geometry,
+        geometry=on(preset.enlarged if side > preset.input else preset.geometry, background),
         classes=() if preset.blocks is not None else classes,
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
-from kdcache.views.recipe import Plain
+from kdcache.views.recipe import Geometry
 from students.models.spec import Blocks
 
 Positive = Annotated[float, Field(gt=0.0)]
@@ -26,9 +26,9 @@ class Preset(Strict):
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)]
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
-    geometry: Plain
+    geometry: Geometry
     """how an image gets to its size when it is not augmented"""
-    enlarged: Plain
+    enlarged: Geometry
     """the same where the size is larger than `input`"""
 
     @model_validator(mode="after")

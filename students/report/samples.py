@@ -98,7 +98,8 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
             found.notes.append(f"{image_id} was drawn, but cannot be used: {rendered.bad[row]}.")
         else:
             truth = _name(images.classes, int(images.labels[row]))
-            found.images.append(Sample(image_id, truth, whole_picture(images.source, image_id), guesses[row]))
+            picture = whole_picture(images.source, image_id, spec.geometry.background)
+            found.images.append(Sample(image_id, truth, picture, guesses[row]))
     return found
 
 
@@ -163,16 +164,17 @@ def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -
         said = cache.get(cache.ids[row])
         truth = None if said.label is None else _name(cache.classes, said.label)
         told = teacher_guesses(said["logits"], _teacher_names(cache, spec))
-        picture = whole_picture(source, said.image_id) if whole else rendered.pixels[place]
+        background = spec.geometry.background
+        picture = whole_picture(source, said.image_id, background) if whole else rendered.pixels[place]
         samples.append(Sample(said.image_id, truth, picture, guesses[place], told))
     return samples
 
 
-def whole_picture(source: Source, image_id: str) -> NDArray[np.uint8]:
+def whole_picture(source: Source, image_id: str, background: str) -> NDArray[np.uint8]:
     """An image as a whole, whatever part of it a student sees, no larger than a page needs."""
     from PIL import Image
 
-    picture = Image.fromarray(load(source, image_id))
+    picture = Image.fromarray(load(source, image_id, background=background))
     picture.thumbnail((LARGEST, LARGEST))
     return np.array(picture)
 

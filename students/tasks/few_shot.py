@@ -17,6 +17,7 @@ from kdcache.dice import Dice
 from kdcache.errors import UsageError
 from kdcache.progress import Progress
 from kdcache.strict import Strict
+from kdcache.views.recipe import on
 from students.models.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.episode_heads import right_answers
@@ -77,7 +78,8 @@ def few_shot(
     started = time.perf_counter()
     for shots in settings.shots:
         _drawable(images.labels, settings, shots, images.source.name)
-    pictures = Pictures(images, spec, workers=workers, batch=batch, geometry=settings.geometry)
+    geometry = on(settings.geometry, spec.geometry.background)
+    pictures = Pictures(images, spec, workers=workers, batch=batch, geometry=geometry)
     with pictures:
         features, labels = look_once(network, pictures, device=device, precision=precision, progress=progress)
     marks = tuple(

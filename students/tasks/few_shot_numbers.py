@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
-from kdcache.views.recipe import Amount, Plain, Positive, Share
+from kdcache.views.recipe import Amount, Geometry, Positive, Share
 from students.recipe import Count
 
 
@@ -19,7 +19,7 @@ class FewShot(Strict):
     queries: Count
     """images a class that are asked about"""
     episodes: Annotated[int, Field(ge=2)]
-    geometry: Plain
+    geometry: Geometry
     """how an image gets to the student's size"""
     epochs: Count
     batch: Count

@@ -65,7 +65,8 @@ def test_the_newest_run_is_shown_and_exported(kd, tmp_path):
     assert kd("student", "show", "LATEST", "--json").json["classes"] == len(NAMES)
     ran = kd("student", "export", "LATEST", "--format", "timm", "--out", "out", "--json")
     assert ran.code == 0
-    assert ran.json["files"] == ["out/model.safetensors", "out/config.json"]
+    names = ("model.safetensors", "config.json", "preprocess.json", "prepare.py")
+    assert ran.json["files"] == [f"out/{name}" for name in names]
     assert ran.json["max_abs_difference"] is None
     pixels = torch.ones(1, 3, 64, 64)
     with torch.no_grad():

@@ -95,7 +95,8 @@ def test_onnxruntime_says_the_same_for_any_batch(run, exported):
 
 def test_the_difference_is_told_and_small(exported):
     done, path = exported
-    assert done.files == (path,)
+    assert done.files[0] == path
+    assert {file.name for file in done.files} == {"model.onnx", "preprocess.json", "prepare.py"}
     assert 0 <= done.share <= 1e-4
     assert done.difference >= done.share * 0.01
 

@@ -1,0 +1,48 @@
+"""What lies under transparent pixels: a colour, or nothing at all where the alpha channel is dropped.
+
+Pictures with alpha are mostly drawings, logos and cut-outs made for a white page, so `white` is the default: on black, dark
+ink vanishes. `drop` shows the colours as they are stored, whatever they are under full transparency, as `convert("RGB")` of
+Pillow does in the loaders of most training code. Whoever reads pixels for a student must use the background it learnt with.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+Colour = tuple[int, int, int]
+WHITE, DROP = "white", "drop"
+FORMS = "white, black, drop (ignore alpha), or R,G,B from 0 to 255"
+_NAMED: dict[str, Colour] = {WHITE: (255, 255, 255), "black": (0, 0, 0)}
+
+
+def canonical(text: str) -> str:
+    """The one way a background is written: `white`, `black`, `drop` or `R,G,B`. ValueError for anything else."""
+    if text in _NAMED or text == DROP:
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isascii() and part.isdecimal() and len(part) <= 3 for part in parts):
+        raise ValueError(FORMS)
+    red, green, blue = map(int, parts)
+    if max(red, green, blue) > 255:
+        raise ValueError(FORMS)
+    named = (name for name, colour in _NAMED.items() if colour == (red, green, blue))
+    return next(named, f"{red},{green},{blue}")
+
+
+def colour_of(background: str) -> Colour | None:
+    """The colour under transparent pixels; None where alpha is dropped."""
+    if background == DROP:
+        return None
+    if background in _NAMED:
+        return _NAMED[background]
+    red, green, blue = map(int, background.split(","))
+    return red, green, blue
+
+
+def described(background: str) -> str:
+    """In a few words, for people."""
+    return "alpha dropped" if background == DROP else f"transparency on {background}"
+
+
+Background = Annotated[str, AfterValidator(canonical)]
+"""A field of a record that holds a background."""
