@@ -136,6 +136,7 @@ def open_teacher(
     the plan of a cache; it is obeyed whatever is published now, and `input_size` and `normalise` do not count beside it.
     """
     check_request(name, size=size, device=device)
+    from kdcache.teachers.bounds import opened
     from kdcache.teachers.frozen import FrozenTeacher, check_device
     from kdcache.teachers.request import Request
 
@@ -158,7 +159,8 @@ def open_teacher(
         planned=planned,
     )
     check_device(device)
-    return FrozenTeacher(request, _opener(family)(request))
+    opener = _opener(family)
+    return opened(lambda asked: FrozenTeacher(asked, opener(asked)), request)
 
 
 def _opener(family: str) -> Any:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
 from students.models.spec import StudentSpec
@@ -21,6 +21,8 @@ STRIDE = 32
 BIASES = "attention_biases"
 INDICES = "attention_bias_idxs"
 _PUBLISHED = re.compile(r"layers\.\d+\.")
+_NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
+"""timm's names of it, none of which leads to the Hub"""
 _RENAMES = (
     (re.compile(r"^patch_embed\.seq\.0\."), "patch_embed.conv1."),
     (re.compile(r"^patch_embed\.seq\.2\."), "patch_embed.conv2."),
@@ -50,6 +52,13 @@ class TinyViT:
         """timm's network."""
         import timm
 
+        height, width = spec.input
+        fitting = _NETWORK.fullmatch(spec.network) and timm.is_model(spec.network) and spec.blocks is None
+        if not fitting or height != width or spec.windows != self.windows(height):
+            raise Mismatch(
+                f"{spec.name} is no TinyViT: {spec.network} with windows {spec.windows} at {height}x{width} pixels",
+                hint="take the network of one of configs/students, or a run that kd wrote",
+            )
         network: nn.Module = timm.create_model(
             spec.network,
             pretrained=False,
