@@ -131,8 +131,11 @@ def _digest(tensors: "dict[str, torch.Tensor]") -> str:
 
 def checkpoints(run: Path) -> list[Path]:
     """Checkpoint folders, oldest first."""
-    found = (run / "checkpoints").glob(f"[0-9]*/{STATE}")
-    return sorted(path.parent for path in found if _NAME.fullmatch(path.parent.name))
+    found = sorted(path for path in (run / "checkpoints").glob("[0-9]*") if _NAME.fullmatch(path.name))
+    refuse_links(
+        found, hint="a run's files lie in its own folder: put what it leads to in its place, or remove the link"
+    )
+    return [path for path in found if (path / STATE).is_file()]
 
 
 def load_checkpoint(run: Path, parts: Parts) -> State:

@@ -11,7 +11,7 @@ from kdcache.config import load_preset, preset_names
 from kdcache.errors import Mismatch, UsageError
 from students.models.data2vec import Data2VecStudent
 from students.models.preset import Preset
-from students.models.spec import StudentSpec
+from students.models.spec import MOST_CLASSES, StudentSpec
 from students.models.tinyvit import TinyViT
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def student_spec(
     preset = student_preset(name)
     if preset.blocks is None and len(classes) < 2:
         raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
+    if len(classes) > MOST_CLASSES:
+        raise UsageError(f"{len(classes):,} classes: a student can have {MOST_CLASSES:,} at most")
     side = size or preset.input
     if preset.blocks is not None and side != preset.input:
         raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")

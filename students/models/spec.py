@@ -11,7 +11,7 @@ from kdcache.views.recipe import Plain
 
 MOST_CLASSES = 1 << 17
 """Classes a student tells apart."""
-MOST_WINDOW = 128
+MOST_WINDOW = 64
 """Side of an attention window."""
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

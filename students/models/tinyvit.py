@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
-from students.models.spec import StudentSpec
+from students.models.spec import MOST_WINDOW, StudentSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STRIDE = 32
 """the last map has a 32nd of the input's side"""
+LARGEST = MOST_WINDOW // 2 * STRIDE
+"""side of the largest input: the last map but one is looked at in one window"""
 BIASES = "attention_biases"
 INDICES = "attention_bias_idxs"
 _PUBLISHED = re.compile(r"layers\.\d+\.")
@@ -45,6 +47,10 @@ class TinyViT:
             below = max(STRIDE, size // STRIDE * STRIDE)
             hint = f"{below} and {below + STRIDE} are the nearest"
             raise UsageError(f"TinyViT cannot see {size} pixels: the side must be a multiple of {STRIDE}", hint=hint)
+        if size > LARGEST:
+            raise UsageError(
+                f"TinyViT cannot see {size:,} pixels: {LARGEST:,} at most", hint="512 is the largest published"
+            )
         side = size // STRIDE
         return side, side, 2 * side, side
 

@@ -283,3 +283,18 @@ def test_a_link_in_a_checkpoint_is_refused(kept, tmp_path):
     (folder / "model.safetensors").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Damage, match="is a link to"):
         load_checkpoint(folder.parents[1], parts)
+
+
+def test_a_link_in_place_of_a_checkpoint_is_neither_removed_nor_written_through(kept, tmp_path):
+    folder, parts = kept
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("1")
+    draft = folder.with_name(".00000002.tmp-folder")
+    draft.symlink_to(outside)
+    save_checkpoint(folder.parents[1], State(step=2), parts)
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+    (folder.parent / "00000000").symlink_to(outside)
+    with pytest.raises(Damage, match="00000000 is a link to"):
+        save_checkpoint(folder.parents[1], State(step=3), parts)
+    assert (outside / "precious").read_text() == "1"
