@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from cli.shown import on_a_line
 from cli.text import duration
 
 PATIENCE = 2.0
@@ -43,7 +44,7 @@ class Alive:
         """What the silence that may follow is about."""
         with self._lock:
             self.heard()
-            self._what = what
+            self._what = on_a_line(what)
 
     def heard(self) -> None:
         """Something is about to be printed: what was shown vanishes, and silence is counted anew."""

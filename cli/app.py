@@ -67,7 +67,7 @@ def _usage(ui: Ui, error: typer.TyperException) -> int:
     command = context.command_path if context else "kd"
     return ui.fail(
         "UsageError",
-        error.format_message().rstrip(".").replace("Value error, ", ""),
+        " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", ""),
         error.exit_code,
         hint=f"{command} --help",
     )

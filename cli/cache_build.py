@@ -10,7 +10,7 @@ from cli import options as o
 from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, duration, errors, legend, number, pairs, plural, size, speed
+from cli.text import columns, duration, errors, legend, number, on_a_line, pairs, plural, size, speed
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
     parts, absent = len(store.plan.parts()), set(store.missing())
     todo = sum(part in absent for part in share_of(store.plan.parts(), share))
     rejected = len(store.bad_rows())
-    text = f"{out}: {todo:,} of {plural(parts, 'part')} would be built" if todo else f"{out}: nothing to build"
+    left = f"{todo:,} of {plural(parts, 'part')} would be built" if todo else "nothing to build"
+    text = f"{on_a_line(str(out))}: {left}"
     facts = {"path": str(out), "parts": parts, "parts_missing": len(absent), "parts_to_build": todo}
     ui.answer({**facts, "rejected": rejected}, text)
     return 3 if rejected or todo < len(absent) else 0

@@ -8,7 +8,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.text import pairs, plural
+from cli.text import on_a_line, pairs, plural
 from kdcache.errors import Damage, Drift, Incomplete
 from kdcache.newest import newest_cache
 
@@ -81,7 +81,7 @@ def verify(
         ui.warn(str(stray))
     if not report.ok:
         for way in _ways_out(report):
-            ui.note(f"\n{ui.paint('hint', 'hint:')} {way}")
+            ui.hint(way)
     return {"ok": 0, "incomplete": Incomplete.exit_code, "damaged": Damage.exit_code, "drifted": Drift.exit_code}[state]
 
 
@@ -110,7 +110,7 @@ def _checked(ui: Ui, report: "Report", state: str) -> str:
     for name, distance in report.distance.items():
         told = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
         lines.append((name, f"{plural(report.said_again, 'view')} said again, {told}"))
-    found = [f"  {finding}" for finding in report.findings]
+    found = [f"  {on_a_line(str(finding))}" for finding in report.findings]
     table = pairs([*lines, ("state", state)]).removesuffix(state)  # its cells hold no colours: they are made printable
     return "\n".join([table + ui.paint("ok" if state == "ok" else "error", state), *found])
 
@@ -128,7 +128,7 @@ def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
     names = [str(part) for part in found.parts]
     done = "dropped" if found.applied else "damaged"
     lines = [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
-    lines += [f"{'left' if found.applied else 'found'}: {finding}" for finding in found.others]
+    lines += [f"{'left' if found.applied else 'found'}: {on_a_line(str(finding))}" for finding in found.others]
     facts = {"path": str(found.path), "parts": names, "rows": found.rows, "applied": found.applied}
     others = [finding.plain() for finding in found.others]
     warnings = [finding.plain() for finding in found.warnings]

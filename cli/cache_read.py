@@ -7,7 +7,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, errors, legend, number, pairs, plural, size
+from cli.text import columns, errors, legend, number, on_a_line, pairs, plural, size
 from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def get(ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0) 
     if said.label is not None:
         name = f" {store.classes[said.label]}" if store.classes else ""
         lines.append(("label", f"{said.label}{name}"))
-    shown = "\n\n".join(f"{name}\n{_shown(values, store)}" for name, values in said.items())
+    shown = "\n\n".join(f"{on_a_line(name)}\n{_shown(values, store)}" for name, values in said.items())
     ui.answer({**facts, "signals": plain}, f"{pairs(lines)}\n\n{shown}")
 
 

@@ -8,7 +8,7 @@ import typer
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.text import pairs, plural, size
+from cli.text import on_a_line, pairs, plural, size
 
 if TYPE_CHECKING:
     from kdcache.reshape import Reshaped
@@ -46,7 +46,7 @@ def add_views(ui: Ui, cache: Whole, count: Count) -> None:
     from kdcache.reshape import add_views as add
 
     plan = add(cache, count)
-    text = f"{cache} now has {plural(plan.views.count, 'view')} planned"
+    text = f"{on_a_line(str(cache))} now has {plural(plan.views.count, 'view')} planned"
     ui.answer({"path": str(cache), "views": plan.views.count}, text)
     ui.note(f"hint: kd cache build --out {cache}")
 

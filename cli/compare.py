@@ -9,7 +9,7 @@ from cli import train_options as t
 from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, pairs
+from cli.text import columns, on_a_line, pairs
 
 if TYPE_CHECKING:
     from kdcache.options import BuildOptions
@@ -129,6 +129,6 @@ def _text(found: "Comparison", judged: "Verdict", report: Path) -> str:
     from students.compare.table import heading, papers, table
 
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
-    told = "\n".join(f"- {sentence}" for sentence in (*judged.sentences, *papers()))
+    told = "\n".join(f"- {on_a_line(sentence)}" for sentence in (*judged.sentences, *papers()))
     head = pairs([*heading(found, judged), ("report", str(report))])
     return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{told}"

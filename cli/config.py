@@ -6,7 +6,7 @@ import typer
 
 from cli.command import command, group
 from cli.output import Ui
-from cli.text import columns, plural
+from cli.text import columns, on_a_line, plural
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
     kind, rest = _split(name)
     loaded = load_config(kind, rest, _model(kind), settings or ())
     count = len(flatten(loaded.value.plain()))
-    ui.answer({"name": name, "valid": True, "keys": count}, f"{name} is valid: {plural(count, 'key')}")
+    ui.answer({"name": name, "valid": True, "keys": count}, f"{on_a_line(name)} is valid: {plural(count, 'key')}")
 
 
 def _split(name: str) -> tuple[str, str]:

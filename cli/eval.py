@@ -11,6 +11,7 @@ from cli.output import Ui
 from cli.runs import RunPath, open_run
 from cli.text import columns, duration, pairs, plural
 from kdcache.errors import Incomplete, UsageError
+from kdcache.figures import whole
 
 if TYPE_CHECKING:
     from students.evals import How
@@ -125,10 +126,11 @@ def _check(
 def _numbers(shots: str | None) -> tuple[int, ...] | None:
     if shots is None:
         return None
-    found = o.comma_list(shots)
-    if not found or not all(item.isdecimal() and int(item) for item in found) or len(set(found)) < len(found):
+    found = [whole(item) for item in o.comma_list(shots)]
+    numbers = tuple(filter(None, found))
+    if not found or len(set(numbers)) < len(found):
         raise UsageError(f"--shots {shots} is not a list of different whole numbers from 1", hint="--shots 5,20,50")
-    return tuple(map(int, found))
+    return numbers
 
 
 def _classify(ui: Ui, run: "Run", how: "How", real: Path | None) -> int:

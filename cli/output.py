@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from cli.alive import Alive
+from cli.shown import on_a_line, plain_json, shown
 from kdcache.errors import KDError, StorageError, UsageError
 from kdcache.progress import Progress
 
@@ -24,7 +25,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Ui:
-    """The one voice of a command. Everything but `answer` goes to stderr."""
+    """The one voice of a command. Everything but `answer` goes to stderr, and nothing goes out but through `shown`."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
@@ -47,25 +48,30 @@ class Ui:
         """The result of the command: one JSON document with --json, else text for people. Once a command."""
         self._heard()
         if self.json:
-            sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+            sys.stdout.write(plain_json(json.dumps(data, ensure_ascii=False)) + "\n")
         elif self.quiet < 2:
-            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.write(shown(text.rstrip("\n"), colored=self.colored(sys.stdout)) + "\n")
         sys.stdout.flush()
 
     def note(self, text: str) -> None:
         """Something worth knowing, one line; not with -q."""
         if not self.quiet and not self._mute:
-            self._talk(text)
+            self._talk(on_a_line(text))
 
     def detail(self, text: str) -> None:
         """Something only the curious want: shown with -v."""
         if self.verbose:
-            self._talk(text)
+            self._talk(on_a_line(text))
 
     def warn(self, text: str) -> None:
         """Something that may be wrong; not with -qq."""
         if self.quiet < 2:
-            self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {text}")
+            self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {on_a_line(text)}")
+
+    def hint(self, text: str) -> None:
+        """A way on after a failure that is told in the answer; not with -q."""
+        if not self.quiet and not self._mute:
+            self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {on_a_line(text)}")
 
     def doing(self, what: str) -> None:
         """What is done from now on, should it take long."""
@@ -139,14 +145,23 @@ class Ui:
             import traceback
 
             self._talk(traceback.format_exc().rstrip())
+        mistakes: Sequence[str] = (details or {}).get("mistakes", ())
         if self.json:
-            known = {"code": code, "kind": kind, "message": message, "hint": hint, "details": details or {}}
-            self._talk(json.dumps({"v": 1, "type": "error", **known}, ensure_ascii=False, default=str))
+            known = {
+                "code": code,
+                "kind": kind,
+                "message": "\n  ".join([message, *mistakes]),
+                "hint": hint,
+                "details": details or {},
+            }
+            self._talk(plain_json(json.dumps({"v": 1, "type": "error", **known}, ensure_ascii=False, default=str)))
         elif self.quiet < 2:
             head = "" if kind == "Stopped" else f"{self.paint('error', 'error:', sys.stderr)} "
-            self._talk(f"{head}{message}")
+            self._talk(f"{head}{on_a_line(message)}")
+            for mistake in mistakes:
+                self._talk(f"  {on_a_line(mistake)}")
             if hint:
-                self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {hint}")
+                self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {on_a_line(hint)}")
         return code
 
     def _stopped(self, code: int, resumable: bool, ways_on: Sequence[str]) -> int:
@@ -189,7 +204,7 @@ class Ui:
 
     def _talk(self, text: str) -> None:
         self._heard()
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(shown(text, colored=self.colored(sys.stderr)) + "\n")
         sys.stderr.flush()
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from cli.shown import on_a_line
 from cli.text import duration, size
 from cli.text import speed as told
 from kdcache.progress import Progress, Silent
@@ -92,7 +93,7 @@ class Count:
             cells.append((1, f"{duration((self.total - self.done) / speed)} left"))
         if self.rejected:
             cells.append((4, f"{self.rejected:,} rejected"))
-        return [*cells, (2, self.aside)] if self.aside else cells
+        return [*cells, (2, on_a_line(self.aside))] if self.aside else cells
 
 
 class _Lines:
@@ -146,10 +147,13 @@ class _Live:
         self._count = Count(stage, total, done)
         console = Console(stderr=True, no_color=not self._ui.colored(sys.stderr), highlight=False)
         width = WIDE_BAR if console.width >= WIDE else NARROW_BAR
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=width), TextColumn("{task.fields[cells]}")
+        name, cells = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[cells]"))
+        columns = name, BarColumn(bar_width=width), cells
         self._room = console.width - len(stage) - width - 3
         self._bars = Bars(*columns, console=console, transient=True, refresh_per_second=4)
-        self._bars.add_task(stage, total=max(total, 1), completed=done, cells=self._count.line(self._room, 1))
+        self._bars.add_task(
+            on_a_line(stage), total=max(total, 1), completed=done, cells=self._count.line(self._room, 1)
+        )
         self._ui.hold(True)
         self._bars.start()
 
@@ -164,7 +168,7 @@ class _Live:
 
     def note(self, text: str) -> None:
         if self._bars:
-            self._bars.console.print(text, markup=False, soft_wrap=True)
+            self._bars.console.print(on_a_line(text), markup=False, soft_wrap=True)
         else:
             self._ui.note(text)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cli.shown import on_a_line
 from kdcache.figures import duration, number, plural, rate, size, speed
 
-__all__ = ["columns", "duration", "errors", "legend", "number", "pairs", "plural", "rate", "size", "speed"]
+__all__ = ["columns", "duration", "errors", "legend", "number", "on_a_line", "pairs", "plural", "rate", "size", "speed"]
 
 
 def errors(measured: Mapping[str, float]) -> str:
@@ -34,7 +35,7 @@ def legend(measured: Iterable[Mapping[str, float]]) -> str:
 
 def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
     """Aligned columns, two spaces apart; those in `right` end flush."""
-    table = [[_on_a_line(cell) for cell in row] for row in rows]
+    table = [[on_a_line(cell) for cell in row] for row in rows]
     if not table:
         return ""
     flush = set(right)
@@ -44,11 +45,6 @@ def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _on_a_line(cell: str) -> str:
-    """Names come from folders and files of others: what would move the cursor is written out."""
-    return cell if cell.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cell)
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from cli import options as o
 from kdcache.errors import UsageError
+from kdcache.figures import whole
 
 if TYPE_CHECKING:
     from students.options import TrainOptions, Where
@@ -154,10 +155,10 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
     """A list of view numbers."""
     if text is None:
         return None
-    words = o.comma_list(text)
-    if not words or not all(word.isdecimal() for word in words):
+    words = [whole(word) for word in o.comma_list(text)]
+    found = tuple(word for word in words if word is not None)
+    if not words or len(found) < len(words):
         raise UsageError(f"--views {text} is not a list of view numbers from 0", hint="such as --views 0,1,2")
-    found = tuple(map(int, words))
     if len(set(found)) < len(found):
         raise UsageError(f"--views {text} names a view twice", hint="name each view once, such as --views 0,1,2")
     return found

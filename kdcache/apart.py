@@ -75,10 +75,10 @@ def tell(value: object) -> None:
     sys.stdout.flush()
 
 
-def _error(kind: str, message: str, hint: str | None) -> KDError:
+def _error(kind: str, message: str, hint: str | None, details: dict[str, Any]) -> KDError:
     known = getattr(errors, kind)
     assert issubclass(known, KDError)
-    found: KDError = known(message, hint=hint)
+    found: KDError = known(message, hint=hint, **details)
     return found
 
 
@@ -94,7 +94,8 @@ def answer(work: Callable[[Any], object]) -> None:
     try:
         answered: dict[str, object] = {"said": work(json.loads(task))}
     except KDError as error:
-        answered = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint}}
+        several = {name: told for name, told in error.details.items() if name == "mistakes"}
+        answered = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint, "details": several}}
     sys.stdout.write(json.dumps(answered) + "\n")
     sys.stdout.flush()
 

@@ -143,6 +143,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     What a killed process left of it is replaced.
     """
     draft = path.with_name(f".{path.name}{_MARK}folder")
+    if draft.is_symlink():  # of a stranger: what it leads to stays as it is
+        draft.unlink()
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
     try:

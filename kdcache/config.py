@@ -13,13 +13,18 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from yaml import YAMLError
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from kdcache.config_errors import explain
 from kdcache.errors import UsageError
-from kdcache.plain_yaml import parse_yaml
+from kdcache.plain_json import MOST_LEVELS
+from kdcache.plain_yaml import parse_yaml, read_yaml
 from kdcache.strict import Strict
 
 Model = TypeVar("Model", bound=Strict)
+_SHOWN = 60
+"""characters of a value that a mistake shows"""
 
 
 @dataclass(frozen=True)
@@ -117,20 +122,11 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _refusal(what: str, show: str, mistakes: list[str]) -> UsageError:
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    lines = "\n".join(f"  {line}" for line in mistakes)
-    return UsageError(f"{count} in {what}\n{lines}", hint=f"{show} prints every key", mistakes=mistakes)
+    return UsageError(f"{count} in {what}", hint=f"{show} prints every key", mistakes=mistakes)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}", hint="give a readable UTF-8 file") from error
-    except YAMLError as error:
-        where = " ".join(str(error).split()).replace('"<unicode string>"', str(path))
-        raise UsageError(
-            f"{path} is not YAML this program reads: {where}", hint="kd config show prints a valid file"
-        ) from error
+    data = read_yaml(path, hint="kd config show prints a valid file")
     if not isinstance(data, dict):
         raise UsageError(
             f"{path} holds {type(data).__name__}, not keys and values", hint="write lines like `flip: 0.5`"
@@ -161,9 +157,11 @@ def _put(data: dict[str, Any], key: str, text: str) -> str | None:
     """Set one dotted key to a YAML-typed value; says what is wrong, if anything."""
     try:
         value = parse_yaml(text)
-    except YAMLError:
-        return f"{text!r} is not a YAML value"
+    except YAMLError as error:
+        return f"{_short(text)} is not a YAML value{_reason(error)}"
     *groups, last = key.split(".")
+    if len(groups) >= MOST_LEVELS:
+        return f"{len(groups)} groups inside one another, more than {MOST_LEVELS}"
     for depth, group in enumerate(groups, 1):
         inner = data.get(group)
         if inner is None:
@@ -173,6 +171,16 @@ def _put(data: dict[str, Any], key: str, text: str) -> str | None:
         data = inner
     data[last] = value
     return None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _reason(error: YAMLError) -> str:
+    """Why a value is none, where that is more than a word about its spelling."""
+    reason = error.problem if isinstance(error, ConstructorError | ComposerError) else None
+    return f": {reason}" if reason else ""
 
 
 def _forget_below(origins: dict[str, str], key: str) -> None:

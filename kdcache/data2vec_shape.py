@@ -6,21 +6,29 @@ from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
 
-Count = Annotated[int, Field(ge=1)]
+MOST_WEIGHTS = 1 << 30
+"""Numbers in a network that a file may ask for."""
+MOST_SIDE = 4096
+"""Pixels along a side of its input."""
+MOST_LAYERS = 256
+MOST_WIDTH = 1 << 16
+Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
 
 
 class Data2VecShape(Strict):
     """The numbers of one size."""
 
-    image: Count
-    patch: Count
-    dim: Count
-    heads: Count
-    prenet: Annotated[int, Field(ge=0)]
+    image: Side
+    patch: Side
+    dim: Width
+    heads: Width
+    prenet: Annotated[int, Field(ge=0, le=MOST_LAYERS)]
     """blocks inside the modality encoder"""
-    depth: Count
+    depth: Layers
     """blocks after it"""
-    targets: Count
+    targets: Layers
     """how many of the last blocks make a target"""
 
     @property
@@ -43,4 +51,7 @@ class Data2VecShape(Strict):
             raise ValueError(f"an image of {self.image} pixels is not made of patches of {self.patch}")
         if self.targets > self.depth:
             raise ValueError(f"targets of the last {self.targets} of {self.depth} blocks")
+        numbers = 12 * self.dim**2 * (self.prenet + self.depth) + (self.side**2 + 3 * self.patch**2) * self.dim
+        if numbers > MOST_WEIGHTS:
+            raise ValueError(f"it has {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
         return self

@@ -1,7 +1,7 @@
 """Every failure a user can cause or meet, each with its exit code.
 
-A message names the thing and both values; the hint is one command or one action that leads out. Anything that is not a
-`KDError` is a bug of ours and exits with 1.
+A message is one line and names the thing and both values; the hint is one command or one action that leads out. Mistakes of which
+there are several stand in `details`. Anything that is not a `KDError` is a bug of ours and exits with 1.
 """
 
 from typing import Any, ClassVar
@@ -17,6 +17,10 @@ class KDError(Exception):
         self.message = message
         self.hint = hint
         self.details = details
+
+    def __str__(self) -> str:
+        """The line, and below it each mistake of several."""
+        return "\n  ".join([self.message, *self.details.get("mistakes", ())])
 
     @property
     def kind(self) -> str:

@@ -51,10 +51,15 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def whole(text: str) -> int | None:
+    """A whole number from 0 in decimal digits, of which no setting needs more than 18; None where it is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 def byte_count(text: str, option: str) -> int:
     """24GB, 24 GB, 24GiB or 16000MiB as bytes."""
     found = _AMOUNT.fullmatch(text.strip())
-    if found is None or not float(found[1]):
+    if found is None or not 0 < float(found[1]) < 1e9:
         raise UsageError(f"{option} {text!r} is no amount of memory", hint=f"such as {option} 24GB")
     base = 1024 if found[3] else 1000
     return round(float(found[1]) * float(base) ** (" KMGT".index(found[2].upper())))

@@ -1,15 +1,25 @@
 """YAML without surprises: only what JSON can say, and only as a reader would take it.
 
 In: YAML text. Out: dict, list, str, int, float, bool, None. YAML 1.1 reads `no` as false, `1e-3` as text, `1:30` as 90 and
-lets a key repeat; here `no` is text, `1e-3` is a number, `1:30` is text and a repeated key is an error.
+lets a key repeat; here `no` is text, `1e-3` is a number, `1:30` is text and a repeated key is an error. What is long, deep or
+large beyond any setting is an error too.
 """
 
+import math
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kdcache.errors import UsageError
+from kdcache.foreign import read_small
+from kdcache.plain_json import MOST_LEVELS, NotPlain, whole_number
+
+MOST_BYTES = 1 << 18
+"""Bytes of a file of settings."""
 MOST_VALUES = 100_000
+"""Values in it, once its aliases are written out."""
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _RESOLVERS = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
@@ -30,15 +40,54 @@ class _PlainLoader(yaml.SafeLoader):
         if tag is None or str(tag).rpartition(":")[2] in _TAGS
     }
 
+    _level = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse what is deeper than any settings are, before Python's own stack ends."""
+        self._level += 1
+        if self._level > MOST_LEVELS:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"more than {MOST_LEVELS} groups inside one another", mark)
+        node = super().compose_node(parent, index)
+        self._level -= 1
+        return node
+
+    def construct_scalar(self, node: Any) -> Any:
+        """Text, but no half of a character, which no file could hold."""
+        text = super().construct_scalar(node)
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise _wrong(node, "half a character")
+        return text
+
+    def construct_number(self, node: Any) -> int | float:
+        """A number of 64 bits; one with a tag must look like one too."""
+        text, tag = self.construct_scalar(node), node.tag.rpartition(":")[2]
+        if not isinstance(text, str) or not _NUMBERS[tag].fullmatch(text):
+            raise _wrong(node, f"this is no {tag}")
+        try:
+            value: int | float = whole_number(text) if tag == "int" else float(text)
+        except NotPlain as reason:
+            raise _wrong(node, str(reason)) from None
+        if not math.isfinite(value):
+            raise _wrong(node, "this number is infinite")
+        return value
+
+    def construct_switch(self, node: Any) -> bool:
+        """True or false; one with a tag must look like one too."""
+        text = self.construct_scalar(node)
+        if not isinstance(text, str) or text.lower() not in ("true", "false"):
+            raise _wrong(node, "this is neither true nor false")
+        return text.lower() == "true"
+
     def compose_mapping_node(self, anchor: Any) -> Any:
         """Refuse a key that is there twice, of which YAML would silently keep the last."""
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
+                raise _wrong(key, "a key must be plain text")
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+                raise _wrong(key, f"key {key.value!r} is there twice")
             seen.add(key.value)
         return node
 
@@ -48,6 +97,10 @@ class _PlainLoader(yaml.SafeLoader):
         if node is not None:
             _weigh(node, {})
         return node
+
+
+def _wrong(node: Any, reason: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
 
 
 def _weigh(node: Any, known: dict[int, int]) -> int:
@@ -69,6 +122,10 @@ for _tag, _pattern, _first in _RESOLVERS:
     _PlainLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [c if c != "\0" else "" for c in _first]
     )
+_NUMBERS = {tag: re.compile(pattern) for tag, pattern, _ in _RESOLVERS if tag in ("int", "float")}
+for _tag in _NUMBERS:
+    _PlainLoader.yaml_constructors[f"tag:yaml.org,2002:{_tag}"] = _PlainLoader.construct_number
+_PlainLoader.yaml_constructors["tag:yaml.org,2002:bool"] = _PlainLoader.construct_switch
 
 
 def compose_yaml(text: str) -> Any:
@@ -77,5 +134,19 @@ def compose_yaml(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain values from YAML text; `yaml.YAMLError` with line and column when it is not plain."""
+    """Plain values from YAML text; `yaml.YAMLError`, mostly with line and column, when it is not plain."""
+    if len(text) > MOST_BYTES:
+        raise yaml.YAMLError(f"it has {len(text):,} characters, at most {MOST_BYTES:,} are read")
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader, made stricter)
+
+
+def read_yaml(path: Path, *, hint: str) -> Any:
+    """The values in a YAML file; a UsageError that names the file when it is not plain."""
+    raw = read_small(path, MOST_BYTES, hint=hint, error=UsageError)
+    try:
+        return parse_yaml(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {path}: {error}", hint="give a readable UTF-8 file") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split()).replace('"<unicode string>"', str(path))
+        raise UsageError(f"{path} is not YAML this program reads: {where}", hint=hint) from error

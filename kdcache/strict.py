@@ -1,15 +1,37 @@
 """The base of everything that is written to disk or read from a user: unknown keys are errors, values never change."""
 
 import json
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdcache.errors import Damage, KDError
+from kdcache.plain_json import parse_json, read_json
 
 
 class Strict(BaseModel):
     """A frozen record that refuses unknown keys and silent conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+
+    @classmethod
+    def from_json(cls, raw: bytes | str) -> Self:
+        """Read from JSON text of any origin; ValueError (NotPlain, ValidationError) where it is no such record."""
+        return cls.from_plain(parse_json(raw))
+
+    @classmethod
+    def from_file(cls, path: Path, *, what: str, hint: str, error: type[KDError] = Damage) -> Self:
+        """Read from a JSON file of any origin; `error`, which names the file, where it is not `what` it should be."""
+        return cls.from_content(read_json(path, hint=hint, error=error), path, what=what, hint=hint, error=error)
+
+    @classmethod
+    def from_content(cls, plain: Any, path: Path, *, what: str, hint: str, error: type[KDError] = Damage) -> Self:
+        """The same from what the file holds."""
+        try:
+            return cls.from_plain(plain)
+        except ValidationError as mistakes:
+            raise error(f"{path} is not {what}{_first(mistakes)}", hint=hint, path=str(path)) from mistakes
 
     @classmethod
     def from_plain(cls, value: Any) -> Self:
@@ -20,3 +42,10 @@ class Strict(BaseModel):
         """The same record as plain JSON values."""
         result: dict[str, Any] = self.model_dump(mode="json")
         return result
+
+
+def _first(mistakes: ValidationError) -> str:
+    """`: recipe.batch should be greater than 0`, the first of the mistakes."""
+    found = mistakes.errors(include_url=False, include_input=False)[0]
+    place, wanted = ".".join(map(str, found["loc"])), found["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f": {place} {wanted[:1].lower()}{wanted[1:]}" if place else f": {wanted}"

@@ -6,17 +6,22 @@ Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. 
 """
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Self
 
 import xxhash
+from pydantic import Field, model_validator
 
-from kdcache.atomic import storage_errors, whole_folder, write_file
+from kdcache.atomic import whole_folder, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import Damage, UsageError
-from kdcache.tensors import write_tensors
+from kdcache.foreign import refuse_links
+from kdcache.strict import Strict
+from kdcache.tensors import FLOATS, load_exact, read_safetensors, write_tensors
+from students.metrics import MOST_STEPS
 
 if TYPE_CHECKING:
     import torch
@@ -25,27 +30,50 @@ if TYPE_CHECKING:
 KEPT = 2
 DIGEST = "xxh3"
 STATE = "state.json"
+FILES = MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""what AdamW keeps of a parameter"""
+SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
+"""what torch's GradScaler keeps"""
+SUMS = 4
+"""numbers that a training sums up between two lines of metrics.jsonl"""
+_NAME = re.compile(r"\d{8,16}")
+Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
 @dataclass
 class State:
     """Where a training is."""
 
-    step: int = 0
+    step: Count = 0
     """steps taken"""
-    epoch: int = 0
-    at: int = 0
+    epoch: Count = 0
+    at: Count = 0
     """steps taken of this epoch"""
-    images: int = 0
+    images: Count = 0
     seconds: float = 0.0
     best: float | None = None
     """the best top-1 so far"""
-    worse: int = 0
+    worse: Count = 0
     """validations since then"""
-    scaler: dict[str, float] = field(default_factory=dict)
+    scaler: dict[str, int | float] = field(default_factory=dict)
     """loss scale of float16"""
     pending: list[float] = field(default_factory=list)
     """what was summed since the last line of metrics.jsonl"""
+
+
+class _Kept(Strict):
+    """What state.json holds."""
+
+    state: State
+    files: dict[str, str]
+    """file -> digest"""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.state.scaler.keys() not in (set(), SCALER) or len(self.state.pending) not in (0, SUMS):
+            raise ValueError("its loss scale or its sums are not those of a training")
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,15 +107,13 @@ def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
 
 def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
     """Read them back; Damage when they are not what was written. A file of somebody else has no digest to compare."""
-    from safetensors import SafetensorError, safe_open
-
     hint = "bring it back from a copy, or train the student anew"
     try:
-        with storage_errors(path, "read"), safe_open(path, "pt") as file:
-            told, names = (file.metadata() or {}).get(DIGEST), file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise Damage(f"{path} is damaged: {error}", hint=hint, path=str(path)) from error
+        tensors, metadata = read_safetensors(path)
+    except Damage as damage:
+        damage.hint = hint
+        raise
+    told = metadata.get(DIGEST)
     if told is not None and told != _digest(tensors):
         raise Damage(f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {told}", hint=hint)
     return tensors
@@ -105,62 +131,62 @@ def _digest(tensors: "dict[str, torch.Tensor]") -> str:
 
 def checkpoints(run: Path) -> list[Path]:
     """Checkpoint folders, oldest first."""
-    return sorted(path.parent for path in (run / "checkpoints").glob(f"[0-9]*/{STATE}"))
+    found = sorted(path for path in (run / "checkpoints").glob("[0-9]*") if _NAME.fullmatch(path.name))
+    refuse_links(
+        found, hint="a run's files lie in its own folder: put what it leads to in its place, or remove the link"
+    )
+    return [path for path in found if (path / STATE).is_file()]
 
 
 def load_checkpoint(run: Path, parts: Parts) -> State:
     """Bring back the newest checkpoint."""
-    from safetensors.torch import load_file
-
     found = checkpoints(run)
     if not found:
         raise UsageError(f"{run} has no checkpoint to go on from", hint="start it anew with another --out")
     folder = found[-1]
-    record = _read(folder)
-    for name, expected in record["files"].items():
+    other = f"delete {folder} to go on from {found[-2].name}" if len(found) > 1 else "start the run anew"
+    refuse_links([folder, *(folder / name for name in (STATE, *FILES))], hint=other)
+    kept = _Kept.from_file(folder / STATE, what="the state of a training", hint=other)
+    networks = {MODEL: parts.network} | ({AVERAGE: parts.average} if parts.average is not None else {})
+    if kept.files.keys() != {*networks, OPTIMISER}:
+        raise Damage(f"{folder / STATE} names {', '.join(sorted(kept.files))}", hint=other, path=str(folder))
+    for name, expected in kept.files.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
-            other = f"delete {folder} to go on from {found[-2].name}" if len(found) > 1 else "start the run anew"
             raise Damage(f"{folder / name} is damaged or missing", hint=other, path=str(folder / name))
-    parts.network.load_state_dict(load_file(folder / "model.safetensors"))
-    if parts.average is not None:
-        parts.average.load_state_dict(load_file(folder / "average.safetensors"))
-    _give_back(parts.network, parts.optimiser, load_file(folder / "optimiser.safetensors"))
-    return State(**record["state"])
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    with storage_errors(folder / STATE, "read"):
-        raw = (folder / STATE).read_text("utf-8")
-    try:
-        record: dict[str, Any] = json.loads(raw)
-        State(**record["state"])
-        record["files"].items()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Damage(f"{folder / STATE} cannot be read", hint=f"delete {folder} to use the one before") from error
-    return record
+    for name, network in networks.items():
+        tensors = read_safetensors(folder / name)[0]
+        load_exact(network, tensors, source=str(folder / name), what="the student", hint=other)
+    _give_back(parts.network, parts.optimiser, folder / OPTIMISER, hint=other)
+    return kept.state
 
 
 def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
-    kept = {"model.safetensors": parts.network.state_dict()}
+    kept = {MODEL: parts.network.state_dict()}
     if parts.average is not None:
-        kept["average.safetensors"] = parts.average.state_dict()
+        kept[AVERAGE] = parts.average.state_dict()
     names = {id(parameter): name for name, parameter in parts.network.named_parameters()}
     moments = {
         f"{names[id(parameter)]}/{key}": value
         for parameter, state in parts.optimiser.state.items()
         for key, value in state.items()
     }
-    return kept | {"optimiser.safetensors": moments}
+    return kept | {OPTIMISER: moments}
 
 
-def _give_back(network: "nn.Module", optimiser: "torch.optim.Optimizer", moments: "dict[str, torch.Tensor]") -> None:
+def _give_back(network: "nn.Module", optimiser: "torch.optim.Optimizer", file: Path, *, hint: str) -> None:
     """Hand every parameter its moments, laid out in memory as it is itself: a fused optimiser goes through both in that order."""
     import torch
 
+    moments = read_safetensors(file)[0]
     parameters = dict(network.named_parameters())
+    named = {key.rpartition("/")[0] for key in moments}
+    if moments.keys() != {f"{name}/{what}" for name in named for what in MOMENTS} or not named <= parameters.keys():
+        raise Damage(f"{file} holds other moments than those of AdamW", hint=hint, path=str(file))
     for key, value in moments.items():
         name, _, what = key.rpartition("/")
         parameter = parameters[name]
+        if value.shape != (() if what == "step" else parameter.shape) or value.dtype not in FLOATS:
+            raise Damage(f"{file} does not fit the student: {key}", hint=hint, path=str(file))
         alike = value.shape == parameter.shape
         kept = torch.empty_like(parameter, requires_grad=False).copy_(value) if alike else value.to(parameter.device)
         optimiser.state[parameter][what] = kept

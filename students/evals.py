@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from kdcache.atomic import make_folder, storage_errors, write_file
+from kdcache.atomic import make_folder, write_file
 from kdcache.config import load_preset
 from kdcache.digest import file_sha256, json_digest
 from kdcache.errors import Damage, UsageError
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 SPLITS = (*HELD_OUT, "train")
 """folders that hold folders of classes, those to judge on first"""
 
+_NAME = 100
+"""letters of the name of an evaluation"""
 AnyReport = Report | FewShotReport | RetrieveReport | ReadReport
 
 
@@ -206,7 +208,7 @@ def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
 def _keep(run: Run, report: AnyReport, more: str = "") -> Path:
     data = report.about.data if isinstance(report, RetrieveReport | ReadReport) else report.data
     words = "-".join(filter(None, (report.task, data, more)))
-    path = run.path / "evals" / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', words)}.json"
+    path = run.path / "evals" / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', words)[:_NAME]}.json"
     if path.is_file() and not _same_subject(path, report):
         path = path.with_stem(f"{path.stem}-{json_digest(_subject(report))[:8]}")
     done = Evaluation(weights_sha256=file_sha256(run.weights), report=report)
@@ -238,9 +240,4 @@ def _subject(report: AnyReport) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Evaluation:
-    with storage_errors(path, "read"):
-        raw = path.read_bytes()
-    try:
-        return Evaluation.model_validate_json(raw)
-    except ValidationError as error:
-        raise Damage(f"{path} is not an evaluation", hint="remove it and run kd eval again", path=str(path)) from error
+    return Evaluation.from_file(path, what="an evaluation", hint="remove it and run kd eval again")

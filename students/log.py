@@ -12,8 +12,9 @@ from torch import Tensor
 
 from kdcache.atomic import storage_errors, write_file
 from kdcache.errors import KDError
-from students.checkpoint import State
-from students.runs import Run, lines_of
+from students.checkpoint import SUMS, State
+from students.metrics import lines_of
+from students.runs import METRICS, Run
 from students.trackers import Tracker, numbers_of
 from students.world import World
 
@@ -28,14 +29,14 @@ class Log:
     def __init__(self, run: Run, world: World, trackers: Sequence[Tracker] = (), *, timed: bool = False) -> None:
         self._timed = timed and world.device.type == "cuda"
         self._trackers = trackers
-        self._file, self._world = run.path / "metrics.jsonl", world
+        self._file, self._world = run.path / METRICS, world
         self.rate = 0.0
         self.grad: Tensor = torch.zeros(())
         self._parts = (False, False)
         self._clear()
 
     def _clear(self) -> None:
-        self._sums: Tensor = torch.zeros(4, dtype=torch.float64)
+        self._sums: Tensor = torch.zeros(SUMS, dtype=torch.float64)
         self._laps = dict.fromkeys((*LAPS, APART), 0.0)
         self._steps = 0
         self._since = time.perf_counter()

@@ -14,14 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from kdcache.atomic import make_folder, storage_errors, sweep, write_file
-from kdcache.errors import Damage, Mismatch, UsageError
+from pydantic import Field
+
+from kdcache.atomic import make_folder, sweep, write_file
+from kdcache.errors import Mismatch, UsageError
+from kdcache.foreign import refuse_links
 from kdcache.held import held
+from kdcache.plain_json import read_json
 from kdcache.spec import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.strict import Strict
+from students.metrics import MOST_STEPS, read_metrics
 from students.models.spec import StudentSpec
 from students.newest import RUNS, newest_run
 from students.options import StreamMode
@@ -33,6 +38,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 LATEST = "LATEST"
 WEIGHTS = "best.safetensors"
+METRICS = "metrics.jsonl"
+OWN = ("run.json", METRICS, "checkpoints", "evals", WEIGHTS, "lock", "tensorboard", "wandb")
+"""what lies in a run's folder"""
+RESTORE = "restore it from a copy"
 
 
 class CacheRecord(Strict):
@@ -45,18 +54,21 @@ class CacheRecord(Strict):
     """signal -> codec"""
 
 
+Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+
+
 class Pacing(Strict):
     """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
 
-    steps: int
-    steps_an_epoch: int
-    micro: int
+    steps: Count
+    steps_an_epoch: Count
+    micro: Count
     """images of a piece: what goes through the network at once, in one process"""
     views: tuple[int, ...] | None
     """stored views in use; None: all, or, where none are stored, a new one every epoch"""
-    log_every: int
-    validate_every: int
-    keep_every: int
+    log_every: Count
+    validate_every: Count
+    keep_every: Count
     """steps between checkpoints"""
 
 
@@ -85,7 +97,7 @@ class RunRecord(Strict):
     head_rows: str | None = None
     """file of the rows of the old classifier it began with"""
     pacing: Pacing
-    processes: int = 1
+    processes: Count = 1
     versions: dict[str, str]
 
 
@@ -99,6 +111,7 @@ class Run:
     def create(cls, path: Path, record: RunRecord) -> Self:
         """Make the folder and write run.json; UsageError when a run is there already."""
         make_folder(path)
+        _refuse_links(path)
         try:
             (path / "checkpoints").mkdir()
         except FileExistsError:
@@ -114,15 +127,11 @@ class Run:
         file = path / "run.json"
         if not file.is_file():
             raise UsageError(f"no run in {path}: it has no run.json", hint=near(path))
-        with storage_errors(file, "read"):
-            raw = file.read_bytes()
-        try:
-            plain = json.loads(raw)
-            if isinstance(plain, dict) and plain.get("format") != FORMAT:
-                raise Mismatch(f"{file} has format {plain.get('format')!r}, this version reads {FORMAT}")
-            return cls(path, RunRecord.from_plain(plain))
-        except ValueError as error:  # of JSON, or of the record
-            raise Damage(f"{file} is not a run record", hint="restore it from a copy", path=str(file)) from error
+        _refuse_links(path)
+        plain = read_json(file, hint=RESTORE)
+        if isinstance(plain, dict) and plain.get("format") != FORMAT:
+            raise Mismatch(f"{file} has format {plain.get('format')!r}, this version reads {FORMAT}")
+        return cls(path, RunRecord.from_content(plain, file, what="a run record", hint=RESTORE))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -150,34 +159,27 @@ class Run:
 
     def network(self) -> "nn.Module":
         """The trained student in eval mode, on the CPU."""
+        from kdcache.tensors import load_exact
         from students.checkpoint import load_tensors
         from students.models import build_student
 
-        tensors = load_tensors(self.weights)
-        network = build_student(self.record.student)
-        network.load_state_dict(tensors)
+        tensors, spec = load_tensors(self.weights), self.record.student
+        network = build_student(spec)
+        hint = "these are weights of another student: bring the run back from a copy"
+        load_exact(network, tensors, source=str(self.weights), what=spec.name, hint=hint)
         return network.eval()
 
     def metrics(self) -> list[dict[str, Any]]:
         """What was measured, oldest first; a line that a crash cut short is left out."""
-        file = self.path / "metrics.jsonl"
-        if not file.is_file():
-            return []
-        return [told for _, told in lines_of(file)]
+        file = self.path / METRICS
+        return read_metrics(file) if file.exists() else []
 
 
-def lines_of(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
-    """The whole lines of metrics.jsonl, as they stand and as what they tell; Damage where one is no JSON."""
-    with storage_errors(file, "read"):
-        lines = file.read_bytes().split(b"\n")[:-1]
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append((line, json.loads(line)))
-        except ValueError as error:
-            way = f"remove that line: sed -i {number}d {shlex.quote(str(file))}"
-            raise Damage(f"line {number} of {file} is damaged: {error}", hint=way, path=str(file)) from error
-    return found
+def _refuse_links(run: Path) -> None:
+    """What a run reads and writes lies in its own folder."""
+    refuse_links(
+        (run / name for name in OWN), hint="put what it leads to in its place: a run's files lie in its own folder"
+    )
 
 
 def find_run(name: Path | str) -> Path:

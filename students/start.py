@@ -17,6 +17,9 @@ from students.runs import Run, RunRecord
 from students.train import Outcome, train
 from students.world import joined
 
+_NAME = 150
+"""letters of the name of a run"""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -81,7 +84,8 @@ def create(out: Path | None, record: RunRecord) -> Run:
         run = Run.create(out, record)
         remember_run(run.path)
         return run
-    name = f"{record.student.name}-{record.dataset.name}".replace("/", "-").replace(":", "-")
+    words = f"{record.student.name}-{record.dataset.name}"[:_NAME]
+    name = "".join(letter if letter.isprintable() and letter not in "/:" else "-" for letter in words)
     for number in count(1):
         path = RUNS / (name if number == 1 else f"{name}-{number}")
         try:

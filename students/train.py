@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from kdcache.dice import Dice
+from kdcache.errors import Damage
 from kdcache.progress import Progress
 from students.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.feed import Feed, Piece
@@ -73,10 +74,20 @@ class Training:
     def resume(self) -> None:
         """Go on from the newest checkpoint."""
         self.state = load_checkpoint(self.run.path, self.learner.parts)
+        self._refuse_another()
         self.learner.scaler.load_state_dict(self.state.scaler)
         self.before = self.state.seconds
         self.log.rewind(self.state.step, self.state.pending)
         self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
+
+    def _refuse_another(self) -> None:
+        """A state that this training cannot be in, though its files are whole."""
+        state, pacing = self.state, self.job.pacing
+        counted = (state.epoch, state.at) == divmod(state.step, pacing.steps_an_epoch) and state.step <= pacing.steps
+        if not counted or bool(state.scaler) != self.learner.scaler.is_enabled():
+            place = f"step {state.step:,}, place {state.at:,} of epoch {state.epoch:,}"
+            what = f"the newest checkpoint of {self.run.path} is at {place}: not a state of this training"
+            raise Damage(what, hint="start it anew with another --out")
 
     def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
         """Epoch by epoch, step by step."""

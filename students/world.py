@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed
 
 from kdcache.errors import KDError, Unavailable, UsageError
+from kdcache.figures import whole
 
 ALONE = 5.0
 """seconds after which a process that failed has failed alone"""
@@ -61,7 +62,7 @@ class World:
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """The world torchrun made, or a world of one."""
-    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    size, rank = _told("WORLD_SIZE", 1), _told("RANK", 0)
     here = device_of(device)
     if size == 1:
         yield World(0, 1, here)
@@ -89,15 +90,23 @@ def joined(device: str) -> Iterator[World]:
         distributed.destroy_process_group()
 
 
+def _told(variable: str, otherwise: int) -> int:
+    """A number that torchrun sets."""
+    text = os.environ.get(variable, str(otherwise))
+    if (number := whole(text)) is None:
+        raise UsageError(f"{variable} is {text[:60]!r}, no whole number", hint=f"torchrun sets it: unset {variable}")
+    return number
+
+
 def device_of(name: str) -> torch.device:
     """The device of that name on this machine; UsageError when there is none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
         raise UsageError(f"--device {name} is none that can be computed on", hint="--device cpu, cuda or cuda:N")
     if name == "cpu":
         return torch.device(name)
-    index = int(name[5:] or os.environ.get("LOCAL_RANK", "0"))
+    index = int(name[5:]) if name[5:] else _told("LOCAL_RANK", 0)
     if index >= (there := torch.cuda.device_count() if torch.cuda.is_available() else 0):
         sees = f"{there} CUDA devices, the last is cuda:{there - 1}" if there else "no CUDA device"
         raise UsageError(f"--device {name}, but torch sees {sees}", hint="--device cuda:0" if there else "--device cpu")

@@ -13,6 +13,7 @@ from kdcache.codecs.int8 import Int8
 from kdcache.codecs.tinyvit import TinyVitCodec
 from kdcache.codecs.topk import TopKCodec
 from kdcache.errors import UsageError
+from kdcache.figures import whole
 from kdcache.signals import Signal
 
 __all__ = ["CODECS", "codec_names", "make_codec"]
@@ -68,6 +69,7 @@ def _logits(text: str, signal: Signal) -> Signal:
 
 
 def _count(text: str, argument: str) -> int:
-    if not (argument.isascii() and argument.isdigit() and int(argument) > 0):
+    count = whole(argument)
+    if not count:
         raise UsageError(f"codec {text!r} needs a number of classes", hint=f"for example {text.partition(':')[0]}:100")
-    return int(argument)
+    return count

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kdcache.errors import BadImage, Unavailable, UsageError
+from kdcache.figures import whole
 from kdcache.images.columns import Columns, choose_columns
 from kdcache.images.labels import Labels
 from kdcache.images.listing import Lister
@@ -142,8 +143,8 @@ class HubSource:
             yield from self._find().candidates(image_id)
             return
         digits = image_id.rpartition("/")[2]
-        row = int(digits) if digits.isascii() and digits.isdigit() else len(self._table())
-        if row < len(self._table()) and image_id == self._row_id(row):
+        row = whole(digits)
+        if row is not None and row < len(self._table()) and image_id == self._row_id(row):
             yield row
 
 

@@ -8,8 +8,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from kdcache.atomic import write_file
 from kdcache.errors import Damage, StorageError
 from kdcache.strict import Strict
@@ -45,8 +43,8 @@ def read_rejected(path: Path) -> list[Rejected]:
     entries = []
     for number, line in enumerate(lines if lines != [""] else [], 1):
         try:
-            entries.append(Rejected.model_validate_json(line))
-        except ValidationError as error:
+            entries.append(Rejected.from_json(line))
+        except ValueError as error:  # of JSON, or of the record
             raise Damage(
                 f"line {number} of {path} cannot be read", hint="delete the file; the next build writes it again"
             ) from error

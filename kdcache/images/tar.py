@@ -8,7 +8,7 @@ The label of `dir/key.jpg` is in `dir/key.cls` (a number or a class name) or in 
 """
 
 import glob
-import json
+import math
 import os
 import re
 from collections import Counter
@@ -27,9 +27,12 @@ from kdcache.images.shard import Shard, Shards
 from kdcache.images.source import Listing
 from kdcache.images.tarscan import Member, Reader
 from kdcache.images.unique import Lookup, refuse_duplicates
+from kdcache.plain_json import NotPlain, parse_json
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
+_MOST_TARS = 1_000_000
+"""that one pattern may name"""
 _MAX_LABEL_BYTES = 1 << 24
 
 
@@ -125,9 +128,9 @@ def _label(raw: bytes, ending: str, place: str) -> object:
         text = raw.decode("utf-8", "replace").strip()
         return int(text) if re.fullmatch(r"-?\d{1,10}", text) else text or None
     try:
-        record = json.loads(raw)
-    except ValueError as error:
-        raise UsageError(f"{place} is not JSON: {error}", hint="pack that tar again") from error
+        record = parse_json(raw)
+    except NotPlain as reason:
+        raise UsageError(f"{place} cannot be used: {reason}", hint="pack that tar again") from reason
     return record.get("label", record.get("cls")) if isinstance(record, dict) else None
 
 
@@ -153,11 +156,15 @@ def _expand(pattern: str) -> list[str]:
     """`{000..127}` and `{a,b}` written out."""
     pieces = _BRACES.split(pattern)
     choices = [[piece] if place % 2 == 0 else _choices(piece) for place, piece in enumerate(pieces)]
+    if math.prod(map(len, choices)) > _MOST_TARS:
+        raise UsageError(f"{pattern} names more than {_MOST_TARS:,} tars", hint="name a folder of tars, or use *")
     return ["".join(parts) for parts in product(*choices)]
 
 
 def _choices(inner: str) -> list[str]:
     if numbers := _RANGE.fullmatch(inner):
         first, last = numbers.groups()
+        if int(last) - int(first) >= _MOST_TARS:
+            raise UsageError(f"{{{inner}}} names more than {_MOST_TARS:,} tars", hint="name a folder of tars, or use *")
         return [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
     return inner.split(",")

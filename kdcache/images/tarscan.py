@@ -5,6 +5,7 @@ GNU long names and sizes, and pax records. A tar that stops early is never taken
 member that reaches past the end, it is Damage.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ _EMPTY = bytes(BLOCK)
 _FILE = (b"0", b"\0", b"7")
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _MAX_EXTENSION = 1 << 20
+_OCTAL = re.compile(rb"[0-7]*")
+_MOST_DIGITS = 19
+"""of a size in a pax header: more would be beyond any disk"""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -103,10 +107,10 @@ def _name(block: bytes) -> bytes:
 def _number(field: bytes, where: str) -> int:
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise Damage(f"{where} is damaged: a member has no size", hint="fetch that file again") from error
+    digits = field.strip(b" \0")
+    if not _OCTAL.fullmatch(digits):
+        raise Damage(f"{where} is damaged: a member has no size", hint="fetch that file again")
+    return int(digits or b"0", 8)
 
 
 def _extend(before: _Override, kind: bytes, read: Reader, data: int, size: int, where: str) -> _Override:
@@ -140,6 +144,7 @@ def _pax(body: bytes, where: str) -> dict[bytes, bytes]:
             raise Damage(f"{where} is damaged: a pax header cannot be read", hint="fetch that file again")
         records[key] = value
         place += length
-    if not records.get(b"size", b"0").isdigit():
+    size = records.get(b"size", b"0")
+    if not size.isdigit() or len(size) > _MOST_DIGITS:
         raise Damage(f"{where} is damaged: a member has no size", hint="fetch that file again")
     return records

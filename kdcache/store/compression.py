@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from kdcache.atomic import Buffer
 from kdcache.errors import UsageError
+from kdcache.figures import whole
 
 LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
 
@@ -94,7 +95,8 @@ class Blosc:
 def compressor(text: str, itemsize: int) -> Compressor:
     """The compressor of a layout for numbers of `itemsize` bytes."""
     name, _, level = text.partition(":")
-    if name not in LEVELS or not level.isdecimal() or int(level) not in LEVELS[name]:
+    number = whole(level)
+    if name not in LEVELS or number is None or number not in LEVELS[name]:
         known = " or ".join(f"{n}:{r.start}..{r.stop - 1}" for n, r in LEVELS.items())
         raise UsageError(f"unknown compression {text!r}", hint=f"write {known}")
-    return Zstd(int(level)) if name == "zstd" else Blosc(int(level), itemsize)
+    return Zstd(number) if name == "zstd" else Blosc(number, itemsize)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kdcache.atomic import make_folder, storage_errors
 from kdcache.errors import Locked
+from kdcache.plain_json import parse_json
 
 FOLDER = "locks"
 _held: set[int] = set()
@@ -122,7 +123,7 @@ def _is_held(path: Path) -> bool:
 
 def _signer(path: Path) -> str:
     try:
-        signed = json.loads(path.read_bytes())
+        signed = parse_json(path.read_bytes())
         return f"process {signed['pid']} on {signed['host']}"
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -11,6 +11,7 @@ from typing import Any
 import xxhash
 
 from kdcache.errors import Damage
+from kdcache.plain_json import NotPlain, parse_json
 
 _ZEROS = "0" * 32
 
@@ -29,10 +30,12 @@ def seal(record: dict[str, Any], *, indent: int | None = None) -> bytes:
 def unseal(raw: bytes, path: Path, *, hint: str) -> dict[str, Any]:
     """The record of a sealed file; Damage naming the file when a single byte is not what was written."""
     try:
-        record = json.loads(raw)
+        record = parse_json(raw)
         digest = record.pop("digest")
         expected = xxhash.xxh3_128_hexdigest(raw.replace(digest.encode(), _ZEROS.encode(), 1))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except NotPlain as reason:
+        raise Damage(f"{path} is damaged: {reason}", hint=hint, path=str(path)) from reason
+    except (KeyError, AttributeError, TypeError) as error:
         raise Damage(f"{path} is damaged: it is not a sealed JSON record", hint=hint, path=str(path)) from error
     if digest != expected:
         message = f"{path} is damaged: its digest is {digest}, its content has {expected}"

@@ -168,6 +168,7 @@ def open_teacher(
     `planned_weights`: those the plan names, when its teacher is opened again.
     """
     check_request(name, size=size, device=device)
+    from kdcache.teachers.bounds import opened
     from kdcache.teachers.frozen import FrozenTeacher, check_device
     from kdcache.teachers.request import Request
 
@@ -191,7 +192,8 @@ def open_teacher(
         planned_weights=planned_weights,
     )
     check_device(device)
-    return FrozenTeacher(request, _opener(family)(request))
+    opener = _opener(family)
+    return opened(lambda asked: FrozenTeacher(asked, opener(asked)), request)
 
 
 def _opener(family: str) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.spec import Preprocess
+from kdcache.teachers.bounds import check_size
 from kdcache.teachers.classifier import Classifier, choose_classifier
 from kdcache.teachers.clip_layouts import ClipParts, take_apart
 from kdcache.teachers.clip_shape import ClipShape
@@ -92,6 +93,8 @@ def open_clip(request: Request) -> Candidate:
 
 def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], Path | None]:
     """The parts, the name of the size, the published preprocessing, the folder with the tokenizer."""
+    from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
+
     facts = family_facts("clip")
     if request.size == NANO:
         checkpoint = find_nano(request.weights, nano_clip_folder, source="package:clip-nano")
@@ -111,6 +114,9 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
         raise Unavailable(f"clip {name} is not on the Hub", hint=f"pass --weights FILE; it is published as {named.url}")
     checkpoint = find_checkpoint(request.weights, named.hub if named else None, name=request.name)
     parts = take_apart(checkpoint, shape)
+    for tower, config in ((CLIPVisionModelWithProjection, parts.vision), (CLIPTextModelWithProjection, parts.text)):
+        if shape is None and config is not None:  # a published shape is known, and compared below
+            check_size(partial(tower, config), checkpoint.nbytes, source=checkpoint.record.source)
     _check_names(parts)
     found = _size_of(facts, parts)
     if name not in (None, found):

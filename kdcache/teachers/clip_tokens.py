@@ -21,7 +21,7 @@ class Tokenizer:
 
         if folder is None or not any((folder / name).is_file() for name in FILES):
             folder = _shared_tokenizer()
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if len(self._tokenizer) > config.vocab_size:
             raise Mismatch(
                 f"the tokenizer in {folder} knows {len(self._tokenizer)} tokens, the text tower {config.vocab_size}"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import Preprocess
 from kdcache.strict import Strict
+from kdcache.teachers.bounds import check_size
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.networks import load_strict, renamed, seeded, state_record
@@ -109,6 +110,8 @@ def open_donut(request: Request) -> Candidate:
         checkpoint = find_checkpoint(request.weights, published.hub if published else None, name=request.name)
         name, config, own = _recognised(facts, request, checkpoint)
         preprocess = request.prepared(own)
+        if name == CUSTOM:
+            check_size(lambda: build(config, preprocess.size), checkpoint.nbytes, source=checkpoint.record.source)
         network, weights = build(config, preprocess.size), checkpoint.record
         load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
     classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)

@@ -6,6 +6,7 @@ accuracy, and the teacher and images it was fitted on.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdcache.digest import file_sha256
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.plain_json import NotPlain, parse_json
 from kdcache.spec import TeacherSpec, Weights
-from kdcache.tensors import read_metadata, read_tensors, write_tensors
+from kdcache.tensors import read_safetensors, refuse_integers, write_tensors
 
 Norm = Literal["none", "l2", "layer"]
+SHOWN = 24
+FIT = "a head file holds weight and bias; `kd teacher fit-head` writes one"
 HEAD_FORMAT = "kd-head-1"
 
 
@@ -84,19 +88,42 @@ def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fin
 
 def load_head(path: Path) -> tuple[Head, Weights]:
     """Read a head file, checked strictly, and its identity."""
-    tensors, metadata = read_tensors(path), read_metadata(path)
+    tensors, metadata = read_safetensors(path)
     norm: Any = metadata.get("norm", "none")
     needed = {"weight", "bias"} | ({"norm.weight", "norm.bias"} if norm == "layer" else set())
     if norm not in get_args(Norm) or tensors.keys() != needed:
         raise UsageError(
             f"{path.name} is not a head: norm is {norm!r}, tensors are {', '.join(sorted(tensors))}",
-            hint="a head file holds weight and bias; `kd teacher fit-head` writes one",
+            hint=FIT,
         )
+    refuse_integers(tensors, str(path))
     plain = {name.replace(".", "_"): value.float() for name, value in tensors.items()}
-    classes = tuple(json.loads(metadata["classes"])) if "classes" in metadata else None
-    head = Head(**plain, norm=norm, eps=float(metadata.get("eps", 1e-5)), classes=classes, facts=metadata)
+    head = Head(**plain, norm=norm, eps=_eps(path, metadata), classes=_classes(path, metadata), facts=metadata)
     _check_shapes(path, head)
     return head, Weights(source=f"file:{path.name}", sha256=file_sha256(path))
+
+
+def _eps(path: Path, metadata: Mapping[str, str]) -> float:
+    text = metadata.get("eps", "1e-5")
+    try:
+        eps = float(text)
+    except ValueError:
+        eps = math.nan
+    if not 0 <= eps < 1:
+        raise UsageError(f"{path} is not a head: its eps is {text[:SHOWN]!r}", hint=FIT)
+    return eps
+
+
+def _classes(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...] | None:
+    if "classes" not in metadata:
+        return None
+    try:
+        names = parse_json(metadata["classes"])
+    except NotPlain as reason:
+        raise UsageError(f"{path} is not a head: of its class names, {reason}", hint=FIT) from reason
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{path} is not a head: its classes are no list of names", hint=FIT)
+    return tuple(names)
 
 
 def check_fits(head: Head, *, name: str, weights: Weights) -> None:
@@ -113,7 +140,10 @@ def check_fits(head: Head, *, name: str, weights: Weights) -> None:
 def _check_shapes(path: Path, head: Head) -> None:
     rows = head.weight.shape[0] if head.weight.ndim == 2 else -1
     names = rows if head.classes is None else len(head.classes)
-    if head.bias.shape != (rows,) or names != rows:
+    if not all(bool(value.isfinite().all()) for value in head._tensors().values()):
+        raise Damage(f"{path} has weights that are NaN or infinite", hint="fit the head anew, or fetch the file again")
+    norms = [value.shape for value in (head.norm_weight, head.norm_bias) if value is not None]
+    if head.bias.shape != (rows,) or names != rows or any(shape != head.weight.shape[1:] for shape in norms):
         raise UsageError(
             f"{path.name}: weight {tuple(head.weight.shape)}, bias {tuple(head.bias.shape)} and {names} class names do not fit"
         )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import Preprocess, Weights
+from kdcache.teachers.bounds import check_size
 from kdcache.teachers.classifier import choose_classifier
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.layers import LayerTaps
@@ -17,8 +20,8 @@ from kdcache.teachers.networks import seeded, state_record
 from kdcache.teachers.processor import from_processor, has_processor
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.teachers.settings import with_settings
-from kdcache.teachers.weights import files_sha256, find_folder, weight_files
-from kdcache.tensors import shortened
+from kdcache.teachers.weights import files_sha256, find_folder, nbytes_of, read_settings, weight_files
+from kdcache.tensors import refuse_broken, refuse_types, shortened
 from kdcache.views.recipe import Plain
 
 CLASSIFYING = "ForImageClassification"
@@ -108,12 +111,17 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     """A model from its folder; tensors missing or left over are an error."""
     import transformers
 
-    config: Any = transformers.AutoConfig.from_pretrained(folder)
-    architecture = next(iter(config.architectures or []), "")
-    maker: Any = getattr(transformers, architecture) if architecture.endswith(CLASSIFYING) else transformers.AutoModel
+    config, files = _config(folder), weight_files(folder)
+    maker = _maker(config)
+    for file in files:
+        refuse_types(file)
+    build = maker.from_config if hasattr(maker, "from_config") else maker
+    check_size(lambda: build(deepcopy(config)), nbytes_of(files), source=source)
     # float32 from the first byte on: a config.json that says float16 would round what the file holds.
     with _without_bar():
-        network, report = maker.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        network, report = maker.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
     _check_pixels(network, source)
     wrong: dict[str, Any] = {
         kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")
@@ -123,7 +131,34 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     told = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in wrong.items() if names]
     if told:
         raise Mismatch(f"the tensors of {source} do not fit {type(network).__name__}: {'; '.join(told)}", **wrong)
-    return network.float(), Weights(source=source, sha256=files_sha256(weight_files(folder)))
+    network = network.float()
+    refuse_broken(network, source=source)
+    return network, Weights(source=source, sha256=files_sha256(files))
+
+
+def _config(folder: Path) -> Any:
+    """transformers' configuration; nothing in the folder is ever run as a program."""
+    import transformers
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UsageError(f"{folder} has no config.json", hint="--weights takes a folder that transformers wrote")
+    kind = read_settings(path).get("model_type")
+    if not isinstance(kind, str) or kind not in transformers.CONFIG_MAPPING:
+        near = get_close_matches(str(kind), list(transformers.CONFIG_MAPPING), n=1)
+        meant = f"did you mean {near[0]}?" if near else "models of timm are timm:NAME"
+        raise Mismatch(f"{path}: transformers has no model of type {kind!r}", hint=meant)
+    return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+
+def _maker(config: Any) -> Any:
+    """The class of a classifier, as its configuration names it, or what makes any model without a head."""
+    import transformers
+
+    architecture = next(iter(config.architectures or []), "")
+    if isinstance(architecture, str) and architecture.endswith(CLASSIFYING) and hasattr(transformers, architecture):
+        return getattr(transformers, architecture)
+    return transformers.AutoModel
 
 
 @contextmanager
@@ -144,9 +179,8 @@ def _random(name: str, request: Request) -> tuple[Any, Weights, Path | None]:
     """A model with random weights: NAME is a folder, a Hub repository or a type such as `vit`."""
     import transformers
 
-    known = name in transformers.CONFIG_MAPPING
-    folder = None if known else find_folder(None, name)[0]
-    config: Any = transformers.AutoConfig.for_model(name) if known else transformers.AutoConfig.from_pretrained(folder)
+    folder = None if name in transformers.CONFIG_MAPPING else find_folder(None, name)[0]
+    config: Any = transformers.AutoConfig.for_model(name) if folder is None else _config(folder)
     classifies = "logits" in request.signals and request.head is None
     if classifies and request.classes:
         config.num_labels = len(request.classes)

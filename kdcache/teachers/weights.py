@@ -5,19 +5,21 @@ came from. Only safetensors and `torch.load(weights_only=True)`: nothing here ca
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdcache import plain_json
 from kdcache.digest import file_sha256
 from kdcache.errors import Damage, Unavailable, UsageError
 from kdcache.spec import Weights
-from kdcache.tensors import read_tensors, shortened
+from kdcache.teachers.bounds import check_settings
+from kdcache.tensors import FETCH, read_tensors, shortened
 
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "open_clip_config.json")
 HUB_FILES = ("*.json", "*.txt", "model*.safetensors")
 OLDER_HUB_FILES = ("pytorch_model*.bin", "open_clip_*.safetensors", "open_clip_*.bin")
 
@@ -29,11 +31,13 @@ class Checkpoint:
     tensors: dict[str, Any]
     record: Weights
     folder: Path | None
+    nbytes: int = 0
+    """bytes of its files"""
 
     def settings(self, name: str) -> dict[str, Any] | None:
         """A JSON file beside the weights; None when there is none."""
         path = self.folder / name if self.folder else None
-        return read_json(path) if path is not None and path.is_file() else None
+        return read_settings(path) if path is not None and path.is_file() else None
 
 
 def find_checkpoint(weights: str | None, published: str | None, *, name: str) -> Checkpoint:
@@ -57,6 +61,7 @@ def find_folder(weights: str | None, published: str) -> tuple[Path, str]:
     folder, source = _locate(weights or (published if Path(published).is_dir() else f"hub:{published}"))
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file; this teacher needs the folder with its config.json")
+    _check_folder(folder)
     return folder, source
 
 
@@ -72,10 +77,12 @@ def _locate(weights: str) -> tuple[Path, str]:
 def read_checkpoint(path: Path, *, source: str) -> Checkpoint:
     """All tensors of a file or folder."""
     files = weight_files(path)
+    _check_folder(path)
     tensors: dict[str, Any] = {}
     for file in files:
         tensors |= read_tensors(file)
-    return Checkpoint(tensors, Weights(source=source, sha256=files_sha256(files)), path if path.is_dir() else None)
+    record = Weights(source=source, sha256=files_sha256(files))
+    return Checkpoint(tensors, record, path if path.is_dir() else None, nbytes_of(files))
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -87,8 +94,7 @@ def weight_files(path: Path) -> list[Path]:
             return [path / name]
     for name in INDEX_FILES:
         if (path / name).is_file():
-            shards: dict[str, str] = read_json(path / name).get("weight_map", {})
-            return _all_there(path, sorted(set(shards.values())))
+            return _all_there(path, _shards(path / name))
     for name in SINGLE_FILES[1:]:
         if (path / name).is_file():
             return [path / name]
@@ -98,15 +104,34 @@ def weight_files(path: Path) -> list[Path]:
     raise UsageError(f"no weights in the folder {path}", hint=f"looked for {', '.join(SINGLE_FILES)} and sharded ones")
 
 
+def _check_folder(path: Path) -> None:
+    """Whatever a library will read beside the weights is within bounds."""
+    for name in SETTINGS:
+        if (path / name).is_file():
+            read_settings(path / name)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The configuration of a model or of its preprocessing."""
+    settings = read_json(path)
+    check_settings(settings, path)
+    return settings
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds a mapping."""
-    try:
-        loaded = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise Damage(f"{path} is not JSON: {error}", hint="fetch the file again") from error
+    loaded = plain_json.read_json(path, hint=FETCH)
     if not isinstance(loaded, dict):
-        raise Damage(f"{path} holds a {type(loaded).__name__}, not settings by name")
+        raise Damage(f"{path} holds a {type(loaded).__name__}, not settings by name", hint=FETCH)
     return loaded
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names, each once."""
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise Damage(f"{index} has no weight_map of tensors to files", hint=FETCH, path=str(index))
+    return sorted(set(shards.values()))
 
 
 def _all_there(folder: Path, names: list[str]) -> list[Path]:
@@ -114,6 +139,11 @@ def _all_there(folder: Path, names: list[str]) -> list[Path]:
     if missing:
         raise Damage(f"{folder}: the index names shards that are not there: {shortened(missing)}")
     return [folder / name for name in names]
+
+
+def nbytes_of(files: list[Path]) -> int:
+    """Bytes of all of them together."""
+    return sum(file.stat().st_size for file in files)
 
 
 def files_sha256(files: list[Path]) -> str:

@@ -21,6 +21,7 @@ from kdcache.digest import file_sha256
 from kdcache.errors import StorageError, UsageError
 from kdcache.held import held
 from kdcache.images import open_source
+from kdcache.plain_json import parse_json
 from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.strict import Strict
@@ -42,6 +43,7 @@ from students.runs import Run
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
 """what was asked; what was measured"""
+AGAIN = "remove it and run the same command again, or choose another folder with --out"
 METRICS = {"classify": "top-1", "retrieve": "retrieval"}
 """by how a recipe judges"""
 
@@ -76,7 +78,7 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
             progress.note(f"going on with {out}")
         else:
             progress.note(f"this was measured before; with another --out it is measured again: {out}")
-            return Comparison.from_plain(json.loads((out / RESULT).read_bytes())), out
+            return Comparison.from_file(out / RESULT, what="a comparison", hint=AGAIN), out
         found = _compare(options, arms, recipe, much, whole.model_copy(update={"images": much.whole}), out, progress)
         write_file(out / RESULT, [json.dumps(found.plain(), indent=1).encode() + b"\n"])
     return found, out
@@ -143,7 +145,7 @@ def _asked(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]
     if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
         # Which run it is matters, not where it lies.
         asked |= {"build.weights": None, "teacher sha256": file_sha256(Run.open(options.build.weights).weights)}
-    plain: dict[str, Any] = json.loads(json.dumps(asked))
+    plain: dict[str, Any] = parse_json(json.dumps(asked))
     return plain
 
 
@@ -155,7 +157,7 @@ def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
     """How much is compared in a comparison that was begun there."""
     if not (out / BEGUN).is_file():
         return None
-    begun = Begun.from_plain(json.loads((out / BEGUN).read_bytes()))
+    begun = Begun.from_file(out / BEGUN, what="the beginning of a comparison", hint=AGAIN)
     if other := [key for key in asked if asked[key] != begun.asked.get(key)]:
         was = ", ".join(f"{key} {begun.asked.get(key)!r}, now {asked[key]!r}" for key in other)
         raise UsageError(f"{out} was begun with {was}", hint="choose another folder with --out")
@@ -174,7 +176,7 @@ def _measure(
             file = out / "measured" / f"{Path(task.out).name}.json"
             done = file.is_file()
             if done:
-                measured: Measured | None = Measured.from_plain(json.loads(file.read_bytes()))
+                measured: Measured | None = Measured.from_file(file, what="a measurement", hint=AGAIN)
             else:
                 measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
             if measured is None:
@@ -233,7 +235,11 @@ def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
         if not out.exists():
             return out
         begun = out / BEGUN
-        if begun.is_file() and json.loads(begun.read_bytes())["asked"] == _asked(options, recipe, out):
+        if not begun.is_file():
+            continue
+        if Begun.from_file(begun, what="the beginning of a comparison", hint=AGAIN).asked == _asked(
+            options, recipe, out
+        ):
             return out
     raise AssertionError("unreachable: count() does not end")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcache.config import load_preset, preset_names
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.views.recipe import on
 from students.models.data2vec import Data2VecStudent
 from students.models.preset import Preset
-from students.models.spec import StudentSpec
+from students.models.spec import MOST_CLASSES, StudentSpec
 from students.models.tinyvit import TinyViT
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def student_spec(
     preset = student_preset(name)
     if preset.blocks is None and len(classes) < 2:
         raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
+    if len(classes) > MOST_CLASSES:
+        raise UsageError(f"{len(classes):,} classes: a student can have {MOST_CLASSES:,} at most")
     side = size or preset.input
     if preset.blocks is not None and side != preset.input:
         raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
@@ -72,6 +74,13 @@ def student_spec(
     )
 
 
+def _family(spec: StudentSpec) -> "Family":
+    """Which family a student is of, which its run may say wrongly."""
+    if spec.family not in _FAMILIES:
+        raise Mismatch(f"no family of students is called {spec.family!r}", hint=f"there are {', '.join(_FAMILIES)}")
+    return _FAMILIES[spec.family]
+
+
 def student_preset(name: str) -> Preset:
     """One of configs/students, or a .yaml file."""
     return load_preset("students", name, Preset)
@@ -79,7 +88,7 @@ def student_preset(name: str) -> Preset:
 
 def build_student(spec: StudentSpec) -> "nn.Module":
     """The network with random weights from torch's global generator; pixels in as NCHW, normalised, logits out."""
-    return _FAMILIES[spec.family].build(spec)
+    return _family(spec).build(spec)
 
 
 def load_weights(
@@ -91,33 +100,33 @@ def load_weights(
     """
     from students.models.loading import load_into
 
-    return load_into(network, spec, file, family=_FAMILIES[spec.family], head=head, rows=rows)
+    return load_into(network, spec, file, family=_family(spec), head=head, rows=rows)
 
 
 def begin(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
     """Give a new student what it shares with its teacher; `weights`: where the teacher's file lies now."""
-    _FAMILIES[spec.family].begin(network, spec, teacher, weights)
+    _family(spec).begin(network, spec, teacher, weights)
 
 
 def check_shared(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
     """Mismatch when what a student shares with its teacher is that of another one."""
-    _FAMILIES[spec.family].check_shared(network, spec, teacher, weights)
+    _family(spec).check_shared(network, spec, teacher, weights)
 
 
 def embed(spec: StudentSpec, network: "nn.Module") -> "Callable[[Tensor], Tensor]":
     """Normalised pixels -> one embedding an image: what the student makes of it before it names it."""
-    family = _FAMILIES[spec.family]
+    family = _family(spec)
     return lambda pixels: family.embed(network, pixels)
 
 
 def layer_count(spec: StudentSpec, network: "nn.Module") -> int:
     """How many layers `layer_of` tells apart."""
-    return _FAMILIES[spec.family].layers(network)
+    return _family(spec).layers(network)
 
 
 def layer_of(spec: StudentSpec, network: "nn.Module") -> Callable[[str], int]:
     """Parameter name -> layer, 0 at the input, for a learning rate that falls towards it."""
-    family = _FAMILIES[spec.family]
+    family = _family(spec)
     return lambda name: family.layer(name, network)
 
 

@@ -29,7 +29,11 @@ class Data2VecStudent:
         """Random weights; the encoder's are filled by `begin`."""
         from students.models.distilled import Distilled
 
-        assert spec.blocks is not None
+        if spec.blocks is None or spec.input != (spec.blocks.encoder.image,) * 2 or spec.classes:
+            raise Mismatch(
+                f"{spec.name} is no student of data2vec: its blocks, input and classes do not belong together",
+                hint="take one of configs/students, or a run that kd wrote",
+            )
         return Distilled(spec.blocks)
 
     def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:

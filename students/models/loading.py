@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kdcache.digest import file_sha256
 from kdcache.errors import Mismatch, Unavailable, UsageError
-from kdcache.tensors import load_exact, read_tensors
+from kdcache.tensors import load_exact, read_tensors, refuse_integers
 from students.models.family import Family, Tensors
 from students.models.spec import StudentSpec
 
@@ -52,6 +52,7 @@ def load_into(
     if not file.is_file():
         raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
     tensors, layout = family.own_names(_unwrapped(read_tensors(file), file))
+    refuse_integers(tensors, str(file))
     tensors, windows = family.fitted(tensors, network)
     names = () if family.head is None else (f"{family.head}.weight", f"{family.head}.bias")
     done: Literal["kept", "picked", "new"] = "kept"
@@ -82,7 +83,7 @@ def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:
 
 
 def _check_head(tensors: Tensors, names: tuple[str, ...], spec: StudentSpec, file: Path) -> None:
-    have = {int(tensors[name].shape[0]) for name in names if name in tensors}
+    have = {int(tensors[name].shape[0]) for name in names if name in tensors and tensors[name].ndim}
     if have and have != {len(spec.classes)}:
         count = ", ".join(f"{n:,}" for n in sorted(have))
         raise Mismatch(
@@ -98,6 +99,9 @@ def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: Stud
     wanted = _row_numbers(rows.file)
     if len(wanted) != len(spec.classes):
         raise Mismatch(f"{rows.file} picks {len(wanted):,} rows, {spec.name} has {len(spec.classes):,} classes")
+    lengths = {tuple(tensors[name].shape[:1]) for name in names}
+    if len(lengths) > 1 or () in lengths:
+        raise Mismatch(f"the head of {file} is none: {', '.join(str(tuple(tensors[name].shape)) for name in names)}")
     count = int(tensors[names[0]].shape[0])
     beyond = [row for row in wanted if not -1 <= row < count]
     if beyond:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from kdcache.strict import Strict
 from kdcache.views.recipe import Geometry
-from students.models.spec import Blocks
+from students.models.spec import Blocks, Side
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -21,7 +21,7 @@ class Preset(Strict):
     """of a student of data2vec"""
     recipe: str | None = None
     """the recipe it is meant for; left out: the one for the images at hand"""
-    input: Annotated[int, Field(ge=1)]
+    input: Side
     """side it is meant for"""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)]
     mean: tuple[float, float, float]

@@ -4,18 +4,26 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kdcache.data2vec_shape import Data2VecShape
+from kdcache.data2vec_shape import MOST_SIDE, MOST_WEIGHTS, Data2VecShape, Layers, Width
 from kdcache.figures import plural
 from kdcache.strict import Strict
 from kdcache.views.recipe import Plain
+
+MOST_CLASSES = 1 << 17
+"""Classes a student tells apart."""
+MOST_WINDOW = 64
+"""Side of an attention window."""
+Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class Blocks(Strict):
     """The blocks of a student that shares the encoder of a data2vec teacher."""
 
-    depth: Annotated[int, Field(ge=1)]
-    heads: Annotated[int, Field(ge=1)]
-    hidden: Annotated[int, Field(ge=1)]
+    depth: Layers
+    heads: Width
+    hidden: Width
     """width inside the FFN"""
     alibi: bool = False
     """attention minds how far two patches are apart"""
@@ -29,6 +37,10 @@ class Blocks(Strict):
         if self.encoder.dim % self.heads:
             raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
         theirs = self.encoder
+        seen = 1 + theirs.side**2
+        numbers = self.depth * (4 * theirs.dim**2 + 2 * theirs.dim * self.hidden) + self.alibi * self.heads * seen**2
+        if numbers > MOST_WEIGHTS:
+            raise ValueError(f"its blocks have {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
         alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
         if self.begin == "teacher" and not alike:
             raise ValueError(
@@ -47,18 +59,18 @@ class StudentSpec(Strict):
     """which builder makes it: tinyvit"""
     network: str
     """the builder's own name for it: tiny_vit_5m_224 of timm"""
-    windows: tuple[int, ...] = ()
+    windows: tuple[Annotated[int, Field(ge=1, le=MOST_WINDOW)], ...] = ()
     """side of the attention windows, a stage each"""
     blocks: Blocks | None = None
     """of a student without a classifier"""
-    drop_path: float = 0.0
-    input: tuple[int, int]
+    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    input: tuple[Side, Side]
     """height and width it sees"""
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
     geometry: Plain
     """how an image gets to that size when it is not augmented"""
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(max_length=MOST_CLASSES)]
     """names in the order of its logits; none where it has none"""
 
     @property

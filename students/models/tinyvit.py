@@ -8,19 +8,23 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.spec import TeacherSpec
 from students.models.family import Tensors
-from students.models.spec import StudentSpec
+from students.models.spec import MOST_WINDOW, StudentSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STRIDE = 32
 """the last map has a 32nd of the input's side"""
+LARGEST = MOST_WINDOW // 2 * STRIDE
+"""side of the largest input: the last map but one is looked at in one window"""
 BIASES = "attention_biases"
 INDICES = "attention_bias_idxs"
 _PUBLISHED = re.compile(r"layers\.\d+\.")
+_NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
+"""timm's names of it, none of which leads to the Hub"""
 _RENAMES = (
     (re.compile(r"^patch_embed\.seq\.0\."), "patch_embed.conv1."),
     (re.compile(r"^patch_embed\.seq\.2\."), "patch_embed.conv2."),
@@ -43,6 +47,10 @@ class TinyViT:
             below = max(STRIDE, size // STRIDE * STRIDE)
             hint = f"{below} and {below + STRIDE} are the nearest"
             raise UsageError(f"TinyViT cannot see {size} pixels: the side must be a multiple of {STRIDE}", hint=hint)
+        if size > LARGEST:
+            raise UsageError(
+                f"TinyViT cannot see {size:,} pixels: {LARGEST:,} at most", hint="512 is the largest published"
+            )
         side = size // STRIDE
         return side, side, 2 * side, side
 
@@ -50,6 +58,13 @@ class TinyViT:
         """timm's network."""
         import timm
 
+        height, width = spec.input
+        fitting = _NETWORK.fullmatch(spec.network) and timm.is_model(spec.network) and spec.blocks is None
+        if not fitting or height != width or spec.windows != self.windows(height):
+            raise Mismatch(
+                f"{spec.name} is no TinyViT: {spec.network} with windows {spec.windows} at {height}x{width} pixels",
+                hint="take the network of one of configs/students, or a run that kd wrote",
+            )
         network: nn.Module = timm.create_model(
             spec.network,
             pretrained=False,

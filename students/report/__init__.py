@@ -42,5 +42,5 @@ def write_report(
     )
     path = out or run.path / "report.html"
     make_folder(path.absolute().parent)
-    write_file(path, [page(facts).encode("utf-8")])
+    write_file(path, [page(facts).encode("utf-8", "backslashreplace")])
     return path

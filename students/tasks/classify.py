@@ -1,8 +1,9 @@
 """How well a student names images: `evaluate` for labelled images, `judge` for pictures a trainer keeps open."""
 
 import time
-from typing import Literal
+from typing import Annotated, Literal, Self
 
+from pydantic import Field, model_validator
 from torch import nn
 
 from kdcache.progress import Progress
@@ -12,7 +13,7 @@ from students.recipe import Precision
 from students.tasks.interval import wilson
 from students.tasks.pictures import Labelled, Pictures, at_rest
 from students.tasks.real import RealLabels, RealMarks, RealScores
-from students.tasks.scores import Bin, Confusion, Scores
+from students.tasks.scores import Bin, Confusion, Count, Scores
 
 
 class ClassMarks(Strict):
@@ -20,8 +21,8 @@ class ClassMarks(Strict):
 
     number: int
     name: str
-    images: int
-    right: int
+    images: Annotated[int, Field(ge=1)]
+    right: Count
 
 
 class Report(Strict):
@@ -44,7 +45,7 @@ class Report(Strict):
     top5: float
     loss: float
     calibration_error: float
-    bins: tuple[Bin, ...]
+    bins: Annotated[tuple[Bin, ...], Field(min_length=1)]
     classes: tuple[ClassMarks, ...]
     """those that have images, by number"""
     names: tuple[str, ...]
@@ -56,6 +57,12 @@ class Report(Strict):
     precision: Precision
     device: str
     seconds: float
+
+    @model_validator(mode="after")
+    def _names_its_classes(self) -> Self:
+        if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
+            raise ValueError(f"classes are confused that are none of {len(self.names)}")
+        return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
         """(true class, guess, images) of the most frequent mistakes."""

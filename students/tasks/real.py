@@ -4,7 +4,6 @@ Input: `real.json` of google-research/reassessed-imagenet, a list by validation 
 ILSVRC2012_val_00000001. Output: the labels of an image by its id. Images with an empty list are left out, as their authors do.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.errors import Mismatch, UsageError
+from kdcache.plain_json import read_json
 from kdcache.strict import Strict
 from students.tasks.interval import wilson
 from students.tasks.matching import folder_numbers
@@ -43,10 +43,7 @@ class RealLabels:
     @classmethod
     def read(cls, path: Path) -> "RealLabels":
         """Read real.json; UsageError when it is something else."""
-        try:
-            plain: Any = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {path} as JSON: {error}", hint="give real.json") from error
+        plain: Any = read_json(path, hint="give real.json", error=UsageError)
         if not isinstance(plain, list) or not plain:
             raise UsageError(f"{path} holds no list of lists", hint="give real.json")
         for number, entry in enumerate(plain):

@@ -12,10 +12,12 @@ their order changes any result.
 """
 
 from collections import Counter
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from kdcache.errors import Damage
 from kdcache.strict import Strict
@@ -24,10 +26,13 @@ BINS = 15
 _UNIT = 2.0**32
 
 
+Count = Annotated[int, Field(ge=0)]
+
+
 class Bin(Strict):
     """First guesses of about the same probability."""
 
-    images: int
+    images: Count
     accuracy: float
     confidence: float
     """mean probability of the first guesses"""
@@ -36,9 +41,9 @@ class Bin(Strict):
 class Confusion(Strict):
     """How often images of one class were taken for another (or for itself)."""
 
-    true: int
-    guessed: int
-    images: int
+    true: Count
+    guessed: Count
+    images: Count
 
 
 class Scores:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kdcache.digest import json_digest
 from kdcache.errors import BadImage, UsageError
+from kdcache.figures import whole
 from kdcache.images.shapes.paint import paint
 from kdcache.images.shapes.scene import CLASSES, SPLITS, label_of, scene
 from kdcache.images.source import Listing
@@ -59,7 +60,7 @@ class Shapes:
         return paint(scene(self.seed, self.split, index), self.size)
 
     def _index_of(self, image_id: str) -> int:
-        digits = image_id.removeprefix(f"{self.split}/")
-        if digits.isdecimal() and image_id == f"{self.split}/{int(digits):06d}" and int(digits) < self.count:
-            return int(digits)
+        index = whole(image_id.removeprefix(f"{self.split}/"))
+        if index is not None and index < self.count and image_id == f"{self.split}/{index:06d}":
+            return index
         raise BadImage(f"{self.name} of {self.count:,} images has no image {image_id!r}")

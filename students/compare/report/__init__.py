@@ -13,5 +13,5 @@ __all__ = ["page", "write_page"]
 def write_page(found: Comparison, judged: Verdict, out: Path) -> Path:
     """Write it, and say where."""
     path = out / "report.html"
-    write_file(path, [page(found, judged).encode("utf-8")])
+    write_file(path, [page(found, judged).encode("utf-8", "backslashreplace")])
     return path
