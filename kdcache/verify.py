@@ -92,20 +92,16 @@ def verify(path: Path, ask: Ask, progress: Progress) -> Report:
 def _check_parts(store: Store, report: Report, progress: Progress) -> list[PartId]:
     """Structure and checksums of every part -> the parts that are there and sound."""
     sound = []
-    parts = store.plan.parts()
+    parts = store.with_receipt()
     progress.start("bytes", sum(len(store.plan.rows_of(part)) for part in parts))
-    absent = set(store.missing())
     for part in parts:
         findings = store.verify_part(part)
         report.findings += findings
-        if findings:
-            report.parts += 1
-        elif part in absent:
-            report.missing += 1
-        else:
-            report.parts += 1
+        report.parts += 1
+        if not findings:
             sound.append(part)
         progress.advance(len(store.plan.rows_of(part)))
+    report.missing = len(store.plan.parts()) - len(parts)
     return sound
 
 

@@ -44,9 +44,10 @@ class Receipts:
     @lazy
     def rejected(self) -> Rows:
         """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
-        missing = [part for part in self._store.missing() if part.view == self._view]
-        if missing:
-            raise self._incomplete(missing)
+        parts = range(self._store.plan.parts_per_view)
+        built = {part.number for part in self._store.built(self._view)}
+        if len(built) < len(parts):
+            raise self._incomplete([PartId(self._view, number) for number in parts if number not in built])
         rows = [row for number in range(self._store.plan.parts_per_view) for row in self[number].bad]
         return np.array(sorted(rows), np.int64)
 

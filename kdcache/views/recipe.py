@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.errors import UsageError
+from kdcache.limits import LAYERS
 from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -104,7 +105,7 @@ class Jitter(Strict):
 class RandAugment(Strict):
     """RandAugment as timm writes it: `layers` operations, each applied with `probability`, at magnitude + N(0, std)."""
 
-    layers: Annotated[int, Field(ge=1)]
+    layers: Annotated[int, Field(ge=1, le=LAYERS)]
     magnitude: Annotated[float, Field(ge=0.0, le=10.0)]
     std: Amount
     probability: Share
