@@ -153,7 +153,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     draft = path.with_name(f".{path.name}{_MARK}folder")
     shutil.rmtree(draft, ignore_errors=True)
-    make_folder(draft)
+    with storage_errors(draft, "make"):
+        if draft.is_symlink():
+            draft.unlink()
+        make_folder(draft.parent)
+        draft.mkdir()  # not there: nobody else's folder is filled
     try:
         yield draft
         flush_folder(draft)

@@ -122,6 +122,7 @@ def _room(shape: tuple[int, ...], rows: dict[str, int], splits: Mapping[str, Sto
 def _temporary(file: Path) -> Iterator[Path]:
     """A name to write under. Always the same, so that what a killed export left is replaced and not forgotten."""
     new = file.with_name(f".{file.name}.tmp-export")
+    new.unlink(missing_ok=True)  # what it is a link to is not written
     try:
         yield new
     finally:

@@ -119,9 +119,9 @@ class Index:
             raise not_an_index(self.path, "its row numbers have another width")
         if count and int(self._hashes[1].max()) >= count:
             raise not_an_index(self.path, f"it leads to row {int(self._hashes[1].max()):,} of {count:,}")
-        labels = self.labels
+        labels = _known(self.ids.batch.column(1))
         most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
-        if labels is not None and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
+        if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
             raise not_an_index(self.path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
 
     def __len__(self) -> int:
@@ -173,6 +173,17 @@ class Index:
 def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A view of a column without nulls (pyarrow's own conversion imports pandas, 28 MB)."""
     return np.frombuffer(column.buffers()[1], dtype, len(column))
+
+
+def _known(column: pa.Array) -> NDArray[Any]:
+    """The values of a column that are not null (pyarrow's own way there imports its functions, 10 ms)."""
+    if column.null_count == len(column):
+        return np.zeros(0, np.int32)
+    values = _values(column, np.dtype(np.int32))
+    if not column.null_count:
+        return values
+    known = np.frombuffer(column.buffers()[0], np.uint8)
+    return values[np.unpackbits(known, count=len(column), bitorder="little").view(np.bool_)]
 
 
 def _row_type(count: int) -> np.dtype[Any]:

@@ -104,6 +104,13 @@ class MappedField:
         self.verify_blocks(range(len(self._seal.blocks)))
         return self.array
 
+    def inflate_all(self) -> None:
+        """Check every block, and decompress those that are compressed; nothing is kept."""
+        for number in range(len(self._seal.blocks)):
+            self.verify_blocks([number])
+            if self._tool is not None:
+                self._block(number)
+
     def announce(self, first: int, last: int) -> None:
         """Tell the kernel that the rows first..last-1 will be wanted soon."""
         start, _ = self._seal.span(first // self.block_rows)

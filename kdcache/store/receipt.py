@@ -75,6 +75,11 @@ class FieldSeal(Strict):
         return 1 if self.per_part else self.shape[0]
 
     @property
+    def geometry(self) -> tuple[str, str, tuple[int, ...], bool, int, int]:
+        """All of it that follows from the plan."""
+        return self.file, self.dtype, self.shape, self.per_part, self.nbytes, self.block_rows
+
+    @property
     def checksums(self) -> NDArray[np.uint64]:
         """`blocks` as numbers."""
         return np.frombuffer(bytes.fromhex("".join(self.blocks)), ">u8").astype(np.uint64)

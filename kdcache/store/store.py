@@ -32,15 +32,15 @@ from kdcache.store.frame import (
     restore_view_files,
     write_plan,
 )
-from kdcache.store.geometry import hold_against
+from kdcache.store.geometry import Geometry
 from kdcache.store.index import Index, check_size
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.receipt import FOREIGN, MEND, Receipt
+from kdcache.store.receipt import FOREIGN, MEND, Receipt, opened
 from kdcache.store.seal import commit_part, copy_files, receipt_of, remove
-from kdcache.store.there import built_parts, names_of, receipt_name, receipts_there, strays, views_there
+from kdcache.store.there import built_parts, links, names_of, receipt_name, receipts_there, strays, views_there
 
 
 class Store:
@@ -52,6 +52,7 @@ class Store:
         self.identity = plan.identity
         self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
         self._backend = backend_of(plan)
+        self._geometry = Geometry(plan, self.fields, self._backend)
         self._maps = Maps(path, plan, self.fields)
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
@@ -114,7 +115,7 @@ class Store:
             raise Mismatch(message, hint=FOREIGN, path=str(path), part=str(part))
         if receipt.id != part:
             raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
-        hold_against(self.plan, self.fields, self._backend, part, receipt)
+        self._geometry.hold(part, receipt)
         return receipt
 
     def missing(self, *, sizes: bool = False) -> list[PartId]:
@@ -207,9 +208,10 @@ class Store:
     def plan_views(self, count: int) -> Plan:
         """Plan more views; what is built stays as it is. Under the build lock."""
         views = self.plan.views.model_copy(update={"count": count})
-        self.plan = self.plan.model_copy(update={"views": views})
-        write_plan(self.path, self.plan)
-        return self.plan
+        plan = self.plan.model_copy(update={"views": views})
+        write_plan(self.path, plan)
+        self.plan = plan
+        return plan
 
     def verify_part(self, part: PartId) -> list[Finding]:
         """Every byte of a built part against its receipt. Nothing to find in one that is not built."""
@@ -221,6 +223,29 @@ class Store:
         if receipt is None:
             return []
         return check_files(self.path, receipt)
+
+    def verify_unopened(self) -> list[Finding]:
+        """What a stranger could have left, before anything is mapped: links, pipes, and parts that lie about themselves."""
+        return [*links(self.path), *(found for part in self.with_receipt() for found in self._verify_geometry(part))]
+
+    def _verify_geometry(self, part: PartId) -> Iterator[Finding]:
+        """The receipt of a part against the plan, and the lengths of its files against the receipt."""
+        try:
+            receipt = self.receipt(part)
+            for file in receipt.files if receipt is not None else ():
+                with opened(str(part), self.path, file.path, file.nbytes):
+                    pass
+        except (Damage, Mismatch) as error:
+            yield finding_of(error, part, self.plan.rows_of(part))
+
+    def verify_blocks(self, part: PartId) -> list[Finding]:
+        """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan says."""
+        try:
+            for field in self.map_part(part).values():
+                field.inflate_all()
+        except Damage as error:
+            return [finding_of(error, part, self.plan.rows_of(part))]
+        return []
 
     def verify_frame(self) -> list[Finding]:
         """The index, the files of the views, and names that do not belong."""

@@ -73,6 +73,16 @@ def strays(cache: Path, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
     return found
 
 
+def links(cache: Path) -> list[Finding]:
+    """What is neither file nor folder: nothing reads it, but who copies a cache may follow it."""
+    found = []
+    for name, what in beneath.walk(cache, depth=DEPTH):
+        if what in ("link", "other"):
+            told = "a link" if what == "link" else "a pipe, a socket or a device"
+            found.append(Finding(None, None, None, f"{name} is {told}", name))
+    return found
+
+
 def _belongs(plan: Plan, fields: dict[str, Field], name: str) -> bool:
     """Whether a built part may have a file of that name."""
     found = _PART.match(name) or _SHARD.fullmatch(name)
