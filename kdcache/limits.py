@@ -7,8 +7,10 @@ ROWS = 1 << 33
 """images of a cache"""
 VIEWS = 100_000
 """views of an image"""
-PARTS = 1 << 22
-"""parts of all views together: a quarter of a petabyte at the usual 64 MiB"""
+PARTS = 1 << 24
+"""parts of all views together: a petabyte at the usual 64 MiB"""
+VIEW_PARTS = 1 << 20
+"""parts of one view"""
 SIGNALS = 64
 """signals of a cache"""
 CODECS = 16

@@ -50,9 +50,10 @@ def _numbers(plan: Plan) -> Iterator[str]:
         "the number of signals": (len(plan.signals), limits.SIGNALS),
     }
     yield from (_outside(name, number, most) for name, (number, most) in numbers.items() if not 1 <= number <= most)
-    parts = plan.parts_per_view * plan.views.count
-    if parts > limits.PARTS:
-        yield f"{plan.parts_per_view:,} parts in each of {plan.views.count:,} views are more than {limits.PARTS:,} in all"
+    each, views = plan.parts_per_view, plan.views.count
+    if each > limits.VIEW_PARTS or each * views > limits.PARTS:
+        most = f"at most {limits.VIEW_PARTS:,} of a view and {limits.PARTS:,} in all"
+        yield f"it has {each:,} parts in each of {views:,} views, {most}: layout.rows_per_part is {layout.rows_per_part:,}"
     if not all(map(isfinite, (*plan.teacher.preprocess.mean, *plan.teacher.preprocess.std))):
         yield "teacher.preprocess.mean and .std must be finite"
     if isinstance(recipe, Foreign) and len(recipe.epochs) != plan.views.count:

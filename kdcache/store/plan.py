@@ -159,6 +159,10 @@ class Plan(Strict):
         """All parts in build order: view by view."""
         return Parts(self.views.count, self.parts_per_view)
 
+    def parts_of(self, view: int) -> list[PartId]:
+        """The parts of one view."""
+        return [PartId(view, number) for number in range(self.parts_per_view)]
+
     def rows_of(self, part: PartId) -> range:
         """The rows a part holds."""
         start = part.number * self.layout.rows_per_part

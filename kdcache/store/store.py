@@ -118,6 +118,16 @@ class Store:
         self._geometry.hold(part, receipt)
         return receipt
 
+    @property
+    def missing_count(self) -> int:
+        """How many parts are still to build, without a list of them."""
+        return len(self.plan.parts()) - len(self.built())
+
+    def missing_of(self, view: int) -> list[PartId]:
+        """Parts of one view that are still to build."""
+        there = set(self.built(view))
+        return [part for part in self.plan.parts_of(view) if part not in there]
+
     def missing(self, *, sizes: bool = False) -> list[PartId]:
         """Parts still to build: no receipt, or one of its files is gone. Only names are looked at.
 

@@ -44,10 +44,8 @@ class Receipts:
     @lazy
     def rejected(self) -> Rows:
         """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
-        parts = range(self._store.plan.parts_per_view)
-        built = {part.number for part in self._store.built(self._view)}
-        if len(built) < len(parts):
-            raise self._incomplete([PartId(self._view, number) for number in parts if number not in built])
+        if missing := self._store.missing_of(self._view):
+            raise self._incomplete(missing)
         rows = [row for number in range(self._store.plan.parts_per_view) for row in self[number].bad]
         return np.array(sorted(rows), np.int64)
 
