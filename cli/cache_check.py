@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VERIFY = """
 kd cache verify
 kd cache verify c2 --replay 200 --teacher 200
+kd cache verify theirs --untrusted         # of a stranger, before it is used
 """
 REPAIR = """
 kd cache repair c2                          # say what is damaged
@@ -30,6 +31,10 @@ Replay = Annotated[
 SayAgain = Annotated[int, typer.Option("--teacher", metavar="N", min=0, help="Let the teacher say N views again.")]
 Tolerance = Annotated[
     float | None, typer.Option("--tolerance", metavar="X", help="Largest distance allowed, if not the codec's own.")
+]
+Untrusted = Annotated[
+    bool,
+    typer.Option("--untrusted", help="It may be a stranger's: check sizes and places before anything is mapped."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Drop the damaged parts.")]
 
@@ -52,16 +57,18 @@ def verify(
     device: o.Devices = None,
     workers: o.Workers = None,
     seed: o.Seed = 0,
+    untrusted: Untrusted = False,
 ) -> int:
     """Check that every byte is what was written, and on request that pixels and teacher are still the same.
 
     Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged; 9: the bytes are
-    sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at.
+    sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at. --untrusted
+    also tells of links and pipes in the folder, and decompresses every block; it stops at what it finds before a byte is mapped.
     """
     from kdcache.verify import Ask
     from kdcache.verify import verify as check
 
-    ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed)
+    ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed, untrusted)
     report = check(cache or newest_cache(), ask, ui.progress())
     state = "damaged" if report.damaged else "drifted" if not report.ok else "incomplete" if report.missing else "ok"
     facts = {

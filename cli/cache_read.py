@@ -39,7 +39,7 @@ def info(ui: Ui, cache: o.CachePath = None) -> None:
     from kdcache.store import Store
 
     store = Store.open(cache or newest_cache())
-    plan, missing = store.plan, len(store.missing())
+    plan, missing = store.plan, store.missing_count
     parts, rejected = len(plan.parts()), len(store.bad_rows())
     facts = {
         "path": str(store.path),

@@ -11,7 +11,7 @@ from kdcache.codecs.tinyvit import MOST_CLASSES
 from kdcache.config import load_preset
 from kdcache.errors import UsageError
 from kdcache.options import BuildOptions
-from kdcache.signals import Signal
+from kdcache.signals import NAMES, Signal, is_name
 from kdcache.store.compression import compressor
 from kdcache.views.recipe import Augment, Plain, on
 
@@ -50,6 +50,9 @@ def _check_codecs(options: BuildOptions) -> None:
     if strangers:
         hint = f"add it to --signal, which is {','.join(options.kept)}"
         raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
+    for name in options.kept:
+        if not is_name(name):
+            raise UsageError(f"a signal cannot be called {name!r}", hint=f"names are made of {NAMES}")
     for name, text in options.codecs.items():
         imported = text.startswith("tinyvit")
         codec = make_codec(text, Signal(name=name, shape=(MOST_CLASSES if imported else _ANY_COUNT,)))

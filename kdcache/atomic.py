@@ -9,15 +9,18 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import xxhash
 
+from kdcache import beneath
 from kdcache.errors import StorageError, UsageError
 
 Buffer = bytes | bytearray | memoryview
 _MARK = ".tmp-"
+DEPTH = 8
+"""folders deep that leftovers are looked for: deeper than anything that is written here"""
 _HINTS = {
     errno.ENOSPC: "free some space there and run the same command again; finished parts are kept",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -45,15 +48,20 @@ def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 class StagedFile:
-    """A file under its temporary name; nobody sees it until `commit`."""
+    """A file under its temporary name; nobody sees it until `commit`.
 
-    def __init__(self, path: Path) -> None:
+    `within`: a folder that may hold what strangers left there, from which on no link is followed.
+    """
+
+    def __init__(self, path: Path, within: Path | None = None) -> None:
         self.path = path
         self.nbytes = 0
         self._hash = xxhash.xxh3_128()
-        self._temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
-        with storage_errors(path):
-            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._temporary = f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with storage_errors(path), beneath.folder(*_below(path.parent, within)) as folder:
+            self._descriptor = os.open(self._temporary, flags, 0o666, dir_fd=folder)
+            self._folder = os.dup(folder)
         self._open = True
         self._here = True
 
@@ -80,7 +88,7 @@ class StagedFile:
     def commit(self) -> None:
         """Give it its name. The folder is not flushed yet: see `flush_folder`."""
         with storage_errors(self.path):
-            os.replace(self._temporary, self.path)
+            os.replace(self._temporary, self.path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._here = False
 
     def discard(self) -> None:
@@ -88,7 +96,9 @@ class StagedFile:
         self._close()
         if self._here:
             self._here = False
-            self._temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._folder)
+        os.close(self._folder)
 
     def _close(self) -> None:
         if self._open:
@@ -97,39 +107,38 @@ class StagedFile:
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[StagedFile]:
+def staged(path: Path, within: Path | None = None) -> Iterator[StagedFile]:
     """A file to write; unless it is committed, nothing of it is left afterwards."""
-    file = StagedFile(path)
+    file = StagedFile(path, within)
     try:
         yield file
     finally:
         file.discard()
 
 
-def write_file(path: Path, pieces: Iterable[Buffer]) -> StagedFile:
+def write_file(path: Path, pieces: Iterable[Buffer], within: Path | None = None) -> StagedFile:
     """Write a whole file atomically and durably; returns its size and digest."""
-    with staged(path) as file:
+    with staged(path, within) as file:
         for piece in pieces:
             file.write(piece)
         file.flush()
         file.commit()
-    flush_folder(path.parent)
+    flush_folder(path.parent, within)
     return file
 
 
-def flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path, within: Path | None = None) -> None:
     """Put the names in a folder on disk."""
-    with storage_errors(folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with storage_errors(folder), beneath.folder(*_below(folder, within)) as descriptor:
+        os.fsync(descriptor)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, within: Path | None = None) -> None:
     """Make a folder and its parents, durably."""
     with storage_errors(folder, "make"):
+        if within is not None:
+            with beneath.folder(*_below(folder, within), make=True):
+                return
         absent = [f for f in (folder, *folder.parents) if not f.is_dir()]
         for new in reversed(absent):
             new.mkdir(exist_ok=True)
@@ -146,7 +155,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     if draft.is_symlink():  # of a stranger: what it leads to stays as it is
         draft.unlink()
     shutil.rmtree(draft, ignore_errors=True)
-    make_folder(draft)
+    with storage_errors(draft, "make"):
+        if draft.is_symlink():
+            draft.unlink()
+        make_folder(draft.parent)
+        draft.mkdir()  # not there: nobody else's folder is filled
     try:
         yield draft
         flush_folder(draft)
@@ -167,7 +180,16 @@ def is_temporary(path: Path) -> bool:
 def sweep(folder: Path) -> list[Path]:
     """Remove what interrupted writes left under a folder. Only for who holds the exclusive build lock."""
     with storage_errors(folder, "clean up"):
-        stale = [path for path in folder.rglob(f".*{_MARK}*") if path.is_file()]
-        for path in stale:
-            path.unlink(missing_ok=True)
-    return stale
+        stale = [
+            name for name, what in beneath.walk(folder, depth=DEPTH) if what != "folder" and is_temporary(Path(name))
+        ]
+        for name in stale:
+            beneath.remove(folder, name)
+    return [folder / name for name in stale]
+
+
+def _below(path: Path, within: Path | None) -> tuple[Path, str]:
+    """A folder as what is trusted, and the way down from there."""
+    if within is None or path == within:
+        return path, ""
+    return within, path.relative_to(within).as_posix()

@@ -5,10 +5,12 @@ however it dies; the file stays.
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kdcache import beneath
 from kdcache.atomic import storage_errors
 from kdcache.errors import Locked
 
@@ -16,12 +18,14 @@ from kdcache.errors import Locked
 @contextmanager
 def held(folder: Path, doing: str) -> Iterator[None]:
     """Nobody else does it meanwhile."""
-    with storage_errors(folder):
-        file = (folder / "lock").open("a")
-    with file:
+    with storage_errors(folder), beneath.opened(folder, "lock", os.O_RDWR | os.O_CREAT) as found:
+        descriptor = os.dup(found)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             hint = "wait for it, or stop it; then go on"
             raise Locked(f"{folder} is being {doing} by another process", hint=hint) from None
         yield
+    finally:
+        os.close(descriptor)

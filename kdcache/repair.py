@@ -35,7 +35,7 @@ def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
     with store.building() if apply else nullcontext():
         report = verify(path, Ask(), progress)
         foreign = [found for found in report.findings if found.kind == "foreign"]
-        if foreign and not any(_fits(store, part) for part in store.plan.parts()):
+        if foreign and not any(_fits(store, part) for part in store.with_receipt()):
             message = f"{path / 'plan.json'} looks foreign: no receipt is of its plan. Nothing was dropped"
             raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=str(path / "plan.json"))
         damaged = sorted({f.part for f in report.findings if f.part is not None and f.kind == "damage"})

@@ -72,8 +72,7 @@ def convert(
     plan = _measured(old, plan, pairs)
     new = Store.create(out, plan, old.listing())
     with new.building():
-        absent = set(old.missing())
-        todo = [part for part in new.missing(sizes=True) if part not in absent]
+        todo = sorted(set(old.built()) - set(new.built(sizes=True)))
         progress.start("convert", sum(len(plan.rows_of(part)) for part in todo))
         for part in todo:
             payload = _recoded(old, part, pairs)
@@ -81,7 +80,7 @@ def convert(
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
         new.write_rejected()
-    return Reshaped(out, len(todo), len(new.missing()), new.bytes())
+    return Reshaped(out, len(todo), new.missing_count, new.bytes())
 
 
 def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
@@ -192,14 +191,14 @@ def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
         for store in stores:
             for part in store.built():
                 holders.setdefault(part, []).append(store)
-        todo = [part for part in new.missing(sizes=True) if part in holders]
+        todo = sorted(holders.keys() - set(new.built(sizes=True)))
         progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
         for part in todo:
             receipt = _copied(new, part, holders[part], progress)
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
         new.write_rejected()
-    return Reshaped(out, len(todo), len(new.missing()), new.bytes())
+    return Reshaped(out, len(todo), new.missing_count, new.bytes())
 
 
 def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:

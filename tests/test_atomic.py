@@ -73,7 +73,9 @@ def test_everything_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     calls = []
     for name in ("write", "fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(f"kdcache.atomic.os.{name}", lambda *a, _n=name, _r=real: calls.append(_n) or _r(*a))
+        monkeypatch.setattr(
+            f"kdcache.atomic.os.{name}", lambda *a, _n=name, _r=real, **k: calls.append(_n) or _r(*a, **k)
+        )
     write_file(tmp_path / "a", [b"x"])
     assert calls == ["write", "fsync", "replace", "fsync"]
 

@@ -1,6 +1,7 @@
 """What every codec promises: a signal becomes fixed-width rows of bytes, and comes back."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ class Field:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row (of the whole array, when it belongs to the part)."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 class Codec(Protocol):

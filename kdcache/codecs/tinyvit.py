@@ -70,7 +70,7 @@ class TinyVitCodec:
         # A row without a record is all zeros: no opinion, rather than no number.
         p32 = np.where(head > 0, p32, np.float32(1 / self._classes))
         tail = np.maximum(1 - head, 0) if self.k < self._classes else np.zeros_like(head)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return TopK(ids.astype(np.int64), np.log(p32), np.log(tail / np.where(head > 0, head, 1)), self._classes)
 
     def seeds(self, fields: Fields) -> NDArray[np.int32]:

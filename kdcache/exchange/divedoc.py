@@ -90,11 +90,11 @@ def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:
 def _parts(store: Store, view: int) -> list[PartId]:
     if not 0 <= view < store.plan.views.count:
         raise UsageError(f"no view {view} in {store.path}", hint=f"it has views 0 to {store.plan.views.count - 1}")
-    unbuilt = [part for part in store.missing() if part.view == view]
+    unbuilt = store.missing_of(view)
     if unbuilt:
         message = f"{len(unbuilt)} parts of view {view} of {store.path} are not built yet, such as {unbuilt[0]}"
         raise Incomplete(message, hint="finish the build first")
-    return [part for part in store.plan.parts() if part.view == view]
+    return store.plan.parts_of(view)
 
 
 def _good_rows(store: Store, parts: list[PartId]) -> int:
@@ -122,6 +122,7 @@ def _room(shape: tuple[int, ...], rows: dict[str, int], splits: Mapping[str, Sto
 def _temporary(file: Path) -> Iterator[Path]:
     """A name to write under. Always the same, so that what a killed export left is replaced and not forgotten."""
     new = file.with_name(f".{file.name}.tmp-export")
+    new.unlink(missing_ok=True)  # what it is a link to is not written
     try:
         yield new
     finally:

@@ -102,7 +102,7 @@ def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:
     chosen = list(range(count)) if views is None else list(dict.fromkeys(views))
     if strangers := [view for view in chosen if not 0 <= view < count]:
         raise UsageError(f"no view {strangers[0]} in {store.path}", hint=f"it has views 0 to {count - 1}")
-    unbuilt = [part for part in store.missing() if part.view in chosen]
+    unbuilt = [part for view in chosen for part in store.missing_of(view)]
     if unbuilt:
         message = f"{len(unbuilt)} parts of {store.path} are not built yet, such as {unbuilt[0]}"
         raise Incomplete(message, hint="finish the build, or export the views that are finished")
@@ -129,9 +129,7 @@ def _batches(
     store: Store, view: int, codec: Codec, k: int, names: pa.Array, progress: Progress
 ) -> Iterator[tuple[pa.Array, NDArray[Any]]]:
     """Keys and records of a view, part by part, without the rows of unreadable images."""
-    for part in store.plan.parts():
-        if part.view != view:
-            continue
+    for part in store.plan.parts_of(view):
         mapped, rows = store.map_part(part), store.plan.rows_of(part)
         fields = {field.name: mapped[field.name].whole()[mapped.good] for field in codec.fields()}
         yield names.slice(rows.start, len(rows)).filter(pa.array(mapped.good)), _records(codec, fields, k, view)

@@ -5,9 +5,11 @@ file is replaced whole: a reader sees the old one or the new one.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from kdcache import beneath
 from kdcache.atomic import write_file
 from kdcache.errors import Damage, StorageError
 from kdcache.strict import Strict
@@ -33,7 +35,8 @@ def write_rejected(path: Path, entries: Iterable[Rejected]) -> None:
 def read_rejected(path: Path) -> list[Rejected]:
     """All entries by row; none when the file is not there. Damage names the line that cannot be read."""
     try:
-        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+        with beneath.opened(path.parent, path.name) as descriptor, open(os.dup(descriptor), encoding="utf-8") as file:
+            lines = file.read().removesuffix("\n").split("\n")
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -3,6 +3,7 @@
 A file that cannot be read is no finding but a StorageError: it may be whole, and nobody shall drop it for that.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, Literal
 
 import xxhash
 
+from kdcache import beneath
 from kdcache.atomic import storage_errors
-from kdcache.errors import KDError, Mismatch
+from kdcache.errors import Damage, KDError, Mismatch
 from kdcache.store.plan import PartId
 from kdcache.store.receipt import FieldSeal, FileSeal, Receipt
 
@@ -57,40 +59,43 @@ def check_files(cache: Path, receipt: Receipt) -> list[Finding]:
 
 
 def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Finding]:
-    path = cache / seal.path
     rows = receipt.row_range
     fields = {name: field for name, field in receipt.fields.items() if field.file == seal.path}
     only = next(iter(fields)) if len(fields) == 1 else None
-    with storage_errors(path, "read"):
+    with storage_errors(cache / seal.path, "read"):
         try:
-            size = path.stat().st_size
+            with beneath.opened(cache, seal.path) as descriptor:
+                size = os.fstat(descriptor).st_size
+                if size != seal.nbytes:
+                    what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
+                    yield Finding(receipt.id, only, rows, what, seal.path)
+                    return
+                if _digest(descriptor) == seal.digest:
+                    return
+                found = [f for name, field in fields.items() for f in _check_blocks(descriptor, receipt, name, field)]
         except FileNotFoundError:
             yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
             return
-        if size != seal.nbytes:
-            what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
-            yield Finding(receipt.id, only, rows, what, seal.path)
+        except Damage as error:
+            yield Finding(receipt.id, only, rows, error.message, seal.path)
             return
-        with path.open("rb", buffering=0) as file:
-            if _digest(file) == seal.digest:
-                return
-            found = [f for name, field in fields.items() for f in _check_blocks(file, receipt, name, field)]
     what = f"{seal.path} differs from what was written, between its rows"
     yield from found or [Finding(receipt.id, None, rows, what, seal.path)]
 
 
-def _digest(file: Any) -> str:
-    state, buffer = xxhash.xxh3_128(), bytearray(READ)
-    while count := file.readinto(buffer):
+def _digest(descriptor: int) -> str:
+    state, buffer, done = xxhash.xxh3_128(), bytearray(READ), 0
+    while count := os.preadv(descriptor, [buffer], done):
         state.update(memoryview(buffer)[:count])
+        done += count
     return state.hexdigest()
 
 
-def _check_blocks(file: Any, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
+def _check_blocks(descriptor: int, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
     """Damaged blocks of one field; neighbours are told as one."""
     first = None
     for number, expected in enumerate((*seal.blocks, None)):
-        bad = expected is not None and xxhash.xxh3_64_hexdigest(_read(file, *seal.span(number))) != expected
+        bad = expected is not None and _hash(descriptor, *seal.span(number)) != expected
         if bad and first is None:
             first = number
         if not bad and first is not None:
@@ -98,10 +103,8 @@ def _check_blocks(file: Any, receipt: Receipt, name: str, seal: FieldSeal) -> It
             first = None
 
 
-def _read(file: Any, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    data: bytes = file.read(size)
-    return data
+def _hash(descriptor: int, offset: int, size: int) -> str:
+    return xxhash.xxh3_64_hexdigest(os.pread(descriptor, size, offset))
 
 
 def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:

@@ -4,6 +4,7 @@ Zstandard makes smaller files, Blosc gives them back several times faster. Each 
 for it, so that both can read what is written here without this package.
 """
 
+import struct
 from typing import Any, Protocol
 
 from kdcache.atomic import Buffer
@@ -13,14 +14,18 @@ from kdcache.figures import whole
 LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
 
 
+class NotThatBlock(ValueError):
+    """What is stored does not decompress to a block of the size that the plan says."""
+
+
 class Compressor(Protocol):
     """One way to make a block smaller and to get exactly its bytes back."""
 
     def encode(self, block: Buffer) -> bytes:
         """A block of rows -> what is stored."""
 
-    def decode(self, stored: Buffer) -> bytes:
-        """What is stored -> the block."""
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+        """What is stored -> the block of `nbytes`; NotThatBlock when it is none, before more than that is taken up."""
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """Registered filter number and its values."""
@@ -42,9 +47,10 @@ class Zstd:
         """Compress a block."""
         return bytes(self._codec.encode(block))
 
-    def decode(self, stored: Buffer) -> bytes:
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
         """Decompress a block."""
-        return bytes(self._codec.decode(stored))
+        _refuse_other(_zstd_bytes(memoryview(stored).cast("B")), nbytes)
+        return _decoded(self._codec, stored, nbytes)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """The filter as HDF5 registers it."""
@@ -71,9 +77,10 @@ class Blosc:
 
         return bytes(self._codec.encode(np.frombuffer(block, f"V{self._itemsize}")))
 
-    def decode(self, stored: Buffer) -> bytes:
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
         """Decompress a block."""
-        return bytes(self._codec.decode(stored))
+        _refuse_other(_blosc_bytes(memoryview(stored).cast("B"), self._itemsize), nbytes)
+        return _decoded(self._codec, stored, nbytes)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """The filter as HDF5 registers it."""
@@ -100,3 +107,41 @@ def compressor(text: str, itemsize: int) -> Compressor:
         known = " or ".join(f"{n}:{r.start}..{r.stop - 1}" for n, r in LEVELS.items())
         raise UsageError(f"unknown compression {text!r}", hint=f"write {known}")
     return Zstd(number) if name == "zstd" else Blosc(number, itemsize)
+
+
+def _decoded(codec: Any, stored: Buffer, nbytes: int) -> bytearray:
+    """What a library makes of a block whose header was found right. Into memory of that size: none of its own is taken up."""
+    block = bytearray(nbytes)
+    try:
+        codec.decode(stored, out=block)
+    except (RuntimeError, ValueError) as error:
+        raise NotThatBlock(f"it does not decompress: {error}") from error
+    return block
+
+
+def _refuse_other(found: int | None, nbytes: int) -> None:
+    if found is None:
+        raise NotThatBlock("it is not compressed as the plan says")
+    if found != nbytes:
+        raise NotThatBlock(f"it would decompress to {found:,} bytes, a block has {nbytes:,}")
+
+
+def _zstd_bytes(frame: memoryview) -> int | None:
+    """The content size of a Zstandard frame (RFC 8878, 3.1.1.1); None where there is none or it is no frame."""
+    if len(frame) < 6 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
+        return None
+    described = frame[4]
+    one_segment, width = bool(described & 0x20), (0, 2, 4, 8)[described >> 6]
+    width = width or int(one_segment)
+    start = 5 + (not one_segment) + (0, 1, 2, 4)[described & 3]
+    if not width or len(frame) < start + width:
+        return None
+    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _blosc_bytes(buffer: memoryview, itemsize: int) -> int | None:
+    """The content size of a Blosc 1 buffer; None where its header cannot be of a block of such numbers."""
+    if len(buffer) < 16 or buffer[0] != 2 or buffer[3] != itemsize:
+        return None
+    nbytes, block, compressed = struct.unpack_from("<III", buffer, 4)
+    return nbytes if compressed == len(buffer) and 0 < block <= nbytes else None

@@ -4,30 +4,35 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kdcache import beneath
 from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
-from kdcache.digest import file_digest
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
+from kdcache.limits import RECORD_BYTES
 from kdcache.store.backend import backend_of
+from kdcache.store.bounds import unfit
 from kdcache.store.check import Finding, finding_of
 from kdcache.store.differences import differences, tell
-from kdcache.store.index import Index, write_index
+from kdcache.store.index import Index, index_file_digest, write_index
 from kdcache.store.locks import FOLDER, turn
 from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.sealed import seal, unseal
+from kdcache.store.there import views_there
 
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+PLAN, INDEX = "plan.json", "index.arrow"
 NEWER = "use the release of this program that made it, or a newer one"
 REPLACE = "copy plan.json from another copy of this cache, or build anew"
 
 
 def read_plan(cache: Path) -> Plan:
     """The plan of a cache, checked. Damage, Mismatch or UsageError say what is in the way."""
-    path = cache / "plan.json"
+    path = cache / PLAN
     with storage_errors(path, "read"):
-        if not path.is_file():
-            raise UsageError(f"{cache} is not a cache: it has no plan.json", hint="`kd cache build --out` makes one")
-        raw = path.read_bytes()
+        try:
+            raw = beneath.read(cache, PLAN, RECORD_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            hint = "`kd cache build --out` makes one"
+            raise UsageError(f"{cache} is not a cache: it has no plan.json", hint=hint) from None
     record = unseal(raw, path, hint=REPLACE)
     if record.get("format") != FORMAT:
         message = f"{cache} has cache format {record.get('format')}, this program reads format {FORMAT}"
@@ -36,7 +41,11 @@ def read_plan(cache: Path) -> Plan:
     try:
         plan = Plan.from_plain(record)
     except ValidationError as error:
-        raise Mismatch(f"{path} is not a plan this program knows", hint=NEWER, path=str(path)) from error
+        message = f"{path} is not a plan this program knows: {_first(error)}"
+        raise Mismatch(message, hint=NEWER, path=str(path)) from error
+    if (fault := unfit(plan)) is not None:
+        hint = "get the cache anew from where it came from, or build anew"
+        raise Mismatch(f"{path} is not a plan this program can work with: {fault}", hint=hint, path=str(path))
     if plan.identity != identity:
         message = f"{path} was written with identity {identity}, this program reads {plan.identity} from it"
         raise Mismatch(message, hint=NEWER, path=str(path))
@@ -45,18 +54,34 @@ def read_plan(cache: Path) -> Plan:
 
 def write_plan(cache: Path, plan: Plan) -> None:
     """Write plan.json, replacing an older one in one step."""
-    write_file(cache / "plan.json", [seal({"identity": plan.identity} | plan.plain(), indent=2)])
+    write_file(cache / PLAN, [_sealed(plan)])
+
+
+def _sealed(plan: Plan) -> bytes:
+    """The file of a plan; UsageError when it could not be read back."""
+    raw, fault = seal({"identity": plan.identity} | plan.plain(), indent=2), unfit(plan)
+    if fault is None and len(raw) > RECORD_BYTES:
+        fault = f"it has {len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
+    if fault is not None:
+        raise UsageError(f"no cache can have such a plan: {fault}", hint="SECURITY.md lists how large a cache may be")
+    return raw
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in a line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
     """Write plan and index into a new folder, or check that those already there are the same."""
-    _check_names(plan)
+    _sealed(plan)
     if _is_there(cache, plan):
         return
-    if not (cache / "plan.json").is_file() and _is_taken(cache):
+    if not _has_plan(cache) and _is_taken(cache):
         raise UsageError(f"{cache} is not empty and not a cache", hint="choose another folder with --out")
     make_folder(cache)
-    with staged(cache / "index.arrow") as file:
+    with staged(cache / INDEX) as file:
         write_index(listing, file.write)
         file.flush()
         if file.digest != plan.dataset.index_digest:
@@ -65,7 +90,7 @@ def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
         with turn(cache):  # of two that start at once, the second finds what the first has planned
             if _is_there(cache, plan):
                 return
-            if not (cache / "plan.json").is_file():
+            if not _has_plan(cache):
                 write_plan(cache, plan)
             file.commit()
     flush_folder(cache)
@@ -73,11 +98,18 @@ def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
 
 def _is_there(cache: Path, plan: Plan) -> bool:
     """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
-    index = cache / "index.arrow"
-    if not (cache / "plan.json").is_file():
+    if not _has_plan(cache):
         return False
     _same_or_refuse(cache, read_plan(cache), plan)
-    return index.is_file() and file_digest(index) == plan.dataset.index_digest
+    return beneath.kind(cache, INDEX) == "file" and index_file_digest(cache / INDEX) == plan.dataset.index_digest
+
+
+def _has_plan(cache: Path) -> bool:
+    """Whether anything stands in the place of plan.json: what is no plan is told when it is read."""
+    try:
+        return beneath.kind(cache, PLAN) is not None
+    except NotADirectoryError:
+        return False
 
 
 def _is_taken(cache: Path) -> bool:
@@ -98,51 +130,40 @@ def _same_or_refuse(cache: Path, old: Plan, new: Plan) -> None:
         raise Mismatch(f"{cache} holds another cache: {counts}", hint=hint, differences=["views.count"])
 
 
-def _check_names(plan: Plan) -> None:
-    """Field names become names of folders and datasets."""
-    for field in plan.fields():
-        if not set(field.name) <= _PLAIN or field.name[0] == ".":
-            message = f"a signal cannot be stored under the name {field.name!r}"
-            raise UsageError(message, hint="names are made of letters, digits, '_', '-' and '.'")
-
-
 def restore_view_files(cache: Path, plan: Plan, view: int) -> None:
     """Write the files of a view that depend on the plan alone, where they are not as they should be."""
     for name, content in backend_of(plan).frame(plan, view).items():
         path = cache / name
-        with storage_errors(path, "read"):
-            if path.is_file() and path.read_bytes() == content:
-                continue
-        make_folder(path.parent)
-        write_file(path, [content])
+        if not _holds(cache, name, content):
+            make_folder(path.parent, cache)
+            write_file(path, [content], cache)
+
+
+def _holds(cache: Path, name: str, content: bytes) -> bool:
+    """Whether a file is there and is exactly that."""
+    with storage_errors(cache / name, "read"):
+        try:
+            return beneath.read(cache, name, len(content)) == content
+        except (FileNotFoundError, Damage):
+            return False
 
 
 def frame_findings(cache: Path, plan: Plan) -> list[Finding]:
     """The index against the plan, and the files of the views against what the plan makes of them."""
     found = []
-    index = cache / "index.arrow"
     try:
-        with storage_errors(index, "read"):
-            Index.open(index, expected=plan.dataset.index_digest)
+        with storage_errors(cache / INDEX, "read"):
+            open_index(cache, plan)
     except Damage as error:
         found.append(finding_of(error, None, None))
-    for view in range(plan.views.count):
+    for view in views_there(cache, plan):
         for name, content in backend_of(plan).frame(plan, view).items():
-            path = cache / name
-            with storage_errors(path, "read"):
-                right = path.is_file() and path.read_bytes() == content
-            if path.parent.is_dir() and not right:
+            if beneath.kind(cache, name.rpartition("/")[0]) is not None and not _holds(cache, name, content):
                 found.append(Finding(None, None, None, f"{name} is not what the plan makes of it", name))
     return found
 
 
-def strays(cache: Path, plan: Plan, known: set[Path]) -> list[Finding]:
-    """Names among the parts that the plan does not know. They are told, and never used."""
-    known = known | {cache / name for view in range(plan.views.count) for name in backend_of(plan).frame(plan, view)}
-    found = []
-    for folder in ("parts", "views"):
-        for path in sorted((cache / folder).rglob("*")):
-            if path.is_file() and path not in known and not is_temporary(path):
-                name = str(path.relative_to(cache))
-                found.append(Finding(None, None, None, f"{name} does not belong to this cache", name, "stray"))
-    return found
+def open_index(cache: Path, plan: Plan) -> Index:
+    """The index of a cache, held against its plan."""
+    data = plan.dataset
+    return Index.open(cache / INDEX, expected=data.index_digest, rows=data.rows, classes=data.classes)

@@ -1,7 +1,7 @@
 """A sealed part as arrays: files mapped read-only, every block checked on first touch.
 
 Uncompressed fields are views of the file itself. Compressed ones are checked as stored, then decompressed, so damage never
-reaches a decompressor.
+reaches a decompressor; and one made to be right and to inflate without end is stopped at the size of a block.
 """
 
 import mmap
@@ -18,6 +18,7 @@ from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
 from kdcache.lazy import lazy
 from kdcache.store.blocks import field_compressor
+from kdcache.store.compression import NotThatBlock
 from kdcache.store.plan import Layout
 from kdcache.store.receipt import FieldSeal, Receipt, opened, wrong_bytes
 
@@ -103,6 +104,13 @@ class MappedField:
         self.verify_blocks(range(len(self._seal.blocks)))
         return self.array
 
+    def inflate_all(self) -> None:
+        """Check every block, and decompress those that are compressed; nothing is kept."""
+        for number in range(len(self._seal.blocks)):
+            self.verify_blocks([number])
+            if self._tool is not None:
+                self._block(number)
+
     def announce(self, first: int, last: int) -> None:
         """Tell the kernel that the rows first..last-1 will be wanted soon."""
         start, _ = self._seal.span(first // self.block_rows)
@@ -117,14 +125,17 @@ class MappedField:
         offset, size = self._seal.span(number)
         return self._bytes[offset : offset + size]
 
-    def _block(self, number: int) -> bytes:
+    def _block(self, number: int) -> bytearray:
         assert self._tool is not None
-        return self._tool.decode(self._stored(number))
+        try:
+            return self._tool.decode(self._stored(number), self.block_rows * self.field.row_bytes)
+        except NotThatBlock as error:
+            raise self._damage(number, str(error)) from error
 
-    def _damage(self, number: int) -> Damage:
+    def _damage(self, number: int, *why: str) -> Damage:
         part, name = self._receipt.id, self.field.name
         rows = self._receipt.rows_of(name, number, number)
-        return wrong_bytes(str(part), name, rows[0], rows[-1])
+        return wrong_bytes(str(part), name, rows[0], rows[-1], *why)
 
 
 class MappedPart(Mapping[str, MappedField]):
@@ -165,10 +176,10 @@ class MappedPart(Mapping[str, MappedField]):
 
     def _file(self, name: str) -> mmap.mmap:
         if name not in self._files:
-            path = self._cache / name
+            written = self.receipt.bytes_of(name)
             with (
-                opened(str(self.receipt.id), path, self.receipt.bytes_of(name)) as descriptor,
-                storage_errors(path, "read"),
+                opened(str(self.receipt.id), self._cache, name, written) as descriptor,
+                storage_errors(self._cache / name, "read"),
             ):
-                self._files[name] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+                self._files[name] = mmap.mmap(descriptor, written, access=mmap.ACCESS_READ)
         return self._files[name]

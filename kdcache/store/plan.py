@@ -4,8 +4,8 @@
 neither is part of it. Rows are assigned before any teacher runs: a part depends on nothing but the plan.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, overload
 
 from kdcache.codecs.codec import Codec, Field
 from kdcache.digest import json_digest
@@ -28,8 +28,7 @@ VALID = Field(
 )
 
 
-@dataclass(frozen=True, order=True)
-class PartId:
+class PartId(NamedTuple):
     """One view number and one contiguous range of rows."""
 
     view: int
@@ -37,6 +36,32 @@ class PartId:
 
     def __str__(self) -> str:
         return f"v{self.view:03d}/{self.number:06d}"
+
+
+class Parts(Sequence[PartId]):
+    """All parts in build order, view by view, made as they are asked for: a plan may have millions."""
+
+    def __init__(self, views: int, each: int) -> None:
+        self._views, self._each = views, each
+
+    def __len__(self) -> int:
+        return self._views * self._each
+
+    @overload
+    def __getitem__(self, place: int) -> PartId: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[PartId]: ...
+    def __getitem__(self, place: int | slice) -> PartId | list[PartId]:
+        places = range(len(self))[place]
+        if isinstance(places, int):
+            return PartId(*divmod(places, self._each))
+        return [PartId(*divmod(number, self._each)) for number in places]
+
+    def __iter__(self) -> Iterator[PartId]:
+        return (PartId(view, number) for view in range(self._views) for number in range(self._each))
+
+    def __contains__(self, part: object) -> bool:
+        return isinstance(part, PartId) and 0 <= part.view < self._views and 0 <= part.number < self._each
 
 
 class Dataset(Strict):
@@ -147,9 +172,13 @@ class Plan(Strict):
         """Parts that one view has."""
         return -(-self.dataset.rows // self.layout.rows_per_part)
 
-    def parts(self) -> list[PartId]:
+    def parts(self) -> Parts:
         """All parts in build order: view by view."""
-        return [PartId(v, n) for v in range(self.views.count) for n in range(self.parts_per_view)]
+        return Parts(self.views.count, self.parts_per_view)
+
+    def parts_of(self, view: int) -> list[PartId]:
+        """The parts of one view."""
+        return [PartId(view, number) for number in range(self.parts_per_view)]
 
     def rows_of(self, part: PartId) -> range:
         """The rows a part holds."""

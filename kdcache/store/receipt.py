@@ -5,7 +5,7 @@ A reader needs nothing else: file, offset, type and shape of every field, and a 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
+from kdcache import beneath
 from kdcache.atomic import storage_errors
-from kdcache.errors import Damage
+from kdcache.errors import Damage, UsageError
+from kdcache.limits import RECORD_BYTES
 from kdcache.store.plan import FORMAT, PartId
 from kdcache.store.sealed import seal, unseal
 from kdcache.strict import Strict
@@ -24,26 +26,27 @@ FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it fr
 
 
 @contextmanager
-def opened(part: str, path: Path, written: int) -> Iterator[int]:
-    """A descriptor of a file of a part; Damage when it is missing or not as long as it was written."""
-    with storage_errors(path, "read"):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path)) from None
-    try:
-        found = os.fstat(descriptor).st_size
+def opened(part: str, cache: Path, name: str, written: int) -> Iterator[int]:
+    """A descriptor of a file of a part; Damage when it is missing, no plain file, or not as long as it was written."""
+    path = cache / name
+    with ExitStack() as stack:
+        with storage_errors(path, "read"):
+            try:
+                descriptor = stack.enter_context(beneath.opened(cache, name))
+            except FileNotFoundError:
+                raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path)) from None
+            except Damage as error:
+                raise Damage(f"part {part}: {error.message}", hint=error.hint, part=part, path=str(path)) from error
+            found = os.fstat(descriptor).st_size
         if found != written:
             message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
             raise Damage(message, hint=MEND, part=part, path=str(path))
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
-def wrong_bytes(part: str, field: str, first: int, last: int) -> Damage:
-    """A block of rows does not hash to what its receipt says."""
-    message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, the checksum differs"
+def wrong_bytes(part: str, field: str, first: int, last: int, why: str = "the checksum differs") -> Damage:
+    """A block of rows is not what its receipt or the plan says."""
+    message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, {why}"
     return Damage(message, hint=MEND, part=part, field=field, rows=(first, last))
 
 
@@ -70,6 +73,11 @@ class FieldSeal(Strict):
     def rows(self) -> int:
         """Rows the blocks count; a field of the part is one."""
         return 1 if self.per_part else self.shape[0]
+
+    @property
+    def geometry(self) -> tuple[str, str, tuple[int, ...], bool, int, int]:
+        """All of it that follows from the plan."""
+        return self.file, self.dtype, self.shape, self.per_part, self.nbytes, self.block_rows
 
     @property
     def checksums(self) -> NDArray[np.uint64]:
@@ -133,8 +141,14 @@ class Receipt(Strict):
         )
 
     def sealed(self) -> bytes:
-        """The file."""
-        return seal(self.plain())
+        """The file; UsageError when it could not be read back."""
+        raw = seal(self.plain())
+        if len(raw) > RECORD_BYTES:
+            message = (
+                f"the receipt of part {self.id} would have {len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
+            )
+            raise UsageError(message, hint="plan smaller parts with --part-rows")
+        return raw
 
     @classmethod
     def load(cls, path: Path, raw: bytes) -> Self:

@@ -1,24 +1,22 @@
 """Sealing a part: its files staged and flushed, then named, then the receipt, so that a kill at any moment leaves old or new."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from kdcache import beneath
 from kdcache.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
 from kdcache.errors import Damage
 from kdcache.store.backend import FileImage
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan
-from kdcache.store.receipt import MEND, FieldSeal, FileSeal, Receipt
+from kdcache.store.receipt import MEND, FieldSeal, FileSeal, Receipt, opened
+from kdcache.store.there import receipt_name
 
 PIECE = 4 << 20
-
-
-def receipt_path(cache: Path, part: PartId) -> Path:
-    """Where the receipt of a part lies, whatever its backend."""
-    return cache / "parts" / f"{part}.json"
 
 
 def commit_part(
@@ -30,20 +28,20 @@ def commit_part(
     older receipt goes before its files do, so no receipt ever stands beside files it does not describe.
     """
     with ExitStack() as stack:
-        files = [_stage(stack, cache / image.path, image) for image in images]
+        files = [_stage(stack, cache, image) for image in images]
         made = receipt(files)
-        target = receipt_path(cache, made.id)
-        make_folder(target.parent)
-        paper = stack.enter_context(staged(target))
+        target = cache / receipt_name(made.id)
+        make_folder(target.parent, cache)
+        paper = stack.enter_context(staged(target, cache))
         paper.write(made.sealed())
         paper.flush()
-        remove_receipt(target)
+        remove(cache, receipt_name(made.id))
         for file in files:
             file.commit()
         for folder in {file.path.parent for file in files}:
-            flush_folder(folder)
+            flush_folder(folder, cache)
         paper.commit()
-        flush_folder(target.parent)
+        flush_folder(target.parent, cache)
     return made
 
 
@@ -57,27 +55,29 @@ def copy_files(source: Path, cache: Path, receipt: Receipt) -> Receipt:
                 raise Damage(message, hint=MEND, part=str(receipt.id), path=str(source / seal.path))
         return receipt
 
-    images = [FileImage(seal.path, _pieces_of(source / seal.path), {}) for seal in receipt.files]
+    images = [FileImage(seal.path, _pieces_of(source, receipt, seal), {}) for seal in receipt.files]
     return commit_part(cache, images, checked)
 
 
-def _pieces_of(path: Path) -> Iterator[bytes]:
-    with storage_errors(path, "read"), path.open("rb") as file:
-        while piece := file.read(PIECE):
+def _pieces_of(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[bytes]:
+    path = cache / seal.path
+    with opened(str(receipt.id), cache, seal.path, seal.nbytes) as descriptor:
+        for start in range(0, seal.nbytes, PIECE):
+            with storage_errors(path, "read"):
+                piece = os.pread(descriptor, min(PIECE, seal.nbytes - start), start)
             yield piece
 
 
-def remove_receipt(path: Path) -> None:
-    """Take a receipt away, durably."""
-    with storage_errors(path, "remove"):
-        if path.exists():
-            path.unlink()
-            flush_folder(path.parent)
+def remove(cache: Path, name: str) -> None:
+    """Take a file of a part away, durably."""
+    with storage_errors(cache / name, "remove"):
+        beneath.remove(cache, name)
 
 
-def _stage(stack: ExitStack, path: Path, image: FileImage) -> StagedFile:
-    make_folder(path.parent)
-    file = stack.enter_context(staged(path))
+def _stage(stack: ExitStack, cache: Path, image: FileImage) -> StagedFile:
+    path = cache / image.path
+    make_folder(path.parent, cache)
+    file = stack.enter_context(staged(path, cache))
     for piece in image.pieces:
         file.write(piece)
     file.flush()

@@ -3,6 +3,7 @@
 Reading needs nothing but the receipts and the files they name; HDF5 and Zarr libraries are only asked to write.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,32 +11,37 @@ from typing import Self
 
 from pydantic import JsonValue
 
+from kdcache import beneath
 from kdcache.atomic import storage_errors, sweep
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing, Source
 from kdcache.lazy import lazy
+from kdcache.limits import RECORD_BYTES
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.check import Finding, check_files, finding_of
 from kdcache.store.differences import differences, tell
 from kdcache.store.frame import (
+    INDEX,
     create_frame,
     frame_findings,
+    open_index,
     read_plan,
     restore_view_files,
-    strays,
     write_plan,
 )
-from kdcache.store.index import Index
+from kdcache.store.geometry import Geometry
+from kdcache.store.index import Index, check_size
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.receipt import FOREIGN, MEND, Receipt
+from kdcache.store.receipt import FOREIGN, MEND, Receipt, opened
 from kdcache.store.same_images import expect_images
-from kdcache.store.seal import commit_part, copy_files, receipt_of, receipt_path, remove_receipt
+from kdcache.store.seal import commit_part, copy_files, receipt_of, remove
+from kdcache.store.there import built_parts, links, names_of, receipt_name, receipts_there, strays, views_there
 
 
 class Store:
@@ -47,6 +53,7 @@ class Store:
         self.identity = plan.identity
         self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
         self._backend = backend_of(plan)
+        self._geometry = Geometry(plan, self.fields, self._backend)
         self._maps = Maps(path, plan, self.fields)
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
@@ -71,7 +78,11 @@ class Store:
     @lazy
     def index(self) -> Index:
         """Image ids, labels and look-up, checked against the plan's digest once."""
-        return Index.open(self.path / "index.arrow", expected=self.plan.dataset.index_digest)
+        return open_index(self.path, self.plan)
+
+    def expect_rows(self) -> None:
+        """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
+        check_size(self.path / INDEX, self.plan.dataset.rows)
 
     def listing(self) -> Listing:
         """The dataset as it was scanned for this cache."""
@@ -94,10 +105,10 @@ class Store:
 
     def receipt(self, part: PartId) -> Receipt | None:
         """The receipt of a part; None when it is not built, Damage when it is not what was written."""
-        path = receipt_path(self.path, part)
+        path = self.path / receipt_name(part)
         with storage_errors(path, "read"):
             try:
-                raw = path.read_bytes()
+                raw = beneath.read(self.path, receipt_name(part), RECORD_BYTES)
             except FileNotFoundError:
                 return None
         receipt = Receipt.load(path, raw)
@@ -106,27 +117,35 @@ class Store:
             raise Mismatch(message, hint=FOREIGN, path=str(path), part=str(part))
         if receipt.id != part:
             raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
+        self._geometry.hold(part, receipt)
         return receipt
+
+    @property
+    def missing_count(self) -> int:
+        """How many parts are still to build, without a list of them."""
+        return len(self.plan.parts()) - len(self.built())
+
+    def missing_of(self, view: int) -> list[PartId]:
+        """Parts of one view that are still to build."""
+        there = set(self.built(view))
+        return [part for part in self.plan.parts_of(view) if part not in there]
 
     def missing(self, *, sizes: bool = False) -> list[PartId]:
         """Parts still to build: no receipt, or one of its files is gone. Only names are looked at.
 
         With `sizes`, for those who build, receipts are read too: a file that is not as long as it was written is as good as gone.
         """
-        names: dict[Path, set[str]] = {}
+        there = set(self.built(sizes=sizes))
+        return [part for part in self.plan.parts() if part not in there]
 
-        def there(path: Path) -> bool:
-            if path.parent not in names:
-                with storage_errors(path.parent, "list"):
-                    names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
-            return path.name in names[path.parent]
-
-        parts = self.plan.parts()
-        return [p for p in parts if not all(map(there, self._part_paths(p))) or (sizes and not self._has_its_length(p))]
+    def built(self, view: int | None = None, *, sizes: bool = False) -> list[PartId]:
+        """Parts that are there: all but the missing ones. Of one view, or of all."""
+        parts = built_parts(self.path, self.plan, self.fields, view)
+        return [part for part in parts if not sizes or self._has_its_length(part)]
 
     def _has_its_length(self, part: PartId) -> bool:
         receipt = self.receipt(part)
-        return receipt is not None and all(_size(self.path / file.path) == file.nbytes for file in receipt.files)
+        return receipt is not None and all(_size(self.path, file.path) == file.nbytes for file in receipt.files)
 
     def write_part(
         self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
@@ -152,18 +171,15 @@ class Store:
         self._maps.forget(part)
         return copy_files(source.path, self.path, receipt)
 
-    def built(self) -> list[PartId]:
-        """Parts that are there: all but the missing ones."""
-        absent = set(self.missing())
-        return [part for part in self.plan.parts() if part not in absent]
-
     def drop_part(self, part: PartId) -> None:
         """Take a part away: the receipt first, so that a half-dropped part is no part."""
         self._maps.forget(part)
-        remove_receipt(receipt_path(self.path, part))
-        for path in self._part_paths(part):
-            with storage_errors(path, "remove"):
-                path.unlink(missing_ok=True)
+        for name in names_of(self.plan, self.fields, part):
+            remove(self.path, name)
+
+    def with_receipt(self) -> list[PartId]:
+        """Parts that have a receipt, whether their files are there or not."""
+        return list(receipts_there(self.path, self.plan))
 
     def map_part(self, part: PartId) -> MappedPart:
         """The arrays of a part, mapped read-only and checked on first touch; Damage when it is not there."""
@@ -183,7 +199,7 @@ class Store:
     def bad_rows(self) -> dict[int, str]:
         """Rows of all built parts whose images could not be used, in order, with the first reason each."""
         found: dict[int, str] = {}
-        for part in self.plan.parts():
+        for part in self.with_receipt():
             for row, reason in self.bad_rows_of(part).items():
                 found.setdefault(row, reason)
         return dict(sorted(found.items()))
@@ -198,15 +214,16 @@ class Store:
 
     def bytes(self) -> int:
         """Bytes of all built parts."""
-        receipts = (self.receipt(part) for part in self.plan.parts())
+        receipts = (self.receipt(part) for part in self.with_receipt())
         return sum(receipt.bytes for receipt in receipts if receipt is not None)
 
     def plan_views(self, count: int) -> Plan:
         """Plan more views; what is built stays as it is. Under the build lock."""
         views = self.plan.views.model_copy(update={"count": count})
-        self.plan = self.plan.model_copy(update={"views": views})
-        write_plan(self.path, self.plan)
-        return self.plan
+        plan = self.plan.model_copy(update={"views": views})
+        write_plan(self.path, plan)
+        self.plan = plan
+        return plan
 
     def verify_part(self, part: PartId) -> list[Finding]:
         """Every byte of a built part against its receipt. Nothing to find in one that is not built."""
@@ -217,31 +234,47 @@ class Store:
             return [finding_of(error, part, rows)]
         if receipt is None:
             return []
-        expected = {name: self._backend.path(part, field) for name, field in self.fields.items()}
-        if {name: seal.file for name, seal in receipt.fields.items()} != expected:
-            return [Finding(part, None, rows, "its receipt names other fields or files than the plan")]
         return check_files(self.path, receipt)
+
+    def verify_unopened(self) -> list[Finding]:
+        """What a stranger could have left, before anything is mapped: links, pipes, and parts that lie about themselves."""
+        return [*links(self.path), *(found for part in self.with_receipt() for found in self._verify_geometry(part))]
+
+    def _verify_geometry(self, part: PartId) -> Iterator[Finding]:
+        """The receipt of a part against the plan, and the lengths of its files against the receipt."""
+        try:
+            receipt = self.receipt(part)
+            for file in receipt.files if receipt is not None else ():
+                with opened(str(part), self.path, file.path, file.nbytes):
+                    pass
+        except (Damage, Mismatch) as error:
+            yield finding_of(error, part, self.plan.rows_of(part))
+
+    def verify_blocks(self, part: PartId) -> list[Finding]:
+        """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan says."""
+        try:
+            for field in self.map_part(part).values():
+                field.inflate_all()
+        except Damage as error:
+            return [finding_of(error, part, self.plan.rows_of(part))]
+        return []
 
     def verify_frame(self) -> list[Finding]:
         """The index, the files of the views, and names that do not belong."""
-        return [*frame_findings(self.path, self.plan), *strays(self.path, self.plan, self._known())]
+        return [*frame_findings(self.path, self.plan), *strays(self.path, self.plan, self.fields)]
 
     def restore_frame(self) -> None:
         """Write the files again that depend on the plan alone."""
-        for view in range(self.plan.views.count):
-            if any(receipt_path(self.path, PartId(view, 0)).parent.glob("*.json")):
+        for view in views_there(self.path, self.plan):
+            if any(receipts_there(self.path, self.plan, view)):
                 restore_view_files(self.path, self.plan, view)
 
-    def _part_paths(self, part: PartId) -> list[Path]:
-        """The receipt of a part and its files."""
-        files = dict.fromkeys(self._backend.path(part, field) for field in self.fields.values())
-        return [receipt_path(self.path, part), *(self.path / name for name in files)]
 
-    def _known(self) -> set[Path]:
-        """Every path that built parts may have."""
-        return {path for part in self.plan.parts() for path in self._part_paths(part)}
-
-
-def _size(path: Path) -> int:
-    with storage_errors(path, "read"):
-        return path.stat().st_size
+def _size(cache: Path, name: str) -> int | None:
+    """How long a file of a part is; None where none is, or something else."""
+    with storage_errors(cache / name, "read"):
+        try:
+            with beneath.opened(cache, name) as descriptor:
+                return os.fstat(descriptor).st_size
+        except (FileNotFoundError, Damage):
+            return None

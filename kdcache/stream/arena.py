@@ -9,6 +9,7 @@ into rows of the array.
 import ctypes
 import mmap
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -96,7 +97,7 @@ class Arena(ABC):
             grain = lcm(self.row_bytes, page)
             stride = -(-self.grid.rows_per_part * self.row_bytes // grain) * grain
             length = stride * self.grid.parts + 2 * HUGE
-            if page == HUGE and length > _MOST_SPACE:
+            if length > (_MOST_SPACE if page == HUGE else sys.maxsize):
                 continue
             with suppress(OSError):
                 # Python's own map owns the addresses: they are given back when the last array over them is gone.

@@ -63,9 +63,10 @@ class Inflated(Arena):
         offset, size = piece.stored[number].tolist()
         stored = os.pread(descriptor, size, offset)
         piece.check(number, stored)
+        block_of_rows = piece.inflate(self._tool, number, stored, self.grid.block_rows * self.row_bytes)
         start, stop = self.block_bytes(block)
         # The last block of a part is filled up with rows that nobody asked for.
-        self._bytes[start:stop] = np.frombuffer(self._tool.decode(stored), np.uint8)[: stop - start]
+        self._bytes[start:stop] = np.frombuffer(block_of_rows, np.uint8)[: stop - start]
 
     def _make_room(self, blocks: Rows, needed: Rows) -> None:
         kept = set(needed.tolist())

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from kdcache.atomic import Buffer
 from kdcache.codecs.codec import Field
+from kdcache.errors import Damage
+from kdcache.store.compression import Compressor, NotThatBlock
 from kdcache.store.receipt import Receipt, opened, wrong_bytes
 
 
@@ -19,7 +21,9 @@ class Piece:
 
     part: str
     field: str
-    path: Path
+    cache: Path
+    file: str
+    """relative to the cache"""
     file_bytes: int
     first_row: int
     rows: int
@@ -38,7 +42,8 @@ class Piece:
         return cls(
             part=str(receipt.id),
             field=field.name,
-            path=cache / seal.file,
+            cache=cache,
+            file=seal.file,
             file_bytes=receipt.bytes_of(seal.file),
             first_row=receipt.first_row,
             rows=receipt.rows,
@@ -51,11 +56,21 @@ class Piece:
 
     def opened(self) -> AbstractContextManager[int]:
         """A descriptor of the file; Damage when the file is missing or not as long as it was written."""
-        return opened(self.part, self.path, self.file_bytes)
+        return opened(self.part, self.cache, self.file, self.file_bytes)
 
     def check(self, number: int, content: Buffer) -> None:
         """Damage, naming part, field and rows, unless these are the bytes of block `number`."""
         if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
-            first = self.first_row + number * self.block_rows
-            last = min(first + self.block_rows, self.first_row + self.rows) - 1
-            raise wrong_bytes(self.part, self.field, first, last)
+            raise self._wrong(number)
+
+    def inflate(self, tool: Compressor, number: int, stored: Buffer, nbytes: int) -> bytearray:
+        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not `nbytes` long."""
+        try:
+            return tool.decode(stored, nbytes)
+        except NotThatBlock as error:
+            raise self._wrong(number, str(error)) from error
+
+    def _wrong(self, number: int, *why: str) -> Damage:
+        first = self.first_row + number * self.block_rows
+        last = min(first + self.block_rows, self.first_row + self.rows) - 1
+        return wrong_bytes(self.part, self.field, first, last, *why)

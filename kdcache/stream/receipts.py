@@ -44,8 +44,7 @@ class Receipts:
     @lazy
     def rejected(self) -> Rows:
         """Rows whose image could not be used, in order; Incomplete naming the parts that are not built."""
-        missing = [part for part in self._store.missing() if part.view == self._view]
-        if missing:
+        if missing := self._store.missing_of(self._view):
             raise self._incomplete(missing)
         rows = [row for number in range(self._store.plan.parts_per_view) for row in self[number].bad]
         return np.array(sorted(rows), np.int64)

@@ -29,6 +29,7 @@ class Shelf:
     """The fields of one view as arrays over all its rows."""
 
     def __init__(self, store: Store, view: int, *, check: bool = True) -> None:
+        store.expect_rows()
         self.store, self.view, self.check = store, view, check
         self.dense = reads_huge_pages() and self._fits_into_memory()
         """what is read stays in memory, so that reading more at once costs nothing"""

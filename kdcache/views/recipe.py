@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model
 
 from kdcache.errors import UsageError
 from kdcache.images.background import FORMS, WHITE, Background, canonical
+from kdcache.limits import LAYERS
 from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -118,7 +119,7 @@ class Jitter(Strict):
 class RandAugment(Strict):
     """RandAugment as timm writes it: `layers` operations, each applied with `probability`, at magnitude + N(0, std)."""
 
-    layers: Annotated[int, Field(ge=1)]
+    layers: Annotated[int, Field(ge=1, le=LAYERS)]
     magnitude: Annotated[float, Field(ge=0.0, le=10.0)]
     std: Amount
     probability: Share

@@ -1,0 +1,159 @@
+"""Inside a folder that a stranger may have filled: every path is opened from the folder down, and no link is followed.
+
+Input: the folder, which the user named and may reach through links, and a name below it such as `parts/v000/000000.json`.
+Output: descriptors and names. A link, a pipe or a device in place of a file is Damage at once: nothing is waited for, and
+nothing outside is read, written or removed. What is not there stays a FileNotFoundError, for the caller to explain.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from kdcache.errors import Damage
+
+Kind = Literal["file", "folder", "link", "other"]
+
+_HERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NOT_OPENED = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
+_HINT = "remove it, or copy it whole from where it came from: in there only plain files and folders are used"
+_READ = 1 << 20
+
+
+@contextmanager
+def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
+    """A descriptor of `root` or of a folder below it; with `make`, folders that are not there are made."""
+    here = os.open(root, _FOLDER)
+    try:
+        done = root
+        for step in _steps(root, name):
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(step, dir_fd=here)
+                    os.fsync(here)
+            done, above = done / step, here
+            try:
+                here = os.open(step, _FOLDER | _HERE, dir_fd=above)
+            except OSError as error:
+                _tell_apart(error, done, "folder")
+                raise
+            finally:
+                if here != above:
+                    os.close(above)
+        yield here
+    finally:
+        os.close(here)
+
+
+@contextmanager
+def opened(root: Path, name: str, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """A descriptor of a plain file; with O_CREAT it is made."""
+    above, _, last = name.rpartition("/")
+    _steps(root, last)
+    with folder(root, above) as here:
+        try:
+            descriptor = os.open(last, flags | _HERE, 0o666, dir_fd=here)
+        except OSError as error:
+            _tell_apart(error, root / name, "file")
+            raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise not_plain(root / name, "file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read(root: Path, name: str, most: int) -> bytes:
+    """A whole file; Damage when it has more than `most` bytes."""
+    with opened(root, name) as descriptor:
+        if (size := os.fstat(descriptor).st_size) > most:
+            path = root / name
+            hint = "no program of this kind writes so much there: copy it from where it came from"
+            raise Damage(f"{path} has {size:,} bytes, at most {most:,} are read", hint=hint, path=str(path))
+        pieces, left = [], most
+        while left and (piece := os.read(descriptor, min(left, _READ))):
+            pieces.append(piece)
+            left -= len(piece)
+    return b"".join(pieces)
+
+
+def names(root: Path, name: str = "") -> set[str]:
+    """What lies in a folder; nothing when it is not there."""
+    try:
+        with folder(root, name) as here:
+            return set(os.listdir(here))
+    except FileNotFoundError:
+        return set()
+
+
+def kind(root: Path, name: str) -> Kind | None:
+    """What a name stands for; None when it is not there."""
+    above, _, last = name.rpartition("/")
+    _steps(root, last)
+    try:
+        with folder(root, above) as here:
+            return _kind(os.stat(last, dir_fd=here, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def walk(root: Path, name: str = "", *, depth: int) -> Iterator[tuple[str, Kind]]:
+    """Everything below a folder, `depth` folders deep, in order; what lies deeper is not looked at."""
+    found = []
+    try:
+        with folder(root, name) as here, os.scandir(here) as entries:
+            for entry in entries:
+                inner = f"{name}/{entry.name}" if name else entry.name
+                found.append((inner, _kind(entry.stat(follow_symlinks=False).st_mode)))
+    except FileNotFoundError:
+        return
+    for inner, what in sorted(found):
+        yield inner, what
+        if what == "folder" and depth > 1:
+            yield from walk(root, inner, depth=depth - 1)
+
+
+def remove(root: Path, name: str) -> bool:
+    """Take a file, or a link itself, away; False when it was not there."""
+    above, _, last = name.rpartition("/")
+    _steps(root, last)
+    try:
+        with folder(root, above) as here:
+            os.unlink(last, dir_fd=here)
+            os.fsync(here)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def not_plain(path: Path, wanted: str) -> Damage:
+    """Something else stands in the place of a file or folder."""
+    what = "a link" if path.is_symlink() else f"no {wanted}"
+    return Damage(f"{path} is {what}, and not opened", hint=_HINT, path=str(path))
+
+
+def _tell_apart(error: OSError, path: Path, wanted: str) -> None:
+    """Raise Damage where it is not the disk that refuses but what stands there."""
+    if error.errno in _NOT_OPENED:
+        raise not_plain(path, wanted) from error
+
+
+def _steps(root: Path, name: str) -> list[str]:
+    """The components of a name; Damage when one of them would lead elsewhere."""
+    steps = name.split("/") if name else []
+    if any(step in ("", ".", "..") or "\0" in step for step in steps):
+        raise Damage(f"{name!r} is no name below {root}", hint=_HINT, path=name)
+    return steps
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "link" if stat.S_ISLNK(mode) else "other"

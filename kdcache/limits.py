@@ -1,0 +1,33 @@
+"""What a cache may be, at most: every number that is read from one is held against these before anything is made of it.
+
+All are far above what a cache of 14 million images and 300 views has. SECURITY.md shows them as a table, which a test compares.
+"""
+
+ROWS = 1 << 33
+"""images of a cache"""
+VIEWS = 100_000
+"""views of an image"""
+PARTS = 1 << 24
+"""parts of all views together: a petabyte at the usual 64 MiB"""
+VIEW_PARTS = 1 << 20
+"""parts of one view"""
+SIGNALS = 64
+"""signals of a cache"""
+CODECS = 16
+"""codecs that a signal came by"""
+NAME_LETTERS = 100
+"""letters of the name of a signal"""
+AXES = 8
+"""axes of a signal"""
+BLOCK_BYTES = 128 << 20
+"""bytes of one block of rows, and so of one row of a field"""
+PART_BYTES = 64 << 30
+"""bytes of the rows of one part, uncompressed"""
+BATCH = 1 << 16
+"""images of a teacher batch"""
+SIDE = 8192
+"""pixels of one side of what a teacher sees"""
+LAYERS = 100
+"""operations of RandAugment on one view"""
+RECORD_BYTES = 16 << 20
+"""bytes of plan.json, and of one receipt"""
