@@ -9,6 +9,7 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import pairs, plural, size
+from kdcache import limits
 
 if TYPE_CHECKING:
     from kdcache.reshape import Reshaped
@@ -26,7 +27,7 @@ MERGE = """
 kd cache merge share1 share2 share3 --out whole
 """
 Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.")]
-Count = Annotated[int, typer.Argument(metavar="N", min=1, help="How many more views.")]
+Count = Annotated[int, typer.Argument(metavar="N", min=1, max=limits.VIEWS, help="How many more views.")]
 Many = Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches of the same plan, built in shares.")]
 NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
 KeptSignals = Annotated[

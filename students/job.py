@@ -161,7 +161,7 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
 def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
     """The student as it is before the first step: random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(record.seed)
+        torch.manual_seed(record.seed if -(1 << 63) <= record.seed < 1 << 63 else record.seed % (1 << 63))
         network = build_student(record.student)
         if fresh and not record.started_from and record.cache is not None:
             begin(network, record.student, record.cache.teacher, where.weights)

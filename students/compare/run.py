@@ -22,6 +22,7 @@ from kdcache.held import held
 from kdcache.images import open_source
 from kdcache.progress import Progress
 from kdcache.strict import Strict
+from students import limits
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import Caches, build_caches
@@ -125,7 +126,8 @@ def _job(options: CompareOptions) -> Job:
     except ValidationError:
         told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
         raise UsageError(
-            f"{told}: no such job can be", hint="epochs and students above nothing, a price of at least 0"
+            f"{told}: no such job can be",
+            hint=f"--epochs above 0 and up to {limits.EPOCHS:,}, --students from 1, --price from 0, both up to {limits.JOB:,}",
         ) from None
 
 
