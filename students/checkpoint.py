@@ -6,14 +6,14 @@ Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. 
 """
 
 import json
-import shutil
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from kdcache.atomic import storage_errors, whole_folder, write_file
+from kdcache.atomic import remove_folder, storage_errors, whole_folder, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import Damage, UsageError
 from kdcache.tensors import write_tensors
@@ -68,7 +68,7 @@ def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
         content = json.dumps({"state": asdict(state), "files": digests}, indent=2) + "\n"
         write_file(draft / STATE, [content.encode()])
     for old in checkpoints(run)[:-KEPT]:
-        shutil.rmtree(old)
+        remove_folder(old)
     return final
 
 
@@ -114,7 +114,9 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
 
     found = checkpoints(run)
     if not found:
-        raise UsageError(f"{run} has no checkpoint to go on from", hint="start it anew with another --out")
+        raise UsageError(
+            f"{run} has no checkpoint to go on from", hint=f"remove it and start anew: rm -r {shlex.quote(str(run))}"
+        )
     folder = found[-1]
     record = _read(folder)
     for name, expected in record["files"].items():
