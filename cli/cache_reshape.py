@@ -1,5 +1,6 @@
 """`kd cache add-views`, `convert` and `merge`: change caches without asking a teacher."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def add_views(ui: Ui, cache: Whole, count: Count) -> None:
     plan = add(cache, count)
     text = f"{cache} now has {plural(plan.views.count, 'view')} planned"
     ui.answer({"path": str(cache), "views": plan.views.count}, text)
-    ui.note(f"hint: kd cache build --out {cache}")
+    ui.note(f"hint: kd cache build --out {shlex.quote(str(cache))}")
 
 
 def convert(
@@ -100,5 +101,8 @@ def _answer(ui: Ui, done: "Reshaped") -> int:
     facts = {"parts_written": done.parts_written, "parts_missing": done.parts_missing, "bytes": done.bytes}
     ui.answer({"path": str(done.path), **facts}, pairs(lines))
     if done.parts_missing:
-        ui.note(f"hint: kd cache build --out {done.path}")
+        from kdcache.store import Store
+        from kdcache.store.again import way_to_build
+
+        ui.note(f"hint: {way_to_build(done.path, Store.open(done.path).plan)}")
     return 3 if done.parts_missing else 0

@@ -14,6 +14,7 @@ from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
 from kdcache.spec import BY_MODEL, HEADLESS, TeacherSpec
 from kdcache.store import Store
+from kdcache.store.again import way_to_build
 from kdcache.store.plan import Dataset
 from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
@@ -43,7 +44,7 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     if missing:
         raise Incomplete(
             f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
-            hint=f"kd cache build --out {cache.path}",
+            hint=way_to_build(cache.path, plan),
         )
 
 
