@@ -4,6 +4,7 @@ The first one raises `Stop` in the main thread. Those that follow at once are th
 comes after a second of it, or the fifth, ends the process as it stands. Nothing on disk minds: every file is whole or absent.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import time
 from contextlib import suppress
 from types import FrameType
 
+_MET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.0
 """seconds of clean-up after which another signal ends it"""
 MOST = 5
@@ -38,10 +40,11 @@ class Watch:
 
     def begin(self) -> None:
         """Meet the signals; those that were ignored when this process was started, as by nohup, stay ignored."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _MET:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._meet)
         sys.unraisablehook = self._lost
+        atexit.register(_no_more)  # the first that is registered is the last that is called
 
     def over(self, code: int) -> None:
         """The work is done and its answer is out: a signal while Python takes itself down changes neither."""
@@ -70,6 +73,11 @@ class Watch:
             self._count = 0
         else:
             sys.__unraisablehook__(unraisable)
+
+
+def _no_more() -> None:
+    """Python gives signals back their defaults while it takes itself down: one of them would change the exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _MET)
 
 
 watch = Watch()

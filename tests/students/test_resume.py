@@ -34,7 +34,8 @@ def test_a_damaged_checkpoint_is_named(cache, tmp_path):
         learn(run.path, resume=True)
 
 
-def test_ctrl_c_keeps_the_step_in_hand(cache, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=["Ctrl-C", "hang-up"])
+def test_a_signal_keeps_the_step_in_hand(cache, tmp_path, number, code):
     asked = ["--cache", str(cache), "--steps", "5000", "--batch", "8", "--size", "32", "--val", "none"]
     asked += ["--workers", "0", "--device", "cpu", "--log-every", "1", "--out", str(tmp_path / "run")]
     command = [sys.executable, "-m", "tests.students.as_command", "train", *asked]
@@ -43,9 +44,11 @@ def test_ctrl_c_keeps_the_step_in_hand(cache, tmp_path):
         deadline = time.monotonic() + 120
         while not (metrics.is_file() and metrics.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        if number == signal.SIGHUP:
+            process.send_signal(number)  # a terminal that closes sends several, and they are one wish
         _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
+    assert process.returncode == code, told
     assert f"kd train --resume {tmp_path / 'run'}" in told
     newest = max((tmp_path / "run" / "checkpoints").glob("*/state.json"))
     state = json.loads(newest.read_text())["state"]
