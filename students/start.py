@@ -1,5 +1,6 @@
 """Starts a training or goes on with one: what the command line calls."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -95,6 +96,6 @@ def _named(record: RunRecord, stack: ExitStack) -> Run:
         except Locked:
             continue  # it is just being begun
         except UsageError:
-            if not path.is_dir():  # nothing has the name: none can be there at all
+            if not os.path.isdir(path):  # nothing has the name: none can be there at all
                 raise
     raise AssertionError("unreachable: count() does not end")
