@@ -15,8 +15,7 @@ def main() -> NoReturn:
         code = _work()
     except Stop as stop:  # before or after there was a command to tell it
         code = stop.code
-        if not watch.told:
-            sys.stderr.write("stopped\n")
+        watch.announce()
     watch.over(code)
     sys.exit(code)
 

@@ -61,7 +61,7 @@ def _called(ui: Ui, arguments: list[str]) -> int:
         if isinstance(end.__context__, BrokenPipeError):  # typer ends so when the reader of a help text has gone
             return BROKEN_PIPE
         raise
-    if watch.code is not None and code == INTERRUPTED and not watch.told:
+    if watch.code is not None and code == INTERRUPTED and not watch.announced:
         raise Stop(watch.code)  # it came while the command line was read, which typer tells by that code
     return code
 

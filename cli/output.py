@@ -159,7 +159,7 @@ class Ui:
 
     def _stopped(self, code: int, resumable: bool, ways_on: Sequence[str]) -> int:
         """A signal: what is sealed stays. The same command goes on, or the one that came with the signal."""
-        watch.told = True
+        watch.announced = True
         if ways_on:
             return self.fail("Stopped", "stopped", code, hint=ways_on[0])
         again = self._command_line()

@@ -33,7 +33,7 @@ class Watch:
     def __init__(self) -> None:
         self.code: int | None = None
         """the exit code, once a signal has come"""
-        self.told = False
+        self.announced = False
         """the user has read that it stops"""
         self._final: int | None = None
         self._count, self._since = 0, 0.0
@@ -60,11 +60,16 @@ class Watch:
         if self._count >= MOST or time.monotonic() - self._since > PATIENCE:
             self._leave()
 
-    def _leave(self) -> None:
-        assert self.code is not None
-        if not self.told:
+    def announce(self) -> None:
+        """Say that it stops, unless that was said; of several processes one speaks for all."""
+        if not self.announced and os.environ.get("RANK", "0") == "0":
             with suppress(OSError):  # nobody may be there to read it
                 os.write(2, b"stopped\n")
+        self.announced = True
+
+    def _leave(self) -> None:
+        assert self.code is not None
+        self.announce()
         os._exit(self.code)
 
     def _lost(self, unraisable: "sys.UnraisableHookArgs") -> None:

@@ -110,8 +110,8 @@ class Run:
                 hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
                 raise UsageError(f"{path} holds a run already", hint=hint)
             if strangers := [kept.name for kept in (path / CHECKPOINTS).glob("[!.]*") if kept.name != BEFORE]:
-                told = f"{path} has checkpoints ({', '.join(sorted(strangers)[:3])}) and no run.json"
-                raise UsageError(told, hint="bring its run.json back, or choose another --out")
+                message = f"{path} has checkpoints ({', '.join(sorted(strangers)[:3])}) and no run.json"
+                raise UsageError(message, hint="bring its run.json back, or choose another --out")
             run = cls(path, record)
             run._sweep()
             yield run
