@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from cli import bench, cache, compare, config, doctor, eval, report, student, teacher, train
-from cli.output import Ui
+from cli.output import BROKEN_PIPE, INTERRUPTED, Ui
+from cli.stopping import Stop, watch
 
 app = typer.Typer(
     help="Run frozen vision teachers once, keep what they said, train small students from it.",
@@ -48,14 +49,21 @@ doctor.register(app)
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code comes back."""
     ui = Ui(arguments)
+    return ui.guard(lambda: _called(ui, arguments), watched=False)  # a command watches itself, as it was told
+
+
+def _called(ui: Ui, arguments: list[str]) -> int:
     try:
-        return app(args=arguments, prog_name="kd", standalone_mode=False, obj=ui) or 0
+        code: int = app(args=arguments, prog_name="kd", standalone_mode=False, obj=ui) or 0
     except typer.TyperException as error:
         return _usage(ui, error)
-    except BrokenPipeError:
-        from cli.output import broken_pipe
-
-        return broken_pipe()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer ends so when the reader of a help text has gone
+            return BROKEN_PIPE
+        raise
+    if watch.code is not None and code == INTERRUPTED and not watch.announced:
+        raise Stop(watch.code)  # it came while the command line was read, which typer tells by that code
+    return code
 
 
 def _usage(ui: Ui, error: typer.TyperException) -> int:

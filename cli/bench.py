@@ -9,14 +9,17 @@ import typer
 from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
+from students.limits import REPEATS
 
 READ = """
 kd bench read
 kd bench read --scale 0.1 --repeats 3 --warm-only
 kd bench read --workload W2,W3 --dir /data --json
 """
-Scale = Annotated[float, typer.Option("--scale", metavar="X", min=0.0, help="Less or more data than usual.")]
-Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Rounds; medians are given.")]
+Scale = Annotated[
+    float, typer.Option("--scale", metavar="X", min=0.0, max=1000.0, help="Less or more data than usual.")
+]
+Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, max=REPEATS, help="Rounds; medians are given.")]
 WorkloadNames = Annotated[
     str, typer.Option("--workload", metavar="LIST", help="W1: top-100 logits, W2: large feature maps, W3: ViT tokens.")
 ]

@@ -1,5 +1,6 @@
 """`kd cache verify` and `kd cache repair`."""
 
+import shlex
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,6 +97,7 @@ def _ways_out(report: "Report") -> list[str]:
     """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
     from kdcache.drift import pixels_hint, teacher_hint
     from kdcache.store import Store
+    from kdcache.store.again import way_to_mend
 
     ways = []
     if report.pixels_drifted:
@@ -106,7 +108,7 @@ def _ways_out(report: "Report") -> list[str]:
         plan = report.path / "plan.json"
         ways.append(f"{plan} looks foreign: copy it from another copy of this cache; `repair` drops nothing")
     elif report.damaged:
-        ways.append(f"kd cache repair {report.path} --yes && kd cache build --out {report.path}")
+        ways.append(way_to_mend(report.path, Store.open(report.path).plan))
     return ways
 
 
@@ -130,18 +132,24 @@ def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
     is mended; 4: there is damage and --yes was not given, or damage that only a build can mend.
     """
     from kdcache.repair import repair as mend
+    from kdcache.store import Store
+    from kdcache.store.again import way_to_build
 
     found = mend(cache or newest_cache(), apply=yes, progress=ui.progress())
     names = [str(part) for part in found.parts]
     done = "dropped" if found.applied else "damaged"
     lines = [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
     lines += [f"{'left' if found.applied else 'found'}: {on_a_line(str(finding))}" for finding in found.others]
+    lines += [f"{plural(found.missing, 'part')} missing"] if found.missing else []
     facts = {"path": str(found.path), "parts": names, "rows": found.rows, "applied": found.applied}
+    facts["parts_missing"] = found.missing
     others = [finding.plain() for finding in found.others]
     warnings = [finding.plain() for finding in found.warnings]
     ui.answer({**facts, "others": others, "warnings": warnings}, "\n".join(lines))
     for stray in found.warnings:
         ui.warn(str(stray))
-    if names or found.others:
-        ui.note(f"hint: kd cache build --out {found.path}" if yes else f"hint: kd cache repair {found.path} --yes")
+    if (names or found.others) and not yes:
+        ui.note(f"hint: kd cache repair {shlex.quote(str(found.path))} --yes")
+    elif found.others or found.missing:
+        ui.note(f"hint: {way_to_build(found.path, Store.open(found.path).plan)}")
     return 4 if found.others or (names and not found.applied) else 0

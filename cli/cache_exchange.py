@@ -10,6 +10,7 @@ from cli.command import command, group
 from cli.output import Ui
 from cli.text import pairs, plural, size
 from kdcache.errors import UsageError
+from kdcache.limits import CLASSES
 from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ kd cache export divedoc teacher.h5 --split train=c5 --split validation=c6 --sign
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of their files.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The HDF5 file to write; its tables go beside it.")]
 Images = Annotated[str, typer.Option("--data", metavar="SOURCE", help="The images their records are about.")]
-ClassCount = Annotated[int, typer.Option("--class-count", metavar="N", min=1, help="Classes of their teacher.")]
+ClassCount = Annotated[
+    int, typer.Option("--class-count", metavar="N", min=1, max=CLASSES, help="Classes of their teacher.")
+]
 OfTeacher = Annotated[
     str | None,
     typer.Option(
@@ -50,7 +53,8 @@ SomeViews = Annotated[
 ]
 OneView = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
 K = Annotated[
-    int | None, typer.Option("--k", metavar="K", min=1, help="Classes a record; left out: all that are stored.")
+    int | None,
+    typer.Option("--k", metavar="K", min=1, max=CLASSES, help="Classes a record; left out: all that are stored."),
 ]
 Splits = Annotated[
     list[str] | None, typer.Option("--split", metavar="NAME=CACHE", help="A split and its cache; may be repeated.")

@@ -1,5 +1,6 @@
 """`kd cache add-views`, `convert` and `merge`: change caches without asking a teacher."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import on_a_line, pairs, plural, size
+from kdcache import limits
 
 if TYPE_CHECKING:
     from kdcache.reshape import Reshaped
@@ -26,7 +28,7 @@ MERGE = """
 kd cache merge share1 share2 share3 --out whole
 """
 Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.")]
-Count = Annotated[int, typer.Argument(metavar="N", min=1, help="How many more views.")]
+Count = Annotated[int, typer.Argument(metavar="N", min=1, max=limits.VIEWS, help="How many more views.")]
 Many = Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches of the same plan, built in shares.")]
 NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
 KeptSignals = Annotated[
@@ -48,7 +50,7 @@ def add_views(ui: Ui, cache: Whole, count: Count) -> None:
     plan = add(cache, count)
     text = f"{on_a_line(str(cache))} now has {plural(plan.views.count, 'view')} planned"
     ui.answer({"path": str(cache), "views": plan.views.count}, text)
-    ui.note(f"hint: kd cache build --out {cache}")
+    ui.note(f"hint: kd cache build --out {shlex.quote(str(cache))}")
 
 
 def convert(
@@ -99,5 +101,8 @@ def _answer(ui: Ui, done: "Reshaped") -> int:
     facts = {"parts_written": done.parts_written, "parts_missing": done.parts_missing, "bytes": done.bytes}
     ui.answer({"path": str(done.path), **facts}, pairs(lines))
     if done.parts_missing:
-        ui.note(f"hint: kd cache build --out {done.path}")
+        from kdcache.store import Store
+        from kdcache.store.again import way_to_build
+
+        ui.note(f"hint: {way_to_build(done.path, Store.open(done.path).plan)}")
     return 3 if done.parts_missing else 0

@@ -10,6 +10,7 @@ from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
 from cli.text import columns, on_a_line, pairs
+from students import limits
 
 if TYPE_CHECKING:
     from kdcache.options import BuildOptions
@@ -33,14 +34,24 @@ Arms = Annotated[
         "no-teacher.",
     ),
 ]
-Steps = Annotated[int, typer.Option("--steps", metavar="N", min=2, help="Training steps of each arm.")]
-Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="How often every arm is run, in turn.")]
+Steps = Annotated[
+    int, typer.Option("--steps", metavar="N", min=2, max=limits.STEPS, help="Training steps of each arm.")
+]
+Repeat = Annotated[
+    int, typer.Option("--repeat", metavar="N", min=1, max=limits.REPEATS, help="How often every arm is run, in turn.")
+]
 Images = Annotated[
     int | None,
-    typer.Option("--images", metavar="N", min=1, help="Compare on N of the images; 2,000, fewer for a slow teacher."),
+    typer.Option(
+        "--images",
+        metavar="N",
+        min=1,
+        max=limits.JOB,
+        help="Compare on N of the images; 2,000, fewer for a slow teacher.",
+    ),
 ]
 Epochs = Annotated[float, typer.Option("--epochs", metavar="X", help="Epochs of the job the costs are added up for.")]
-Students = Annotated[int, typer.Option("--students", metavar="N", min=1, help="Students of that job.")]
+Students = Annotated[int, typer.Option("--students", metavar="N", min=1, max=limits.JOB, help="Students of that job.")]
 Price = Annotated[float | None, typer.Option("--price", metavar="X", help="Money for an hour of one device.")]
 Project = Annotated[
     str | None,
@@ -52,7 +63,10 @@ GpuMemory = Annotated[
         "--gpu-memory", metavar="SIZE", help="Find by trying what fits on a device of 24GB (on a CPU: a process)."
     ),
 ]
-StudentSize = Annotated[int | None, typer.Option("--student-size", metavar="N", help="Pixels the student sees a side.")]
+StudentSize = Annotated[
+    int | None,
+    typer.Option("--student-size", metavar="N", min=32, max=limits.SIDE, help="Pixels the student sees a side."),
+]
 TrainRecipe = Annotated[
     str | None,
     typer.Option(
@@ -62,7 +76,9 @@ TrainRecipe = Annotated[
 TrainSettings = Annotated[
     list[str] | None, typer.Option("--train-set", metavar="KEY=VALUE", help="Change a value of the training recipe.")
 ]
-TrainBatch = Annotated[int | None, typer.Option("--train-batch", metavar="N", min=1, help="Images a training step.")]
+TrainBatch = Annotated[
+    int | None, typer.Option("--train-batch", metavar="N", min=1, max=limits.BATCH, help="Images a training step.")
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="The comparison; left out: a name in ./kd/compares."),

@@ -12,6 +12,7 @@ from cli.runs import RunPath, open_run
 from cli.text import columns, duration, pairs, plural
 from kdcache.errors import Incomplete, UsageError
 from kdcache.figures import whole
+from students import limits
 
 if TYPE_CHECKING:
     from students.evals import How
@@ -56,7 +57,9 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a number of configs/tasks/few-shot.yaml; repeatable."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:1.")]
-Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images the student sees at a time.")]
+Batch = Annotated[
+    int | None, typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images the student sees at a time.")
+]
 PrecisionName = Annotated[
     o.Precision | None,
     typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16; left out: as it was trained."),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kdcache import limits
 from kdcache.errors import UsageError
 
 FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:", "run:")
@@ -101,7 +102,7 @@ BackgroundName = Annotated[
         help="Under transparent pixels: white (the default), black, R,G,B, or drop to ignore alpha.",
     ),
 ]
-Views = Annotated[int, typer.Option("--views", metavar="N", min=1, help="Views of each image.")]
+Views = Annotated[int, typer.Option("--views", metavar="N", min=1, max=limits.VIEWS, help="Views of each image.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated.")
@@ -116,19 +117,27 @@ Compress = Annotated[
 PartRows = Annotated[
     int | None,
     typer.Option(
-        "--part-rows", metavar="N", min=1, help="At most this many images in a part, but never less than a batch."
+        "--part-rows",
+        metavar="N",
+        min=1,
+        max=limits.PART_ROWS,
+        help="At most this many images in a part, but never less than a batch.",
     ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="The cache; left out: a new name in ./kd/caches.")
 ]
-Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images the teacher sees at a time.")]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images the teacher sees at a time."),
+]
 PrecisionName = Annotated[
     Precision, typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16 inside the teacher.")
 ]
 Devices = Annotated[str | None, typer.Option("--device", metavar="LIST", help="cpu, cuda, or several: cuda:0,cuda:1.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that decode and render images.")
+    int | None,
+    typer.Option("--workers", metavar="N", min=0, max=limits.WORKERS, help="Processes that decode and render images."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")]
 CachePath = Annotated[
@@ -169,7 +178,12 @@ def image_size(text: str | None) -> tuple[int, int] | None:
         return None
     if not (found := re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text)):
         raise UsageError(f"--input-size {text} is not a size", hint="--input-size 384, or HEIGHTxWIDTH: 384x512")
-    return int(found[1]), int(found[2] or found[1])
+    height, width = int(found[1]), int(found[2] or found[1])
+    if max(height, width) > limits.SIDE:
+        raise UsageError(
+            f"--input-size {text} is more than {limits.SIDE:,} pixels a side", hint="such as --input-size 384"
+        )
+    return height, width
 
 
 def share(text: str | None) -> tuple[int, int] | None:

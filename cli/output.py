@@ -5,23 +5,20 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Literal
 
 from cli.alive import Alive
 from cli.shown import on_a_line, plain_json, shown
+from cli.stopping import Stop, watch
 from kdcache.errors import KDError, StorageError, UsageError
 from kdcache.progress import Progress
 
 Color = Literal["auto", "always", "never"]
-INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+INTERRUPTED, BROKEN_PIPE = 130, 141
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 _STYLES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "ok": "1;32", "faint": "2"}
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: treated like Ctrl-C, with an exit code of its own."""
 
 
 class Ui:
@@ -47,11 +44,17 @@ class Ui:
     def answer(self, data: Any, text: str) -> None:
         """The result of the command: one JSON document with --json, else text for people. Once a command."""
         self._heard()
-        if self.json:
-            sys.stdout.write(plain_json(json.dumps(data, ensure_ascii=False)) + "\n")
-        elif self.quiet < 2:
-            sys.stdout.write(shown(text.rstrip("\n"), colored=self.colored(sys.stdout)) + "\n")
-        sys.stdout.flush()
+        try:
+            if self.json:
+                sys.stdout.write(_json(data, sys.stdout) + "\n")
+            elif self.quiet < 2:
+                sys.stdout.write(shown(text.rstrip("\n"), colored=self.colored(sys.stdout)) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            message = f"cannot write the answer to stdout: {error.strerror}"
+            raise StorageError(message, hint="what was done stays done; send stdout to a place with room") from error
 
     def note(self, text: str) -> None:
         """Something worth knowing, one line; not with -q."""
@@ -102,22 +105,27 @@ class Ui:
             return self._color == "always"
         return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
-    def guard(self, work: Callable[[], int | None], *, resumable: bool = False) -> int:
-        """Run a command; whatever happens becomes an exit code and a clear line."""
+    def guard(self, work: Callable[[], int | None], *, resumable: bool = False, watched: bool = True) -> int:
+        """Run a command; whatever happens becomes an exit code and a clear line. `watched`: its silence is broken."""
         try:
-            with self._watched():
+            with self._watched() if watched else nullcontext():
                 return work() or 0
-        except KDError as error:
-            return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
         except KeyboardInterrupt as stop:
-            code = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+            code = stop.code if isinstance(stop, Stop) else INTERRUPTED
             return self._stopped(code, resumable, getattr(stop, "__notes__", []))
-        except BrokenPipeError:
-            return broken_pipe()
-        except OSError as error:
-            return self._machine(error) if error.errno in _MACHINE | _WRONG_PATH else self._bug(error)
         except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
-            return self._bug(error)
+            if watch.code is not None:  # what fails after a signal fails because of it
+                return self._stopped(watch.code, resumable, [])
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> int:
+        if isinstance(error, KDError):
+            return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
+        if isinstance(error, BrokenPipeError):  # the reader has gone, as in `kd … | head`
+            return BROKEN_PIPE
+        if isinstance(error, OSError) and error.errno in _MACHINE | _WRONG_PATH:
+            return self._machine(error)
+        return self._bug(error)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -154,7 +162,7 @@ class Ui:
                 "hint": hint,
                 "details": details or {},
             }
-            self._talk(plain_json(json.dumps({"v": 1, "type": "error", **known}, ensure_ascii=False, default=str)))
+            self._talk(_json({"v": 1, "type": "error", **known}, sys.stderr, str))
         elif self.quiet < 2:
             head = "" if kind == "Stopped" else f"{self.paint('error', 'error:', sys.stderr)} "
             self._talk(f"{head}{on_a_line(message)}")
@@ -165,7 +173,8 @@ class Ui:
         return code
 
     def _stopped(self, code: int, resumable: bool, ways_on: Sequence[str]) -> int:
-        """Ctrl-C or SIGTERM: what is sealed stays. The same command goes on, or the one that came with the signal."""
+        """A signal: what is sealed stays. The same command goes on, or the one that came with the signal."""
+        watch.announced = True
         if ways_on:
             return self.fail("Stopped", "stopped", code, hint=ways_on[0])
         again = self._command_line()
@@ -186,11 +195,17 @@ class Ui:
         import tempfile
         import traceback
 
-        handle, name = tempfile.mkstemp(prefix="kd-traceback-", suffix=".txt")
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(f"{self._command_line()}\n\n")
-            traceback.print_exception(error, file=file)
-        hint = f"this is a bug in kd; its traceback is in {name}"
+        name = None
+        with suppress(OSError):  # the disk may be full
+            handle, name = tempfile.mkstemp(prefix="kd-traceback-", suffix=".txt")
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(f"{self._command_line()}\n\n")
+                traceback.print_exception(error, file=file)
+        hint = (
+            f"this is a bug in kd; its traceback is in {name}"
+            if name
+            else "this is a bug in kd; -vv shows its traceback"
+        )
         return self.fail("Bug", f"{type(error).__name__}: {error}", 1, hint=hint, details={"traceback": name})
 
     def _command_line(self) -> str:
@@ -208,7 +223,7 @@ class Ui:
         sys.stderr.flush()
 
 
-def broken_pipe() -> int:
-    """The reader has gone (`kd … | head`): go quietly, and keep Python from complaining when it flushes stdout at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE
+def _json(data: Any, stream: Any, default: Callable[[Any], str] | None = None) -> str:
+    """One line; letters that the stream has no code for stand there as JSON writes them in ASCII."""
+    wide = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return plain_json(json.dumps(data, ensure_ascii=not wide, default=default))

@@ -10,6 +10,7 @@ from cli.output import Ui
 from cli.runs import RunPath, open_run
 from cli.text import columns, pairs, plural
 from kdcache.errors import UsageError
+from students import limits
 
 if TYPE_CHECKING:
     from students.models.spec import StudentSpec
@@ -31,10 +32,14 @@ SHOWN_CLASSES = 1000
 """published counts are for ImageNet's classes"""
 Which = Annotated[str, typer.Argument(metavar="NAME|RUN", help="A preset (kd student list), a run, or LATEST.")]
 Side = Annotated[
-    int | None, typer.Option("--input-size", metavar="N", min=1, help="Pixels a preset sees; left out: its own.")
+    int | None,
+    typer.Option("--input-size", metavar="N", min=1, max=limits.SIDE, help="Pixels a preset sees; left out: its own."),
 ]
 ClassCount = Annotated[
-    int | None, typer.Option("--classes", metavar="N", min=2, help="Classes a preset tells apart; left out: 1000.")
+    int | None,
+    typer.Option(
+        "--classes", metavar="N", min=2, max=limits.CLASSES, help="Classes a preset tells apart; left out: 1000."
+    ),
 ]
 Format = Annotated[Literal["timm", "onnx"], typer.Option("--format", metavar="timm|onnx", help="What to write.")]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")]

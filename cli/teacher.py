@@ -9,7 +9,9 @@ from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, duration, pairs, plural
+from kdcache import limits
 from kdcache.errors import UsageError
+from students.limits import EPOCHS
 
 if TYPE_CHECKING:
     from kdcache.probe import FittedHead
@@ -31,8 +33,12 @@ Family = Annotated[
     Literal["florence", "clip", "data2vec"], typer.Argument(metavar="florence|clip|data2vec", help="Which family.")
 ]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the checkpoint goes.")]
-Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", min=1, help="Left out: as the shipped one.")]
-Threads = Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Threads that paint and train.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, max=EPOCHS, help="Left out: as the shipped one.")
+]
+Threads = Annotated[
+    int, typer.Option("--workers", metavar="N", min=1, max=limits.WORKERS, help="Threads that paint and train.")
+]
 HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The head file to write.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Look at N images, a seeded choice.")]
 

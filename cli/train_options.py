@@ -1,6 +1,5 @@
 """Options of `kd train` and `kd finetune`, and how they become what `students` takes."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +8,8 @@ import typer
 from cli import options as o
 from kdcache.errors import UsageError
 from kdcache.figures import whole
+from kdcache.limits import WORKERS
+from students import limits
 
 if TYPE_CHECKING:
     from students.options import TrainOptions, Where
@@ -58,7 +59,9 @@ StreamChoice = Annotated[
         help="off: from a cache; on: with the cache's teacher connected; none: true classes.",
     ),
 ]
-Size = Annotated[int | None, typer.Option("--size", metavar="N", min=32, help="Pixels the student sees a side.")]
+Size = Annotated[
+    int | None, typer.Option("--size", metavar="N", min=32, max=limits.SIDE, help="Pixels the student sees a side.")
+]
 Background = Annotated[
     str | None,
     typer.Option(
@@ -68,20 +71,38 @@ Background = Annotated[
     ),
 ]
 Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", help="Passes over the images.")]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", min=1, help="Steps in all, instead of epochs.")]
-Batch = Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Images a step; rates scale with it.")]
-Micro = Annotated[int | None, typer.Option("--micro", metavar="N", min=1, help="Images at once through the network.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", metavar="N", min=1, max=limits.STEPS, help="Steps in all, instead of epochs.")
+]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images a step; rates scale with it."),
+]
+Micro = Annotated[
+    int | None,
+    typer.Option("--micro", metavar="N", min=1, max=limits.BATCH, help="Images at once through the network."),
+]
 UseViews = Annotated[
     str | None, typer.Option("--views", metavar="LIST", help="Stored views to use, such as 0,1,2; left out: all.")
 ]
 LogEvery = Annotated[
-    int | None, typer.Option("--log-every", metavar="N", min=1, help="Steps between lines of metrics.jsonl.")
+    int | None,
+    typer.Option("--log-every", metavar="N", min=1, max=limits.STEPS, help="Steps between lines of metrics.jsonl."),
 ]
-ValEvery = Annotated[int | None, typer.Option("--val-every", metavar="N", min=1, help="Steps between validations.")]
-KeepEvery = Annotated[int | None, typer.Option("--keep-every", metavar="N", min=1, help="Steps between checkpoints.")]
-StopAt = Annotated[int | None, typer.Option("--stop-at", metavar="N", min=1, help="Stop after step N, to go on later.")]
+ValEvery = Annotated[
+    int | None, typer.Option("--val-every", metavar="N", min=1, max=limits.STEPS, help="Steps between validations.")
+]
+KeepEvery = Annotated[
+    int | None, typer.Option("--keep-every", metavar="N", min=1, max=limits.STEPS, help="Steps between checkpoints.")
+]
+StopAt = Annotated[
+    int | None,
+    typer.Option("--stop-at", metavar="N", min=1, max=limits.STEPS, help="Stop after step N, to go on later."),
+]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that render views.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=0, max=WORKERS, help="Processes that render views.")
+]
 TeacherWeights = Annotated[
     str | None,
     typer.Option(
@@ -137,8 +158,9 @@ def asked(
     """What is asked of a training, and what is said about this machine."""
     from students.options import TrainOptions, Where
 
-    if epochs is not None and not 0 < epochs < math.inf:
-        raise UsageError(f"--epochs {epochs:g} is not a number of passes above 0", hint="such as --epochs 30")
+    if epochs is not None and not 0 < epochs <= limits.EPOCHS:
+        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
+        raise UsageError(message, hint="such as --epochs 30")
     options = TrainOptions(
         student=student, recipe=recipe, settings=tuple(settings or ()), val=val, size=size, new_head=new_head, out=out,
         background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,

@@ -11,9 +11,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from kdcache import errors
+from kdcache.children import out_of_reach
 from kdcache.errors import KDError
 
 _STDIN = 0
@@ -36,9 +37,7 @@ def ask(module: str, task: object, hear: Callable[[Any], None] | None = None) ->
     command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, env=env, encoding="utf-8"
-        ) as process,
+        _started(command, env, told) as process,
     ):
         last = _exchange(process, json.dumps(task), hear or (lambda value: None))
         told.seek(0)
@@ -48,6 +47,13 @@ def ask(module: str, task: object, hear: Callable[[Any], None] | None = None) ->
     if "error" in answer:
         raise _error(**answer["error"])
     return answer["said"]
+
+
+def _started(command: list[str], env: dict[str, str], told: IO[str]) -> "subprocess.Popen[str]":
+    with out_of_reach():
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, env=env, encoding="utf-8"
+        )
 
 
 def _exchange(process: "subprocess.Popen[str]", task: str, hear: Callable[[Any], None]) -> str | None:

@@ -172,6 +172,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Take a folder away: first its name, so that half of it is never taken for the whole."""
+    going = path.with_name(f".{path.name}{_MARK}old")
+    with storage_errors(path, "remove"):
+        shutil.rmtree(going, ignore_errors=True)
+        path.rename(going)
+        shutil.rmtree(going)
+
+
 def is_temporary(path: Path) -> bool:
     """True for names that only an interrupted write leaves behind."""
     return path.name.startswith(".") and _MARK in path.name

@@ -12,6 +12,7 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcache.children import out_of_reach
 from kdcache.errors import KDError
 from kdcache.progress import Progress
 from kdcache.store.plan import PartId
@@ -38,8 +39,9 @@ def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId
         if share
     ]
     try:
-        for child in children:
-            child.start()
+        with out_of_reach():
+            for child in children:
+                child.start()
         _follow(children, told, progress)
     finally:
         for child in children:

@@ -1,4 +1,5 @@
-"""What a cache may be, at most: every number that is read from one is held against these before anything is made of it.
+"""What there may be, at most: every number that is read from a cache, or asked for, is held against these before anything is made
+of it.
 
 All are far above what a cache of 14 million images and 300 views has. SECURITY.md shows them as a table, which a test compares.
 """
@@ -31,3 +32,11 @@ LAYERS = 100
 """operations of RandAugment on one view"""
 RECORD_BYTES = 16 << 20
 """bytes of plan.json, and of one receipt"""
+PART_ROWS = 1 << 24
+"""images of a part"""
+WORKERS = 1024
+"""processes that work for this one"""
+PAINTED = 100_000_000
+"""pictures of the embedded set"""
+CLASSES = 1_000_000
+"""classes of a teacher whose records are imported"""

@@ -20,6 +20,8 @@ class Repair:
     """parts that are damaged"""
     rows: int
     applied: bool
+    missing: int
+    """parts to build: those that were dropped are among them"""
     others: tuple[Finding, ...]
     """what is wrong beside them; when applied, what is left for a build or a person to mend"""
     warnings: tuple[Finding, ...]
@@ -50,6 +52,7 @@ def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
         tuple(damaged),
         sum(len(store.plan.rows_of(part)) for part in damaged),
         applied=apply,
+        missing=len(store.missing()),
         others=(*others, *foreign),
         warnings=tuple(report.warnings),
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kdcache import limits
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.measure import as_values
@@ -43,6 +44,9 @@ def add_views(path: Path, count: int) -> Plan:
         raise UsageError(f"cannot add {count} views", hint="give a number above 0")
     with Store.open(path).building():
         store = Store.open(path)  # what another has planned in the meantime counts
+        if store.plan.views.count + count > limits.VIEWS:
+            message = f"{path} has {store.plan.views.count:,} views: with {count:,} more it would have more than {limits.VIEWS:,}"
+            raise UsageError(message, hint="add fewer")
         return store.plan_views(store.plan.views.count + count)
 
 

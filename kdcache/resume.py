@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.options import BuildOptions
 from kdcache.prepare import Prepared, with_weights_of
 from kdcache.store import Store
+from kdcache.store.again import way_to_build
+from kdcache.views.recipe import Foreign
 
 
 def prepare_again(path: Path, options: BuildOptions) -> Prepared:
@@ -18,6 +21,9 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
 
     store = Store.open(path)
     plan = store.plan
+    if isinstance(plan.views.recipe, Foreign):
+        message = f"{path} holds what another project's teacher said: none can be asked for the rest"
+        raise UsageError(message, hint=way_to_build(path, plan))
     source = open_source(options.data or plan.dataset.source, like=plan.dataset.source)
     listing = source.scan()
     store.expect_images(source, listing, given=options.data)

@@ -7,7 +7,7 @@ Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. 
 
 import json
 import re
-import shutil
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import xxhash
 from pydantic import Field, model_validator
 
-from kdcache.atomic import whole_folder, write_file
+from kdcache.atomic import remove_folder, whole_folder, write_file
 from kdcache.digest import file_digest
 from kdcache.errors import Damage, UsageError
 from kdcache.foreign import refuse_links
@@ -96,7 +96,7 @@ def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
         content = json.dumps({"state": asdict(state), "files": digests}, indent=2) + "\n"
         write_file(draft / STATE, [content.encode()])
     for old in checkpoints(run)[:-KEPT]:
-        shutil.rmtree(old)
+        remove_folder(old)
     return final
 
 
@@ -142,7 +142,9 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
     """Bring back the newest checkpoint."""
     found = checkpoints(run)
     if not found:
-        raise UsageError(f"{run} has no checkpoint to go on from", hint="start it anew with another --out")
+        raise UsageError(
+            f"{run} has no checkpoint to go on from", hint=f"remove it and start anew: rm -r {shlex.quote(str(run))}"
+        )
     folder = found[-1]
     other = f"delete {folder} to go on from {found[-2].name}" if len(found) > 1 else "start the run anew"
     refuse_links([folder, *(folder / name for name in (STATE, *FILES))], hint=other)

@@ -45,14 +45,18 @@ def export_timm(run: Run, out: Path) -> Exported:
     from kdcache.tensors import write_tensors
 
     _check_names(run)
-    weights, settings = _free(out, "model.safetensors", "config.json")
+    (weights,) = _free(out, "model.safetensors")
     network: Any = run.network()
     config = _timm_config(run.record.student, network.pretrained_cfg)
     beside = _preparation(run.record.student, out)
+    content = json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
+    settings = out / "config.json"
+    # Without the weights it is what an export left that was stopped, when it is the same.
+    if not (settings.is_file() and settings.read_bytes() == content):
+        _free(out, settings.name)
     make_folder(out)
-    _write(beside)
+    _write({**beside, settings: content})
     write_tensors(weights, network.state_dict(), {"format": "pt"})
-    write_file(settings, [json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"])
     return Exported((weights, settings, *beside))
 
 

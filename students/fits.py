@@ -15,6 +15,7 @@ from kdcache.images.source import Listing, Source
 from kdcache.progress import Progress
 from kdcache.spec import BY_MODEL, HEADLESS, TeacherSpec
 from kdcache.store import Store
+from kdcache.store.again import way_to_build
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import expect_images
 from kdcache.verify import Ask, sample, views_that_drift
@@ -45,7 +46,7 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     if missing:
         raise Incomplete(
             f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
-            hint=f"kd cache build --out {cache.path}",
+            hint=way_to_build(cache.path, plan),
         )
 
 

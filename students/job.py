@@ -157,10 +157,15 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     return Connected(drawn, teacher, cache.plan.batch)
 
 
+def torch_seed(seed: int) -> int:
+    """A seed as torch takes it, which has no room for more than 64 bits."""
+    return seed if -(1 << 63) <= seed < 1 << 63 else seed % (1 << 63)
+
+
 def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
     """The student as it is before the first step: random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(record.seed)
+        torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)
         if fresh and not record.started_from and record.cache is not None:
             begin(network, record.student, record.cache.teacher, where.weights)

@@ -7,8 +7,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from kdcache.codecs.distribution import Tail
 from kdcache.strict import Strict
 from kdcache.views.recipe import Amount, Positive, Share
+from students import limits
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=limits.STEPS)]
+Images = Annotated[int, Field(ge=1, le=limits.BATCH)]
+Side = Annotated[int, Field(ge=1, le=limits.SIDE)]
+Passes = Annotated[float, Field(gt=0.0, le=limits.EPOCHS)]
 DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
 Dense = Literal["targets", "cls-layers"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -105,13 +109,13 @@ class Judged(Strict):
 class Recipe(Strict):
     """How a student is trained."""
 
-    epochs: Positive | None = None
+    epochs: Passes | None = None
     """passes over the images; parts of one are allowed"""
     steps: Count | None = None
     """the same in steps"""
-    batch: Count
+    batch: Images
     """images a step, over all processes and micro-batches together"""
-    input: Count | None = None
+    input: Side | None = None
     """height and width of what the student sees; left out: the student preset's"""
     objective: Objective = SoftLabels()
     optimiser: Optimiser

@@ -1,7 +1,7 @@
 """A run on disk: what was trained from what, what was measured on the way, and its weights.
 
 <run>/
-  run.json              written first: student, recipe, data, cache and teacher, versions
+  run.json              student, recipe, data, cache and teacher, versions; written when the state before step 1 is kept
   metrics.jsonl         one JSON object a line, `kind` says which: train, val, end
   checkpoints/N/        the state after step N, complete or absent (see checkpoint.py)
   best.safetensors      weights of the best validation; without a validation set, the last ones
@@ -39,7 +39,10 @@ FORMAT = 1
 LATEST = "LATEST"
 WEIGHTS = "best.safetensors"
 METRICS = "metrics.jsonl"
-OWN = ("run.json", METRICS, "checkpoints", "evals", WEIGHTS, "lock", "tensorboard", "wandb")
+CHECKPOINTS = "checkpoints"
+BEFORE = "00000000"
+"""the state before the first step, which a run has as soon as it is one"""
+OWN = ("run.json", METRICS, CHECKPOINTS, "evals", WEIGHTS, "lock", "tensorboard", "wandb")
 """what lies in a run's folder"""
 RESTORE = "restore it from a copy"
 
@@ -108,17 +111,33 @@ class Run:
         self.path, self.record = path, record
 
     @classmethod
-    def create(cls, path: Path, record: RunRecord) -> Self:
-        """Make the folder and write run.json; UsageError when a run is there already."""
+    @contextmanager
+    def begun(cls, path: Path, record: RunRecord) -> Iterator[Self]:
+        """A new run, which nobody else trains meanwhile. UsageError when there is one already.
+
+        It is none before `write_record`: until then it can be begun anew, and from then on it can be gone on with.
+        """
         make_folder(path)
         _refuse_links(path)
-        try:
-            (path / "checkpoints").mkdir()
-        except FileExistsError:
-            hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
-            raise UsageError(f"{path} holds a run already", hint=hint) from None
-        write_file(path / "run.json", [json.dumps(record.plain(), indent=2).encode() + b"\n"])
-        return cls(path, record)
+        with held(path, "trained"):
+            if (path / "run.json").exists():
+                hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
+                raise UsageError(f"{path} holds a run already", hint=hint)
+            if strangers := [kept.name for kept in (path / CHECKPOINTS).glob("[!.]*") if kept.name != BEFORE]:
+                message = f"{path} has checkpoints ({', '.join(sorted(strangers)[:3])}) and no run.json"
+                raise UsageError(message, hint="bring its run.json back, or choose another --out")
+            run = cls(path, record)
+            run._sweep()
+            yield run
+
+    def write_record(self) -> None:
+        """Make it a run. What it goes on from must be kept already."""
+        write_file(self.path / "run.json", [json.dumps(self.record.plain(), indent=2).encode() + b"\n"])
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to go on with."""
+        return (self.path / "run.json").is_file()
 
     @classmethod
     def open(cls, name: Path | str) -> Self:
@@ -137,10 +156,13 @@ class Run:
     def held(self) -> Iterator[None]:
         """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
         with held(self.path, "trained"):
-            for draft in (self.path / "checkpoints").glob(".*.tmp-*"):
-                shutil.rmtree(draft, ignore_errors=True)
-            sweep(self.path)
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        for draft in (self.path / CHECKPOINTS).glob(".*.tmp-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+        sweep(self.path)
 
     @property
     def way_on(self) -> str:

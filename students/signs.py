@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM in a training: the step in hand is finished and kept, then the signal does what it would have done."""
+"""Ctrl-C, SIGTERM and a closed terminal in a training: the step in hand is finished and kept, then the signal does what it
+would have done."""
 
 import signal
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 
 class Interrupted:
-    """Whether a signal came. A second one acts at once."""
+    """Whether a signal came. A second one acts at once, unless it is a hang-up: a closing terminal sends several."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -28,14 +29,16 @@ class Interrupted:
         raise KeyboardInterrupt  # whoever handled the signal came back; the training is over all the same
 
     def _watch(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # a shell ignores Ctrl-C for what runs in the background
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A shell ignores Ctrl-C for what runs in the background, nohup the hang-up.
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._number is not None:
+        if self._number is None:
+            self._number = number
+        elif number != signal.SIGHUP:
             self.go_on()
-        self._number = number
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

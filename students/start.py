@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from kdcache.errors import Mismatch, StorageError, UsageError
+from kdcache.errors import Locked, Mismatch, StorageError, UsageError
 from kdcache.progress import Progress, Silent
 from students.job import make_job
 from students.newest import RUNS, remember_run
@@ -42,11 +42,11 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
         for warning in planned.warnings:
             progress.warn(warning)
         job = make_job(planned.record, where, world, progress)
-        run = create(options.out, planned.record) if world.first else Run(Path(), planned.record)
-        world.wait()
-        progress.note(f"training {run.path}")
-        with _way_on(run), run.held() if world.first else nullcontext():
-            return Finished(run, train(job, run, world, progress), world.first)
+        with begun(options.out, planned.record) if world.first else nullcontext(Run(Path(), planned.record)) as run:
+            world.wait()
+            progress.note(f"training {run.path}")
+            with _way_on(run):
+                return Finished(run, train(job, run, world, progress), world.first)
 
 
 def go_on(path: Path, where: Where, progress: Progress) -> Finished:
@@ -66,11 +66,11 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
 
 @contextmanager
 def _way_on(run: Run) -> Iterator[None]:
-    """An interruption and a full disk tell the command that goes on, when there is something to go on from."""
+    """An interruption and a full disk tell the command that goes on, when there is something to go on with."""
     try:
         yield
     except (KeyboardInterrupt, StorageError) as stop:
-        if any((run.path / "checkpoints").glob("*")):
+        if run.exists:
             if isinstance(stop, StorageError):
                 stop.hint = f"when {stop.details.get('path', run.path)} can be written again: {run.way_on}"
             else:
@@ -78,19 +78,28 @@ def _way_on(run: Run) -> Iterator[None]:
         raise
 
 
-def create(out: Path | None, record: RunRecord) -> Run:
+@contextmanager
+def begun(out: Path | None, record: RunRecord) -> Iterator[Run]:
     """The run folder: the one asked for, or `kd/runs/STUDENT-DATA`, with a number where another run has the name."""
-    if out is not None:
-        run = Run.create(out, record)
-        remember_run(run.path)
-        return run
+    with ExitStack() as stack:
+        if out is None:
+            yield _named(record, stack)
+        else:
+            run = stack.enter_context(Run.begun(out, record))
+            remember_run(run.path)
+            yield run
+
+
+def _named(record: RunRecord, stack: ExitStack) -> Run:
     words = f"{record.student.name}-{record.dataset.name}"[:_NAME]
     name = "".join(letter if letter.isprintable() and letter not in "/:" else "-" for letter in words)
     for number in count(1):
         path = RUNS / (name if number == 1 else f"{name}-{number}")
         try:
-            return Run.create(path, record)
+            return stack.enter_context(Run.begun(path, record))
+        except Locked:
+            continue  # it is just being begun
         except UsageError:
-            if not os.path.isdir(path / "checkpoints"):  # no run has the name: none can be there at all
+            if not os.path.isdir(path):  # nothing has the name: none can be there at all
                 raise
     raise AssertionError("unreachable: count() does not end")

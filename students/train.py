@@ -23,6 +23,7 @@ from students.job import Job
 from students.judges import Judge
 from students.learner import Learner
 from students.log import APART, Log
+from students.room import check_room
 from students.runs import Run
 from students.signs import Interrupted, watching
 from students.tellers import Telling
@@ -56,6 +57,8 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
         training = Training(job, run, world, progress, judge, log)
         if resume:
             training.resume()
+        else:
+            training.begin()
         return training.go(feed, interrupted)
 
 
@@ -71,11 +74,24 @@ class Training:
         self.before = 0.0
         self.started = time.perf_counter()
 
+    def begin(self) -> None:
+        """Keep the state before the first step: from then on there is a run, which can be gone on with."""
+        self._check_room()
+        self._keep()
+        if self.world.first:
+            self.run.write_record()
+        self.world.wait()
+
+    def _check_room(self) -> None:
+        if self.world.first:
+            check_room(self.run.path, self.learner.parts, self.job.pacing)
+
     def resume(self) -> None:
         """Go on from the newest checkpoint."""
         self.state = load_checkpoint(self.run.path, self.learner.parts)
         self._refuse_another()
         self.learner.scaler.load_state_dict(self.state.scaler)
+        self._check_room()
         self.before = self.state.seconds
         self.log.rewind(self.state.step, self.state.pending)
         self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
@@ -194,16 +210,22 @@ class Training:
 
     def _keep(self) -> None:
         self.state.scaler = self.learner.scaler.state_dict()
-        self.state.pending = self.log.pending()
+        self.state.pending = self.log.pending() if self.state.step else []
         if self.world.first:
             save_checkpoint(self.run.path, self.state, self.learner.parts)
-            if not (self.run.path / "best.safetensors").exists():
-                save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
+            self._keep_weights()
         self.world.wait()
+
+    def _keep_weights(self) -> None:
+        """Where none are the best yet, and something was learnt, those of now."""
+        if self.state.step and not (self.run.path / "best.safetensors").exists():
+            save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
 
     def _end(self, ended: Ended) -> None:
         self.progress.finish()
         state = self.state
+        if self.world.first:
+            self._keep_weights()
         if ended != "steps":
             self.log.append(
                 {

@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kdcache.atomic import write_file
+from kdcache.atomic import make_folder, write_file
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.full import Full
 from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
 from kdcache.codecs.topk import TopKCodec, largest
 from kdcache.errors import Incomplete, UsageError
-from kdcache.exchange.tinyvit_folder import check_keys, folder_of, record_dtype, write_folder
+from kdcache.exchange.tinyvit_folder import check_keys, folder_of, is_there, record_dtype, write_folder
 from kdcache.exchange.tinyvit_keys import Keys, keys_of
 from kdcache.images.order import is_by_names
 from kdcache.progress import Progress
@@ -79,22 +79,33 @@ def export_tinyvit(
     kind = keys or (recipe.keys if isinstance(recipe, Foreign) else "id")
     names = keys_of(store.listing().ids, kind)
     check_keys(names)
-    for epoch in epochs:
-        folder_of(out, k, epoch)
-    progress.start("export", store.plan.dataset.rows * len(chosen))
-    batches = {
-        epoch: _batches(store, view, codec, k, names, progress) for view, epoch in zip(chosen, epochs, strict=True)
+    about = _about(store, k, imported)
+    begun = _written(about | {"unfinished": {"epochs": epochs, "keys": kind}})
+    stopped = (out / ABOUT).is_file() and (out / ABOUT).read_bytes() == begun
+    todo = {
+        epoch: view
+        for view, epoch in zip(chosen, epochs, strict=True)
+        if not (stopped and is_there(out, k, epoch)) and folder_of(out, k, epoch)
     }
-    records = sum(write_folder(out, k, epoch, mine) for epoch, mine in batches.items())
-    write_file(out / ABOUT, [json.dumps(_about(store, k, imported), indent=2, ensure_ascii=False).encode()])
+    make_folder(out)
+    write_file(out / ABOUT, [begun])
+    progress.start("export", store.plan.dataset.rows * len(todo))
+    for epoch, view in todo.items():
+        write_folder(out, k, epoch, _batches(store, view, codec, k, names, progress))
+    write_file(out / ABOUT, [_written(about)])
     progress.finish()
-    left_out = store.plan.dataset.rows * len(chosen) - records
+    left_out = sum(len(store.bad_rows_of(part)) for part in store.plan.parts() if part.view in chosen)
+    records = store.plan.dataset.rows * len(chosen) - left_out
     notes = [THEIR_SEEDS if imported else OUR_VIEWS, f"TinyViT reads them with DISTILL.LOGITS_TOPK {k}"]
     if kind == "index" and not imported and not is_by_names(map(str, store.listing().ids)):
         notes.append(OTHER_NUMBERS)
     if left_out:
         notes.append(f"{left_out:,} rows have no record: their images could not be read")
     return Exported(out, k, epochs, records, left_out, tuple(notes))
+
+
+def _written(about: dict[str, Any]) -> bytes:
+    return json.dumps(about, indent=2, ensure_ascii=False).encode()
 
 
 def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:

@@ -175,10 +175,19 @@ def _duplicated(keys: pa.Array) -> str | None:
 
 def folder_of(out: Path, k: int, epoch: int) -> Path:
     """Where an epoch will be; UsageError when it is there already."""
-    path = out / f"logits_top{k}_epoch{epoch}"
-    if path.exists():
+    path = _folder(out, k, epoch)
+    if is_there(out, k, epoch):
         raise UsageError(f"{path} is there already", hint="choose another folder, or other views")
     return path
+
+
+def is_there(out: Path, k: int, epoch: int) -> bool:
+    """Has an epoch been written? It is written whole or not at all."""
+    return _folder(out, k, epoch).exists()
+
+
+def _folder(out: Path, k: int, epoch: int) -> Path:
+    return out / f"logits_top{k}_epoch{epoch}"
 
 
 def write_folder(out: Path, k: int, epoch: int, batches: Iterable[tuple[pa.Array, NDArray[Any]]]) -> int:

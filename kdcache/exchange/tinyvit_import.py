@@ -8,7 +8,7 @@ id, streamed, compared and exported; kd refuses to train on it or to replay it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from kdcache.views.recipe import Foreign
 
 UNKNOWN = "unknown"
 ROWS_TOGETHER = 256
+CHECKED_TOGETHER = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def import_tinyvit(
     """Make a cache of one epoch folder, or of all epoch folders in `folder`; run again, it goes on where it stopped.
 
     `classes` and `preprocess` are not in the files, so who imports must know them. `keys` says what the files call an image.
+    Every record is looked at before there is a cache: an import that fails leaves nothing that a better one would meet.
     """
     paths, listing = find_folders(folder), source.scan()
     first = TinyViTFolder.open(paths[0])
@@ -66,9 +68,10 @@ def import_tinyvit(
     recipe = Foreign(project="tinyvit", keys=kind, epochs=epochs)
     teacher = _unknown_teacher(folder.name, first.k, classes, preprocess, listing)
     plan = _plan(source, listing, teacher, recipe, first.k, backend, Store.plan_at(out))
+    _check_epochs([paths[view] for view in _views_to_come(out, plan)], listing, kind, classes, progress)
     store = Store.create(out, plan, listing)
     with store.building():
-        todo = store.missing()
+        todo = store.missing(sizes=True)
         progress.start("import", sum(len(store.plan.rows_of(part)) for part in todo))
         for view, path in enumerate(paths):
             parts = [part for part in todo if part.view == view]
@@ -123,17 +126,35 @@ def _plan(
     )
 
 
+def _views_to_come(out: Path, plan: Plan) -> list[int]:
+    """All, or, where the same import was stopped, those it lacks."""
+    if (out / "plan.json").is_file() and (store := Store.open(out)).identity == plan.identity:
+        return sorted({part.view for part in store.missing(sizes=True)})
+    return list(range(plan.views.count))
+
+
+def _check_epochs(paths: list[Path], listing: Listing, keys: Keys, classes: int, progress: Progress) -> None:
+    """Every record is of an image that is there, and is a distribution over the classes."""
+    progress.start("check", len(paths) * len(listing))
+    for path in paths:
+        epoch = TinyViTFolder.open(path)
+        places_of(epoch.keys, listing.ids, keys)
+        for start in range(0, len(epoch), CHECKED_TOGETHER):
+            places = np.arange(start, min(start + CHECKED_TOGETHER, len(epoch)))
+            _check_records(epoch, places, classes, paths)
+            progress.advance(len(places))
+    progress.finish()
+
+
 def _import_epoch(
     store: Store, parts: list[PartId], epoch: TinyViTFolder, listing: Listing, keys: Keys, progress: Progress
 ) -> None:
     places = places_of(epoch.keys, listing.ids, keys)
-    classes = store.plan.teacher.signal("logits").shape[0]
     for part in parts:
         rows = store.plan.rows_of(part)
         mine = places[rows.start : rows.stop]
         there = mine >= 0
         records = epoch.take(mine[there])
-        _check_records(epoch, mine[there], records, classes)
         words = np.zeros((len(rows), 2 + 2 * epoch.k), "<u2")
         words[there] = records.view("<u2").reshape(len(records), 2 + 2 * epoch.k)
         payload = {"logits": words, VIEW_DIGEST.name: np.zeros(len(rows), VIEW_DIGEST.dtype)}
@@ -142,23 +163,28 @@ def _import_epoch(
         progress.advance(len(rows), bytes=receipt.bytes, rejected=len(bad))
 
 
-def _check_records(epoch: TinyViTFolder, places: NDArray[np.int64], records: NDArray[Any], classes: int) -> None:
+def _check_records(epoch: TinyViTFolder, places: NDArray[np.int64], classes: int, paths: list[Path]) -> None:
     """Class numbers must be classes and probabilities must be probabilities, or K or the number of classes is wrong."""
+    records = epoch.take(places)
     ids, p = records["ids"], records["p"].astype(np.float32)
     sums = p.sum(-1)
     problems = (
         (ids.min(-1, initial=0) < 0, "a negative class number: their 16 bits overflowed, and the class is lost"),
-        (ids.max(-1, initial=0) >= classes, f"a class number beyond the {classes} classes given"),
         (~((p >= 0) & (p <= 1)).all(-1), "a probability outside of 0..1"),
         ((sums > NOT_A_DISTRIBUTION) | ~(sums > 0), "probabilities that do not sum to something above 0 and at most 1"),
+        (ids.max(-1, initial=0) >= classes, f"a class number beyond the {classes} classes given"),
     )
     for wrong, what in problems:
         if wrong.any():
             which = int(np.argmax(wrong))
             key = epoch.keys[int(places[which])].as_py()
-            raise Damage(
-                f"{epoch.path}: the record of {key!r} has {what}", hint="import epochs without it", path=str(epoch.path)
-            )
+            hint = f"move {epoch.path.name} elsewhere to import the epochs beside it"
+            if wrong is problems[-1][0]:
+                most = max(
+                    int(rank["ids"].max()) for path in paths for rank in TinyViTFolder.open(path).ranks if len(rank)
+                )
+                hint = f"their class numbers go up to {most:,}: --class-count {most + 1} or more"
+            raise Damage(f"{epoch.path}: the record of {key!r} has {what}", hint=hint, path=str(epoch.path))
 
 
 def _notes(lacking: int) -> tuple[str, ...]:

@@ -8,27 +8,53 @@ Input: a folder. Output: (id, size) pairs; an id is the path below the folder wi
 - Files whose ending is not an image's are skipped and counted by ending. Content decides how a file is read, its name only
   whether it is listed.
 - Links are followed, to files and to folders: a folder of links is a usual way to make a subset. A link to a folder that the
-  walk is already inside would never end and is an error. A link to nothing is listed with size -1; reading it fails, so it is
-  recorded as rejected.
+  walk is already inside would never end and is an error, and so is one that leads to itself, or that leads to a folder for the
+  101st time: links to links fan out. A link to nothing is listed with size -1; reading it fails, so it is recorded as rejected.
 - A name that is not UTF-8 cannot be an image id and is an error.
 """
 
+import errno
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.formats import EXTENSIONS
 from kdcache.images.order import THEIR_ENDINGS, THEM, check_order
 
 BROKEN_LINK = -1
+MOST_WAYS = 100
+"""times that one folder may be reached by way of links"""
+MOST_LEVELS = 200
+"""folders inside one another"""
 _ENDINGS = frozenset(e.encode() for e in EXTENSIONS)
 _THEIR_ENDINGS = frozenset(e.encode() for e in THEIR_ENDINGS)
 _Inode = tuple[int, int]
-_Entry = tuple[bytes, int | None]
-"""name and size of a file; name with `/` and None for a folder"""
+
+
+class _Entry(NamedTuple):
+    """A file or a folder in a folder."""
+
+    name: bytes
+    """of a folder with `/` at its end"""
+    size: int | None
+    """None for a folder"""
+    linked: bool
+
+
+class _Way(NamedTuple):
+    """How the walk came to a folder."""
+
+    above: tuple[_Inode, ...] = ()
+    """the folders it lies in, from the root down"""
+    link: bytes | None = None
+    """the last link on the way"""
+
+    def into(self, here: _Inode, path: bytes, *, linked: bool) -> "_Way":
+        """The way to a folder in the folder `here`."""
+        return _Way((*self.above, here), path if linked else self.link)
 
 
 class Walk:
@@ -45,62 +71,85 @@ class Walk:
         """whether the images came in the order `names`, as they often do in the other one, too; complete at the end"""
         self.disputed: str | None = None
         """what only one of torchvision's ImageFolder and this walk lists, and which of them; complete at the end"""
+        self._ways: Counter[_Inode] = Counter()
+        """times that a folder was reached by way of a link; the others are not counted, as there may be many"""
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        here, entries = self._enter(b"", ())
+        way = _Way()
+        here, entries = self._enter(b"", way)
         if self._order is not None:
             entries.sort(key=_files_then_folders)
-        names = [_text(_bare(entry), self._root) for entry in entries if _is_folder(entry)]
+        names = [_text(_bare(entry.name), self._root) for entry in entries if _is_folder(entry)]
         self.top = {name: number for number, name in enumerate(names)}
         below = self._below_by_bytes if self._order is None else self._below_by_names
         for entry in entries:
             if _is_folder(entry):
-                yield from below(entry[0], (here,))
+                yield from below(entry.name, way.into(here, entry.name, linked=entry.linked))
             else:
                 yield self._file("", entry)
 
-    def _below_by_bytes(self, folder: bytes, above: tuple[_Inode, ...]) -> Iterator[tuple[str, int]]:
+    def _below_by_bytes(self, folder: bytes, way: _Way) -> Iterator[tuple[str, int]]:
         """All images in a folder."""
-        here, entries = self._enter(folder, above)
+        here, entries = self._enter(folder, way)
         prefix = _text(folder, self._root)
         for entry in entries:
             if _is_folder(entry):
-                yield from self._below_by_bytes(folder + entry[0], (*above, here))
+                inside = folder + entry.name
+                yield from self._below_by_bytes(inside, way.into(here, inside, linked=entry.linked))
             else:
                 yield self._file(prefix, entry)
 
-    def _below_by_names(self, folder: bytes, above: tuple[_Inode, ...]) -> Iterator[tuple[str, int]]:
+    def _below_by_names(self, folder: bytes, way: _Way) -> Iterator[tuple[str, int]]:
         """All images in a class folder."""
-        for inner, files in sorted(self._folders(folder, above), key=_bare):
+        for inner, files in sorted(self._folders(folder, way), key=lambda found: _bare(found[0])):
             prefix = _text(inner, self._root)
             yield from (self._file(prefix, file) for file in files)
 
-    def _folders(self, folder: bytes, above: tuple[_Inode, ...]) -> Iterator[tuple[bytes, list[_Entry]]]:
+    def _folders(self, folder: bytes, way: _Way) -> Iterator[tuple[bytes, list[_Entry]]]:
         """A folder and all those below it, each with its own files by name."""
-        here, entries = self._enter(folder, above)
+        here, entries = self._enter(folder, way)
         yield folder, [entry for entry in entries if not _is_folder(entry)]
         for entry in filter(_is_folder, entries):
-            yield from self._folders(folder + entry[0], (*above, here))
+            inside = folder + entry.name
+            yield from self._folders(inside, way.into(here, inside, linked=entry.linked))
 
-    def _enter(self, folder: bytes, above: tuple[_Inode, ...]) -> tuple[_Inode, list[_Entry]]:
+    def _enter(self, folder: bytes, way: _Way) -> tuple[_Inode, list[_Entry]]:
         """What lies in a folder, sorted by bytes."""
-        here, entries = self._inode(folder, above), self._entries(folder)
+        here = self._inode(folder, way.above)
+        if way.link is not None:
+            self._count_way(here, way.link)
+        entries = self._entries(folder)
         if self._order is None and any(map(_is_folder, entries)):
             self.by_names = self.by_names and entries == sorted(entries, key=_files_then_folders)
         return here, entries
 
     def _file(self, prefix: str, entry: _Entry) -> tuple[str, int]:
-        name, size = entry
-        assert size is not None
-        return prefix + _text(name, self._root + b"/" + prefix.encode()), size
+        assert entry.size is not None
+        return prefix + _text(entry.name, self._root + b"/" + prefix.encode()), entry.size
 
     def _inode(self, folder: bytes, above: tuple[_Inode, ...]) -> _Inode:
-        status = os.stat(os.path.join(self._root, folder))
+        path = os.path.join(self._root, folder)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise _unlisted(path, error) from error
         here = (status.st_dev, status.st_ino)
         if here in above:
-            place = os.fsdecode(os.path.join(self._root, folder))
-            raise UsageError(f"{place} leads back to a folder it lies in", hint="remove that link")
+            raise UsageError(f"{os.fsdecode(path)} leads back to a folder it lies in", hint="remove that link")
+        if len(above) > MOST_LEVELS:
+            message = f"{os.fsdecode(path)} lies more than {MOST_LEVELS} folders deep"
+            raise UsageError(message, hint="give a folder nearer to the images")
         return here
+
+    def _count_way(self, here: _Inode, link: bytes) -> None:
+        self._ways[here] += 1
+        if self._ways[here] > MOST_WAYS:
+            place = os.path.join(self._root, link.rstrip(b"/"))
+            real = os.path.realpath(place)
+            message = (
+                f"{os.fsdecode(place)} leads into {os.fsdecode(real)}, where links lead by more than {MOST_WAYS} ways"
+            )
+            raise UsageError(message, hint="remove that link")
 
     def _entries(self, folder: bytes) -> list[_Entry]:
         path = os.path.join(self._root, folder)
@@ -108,8 +157,7 @@ class Walk:
             with os.scandir(path) as entries:
                 found = [e for entry in entries if (e := self._entry(entry)) is not None]
         except OSError as error:
-            reason = error.strerror or "cannot be read"
-            raise Unavailable(f"cannot list {os.fsdecode(path)}: {reason}", hint="check its permissions") from error
+            raise _unlisted(path, error) from error
         found.sort()
         return found
 
@@ -120,15 +168,18 @@ class Walk:
             if ending in _THEIR_ENDINGS or os.path.isdir(entry.path):
                 self._dispute(entry, THEM)
             return None
+        linked = entry.is_symlink()
+        if linked:
+            self._refuse_loop(entry)
         if entry.is_dir():
-            return name + b"/", None
+            return _Entry(name + b"/", None, linked)
         if ending not in _ENDINGS:
             self.skipped["." + ending.decode("utf-8", "replace") if ending else "no ending"] += 1
             return None
         try:
             status = entry.stat()
         except FileNotFoundError:
-            return name, BROKEN_LINK
+            return _Entry(name, BROKEN_LINK, linked)
         if not stat.S_ISREG(status.st_mode):
             self.skipped["not a file"] += 1
             if ending in _THEIR_ENDINGS:
@@ -136,7 +187,16 @@ class Walk:
             return None
         if ending not in _THEIR_ENDINGS:
             self._dispute(entry, "kd")
-        return name, status.st_size
+        return _Entry(name, status.st_size, linked)
+
+    def _refuse_loop(self, entry: os.DirEntry[bytes]) -> None:
+        try:
+            entry.is_dir()
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            place = os.fsdecode(entry.path)
+            raise UsageError(f"{place} is a link that leads to itself", hint="remove that link") from error
 
     def _dispute(self, entry: os.DirEntry[bytes], listed_by: str) -> None:
         if self.disputed is None:
@@ -144,17 +204,22 @@ class Walk:
             self.disputed = f"{path} is listed by {listed_by} only"
 
 
+def _unlisted(path: bytes, error: OSError) -> Unavailable:
+    reason = error.strerror or "cannot be read"
+    return Unavailable(f"cannot list {os.fsdecode(path)}: {reason}", hint="check its permissions")
+
+
 def _is_folder(entry: _Entry) -> bool:
-    return entry[1] is None
+    return entry.size is None
 
 
-def _bare(entry: tuple[bytes, Any]) -> bytes:
-    """The name of an entry, or the path of a folder, without the `/` at its end."""
-    return entry[0].removesuffix(b"/")
+def _bare(name: bytes) -> bytes:
+    """A name, or the path of a folder, without the `/` at its end."""
+    return name.removesuffix(b"/")
 
 
 def _files_then_folders(entry: _Entry) -> tuple[bool, bytes]:
-    return _is_folder(entry), _bare(entry)
+    return _is_folder(entry), _bare(entry.name)
 
 
 def _text(name: bytes, folder: bytes) -> str:

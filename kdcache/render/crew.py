@@ -14,18 +14,14 @@ from collections import deque
 from collections.abc import Iterable
 from multiprocessing.connection import Connection, Pipe, wait
 
+from kdcache.children import out_of_reach
 from kdcache.errors import KDError
 from kdcache.render.ring import Ring
 from kdcache.render.worker import Done, Failed, Setup, Task
 
 QUEUED = 2
 """Tasks a worker holds: the one in hand and the next, so that it never waits for the parent."""
-_START = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # first of all: Ctrl-C is the parent's business
-from kdcache.render.worker import main
-main()
-"""
+_START = "from kdcache.render.worker import main; main()"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -98,14 +94,15 @@ class Crew:
         descriptors = (theirs.fileno(), ring.descriptor)
         arguments = [str(n) for n in (*descriptors, os.getpid())]
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # stdout belongs to the caller, who may print JSON there
-            pass_fds=descriptors,
-            process_group=0,  # Ctrl-C in a terminal reaches the parent only
-            env=os.environ | _ONE_THREAD | {"PYTHONPATH": path},
-        )
+        with out_of_reach():
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # stdout belongs to the caller, who may print JSON there
+                pass_fds=descriptors,
+                process_group=0,  # what is sent to all of the parent's group is for the parent, too
+                env=os.environ | _ONE_THREAD | {"PYTHONPATH": path},
+            )
         theirs.close()
         self._workers[ours], self._held[ours] = process, 0
 

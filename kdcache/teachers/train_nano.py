@@ -54,7 +54,7 @@ def train_nano(
 ) -> TrainedNano:
     """Train on `count` pictures (all 20,000 by default) with `workers` threads, and write the checkpoint below `out`."""
     recipe = _recipe(family, out, epochs, count)
-    if recipe.epochs < 1 or workers < 1 or seed < 0:
+    if recipe.epochs < 1 or workers < 1 or not 0 <= seed < 1 << 63:
         raise UsageError(f"cannot train for {recipe.epochs} epochs with {workers} workers and seed {seed}")
     started = time.monotonic()
     pictures, held_out = paint_all("train", count=count, workers=workers), paint_all("val", workers=workers)

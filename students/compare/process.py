@@ -11,6 +11,7 @@ from pathlib import Path
 from kdcache.apart import Ended, ask
 from kdcache.atomic import make_folder
 from kdcache.errors import KDError
+from kdcache.held import held
 from kdcache.progress import Progress
 from students.compare.bars import show
 from students.compare.measure import Measured, Task
@@ -21,8 +22,9 @@ _GO_ON = "the same command goes on from here"
 def in_a_process(task: Task, progress: Progress, name: str) -> Measured | None:
     """Train from the start in a fresh process; `name` is what its bar is called. What it said is kept in a log when it fails."""
     out = Path(task.out)
-    if out.exists():
-        shutil.rmtree(out)  # of a comparison that was stopped while this ran
+    if out.exists():  # of a comparison that was stopped while this ran
+        with held(out, "trained"):  # its process may not have ended yet
+            shutil.rmtree(out)
     try:
         told = ask("students.compare.measure", task.plain(), partial(show, arm=name, progress=progress))
     except Ended as end:

@@ -26,6 +26,7 @@ from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.strict import Strict
 from kdcache.views.recipe import drawable
+from students import limits
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
@@ -132,7 +133,8 @@ def _job(options: CompareOptions) -> Job:
     except ValidationError:
         told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
         raise UsageError(
-            f"{told}: no such job can be", hint="epochs and students above nothing, a price of at least 0"
+            f"{told}: no such job can be",
+            hint=f"--epochs above 0 and up to {limits.EPOCHS:,}, --students from 1, --price from 0, both up to {limits.JOB:,}",
         ) from None
 
 

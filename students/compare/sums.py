@@ -13,8 +13,9 @@ from pydantic import Field
 
 from kdcache.errors import UsageError
 from kdcache.strict import Strict
+from students import limits
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=limits.JOB)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _NORMAL = 1.959963985
@@ -72,12 +73,12 @@ class Job(Strict):
     """What is to be done in the end."""
 
     images: Count
-    epochs: Positive
+    epochs: Annotated[float, Field(gt=0, le=limits.EPOCHS)]
     students: Count = 1
     views: Count
     """stored; each is built once"""
     gpus: Count = 1
-    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    price: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
     """money for an hour of one device"""
 
 

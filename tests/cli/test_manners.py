@@ -216,25 +216,3 @@ def test_ctrl_c_stops_a_build_and_the_same_command_goes_on(kd, build_words, tmp_
     assert "Traceback" not in said
     assert kd(*words).code == 0
     assert kd("cache", "verify", "c").code == 0
-
-
-SLEEPER = """
-import signal, sys, time
-import cli
-from cli.output import Ui
-signal.signal(signal.SIGTERM, cli._terminate)
-def work():
-    print("ready", flush=True)
-    time.sleep(60)
-sys.exit(Ui(["cache", "build"]).guard(work, resumable=True))
-"""
-
-
-def test_sigterm_is_met_like_ctrl_c():
-    words = [sys.executable, "-c", SLEEPER]
-    started = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert started.stdout.readline() == "ready\n"
-    started.terminate()
-    said = started.communicate()[1]
-    assert started.returncode == 143
-    assert "go on with: kd cache build" in said

@@ -45,23 +45,6 @@ def build(path: Path, backend: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own, of a size that can be changed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)
-
-    try:
-        mount("size=1200k")
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small file system needs root")
-    yield folder, mount
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
 def test_a_full_disk_costs_the_part_in_hand_and_no_more(small_disk, backend):
     folder, mount = small_disk

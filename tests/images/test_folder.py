@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kdcache.errors import BadImage, Unavailable, UsageError
 from kdcache.images import load, open_source
 from kdcache.images.folder import FolderSource
+from kdcache.images.walk import MOST_LEVELS, MOST_WAYS
 from tests.images.samples import jpeg, picture, write
 
 
@@ -205,3 +206,40 @@ def test_a_source_travels_to_a_worker(classes):
     assert len(frozen) < 500
     assert pickle.loads(frozen).read("rose/2.jpg") == jpeg(0)
     assert open_source(source.spec()).scan().fingerprint == source.scan().fingerprint
+
+
+def test_a_link_that_leads_to_itself_is_named(classes):
+    (classes / "rose" / "again").symlink_to("again")
+    with pytest.raises(UsageError, match=r"rose/again is a link that leads to itself"):
+        FolderSource(str(classes)).scan()
+
+
+def test_links_that_fan_out_end_with_the_name_of_one(classes):
+    """Thirty levels of two links each: a thousand million ways to one image."""
+    levels = classes.parent / "levels"
+    for level in range(30):
+        (levels / f"{level}").mkdir(parents=True)
+        for name in ("left", "right"):
+            (levels / f"{level}" / name).symlink_to(levels / f"{level + 1}")
+    write(levels / "30" / "one.jpg", jpeg())
+    (classes / "rose" / "all").symlink_to(levels / "0")
+    with pytest.raises(
+        UsageError, match=r"rose/all/left.*/(left|right) leads into .*levels/\d+, where links lead by more"
+    ):
+        FolderSource(str(classes)).scan()
+
+
+def test_a_folder_may_be_linked_to_from_many(classes):
+    for number in range(MOST_WAYS):
+        (classes / f"class{number}").mkdir()
+        (classes / f"class{number}" / "roses").symlink_to(classes / "rose")
+    assert sum("roses" in image_id for image_id in ids(FolderSource(str(classes)))) == 2 * MOST_WAYS
+
+
+def test_folders_without_end_are_an_error_and_no_bug(tmp_path):
+    here = tmp_path
+    for _ in range(MOST_LEVELS + 2):
+        here = here / "d"
+        here.mkdir()
+    with pytest.raises(UsageError, match=f"lies more than {MOST_LEVELS} folders deep"):
+        FolderSource(str(tmp_path)).scan()

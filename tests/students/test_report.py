@@ -76,7 +76,8 @@ def make_run(path, *, photos, cache=None, classes=CLASSES, metrics=(), weights=T
         ),
         versions={"kd-cache": "0"},
     )  # fmt: skip
-    run = Run.create(path, record)
+    with Run.begun(path, record) as run:
+        run.write_record()
     if weights:
         torch.manual_seed(0)
         save_file(build_student(spec).state_dict(), path / "best.safetensors")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.errors import UsageError
-from students.start import create
+from kdcache.errors import Locked, UsageError
+from students.start import begun
 from tests.students.trained import make_run
 
 
@@ -15,8 +15,14 @@ def record(tmp_path, monkeypatch):
     return make_run(tmp_path / "before").record
 
 
+def made(out, record):
+    with begun(out, record) as run:
+        run.write_record()
+    return run
+
+
 def test_another_run_of_a_name_gets_a_number(record):
-    assert [create(None, record).path for _ in range(3)] == [
+    assert [made(None, record).path for _ in range(3)] == [
         Path("kd/runs/tinyvit-5m-shapes"), Path("kd/runs/tinyvit-5m-shapes-2"), Path("kd/runs/tinyvit-5m-shapes-3"),
     ]  # fmt: skip
 
@@ -24,10 +30,23 @@ def test_another_run_of_a_name_gets_a_number(record):
 def test_where_no_run_can_be_none_is_sought_for_ever(record):
     Path("kd").touch()
     with pytest.raises(UsageError, match="cannot make kd/runs/tinyvit-5m-shapes: "):
-        create(None, record)
+        made(None, record)
 
 
 def test_a_name_that_is_too_long_is_refused(record):
     long = record.dataset.model_copy(update={"name": "x" * 255})
     with pytest.raises(UsageError, match="File name too long"):
-        create(None, record.model_copy(update={"dataset": long}))
+        made(None, record.model_copy(update={"dataset": long}))
+
+
+def test_a_name_under_which_no_run_came_about_is_taken_again(record):
+    with begun(None, record) as first:
+        pass
+    assert made(None, record).path == first.path
+
+
+def test_a_run_that_is_just_being_begun_has_its_name(record):
+    with begun(None, record) as first:
+        assert made(None, record).path == first.path.with_name(f"{first.path.name}-2")
+    with begun(first.path, record), pytest.raises(Locked, match="is being trained by another process"):
+        made(first.path, record)

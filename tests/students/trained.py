@@ -48,6 +48,7 @@ def make_run(path: Path, spec: StudentSpec | None = None, seed: int = 0) -> Run:
         pacing=Pacing(steps=1, steps_an_epoch=1, micro=8, views=None, log_every=1, validate_every=1, keep_every=1),
         versions={},
     )
-    run = Run.create(path, record)
+    with Run.begun(path, record) as run:
+        run.write_record()
     save_file(shaken(spec, seed).state_dict(), path / "best.safetensors")
     return run

@@ -157,3 +157,17 @@ def test_impossible_trainings_are_refused(wrong, tmp_path):
 
     with pytest.raises(UsageError):
         train_nano(**{"family": "florence", "out": tmp_path, **wrong})
+
+
+def test_a_nano_clip_that_was_stopped_while_it_was_kept_is_trained_again(tmp_path, monkeypatch):
+    """Its weights come last: with them the folder is whole, and without them nothing is in the way."""
+    from kdcache.teachers.nano import pupils
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pupils, "save_half", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pupils.ClipPupil().save(tmp_path, {})
+    assert (tmp_path / "clip" / "preprocessor_config.json").is_file()
+    assert not (tmp_path / pupils.FILES["clip"]).exists()

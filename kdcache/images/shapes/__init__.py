@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kdcache import limits
 from kdcache.digest import json_digest
 from kdcache.errors import BadImage, UsageError
 from kdcache.figures import whole
@@ -36,8 +37,8 @@ class Shapes:
             raise UsageError(f"shapes can be painted at {SMALLEST} to {LARGEST} pixels, not at {size}")
         self.split, self.size, self.seed = split, size, seed
         self.count = COUNTS[split] if count is None else count
-        if self.count < 1:
-            raise UsageError(f"shapes needs at least one image, not {count}")
+        if not 1 <= self.count <= limits.PAINTED:
+            raise UsageError(f"shapes can be 1 to {limits.PAINTED:,} images, not {self.count:,}")
 
     @property
     def name(self) -> str:

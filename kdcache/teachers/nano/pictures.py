@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kdcache.children import out_of_reach
 from kdcache.images.shapes import COUNTS
 from kdcache.images.shapes.paint import paint
 from kdcache.images.shapes.scene import label_of, scene
@@ -57,7 +58,9 @@ def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> Pict
     starts = range(0, count, _BLOCK)
     ends = [min(start + _BLOCK, count) for start in starts]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        planes = torch.from_numpy(np.concatenate(list(pool.map(_planes, [split] * len(ends), starts, ends))))
+        with out_of_reach():
+            painted = pool.map(_planes, [split] * len(ends), starts, ends)
+        planes = torch.from_numpy(np.concatenate(list(painted)))
     labels = torch.tensor([label_of(index) for index in range(count)])
     return Pictures(planes[:, :3].contiguous(), planes[:, 3:6].contiguous(), planes[:, 6:].contiguous(), labels)
 

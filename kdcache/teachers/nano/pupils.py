@@ -129,12 +129,13 @@ class ClipPupil:
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
         """A folder as `save_pretrained` writes it; its config says float32, so that halves are widened on loading."""
-        path = save_half(self.network.state_dict(), out / FILES["clip"], facts)
+        path = out / FILES["clip"]
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.network.config.dtype = torch.float32
         self.network.config.save_pretrained(path.parent)
         save_tokenizer(path.parent)
         _save_preprocessor(path.parent)
-        return path
+        return save_half(self.network.state_dict(), path, facts)  # last: with its weights the folder is whole
 
 
 def _waves(side: int, dim: int) -> Tensor:

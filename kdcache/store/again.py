@@ -1,0 +1,24 @@
+"""What makes the parts of a cache that are missing: as a hint for people.
+
+Input: a cache and its plan. Output: a command, or, where no teacher can be asked, what to run again.
+"""
+
+import shlex
+from pathlib import Path
+
+from kdcache.store.plan import Plan
+from kdcache.views.recipe import Foreign
+
+
+def way_to_build(cache: Path, plan: Plan) -> str:
+    """The command that goes on with the build of a cache."""
+    if isinstance(plan.views.recipe, Foreign):
+        project = plan.views.recipe.project
+        return f"run again what made it (`kd cache import {project}`, or convert or merge), with --out {shlex.quote(str(cache))}"
+    return f"kd cache build --out {shlex.quote(str(cache))}"
+
+
+def way_to_mend(cache: Path, plan: Plan) -> str:
+    """The same for a cache of which something is damaged."""
+    repair = f"kd cache repair {shlex.quote(str(cache))} --yes"
+    return f"{repair}{'; then ' if isinstance(plan.views.recipe, Foreign) else ' && '}{way_to_build(cache, plan)}"
