@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz import caches, drive, misbehave, tables
+from tests.fuzz import caches, drive, misbehave, runs, tables
 from tests.fuzz.case import Case
 
 CHANGES: dict[str, Any] = {
@@ -15,6 +15,7 @@ CHANGES: dict[str, Any] = {
     "bomb": (tables.bomb_cases, tables.change_block),
 }
 STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {name: pair[0] for name, pair in CHANGES.items()}
+STRATEGIES |= runs.STRATEGIES
 Change = Callable[[Case, Path], Any]
 
 
@@ -31,3 +32,5 @@ TARGETS: dict[str, Change] = {name: _cache_change(pair[1]) for name, pair in CHA
     "misbehave": lambda case, box: None
 }
 OPERATIONS: dict[str, Any] = dict.fromkeys(CHANGES, _cache_drive) | {"misbehave": misbehave.drive}
+TARGETS |= dict.fromkeys(runs.CHANGES, runs.change)
+OPERATIONS |= dict.fromkeys(runs.CHANGES, runs.driven)

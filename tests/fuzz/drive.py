@@ -155,7 +155,7 @@ def use(decoded: Any) -> None:
             raise Unsound(f"decoded to {value.dtype}")
 
 
-def command(box: Box, *words: str) -> None:
+def command(*words: str) -> None:
     """`kd …`; a failure as its KDError's kind, a bug as what it was."""
     from cli import output
     from cli.app import run
@@ -188,7 +188,7 @@ def command(box: Box, *words: str) -> None:
 
 
 def verified(box: Box, *more: str) -> None:
-    command(box, "cache", "verify", str(box.cache), *more)
+    command("cache", "verify", str(box.cache), *more)
 
 
 def merged(box: Box) -> None:
@@ -227,7 +227,7 @@ def exported(box: Box) -> None:
 
 
 def repaired(box: Box) -> None:
-    command(box, "cache", "repair", str(box.cache), "--yes")
+    command("cache", "repair", str(box.cache), "--yes")
 
 
 OPERATIONS: dict[str, Callable[[Box], None]] = {
@@ -235,15 +235,15 @@ OPERATIONS: dict[str, Callable[[Box], None]] = {
     "get": got,
     "stream": lambda box: streamed(box, shuffle=False),
     "shuffle": lambda box: streamed(box, shuffle="blocks", check=True, threads=1),
-    "info": lambda box: command(box, "cache", "info", str(box.cache)),
-    "info --json": lambda box: command(box, "cache", "info", str(box.cache), "--json"),
-    "kd get": lambda box: command(box, "cache", "get", "no such image", "--cache", str(box.cache)),
+    "info": lambda box: command("cache", "info", str(box.cache)),
+    "info --json": lambda box: command("cache", "info", str(box.cache), "--json"),
+    "kd get": lambda box: command("cache", "get", "no such image", "--cache", str(box.cache)),
     "verify": verified,
     "verify --untrusted": lambda box: verified(box, "--untrusted"),
     "merge": merged,
     "convert": converted,
     "export": exported,
-    "add-views": lambda box: command(box, "cache", "add-views", str(box.cache), "1"),
+    "add-views": lambda box: command("cache", "add-views", str(box.cache), "1"),
     "repair": repaired,
     "stream again": lambda box: streamed(box, shuffle=False),
 }
@@ -267,18 +267,22 @@ def chosen(line: str) -> tuple[str, ...]:
 
 
 def driven(box: Box, operations: tuple[str, ...], begin: Callable[[str], None]) -> Iterator[tuple[str, str, str]]:
+    """(operation, outcome, details) of each."""
+    for name in operations:
+        begin(name)
+        yield ended(name, functools.partial(OPERATIONS[name], box))
+
+
+def ended(name: str, work: Callable[[], None]) -> tuple[str, str, str]:
     """(operation, outcome, details): ok, a KDError's kind, or what went wrong."""
     from kdcache.errors import KDError
 
-    for name in operations:
-        begin(name)
-        try:
-            OPERATIONS[name](box)
-        except KDError as error:
-            yield name, error.kind, error.message[:300]
-        except Unsound as error:
-            yield name, "unsound", str(error)[:600]
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is what is looked for)
-            yield name, "bug", f"{type(error).__name__}: {error!s:.200} at {place_of(error)}"
-        else:
-            yield name, "ok", ""
+    try:
+        work()
+    except KDError as error:
+        return name, error.kind, error.message[:300]
+    except Unsound as error:
+        return name, "unsound", str(error)[:600]
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is what is looked for)
+        return name, "bug", f"{type(error).__name__}: {error!s:.200} at {place_of(error)}"
+    return name, "ok", ""

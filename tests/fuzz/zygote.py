@@ -38,7 +38,7 @@ def _import_all() -> None:
 
     import cli.app, cli.progress, kdcache.exchange, kdcache.repair, kdcache.reshape, kdcache.verify, kdcache.bench  # noqa: E401, F401
     import students.report, students.runs, students.export, students.as_teacher, timm  # noqa: E401, F401
-    from tests.fuzz import caches, drive, tables  # noqa: F401
+    from tests.fuzz import caches, drive, runs, tables  # noqa: F401
     from tests.golden import network  # noqa: F401
 
     torch.set_num_threads(1)
@@ -117,7 +117,9 @@ def snapshot(root: Path, box: Path) -> dict[str, Any]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         if here == box:
-            folders[:] = [name for name in folders if not name.startswith("out-")]
+            folders[:], files[:] = (
+                [name for name in names if not name.startswith("out-")] for names in (folders, files)
+            )
         if here == box / "in":
             folders[:] = [name for name in folders if name == "victim"]
         for name in (*folders, *files):
