@@ -2,7 +2,7 @@
 
     python -m tests.fuzz [--minutes N] [--seed N] [--target NAME …]
 
-Failures do not end it: one of each kind is shown, and kept in fuzz-failures.jsonl with the case that replays it.
+Failures do not end it: one of each kind is shown, and kept in kd/fuzz-failures.jsonl with the case that replays it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--target", nargs="*", default=sorted(STRATEGIES), choices=sorted(STRATEGIES))
-    parser.add_argument("--failures", type=Path, default=Path("fuzz-failures.jsonl"))
+    parser.add_argument("--failures", type=Path, default=Path("kd/fuzz-failures.jsonl"))
     given_ = parser.parse_args(words)
     if given_.case:
         return replay(Case.read(given_.case))
@@ -46,6 +46,7 @@ def search(minutes: float, first: int, targets: list[str], failures: Path) -> in
     seen: Counter[str] = Counter()
     end = time.monotonic() + 60 * minutes
     print(f"seed {first}, {minutes:g} minutes, targets: {', '.join(targets)}", flush=True)
+    failures.parent.mkdir(parents=True, exist_ok=True)
     with Watch() as watch:
         for case in cases_until(end, first, targets):
             ends = watch.run(case)

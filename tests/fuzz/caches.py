@@ -89,6 +89,27 @@ def changed(record: Any, changes: tuple[dict[str, Any], ...]) -> str:
     return re.sub(r"(\w)'\":", r'\1":', text)  # a key written twice
 
 
+@st.composite
+def scaled_cases(draw: st.DrawFn) -> Case:
+    """A field of a receipt that says it is some times as long, everything in the receipt in keeping with that."""
+    golden = draw(golden_caches())
+    name = draw(st.sampled_from(files_of(golden, "parts/*/*.json")))
+    field = draw(st.sampled_from(sorted(json.loads(read_golden(golden, name))["fields"])))
+    return Case("scaled", golden, name, ({"field": field, "by": draw(st.sampled_from((2, 3, 16, 1000, 65536)))},))
+
+
+def scale_field(case: Case, cache: Path, box: Path) -> Loose:
+    (change,), path = case.changes, cache / case.file
+    record, by = json.loads(path.read_bytes()), change["by"]
+    seal = record["fields"][change["field"]]
+    seal["shape"] = [seal["shape"][0] * by, *seal["shape"][1:]]
+    seal["nbytes"] *= by
+    seal["blocks"] *= by
+    seal["stored"] = seal["stored"] and seal["stored"] * by
+    path.write_bytes(right.written(record))
+    return False
+
+
 def boxed(text: str, box: Path) -> str:
     """Absolute paths lead into the folder of the case."""
     return text.replace(BOX, str(box))
@@ -179,10 +200,17 @@ def everywhere_cases(draw: st.DrawFn) -> Case:
     """A name or a number of the plan, exchanged wherever it stands in plan and receipts."""
     golden = draw(golden_caches())
     text = read_golden(golden, "plan.json").decode()
-    words = sorted({match[1] for match in SCALARS.finditer(text) if match[1]})
+    receipt = read_golden(golden, draw(st.sampled_from(files_of(golden, "parts/*/*.json")))).decode()
+    words = sorted({match[1] for match in SCALARS.finditer(text + receipt) if match[1]})
     counts = sorted({match[2] for match in SCALARS.finditer(text) if match[2]})
     if draw(st.booleans()):
-        return Case("everywhere", golden, "", ({"old": draw(st.sampled_from(words)), "new": draw(texts)},))
+        old = draw(st.sampled_from(words))
+        new = draw(
+            st.one_of(
+                texts, st.sampled_from((f"../cache/{old}", f"{old}/../{old}", f"{BOX}/in/cache/{old}", f"./{old}"))
+            )
+        )
+        return Case("everywhere", golden, "", ({"old": old, "new": new},))
     return Case("everywhere", golden, "", ({"number": draw(st.sampled_from(counts)), "new": str(draw(numbers))},))
 
 
@@ -267,6 +295,7 @@ TARGETS: dict[str, tuple[Callable[[], st.SearchStrategy[Case]], Callable[[Case, 
     "plan-bytes": (lambda: byte_cases("plan-bytes", "plan.json"), edit_plan),
     "receipt": (lambda: json_cases("receipt", "parts/*/*.json"), change_receipt),
     "receipt-bytes": (lambda: byte_cases("receipt-bytes", "parts/*/*.json"), edit_receipt),
+    "scaled": (scaled_cases, scale_field),
     "everywhere": (everywhere_cases, change_everywhere),
     "index-bytes": (lambda: byte_cases("index-bytes", "index.arrow"), edit_index),
     "part-bytes": (lambda: byte_cases("part-bytes", "parts/*/*.h5", "views/*/*/c.*"), edit_part),

@@ -115,7 +115,7 @@ def got(box: Box) -> None:
                 last = error
                 continue
             if cache.ids[raw.row] != image_id:
-                raise Unsound(f"{image_id} is said to be row {raw.row}, whose id is {cache.ids[raw.row]}")
+                raise Unsound(f"{image_id} comes as row {raw.row}, whose id is {cache.ids[raw.row]}")
             for name, values in raw.items():
                 check_planned(cache, name, values[None], 1)
                 check_rows(box, view, raw.row, name, values)

@@ -125,14 +125,11 @@ def json_changes(draw: st.DrawFn, record: Any) -> dict[str, Any]:
 
 def places(record: Any, above: tuple[Any, ...] = ()) -> list[list[Any]]:
     """The way to every value of a record, whole lists and objects too; long lists by their first and last members."""
-    found: list[list[Any]] = [list(above)] if above else []
-    if isinstance(record, dict):
-        for key, value in record.items():
-            found += places(value, (*above, key))
-    elif isinstance(record, list):
-        for number in sorted({0, 1, len(record) - 1} & set(range(len(record)))):
-            found += places(record[number], (*above, number))
-    return found
+    keys: list[Any] = list(record) if isinstance(record, dict) else []
+    if isinstance(record, list):
+        keys = sorted({0, 1, len(record) - 1} & set(range(len(record))))
+    below = [way for key in keys for way in places(record[key], (*above, key))]
+    return [list(above), *below] if above else below
 
 
 def at(record: Any, where: list[Any]) -> Any:

@@ -190,8 +190,13 @@ def write_preset(case: Case, run: Path, box: Path) -> None:
 def opened(run: Path, out: Path) -> None:
     from students.runs import Run
 
-    found = Run.open(run)
-    _ = found.metrics(), found.way_on, found.record.student.described, found.record.student.begun
+    student_run = Run.open(run)
+    _ = (
+        student_run.metrics(),
+        student_run.way_on,
+        student_run.record.student.described,
+        student_run.record.student.begun,
+    )
 
 
 def network(run: Path, out: Path) -> None:
@@ -201,8 +206,8 @@ def network(run: Path, out: Path) -> None:
     from students.models import embed
     from students.runs import Run
 
-    found = Run.open(run)
-    built, spec = found.network(), found.record.student
+    student_run = Run.open(run)
+    built, spec = student_run.network(), student_run.record.student
     with torch.inference_mode():
         embed(spec, built)(torch.zeros(1, 3, *spec.input))
 

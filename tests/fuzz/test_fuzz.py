@@ -1,6 +1,6 @@
 """Caches and runs from strangers: a KDError, or what was planned, whatever was written into them. `make fuzz` is the long form.
 
-Thirty seconds of it, and what it once found. A failure prints the command that replays its case.
+Thirty seconds of it, and the cases that once failed. A failure prints the command that replays its case.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.fuzz.misbehave import WAYS
 from tests.fuzz.search import cases_until
 from tests.fuzz.watch import Watch, command, wrong
 
-FOUND = [Case.read(line) for line in Path(__file__).with_name("found.jsonl").read_text().splitlines()]
+ONCE = [Case.read(line) for line in Path(__file__).with_name("regressions.jsonl").read_text().splitlines()]
 SECONDS = 30
 
 
@@ -43,8 +43,8 @@ def test_the_goldens_themselves_are_read(watch):
         assert [ends[name][0] for name in ("open", "get", "stream", "verify", "repair")] == ["ok"] * 5
 
 
-def test_what_was_found_before_is_not_found_again(watch):
-    assert not [line for case in FOUND for line in failures(watch, case)]
+def test_what_once_failed_fails_no_more(watch):
+    assert not [line for case in ONCE for line in failures(watch, case)]
 
 
 def test_thirty_seconds_find_nothing_but_kd_errors(watch):

@@ -12,9 +12,11 @@ import select
 import shutil
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 SECONDS = int(os.environ.get("KD_FUZZ_SECONDS", "10"))
 """of a processor, and by the clock for a child that does nothing: what waits for what never comes is a hang too"""
@@ -49,50 +51,56 @@ def _import_all() -> None:
 
 def outcome(case: Any, root: Path) -> dict[str, Any]:
     """What came of a case: operation -> (outcome, details), and what went wrong in the child as a whole."""
-    from tests.fuzz.all import OPERATIONS, TARGETS
-
     box = root / "box"
     shutil.rmtree(root, ignore_errors=True)
     _lay_out(box, case.golden)
     ends: dict[str, list[str]] = {}
-    current, wrong = "change", None
-    before: dict[str, Any] = {}
+    current, before = "change", None
+    pid, reader, ready = _forked(case, box)
+    for line in _lines(reader, pid):
+        match json.loads(line):
+            case ["begin", name]:
+                current = name
+            case ["changed"]:
+                before = snapshot(root, box)
+                os.write(ready, b"!")
+            case [name, end, details]:
+                ends[name] = [end, details]
+    os.close(ready)
+    if wrong := _wrong(pid, current):
+        ends[f"{current}!"] = wrong
+    elif before is None:
+        ends["change!"] = ["bug", "the case could not be laid out"]
+    elif differ := sorted({name for name, _ in before.items() ^ snapshot(root, box).items()}):
+        ends["all!"] = ["outside", f"created, changed or removed: {differ}"]
+    _open_up(root)
+    return {"ends": ends}
+
+
+def _forked(case: Any, box: Path) -> tuple[int, int, int]:
+    """A child that does what the case says: its number, where it tells, and where it is told to go on."""
     reader, writer = os.pipe()
     go, ready = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
         os.close(ready)
-        with open(writer, "w", buffering=1) as out:
-            _child(case, box, TARGETS[case.target], OPERATIONS[case.target], out, go)
+        _child(case, box, writer, go)
     os.close(writer)
     os.close(go)
-    for line in _lines(reader, pid):
-        told = json.loads(line)
-        if "begin" in told:
-            current = told["begin"]
-        elif "changed" in told:
-            before = snapshot(root, box)
-            os.write(ready, b"!")
-        else:
-            ends[told["name"]] = [told["outcome"], told["details"]]
-    os.close(ready)
+    return pid, reader, ready
+
+
+def _wrong(pid: int, current: str) -> list[str] | None:
+    """How a child ended, where it should not have ended so."""
     _, status, spent = os.wait4(pid, 0)
-    used = spent.ru_utime + spent.ru_stime
     if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        hung = number in (signal.SIGKILL, signal.SIGXCPU)
-        wrong = [current, "hang" if hung else "signal", f"{signal.Signals(number).name} after {used:.1f} s"]
-    elif not before:
-        wrong = ["change", "bug", "the case could not be laid out"]
-    elif spent.ru_maxrss * 1024 > _resident() + MEMORY:
-        wrong = ["all", "memory", f"{spent.ru_maxrss >> 10} MB"]
-    elif changed := sorted(before.items() ^ snapshot(root, box).items()):
-        wrong = ["all", "outside", f"created, changed or removed: {sorted({name for name, _ in changed})}"]
-    _open_up(root)
-    if wrong:
-        ends[f"{wrong[0]}!"] = wrong[1:]
-    return {"ends": ends, "seconds": round(used, 2)}
+        number, used = os.WTERMSIG(status), spent.ru_utime + spent.ru_stime
+        kind = "hang" if number in (signal.SIGKILL, signal.SIGXCPU) else "signal"
+        return [kind, f"{signal.Signals(number).name} after {used:.1f} s of a processor"]
+    if spent.ru_maxrss * 1024 > _resident() + MEMORY:
+        return ["memory", f"{spent.ru_maxrss >> 10} MB"]
+    return None
 
 
 def _lay_out(box: Path, golden: str) -> None:
@@ -111,9 +119,9 @@ def _lay_out(box: Path, golden: str) -> None:
     os.chdir(box)
 
 
-def snapshot(root: Path, box: Path) -> dict[str, Any]:
+def snapshot(root: Path, box: Path) -> dict[str, str]:
     """Every file outside of the cache and of what is made from it, as it is."""
-    found = {}
+    files_now = {}
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         if here == box:
@@ -122,42 +130,41 @@ def snapshot(root: Path, box: Path) -> dict[str, Any]:
             )
         if here == box / "in":
             folders[:] = [name for name in folders if name == "victim"]
-        for name in (*folders, *files):
-            path = here / name
+        for path in (here / name for name in (*folders, *files)):
             regular = path.is_file() and not path.is_symlink()
-            found[str(path)] = hashlib.sha1(path.read_bytes()).hexdigest() if regular else "folder"
-    return found
+            files_now[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if regular else "no file"
+    return files_now
 
 
-def _child(case: Any, box: Path, change: Any, operations: Any, out: Any, go: int) -> None:
-    def told(**what: Any) -> None:
-        out.write(json.dumps(what) + "\n")
+def _child(case: Any, box: Path, writer: int, go: int) -> NoReturn:
+    """Never returns: there must not be two of the process that forks."""
+    from tests.fuzz.all import OPERATIONS, TARGETS
 
-    code = 0
+    def tell(*what: str) -> None:
+        os.write(writer, json.dumps(what).encode() + b"\n")
+
     try:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if "KD_FUZZ_STDERR" not in os.environ:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        drive = operations(box, case, change(case, box))
-        told(changed=True)
+        _settle(box)
+        drive = OPERATIONS[case.target](box, case, TARGETS[case.target](case, box))
+        tell("changed")
         os.read(go, 1)
         _limit()
-        for name, end, details in drive(lambda name: told(begin=name)):
-            told(name=name, outcome=end, details=details)
-    except BaseException as error:  # noqa: BLE001  (the child of a fork must never return)
-        import traceback
-
-        told(
-            name="harness",
-            outcome="bug",
-            details=f"{type(error).__name__}: {error!s:.300} {traceback.format_exc()[-1500:]}",
-        )
-        code = 3
+        for name, end, details in drive(lambda name: tell("begin", name)):
+            tell(name, end, details)
+    except BaseException as error:  # noqa: BLE001
+        tell("harness", "bug", f"{type(error).__name__}: {error!s:.300} {traceback.format_exc()[-1500:]}")
     finally:
-        out.flush()
-        os._exit(code)
+        os._exit(0)
+
+
+def _settle(box: Path) -> None:
+    """Hear nothing, show nothing, keep what is temporary in the box."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2) if "KD_FUZZ_STDERR" not in os.environ else (0, 1):
+        os.dup2(nothing, descriptor)
+    tempfile.tempdir = str(box / "out-temporary")
+    os.mkdir(tempfile.tempdir)
 
 
 def _limit() -> None:
