@@ -28,7 +28,7 @@ def watch():
 
 @pytest.fixture(scope="module")
 def impatient():
-    with Watch(seconds=1) as watch:
+    with Watch(seconds=2) as watch:
         yield watch
 
 
