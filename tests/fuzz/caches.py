@@ -71,6 +71,8 @@ def changed(record: Any, changes: tuple[dict[str, Any], ...]) -> str:
             value = holder[last]
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took it away
+        if not isinstance(holder, dict | list):
+            continue  # an earlier change put a text there
         if change["how"] == "set":
             mark = f"@raw-{number}@"
             raws[json.dumps(mark)] = change["raw"]
