@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
+MINUTES ?= 10
 
-.PHONY: demo test lint types setup docs-cli clean experiment-soft-labels experiment-dense-targets
+.PHONY: demo test fuzz lint types setup docs-cli clean experiment-soft-labels experiment-dense-targets
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -17,6 +18,10 @@ demo: setup
 # One thread a process: the tests run beside each other.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# Caches, runs and files from strangers, for ten minutes; `make test` does it for half a minute. See tests/fuzz.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 lint: setup
 	$(BIN)/ruff check .
