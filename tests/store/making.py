@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from kdcache.codecs.codec import Fields
+from kdcache.codecs.topk import TopKCodec
 from kdcache.images.source import Listing
 from kdcache.signals import Signal
 from kdcache.spec import Preprocess, TeacherSpec, Weights
@@ -112,6 +113,9 @@ def payload_of(plan: Plan, part) -> Fields:
             made[field.name] = random.normal(size=shape).astype(dtype)
         else:
             made[field.name] = random.integers(1, np.iinfo(dtype).max, size=shape).astype(dtype)
+    for name, codec in plan.codecs().items():
+        if isinstance(codec, TopKCodec):
+            made[name][:, : codec.k] %= codec.signal.shape[0]  # class numbers that there are
     return made
 
 
