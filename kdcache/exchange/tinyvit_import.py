@@ -66,8 +66,9 @@ def import_tinyvit(
         refuse_doubt(listing, source.name)
     epochs = tuple(TinyViTFolder.number(path) for path in paths)
     recipe = Foreign(project="tinyvit", keys=kind, epochs=epochs)
-    teacher = _unknown_teacher(folder.name, first.k, classes, preprocess, listing)
-    plan = _plan(source, listing, teacher, recipe, first.k, backend, Store.plan_at(out))
+    there = Store.plan_at(out)
+    teacher = _unknown_teacher(folder.name, first.k, classes, _as_there(preprocess, there), listing)
+    plan = _plan(source, listing, teacher, recipe, first.k, backend, there)
     _check_epochs([paths[view] for view in _views_to_come(out, plan)], listing, kind, classes, progress)
     store = Store.create(out, plan, listing)
     with store.building():
@@ -81,6 +82,13 @@ def import_tinyvit(
         progress.finish()
     lacking = sum(len(store.bad_rows_of(part)) for part in store.plan.parts())
     return Imported(out, epochs, len(listing), lacking, _notes(lacking))
+
+
+def _as_there(preprocess: Preprocess, there: Plan | None) -> Preprocess:
+    """As the plan that is `there` describes the same pixels: it may tell less of the geometry than is known by now."""
+    if there is None or there.teacher.preprocess.model_copy(update={"geometry": preprocess.geometry}) != preprocess:
+        return preprocess
+    return there.teacher.preprocess
 
 
 def _unknown_teacher(name: str, k: int, classes: int, preprocess: Preprocess, listing: Listing) -> TeacherSpec:

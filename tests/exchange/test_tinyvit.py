@@ -16,7 +16,7 @@ from kdcache.images.rejected import read_rejected
 from kdcache.progress import Silent
 from kdcache.signals import Signal
 from kdcache.store import Store
-from kdcache.views.recipe import Foreign, drawable
+from kdcache.views.recipe import Foreign, Plain, drawable
 from tests.exchange.making import (
     CLIP_LIKE,
     Pictures,
@@ -247,6 +247,17 @@ def test_an_import_that_was_stopped_goes_on(tmp_path, two_epochs):
     store.drop_part(last)
     bring_in(two_epochs[0], tmp_path / "cache")
     assert Store.open(tmp_path / "cache").missing() == []
+
+
+def test_an_import_goes_on_though_more_is_known_of_a_preprocessing_by_now(tmp_path, two_epochs):
+    source = Pictures(IDS)
+    for geometry in (Plain(fit="crop"), Plain(fit="crop", crop_pct=0.9)):
+        preprocess = CLIP_LIKE.model_copy(update={"geometry": geometry})
+        import_tinyvit(two_epochs[0], tmp_path / "c", source, classes=CLASSES, preprocess=preprocess, progress=Silent())
+    assert Store.open(tmp_path / "c").plan.teacher.preprocess.geometry == Plain(fit="crop")
+    other = CLIP_LIKE.model_copy(update={"size": (64, 64)})
+    with pytest.raises(Mismatch):
+        import_tinyvit(two_epochs[0], tmp_path / "c", source, classes=CLASSES, preprocess=other, progress=Silent())
 
 
 def logits(rows=50, views=1, classes=CLASSES, spread=6.0):
