@@ -90,7 +90,7 @@ def test_it_is_gone_on_with_under_its_plan(old: Path, photos: Path, model: Path)
 def test_another_input_or_teacher_is_still_told_apart(old: Path, photos: Path, model: Path) -> None:
     with pytest.raises(Mismatch, match="--input-size"):
         prepare(options(photos, model, PROCESSOR, input_size=(64, 64)), old)
-    with pytest.raises(Mismatch, match="--teacher: hf there, florence here"):
+    with pytest.raises(Mismatch, match="--teacher: hf:resnet there, florence here"):
         prepare(BuildOptions("florence", size="nano", data=str(photos), signals=("embedding",), workers=0), old)
 
 
