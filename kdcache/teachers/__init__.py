@@ -169,7 +169,7 @@ def open_teacher(
     """
     check_request(name, size=size, device=device)
     from kdcache.teachers.bounds import opened
-    from kdcache.teachers.frozen import FrozenTeacher, check_device
+    from kdcache.teachers.frozen import check_device
     from kdcache.teachers.request import Request
 
     family, model = _split(name)
@@ -192,8 +192,7 @@ def open_teacher(
         planned_weights=planned_weights,
     )
     check_device(device)
-    opener = _opener(family)
-    return opened(lambda asked: FrozenTeacher(asked, opener(asked)), request)
+    return opened(_opener(family), request)
 
 
 def _opener(family: str) -> Any:

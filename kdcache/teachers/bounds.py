@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from kdcache.errors import Damage, KDError, Mismatch, Unavailable
+from kdcache.teachers.frozen import Candidate, FrozenTeacher
 from kdcache.teachers.request import Request
-from kdcache.teachers.teacher import Teacher
 
 MOST_LAYERS = 1000
 """Layers, blocks or stages that a configuration may name."""
@@ -59,10 +59,10 @@ def check_size(make: Callable[[], nn.Module], nbytes: int, *, source: str) -> No
         )
 
 
-def opened(opener: Callable[[Request], Teacher], request: Request) -> Teacher:
+def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTeacher:
     """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
     try:
-        return opener(request)
+        return FrozenTeacher(request, opener(request))
     except KDError:
         raise
     except ImportError as error:

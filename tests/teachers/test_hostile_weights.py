@@ -183,7 +183,8 @@ def test_a_configuration_that_is_none_is_told_in_one_line(changes, told, vit):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"resample": "wide"}, {"image_processor_type": "nosuch"}, {"size": 10**30}, {"image_mean": 5}]
+    "changes",
+    [{"resample": "wide"}, {"image_processor_type": "nosuch"}, {"size": 10**30}, {"image_mean": ["a", "b", "c"]}],
 )
 def test_a_processor_that_is_none_is_told_in_one_line(changes, vit):
     changed(vit / "preprocessor_config.json", **changes)
