@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from kdcache.errors import Damage, KDError, Mismatch, Unavailable
-from kdcache.teachers.frozen import Candidate, FrozenTeacher
+from kdcache.teachers.frozen import Candidate, FrozenTeacher, check_device
 from kdcache.teachers.request import Request
 
 MOST_LAYERS = 1000
@@ -61,6 +61,7 @@ def check_size(make: Callable[[], nn.Module], nbytes: int, *, source: str) -> No
 
 def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTeacher:
     """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
+    check_device(request.device)
     try:
         return FrozenTeacher(request, opener(request))
     except KDError:
