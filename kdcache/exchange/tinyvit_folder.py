@@ -117,6 +117,11 @@ def _rank_numbers(path: Path) -> list[int]:
 
 
 def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
+    for name in (f"rank{rank}-keys.txt", f"rank{rank}-values.bin"):
+        if not (path / name).is_file():  # a pipe would be waited for
+            raise Damage(
+                f"{path / name} is no file", hint="copy it again, or build this epoch again", path=str(path / name)
+            )
     keys = _read_keys(path / f"rank{rank}-keys.txt")
     values, dtype = path / f"rank{rank}-values.bin", record_dtype(k)
     size = values.stat().st_size

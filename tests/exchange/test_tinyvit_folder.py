@@ -1,5 +1,7 @@
 """Their folders: read whole or refused with the name of the file that is wrong."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -75,6 +77,17 @@ def test_a_missing_file_is_named(tmp_path, gone):
     (path / gone).unlink()
     with pytest.raises(Damage, match=f"{gone} is missing"):
         TinyViTFolder.open(path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["rank0-keys.txt", "rank0-values.bin"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, name):
+    folder = tmp_path / "logits_top5_epoch0"
+    folder.mkdir()
+    for each in ("rank0-keys.txt", "rank0-values.bin"):
+        os.mkfifo(folder / each) if each == name else (folder / each).write_bytes(b"")
+    with pytest.raises(Damage, match=f"{name} is no file"):
+        TinyViTFolder.open(folder)
 
 
 def test_a_missing_rank_is_named(tmp_path):
