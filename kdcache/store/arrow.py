@@ -7,13 +7,20 @@ buffers of any size, so a compressed batch is refused before it is read.
 import mmap
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
 
 from kdcache import beneath
 from kdcache.errors import Damage
+from kdcache.images.source import UNLABELLED
 
+READ = 4 << 20
 _MAGIC = 8
 """bytes before the first message"""
 _HEADER, _COMPRESSION = 2, 3
@@ -75,3 +82,65 @@ def _place(message: memoryview, table: int, number: int) -> int:
         return 0
     place: int = struct.unpack_from("<H", message, offsets + 4 + 2 * number)[0]
     return table + place if place else 0
+
+
+def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:
+    """Damage unless ids, labels and rows are what they can be: a right digest says only who wrote them."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise not_an_index(path, "its ids are no texts") from error
+    count = batch.num_rows
+    if rows is not None and count != rows:
+        raise not_an_index(path, f"it has {count:,} rows, the plan {rows:,}")
+    if batch.column(3).type != pa.from_numpy_dtype(row_type(count)):
+        raise not_an_index(path, "its row numbers have another width")
+    places = values_of(batch.column(3), row_type(count))
+    if count and int(places.max()) >= count:
+        raise not_an_index(path, f"it leads to row {int(places.max()):,} of {count:,}")
+    labels = _known(batch.column(1))
+    most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
+    if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
+        raise not_an_index(path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
+
+
+def index_file_digest(path: Path) -> str:
+    """The digest of an index that lies in a cache."""
+    state = xxhash.xxh3_128()
+    with beneath.opened(path.parent, path.name) as descriptor:
+        while piece := os.read(descriptor, READ):
+            state.update(piece)
+    return state.hexdigest()
+
+
+def check_size(path: Path, rows: int) -> None:
+    """Damage when an index is not there, or too short for the rows of its plan. Nothing is read."""
+    try:
+        with beneath.opened(path.parent, path.name) as descriptor:
+            size = os.fstat(descriptor).st_size
+    except FileNotFoundError:
+        raise Damage(f"{path} is missing", hint=REPAIR, path=str(path)) from None
+    if size < rows * ROW_BYTES:
+        message = f"{path} is damaged: it has {size:,} bytes, which are too few for the {rows:,} rows of the plan"
+        raise Damage(message, hint=REPAIR, path=str(path))
+
+
+def values_of(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A view of a column without nulls (pyarrow's own conversion imports pandas, 28 MB)."""
+    return np.frombuffer(column.buffers()[1], dtype, len(column))
+
+
+def _known(column: pa.Array) -> NDArray[Any]:
+    """The values of a column that are not null (pyarrow's own way there imports its functions, 10 ms)."""
+    if column.null_count == len(column):
+        return np.zeros(0, np.int32)
+    values = values_of(column, np.dtype(np.int32))
+    if not column.null_count:
+        return values
+    known = np.frombuffer(column.buffers()[0], np.uint8)
+    return values[np.unpackbits(known, count=len(column), bitorder="little").view(np.bool_)]
+
+
+def row_type(count: int) -> np.dtype[Any]:
+    """The type of `hash_row` in an index of so many rows."""
+    return np.dtype(np.uint32 if count <= 1 << 32 else np.uint64)

@@ -9,11 +9,12 @@ from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, stor
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
 from kdcache.limits import RECORD_BYTES
+from kdcache.store.arrow import index_file_digest
 from kdcache.store.backend import backend_of
 from kdcache.store.bounds import unfit
 from kdcache.store.check import Finding, finding_of
 from kdcache.store.differences import differences, tell
-from kdcache.store.index import Index, index_file_digest, write_index
+from kdcache.store.index import Index, write_index
 from kdcache.store.locks import FOLDER, turn
 from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.sealed import seal, unseal

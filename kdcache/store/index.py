@@ -5,7 +5,6 @@ all ids in ascending order, each with the row it came from.
 """
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
@@ -15,14 +14,13 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from kdcache import beneath, digest
+from kdcache import digest
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.lazy import lazy
-from kdcache.store.arrow import REPAIR, ROW_BYTES, mapped_batch, not_an_index
+from kdcache.store.arrow import REPAIR, check_batch, check_size, index_file_digest, mapped_batch, row_type, values_of
 
 CHUNK = 1 << 16
-READ = 4 << 20
 LOOK_ALIKES = 4096
 """ids compared letter by letter when one is not found"""
 
@@ -103,26 +101,8 @@ class Index:
                 f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=str(path)
             )
         index = cls(path)
-        index._check(rows, classes)
+        check_batch(path, index.ids.batch, rows, classes)
         return index
-
-    def _check(self, rows: int | None, classes: Sequence[str] | None) -> None:
-        """Damage unless ids, labels and rows are what they can be: a right digest says only who wrote them."""
-        try:
-            self.ids.batch.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise not_an_index(self.path, "its ids are no texts") from error
-        count = len(self)
-        if rows is not None and count != rows:
-            raise not_an_index(self.path, f"it has {count:,} rows, the plan {rows:,}")
-        if self.ids.batch.column(3).type != pa.from_numpy_dtype(_row_type(count)):
-            raise not_an_index(self.path, "its row numbers have another width")
-        if count and int(self._hashes[1].max()) >= count:
-            raise not_an_index(self.path, f"it leads to row {int(self._hashes[1].max()):,} of {count:,}")
-        labels = _known(self.ids.batch.column(1))
-        most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
-        if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
-            raise not_an_index(self.path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,7 +116,7 @@ class Index:
         column = self.ids.batch.column(1)
         if column.null_count == len(column):
             return None
-        return _values(column.fill_null(UNLABELLED), np.dtype(np.int32))
+        return values_of(column.fill_null(UNLABELLED), np.dtype(np.int32))
 
     def find(self, image_id: str) -> int | None:
         """The row of an image; None when there is none."""
@@ -165,29 +145,9 @@ class Index:
 
     @lazy
     def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-        return _values(self.ids.batch.column(2), np.dtype(np.uint64)), _values(
-            self.ids.batch.column(3), _row_type(len(self))
+        return values_of(self.ids.batch.column(2), np.dtype(np.uint64)), values_of(
+            self.ids.batch.column(3), row_type(len(self))
         )
-
-
-def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A view of a column without nulls (pyarrow's own conversion imports pandas, 28 MB)."""
-    return np.frombuffer(column.buffers()[1], dtype, len(column))
-
-
-def _known(column: pa.Array) -> NDArray[Any]:
-    """The values of a column that are not null (pyarrow's own way there imports its functions, 10 ms)."""
-    if column.null_count == len(column):
-        return np.zeros(0, np.int32)
-    values = _values(column, np.dtype(np.int32))
-    if not column.null_count:
-        return values
-    known = np.frombuffer(column.buffers()[0], np.uint8)
-    return values[np.unpackbits(known, count=len(column), bitorder="little").view(np.bool_)]
-
-
-def _row_type(count: int) -> np.dtype[Any]:
-    return np.dtype(np.uint32 if count <= 1 << 32 else np.uint64)
 
 
 def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
@@ -242,27 +202,6 @@ def index_digest(listing: Listing) -> str:
     return state.hexdigest()
 
 
-def index_file_digest(path: Path) -> str:
-    """The digest of an index that lies in a cache."""
-    state = xxhash.xxh3_128()
-    with beneath.opened(path.parent, path.name) as descriptor:
-        while piece := os.read(descriptor, READ):
-            state.update(piece)
-    return state.hexdigest()
-
-
-def check_size(path: Path, rows: int) -> None:
-    """Damage when an index is not there, or too short for the rows of its plan. Nothing is read."""
-    try:
-        with beneath.opened(path.parent, path.name) as descriptor:
-            size = os.fstat(descriptor).st_size
-    except FileNotFoundError:
-        raise Damage(f"{path} is missing", hint=REPAIR, path=str(path)) from None
-    if size < rows * ROW_BYTES:
-        message = f"{path} is damaged: it has {size:,} bytes, which are too few for the {rows:,} rows of the plan"
-        raise Damage(message, hint=REPAIR, path=str(path))
-
-
 class _Sink(io.RawIOBase):
     """A binary file that passes everything on."""
 
@@ -294,7 +233,7 @@ def _table(listing: Listing) -> pa.RecordBatch:
     else:
         labels = pa.array(listing.labels, pa.int32(), mask=listing.labels == UNLABELLED)
     return pa.record_batch(
-        [ids, labels, pa.array(hashes), pa.array(order.astype(_row_type(count)))],
+        [ids, labels, pa.array(hashes), pa.array(order.astype(row_type(count)))],
         names=["image_id", "label", "hash", "hash_row"],
     )
 

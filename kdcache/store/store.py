@@ -19,6 +19,7 @@ from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing, Source
 from kdcache.lazy import lazy
 from kdcache.limits import RECORD_BYTES
+from kdcache.store.arrow import check_size
 from kdcache.store.backend import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.check import Finding, check_files, finding_of
@@ -33,7 +34,7 @@ from kdcache.store.frame import (
     write_plan,
 )
 from kdcache.store.geometry import Geometry
-from kdcache.store.index import Index, check_size
+from kdcache.store.index import Index
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.mapped import MappedPart
 from kdcache.store.maps import Maps
