@@ -21,7 +21,7 @@ test: setup
 
 # Caches, runs and files from strangers, for ten minutes; `make test` does it for half a minute. See tests/fuzz.
 fuzz: setup
-	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --jobs $(JOBS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,7 +10,11 @@ import json
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 from tests.fuzz.all import STRATEGIES
 from tests.fuzz.case import Case
@@ -25,10 +29,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--target", nargs="*", default=sorted(STRATEGIES), choices=sorted(STRATEGIES))
     parser.add_argument("--failures", type=Path, default=Path("kd/fuzz-failures.jsonl"))
-    given_ = parser.parse_args(words)
-    if given_.case:
-        return replay(Case.read(given_.case))
-    return search(given_.minutes, given_.seed, given_.target, given_.failures)
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    options = parser.parse_args(words)
+    if options.case:
+        return replay(Case.read(options.case))
+    return search(options.minutes, options.seed, options.target, options.failures, options.jobs)
 
 
 def replay(case: Case) -> int:
@@ -40,32 +45,61 @@ def replay(case: Case) -> int:
     return 1 if wrong(ends) else 0
 
 
-def search(minutes: float, first: int, targets: list[str], failures: Path) -> int:
+def search(minutes: float, first: int, targets: list[str], failures: Path, jobs: int) -> int:
     """Cases until the time is up; 0 when nothing but KDErrors came of them."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in targets}
-    seen: Counter[str] = Counter()
-    end = time.monotonic() + 60 * minutes
     print(f"seed {first}, {minutes:g} minutes, targets: {', '.join(targets)}", flush=True)
-    failures.parent.mkdir(parents=True, exist_ok=True)
-    with Watch() as watch:
-        for case in cases_until(end, first, targets):
-            ends = watch.run(case)
-            counts[case.target].update(kind for kind, _ in ends.values())
-            counts[case.target]["cases"] += 1
+    tally = Tally({name: Counter() for name in targets}, failures)
+    cases = cases_until(time.monotonic() + 60 * minutes, first, targets)
+    drawing = Lock()
+
+    def work() -> None:
+        with Watch() as watch:
+            while True:
+                with drawing:
+                    case = next(cases, None)
+                if case is None:
+                    return
+                tally.add(case, watch.run(case))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(work) for _ in range(jobs)]:
+            done.result()
+    return tally.summed_up()
+
+
+@dataclass
+class Tally:
+    """What came of all cases."""
+
+    counts: dict[str, Counter[str]]
+    failures: Path
+    kinds: Counter[str] = field(default_factory=Counter)
+    lock: Any = field(default_factory=Lock)
+
+    def add(self, case: Case, ends: dict[str, list[str]]) -> None:
+        """Count a case; the first failure of each kind is shown and kept."""
+        with self.lock:
+            self.counts[case.target].update(kind for kind, _ in ends.values())
+            self.counts[case.target]["cases"] += 1
             for line in wrong(ends):
-                key = kind_of(line)
-                seen[key] += 1
-                if seen[key] == 1:
+                kind = kind_of(line)
+                self.kinds[kind] += 1
+                if self.kinds[kind] == 1:
                     print(f"FAILED {case.target}: {line}\n  {command(case)}", flush=True)
-                    with failures.open("a") as file:
+                    self.failures.parent.mkdir(parents=True, exist_ok=True)
+                    with self.failures.open("a") as file:
                         file.write(json.dumps({"what": line, "case": case.line}) + "\n")
-    table(counts)
-    cases = sum(count["cases"] for count in counts.values())
-    if seen:
-        print(f"{cases:,} cases, {sum(seen.values()):,} failures of {len(seen)} kinds: see {failures}")
-        return 1
-    print(f"{cases:,} cases: nothing but KDErrors")
-    return 0
+
+    def summed_up(self) -> int:
+        """The table and the last line; 0 when nothing failed."""
+        table(self.counts)
+        cases = sum(count["cases"] for count in self.counts.values())
+        if self.kinds:
+            total = sum(self.kinds.values())
+            print(f"{cases:,} cases, {total:,} failures of {len(self.kinds)} kinds: see {self.failures}")
+            return 1
+        print(f"{cases:,} cases: nothing but KDErrors")
+        return 0
 
 
 def kind_of(line: str) -> str:

@@ -31,6 +31,6 @@ def _cache_drive(box: Path, case: Case, loose: Any) -> Any:
 TARGETS: dict[str, Change] = {name: _cache_change(pair[1]) for name, pair in CHANGES.items()} | {
     "misbehave": lambda case, box: None
 }
-OPERATIONS: dict[str, Any] = dict.fromkeys(CHANGES, _cache_drive) | {"misbehave": misbehave.drive}
+OPERATIONS: dict[str, Any] = dict.fromkeys(CHANGES, _cache_drive) | {"misbehave": misbehave.misbehaving}
 TARGETS |= dict.fromkeys(runs.CHANGES, runs.change)
 OPERATIONS |= dict.fromkeys(runs.CHANGES, runs.driven)

@@ -57,7 +57,7 @@ def test_thirty_seconds_find_nothing_but_kd_errors(watch):
 
 @pytest.mark.parametrize("how", sorted(WAYS))
 def test_what_must_not_happen_would_be_noticed(how, impatient):
-    """A hang of either kind, memory, a signal, files elsewhere."""
+    """A hang of either kind, memory, a signal, files elsewhere, other rows, another exception."""
     ends = impatient.run(Case("misbehave", "caches/plain", "", ({"how": how},)))
-    kinds = {"hang": "hang", "wait": "hang", "grow": "memory", "crash": "signal"}
+    kinds = {"hang": "hang", "wait": "hang", "grow": "memory", "crash": "signal", "alter": "unsound", "fail": "bug"}
     assert [end for end, _ in ends.values() if end != "ok"] == [kinds.get(how, "outside")], ends
