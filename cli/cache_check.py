@@ -88,17 +88,19 @@ def verify(
     for stray in report.warnings:
         ui.warn(str(stray))
     if not report.ok:
-        for way in _ways_out(report):
+        for way in _ways_out(report, untrusted):
             ui.hint(way)
     return {"ok": 0, "incomplete": Incomplete.exit_code, "damaged": Damage.exit_code, "drifted": Drift.exit_code}[state]
 
 
-def _ways_out(report: "Report") -> list[str]:
+def _ways_out(report: "Report", untrusted: bool) -> list[str]:
     """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
     from kdcache.drift import pixels_hint, teacher_hint
     from kdcache.store import Store
     from kdcache.store.again import way_to_mend
 
+    if untrusted and report.damaged:
+        return ["do not use it as it is: get it again, whole, from somebody you trust"]
     ways = []
     if report.pixels_drifted:
         ways.append(pixels_hint(report.path, Store.open(report.path).plan))
