@@ -115,9 +115,10 @@ def _told(ui: Ui, finished: "Finished") -> int:
     ]
     if judged is not None:
         word = "nearest" if "top3" in judged else "top-1"
-        kept = [line for line in run.metrics() if line["kind"] == "val" and line["best"]][-1]
-        told = f"{judged['top1']:.1%} of {judged['images']:,} images, the kept weights {kept['top1']:.1%}"
-        lines.append((word, told))
+        # The line of the kept weights may have been lost with the machine: a checkpoint is on disk before it is.
+        kept = [line["top1"] for line in run.metrics() if line["kind"] == "val" and line.get("best")]
+        of_kept = f", the kept weights {kept[-1]:.1%}" if kept else ""
+        lines.append((word, f"{judged['top1']:.1%} of {judged['images']:,} images{of_kept}"))
     if outcome.ended == "steps":
         lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))
