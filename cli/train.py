@@ -115,7 +115,7 @@ def _told(ui: Ui, finished: "Finished") -> int:
     ]
     if judged is not None:
         word = "nearest" if "top3" in judged else "top-1"
-        # The line of the kept weights may have been lost with the machine: a checkpoint is on disk before it is.
+        # A line of the best may have been lost with the machine: checkpoints are flushed to disk, lines are not.
         kept = [line["top1"] for line in run.metrics() if line["kind"] == "val" and line.get("best")]
         of_kept = f", the kept weights {kept[-1]:.1%}" if kept else ""
         lines.append((word, f"{judged['top1']:.1%} of {judged['images']:,} images{of_kept}"))

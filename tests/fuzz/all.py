@@ -6,11 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz import caches, drive, misbehave, runs, tables
+from tests.fuzz import caches, drive, drive_runs, kinds, misbehave, runs, tables
 from tests.fuzz.case import Case
 
 CHANGES: dict[str, Any] = {
     **caches.TARGETS,
+    "kinds": (kinds.kind_cases, kinds.change_kind),
     "index": (tables.index_cases, tables.change_index),
     "bomb": (tables.bomb_cases, tables.change_block),
 }
@@ -33,4 +34,4 @@ TARGETS: dict[str, Change] = {name: _cache_change(pair[1]) for name, pair in CHA
 }
 OPERATIONS: dict[str, Any] = dict.fromkeys(CHANGES, _cache_drive) | {"misbehave": misbehave.misbehaving}
 TARGETS |= dict.fromkeys(runs.CHANGES, runs.change)
-OPERATIONS |= dict.fromkeys(runs.CHANGES, runs.driven)
+OPERATIONS |= dict.fromkeys(runs.CHANGES, drive_runs.driven)

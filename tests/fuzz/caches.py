@@ -2,9 +2,7 @@
 
 import functools
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,68 +228,6 @@ def change_everywhere(case: Case, cache: Path, box: Path) -> Loose:
     return True
 
 
-KINDS = (
-    "fifo",
-    "link-out",
-    "link-victim",
-    "link-loop",
-    "link-folder",
-    "folder",
-    "empty",
-    "missing",
-    "unreadable",
-    "zero-device",
-)
-
-
-@st.composite
-def kind_cases(draw: st.DrawFn) -> Case:
-    """A file or folder of a cache is something else."""
-    golden = draw(golden_caches())
-    places = [
-        *files_of(golden, "**/*"),
-        "locks",
-        "parts",
-        "parts/v000",
-        "views",
-        "views/v000.zarr",
-        "locks/share-1-of-2.lock",
-    ]
-    return Case("kinds", golden, draw(st.sampled_from(places)), ({"how": draw(st.sampled_from(KINDS))},))
-
-
-def change_kind(case: Case, cache: Path, box: Path) -> Loose:
-    path, how = cache / case.file, case.changes[0]["how"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = path.read_bytes() if path.is_file() else b""
-    if path.is_dir():
-        shutil.copytree(path, box / "elsewhere")
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-    if how == "fifo":
-        os.mkfifo(path)
-    elif how == "link-out":
-        (box / "outside.bin").write_bytes(kept)
-        path.symlink_to(box / "outside.bin")
-    elif how == "link-victim":
-        path.symlink_to(box / "victim/canary")
-    elif how == "link-loop":
-        path.symlink_to(path)
-    elif how == "link-folder":
-        (box / "elsewhere").mkdir(exist_ok=True)
-        path.symlink_to(box / "elsewhere")
-    elif how == "zero-device":
-        path.symlink_to("/dev/zero")
-    elif how == "folder":
-        path.mkdir()
-    elif how == "empty":
-        path.write_bytes(b"")
-    elif how == "unreadable":
-        path.write_bytes(kept)
-        path.chmod(0)
-    return False
-
-
 TARGETS: dict[str, tuple[Callable[[], st.SearchStrategy[Case]], Callable[[Case, Path, Path], Loose]]] = {
     "plan": (lambda: json_cases("plan", "plan.json"), change_plan),
     "plan-bytes": (lambda: byte_cases("plan-bytes", "plan.json"), edit_plan),
@@ -302,5 +238,4 @@ TARGETS: dict[str, tuple[Callable[[], st.SearchStrategy[Case]], Callable[[Case, 
     "index-bytes": (lambda: byte_cases("index-bytes", "index.arrow"), edit_index),
     "part-bytes": (lambda: byte_cases("part-bytes", "parts/*/*.h5", "views/*/*/c.*"), edit_part),
     "frame-bytes": (lambda: byte_cases("frame-bytes", "rejected.jsonl", "views/**/zarr.json"), edit_frame),
-    "kinds": (kind_cases, change_kind),
 }

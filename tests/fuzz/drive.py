@@ -4,11 +4,8 @@ Every operation ends in a KDError or in rows of the planned shapes and types, wh
 was written into them. Anything else is an `Unsound`, or an exception nobody foresaw.
 """
 
-import contextlib
 import functools
-import io
 import shutil
-import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,16 +15,10 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.caches import GOLDEN, Loose
+from tests.fuzz.ends import Unsound, command, ended
 
-BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-CONTROL = {chr(n) for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"} | set(BIDI)
-"""what a terminal takes for more than a letter"""
 MOST_VIEWS = 3
 Rows = dict[tuple[int, int], dict[str, Any]]
-
-
-class Unsound(AssertionError):
-    """It did not fail, and it is not right either."""
 
 
 @functools.cache
@@ -154,38 +145,6 @@ def use(decoded: Any) -> None:
             raise Unsound(f"probabilities have shape {dense.shape} of {dense.dtype}")
 
 
-def command(*words: str) -> None:
-    """`kd …`; a failure as its KDError's kind, a bug as what it was."""
-    from cli import output
-    from cli.app import run
-    from kdcache import errors
-
-    def bug(self: Any, error: Exception) -> int:
-        raise error
-
-    kinds: list[str] = []
-    fail = output.Ui.fail
-
-    def failed(self: Any, kind: str, *rest: Any, **more: Any) -> int:
-        kinds.append(kind)
-        return fail(self, kind, *rest, **more)
-
-    output.Ui._bug, output.Ui.fail = bug, failed  # type: ignore[method-assign]
-    raw = io.BytesIO()
-    screen = io.TextIOWrapper(raw, "utf-8")
-    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
-        code = run(list(words))
-    screen.flush()
-    shown = raw.getvalue().decode()
-    if unsafe := sorted({char for char in shown if char in CONTROL}):
-        place = shown.index(unsafe[0])
-        raise Unsound(f"kd {words[0]} {words[1]} prints {unsafe[0]!r} in {shown[max(0, place - 60) : place + 20]!r}")
-    if code == 1:
-        raise Unsound(f"kd {' '.join(words)} ends with code 1: {shown[-300:]}")
-    if kinds:
-        raise getattr(errors, kinds[0], errors.UsageError)(shown[-300:])
-
-
 def verified(box: Box, *more: str) -> None:
     command("cache", "verify", str(box.cache), *more)
 
@@ -248,13 +207,6 @@ OPERATIONS: dict[str, Callable[[Box], None]] = {
 }
 
 
-def place_of(error: Exception) -> str:
-    """Where in kd it came from, innermost first."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if any(f"/{name}/" in frame.filename for name in ("kdcache", "cli", "students"))]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in ours[:-5:-1])
-
-
 HEAVY = ("merge", "convert", "export", "add-views")
 
 
@@ -270,18 +222,3 @@ def driven(box: Box, operations: tuple[str, ...], begin: Callable[[str], None]) 
     for name in operations:
         begin(name)
         yield ended(name, functools.partial(OPERATIONS[name], box))
-
-
-def ended(name: str, work: Callable[[], None]) -> tuple[str, str, str]:
-    """(operation, outcome, details): ok, a KDError's kind, or what went wrong."""
-    from kdcache.errors import KDError
-
-    try:
-        work()
-    except KDError as error:
-        return name, error.kind, error.message[:300]
-    except Unsound as error:
-        return name, "unsound", str(error)[:600]
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is what is looked for)
-        return name, "bug", f"{type(error).__name__}: {error!s:.200} at {place_of(error)}"
-    return name, "ok", ""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz import drive, right
+from tests.fuzz import drive, ends, right
 from tests.fuzz.case import Case
 
 
@@ -19,7 +19,7 @@ def misbehaving(box: Path, case: Case, _: Any) -> Any:
 
     def driven(begin: Callable[[str], None]) -> Any:
         begin("misbehave")
-        yield drive.ended("misbehave", functools.partial(WAYS[how], box))
+        yield ends.ended("misbehave", functools.partial(WAYS[how], box))
 
     return driven
 

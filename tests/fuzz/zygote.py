@@ -40,7 +40,8 @@ def _import_all() -> None:
 
     import cli.app, cli.progress, kdcache.exchange, kdcache.repair, kdcache.reshape, kdcache.verify, kdcache.bench  # noqa: E401, F401
     import students.report, students.runs, students.export, students.as_teacher, timm  # noqa: E401, F401
-    from tests.fuzz import caches, drive, runs, tables  # noqa: F401
+    from tests.fuzz import caches, drive
+    from tests.fuzz import all as _all  # noqa: F401
     from tests.golden import network  # noqa: F401
 
     torch.set_num_threads(1)
