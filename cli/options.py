@@ -103,7 +103,9 @@ BackgroundName = Annotated[
     ),
 ]
 Views = Annotated[int, typer.Option("--views", metavar="N", min=1, max=limits.VIEWS, help="Views of each image.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=-(2**63), max=2**63 - 1, help="Seed of everything random.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated.")
 ]

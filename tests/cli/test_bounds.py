@@ -7,8 +7,8 @@ import pytest
 from kdcache import limits
 from tests.cli.reference import commands
 
-ANY = {"seed", "epochs", "price", "tolerance", "rate"}
-"""any seed is one; the others are numbers with a fraction, held against their bounds where they are used"""
+ANY = {"epochs", "price", "tolerance", "rate"}
+"""numbers with a fraction, held against their bounds where they are used"""
 CUT = {"limit", "replay", "teacher", "view"}
 """of these no more is taken than there is, or it is held against what there is"""
 
