@@ -56,19 +56,19 @@ def outcome(case: Any, root: Path) -> dict[str, Any]:
     shutil.rmtree(root, ignore_errors=True)
     _lay_out(box, case.golden)
     ends: dict[str, list[str]] = {}
-    current, before = "change", None
+    current, before, memory = "change", None, 0
     pid, reader, ready = _forked(case, box)
     for line in _lines(reader, pid):
         match json.loads(line):
             case ["begin", name]:
                 current = name
-            case ["changed"]:
+            case ["changed", memory]:
                 before = snapshot(root, box)
                 os.write(ready, b"!")
             case [name, end, details]:
                 ends[name] = [end, details]
     os.close(ready)
-    if wrong := _wrong(pid, current):
+    if wrong := _wrong(pid, memory):
         ends[f"{current}!"] = wrong
     elif before is None:
         ends["change!"] = ["bug", "the case could not be laid out"]
@@ -92,15 +92,15 @@ def _forked(case: Any, box: Path) -> tuple[int, int, int]:
     return pid, reader, ready
 
 
-def _wrong(pid: int, current: str) -> list[str] | None:
-    """How a child ended, where it should not have ended so."""
+def _wrong(pid: int, memory: int) -> list[str] | None:
+    """How a child ended that had so much memory before it began, where it should not have ended so."""
     _, status, spent = os.wait4(pid, 0)
     if os.WIFSIGNALED(status):
         number, used = os.WTERMSIG(status), spent.ru_utime + spent.ru_stime
         kind = "hang" if number in (signal.SIGKILL, signal.SIGXCPU) else "signal"
         return [kind, f"{signal.Signals(number).name} after {used:.1f} s of a processor"]
-    if spent.ru_maxrss * 1024 > _resident() + MEMORY:
-        return ["memory", f"{spent.ru_maxrss >> 10} MB"]
+    if spent.ru_maxrss * 1024 > memory + MEMORY:
+        return ["memory", f"{spent.ru_maxrss * 1024 - memory >> 20} MB more than before"]
     return None
 
 
@@ -141,13 +141,13 @@ def _child(case: Any, box: Path, writer: int, go: int) -> NoReturn:
     """Never returns: there must not be two of the process that forks."""
     from tests.fuzz.all import OPERATIONS, TARGETS
 
-    def tell(*what: str) -> None:
+    def tell(*what: str | int) -> None:
         os.write(writer, json.dumps(what).encode() + b"\n")
 
     try:
         _settle(box)
         drive = OPERATIONS[case.target](box, case, TARGETS[case.target](case, box))
-        tell("changed")
+        tell("changed", _resident())
         os.read(go, 1)
         _limit()
         for name, end, details in drive(lambda name: tell("begin", name)):
