@@ -34,7 +34,7 @@ def _wait(box: Path) -> None:
 
 
 def _grow(box: Path) -> None:
-    _ = b"x" * (3 << 29)
+    _ = b"x" * (5 << 28)
 
 
 def _crash(box: Path) -> None:
