@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import has_magic
+from inspect import signature
 from typing import Any
 
 from kdcache.errors import Unavailable, UsageError
@@ -78,6 +79,12 @@ class Kind:
     takes_split: bool = False
     """a second colon may name the split"""
 
+    @property
+    def needed(self) -> list[str]:
+        """Options it cannot be made without."""
+        options = signature(self.make).parameters.values()
+        return [one.name for one in options if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+
 
 _SPLIT, _ORDER = {"split": str}, {"order": str}
 KINDS = {
@@ -105,7 +112,7 @@ def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = 
     """
     plain = dict(spec) if isinstance(spec, Mapping) else _ordered(parse(spec), like)
     name = plain.pop("kind", None)
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:
         raise _unknown(str(name))
     kind = KINDS[name]
     for key, value in plain.items():
@@ -114,8 +121,11 @@ def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = 
             raise UsageError(f"{name} has no option {key!r}", hint=_hint(key, kind.options, "its options are"))
         if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
             raise UsageError(f"{key} of {name} is {value!r}", hint=f"it takes {_WORDS[wanted]}")
-    if kind.subject and not plain.get(kind.subject):
-        raise UsageError(f"{name} needs a {kind.subject}", hint=f"{name}:{kind.subject.upper()}")
+    for key in kind.needed:
+        if not plain.get(key):
+            raise UsageError(
+                f"{name} needs a {key}", hint=f"{name}:{key.upper()}" if key == kind.subject else f"say its {key}"
+            )
     return kind.make(**plain)
 
 

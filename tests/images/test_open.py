@@ -7,6 +7,7 @@ import pytest
 
 from kdcache.errors import KDError, Unavailable, UsageError
 from kdcache.images import open_source
+from kdcache.images.opening import KINDS
 from tests.images.samples import jpeg, pack, write
 
 
@@ -55,6 +56,8 @@ WRONG = [
         "it is names, or left out",
     ),
     ({"kind": "folder"}, UsageError, "folder needs a path", "folder:PATH"),
+    ({"kind": [None]}, UsageError, "unknown image source '[None]'", "sources are a path or " + ", ".join(KINDS)),
+    ({"kind": "few", "of": {"kind": "shapes"}}, UsageError, "few needs a count", "say its count"),
     ({"kind": "folder", "path": 3}, UsageError, "path of folder is 3", "it takes a word"),
     ({"kind": "shapes", "size": True}, UsageError, "size of shapes is True", "it takes a whole number"),
     ("/no/such/dir", Unavailable, "no such file or folder: /no/such/dir", "check the path"),
