@@ -76,11 +76,13 @@ def _keys(node: Any, lines: list[str], prefix: str) -> Iterator[tuple[str, _Writ
         name, row = f"{prefix}{key.value}", key.start_mark.line
         alias = value.start_mark.line < row  # *name: the value stands where the anchor is
         simple = not alias and value.start_mark.line == value.end_mark.line and not isinstance(value, yaml.MappingNode)
-        if alias or value.start_mark.line > row or (isinstance(value, yaml.MappingNode) and not value.flow_style):
-            rest = lines[row][key.end_mark.column :]
-        else:
-            rest = lines[value.end_mark.line][value.end_mark.column :]
-        beside = _COMMENT.search(rest)
+        block = isinstance(value, yaml.CollectionNode) and not value.flow_style
+        rests = []
+        if alias or block or value.start_mark.line > row:
+            rests.append(lines[row][key.end_mark.column :])
+        if not alias and not block:
+            rests.append(lines[value.end_mark.line][value.end_mark.column :])
+        beside = "; ".join(found.group(1) for rest in rests if (found := _COMMENT.search(rest)))
         text = (
             lines[row][value.start_mark.column : value.end_mark.column]
             if simple and value.start_mark.line == row
@@ -88,7 +90,7 @@ def _keys(node: Any, lines: list[str], prefix: str) -> Iterator[tuple[str, _Writ
         )
         alone = lines[row][: key.start_mark.column].strip() == ""  # not inside {…}, whose comment is that of the group
         above = tuple(_above(lines, row)) if alone else ()
-        yield name, _Written(above, beside.group(1) if beside and alone else None, text or None)
+        yield name, _Written(above, beside if beside and alone else None, text or None)
         yield from _keys(value, lines, f"{name}.")
 
 

@@ -16,7 +16,10 @@ from kdcache.errors import Damage, KDError
 def opened(path: Path, *, hint: str, error: type[KDError] = Damage) -> BinaryIO:
     """A file to read; `error` where the path leads to something else, such as a pipe, at which a plain `open` would wait."""
     with storage_errors(path, "read"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError as missing:
+            raise error(f"cannot read {path}: {missing.strerror}", hint=hint, path=str(path)) from missing
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise error(f"{path} is not a file", hint=hint, path=str(path))

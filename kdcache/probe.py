@@ -5,6 +5,7 @@ Input: a teacher and a labelled source. Output: a head file with its accuracy on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,17 +79,13 @@ def fit_head_file(
     from kdcache.teachers.fit import fit_head
     from kdcache.teachers.heads import save_head
 
-    if out.exists():
-        raise UsageError(f"{out} is there already", hint="choose another file with --out")
-    make_folder(out.absolute().parent)
+    _refuse_existing(out)
     listing = (source := open_source(data or "shapes")).scan()
     sample = labelled_sample(listing, limit, seed)
     progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
-    batch = batch or default_batch(teacher.spec.preprocess.size, device)
-    embeddings, good, reason = embed(
-        teacher, source, sample, background=background, batch=batch, workers=workers, progress=progress
-    )
+    look = partial(embed, batch=batch or default_batch(teacher.spec.preprocess.size, device), workers=workers)
+    embeddings, good, reason = look(teacher, source, sample, background=background, progress=progress)
     assert listing.classes is not None
     head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
     save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
@@ -102,6 +99,13 @@ def fit_head_file(
         empty=_unseen(listing.classes, sample.labels[good]),
         accuracy=float(head.facts["accuracy"]),
     )
+
+
+def _refuse_existing(out: Path) -> None:
+    """Before anything is computed: a head is not written over, and there is a folder for it."""
+    if out.exists():
+        raise UsageError(f"{out} is there already", hint="choose another file with --out")
+    make_folder(out.absolute().parent)
 
 
 def _unseen(classes: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, ...]:

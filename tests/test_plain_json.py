@@ -71,6 +71,7 @@ def test_a_pipe_and_a_device_are_never_waited_for(tmp_path):
 def test_json_is_read_nowhere_else():
     """A call of `json.load` or of pydantic's own parser would believe a stranger. The pipe to a process of ours is none."""
     allowed = {"kdcache/plain_json.py", "kdcache/strict.py", "kdcache/apart.py"}
+    allowed.add("students/exported/prepare.py")  # it leaves with a student, and reads the numbers beside it without kd
     calls = re.compile(r"json\.loads?\(|model_validate_json\(")
     packages = (path for name in ("kdcache", "students", "cli") for path in (ROOT / name).rglob("*.py"))
     found = {path.relative_to(ROOT).as_posix() for path in packages if calls.search(path.read_text("utf-8"))}

@@ -151,14 +151,17 @@ class Receipt(Strict):
         return raw
 
     @classmethod
-    def load(cls, path: Path, raw: bytes) -> Self:
-        """Read a receipt; Damage when it is not what was written."""
-        record = unseal(raw, path, hint=MEND)
+    def load(cls, part: PartId, path: Path, raw: bytes) -> Self:
+        """Read the receipt of a part; Damage when it is not what was written."""
+        try:
+            record = unseal(raw, path, hint=MEND)
+        except Damage as error:
+            raise Damage(f"part {part}: {error.message}", hint=MEND, part=str(part), path=str(path)) from error
         try:
             return cls.from_plain(record)
         except ValidationError as error:
             what = "of another format" if record.get("format") != FORMAT else "not a receipt"
-            raise Damage(f"{path} is {what}", hint=MEND, path=str(path)) from error
+            raise Damage(f"part {part}: {path} is {what}", hint=MEND, part=str(part), path=str(path)) from error
 
     @property
     def bytes(self) -> int:

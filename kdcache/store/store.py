@@ -112,7 +112,7 @@ class Store:
                 raw = beneath.read(self.path, receipt_name(part), RECORD_BYTES)
             except FileNotFoundError:
                 return None
-        receipt = Receipt.load(path, raw)
+        receipt = Receipt.load(part, path, raw)
         if receipt.plan != self.identity:
             message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.identity}"
             raise Mismatch(message, hint=FOREIGN, path=str(path), part=str(part))

@@ -172,11 +172,10 @@ def open_teacher(
     from kdcache.teachers.request import Request
 
     family, model = _split(name)
-    size = size or usual_size(name, weights)
     request = Request(
         family=family,
         model=model,
-        size=size,
+        size=size or usual_size(name, weights),
         weights=weights,
         head=head,
         signals=tuple(signals),

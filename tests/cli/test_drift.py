@@ -96,7 +96,7 @@ def test_a_changed_decoder_is_named_with_both_versions(kd, build, monkeypatch):
     to_rgb = decode.to_rgb
     with monkeypatch.context() as patch:
         was = other_library(patch, "pillow")
-        patch.setattr(decode, "to_rgb", lambda image: to_rgb(image) ^ 1)
+        patch.setattr(decode, "to_rgb", lambda image, *under: to_rgb(image, *under) ^ 1)
         for words in (["cache", "verify", "C", "--replay", 4], ["train", "--cache", "C", *TRAIN, "--val", "none"]):
             ran = kd(*words)
             assert ran.code == 9

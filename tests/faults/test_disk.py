@@ -72,7 +72,8 @@ def test_a_rewritten_part_survives_a_full_disk(small_disk, backend):
     folder, mount = small_disk
     mount("remount,size=8m")
     assert build(folder / "cache", backend).returncode == 0
-    mount(f"remount,size={sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()) // 1024 + 120}k")
+    taken = sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    mount(f"remount,size={taken // 1024 + 120}k")
     script = """
         import sys
         from pathlib import Path

@@ -66,6 +66,8 @@ def test_two_shards_of_the_same_size_swapped_are_named(made: Made):
         for a, b in zip(payload_files(made.store, one), payload_files(made.store, other), strict=True):
             assert a.stat().st_size == b.stat().st_size
             first, second = a.read_bytes(), b.read_bytes()
+            if first == second:
+                continue  # which rows are valid is the same in both: nothing is lost by it
             a.write_bytes(second)
             b.write_bytes(first)
             assert_named(made, one)

@@ -143,7 +143,7 @@ def test_a_student_for_timm_is_finished_by_the_same_command(tmp_path):
     run = make_run(tmp_path / "run")
     with moments(tmp_path / "out", tmp_path) as left:
         files = export_timm(run, tmp_path / "out").files
-    assert len(left) == 3
+    assert len(left) == 5
     for names, copy in left:
         if "model.safetensors" in names:
             continue  # it is whole, and an export never overwrites

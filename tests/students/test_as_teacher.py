@@ -62,7 +62,9 @@ def test_the_settings_of_a_run_are_those_that_caches_of_older_runs_have_in_their
     from students.find_teacher import settings
     from students.models import student_spec
 
-    named = student_spec("tinyvit-5m", classes=("circle", "square"), size=64)
+    now = student_spec("tinyvit-5m", classes=("circle", "square"), size=64)
+    named = now.model_copy(update={"geometry": now.geometry.model_copy(update={"cut": "once"})})
+    assert settings(now) != settings(named), "what is seen of an image counts"
     assert settings(named) == "d320c4e47f7efc69c17cad4be0a1df53"
     assert settings(student_spec("data2vec-nano", classes=())) == "3963ec1e58e6aede5e87e22f21ca40cb"
     assert settings(named.model_copy(update={"windows": (7, 7, 14, 7)})) != settings(named)

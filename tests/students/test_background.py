@@ -7,7 +7,7 @@ from kdcache.errors import UsageError
 from kdcache.prepare import prepare
 from kdcache.store import Store
 from kdcache.views.recipe import on
-from students.as_teacher import _settings
+from students.find_teacher import settings
 from students.options import TrainOptions, Where
 from students.plan_run import plan_run
 from tests.build.conftest import options
@@ -158,5 +158,5 @@ def test_caches_of_runs_from_before_there_was_a_choice_know_their_teacher_again(
     white = small_spec()
     plain = white.plain()
     del plain["geometry"]["background"]
-    assert _settings(white) == json_digest(plain)
-    assert _settings(grey_run.record.student) == json_digest(grey_run.record.student.plain())
+    assert settings(white) == json_digest(plain)
+    assert settings(grey_run.record.student) == json_digest(grey_run.record.student.plain())

@@ -179,7 +179,7 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     from types import SimpleNamespace
 
     from students.evals import bank_of, images_of
-    from students.fits import found_source
+    from students.fits import images_again
     from students.judges import unchanged
 
     for split in ("train", "val"):
@@ -191,7 +191,7 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     dataset = Dataset.of(open_source(early), listing)
     (tmp_path / "old").rename(tmp_path / "new")
     train, val = str(tmp_path / "new" / "train"), str(tmp_path / "new" / "val")
-    assert found_source(dataset.source, train).scan().fingerprint == listing.fingerprint
+    assert images_again(dataset, train, owner="the run")[1].fingerprint == listing.fingerprint
     assert unchanged(dataset, train).classes == ("apple pie", "apple")
     run = SimpleNamespace(
         record=SimpleNamespace(dataset=dataset, val=None, student=SimpleNamespace(classes=())), path=tmp_path
