@@ -152,7 +152,9 @@ class Ui:
         if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
             import traceback
 
-            self._talk(traceback.format_exc().rstrip())
+            # Marked line by line: a name in it cannot pass for what kd itself says.
+            lines = traceback.format_exc().rstrip().split("\n")
+            self._talk("\n".join(f"  | {on_a_line(line)}" for line in lines))
         mistakes: Sequence[str] = (details or {}).get("mistakes", ())
         if self.json:
             known = {

@@ -12,11 +12,9 @@ import time
 from contextlib import suppress
 from types import FrameType
 
+from students.signs import MOST, PATIENCE
+
 _MET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = 1.0
-"""seconds of clean-up after which another signal ends it"""
-MOST = 5
-"""signals after which nobody waits any longer"""
 
 
 class Stop(KeyboardInterrupt):

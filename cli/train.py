@@ -11,7 +11,7 @@ from cli.output import Ui
 from cli.runs import meant, open_run
 from cli.text import duration, pairs
 from cli.train_resume import RESUME_HELP, refuse_unheard
-from kdcache.errors import UsageError
+from kdcache.errors import Incomplete, UsageError
 
 if TYPE_CHECKING:
     from students.options import TrainOptions, Where
@@ -105,6 +105,7 @@ def _told(ui: Ui, finished: "Finished") -> int:
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
         "validation": judged,
         "best": state.best,
+        "unreadable": outcome.unreadable,
     }
     student = run.record.student
     speed = f"{state.images / state.seconds:,.0f} images/s" if state.seconds else "nothing to do"
@@ -122,7 +123,7 @@ def _told(ui: Ui, finished: "Finished") -> int:
     if outcome.ended == "steps":
         lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))
-    return 0
+    return Incomplete.exit_code if outcome.unreadable else 0
 
 
 def _classes(count: int) -> str:

@@ -109,7 +109,8 @@ def load_config(
 def _shown(kind: str, name: str) -> str:
     """A preset with all keys of a kind: the one that is meant, or, for a file, any."""
     names = preset_names(kind)
-    return f"{kind}/{name if name in names else names[0]}"
+    usual = "own" if "own" in names else names[0]
+    return f"{kind}/{name if name in names else usual}"
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -167,7 +168,9 @@ def _put(data: dict[str, Any], key: str, text: str) -> str | None:
         if inner is None:
             inner = data[group] = {}
         if not isinstance(inner, dict):
-            return f"{'.'.join(groups[:depth])} is {inner!r}, not a group of keys; set it whole"
+            return (
+                f"{(whole := '.'.join(groups[:depth]))} is {inner!r}, which has no keys in it; --set {whole}=… sets it"
+            )
         data = inner
     data[last] = value
     return None

@@ -14,7 +14,7 @@ from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.enlarged import enlargement
 from kdcache.images.opening import parse
-from kdcache.images.paths import SPLITS
+from kdcache.images.paths import inner_splits
 from kdcache.images.source import Listing, Source
 from kdcache.misfit import refuse_misfit
 from kdcache.newest import CACHES
@@ -215,8 +215,7 @@ def _warnings(plan: Plan, source: Source, listing: Listing) -> list[str]:
     """What may make the cache useless, or dearer than it need be."""
     small = enlargement(source, listing, plan.teacher.preprocess.size, "the teacher")
     found = [*_class_warning(plan), *([small] if small else [])]
-    where = plan.dataset.source
-    return found + (_folder_of_splits_warning(Path(str(where["path"]))) if where["kind"] == "folder" else [])
+    return found + _folder_of_splits_warning(plan.dataset.source)
 
 
 def _class_warning(plan: Plan) -> list[str]:
@@ -241,15 +240,16 @@ def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
     return [f"{kind}: using the split `train`; for the other one, --data {other}"]
 
 
-def _folder_of_splits_warning(folder: Path) -> list[str]:
-    """A folder of splits is a data set of all of them: a student would be trained on its validation images."""
-    inside = sorted(path.name for path in folder.glob("*/"))
-    if len(inside) < 2 or not all(name.lower() in SPLITS for name in inside):
+def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:
+    """A folder of splits is a data set of all of them, without classes: a student would be trained on its validation images."""
+    splits = inner_splits(source)
+    if not splits:
         return []
-    one = shlex.quote(str(folder / ("train" if "train" in inside else inside[0])))
-    return [
-        f"{folder} holds {', '.join(inside)}, and the images of all of them would be in one cache; give --data {one}"
-    ]
+    names, one = ", ".join(sorted(path.name for path in splits)), shlex.quote(str(splits[0]))
+    told = (
+        ", and the images of all of them would be in one cache" if len(splits) > 1 else ", which is no class of images"
+    )
+    return [f"{source['path']} holds {names}{told}; give --data {one}"]
 
 
 def choose_out(plan: Plan) -> Path:

@@ -16,6 +16,7 @@ from kdcache.atomic import make_folder
 from kdcache.dice import chosen
 from kdcache.errors import UsageError
 from kdcache.images import open_source
+from kdcache.images.paths import no_labels_hint
 from kdcache.images.source import UNLABELLED, Listing, Source
 from kdcache.options import default_batch
 from kdcache.progress import Progress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from kdcache.teachers.teacher import Teacher
 
+LABELS_WANTED = "give one folder for each class, or another labelled source (docs/sources.md)"
 _CHOICE = 0x5A3B1F
 
 
@@ -81,7 +83,7 @@ def fit_head_file(
 
     _refuse_existing(out)
     listing = (source := open_source(data or "shapes")).scan()
-    sample = labelled_sample(listing, limit, seed)
+    sample = labelled_sample(listing, limit, seed, no_labels_hint(source.spec(), LABELS_WANTED))
     progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
     look = partial(embed, batch=batch or default_batch(teacher.spec.preprocess.size, device), workers=workers)
@@ -114,12 +116,12 @@ def _unseen(classes: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, .
     return tuple(classes[number] for number in np.flatnonzero(counts == 0))
 
 
-def labelled_sample(listing: Listing, limit: int | None, seed: int) -> Sample:
+def labelled_sample(listing: Listing, limit: int | None, seed: int, way: str = LABELS_WANTED) -> Sample:
     """The labelled images of a listing, or a seeded choice of `limit` of them, in row order."""
     if listing.labels is None or listing.classes is None:
         raise UsageError(
             "a head is fitted on labelled images, and these have no labels",
-            hint="give a folder with one folder for each class, or another labelled source (docs/sources.md)",
+            hint=way,
         )
     rows = np.flatnonzero(listing.labels != UNLABELLED)
     if limit is not None and limit < len(rows):

@@ -40,8 +40,11 @@ def check_teacher(
         # Of other pixels the teacher may say what it likes: those are told as what they are, once.
         others = {found.rows[0]: found for found in drifted(store, part, batch) if found.rows is not None}
         report.findings += [found for found in others.values() if found not in report.findings]
-        said = teacher.say(torch.from_numpy(batch.pixels))
+        progress.advance(len(batch.rows))
         seen = [place for place, row in enumerate(batch.rows) if row not in others]
+        if not seen:
+            continue
+        said = teacher.say(torch.from_numpy(batch.pixels))
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)
@@ -54,7 +57,6 @@ def check_teacher(
             slack = fields[f"{name}_scale"] / 2 if codec.name == "int8" else np.float32(0)
             _judge(part, name, rows_seen, distance(codec.decode(fields), now, slack), report)
         report.said_again += len(seen)
-        progress.advance(len(batch.rows))
 
 
 def distance(stored: Any, now: NDArray[np.float32], slack: Any = 0.0) -> NDArray[np.float64]:

@@ -51,6 +51,8 @@ class Feed:
     ) -> None:
         """`size`: height and width the student sees; None: it learns from what was said and sees no image."""
         self._scene, self._teller, self._micro, self._strict = scene, teller, micro, strict
+        self.unreadable: dict[str, str] = {}
+        """images that could not be used, and why; without a cache nobody knows beforehand"""
         self._stack = ExitStack()
         self._own = size
         self._pools = {sees: self._pool(sees, workers) for sees in {size, teller.sees} if sees is not None}
@@ -110,6 +112,7 @@ class Feed:
                 f"{self._scene.ids[row]} could be read when the cache was built, and cannot be now: {reason}",
                 hint="bring the file back, or build a new cache of the images that are there",
             )
+        self.unreadable.update((self._scene.ids[row], reason) for row, reason in seen.bad.items())
         return np.array([row not in seen.bad for row in seen.rows], np.bool_)
 
 

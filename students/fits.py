@@ -175,10 +175,15 @@ def check_truth(dataset: Dataset, classes: tuple[str, ...], labelled: bool) -> N
         )
     if dataset.classes != classes:
         ours, theirs = _first_difference(dataset.classes, classes)
+        way = "or use a teacher of these classes"
+        if set(dataset.classes) == set(classes):
+            way = (
+                "or, as they are the same in another order, fit the head again (kd teacher fit-head) and build with it"
+            )
         raise Mismatch(
             f"the images of {dataset.name} have {len(dataset.classes):,} classes, the student has {len(classes):,}; "
             f"the first that differs: {ours!r} and {theirs!r}",
-            hint="train on soft labels alone (--set objective.hard=0), or use a teacher of these classes",
+            hint=f"train on soft labels alone (--set objective.hard=0), {way}",
         )
 
 

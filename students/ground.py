@@ -9,6 +9,7 @@ from pathlib import Path
 from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
+from kdcache.images.paths import no_labels_hint
 from kdcache.newest import CACHES
 from kdcache.store.plan import Dataset, ViewPlan
 from students.fits import class_names, no_logits
@@ -82,6 +83,6 @@ def ground_of_data(data: str | None, notes: list[str]) -> Ground:
     if listing.labels is None or listing.classes is None:
         raise UsageError(
             f"the images of {source.name} have no labels",
-            hint="put them into one folder a class, or train from a cache",
+            hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
         )
     return Ground(Dataset.of(source, listing), None, listing.classes, len(listing), None)

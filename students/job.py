@@ -102,7 +102,8 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     batch = record.recipe.batch // world.size
     owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
-    source, listing = fits.images_again(record.dataset, where.data, owner=owner)
+    anew = "start a new run" if record.cache is None else "build a new cache of these images"
+    source, listing = fits.images_again(record.dataset, where.data, owner=owner, anew=anew)
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
     if record.cache is None:

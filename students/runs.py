@@ -231,7 +231,12 @@ def teacher_run(name: str, weights: str | None) -> Run:
             f"leave --weights out, or say what the run is called: --teacher run:NAME --weights {shlex.quote(weights)}"
         )
         raise UsageError(f"run:{LATEST} and --weights {weights} may be two runs", hint=hint)
-    return Run.open(weights or name)
+    try:
+        return Run.open(weights or name)
+    except UsageError as error:
+        if weights is None:
+            error.hint = f"where the run has moved: --weights RUN; else {error.hint}"
+        raise
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:

@@ -3,17 +3,27 @@ would have done."""
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+PATIENCE = 1.0
+"""seconds after the first signal in which others are the same wish"""
+MOST = 5
+"""signals after which nobody waits any longer"""
+
 
 class Interrupted:
-    """Whether a signal came. A second one acts at once, unless it is a hang-up: a closing terminal sends several."""
+    """Whether a signal came. Others at once are the same wish; one after a second, or the fifth, acts as it stands.
+
+    Hang-ups do not: a closing terminal sends several.
+    """
 
     def __init__(self) -> None:
         self._number: int | None = None
+        self._count, self._since = 0, 0.0
         self._before: dict[int, Any] = {}
 
     @property
@@ -36,8 +46,11 @@ class Interrupted:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._number is None:
-            self._number = number
-        elif number != signal.SIGHUP:
+            self._number, self._since = number, time.monotonic()
+        if number == signal.SIGHUP:
+            return
+        self._count += 1
+        if self._count >= MOST or time.monotonic() - self._since > PATIENCE:
             self.go_on()
 
     def _restore(self) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from kdcache.dice import Dice
 from kdcache.errors import Damage
+from kdcache.figures import plural
 from kdcache.progress import Progress
 from students.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.feed import Feed, Piece
@@ -45,6 +46,8 @@ class Outcome:
     state: State
     validation: dict[str, Any] | None
     """the last one"""
+    unreadable: int
+    """images that could not be used, of those this process met"""
 
 
 def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool = False) -> Outcome:
@@ -119,7 +122,11 @@ class Training:
                 if ended or state.at == 0:
                     break
         self._end(ended)
-        return Outcome(ended, state, self.validation)
+        if feed.unreadable:
+            image_id, reason = next(iter(feed.unreadable.items()))
+            left = plural(len(feed.unreadable), "image")
+            self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
+        return Outcome(ended, state, self.validation, len(feed.unreadable))
 
     def _step(self, pieces: Iterator[Piece], telling: Telling) -> None:
         """One step over all its pieces."""

@@ -96,7 +96,7 @@ def test_a_malformed_setting_is_named(text):
 
 
 def test_a_setting_below_a_plain_value_is_refused():
-    assert "flip.x: flip is 0.5, not a group of keys" in refusal("augment", ["flip.x=1"])
+    assert "flip.x: flip is 0.5, which has no keys in it; --set flip=… sets it" in refusal("augment", ["flip.x=1"])
 
 
 @pytest.mark.parametrize("text", ["flip=yes", "flip='0.5'", "randaugment.layers=2.5", "randaugment.increasing=1"])

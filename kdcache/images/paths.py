@@ -2,12 +2,31 @@
 
 import os
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kdcache.errors import BadImage, Unavailable
 
 SPLITS = ("train", "val", "valid", "validation", "test", "dev")
 """folder names that say which share of a dataset, not which class"""
+
+
+def inner_splits(source: Mapping[str, Any]) -> list[Path]:
+    """The folders of splits that a folder source holds and nothing but them, the one to train on first; none of other sources."""
+    if source.get("kind") != "folder":
+        return []
+    inside = sorted(path for path in Path(str(source["path"])).glob("*/"))
+    if not all(path.name.lower() in SPLITS for path in inside):
+        return []
+    return sorted(inside, key=lambda path: SPLITS.index(path.name.lower()))
+
+
+def no_labels_hint(source: Mapping[str, Any], otherwise: str) -> str:
+    """The way on where images have no labels: their split, when it is the folder above it that was given."""
+    splits = inner_splits(source)
+    return f"it holds splits, which are no classes: give --data {shlex.quote(str(splits[0]))}" if splits else otherwise
 
 
 def short_name(path: str) -> str:

@@ -21,6 +21,7 @@ _GO_ON = "the same command goes on from here"
 
 def in_a_process(task: Task, progress: Progress, name: str) -> Measured | None:
     """Train from the start in a fresh process; `name` is what its bar is called. What it said is kept in a log when it fails."""
+    progress.doing(f"starting {name}")
     out = Path(task.out)
     if out.exists():  # of a comparison that was stopped while this ran
         with held(out, "trained"):  # its process may not have ended yet

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from html import escape
 
+from kdcache.visible import on_a_line
+
 _EMPTY = frozenset({"img", "meta"})
 
 
@@ -17,7 +19,7 @@ Child = str | Iterable[str]
 
 def tag(name: str, /, *children: Child, **attributes: str | float) -> Markup:
     """An element. Plain text among the children is escaped, markup is kept; `class_` gives class, `data_x` data-x."""
-    words = [f' {_word(key)}="{escape(str(value))}"' for key, value in attributes.items()]
+    words = [f' {_word(key)}="{escape(_visible(str(value)))}"' for key, value in attributes.items()]
     if name in _EMPTY:
         return Markup(f"<{name}{''.join(words)}>")
     return Markup(f"<{name}{''.join(words)}>{join(*children)}</{name}>")
@@ -31,7 +33,12 @@ def join(*children: Child) -> Markup:
 def _one(child: Child) -> str:
     if isinstance(child, Markup):
         return child
-    return escape(child) if isinstance(child, str) else join(*child)
+    return escape(_visible(child)) if isinstance(child, str) else join(*child)
+
+
+def _visible(text: str) -> str:
+    """Names of others may turn the direction of what follows them, or hold what no page should."""
+    return "\n".join(on_a_line(line) for line in text.split("\n"))
 
 
 def _word(key: str) -> str:

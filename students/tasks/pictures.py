@@ -17,6 +17,7 @@ from torch import nn
 
 from kdcache.errors import Incomplete, UsageError
 from kdcache.images import UNLABELLED, Listing, Source
+from kdcache.images.paths import no_labels_hint
 from kdcache.progress import Progress
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
@@ -62,7 +63,7 @@ def labelled(source: Source, listing: Listing | None = None) -> Labelled:
     if listing.labels is None or not len(rows):
         raise UsageError(
             f"the images of {source.name} have no labels",
-            hint="put them into one folder a class, or give --data others",
+            hint=no_labels_hint(source.spec(), "put them into one folder a class, or give --data others"),
         )
     return Labelled(
         source=source,

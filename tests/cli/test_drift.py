@@ -199,3 +199,11 @@ def test_changed_validation_images_are_drift_for_every_command(kd, build):
     assert "point --val at the images as they were" in ran.err
     shutil.copy("photos/cat/02.bmp", "val/cat/02.bmp")
     assert kd("train", "--resume", "r", *HERE).code == 0
+
+
+def test_when_none_of_the_images_is_what_it_was_the_teacher_is_not_asked(kd, build):
+    for path in Path("photos").rglob("*.*"):
+        paint(path, 77)
+    ran = kd("cache", "verify", "C", "--teacher", 2)
+    assert ran.code == 9, ran.err
+    assert "bug" not in ran.err

@@ -224,3 +224,9 @@ def test_the_processes_of_a_comparison_open_one_run_whatever_is_the_newest_by_th
     build = pinned(BuildOptions("run:mine", weights="moved"))
     assert (build.teacher, build.weights) == ("run:mine", str(tmp_path / "moved"))
     assert pinned(BuildOptions("florence")) == BuildOptions("florence")
+
+
+def test_a_run_that_is_not_there_is_told_with_the_option_that_says_where_it_is(kd):
+    ran = kd("cache", "plan", "--teacher", "run:r")
+    assert ran.code == 2
+    assert "hint: where the run has moved: --weights RUN; else " in ran.err

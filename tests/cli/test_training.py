@@ -176,3 +176,36 @@ def test_steps_and_epochs_at_once_and_small_images_are_warned_of(kd, cache):
     assert ran.code == 0, ran.err
     assert "warning: --steps 1 counts, --epochs 3 has no effect: give one of the two" in ran.err
     assert "warning: the images are about 32 pixels a side and the student sees 96" in ran.err
+
+
+def test_images_that_cannot_be_read_are_told_and_the_code_says_so(kd, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "own")
+    (tmp_path / "own" / "cats" / "broken.jpg").write_bytes(b"no image")
+    words = ["train", "--stream", "none", "--data", "own", "--size", 32, *QUICK, "--set", "precision=float32"]
+    ran = kd(*words, "--steps", 2, "--out", "run", "--json")
+    assert ran.code == 3, ran.err
+    assert "warning: 1 image could not be used and weighed nothing, such as cats/broken.jpg: " in ran.err
+    assert ran.json["unreadable"] == 1
+
+
+def test_a_folder_of_splits_is_told_to_be_one_before_anything_is_learnt(kd, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "own" / "train")
+    split = tmp_path / "own" / "train"
+    for words in (
+        ["train", "--stream", "none"],
+        ["teacher", "fit-head", "--teacher", "florence", "--size", "nano", "-o", "h"],
+    ):
+        ran = kd(*words, "--data", "own")
+        assert ran.code == 2
+        assert f"hint: it holds splits, which are no classes: give --data {split}" in ran.err
+
+
+def test_the_note_of_runs_elsewhere_is_only_read_when_it_is_a_file(kd, tmp_path):
+    (tmp_path / "kd/runs").mkdir(parents=True)
+    os.mkfifo(tmp_path / "kd/runs/elsewhere.txt")
+    ran = kd("student", "show", "LATEST")
+    assert ran.code == 2
+    assert "hint: remove it" in ran.err
+    (tmp_path / "kd/runs/elsewhere.txt").unlink()
+    (tmp_path / "kd/runs/elsewhere.txt").write_text("x" * 5000 + "\n")
+    assert "no run in ./kd/runs" in kd("student", "show", "LATEST").err

@@ -301,3 +301,11 @@ def test_only_a_first_guess_is_right_and_a_picture_is_whole(tmp_path, photos):
     assert "cats<em> the true class</em>" in page[student:]
     run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"))
     assert {sample.picture.shape for sample in validation_samples(run, run.network(), 3).images} == {(40, 48, 3)}
+
+
+def test_names_that_turn_what_follows_them_are_written_out(tmp_path, photos):
+    run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs\u202e\x1b[2J"))
+    text = write_report(run).read_text("utf-8")
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "dogs\\u202e\\x1b[2J" in text
