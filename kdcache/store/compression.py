@@ -143,5 +143,5 @@ def _blosc_bytes(buffer: memoryview, itemsize: int) -> int | None:
     """The content size of a Blosc 1 buffer; None where its header cannot be of a block of such numbers."""
     if len(buffer) < 16 or buffer[0] != 2 or buffer[3] != itemsize:
         return None
-    nbytes, block, compressed = struct.unpack_from("<III", buffer, 4)
-    return nbytes if compressed == len(buffer) and 0 < block <= nbytes else None
+    nbytes, _, compressed = struct.unpack_from("<III", buffer, 4)
+    return nbytes if compressed == len(buffer) else None

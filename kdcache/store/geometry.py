@@ -16,7 +16,6 @@ from kdcache.store.plan import FORMAT, PartId, Plan
 from kdcache.store.receipt import MEND, FieldSeal, Receipt
 
 _HASHES = re.compile(r"(?:[0-9a-f]{16})*")
-_LONGEST = 1 << 62
 _SHOWN = 120
 
 
@@ -45,7 +44,6 @@ class Geometry:
         yield from _differ("names of fields", sorted(receipt.fields), self._names)
         yield from _differ("files", [file.path for file in receipt.files], list(dict.fromkeys(homes.values())))
         nbytes = {file.path: file.nbytes for file in receipt.files}
-        yield from (f"{name} has {_short(size)} bytes" for name, size in nbytes.items() if not 0 <= size < _LONGEST)
         yield from (f"row {_short(row)} of {rows} is bad" for row in receipt.bad if row not in rows)
         for name, field in self._fields.items():
             seal, found = receipt.fields[name], receipt.fields[name].geometry

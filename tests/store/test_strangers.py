@@ -20,6 +20,7 @@ from kdcache.repair import repair
 from kdcache.reshape import add_views, convert, merge
 from kdcache.signals import Signal
 from kdcache.store import Store
+from kdcache.store.compression import NotThatBlock, compressor
 from kdcache.store.locks import build_lock
 from kdcache.store.plan import PartId
 from kdcache.verify import Ask, verify
@@ -245,6 +246,7 @@ LIES = {
     "no file": lambda r: r.update(files=[]),
     "a file of no bytes": lambda r: r["files"][0].update(nbytes=0),
     "a file of many bytes": lambda r: r["files"][0].update(nbytes=1 << 70),
+    "a file of fewer bytes than none": lambda r: r["files"][0].update(nbytes=-1),
     "another compression": lambda r: r.update(compression="zstd:3"),
     "another format": lambda r: r.update(format=2),
     "a bad row of another part": lambda r: r.update(bad={"0": "far away"}),
@@ -309,6 +311,37 @@ def test_a_blosc_block_that_lies_is_damage(tmp_path: Path, finished_cache: Any, 
     whose = r"part v000/000001, field 'embedding'"
     with pytest.raises(Damage, match=whose) if place in (0, 3, 4, 12) else suppress(Damage):
         Store.open(cache).map_part(PART)["embedding"].whole()
+
+
+@pytest.mark.parametrize("compression", ["zstd:3", "blosc:5"])
+@pytest.mark.parametrize("tenths", [5, 20])
+def test_a_block_of_another_size_is_not_filled_up_or_cut(
+    tmp_path: Path, finished_cache: Any, compression: str, tenths: int
+) -> None:
+    """It inflates without a fault, to fewer or to more bytes than a block of this field has."""
+    cache = tmp_path / "cache"
+    shutil.copytree(finished_cache("zarr", compression).store.path, cache)
+    store = Store.open(cache)
+    size = store.plan.layout.block_rows["embedding"] * store.fields["embedding"].row_bytes
+    other = size * tenths // 10
+    replace_block(cache, "embedding", 0, compressor(compression, 4).encode(bytes(range(1, 97)) * (other // 96)))
+    message = f"it would decompress to {other:,} bytes, a block has {size:,}"
+    for name in ("stream", "unchecked stream", "map", "convert"):
+        with pytest.raises(Damage, match=message):
+            every_reader(cache)[name]()
+    [finding] = verify(cache, Ask(untrusted=True), Silent()).findings
+    assert message in finding.what
+
+
+@pytest.mark.parametrize("inner", [0, 257, 1 << 31, (1 << 32) - 1])
+def test_a_blosc_block_in_pieces_that_are_none_is_refused(inner: int) -> None:
+    """The library looks at the size of the pieces before it takes up memory for them."""
+    tool = compressor("blosc:5", 4)
+    stored = bytearray(tool.encode(bytes(256)))
+    assert tool.decode(stored, 256) == bytes(256)
+    stored[8:12] = inner.to_bytes(4, "little")
+    with pytest.raises(NotThatBlock):
+        tool.decode(stored, 256)
 
 
 @pytest.mark.parametrize("codec", ["topk:5", "tinyvit:5"])
