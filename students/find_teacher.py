@@ -65,9 +65,9 @@ def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
     """Where it lay and where its name leads, which is likely; then any run in ./kd/runs, as one that was renamed."""
     if planned.path is not None:
         yield Path(planned.path), True
-    name = Path(planned.source.partition(":")[2])
-    if len(name.parts) == 1:  # a plan may be a stranger's: no name in it leads elsewhere
-        yield name, True
+    name = planned.source.partition(":")[2]
+    if "/" not in name and name not in ("", ".", ".."):  # a plan may be a stranger's: no name in it leads elsewhere
+        yield Path(name), True
         yield RUNS / name, True
     for record in sorted(RUNS.glob("*/run.json")):
         yield record.parent, False
