@@ -152,11 +152,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     What a killed process left of it is replaced.
     """
     draft = path.with_name(f".{path.name}{_MARK}folder")
-    if draft.is_symlink():  # of a stranger: what it leads to stays as it is
-        draft.unlink()
-    shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(draft, ignore_errors=True)  # which leaves a link alone
     with storage_errors(draft, "make"):
-        if draft.is_symlink():
+        if draft.is_symlink():  # of a stranger: what it leads to stays as it is
             draft.unlink()
         make_folder(draft.parent)
         draft.mkdir()  # not there: nobody else's folder is filled

@@ -229,6 +229,18 @@ def test_links_that_fan_out_end_with_the_name_of_one(classes):
         FolderSource(str(classes)).scan()
 
 
+def test_links_that_fan_out_a_little_end_at_once(classes, monkeypatch):
+    """Five levels of two links each, eight ways of which are let through."""
+    monkeypatch.setattr("kdcache.images.walk.MOST_WAYS", 8)
+    for level in range(5):
+        (classes / f"{level}").mkdir()
+        for name in ("left", "right"):
+            (classes / f"{level}" / name).symlink_to(classes / f"{level + 1}")
+    write(classes / "5" / "one.jpg", jpeg())
+    with pytest.raises(UsageError, match="where links lead by more than 8 ways"):
+        FolderSource(str(classes)).scan()
+
+
 def test_a_folder_may_be_linked_to_from_many(classes):
     for number in range(MOST_WAYS):
         (classes / f"class{number}").mkdir()
