@@ -135,6 +135,10 @@ def checkpoints(run: Path) -> list[Path]:
     refuse_links(
         found, hint="a run's files lie in its own folder: put what it leads to in its place, or remove the link"
     )
+    for path in found:
+        if not path.is_dir():
+            hint = f"remove it: rm {shlex.quote(str(path))}"
+            raise Damage(f"{path} is not a folder, as checkpoints are", hint=hint, path=str(path))
     return [path for path in found if (path / STATE).is_file()]
 
 

@@ -285,6 +285,18 @@ def test_a_link_in_a_checkpoint_is_refused(kept, tmp_path):
         load_checkpoint(folder.parents[1], parts)
 
 
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo], ids=["file", "pipe"])
+def test_a_file_in_place_of_a_checkpoint_to_come_is_named_before_a_step_is_taken(make, kept):
+    folder, parts = kept
+    there = folder.with_name("00000006")
+    make(there)
+    with pytest.raises(Damage, match="00000006 is not a folder, as checkpoints are") as refused:
+        load_checkpoint(folder.parents[1], parts)
+    assert refused.value.hint == f"remove it: rm {there}"
+    there.unlink()
+    assert load_checkpoint(folder.parents[1], parts).step == 1
+
+
 def test_a_link_in_place_of_a_checkpoint_is_neither_removed_nor_written_through(kept, tmp_path):
     folder, parts = kept
     outside = tmp_path / "outside"
