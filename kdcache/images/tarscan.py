@@ -138,8 +138,8 @@ def _pax(body: bytes, where: str) -> dict[bytes, bytes]:
     records, place = {}, 0
     while place < len(body) and body[place] != 0:
         digits, _, _ = body[place : place + 20].partition(b" ")
-        length = int(digits) if digits.isdigit() else 0
-        key, equals, value = body[place + len(digits) + 1 : place + length - 1].partition(b"=")
+        length, first = int(digits) if digits.isdigit() else 0, place + len(digits) + 1
+        key, equals, value = body[first : max(first, place + length - 1)].partition(b"=")
         if not equals or place + length > len(body):
             raise Damage(f"{where} is damaged: a pax header cannot be read", hint="fetch that file again")
         records[key] = value

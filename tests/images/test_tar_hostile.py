@@ -50,6 +50,21 @@ def test_a_size_in_a_header_that_is_none_is_damage_and_no_circle(size, tmp_path)
         scan(tmp_path / "a.tar")
 
 
+@pytest.mark.parametrize(
+    "record", [b"0 a=b\n", b"4 a=b\n", b"-6 a=b\n", b"\xb2 a=b\n", "\u0666 a=b\n".encode(), b" a=b\n", b"99 a=b\n"]
+)
+def test_a_record_of_a_pax_header_with_a_wrong_length_is_damage_and_no_circle(record, tmp_path):
+    """A length of 0 led back to the record itself, for ever."""
+    for content in (record, b"8 c=abc\n" + record):
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            member = tarfile.TarInfo("pax")
+            member.type, member.size = tarfile.XHDTYPE, len(content)
+            tar.addfile(member, io.BytesIO(content))
+            tar.addfile(tarfile.TarInfo("a.jpg"))
+        with pytest.raises(Damage, match="a pax header cannot be read"):
+            scan(tmp_path / "a.tar")
+
+
 TEXTS = {name: raw for name, raw in HOSTILE.items() if 0 < len(raw) < 1_000_001}
 
 
