@@ -8,11 +8,15 @@ from pydantic import BaseModel, ValidationError
 
 Place = Callable[[str], str]
 """key -> where its value came from"""
+MOST_LINES = 50
+"""Mistakes of a configuration that are told."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], origin: Place, whole: Place) -> list[str]:
-    """One line for every mistake pydantic found, in the order of the file. `whole`: the place of a group of keys."""
-    return [_line(found, model, origin, whole) for found in error.errors(include_url=False)]
+    """A line for each mistake pydantic found, in the order of the file, up to a page. `whole`: the place of a group of keys."""
+    found = error.errors(include_url=False)
+    lines = [_line(each, model, origin, whole) for each in found[:MOST_LINES]]
+    return lines if len(found) <= MOST_LINES else [*lines, f"and {len(found) - MOST_LINES:,} more"]
 
 
 def _line(found: Any, model: type[BaseModel], origin: Place, whole: Place) -> str:

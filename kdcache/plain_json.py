@@ -15,8 +15,10 @@ from kdcache.foreign import read_small
 
 MOST_BYTES = 1 << 25
 """Bytes of a JSON file."""
-MOST_VALUES = 4_000_000
-"""Values in it: lists, objects and what is in them."""
+MOST_VALUES = 500_000
+"""Values in it: lists, objects and what is in them. A plan that names 131,072 classes twice has less."""
+MOST_OBJECTS, MOST_KEYS, MOST_LISTS = 10_000, 200_000, 100_000
+"""Objects in a record, keys of all of them, and lists."""
 MOST_LEVELS = 64
 """Lists and objects inside one another."""
 SMALLEST, LARGEST = -(1 << 63), (1 << 64) - 1
@@ -36,8 +38,7 @@ def parse_json(raw: bytes | bytearray | str) -> Any:
     raw = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else bytes(raw)
     if len(raw) > MOST_BYTES:
         raise NotPlain(f"it has {len(raw):,} bytes, at most {MOST_BYTES:,} are read")
-    # Commas and brackets, those in text among them: never fewer than there are values.
-    if (count := 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")) > MOST_VALUES:
+    if (count := count_values(raw)) > MOST_VALUES:
         raise NotPlain(f"it has {count:,} values, at most {MOST_VALUES:,} are read")
     try:
         # The check of numbers is Python's, number by number: only where one is long enough to need it.
@@ -54,6 +55,11 @@ def parse_json(raw: bytes | bytearray | str) -> Any:
     if _SURROGATE.search(raw) is not None:
         _refuse_surrogates(value)
     return value
+
+
+def count_values(raw: bytes) -> int:
+    """Commas and brackets of JSON text, those in text among them: never fewer than there are values."""
+    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def read_json(path: Path, *, hint: str, error: type[KDError] = Damage, most_bytes: int = MOST_BYTES) -> Any:
@@ -81,6 +87,27 @@ def refuse_depth(value: Any) -> None:
         if not (level := [each for each in inner if isinstance(each, list | dict)]):
             return
     raise NotPlain(_TOO_DEEP)
+
+
+def beyond_reading(plain: Any, raw: bytes) -> str | None:
+    """What a record, and its file, have too much of to be read back; None for nothing."""
+    count = count_values(raw)
+    return f"{count:,} values, at most {MOST_VALUES:,} are read back" if count > MOST_VALUES else crowd(plain)
+
+
+def crowd(value: Any) -> str | None:
+    """What plain values have too much of to be a record, of which each mistake would cost a kilobyte; None for nothing."""
+    objects = keys = lists = 0
+    level = [value] if isinstance(value, list | dict) else []
+    while level:
+        here = [each for each in level if isinstance(each, dict)]
+        objects, keys, lists = objects + len(here), keys + sum(map(len, here)), lists + len(level) - len(here)
+        counted = ((objects, MOST_OBJECTS, "objects"), (keys, MOST_KEYS, "keys"), (lists, MOST_LISTS, "lists"))
+        if over := [f"more than {most:,} {what}" for count, most, what in counted if count > most]:
+            return over[0]
+        inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
+        level = [each for each in inner if isinstance(each, list | dict)]
+    return None
 
 
 _TOO_DEEP = f"lists or objects are more than {MOST_LEVELS} deep inside one another"

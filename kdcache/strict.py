@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kdcache.errors import Damage, KDError
-from kdcache.plain_json import parse_json, read_json
+from kdcache.plain_json import crowd, parse_json, read_json
+
+MOST_MISTAKES = 1000
+"""Mistakes of a record that are looked at one by one."""
 
 
 class Strict(BaseModel):
@@ -31,11 +35,16 @@ class Strict(BaseModel):
         try:
             return cls.from_plain(plain)
         except ValidationError as mistakes:
-            raise error(f"{path} is not {what}{_first(mistakes)}", hint=hint, path=str(path)) from mistakes
+            place, wanted = first_mistake(mistakes)
+            wanted = f"{place} {wanted[:1].lower()}{wanted[1:]}" if place else wanted
+            raise error(f"{path} is not {what}: {wanted}", hint=hint, path=str(path)) from mistakes
 
     @classmethod
     def from_plain(cls, value: Any) -> Self:
         """Read from plain JSON or YAML values (lists become tuples, as JSON has no other word for them)."""
+        if (reason := crowd(value)) is not None:
+            mistake = PydanticCustomError("crowd", "it has {reason}", {"reason": reason})
+            raise ValidationError.from_exception_data(cls.__name__, [{"type": mistake, "input": None}])
         return cls.model_validate_json(json.dumps(value))
 
     def plain(self) -> dict[str, Any]:
@@ -44,8 +53,9 @@ class Strict(BaseModel):
         return result
 
 
-def _first(mistakes: ValidationError) -> str:
-    """`: recipe.batch should be greater than 0`, the first of the mistakes."""
+def first_mistake(mistakes: ValidationError) -> tuple[str, str]:
+    """`("recipe.batch", "should be greater than 0")`: where the first mistake of a record is, and what it is."""
+    if (count := mistakes.error_count()) > MOST_MISTAKES:  # pydantic makes them all to give one
+        return "", f"it has {count:,} mistakes"
     found = mistakes.errors(include_url=False, include_input=False)[0]
-    place, wanted = ".".join(map(str, found["loc"])), found["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f": {place} {wanted[:1].lower()}{wanted[1:]}" if place else f": {wanted}"
+    return ".".join(map(str, found["loc"])), found["msg"].removeprefix("Input ").removeprefix("Value error, ")

@@ -9,6 +9,7 @@ from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, stor
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
 from kdcache.limits import RECORD_BYTES
+from kdcache.plain_json import beyond_reading
 from kdcache.store.arrow import index_file_digest
 from kdcache.store.backend import backend_of
 from kdcache.store.bounds import unfit
@@ -19,6 +20,7 @@ from kdcache.store.locks import FOLDER, turn
 from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.sealed import seal, unseal
 from kdcache.store.there import views_there
+from kdcache.strict import first_mistake
 
 PLAN, INDEX = "plan.json", "index.arrow"
 NEWER = "use the release of this program that made it, or a newer one"
@@ -42,7 +44,8 @@ def read_plan(cache: Path) -> Plan:
     try:
         plan = Plan.from_plain(record)
     except ValidationError as error:
-        message = f"{path} is not a plan this program knows: {_first(error)}"
+        place, wanted = first_mistake(error)
+        message = f"{path} is not a plan this program knows: {place or 'the whole'}: {wanted}"
         raise Mismatch(message, hint=NEWER, path=str(path)) from error
     if (fault := unfit(plan)) is not None:
         hint = "get the cache anew from where it came from, or build anew"
@@ -60,18 +63,15 @@ def write_plan(cache: Path, plan: Plan) -> None:
 
 def _sealed(plan: Plan) -> bytes:
     """The file of a plan; UsageError when it could not be read back."""
-    raw, fault = seal({"identity": plan.identity} | plan.plain(), indent=2), unfit(plan)
+    plain = {"identity": plan.identity} | plan.plain()
+    raw, fault = seal(plain, indent=2), unfit(plan)
     if fault is None and len(raw) > RECORD_BYTES:
         fault = f"it has {len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
+    if fault is None and (too_much := beyond_reading(plain, raw)) is not None:
+        fault = f"it has {too_much}"
     if fault is not None:
         raise UsageError(f"no cache can have such a plan: {fault}", hint="SECURITY.md lists how large a cache may be")
     return raw
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in a line."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:

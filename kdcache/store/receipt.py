@@ -17,6 +17,7 @@ from kdcache import beneath
 from kdcache.atomic import storage_errors
 from kdcache.errors import Damage, UsageError
 from kdcache.limits import RECORD_BYTES
+from kdcache.plain_json import beyond_reading
 from kdcache.store.plan import FORMAT, PartId
 from kdcache.store.sealed import seal, unseal
 from kdcache.strict import Strict
@@ -142,11 +143,13 @@ class Receipt(Strict):
 
     def sealed(self) -> bytes:
         """The file; UsageError when it could not be read back."""
-        raw = seal(self.plain())
+        plain = self.plain()
+        raw = seal(plain)
+        too_much = beyond_reading(plain, raw)
         if len(raw) > RECORD_BYTES:
-            message = (
-                f"the receipt of part {self.id} would have {len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
-            )
+            too_much = f"{len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
+        if too_much is not None:
+            message = f"the receipt of part {self.id} would have {too_much}"
             raise UsageError(message, hint="plan smaller parts with --part-rows")
         return raw
 
