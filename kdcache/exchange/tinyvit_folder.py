@@ -8,6 +8,7 @@ about K, classes, teacher or completeness, so everything that can be checked is 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -16,11 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kdcache.atomic import make_folder, staged, storage_errors, whole_folder
+from kdcache.atomic import make_folder, staged, whole_folder
+from kdcache.codecs.tinyvit import MOST_CLASSES
 from kdcache.errors import Damage, UsageError
+from kdcache.foreign import read_small
 
-NAME = re.compile(r"logits_top(?P<k>[1-9]\d*)_epoch(?P<epoch>\d+)")
-FILE = re.compile(r"rank(?P<rank>\d+)-(?P<part>keys\.txt|values\.bin)")
+NAME = re.compile(r"logits_top(?P<k>[1-9][0-9]*)_epoch(?P<epoch>[0-9]+)")
+FILE = re.compile(r"rank(?P<rank>0|[1-9][0-9]*)-(?P<part>keys\.txt|values\.bin)")
+MOST_EPOCH = 10**9
+MOST_KEYS_BYTES = 1 << 30
+"""Bytes of the keys of one rank: those of 14 million images have half as many."""
+_SHOWN = 3
 NOT_A_DISTRIBUTION = 1.02
 """K float16 values rounded up cannot carry a sum further"""
 
@@ -54,20 +61,20 @@ class TinyViTFolder:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open and check a folder. Damage names the file that is torn, missing or left over from another run."""
-        name = NAME.fullmatch(path.name)
+        name = _parse_name(path)
         if name is None or not path.is_dir():
             raise UsageError(f"{path} is no logits folder", hint="they are called logits_top{K}_epoch{E}")
-        k = int(name["k"])
+        k, epoch = name
         keys, ranks = zip(*(_open_rank(path, rank, k) for rank in _rank_numbers(path)), strict=True)
         _check_duplicates(path, keys)
-        return cls(path, k, int(name["epoch"]), pa.chunked_array(keys).combine_chunks(), ranks)
+        return cls(path, k, epoch, pa.chunked_array(keys).combine_chunks(), ranks)
 
     @staticmethod
     def number(path: Path) -> int:
         """The epoch in a folder's name."""
-        name = NAME.fullmatch(path.name)
+        name = _parse_name(path)
         assert name is not None
-        return int(name["epoch"])
+        return name[1]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -91,9 +98,9 @@ class TinyViTFolder:
 
 def find_folders(path: Path) -> list[Path]:
     """The epochs below a folder (or the folder itself), by epoch number. All must keep the same number of classes."""
-    found = {int(m["epoch"]): path for m in [NAME.fullmatch(path.name)] if m}
+    found = {name[1]: path for name in [_parse_name(path)] if name}
     if not found and path.is_dir():
-        found = {int(m["epoch"]): child for child in path.iterdir() if (m := NAME.fullmatch(child.name))}
+        found = {name[1]: child for child in path.iterdir() if (name := _parse_name(child))}
     if not found:
         raise UsageError(f"no logits_top{{K}}_epoch{{E}} folder in {path}", hint="give the folder that holds them")
     names = sorted({child.name.partition("_epoch")[0] for child in found.values()})
@@ -102,18 +109,32 @@ def find_folders(path: Path) -> list[Path]:
     return [found[epoch] for epoch in sorted(found)]
 
 
+def _parse_name(path: Path) -> tuple[int, int] | None:
+    """K and the epoch in the name of a folder; None where it is none of theirs."""
+    if (name := NAME.fullmatch(path.name)) is None:
+        return None
+    k, epoch = int(name["k"]), int(name["epoch"])
+    for number, most, what in ((k, MOST_CLASSES, "classes a record"), (epoch, MOST_EPOCH, "as an epoch")):
+        if number > most:
+            message = f"{path} is no logits folder: its name says {number:,} {what}, at most {most:,} can be"
+            raise UsageError(message, hint="give it the name that TinyViT gave it")
+    return k, epoch
+
+
 def _rank_numbers(path: Path) -> list[int]:
     files = [m for child in path.iterdir() if (m := FILE.fullmatch(child.name))]
     keys = {int(m["rank"]) for m in files if m["part"] == "keys.txt"}
     values = {int(m["rank"]) for m in files if m["part"] == "values.bin"}
     if not keys | values:
         raise Damage(f"{path} holds no rank files", hint="its epoch was not finished; build it again")
-    wanted = set(range(max(keys | values) + 1))
+    count = max(keys | values) + 1
+    ranks = range(count)  # a name may say that there are a billion
     for kind, there in (("keys.txt", keys), ("values.bin", values)):
-        if wanted - there:
-            gone = ", ".join(f"rank{rank}-{kind}" for rank in sorted(wanted - there))
-            raise Damage(f"{path}: {gone} is missing", hint="copy it again, or build this epoch again", path=str(path))
-    return sorted(wanted)
+        if missing := count - len(there):
+            gone = ", ".join(f"rank{rank}-{kind}" for rank in islice((r for r in ranks if r not in there), _SHOWN))
+            rest = f" and {missing - _SHOWN:,} more are missing" if missing > _SHOWN else " is missing"
+            raise Damage(f"{path}: {gone}{rest}", hint="copy it again, or build this epoch again", path=str(path))
+    return list(ranks)
 
 
 def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
@@ -122,25 +143,30 @@ def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
             raise Damage(
                 f"{path / name} is no file", hint="copy it again, or build this epoch again", path=str(path / name)
             )
-    keys = _read_keys(path / f"rank{rank}-keys.txt")
-    values, dtype = path / f"rank{rank}-values.bin", record_dtype(k)
+    raw = _read_keys(path / f"rank{rank}-keys.txt")
+    values, dtype, count = path / f"rank{rank}-values.bin", record_dtype(k), raw.count(b"\n")
     size = values.stat().st_size
-    if size != len(keys) * dtype.itemsize:
+    if size != count * dtype.itemsize:
         raise Damage(
-            f"{values} holds {size / dtype.itemsize:.6g} records of {dtype.itemsize} bytes, its keys file names {len(keys)}",
+            f"{values} holds {size / dtype.itemsize:.6g} records of {dtype.itemsize} bytes, its keys file names {count}",
             hint=f"it is torn, or its records do not keep {k} classes; copy it again or build this epoch again",
             path=str(values),
         )
+    keys = _split_keys(path / f"rank{rank}-keys.txt", raw)
     return keys, np.memmap(values, dtype, "r") if size else np.empty(0, dtype)
 
 
-def _read_keys(path: Path) -> pa.Array:
-    with storage_errors(path, "read"):
-        raw = path.read_bytes()
+def _read_keys(path: Path) -> bytes:
+    raw = read_small(path, MOST_KEYS_BYTES, hint="copy it again, or build this epoch again")
     if raw and not raw.endswith(b"\n"):
         raise Damage(
             f"{path} ends in the middle of a key", hint="copy it again, or build this epoch again", path=str(path)
         )
+    return raw
+
+
+def _split_keys(path: Path, raw: bytes) -> pa.Array:
+    """The lines of a keys file."""
     data = pa.py_buffer(raw)
     ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")).astype(np.int64) + 1
     offsets = np.concatenate([np.zeros(1, np.int64), ends])

@@ -90,6 +90,40 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, name):
         TinyViTFolder.open(folder)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("rank", [99_999_999_999, int("9" * 200)])
+def test_a_rank_of_a_number_beyond_any_is_told_without_counting_up_to_it(tmp_path, rank):
+    path = write_theirs(tmp_path / NAME, share(0, 1))
+    for part in ("keys.txt", "values.bin"):
+        (path / f"rank{rank}-{part}").touch()
+    with pytest.raises(Damage, match=r": rank1-keys.txt, rank2-keys.txt, rank3-keys.txt and .* more are missing"):
+        TinyViTFolder.open(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("logits_top99999999999999_epoch0", "99,999,999,999,999 classes a record, at most 32,768"),
+        ("logits_top32769_epoch0", "32,769 classes a record"),
+        (f"logits_top5_epoch{'9' * 30}", "as an epoch, at most 1,000,000,000"),
+    ],
+)
+def test_a_folder_whose_name_has_a_number_beyond_any_is_told(tmp_path, name, what):
+    write_theirs(tmp_path / name, share(0, 1))
+    for read in (find_folders, TinyViTFolder.open):
+        with pytest.raises(UsageError, match=f"is no logits folder: its name says .*{what}"):
+            read(tmp_path / name)
+    with pytest.raises(UsageError, match="is no logits folder"):
+        find_folders(tmp_path)
+
+
+def test_keys_larger_than_any_are_not_read(tmp_path):
+    path = write_theirs(tmp_path / NAME, share(0, 1))
+    os.truncate(path / "rank0-keys.txt", 60 << 30)
+    with pytest.raises(Damage, match=r"rank0-keys.txt has 64,424,509,440 bytes, at most 1,073,741,824 are read"):
+        TinyViTFolder.open(path)
+
+
 def test_a_missing_rank_is_named(tmp_path):
     path = write_theirs(tmp_path / NAME, share(0, 3), share(1, 3), share(2, 3))
     for part in ("keys.txt", "values.bin"):
