@@ -6,6 +6,7 @@ all ids in ascending order, each with the row it came from.
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -23,6 +24,11 @@ from kdcache.store.arrow import REPAIR, check_batch, check_size, index_file_dige
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
 """ids compared letter by letter when one is not found"""
+COMPARED_BYTES = 512
+"""of an id that is compared: longer ones are nobody's typing mistake"""
+MOST_WORK = 6_000_000
+"""letters times letters of all that are compared"""
+SHOWN_LETTERS = 120
 
 
 class UnknownImage(UsageError, KeyError):
@@ -138,9 +144,9 @@ class Index:
         if row is not None:
             return row
         near = nearest(self.ids, image_id)
-        hint = (
-            f"nearest: {', '.join(near)}" if near else "ids are as the dataset names them, such as " + repr(self.ids[0])
-        )
+        hint = f"ids are as the dataset names them, such as {_shown(self.ids[0])!r}"
+        if near:
+            hint = f"nearest: {', '.join(map(_shown, near))}"
         raise UnknownImage(f"no image {image_id!r} among {len(self):,}", hint=hint, image_id=image_id, nearest=near)
 
     @lazy
@@ -152,20 +158,34 @@ class Index:
 
 def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
     """Ids a user may have meant: those that hold the same file name, or look alike in a small dataset."""
-    from difflib import get_close_matches
-
     import pyarrow.compute as pc
 
     column = ids.batch.column(0)
+    short = pc.less_equal(pc.binary_length(column), COMPARED_BYTES)
     name = wanted.rsplit("/", 1)[-1]
     for part in dict.fromkeys((name, name.rsplit(".", 1)[0])):
         if not part:
             continue
-        holding = pc.indices_nonzero(pc.match_substring(column, part, ignore_case=True)).slice(0, LOOK_ALIKES)
-        if len(holding):
-            found = column.take(holding).to_pylist()
-            return get_close_matches(wanted, found, most, 0.0)
-    return get_close_matches(wanted, column.slice(0, LOOK_ALIKES).to_pylist(), most, 0.6)
+        holding = pc.and_(pc.match_substring(column, part, ignore_case=True), short)
+        if len(rows := pc.indices_nonzero(holding).slice(0, LOOK_ALIKES)):
+            return _alike(wanted, column.take(rows).to_pylist(), most, 0.0)
+    first = column.slice(0, LOOK_ALIKES).filter(short.slice(0, LOOK_ALIKES))
+    return _alike(wanted, first.to_pylist(), most, 0.6)
+
+
+def _alike(wanted: str, known: list[str], most: int, cutoff: float) -> list[str]:
+    """Those most like `wanted`, of as many as can be compared in a few seconds: the time grows with letters times letters."""
+    from difflib import get_close_matches
+
+    if len(wanted) > COMPARED_BYTES:
+        return []
+    work = accumulate(len(each) * len(wanted) for each in known)
+    count = sum(1 for _ in takewhile(lambda spent: spent <= MOST_WORK, work))
+    return get_close_matches(wanted, known[:count], most, cutoff)
+
+
+def _shown(image_id: str) -> str:
+    return image_id if len(image_id) <= SHOWN_LETTERS else image_id[: SHOWN_LETTERS - 1] + "…"
 
 
 def write_index(listing: Listing, write: Callable[[Any], object]) -> None:

@@ -1,6 +1,7 @@
 """Ids, labels and look-up: exact in both directions, whatever the ids are."""
 
 import pickle
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,26 @@ def test_an_unknown_id_names_the_nearest(tmp_path):
     with pytest.raises(UnknownImage) as caught:
         index.row_of("\\")
     assert "cats/cat_000.jpg" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ("img_1.jpg", [f"{number}" * 1_000_000 + "img_1.jpg" for number in range(40)]),
+        ("img_1.jpg", [f"{number}" * 1_000_000 for number in range(40)]),
+        ("ab" * 90, ["ab" * 90 + f"{number}" for number in range(5000)]),
+        ("ab" * 90, [f"{number:b}".replace("0", "a").replace("1", "b") * 15 for number in range(4096, 8000)]),
+        ("x" * 100_000, [f"{number}" for number in range(5000)]),
+    ],
+    ids=["that hold it", "that are long", "that are alike", "of two letters", "unlike a long one"],
+)
+def test_long_ids_cost_who_asks_for_an_absent_one_neither_time_nor_pages(tmp_path, wanted, ids):
+    index = write(tmp_path / "i", listing_of(ids))
+    started = time.process_time()
+    with pytest.raises(UnknownImage) as caught:
+        index.row_of(wanted)
+    assert time.process_time() - started < 5
+    assert len(caught.value.hint) < 500
 
 
 def test_labels_come_back_with_the_unknown_ones_marked(tmp_path):
