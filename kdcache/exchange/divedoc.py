@@ -27,6 +27,7 @@ from kdcache.store.mapped import MappedPart
 from kdcache.store.plan import PartId
 
 FEATURES = "teacher_features_output"
+SHOWN_LETTERS = 120
 WRITE_BYTES = 32 << 20
 CHUNK_BYTES = 1 << 20
 ROW_OVERHEAD = 256
@@ -54,6 +55,8 @@ def export_divedoc(
     for split in splits:
         if not re.fullmatch(r"[\w.-]+", split):
             raise UsageError(f"{split!r} cannot be the name of a split", hint="use letters, digits, `_`, `-` and `.`")
+    for store in splits.values():
+        _check_ids(store)
     shape = _common_shape(splits, signal)
     parts = {split: _parts(store, view) for split, store in splits.items()}
     rows = {split: _good_rows(splits[split], mine) for split, mine in parts.items()}
@@ -72,6 +75,17 @@ def export_divedoc(
     progress.finish()
     left_out = sum(store.plan.dataset.rows for store in splits.values()) - sum(rows.values())
     return Exported(file, tuple(written), rows, left_out, file.stat().st_size)
+
+
+def _check_ids(store: Store) -> None:
+    """UsageError for an id that the text of HDF5, which ends at a zero byte, cannot hold."""
+    import pyarrow.compute as pc
+
+    ids = store.index.ids
+    if (row := pc.index(pc.match_substring(ids.batch.column(0), "\0"), True).as_py()) >= 0:
+        shown = ids[row] if len(ids[row]) <= SHOWN_LETTERS else ids[row][:SHOWN_LETTERS] + "…"
+        message = f"{store.path}: the image id {shown!r} has a zero byte, which no text in HDF5 can have"
+        raise UsageError(message, hint="rename that image and build its cache anew")
 
 
 def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:

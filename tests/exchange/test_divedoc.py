@@ -82,6 +82,14 @@ def test_nothing_reserved_is_left_in_the_file(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "t", "teacher_features_table_train.json"]
 
 
+def test_an_id_that_hdf5_cannot_hold_is_named_before_anything_is_written(tmp_path):
+    store = build(tmp_path / "t", FEATURES, "float32", values(), prefix="a\0b" + "c" * 1000)
+    with pytest.raises(UsageError, match=r"t: the image id 'a\\x00bcc.*…' has a zero byte") as refused:
+        bring_out({"train": store}, tmp_path / "new" / "a.h5")
+    assert len(refused.value.message) < 300 + len(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
 def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, monkeypatch):
     store = build(tmp_path / "t", FEATURES, "float32", values())
     monkeypatch.setattr(divedoc, "ROW_OVERHEAD", 1 << 50)
