@@ -18,8 +18,8 @@ from kdcache.plain_json import MOST_LEVELS, NotPlain, whole_number
 
 MOST_BYTES = 1 << 18
 """Bytes of a file of settings."""
-MOST_VALUES = 100_000
-"""Values in it, once its aliases are written out."""
+MOST_VALUES = 10_000
+"""Values in it, keys among them, and again once its aliases are written out: a hundred times those of the longest preset."""
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _RESOLVERS = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
@@ -40,14 +40,17 @@ class _PlainLoader(yaml.SafeLoader):
         if tag is None or str(tag).rpartition(":")[2] in _TAGS
     }
 
-    _level = 0
+    _level = _values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse what is deeper than any settings are, before Python's own stack ends."""
+        """Refuse what is deeper than any settings are, before Python's own stack ends, or longer, before it takes long."""
         self._level += 1
-        if self._level > MOST_LEVELS:
+        self._values += 1
+        if self._level > MOST_LEVELS or self._values > MOST_VALUES:
+            deep = self._level > MOST_LEVELS
+            reason = f"{MOST_LEVELS} groups inside one another" if deep else f"{MOST_VALUES:,} values"
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, f"more than {MOST_LEVELS} groups inside one another", mark)
+            raise yaml.composer.ComposerError(None, None, f"more than {reason}", mark)
         node = super().compose_node(parent, index)
         self._level -= 1
         return node
@@ -110,7 +113,9 @@ def _weigh(node: Any, known: dict[int, int]) -> int:
         inner = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in _pairs(node)]
         known[id(node)] = 1 + sum(_weigh(child, known) for child in inner)
     if known[id(node)] >= MOST_VALUES:
-        raise yaml.composer.ComposerError(None, None, "its aliases (*name) never end", node.start_mark)
+        raise yaml.composer.ComposerError(
+            None, None, f"its aliases (*name) make more than {MOST_VALUES:,} values", node.start_mark
+        )
     return known[id(node)]
 
 

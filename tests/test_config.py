@@ -132,7 +132,7 @@ def test_the_last_of_two_settings_wins():
         ("a: !!binary aGk=", "could not determine a constructor"),
         ("a: [1", "while parsing"),
         ("[1, 2]: 3", "a key must be plain text"),
-        ("a: &a [*a]", "never end"),
+        ("a: &a [*a]", "aliases"),
         ("- 1", "holds list"),
         ("", "holds NoneType"),
     ],
@@ -162,7 +162,7 @@ def test_yaml_is_read_as_a_person_reads_it():
 def test_aliases_work_until_they_multiply():
     assert parse_yaml("a: &x {n: 1}\nb: {<<: *x, m: 2}") == {"a": {"n": 1}, "b": {"n": 1, "m": 2}}
     bomb = "a0: &a0 [x]\n" + "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 8))
-    with pytest.raises(yaml.YAMLError, match="never end"):
+    with pytest.raises(yaml.YAMLError, match=r"aliases .* more than 10,000 values"):
         parse_yaml(bomb)
 
 

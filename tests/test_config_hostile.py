@@ -57,3 +57,14 @@ def test_a_key_of_a_thousand_groups_is_one_mistake():
 def test_a_preset_that_is_too_long_is_refused_before_it_is_parsed(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: 1\n" * MOST_BYTES)
     assert "at most" in refused(tmp_path / "mine.yaml").message
+
+
+@pytest.mark.parametrize("text", ["a: [" + "1," * 120_000 + "1]", "a:\n" + "- \n" * 80_000, "a: {" + "b,\n" * 80_000])
+def test_a_preset_of_many_values_is_refused_for_that_and_soon(text, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    message = refused(tmp_path / "mine.yaml").message
+    assert "more than 10,000 values" in message
+    assert "alias" not in message
+    assert len(message) < 500
+    (mistake,) = refused("augment", [f"flip=[{'1,' * 50_000}1]"]).details["mistakes"]
+    assert "more than 10,000 values" in mistake
