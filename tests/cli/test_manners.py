@@ -92,7 +92,7 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(kd, build_words
 def test_debug_shows_the_traceback(capsys, monkeypatch):
     monkeypatch.setenv("KD_DEBUG", "1")
     Ui([]).guard(raised(errors.Damage("torn")))
-    assert capsys.readouterr().err.startswith("Traceback (most recent call last):")
+    assert capsys.readouterr().err.startswith("  | Traceback (most recent call last):")
 
 
 def test_ctrl_c_says_how_to_go_on(capsys):
