@@ -107,9 +107,10 @@ def _donut(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
             raise Unknown(f"{switch} is {settings.get(switch)!r}")
     if isinstance(size, int) or settings.get("do_center_crop"):
         raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
-    # The PIL form takes a resample of 0 for none when it makes the thumbnail.
-    none = interpolation == "nearest" and gap is None
-    second = Shrink(interpolation="bicubic" if none else interpolation, sides="floor", gap=gap)
+    # Thumbnails are bicubic where nothing is said: transformers 4, whose thumbnails have a gap, never says anything, and the PIL form
+    # of transformers 5 takes a resample of 0 for none.
+    bicubic = gap is not None or interpolation == "nearest"
+    second = Shrink(interpolation="bicubic" if bicubic else interpolation, sides="floor", gap=gap)
     turn = bool(settings.get("do_align_long_axis"))
     return size, Plain(fit="pad", interpolation=interpolation, turn=turn, shrink=second)
 

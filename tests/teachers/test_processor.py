@@ -119,6 +119,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "not rescaled": {"image_processor_type": "ViTImageProcessor", "size": 32, "do_rescale": False},
     "one mean": {"image_processor_type": "ViTImageProcessor", "size": 32, "image_mean": 0.4, "image_std": 0.3},
 }
+V4 = transformers.__version__ < "5"
+if V4:
+    # Its ChineseCLIP fails at sizes by the shorter side, and BEiT warns of a setting of old files.
+    for name in ("ChineseCLIP", "BEiT"):
+        del CONFIGS[name]
 SHAPES = [(48, 64), (64, 48), (32, 32), (33, 50), (1, 1), (1, 40), (40, 1), (7, 200), (301, 9), (120, 121), (500, 333)]
 
 
@@ -137,7 +142,7 @@ def folder_of(config: dict[str, Any], folder: Path) -> Path:
 
 def theirs(folder: Path) -> Any:
     """transformers' own, in its PIL form."""
-    form: dict[str, Any] = {"backend": "pil"} if transformers.__version__ >= "5" else {"use_fast": False}
+    form: dict[str, Any] = {"use_fast": False} if V4 else {"backend": "pil"}
     return transformers.AutoImageProcessor.from_pretrained(folder, **form)
 
 
@@ -146,6 +151,7 @@ def pixels_of(processor: Any, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     off = {"do_rescale": False, "do_normalize": False} | (
         {"include_top": False} if hasattr(processor, "include_top") else {}
     )
+    off["input_data_format"] = "channels_last"  # transformers 4 takes a picture one pixel high for three channels
     return np.asarray(processor(Image.fromarray(image), **off)["pixel_values"][0]).transpose(1, 2, 0)
 
 
@@ -212,7 +218,8 @@ def test_every_known_processor_is_tested_here():
     tested = {
         config.get("image_processor_type", "CLIPImageProcessor").removesuffix("Fast") for config in CONFIGS.values()
     }
-    assert set(FITTED) == tested | set(TORCH_ONLY)
+    left_out = {"ChineseCLIPImageProcessor", "BeitImageProcessor"} if V4 else set()
+    assert set(FITTED) == tested | set(TORCH_ONLY) | left_out
 
 
 def test_the_documentation_lists_what_is_known():
@@ -279,7 +286,7 @@ THUMBNAIL = {"do_thumbnail": True, "do_align_long_axis": False, "do_pad": True}
         ({**CLIP, "crop_size": {"height": 40, "width": 40}}, "larger than"),
         ({**CLIP, "crop_size": {"height": 32, "width": 24}}, "no square"),
         ({**VIT, "do_center_crop": True, "crop_size": {"height": 32, "width": 24}}, "changes the ratio"),
-        ({**VIT, "image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "do_center_crop is True"),
+        ({**VIT, "image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "do_center_crop"),
         ({**VIT, "image_processor_type": "DPTImageProcessor", "keep_aspect_ratio": True}, "keep_aspect_ratio is True"),
         ({**VIT, "image_processor_type": "DPTImageProcessor", "ensure_multiple_of": 14}, "ensure_multiple_of"),
         (
