@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers import open_teacher
@@ -56,7 +57,10 @@ def test_a_whole_published_checkpoint(encoder, whole_folder, pixels, normal):
     preprocess = teacher.spec.preprocess
     assert teacher.spec.size == "custom"
     assert (preprocess.size, preprocess.geometry.fit, preprocess.mean, preprocess.std) == (CANVAS, "pad", HALF, HALF)
-    assert preprocess.geometry == family_facts("donut").sizes["base"].preprocess.geometry
+    published = family_facts("donut").sizes["base"].preprocess.geometry
+    if transformers.__version__ < "5":  # its own thumbnails are others
+        published = published.model_copy(update={"shrink": Shrink(interpolation="bicubic", sides="floor", gap=2.0)})
+    assert preprocess.geometry == published
     views = pixels(2, CANVAS)
     with torch.no_grad():
         out = encoder(normal(views, HALF, HALF), output_hidden_states=True)
