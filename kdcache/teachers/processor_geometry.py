@@ -107,7 +107,7 @@ def _donut(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
             raise Unknown(f"{switch} is {settings.get(switch)!r}")
     if isinstance(size, int) or settings.get("do_center_crop"):
         raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
-    # Thumbnails are bicubic where no filter is passed on: in transformers 4, whose thumbnails have a gap, it never is, and the PIL
+    # Thumbnails are bicubic where no filter is passed on: in transformers 4, whose thumbnails have a gap, none is, and the PIL
     # form of transformers 5 takes a resample of 0 for none.
     bicubic = gap is not None or interpolation == "nearest"
     second = Shrink(interpolation="bicubic" if bicubic else interpolation, sides="floor", gap=gap)
