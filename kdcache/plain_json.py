@@ -6,6 +6,7 @@ values that whatever comes next can go through without a limit of its own. All J
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,7 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """An object, of whose keys json would silently keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise NotPlain(f"key {_short(twice)} is there twice")
     return found
 
