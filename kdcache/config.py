@@ -168,9 +168,8 @@ def _put(data: dict[str, Any], key: str, text: str) -> str | None:
         if inner is None:
             inner = data[group] = {}
         if not isinstance(inner, dict):
-            return (
-                f"{(whole := '.'.join(groups[:depth]))} is {inner!r}, which has no keys in it; --set {whole}=… sets it"
-            )
+            whole = ".".join(groups[:depth])
+            return f"{whole} is {inner!r}, which has no keys in it; --set {whole}=… sets it"
         data = inner
     data[last] = value
     return None

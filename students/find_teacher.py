@@ -44,9 +44,8 @@ def _planned_run(planned: Weights) -> Run:
     other: Path | None = None
     for path, likely in _places(planned):
         file = path / WEIGHTS
-        if not isfile(path / "run.json") or not isfile(
-            file
-        ):  # unlike a Path's, this one raises nothing, whatever the name
+        # Unlike a Path's, isfile raises nothing, whatever the name.
+        if not (isfile(path / "run.json") and isfile(file)):
             continue
         if file_sha256(file) == planned.sha256:
             return Run.open(path)
