@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cli import options as o
 
 if TYPE_CHECKING:
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
 
 
 def build_options(
@@ -34,7 +34,7 @@ def build_options(
     workers: o.Workers = None,
 ) -> "BuildOptions":
     """From the command line to what the library takes."""
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
 
     options = BuildOptions(
         teacher=teacher or "", size=size, data=data, weights=weights, head=head, classes=classes, templates=templates,

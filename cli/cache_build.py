@@ -14,10 +14,10 @@ from cli.text import columns, duration, errors, legend, number, on_a_line, pairs
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from kdcache.build import BuildResult
-    from kdcache.estimate import Estimate
-    from kdcache.options import BuildOptions
-    from kdcache.prepare import Prepared
+    from kdcache.build.estimate import Estimate
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import Prepared
+    from kdcache.build.run import BuildResult
 
 BUILD = """
 kd cache build --teacher florence
@@ -52,13 +52,13 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     share = o.share(only)
     if not options.teacher and (out is None or not (out / "plan.json").is_file()):
         if out is not None and out.exists():
-            from kdcache.asked import check_folder
+            from kdcache.build.check import check_folder
 
             check_folder(out)
         raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
     if dry_run:
         return _would(ui, options, out, share)
-    from kdcache.build import build as run_build
+    from kdcache.build.run import build as run_build
 
     prepared = _prepared(ui, options, out)
     there = (prepared.out / "plan.json").is_file()
@@ -74,7 +74,7 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
     if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
-    from kdcache.build import share_of
+    from kdcache.build.run import share_of
     from kdcache.store import Store
 
     _prepared(ui, options, out)
@@ -92,12 +92,12 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
 def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
     """From the options, or from the plan that is there when no teacher was named."""
     if out is not None and not options.teacher:
-        from kdcache.resume import prepare_again
+        from kdcache.build.resume import prepare_again
 
         _refuse_unheard(options)
         ui.note("loading the teacher")
         return prepare_again(out, options)
-    from kdcache.prepare import prepare
+    from kdcache.build.prepare import prepare
 
     prepared = prepare(options, out, progress=ui.progress())
     for note in prepared.notes:
@@ -109,7 +109,7 @@ def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
 
 def _refuse_unheard(options: "BuildOptions") -> None:
     """A cache is gone on with as it was planned: options that would change it have no say, so they are not passed over."""
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
 
     heard = ("teacher", "data", "weights", "head", "devices", "workers")
     usual = BuildOptions("")
@@ -151,7 +151,7 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
     if not options.teacher:
         raise UsageError("no --teacher", hint=START)
     ui.note(f"measuring {options.teacher}{f'-{options.size}' if options.size else ''}")
-    from kdcache.estimate import estimate
+    from kdcache.build.estimate import estimate
 
     bill = estimate(options, out, progress=ui.progress())
     for note in bill.notes:

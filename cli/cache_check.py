@@ -10,11 +10,11 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import on_a_line, pairs, plural
+from kdcache.base.newest import newest_cache
 from kdcache.errors import Damage, Drift, Incomplete
-from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
-    from kdcache.verify import Report
+    from kdcache.check.verify import Report
 
 VERIFY = """
 kd cache verify
@@ -66,8 +66,8 @@ def verify(
     sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at. --untrusted
     also tells of links and pipes in the folder, and decompresses every block; it stops at what it finds before a byte is mapped.
     """
-    from kdcache.verify import Ask
-    from kdcache.verify import verify as check
+    from kdcache.check.verify import Ask
+    from kdcache.check.verify import verify as check
 
     ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed, untrusted)
     report = check(cache or newest_cache(), ask, ui.progress())
@@ -95,9 +95,9 @@ def verify(
 
 def _ways_out(report: "Report", untrusted: bool) -> list[str]:
     """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
-    from kdcache.drift import pixels_hint, teacher_hint
     from kdcache.store import Store
     from kdcache.store.again import way_to_mend
+    from kdcache.store.drift import pixels_hint, teacher_hint
 
     if untrusted and report.damaged:
         return ["do not use it as it is: get it again, whole, from somebody you trust"]
@@ -133,7 +133,7 @@ def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
     parts of another plan stay, since it may be plan.json that is foreign (code 6). Exit code 0: nothing was damaged, or it
     is mended; 4: there is damage and --yes was not given, or damage that only a build can mend.
     """
-    from kdcache.repair import repair as mend
+    from kdcache.check.repair import repair as mend
     from kdcache.store import Store
     from kdcache.store.again import way_to_build
 

@@ -9,12 +9,12 @@ from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import pairs, plural, size
+from kdcache.base.limits import CLASSES
+from kdcache.base.newest import newest_cache
 from kdcache.errors import UsageError
-from kdcache.limits import CLASSES
-from kdcache.newest import newest_cache
 
 if TYPE_CHECKING:
-    from kdcache.spec import Preprocess
+    from kdcache.signals.teacher import Preprocess
 
 IN_TINYVIT = """
 kd cache import tinyvit logits/ --data imagenet/train --class-count 21841 --teacher clip --size l14-22k --out c4
@@ -116,7 +116,7 @@ def import_tinyvit(
 
 def _preprocess(ui: Ui, folder: Path, teacher: str | None, size: str | None) -> "Preprocess":
     """How their teacher saw images: never guessed, since nothing could tell later that it was wrong."""
-    from kdcache.teachers import families_with_sizes, published_preprocess, sizes_of
+    from kdcache.teachers.registry import families_with_sizes, published_preprocess, sizes_of
 
     if teacher is None:
         message = f"no --teacher: the files in {folder} do not say how the pixels of their teacher were prepared"

@@ -8,7 +8,7 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import columns, errors, legend, number, on_a_line, pairs, plural, size
-from kdcache.newest import newest_cache
+from kdcache.base.newest import newest_cache
 
 if TYPE_CHECKING:
     from kdcache.cache import Cache

@@ -10,10 +10,10 @@ from cli import options as o
 from cli.command import command
 from cli.output import Ui
 from cli.text import on_a_line, pairs, plural, size
-from kdcache import limits
+from kdcache.base import limits
 
 if TYPE_CHECKING:
-    from kdcache.reshape import Reshaped
+    from kdcache.reshape.convert import Reshaped
 
 ADD = """
 kd cache add-views c2 2
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def add_views(ui: Ui, cache: Whole, count: Count) -> None:
     """Plan more views of a cache; the next build makes them, and what is there stays as it is."""
-    from kdcache.reshape import add_views as add
+    from kdcache.reshape.convert import add_views as add
 
     plan = add(cache, count)
     text = f"{on_a_line(str(cache))} now has {plural(plan.views.count, 'view')} planned"
@@ -66,7 +66,7 @@ def convert(
 
     Parts that are not built yet can be built in the copy too. Exit code 3: done, but parts are still to build.
     """
-    from kdcache.reshape import convert as copy
+    from kdcache.reshape.convert import convert as copy
 
     done = copy(
         cache,
@@ -86,7 +86,7 @@ def merge(ui: Ui, caches: Many, out: NewCache) -> int:
     Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are still to
     build.
     """
-    from kdcache.reshape import merge as join
+    from kdcache.reshape.convert import merge as join
 
     return _answer(ui, join(caches, out, progress=ui.progress()))
 

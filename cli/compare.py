@@ -13,9 +13,9 @@ from cli.text import columns, on_a_line, pairs
 from students import limits
 
 if TYPE_CHECKING:
-    from kdcache.options import BuildOptions
-    from students.compare.comparison import Comparison
-    from students.compare.verdict import Verdict
+    from kdcache.build.options import BuildOptions
+    from students.compare.result.comparison import Comparison
+    from students.compare.result.verdict import Verdict
 
 COMPARE = """
 kd compare on-stream off-stream
@@ -117,7 +117,7 @@ def compare(
     holds at its peak. Totals and break-even are for --epochs of the images at hand, or for the job of --project.
     --recipe and --set are about the views, --train-recipe and --train-set about the training.
     """
-    from kdcache.figures import byte_count
+    from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions
     from students.compare.run import compare as run
 
@@ -133,7 +133,7 @@ def compare(
 
 def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
     from students.compare.report import write_page
-    from students.compare.verdict import verdict
+    from students.compare.result.verdict import verdict
 
     judged = verdict(found)
     report = write_page(found, judged, path)
@@ -142,7 +142,7 @@ def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
 
 
 def _text(found: "Comparison", judged: "Verdict", report: Path) -> str:
-    from students.compare.table import heading, papers, table
+    from students.compare.result.table import heading, papers, table
 
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
     told = "\n".join(f"- {on_a_line(sentence)}" for sentence in (*judged.sentences, *papers()))

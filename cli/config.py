@@ -10,7 +10,7 @@ from cli.text import columns, on_a_line, plural
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from kdcache.strict import Strict
+    from kdcache.base.strict import Strict
 
 LIST = """
 kd config list
@@ -38,7 +38,7 @@ app = group("Show and check presets and settings.")
 
 def config_list(ui: Ui, kind: Kind = None) -> None:
     """List the presets."""
-    from kdcache.config import config_path, preset_names
+    from kdcache.config.presets import config_path, preset_names
 
     if kind is not None:
         _check_kind(kind)
@@ -53,7 +53,7 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
 def _about(kind: str, name: str, text: str) -> str:
     """What a preset is: the first words of its comment that are no command; of a teacher, what `kd teacher list` says."""
     if kind == "teachers":
-        from kdcache.teachers import FAMILIES
+        from kdcache.teachers.registry import FAMILIES
 
         return FAMILIES[name]
     comment = (line.removeprefix("#").strip() for line in text.splitlines())
@@ -65,8 +65,8 @@ def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
 
     What is printed is itself a file that can be given wherever a preset can, with the comments of the one it is made from.
     """
-    from kdcache.config import config_origin, config_path, flatten, load_config
-    from kdcache.config_text import yaml_text
+    from kdcache.config.presets import config_origin, config_path, flatten, load_config
+    from kdcache.config.text import yaml_text
 
     kind, rest = _split(name)
     loaded = load_config(kind, rest, _model(kind), settings or ())
@@ -78,7 +78,7 @@ def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
 
 def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
     """Check a preset or file: every mistake at once, one line a key."""
-    from kdcache.config import flatten, load_config
+    from kdcache.config.presets import flatten, load_config
 
     kind, rest = _split(name)
     loaded = load_config(kind, rest, _model(kind), settings or ())
@@ -108,7 +108,7 @@ def _model(kind: str) -> "type[Strict]":
 
         return Augment
     if kind == "students":
-        from students.models.preset import Preset
+        from students.families.preset import Preset
 
         return Preset
     if kind == "recipes":
@@ -119,7 +119,7 @@ def _model(kind: str) -> "type[Strict]":
         from students.tasks.few_shot_numbers import FewShot
 
         return FewShot
-    from kdcache.teachers.sizes import Family
+    from kdcache.teachers.loading.sizes import Family
 
     return Family
 

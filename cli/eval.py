@@ -10,14 +10,14 @@ from cli.command import command
 from cli.output import Ui
 from cli.runs import RunPath, open_run
 from cli.text import columns, duration, pairs, plural
+from kdcache.base.figures import whole
 from kdcache.errors import Incomplete, UsageError
-from kdcache.figures import whole
 from students import limits
 
 if TYPE_CHECKING:
-    from students.evals import How
-    from students.runs import Run
+    from students.runs.run import Run
     from students.tasks.classify import Report
+    from students.tasks.evaluate import How
     from students.tasks.features import Compared
     from students.tasks.few_shot import FewShotReport
     from students.tasks.retrieve import RetrieveReport
@@ -101,8 +101,8 @@ def evaluate(
     asked = _numbers(shots)
 
     # After what can be refused at once: this takes torch.
-    from kdcache.options import render_workers
-    from students.evals import How
+    from kdcache.build.options import render_workers
+    from students.tasks.evaluate import How
 
     how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if task == "classify":
@@ -137,7 +137,7 @@ def _numbers(shots: str | None) -> tuple[int, ...] | None:
 
 
 def _classify(ui: Ui, run: "Run", how: "How", real: Path | None) -> int:
-    from students.evals import judge_run
+    from students.tasks.evaluate import judge_run
 
     report, path = judge_run(run, how, ui.progress(), real=real)
     low, high = report.interval
@@ -166,7 +166,7 @@ def _classify(ui: Ui, run: "Run", how: "How", real: Path | None) -> int:
 def _few_shot(
     ui: Ui, run: "Run", how: "How", shots: tuple[int, ...] | None, settings: tuple[str, ...], seed: int
 ) -> int:
-    from students.evals import judge_few_shot
+    from students.tasks.evaluate import judge_few_shot
 
     report, path = judge_few_shot(run, how, ui.progress(), shots=shots, settings=settings, seed=seed)
     asked = report.settings
@@ -189,7 +189,7 @@ def _few_shot(
 def _embeddings(
     ui: Ui, run: "Run", task: Literal["retrieve", "probe", "knn"], how: "How", bank: str | None, seed: int
 ) -> int:
-    from students.evals import judge_embeddings
+    from students.tasks.evaluate import judge_embeddings
     from students.tasks.retrieve import RetrieveReport
 
     report, path = judge_embeddings(run, task, how, ui.progress(), bank=bank, seed=seed)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdcache import limits
+from kdcache.base import limits
 from kdcache.errors import UsageError
 
 FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:", "run:")

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from cli.alive import Alive
 from cli.shown import on_a_line, plain_json, shown
 from cli.stopping import Stop, watch
+from kdcache.base.progress import Progress
 from kdcache.errors import KDError, StorageError, UsageError
-from kdcache.progress import Progress
 
 Color = Literal["auto", "always", "never"]
 INTERRUPTED, BROKEN_PIPE = 130, 141

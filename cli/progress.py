@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.shown import on_a_line
 from cli.text import duration, size
 from cli.text import speed as told
-from kdcache.progress import Progress, Silent
+from kdcache.base.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -7,7 +7,7 @@ import typer
 from cli.output import Ui
 
 if TYPE_CHECKING:
-    from students.runs import Run
+    from students.runs.run import Run
 
 RunPath = Annotated[
     str,
@@ -17,7 +17,7 @@ RunPath = Annotated[
 
 def open_run(ui: Ui, name: str) -> "Run":
     """Open a run; says on stderr which one LATEST is."""
-    from students.runs import LATEST, Run
+    from students.runs.run import LATEST, Run
 
     run = Run.open(name)
     if name == LATEST:
@@ -27,6 +27,6 @@ def open_run(ui: Ui, name: str) -> "Run":
 
 def meant(ui: Ui, start: str) -> str:
     """What a training begins with: a path as it is, LATEST as the run it stands for."""
-    from students.runs import LATEST
+    from students.runs.run import LATEST
 
     return str(open_run(ui, start).path) if start == LATEST else start

@@ -1,8 +1,8 @@
-"""What a terminal is shown: letters, and of commands to it the colours of kd alone (kdcache/visible.py)."""
+"""What a terminal is shown: letters, and of commands to it the colours of kd alone (kdcache/base/visible.py)."""
 
 import re
 
-from kdcache.visible import is_visible, on_a_line
+from kdcache.base.visible import is_visible, on_a_line
 
 __all__ = ["on_a_line", "plain_json", "shown"]
 

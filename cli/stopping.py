@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from types import FrameType
 
-from students.signs import MOST, PATIENCE
+from students.train.interrupts import MOST, PATIENCE
 
 _MET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -13,7 +13,7 @@ from kdcache.errors import UsageError
 from students import limits
 
 if TYPE_CHECKING:
-    from students.models.spec import StudentSpec
+    from students.families.spec import StudentSpec
 
 LIST = """
 kd student list
@@ -49,7 +49,7 @@ app = group("List students, show one, export a trained one.")
 
 def student_list(ui: Ui) -> None:
     """List the students with their parameters and multiply-adds at 1,000 classes."""
-    from students.models import student_names
+    from students.families.registry import student_names
 
     facts = [_facts(_preset(name)) for name in student_names()]
     rows = [
@@ -64,7 +64,7 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
     A preset is shown at any input size and number of classes; a run's student has its own.
     """
     from kdcache.images.background import described
-    from students.models import student_names
+    from students.families.registry import student_names
 
     if name in student_names() or name.endswith((".yaml", ".yml")):
         spec = _preset(name, size=input_size, classes=classes or SHOWN_CLASSES)
@@ -94,7 +94,7 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
     lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
     """
-    from students.export import export_onnx, export_timm
+    from students.export.export import export_onnx, export_timm
 
     ui.doing(f"writing {format}")
     opened = open_run(ui, run)
@@ -113,15 +113,15 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
 
 
 def _preset(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES) -> "StudentSpec":
-    from students.models import student_spec
+    from students.families.registry import student_spec
 
     return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
 
 
 def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
     """The student of a run; what is neither a run nor a preset is told with the presets."""
-    from students.models import student_names
-    from students.runs import LATEST
+    from students.families.registry import student_names
+    from students.runs.run import LATEST
 
     if name != LATEST and not Path(name).exists():
         raise UsageError(f"{name} is neither a student nor a run", hint=f"students: {', '.join(student_names())}")
@@ -131,7 +131,7 @@ def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
 
 
 def _facts(spec: "StudentSpec") -> dict[str, Any]:
-    from students.models.cost import student_cost
+    from students.families.cost import student_cost
 
     counted = {**student_cost(spec)._asdict(), "classes": len(spec.classes)}
     return {**spec.plain(), **counted, "made_of": spec.described}

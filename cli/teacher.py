@@ -9,12 +9,12 @@ from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, duration, pairs, plural
-from kdcache import limits
+from kdcache.base import limits
 from kdcache.errors import UsageError
 from students.limits import EPOCHS
 
 if TYPE_CHECKING:
-    from kdcache.probe import FittedHead
+    from kdcache.teachers.heads.probe import FittedHead
 
 LIST = """
 kd teacher list
@@ -49,7 +49,7 @@ app = group("List teachers, fit a head, train the nano sizes.")
 
 def teacher_list(ui: Ui) -> None:
     """List the teachers, their sizes (the default one first) and what they are."""
-    from kdcache.teachers import FAMILIES, sizes_of, teacher_names
+    from kdcache.teachers.registry import FAMILIES, sizes_of, teacher_names
 
     names = dict(zip(FAMILIES, teacher_names(), strict=True))
     facts = [{"name": names[f], "sizes": sizes_of(f), "about": about} for f, about in FAMILIES.items()]
@@ -76,8 +76,8 @@ def fit_head(
     The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
     images, which the fit never sees, is kept in the file. Exit code 3: done, but some images could not be read.
     """
-    from kdcache.options import best_device, render_workers
-    from kdcache.probe import fit_head_file
+    from kdcache.build.options import best_device, render_workers
+    from kdcache.teachers.heads.probe import fit_head_file
 
     if teacher is None:
         raise UsageError("no --teacher", hint="kd teacher list")
@@ -129,7 +129,7 @@ def train_nano(
     florence and clip learn the names of the classes, data2vec teaches itself without labels. Takes about half an hour on
     two cores, data2vec on one. Use the result with --size nano --weights FILE.
     """
-    from kdcache.teachers.train_nano import train_nano as train
+    from kdcache.teachers.nano.train import train_nano as train
 
     done = train(family, out, seed=seed, epochs=epochs, count=limit, workers=workers, progress=ui.progress())
     probe = ", through a linear probe" if family == "data2vec" else ""

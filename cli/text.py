@@ -1,9 +1,9 @@
-"""Tables as people read them; the numbers in them are written by kdcache.figures."""
+"""Tables as people read them; the numbers in them are written by kdcache.base.figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.shown import on_a_line
-from kdcache.figures import duration, number, plural, rate, size, speed
+from kdcache.base.figures import duration, number, plural, rate, size, speed
 
 __all__ = ["columns", "duration", "errors", "legend", "number", "on_a_line", "pairs", "plural", "rate", "size", "speed"]
 

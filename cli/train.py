@@ -15,7 +15,7 @@ from kdcache.errors import Incomplete, UsageError
 
 if TYPE_CHECKING:
     from students.options import TrainOptions, Where
-    from students.start import Finished
+    from students.train.start import Finished
 
 TRAIN = """
 kd train --student tinyvit-5m
@@ -62,13 +62,13 @@ def train(
     asked, where = options
     where = replace(where, weights=weights, head=head)
     if resume is not None:
-        from students.start import go_on
+        from students.train.start import go_on
 
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
         return _told(ui, go_on(run.path, replace(where, val=asked.val), ui.progress()))
     t.check_source(stream, ui.given, asked.student)
-    from students.start import start as begin
+    from students.train.start import start as begin
 
     start = start and meant(ui, start)
     asked = replace(asked, cache=cache, stream=stream, views=t.numbers(views), start=start)
@@ -84,7 +84,7 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None)
     asked, where = options
     if where.data is None:
         raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
-    from students.start import start as begin
+    from students.train.start import start as begin
 
     run = meant(ui, run)
     return _told(ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows), where, ui.progress()))

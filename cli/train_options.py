@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli import options as o
+from kdcache.base.figures import whole
+from kdcache.base.limits import WORKERS
 from kdcache.errors import UsageError
-from kdcache.figures import whole
-from kdcache.limits import WORKERS
 from students import limits
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ Stream = Literal["off", "on", "none"]
 
 
 def _students(incomplete: str) -> list[str]:
-    from kdcache.config import preset_names
+    from kdcache.config.presets import preset_names
 
     return o.starting(tuple(preset_names("students")), incomplete)
 
 
 def _recipes(incomplete: str) -> list[str]:
-    from kdcache.config import preset_names
+    from kdcache.config.presets import preset_names
 
     return o.starting(tuple(preset_names("recipes")), incomplete)
 
@@ -206,6 +206,6 @@ def check_source(stream: Stream, given: frozenset[str], student: str | None) -> 
 
 def _shares(student: str | None) -> bool:
     """A student of dense targets takes its encoder from the teacher's file."""
-    from students.models import student_preset
+    from students.families.registry import student_preset
 
     return student is not None and student_preset(student).blocks is not None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec
 from kdcache.errors import BadImage, UsageError
-from kdcache.spec import TeacherSpec
+from kdcache.signals.teacher import TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
 from kdcache.stream import Context, Order, Rings, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of

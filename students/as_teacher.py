@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdcache.digest import file_sha256
+from kdcache.base.digest import file_sha256
 from kdcache.errors import UsageError
-from kdcache.spec import Preprocess, Weights
-from kdcache.teachers.classifier import choose_classifier
+from kdcache.signals.teacher import Preprocess, Weights
 from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.request import Request
-from students.find_teacher import RUN, check_weights, find_teacher, run_name, settings
-from students.models import embed
-from students.models.spec import StudentSpec
+from students.families.registry import embed
+from students.families.spec import StudentSpec
+from students.runs.find_teacher import RUN, check_weights, find_teacher, run_name, settings
 
 
 class RunTower:

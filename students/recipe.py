@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from kdcache.base.strict import Strict
 from kdcache.codecs.distribution import Tail
-from kdcache.strict import Strict
 from kdcache.views.recipe import Amount, Positive, Share
 from students import limits
 

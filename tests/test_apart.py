@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from kdcache.apart import Ended, ask
+from kdcache.base.own_process import Ended, ask
 from kdcache.errors import StorageError
 
 WORKER = """
 import os, sys, time
-from kdcache.apart import answer, tell
+from kdcache.base.own_process import answer, tell
 from kdcache.errors import StorageError
 
 def work(task):
@@ -72,7 +72,9 @@ def test_a_file_in_the_current_folder_stands_in_for_nothing(module, tmp_path):
 
 
 def test_it_ends_with_the_process_that_asked(module, tmp_path):
-    code = f"import sys; sys.path.insert(0, 'on_path'); from kdcache.apart import ask; ask({module!r}, 'sleep')"
+    code = (
+        f"import sys; sys.path.insert(0, 'on_path'); from kdcache.base.own_process import ask; ask({module!r}, 'sleep')"
+    )
     path = os.pathsep.join(sys.path)
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}) as asking:
         deadline = time.monotonic() + 30

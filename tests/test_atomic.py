@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from kdcache.atomic import is_temporary, make_folder, staged, sweep, write_file
+from kdcache.base.atomic import is_temporary, make_folder, staged, sweep, write_file
 from kdcache.errors import StorageError, UsageError
 
 
@@ -51,7 +51,7 @@ def test_what_the_disk_refuses_becomes_one_clear_error(tmp_path, monkeypatch, ca
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"kdcache.atomic.os.{call}", refuse)
+        patch.setattr(f"kdcache.base.atomic.os.{call}", refuse)
         with pytest.raises(StorageError) as caught:
             write_file(tmp_path / "a", [b"new"])
     assert str(tmp_path / "a") in str(caught.value)
@@ -64,7 +64,7 @@ def test_what_the_disk_refuses_becomes_one_clear_error(tmp_path, monkeypatch, ca
 
 def test_a_short_write_goes_on(tmp_path, monkeypatch):
     real = os.write
-    monkeypatch.setattr("kdcache.atomic.os.write", lambda fd, data: real(fd, data[:3]))
+    monkeypatch.setattr("kdcache.base.atomic.os.write", lambda fd, data: real(fd, data[:3]))
     write_file(tmp_path / "a", [b"0123456789"])
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
@@ -74,7 +74,7 @@ def test_everything_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     for name in ("write", "fsync", "replace"):
         real = getattr(os, name)
         monkeypatch.setattr(
-            f"kdcache.atomic.os.{name}", lambda *a, _n=name, _r=real, **k: calls.append(_n) or _r(*a, **k)
+            f"kdcache.base.atomic.os.{name}", lambda *a, _n=name, _r=real, **k: calls.append(_n) or _r(*a, **k)
         )
     write_file(tmp_path / "a", [b"x"])
     assert calls == ["write", "fsync", "replace", "fsync"]

@@ -5,12 +5,20 @@ import shutil
 import pytest
 import yaml
 
-from kdcache.config import config_path, config_root, flatten, load_config, load_preset, preset_kinds, preset_names
+from kdcache.config.plain_yaml import parse_yaml
+from kdcache.config.presets import (
+    config_path,
+    config_root,
+    flatten,
+    load_config,
+    load_preset,
+    preset_kinds,
+    preset_names,
+)
 from kdcache.errors import UsageError
-from kdcache.plain_yaml import parse_yaml
-from kdcache.teachers.sizes import Family
+from kdcache.teachers.loading.sizes import Family
 from kdcache.views.recipe import Augment
-from students.models.preset import Preset
+from students.families.preset import Preset
 from students.recipe import Recipe
 from students.tasks.few_shot_numbers import FewShot
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from kdcache.config import load_config
+from kdcache.config.plain_yaml import MOST_BYTES
+from kdcache.config.presets import load_config
 from kdcache.errors import UsageError
-from kdcache.plain_yaml import MOST_BYTES
 from kdcache.views.recipe import Augment
 
 HOSTILE = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdcache.config import config_origin, config_path, load_config, preset_kinds, preset_names
-from kdcache.config_text import yaml_text
+from kdcache.config.presets import config_origin, config_path, load_config, preset_kinds, preset_names
+from kdcache.config.text import yaml_text
 from tests.test_config import MODELS
 
 ODD = """

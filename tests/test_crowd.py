@@ -7,19 +7,19 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from kdcache.config_errors import MOST_LINES, explain
+from kdcache.base.plain_json import MOST_KEYS, MOST_LISTS, MOST_OBJECTS, MOST_VALUES, NotPlain, parse_json
+from kdcache.base.strict import Strict
+from kdcache.config.explain import MOST_LINES, explain
 from kdcache.errors import UsageError
-from kdcache.plain_json import MOST_KEYS, MOST_LISTS, MOST_OBJECTS, MOST_VALUES, NotPlain, parse_json
+from kdcache.store.parts.receipt import Receipt
 from kdcache.store.plan import PartId
-from kdcache.store.receipt import Receipt
-from kdcache.strict import Strict
 
 READ = """
 import json
 from pathlib import Path
 from kdcache.errors import Damage
 from kdcache.store.plan import Plan
-from kdcache.store.receipt import Receipt
+from kdcache.store.parts.receipt import Receipt
 
 lines = []
 many = [[0] * 490_000, [[0]] * 99_000, [{"a": 0}] * 200_000, [{}] * 9_000]

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from kdcache import limits
-from kdcache.signals import Signal
+from kdcache.base import limits
+from kdcache.signals.signal import Signal
 from kdcache.store import choose_layout
 from kdcache.store.bounds import unfit
 from tests.store.making import make_plan

@@ -8,8 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from kdcache.base.plain_json import (
+    LARGEST,
+    MOST_BYTES,
+    MOST_LEVELS,
+    MOST_VALUES,
+    SMALLEST,
+    NotPlain,
+    parse_json,
+    read_json,
+)
 from kdcache.errors import Damage, UsageError
-from kdcache.plain_json import LARGEST, MOST_BYTES, MOST_LEVELS, MOST_VALUES, SMALLEST, NotPlain, parse_json, read_json
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = {
@@ -70,8 +79,8 @@ def test_a_pipe_and_a_device_are_never_waited_for(tmp_path):
 
 def test_json_is_read_nowhere_else():
     """A call of `json.load` or of pydantic's own parser would believe a stranger. The pipe to a process of ours is none."""
-    allowed = {"kdcache/plain_json.py", "kdcache/strict.py", "kdcache/apart.py"}
-    allowed.add("students/exported/prepare.py")  # it leaves with a student, and reads the numbers beside it without kd
+    allowed = {"kdcache/base/plain_json.py", "kdcache/base/strict.py", "kdcache/base/own_process.py"}
+    allowed.add("students/export/prepare.py")  # it leaves with a student, and reads the numbers beside it without kd
     calls = re.compile(r"json\.loads?\(|model_validate_json\(")
     packages = (path for name in ("kdcache", "students", "cli") for path in (ROOT / name).rglob("*.py"))
     found = {path.relative_to(ROOT).as_posix() for path in packages if calls.search(path.read_text("utf-8"))}
@@ -82,4 +91,4 @@ def test_yaml_is_read_nowhere_else():
     calls = re.compile(r"yaml\.(safe_|full_|unsafe_)?load")
     packages = (path for name in ("kdcache", "students", "cli") for path in (ROOT / name).rglob("*.py"))
     found = {path.relative_to(ROOT).as_posix() for path in packages if calls.search(path.read_text("utf-8"))}
-    assert found == {"kdcache/plain_yaml.py"}
+    assert found == {"kdcache/config/plain_yaml.py"}

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from kdcache.base.progress import Silent
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing
-from kdcache.probe import embed, fit_head_file, labelled_sample
-from kdcache.progress import Silent
-from kdcache.teachers.heads import load_head
+from kdcache.teachers.heads.heads import load_head
+from kdcache.teachers.heads.probe import embed, fit_head_file, labelled_sample
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_head_works_in_a_build(colours, tmp_path):
 
 
 def test_each_embedding_belongs_to_its_label(colours):
-    from kdcache.teachers import open_teacher
+    from kdcache.teachers.registry import open_teacher
 
     source = open_source(str(colours))
     teacher = open_teacher("timm:test_vit", weights="random", signals=("embedding",))

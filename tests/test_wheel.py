@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 OUTSIDE = """
 import kdcache
-from kdcache.config import config_root, load_preset
-from kdcache.teachers import open_teacher
-from kdcache.teachers.sizes import family_facts
+from kdcache.config.presets import config_root, load_preset
+from kdcache.teachers.registry import open_teacher
+from kdcache.teachers.loading.sizes import family_facts
 from kdcache.views.recipe import Augment
 assert kdcache.__file__.startswith({site!r}), kdcache.__file__
 assert str(config_root()).startswith({site!r}), config_root()

@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from kdcache.base.progress import Progress, Silent
 from kdcache.bench.measure import drop_caches, memory_growth, rate_of, sequential_rate
 from kdcache.bench.readers import MEMMAP, OURS, OURS_ZARR, Reader, cold_readers, warm_readers
 from kdcache.bench.workloads import WORKLOADS, Workload, Written, write
 from kdcache.errors import StorageError, UsageError
-from kdcache.progress import Progress, Silent
 
 LEAST_SECONDS, MOST_SECONDS = 0.2, 2.0
 """short epochs are repeated, long ones cut off: rows one at a time through h5py would take minutes"""

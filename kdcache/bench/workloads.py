@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Field
 from kdcache.images.source import Listing
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.store import Store, choose_layout, index_digest
 from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, PartId, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain

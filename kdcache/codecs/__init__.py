@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 
+from kdcache.base.figures import whole
 from kdcache.codecs.codec import Codec
 from kdcache.codecs.dense import Dense
 from kdcache.codecs.full import Full
@@ -13,8 +14,7 @@ from kdcache.codecs.int8 import Int8
 from kdcache.codecs.tinyvit import TinyVitCodec
 from kdcache.codecs.topk import TopKCodec
 from kdcache.errors import UsageError
-from kdcache.figures import whole
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 __all__ = ["CODECS", "codec_names", "make_codec"]
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 Fields = dict[str, NDArray[Any]]
 

@@ -14,7 +14,7 @@ from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TopK
 from kdcache.codecs.measure import as_tensor, dense_error, reach, refuse_non_finite
 from kdcache.errors import UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 DTYPES = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 # From half a step above the largest value on, rounding to the nearest gives infinity.

@@ -14,7 +14,7 @@ from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.dense import convert, describe
 from kdcache.codecs.measure import as_tensor, channels, chunks, dense_error, reach, refuse_non_finite, rows_of_chunk
 from kdcache.errors import UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 LEVELS = 127
 HALF_MAX = 65504.0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.distribution import TEMPERATURES, Logits, TopK
 from kdcache.errors import Damage
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TopK, check_classes
 from kdcache.errors import UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 WORD = "<u2"
 SEED_WORDS = 2

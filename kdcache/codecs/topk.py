@@ -21,7 +21,7 @@ from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TEMPERATURES, TopK, check_classes
 from kdcache.codecs.measure import as_tensor, refuse_non_finite, topk_error
 from kdcache.errors import UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 if TYPE_CHECKING:
     import torch

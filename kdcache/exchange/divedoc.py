@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.atomic import flush_folder, make_folder, storage_errors, write_file
+from kdcache.base.atomic import flush_folder, make_folder, storage_errors, write_file
+from kdcache.base.progress import Progress
 from kdcache.errors import Incomplete, StorageError, UsageError
-from kdcache.progress import Progress
 from kdcache.store import Store
-from kdcache.store.mapped import MappedPart
+from kdcache.store.parts.mapped import MappedPart
 from kdcache.store.plan import PartId
 
 FEATURES = "teacher_features_output"

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kdcache.atomic import make_folder, write_file
+from kdcache.base.atomic import make_folder, write_file
+from kdcache.base.progress import Progress
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.full import Full
 from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
@@ -27,7 +28,6 @@ from kdcache.errors import Incomplete, UsageError
 from kdcache.exchange.tinyvit_folder import check_keys, folder_of, is_there, record_dtype, write_folder
 from kdcache.exchange.tinyvit_keys import Keys, keys_of
 from kdcache.images.order import is_by_names
-from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.views.recipe import Foreign
 

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kdcache.atomic import make_folder, staged, whole_folder
+from kdcache.base.atomic import make_folder, staged, whole_folder
+from kdcache.base.foreign import read_small
 from kdcache.codecs.tinyvit import MOST_CLASSES
 from kdcache.errors import Damage, UsageError
-from kdcache.foreign import read_small
 
 NAME = re.compile(r"logits_top(?P<k>[1-9][0-9]*)_epoch(?P<epoch>[0-9]+)")
 FILE = re.compile(r"rank(?P<rank>0|[1-9][0-9]*)-(?P<part>keys\.txt|values\.bin)")

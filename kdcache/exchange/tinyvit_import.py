@@ -13,17 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base.progress import Progress
+from kdcache.base.versions import library_versions
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage
 from kdcache.exchange.tinyvit_folder import NOT_A_DISTRIBUTION, TinyViTFolder, find_folders
 from kdcache.exchange.tinyvit_keys import Keys, places_of, recognised, refuse_doubt
 from kdcache.images.source import Listing, Source
-from kdcache.progress import Progress
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.store import Store, choose_layout
 from kdcache.store.plan import VIEW_DIGEST, Dataset, PartId, Plan, StoredSignal, ViewPlan
-from kdcache.versions import library_versions
 from kdcache.views.recipe import Foreign
 
 UNKNOWN = "unknown"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.dice import chosen
-from kdcache.digest import json_digest
+from kdcache.base.dice import chosen
+from kdcache.base.digest import json_digest
 from kdcache.errors import UsageError
 from kdcache.images.source import Listing, Source
 

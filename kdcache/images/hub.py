@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from kdcache.base.figures import whole
 from kdcache.errors import BadImage, Unavailable, UsageError
-from kdcache.figures import whole
 from kdcache.images.columns import Columns, choose_columns
 from kdcache.images.labels import Labels
 from kdcache.images.listing import Lister

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kdcache import beneath
-from kdcache.atomic import write_file
+from kdcache.base import beneath
+from kdcache.base.atomic import write_file
+from kdcache.base.strict import Strict
 from kdcache.errors import Damage, StorageError
-from kdcache.strict import Strict
 
 
 class Rejected(Strict):

@@ -13,9 +13,9 @@ import io
 import os
 import tarfile
 
+from kdcache.base.lazy import lazy
 from kdcache.errors import Damage
 from kdcache.images.matfile import read_mat
-from kdcache.lazy import lazy
 
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 META, TRUTH = "meta.mat", "ILSVRC2012_validation_ground_truth.txt"

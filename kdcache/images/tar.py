@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base.plain_json import NotPlain, parse_json
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.formats import EXTENSIONS
 from kdcache.images.labels import Labels
@@ -27,7 +28,6 @@ from kdcache.images.shard import Shard, Shards
 from kdcache.images.source import Listing
 from kdcache.images.tarscan import Member, Reader
 from kdcache.images.unique import Lookup, refuse_duplicates
-from kdcache.plain_json import NotPlain, parse_json
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from kdcache.digest import id_hash
+from kdcache.base.digest import id_hash
 from kdcache.errors import UsageError
 
 

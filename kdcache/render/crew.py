@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from multiprocessing.connection import Connection, Pipe, wait
 
-from kdcache.children import out_of_reach
+from kdcache.base.children import out_of_reach
 from kdcache.errors import KDError
 from kdcache.render.ring import Ring
 from kdcache.render.worker import Done, Failed, Setup, Task

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.digest import pixel_digest
+from kdcache.base.digest import pixel_digest
 from kdcache.errors import BadImage, KDError
 from kdcache.images.source import Source
 from kdcache.render.ring import Shape, mapped_slots

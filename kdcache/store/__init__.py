@@ -1,10 +1,10 @@
 """A cache on disk: plan, index and parts, each written whole or not at all, each checked before it is believed."""
 
-from kdcache.store.check import Finding
 from kdcache.store.index import Index, UnknownImage, index_digest
 from kdcache.store.layout import choose_layout
-from kdcache.store.mapped import MappedField, MappedPart
-from kdcache.store.receipt import Receipt
+from kdcache.store.parts.check import Finding
+from kdcache.store.parts.mapped import MappedField, MappedPart
+from kdcache.store.parts.receipt import Receipt
 from kdcache.store.store import Store
 
 __all__ = [

@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from kdcache import beneath
+from kdcache.base import beneath
 from kdcache.errors import Damage
 from kdcache.images.source import UNLABELLED
 

@@ -6,10 +6,10 @@ Asked wherever a plan is read and before one is written, so that nothing is on d
 from collections.abc import Iterable, Iterator
 from math import isfinite
 
-from kdcache import limits
+from kdcache.base import limits
 from kdcache.codecs.codec import Field
 from kdcache.errors import UsageError
-from kdcache.store.blocks import field_compressor
+from kdcache.store.parts.blocks import field_compressor
 from kdcache.store.plan import Plan
 from kdcache.views.recipe import Foreign
 

@@ -4,23 +4,23 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from kdcache import beneath
-from kdcache.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
+from kdcache.base import beneath
+from kdcache.base.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
+from kdcache.base.limits import RECORD_BYTES
+from kdcache.base.plain_json import beyond_reading
+from kdcache.base.strict import first_mistake
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
-from kdcache.limits import RECORD_BYTES
-from kdcache.plain_json import beyond_reading
 from kdcache.store.arrow import index_file_digest
-from kdcache.store.backend import backend_of
+from kdcache.store.backends.backend import backend_of
 from kdcache.store.bounds import unfit
-from kdcache.store.check import Finding, finding_of
 from kdcache.store.differences import differences, tell
 from kdcache.store.index import Index, write_index
 from kdcache.store.locks import FOLDER, turn
+from kdcache.store.parts.check import Finding, finding_of
+from kdcache.store.parts.there import views_there
 from kdcache.store.plan import FORMAT, Plan
-from kdcache.store.sealed import seal, unseal
-from kdcache.store.there import views_there
-from kdcache.strict import first_mistake
+from kdcache.store.self_checked import seal, unseal
 
 PLAN, INDEX = "plan.json", "index.arrow"
 NEWER = "use the release of this program that made it, or a newer one"

@@ -15,10 +15,10 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from kdcache import digest
+from kdcache.base import digest
+from kdcache.base.lazy import lazy
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
-from kdcache.lazy import lazy
 from kdcache.store.arrow import REPAIR, check_batch, check_size, index_file_digest, mapped_batch, row_type, values_of
 
 CHUNK = 1 << 16

@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from math import gcd
 from pathlib import Path
 
-from kdcache import beneath
-from kdcache.atomic import make_folder, storage_errors
+from kdcache.base import beneath
+from kdcache.base.atomic import make_folder, storage_errors
+from kdcache.base.plain_json import parse_json
 from kdcache.errors import KDError, Locked
-from kdcache.plain_json import parse_json
 
 FOLDER = "locks"
 WHOLE = "build.lock"

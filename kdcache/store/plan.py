@@ -7,13 +7,13 @@ neither is part of it. Rows are assigned before any teacher runs: a part depends
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
+from kdcache.base.digest import json_digest
+from kdcache.base.strict import Strict
 from kdcache.codecs.codec import Codec, Field
-from kdcache.digest import json_digest
 from kdcache.images.source import Listing, Source
-from kdcache.signals import Signal
-from kdcache.spec import TeacherSpec
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.index import index_digest
-from kdcache.strict import Strict
 from kdcache.views.recipe import Recipe
 
 FORMAT = 1

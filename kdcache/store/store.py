@@ -11,18 +11,16 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from kdcache import beneath
-from kdcache.atomic import storage_errors, sweep
+from kdcache.base import beneath
+from kdcache.base.atomic import storage_errors, sweep
+from kdcache.base.lazy import lazy
+from kdcache.base.limits import RECORD_BYTES
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing, Source
-from kdcache.lazy import lazy
-from kdcache.limits import RECORD_BYTES
 from kdcache.store.arrow import check_size
-from kdcache.store.backend import backend_of
-from kdcache.store.blocks import cut_payload
-from kdcache.store.check import Finding, check_files, finding_of
+from kdcache.store.backends.backend import backend_of
 from kdcache.store.differences import differences, tell
 from kdcache.store.frame import (
     INDEX,
@@ -33,16 +31,18 @@ from kdcache.store.frame import (
     restore_view_files,
     write_plan,
 )
-from kdcache.store.geometry import Geometry
 from kdcache.store.index import Index
 from kdcache.store.locks import build_lock, turn
-from kdcache.store.mapped import MappedPart
-from kdcache.store.maps import Maps
+from kdcache.store.parts.blocks import cut_payload
+from kdcache.store.parts.check import Finding, check_files, finding_of
+from kdcache.store.parts.commit import commit_part, copy_files, receipt_of, remove
+from kdcache.store.parts.geometry import Geometry
+from kdcache.store.parts.mapped import MappedPart
+from kdcache.store.parts.open_parts import Maps
+from kdcache.store.parts.receipt import FOREIGN, MEND, Receipt, opened
+from kdcache.store.parts.there import built_parts, links, names_of, receipt_name, receipts_there, strays, views_there
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.receipt import FOREIGN, MEND, Receipt, opened
 from kdcache.store.same_images import expect_images
-from kdcache.store.seal import commit_part, copy_files, receipt_of, remove
-from kdcache.store.there import built_parts, links, names_of, receipt_name, receipts_there, strays, views_there
 
 
 class Store:

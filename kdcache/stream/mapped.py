@@ -10,7 +10,7 @@ import numpy as np
 
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage, StorageError
-from kdcache.store.receipt import MEND
+from kdcache.store.parts.receipt import MEND
 from kdcache.stream.arena import ANNOUNCED_BYTES, HUGE, PAGE, Arena, Grid, Rows, libc
 from kdcache.stream.piece import Piece
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base.lazy import lazy
 from kdcache.errors import UsageError
-from kdcache.lazy import lazy
 
 WINDOW_BYTES, WINDOW_ROWS, RUNS = 64 << 20, 1 << 15, 64
 """A shuffle by blocks mixes the rows of 64 runs: so many bytes, but no more rows than make a batch well mixed."""

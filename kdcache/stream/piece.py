@@ -8,11 +8,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from kdcache.atomic import Buffer
+from kdcache.base.atomic import Buffer
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
-from kdcache.store.compression import Compressor, NotThatBlock
-from kdcache.store.receipt import Receipt, opened, wrong_bytes
+from kdcache.store.parts.compression import Compressor, NotThatBlock
+from kdcache.store.parts.receipt import Receipt, opened, wrong_bytes
 
 
 @dataclass(frozen=True, slots=True)

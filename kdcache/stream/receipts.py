@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdcache.base.lazy import lazy
 from kdcache.errors import Incomplete
-from kdcache.lazy import lazy
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.stream.arena import Rows

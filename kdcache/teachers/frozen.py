@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
-from kdcache.teachers.classifier import Classifier
-from kdcache.teachers.heads import Head
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
+from kdcache.teachers.heads.classifier import Classifier
+from kdcache.teachers.heads.heads import Head
 from kdcache.teachers.request import Request
 
 

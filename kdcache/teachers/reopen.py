@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.spec import BY_MODEL, TeacherSpec, Weights
-from kdcache.teachers import open_teacher
+from kdcache.signals.teacher import BY_MODEL, TeacherSpec, Weights
+from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.teacher import Teacher
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kdcache.errors import UsageError
-from kdcache.spec import Preprocess, Weights
+from kdcache.signals.teacher import Preprocess, Weights
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Triple = tuple[float, float, float]

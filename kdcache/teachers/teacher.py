@@ -4,7 +4,7 @@ from typing import Protocol
 
 import torch
 
-from kdcache.spec import TeacherSpec
+from kdcache.signals.teacher import TeacherSpec
 
 
 class Teacher(Protocol):

@@ -6,8 +6,8 @@ Every ingredient throws dice of its own, so that turning one off leaves the draw
 import math
 from enum import IntEnum
 
-from kdcache.dice import Dice
-from kdcache.digest import id_hash
+from kdcache.base.dice import Dice
+from kdcache.base.digest import id_hash
 from kdcache.views import randaugment
 from kdcache.views.drawn import GRID, CropTry, Drawn, DrawnCrop, DrawnMix, ErasedBox, Op
 from kdcache.views.recipe import Augment, Crop, Erase, Jitter, Mix, Plain, RandAugment

@@ -8,7 +8,7 @@ it is the unit normal noise that TinyViT puts into normalised images.
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.dice import Dice
+from kdcache.base.dice import Dice
 from kdcache.views.draw import Purpose
 from kdcache.views.drawn import GRID, ErasedBox
 

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.dice import Dice, permuted
-from kdcache.digest import id_hash
+from kdcache.base.dice import Dice, permuted
+from kdcache.base.digest import id_hash
 from kdcache.errors import BadImage
 from kdcache.views.apply import apply
 from kdcache.views.draw import Purpose, draw, draw_mix

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from kdcache.base.limits import LAYERS
+from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
 from kdcache.images.background import FORMS, WHITE, Background, canonical
-from kdcache.limits import LAYERS
-from kdcache.strict import Strict
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.digest import pixel_digest
+from kdcache.base.digest import pixel_digest
 from kdcache.errors import BadImage
 from kdcache.views.mix import Ids, view_pixels
 from kdcache.views.recipe import Augment, Plain

@@ -6,12 +6,12 @@ Input: the options. Output: the images, how many there are in all, and the batch
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare
 from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
-from kdcache.options import BuildOptions
-from kdcache.prepare import prepare
-from kdcache.progress import Progress
-from kdcache.strict import Strict
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 

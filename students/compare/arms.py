@@ -6,8 +6,8 @@ Input: a name. Output: an Arm: which cache, which stream, which objective. Every
 
 from typing import Any, Literal
 
+from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from kdcache.strict import Strict
 from students.options import StreamMode
 
 KINDS = ("on-stream", "off-stream", "hard-labels", "no-teacher")

@@ -6,14 +6,14 @@ Input: build options. Output: what each of them took. A build that was stopped g
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from kdcache.build.options import BuildOptions
 from kdcache.codecs import make_codec
-from kdcache.options import BuildOptions
-from kdcache.progress import Progress
 from kdcache.store import Store
 from kdcache.store.plan import Plan
-from kdcache.strict import Strict
 from students.compare.arms import Arm
-from students.compare.sums import Spread
+from students.compare.result.sums import Spread
 
 BASE = "base"
 """the cache the teacher fills; the others are called by what is different in them"""
@@ -73,8 +73,8 @@ def build_caches(
     options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
 ) -> Caches:
     """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
-    from kdcache.build import build
-    from kdcache.prepare import prepare
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
@@ -104,7 +104,7 @@ def _name(arm: Arm, plan: Plan, signal: str) -> str:
 
 
 def _converted(base: Store, arm: Arm, signal: str, path: Path, progress: Progress) -> Store:
-    from kdcache.reshape import convert
+    from kdcache.reshape.convert import convert
 
     progress.note(f"{'using' if _is_whole(path) else 'converting'} for {arm.name}: {path}")
     convert(base.path, path, codecs={signal: arm.codec} if arm.codec else None, signals=arm.only, progress=progress)

@@ -5,18 +5,18 @@ Input: options. Output: the same with nothing left open, and the recipe. What ca
 
 from dataclasses import replace
 
-from kdcache.config import load_preset
+from kdcache.build.options import BuildOptions
+from kdcache.config.presets import load_preset
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
-from kdcache.options import BuildOptions
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
-from students.find_teacher import RUN, run_name
-from students.models import student_preset
-from students.plan_run import EMBEDDED, OWN
+from students.families.registry import student_preset
+from students.plan.plan import EMBEDDED, OWN
 from students.recipe import Recipe
-from students.runs import teacher_run
-from students.tellers import INPUTS
+from students.runs.find_teacher import RUN, run_name
+from students.runs.run import teacher_run
+from students.train.targets import INPUTS
 
 
 def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kdcache.options import BuildOptions
+from kdcache.build.options import BuildOptions
 
 
 @dataclass(frozen=True)

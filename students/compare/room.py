@@ -6,10 +6,10 @@ Input: a task and the memory of a device. Output: the largest batch, and how man
 from collections.abc import Callable
 from pathlib import Path
 
-from kdcache.progress import Progress
-from kdcache.strict import Strict
-from students.compare.measure import Task
-from students.compare.process import in_a_process
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from students.compare.measuring.measure import Task
+from students.compare.measuring.process import in_a_process
 
 STEPS = 2
 """the first step has no state of the optimiser yet"""

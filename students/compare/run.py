@@ -15,31 +15,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kdcache.asked import check_asked
-from kdcache.atomic import make_folder, write_file
-from kdcache.digest import file_sha256
+from kdcache.base.atomic import make_folder, write_file
+from kdcache.base.digest import file_sha256
+from kdcache.base.folder_lock import held
+from kdcache.base.plain_json import parse_json
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from kdcache.build.check import check_asked
 from kdcache.errors import StorageError, UsageError
-from kdcache.held import held
 from kdcache.images import open_source
-from kdcache.plain_json import parse_json
-from kdcache.progress import Progress
 from kdcache.store import Store
-from kdcache.strict import Strict
 from kdcache.views.recipe import drawable
 from students import limits
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
 from students.compare.choices import check_arms, settle
-from students.compare.comparison import Comparison
-from students.compare.measure import Measured, Task
+from students.compare.measuring.measure import Measured, Task
+from students.compare.measuring.process import in_a_process
 from students.compare.options import CompareOptions
-from students.compare.process import in_a_process
+from students.compare.result.comparison import Comparison
+from students.compare.result.sums import Job, projected
 from students.compare.room import Room, room
-from students.compare.sums import Job, projected
-from students.find_teacher import RUN
 from students.recipe import Recipe
-from students.runs import Run
+from students.runs.find_teacher import RUN
+from students.runs.run import Run
 
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdcache.data2vec_net import Outputs, targets
+from kdcache.networks.data2vec import Outputs, targets
 from students.objectives.losses import Losses
 from students.recipe import Match
 

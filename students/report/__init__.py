@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from kdcache.atomic import make_folder, write_file
-from kdcache.digest import file_sha256
-from students.evals import read_evaluations
+from kdcache.base.atomic import make_folder, write_file
+from kdcache.base.digest import file_sha256
 from students.report.page import Facts, page
 from students.report.samples import Samples, taught_samples, validation_samples
-from students.runs import Run
+from students.runs.run import Run
+from students.tasks.evaluate import read_evaluations
 
 __all__ = ["write_report"]
 

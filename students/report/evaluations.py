@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from kdcache.figures import plural
-from students.evals import Evaluation
+from kdcache.base.figures import plural
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from students.report.markup import Markup, join, tag
 from students.tasks.classify import Report
+from students.tasks.evaluate import Evaluation
 from students.tasks.few_shot import FewShotReport
 from students.tasks.reading import ReadReport
 from students.tasks.retrieve import RetrieveReport

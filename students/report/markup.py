@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from kdcache.visible import on_a_line
+from kdcache.base.visible import on_a_line
 
 _EMPTY = frozenset({"img", "meta"})
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from numpy.typing import NDArray
 
-from kdcache.progress import Silent
-from students.judges import bank_of
-from students.models import embed
-from students.runs import Run
+from kdcache.base.progress import Silent
+from students.families.registry import embed
+from students.runs.run import Run
 from students.tasks.features import look_once
 from students.tasks.neighbours import nearest
 from students.tasks.pictures import Pictures, at_rest, normalised
+from students.tasks.while_training import bank_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdcache.figures import duration, plural
-from kdcache.spec import Weights
+from kdcache.base.figures import duration, plural
+from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset
-from students.evals import Evaluation
 from students.report.curves import curves, latest_by_step
 from students.report.document import document
 from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
-from students.runs import RunRecord
+from students.runs.run import RunRecord
+from students.tasks.evaluate import Evaluation
 
 Rows = list[tuple[str, str]]
 

@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kdcache.base.dice import Dice
+from kdcache.base.progress import Silent
 from kdcache.cache import Cache
+from kdcache.check.verify import Ask, sample, views_that_drift
 from kdcache.codecs.distribution import Distribution
-from kdcache.dice import Dice
 from kdcache.errors import KDError, Mismatch
 from kdcache.images import load, open_source
 from kdcache.images.source import Source
-from kdcache.progress import Silent
 from kdcache.render import Rendered, RenderPool
 from kdcache.store import Store
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, sample, views_that_drift
 from kdcache.views.recipe import drawable
-from students.evals import images_of
-from students.models.spec import StudentSpec
+from students.families.spec import StudentSpec
 from students.report.nearest import BANK, nearest_classes
-from students.runs import Run
+from students.runs.run import Run
+from students.tasks.evaluate import images_of
 from students.tasks.matching import is_unnamed
 from students.tasks.pictures import at_rest, normalised
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from torch import nn
 
-from kdcache.progress import Progress
-from kdcache.strict import Strict
-from students.models.spec import StudentSpec
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from students.families.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.interval import wilson
 from students.tasks.pictures import Labelled, Pictures, at_rest

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kdcache.dice import Dice
-from kdcache.progress import Progress
+from kdcache.base.dice import Dice
+from kdcache.base.progress import Progress
 from students.tasks.few_shot_numbers import FewShot
 
 Rows = NDArray[np.int64]

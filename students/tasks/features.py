@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
 from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.progress import Progress
-from kdcache.strict import Strict
-from students.models import embed
+from students.families.registry import embed
 from students.recipe import Precision
 from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
 

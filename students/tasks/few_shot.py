@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from kdcache.dice import Dice
+from kdcache.base.dice import Dice
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from kdcache.progress import Progress
-from kdcache.strict import Strict
 from kdcache.views.recipe import on
-from students.models.spec import StudentSpec
+from students.families.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.episode_heads import right_answers
 from students.tasks.features import look_once

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from kdcache.strict import Strict
+from kdcache.base.strict import Strict
 from kdcache.views.recipe import Amount, Geometry, Positive, Share
 from students.recipe import Count
 

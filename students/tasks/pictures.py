@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from kdcache.base.progress import Progress
 from kdcache.errors import Incomplete, UsageError
 from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
-from kdcache.progress import Progress
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
-from students.models.spec import StudentSpec
+from students.families.spec import StudentSpec
 from students.recipe import Precision
 from students.tasks.matching import Matching, match_classes
 

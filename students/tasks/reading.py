@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from kdcache.strict import Strict
 from students.recipe import Precision
 from students.tasks.features import Compared, Embedded
 from students.tasks.interval import wilson
@@ -43,7 +43,7 @@ class ReadReport(Strict):
 
 def probe(seen: Embedded, *, seed: int) -> Reading:
     """A linear probe fitted on the bank; a tenth of it chooses the ridge, another tenth is not used."""
-    from kdcache.teachers.fit import fit_head
+    from kdcache.teachers.heads.fit import fit_head
 
     count = int(max(seen.labels.max(), seen.bank_labels.max())) + 1
     names = [str(number) for number in range(count)]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base.plain_json import read_json
+from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
-from kdcache.plain_json import read_json
-from kdcache.strict import Strict
 from students.tasks.interval import wilson
 from students.tasks.matching import folder_numbers
 from students.tasks.pictures import Labelled

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kdcache.strict import Strict
+from kdcache.base.strict import Strict
 from students.recipe import Precision
 from students.tasks.features import Compared, Embedded
 from students.tasks.interval import wilson

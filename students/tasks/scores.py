@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kdcache.base.strict import Strict
 from kdcache.errors import Damage
-from kdcache.strict import Strict
 
 BINS = 15
 _UNIT = 2.0**32

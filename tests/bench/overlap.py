@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from kdcache.build import batches_of, build
-from kdcache.options import BuildOptions
-from kdcache.prepare import Prepared, prepare
-from kdcache.progress import Silent
-from kdcache.rendering import pool_of
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import Prepared, prepare
+from kdcache.build.run import batches_of, build
+from kdcache.build.view_pool import pool_of
 from kdcache.store import Store
 
 

@@ -16,7 +16,7 @@ from kdcache.bench.measure import Memory, drop_caches, memory_growth, rate_of, s
 from kdcache.bench.readers import cold_readers, warm_readers
 from kdcache.bench.workloads import WORKLOADS, Workload, Written, write
 from kdcache.errors import StorageError, UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 TINY = {
     "W1": Workload("W1", "top-3 logits", 300, Signal(name="logits", shape=(50,)), "topk:3", 16, cold_times=2),

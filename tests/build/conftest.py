@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcache.options import BuildOptions
-from kdcache.prepare import Prepared, prepare
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import Prepared, prepare
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.views.recipe import Plain
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class Listener:
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> type[Listener]:
     """`open_teacher` gives a Listener, whatever is asked for."""
-    from kdcache import teachers
+    from kdcache.teachers import registry as teachers
 
     def open_listener(name: str, *, signals: tuple[str, ...] = ("logits",), **_: object) -> Listener:
         return Listener(signals)
 
-    from kdcache.teachers import reopen  # before its opener is exchanged: it would keep the other one for good
+    from kdcache.teachers.registry import reopen  # before its opener is exchanged: it would keep the other one for good
 
     monkeypatch.setattr(teachers, "open_teacher", open_listener, raising=False)
     monkeypatch.setattr(reopen, "open_teacher", open_listener)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare
+from kdcache.build.run import build
 from kdcache.errors import Mismatch, UsageError
-from kdcache.options import BuildOptions
-from kdcache.prepare import prepare
-from kdcache.progress import Silent
 from tests.build.conftest import options, prepared
 
 
 @pytest.fixture
 def no_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening a teacher fails the test."""
-    from kdcache import teachers
+    from kdcache.teachers import registry as teachers
 
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("the teacher was opened")

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
+from kdcache.check.verify import Ask, sample, views_that_drift
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
-from kdcache.progress import Silent
-from kdcache.resume import prepare_again
 from kdcache.store import Store
-from kdcache.store.sealed import seal, unseal
-from kdcache.verify import Ask, sample, views_that_drift
+from kdcache.store.self_checked import seal, unseal
 from tests.build.conftest import options, prepared
 from tests.images.odd import odd_images
 from tests.images.test_background import TRANSPARENT

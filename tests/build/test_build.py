@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from kdcache.build import build, share_of
+from kdcache.base.progress import Silent
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build, share_of
 from kdcache.errors import Damage, Drift, Mismatch, UsageError
 from kdcache.images.rejected import read_rejected
-from kdcache.progress import Silent
-from kdcache.resume import prepare_again
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import Listener, options, prepared
@@ -166,7 +166,7 @@ def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels(images: Path, tmp_path: Path) -> None:
-    from kdcache.verify import Ask, verify
+    from kdcache.check.verify import Ask, verify
     from kdcache.views import mix_of
     from kdcache.views.recipe import drawable
 

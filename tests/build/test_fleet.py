@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare
+from kdcache.build.run import build
 from kdcache.errors import KDError
-from kdcache.options import BuildOptions
-from kdcache.prepare import prepare
-from kdcache.progress import Silent
 from kdcache.store import Store
 from tests.faults.killed_build import content
 
@@ -48,10 +48,10 @@ def test_what_stops_one_device_is_told(tmp_path: Path) -> None:
 LONG = """
     import sys
     from pathlib import Path
-    from kdcache.build import build
-    from kdcache.options import BuildOptions
-    from kdcache.prepare import prepare
-    from kdcache.progress import Silent
+    from kdcache.build.run import build
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import prepare
+    from kdcache.base.progress import Silent
     options = BuildOptions(
         teacher="timm:test_vit", weights="random", data="shapes:count=20000,size=32", signals=("embedding",), batch=8,
         part_rows=8, devices=("cpu", "cpu"), workers=0,

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.prepare import Prepared, prepare
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
 from kdcache.cache import Cache
+from kdcache.check.verify import Ask, verify
 from kdcache.images import open_source
-from kdcache.prepare import Prepared, prepare
-from kdcache.progress import Silent
-from kdcache.reshape import add_views, convert
-from kdcache.resume import prepare_again
+from kdcache.reshape.convert import add_views, convert
 from kdcache.store import Store, choose_layout
 from kdcache.store.plan import Dataset
-from kdcache.verify import Ask, verify
 from tests.build.conftest import options
 from tests.build.test_build import content
 

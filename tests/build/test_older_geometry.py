@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
 from kdcache.cache import Cache
+from kdcache.check.verify import Ask, verify
 from kdcache.errors import Mismatch, UsageError
-from kdcache.options import BuildOptions
-from kdcache.prepare import prepare
-from kdcache.progress import Silent
-from kdcache.resume import prepare_again
 from kdcache.store import Store
-from kdcache.verify import Ask, verify
 from kdcache.views.recipe import Plain
 
 PROCESSOR = {
@@ -67,8 +67,8 @@ def old(photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A third of a cache as the first releases planned it."""
     with monkeypatch.context() as before:
         first = Plain(fit="crop", crop_pct=32 / 36)
-        before.setattr("kdcache.teachers.processor_geometry.cropped", lambda *_: first)
-        before.setattr("kdcache.teachers.processor._check_keys", lambda *_: None)
+        before.setattr("kdcache.teachers.loading.processor_geometry.cropped", lambda *_: first)
+        before.setattr("kdcache.teachers.loading.processor._check_keys", lambda *_: None)
         build(prepare(options(photos, model, STRANGE), tmp_path / "c"), only=(1, 3), progress=Silent())
     plan = json.loads((tmp_path / "c" / "plan.json").read_text())
     geometry = {"kind": "plain", "fit": "crop", "crop_pct": 32 / 36, "interpolation": "bicubic"}

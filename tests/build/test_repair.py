@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from kdcache import repair as module
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
+from kdcache.check import repair as module
+from kdcache.check.repair import repair
+from kdcache.check.verify import Ask, Report, verify
 from kdcache.errors import Locked, Mismatch, StorageError
-from kdcache.progress import Silent
-from kdcache.repair import repair
-from kdcache.resume import prepare_again
 from kdcache.store import Store
 from kdcache.store.locks import build_lock
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, Report, verify
 from tests.build.conftest import options, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")

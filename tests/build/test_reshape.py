@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
+from kdcache.check.verify import Ask, verify
 from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.progress import Silent
-from kdcache.reshape import add_views, convert, merge
-from kdcache.resume import prepare_again
+from kdcache.reshape.convert import add_views, convert, merge
 from kdcache.store import Store
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, verify
 from tests.build.conftest import options, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")

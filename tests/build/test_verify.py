@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.run import build
+from kdcache.check.repair import repair
+from kdcache.check.verify import Ask, verify
 from kdcache.errors import Mismatch
-from kdcache.progress import Silent
-from kdcache.repair import repair
 from kdcache.store import Store
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, verify
 from tests.build.conftest import Listener, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")
@@ -99,7 +99,7 @@ def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: p
 
 
 def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdcache.teachers import reopen
+    from kdcache.teachers.registry import reopen
 
     other = Listener(("logits", "embedding", "features"))
     weights = other.spec.weights.model_copy(update={"sha256": "1" * 64})

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from kdcache import limits
+from kdcache.base import limits
 from tests.cli.reference import commands
 
 ANY = {"epochs", "price", "tolerance", "rate"}
@@ -63,7 +63,7 @@ def test_a_cache_never_has_more_views_than_can_be_planned(kd, cache, tmp_path):
 def test_torch_takes_any_seed(seed):
     import torch
 
-    from students.job import torch_seed
+    from students.train.job import torch_seed
 
     torch.Generator().manual_seed(torch_seed(seed))
     assert torch_seed(7) == 7

@@ -52,7 +52,7 @@ def build(kd, made, tmp_path) -> list:
 
 def other_library(monkeypatch, name: str, number: str = "99.0") -> str:
     """Another version of a library is installed -> the one that was."""
-    from kdcache import versions
+    from kdcache.base import versions
 
     monkeypatch.setattr(versions, "version", lambda its: number if its == name else version(its))
     return version(name)

@@ -39,7 +39,7 @@ def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
 
 
 def test_stopping_is_no_error_and_tells_the_command_that_goes_on(kd, cache, tmp_path, monkeypatch):
-    from students.train import Training
+    from students.train.loop import Training
 
     after = Training._after_step
 
@@ -85,7 +85,7 @@ def test_one_of_several_processes_tells_what_is_wrong(kd, monkeypatch):
 def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
     from cli.output import Ui
     from kdcache.errors import Mismatch
-    from students import world
+    from students import machine as world
 
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")

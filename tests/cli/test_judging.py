@@ -127,7 +127,7 @@ def test_a_report_of_no_run_is_refused(kd):
 
 @pytest.mark.parametrize("harm", ["flipped", "truncated"])
 def test_damaged_weights_are_told_and_never_judged(kd, run, photos, tmp_path, harm):
-    from students.checkpoint import load_tensors, save_tensors
+    from students.runs.checkpoint import load_tensors, save_tensors
 
     file = run / "best.safetensors"
     save_tensors(file, load_tensors(file))

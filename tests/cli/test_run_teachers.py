@@ -32,7 +32,7 @@ ALL = OVER_A_CACHE | BY_NAME
 def in_this_process(monkeypatch):
     """Arms of a comparison are measured here: the import of torch would cost seconds each."""
     from students.compare import run
-    from students.compare.measure import Measured, measured
+    from students.compare.measuring.measure import Measured, measured
 
     def here(task, *_):
         found = measured(json.loads(json.dumps(task.plain())))
@@ -152,7 +152,7 @@ def test_a_cache_that_does_not_know_where_its_run_lay_finds_it_by_name_or_by_its
 
 @pytest.mark.parametrize("name", ["build", *OVER_A_CACHE])
 def test_another_run_of_the_same_name_is_refused_with_both_digests(kd, built, name):
-    from kdcache.digest import file_sha256
+    from kdcache.base.digest import file_sha256
     from kdcache.store import Store
 
     shutil.rmtree("r")
@@ -170,7 +170,7 @@ def test_another_run_of_the_same_name_is_refused_with_both_digests(kd, built, na
 
 
 def test_a_dense_student_is_a_teacher_that_is_found_too(kd, tmp_path):
-    from students.models import student_spec
+    from students.families.registry import student_spec
 
     make_run(tmp_path / "dense", student_spec("data2vec-nano", classes=()))
     words = ["--teacher", "run:dense", "--data", "shapes:count=8,size=64", *HERE, "--batch", 4]
@@ -213,7 +213,7 @@ def test_a_hint_names_a_run_as_it_can_be_opened(kd, tmp_path):
 
 
 def test_the_processes_of_a_comparison_open_one_run_whatever_is_the_newest_by_then(kd, tmp_path):
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
     from students.compare.choices import pinned
 
     run = make_run(tmp_path / "kd" / "runs" / "mine", small_spec(size=32)).path

@@ -155,7 +155,7 @@ def test_a_recipe_that_was_printed_trains(kd, cache, tmp_path):
 
 
 def test_latest_is_the_run_that_was_started_last_wherever_it_lies(kd, tmp_path):
-    from students.newest import RUNS, newest_run, remember_run
+    from students.runs.newest import RUNS, newest_run, remember_run
 
     times = {}
     for number, path in enumerate(("kd/runs/inside", "elsewhere/ü", "kd/runs/later", "gone")):

@@ -120,7 +120,7 @@ def test_decoding_is_the_same_without_torch_and_does_not_load_it():
     code = """
 import sys, numpy as np
 from kdcache.codecs import make_codec
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 rng = np.random.default_rng(0)
 half = rng.standard_normal((4, 3, 8)).astype(np.float16)
 bytes_, scale = rng.integers(-127, 128, (4, 3, 8), dtype=np.int8), rng.random(8, np.float32)

@@ -73,7 +73,7 @@ def test_what_float16_cannot_hold_is_not_decoded_to_infinity():
 
 
 def test_an_embedding_has_channels_too():
-    from kdcache.signals import Signal
+    from kdcache.signals.signal import Signal
 
     codec = make_codec("int8", Signal(name="embedding", shape=(64,)))
     z = torch.randn(32, 64, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import pytest
 
 from kdcache.codecs import CODECS, make_codec
 from kdcache.errors import UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 LOGITS = Signal(name="logits", shape=(1000,))
 FEATURES = Signal(name="features", shape=(16, 32), grid=(4, 4))

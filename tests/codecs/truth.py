@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 
 
 def logits_signal(classes: int) -> Signal:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import torch
 
 from kdcache.images.source import Listing
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess
 from kdcache.store import Store
 from kdcache.views.recipe import Plain
 from tests.store.making import make_listing, make_plan

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from kdcache.base.progress import Silent
 from kdcache.errors import Incomplete, StorageError, UsageError
 from kdcache.exchange import divedoc, export_divedoc
-from kdcache.progress import Silent
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 from tests.exchange.making import build
 
 FEATURES = Signal(name="features", shape=(12, 20), grid=(3, 4))

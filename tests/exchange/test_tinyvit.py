@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from kdcache.base.progress import Silent
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, Incomplete, Mismatch, UsageError
 from kdcache.exchange import export_tinyvit, import_tinyvit
 from kdcache.exchange.tinyvit_export import OTHER_NUMBERS, half
 from kdcache.images import open_source
 from kdcache.images.rejected import read_rejected
-from kdcache.progress import Silent
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.views.recipe import Foreign, Plain, drawable
 from tests.exchange.making import (

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdcache.spec import TeacherSpec
+from kdcache.signals.teacher import TeacherSpec
 from students.options import StreamMode, TrainOptions, Where
-from students.runs import Run
+from students.runs.run import Run
 from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
 
 IMAGES = 10_000
@@ -43,11 +43,11 @@ ARMS = (
 
 def build_caches(work: Path) -> None:
     """One cache of all there is to learn from, and two with coarser targets made from it."""
-    from kdcache.build import build
-    from kdcache.options import BuildOptions
-    from kdcache.prepare import prepare
-    from kdcache.progress import Silent
-    from kdcache.reshape import convert
+    from kdcache.base.progress import Silent
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
+    from kdcache.reshape.convert import convert
 
     signals = ("inputs", "targets", "cls-layers")
     options = BuildOptions(
@@ -60,8 +60,8 @@ def build_caches(work: Path) -> None:
 
 def train(work: Path, out: Path, arm: int, seed: int) -> Found:
     """One training: what it found at each judgement."""
-    from kdcache.progress import Silent
-    from students.start import start
+    from kdcache.base.progress import Silent
+    from students.train.start import start
 
     asked = ARMS[arm]
     options = TrainOptions(
@@ -89,12 +89,12 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
     """
     from safetensors.torch import load_file
 
-    from kdcache.progress import Silent
-    from students.checkpoint import checkpoints
-    from students.job import make_job
-    from students.judges import Finding
+    from kdcache.base.progress import Silent
+    from students.machine import joined
+    from students.runs.checkpoint import checkpoints
     from students.tasks.neighbours import nearest
-    from students.world import joined
+    from students.tasks.while_training import Finding
+    from students.train.job import make_job
 
     with joined("cpu") as world:
         job = make_job(run.record, where, world, Silent())
@@ -122,7 +122,7 @@ def _teacher(spec: TeacherSpec, *, targets: bool = False) -> Any:
     """The teacher's network, which embeds an image as its students do: by the mean of its final tokens, or of its targets."""
     from torch import Tensor, nn
 
-    from kdcache import data2vec_net
+    from kdcache.networks import data2vec as data2vec_net
     from kdcache.teachers.reopen import reopen_network
 
     class Teacher(nn.Module):

@@ -54,11 +54,11 @@ ARMS = (
 
 def build_caches(work: Path) -> None:
     """One cache of all 100 logits, and smaller ones made from it."""
-    from kdcache.build import build
-    from kdcache.options import BuildOptions
-    from kdcache.prepare import prepare
-    from kdcache.progress import Silent
-    from kdcache.reshape import convert
+    from kdcache.base.progress import Silent
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
+    from kdcache.reshape.convert import convert
 
     options = BuildOptions(
         teacher="florence",
@@ -75,8 +75,8 @@ def build_caches(work: Path) -> None:
 
 def train(work: Path, out: Path, arm: int, seed: int) -> Found:
     """Top-1 of one training."""
-    from kdcache.progress import Silent
-    from students.start import start
+    from kdcache.base.progress import Silent
+    from students.train.start import start
 
     asked = ARMS[arm]
     options = TrainOptions(

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from students.compare.sums import Spread
+from students.compare.result.sums import Spread
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 CORES = len(os.sched_getaffinity(0))

@@ -33,7 +33,7 @@ BUILD = """
 
 def big_plan(backend: str):
     """Eight parts of 256 KiB."""
-    from kdcache.signals import Signal
+    from kdcache.signals.signal import Signal
 
     signal = Signal(name="embedding", shape=(WIDTH,))
     size = {"rows": ROWS, "batch": 64, "views": 1, "max_rows": 64, "target_bytes": 1 << 20}

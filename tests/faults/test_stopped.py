@@ -5,13 +5,13 @@ from shutil import copytree
 
 import pytest
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.resume import prepare_again
+from kdcache.build.run import build
+from kdcache.check.repair import repair
 from kdcache.errors import KDError
 from kdcache.exchange import export_tinyvit, import_tinyvit
-from kdcache.progress import Silent
-from kdcache.repair import repair
-from kdcache.reshape import add_views, convert, merge
-from kdcache.resume import prepare_again
+from kdcache.reshape.convert import add_views, convert, merge
 from kdcache.store import Store
 from tests.exchange.making import CLIP_LIKE, Pictures, read_as_they_do, their_records, write_theirs
 from tests.faults.moments import moments
@@ -66,7 +66,7 @@ def test_an_import_that_fails_leaves_nothing_in_the_way_of_the_right_one(tmp_pat
 
 
 def test_an_import_that_was_repaired_is_finished_by_itself_and_says_so(tmp_path, theirs):
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
 
     bring_in(theirs, tmp_path / "c")
     before = whole(tmp_path / "c")
@@ -113,7 +113,7 @@ def test_converting_and_merging_are_finished_by_the_same_command(tmp_path, backe
 
 
 def test_a_repair_is_finished_by_a_build(tmp_path):
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
 
     cache = build_cache(tmp_path / "c", data="shapes:count=32,size=32")
     before = whole(cache)
@@ -137,7 +137,7 @@ def test_views_are_added_or_not(tmp_path):
 
 
 def test_a_student_for_timm_is_finished_by_the_same_command(tmp_path):
-    from students.export import export_timm
+    from students.export.export import export_timm
     from tests.students.trained import make_run
 
     run = make_run(tmp_path / "run")

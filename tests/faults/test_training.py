@@ -3,7 +3,7 @@
 import pytest
 
 from kdcache.errors import StorageError, UsageError
-from students.runs import Run
+from students.runs.run import Run
 from tests.faults.moments import moments
 from tests.students.conftest import cache as cache
 from tests.students.conftest import learn, losses_of, same
@@ -59,7 +59,7 @@ def test_a_disk_that_fills_up_on_the_way_loses_nothing_that_was_kept(small_disk,
     folder, mount = small_disk
     mount("remount,size=90m")  # step 0 and most of step 1
     with monkeypatch.context() as patch:
-        patch.setattr("students.train.check_room", lambda *_: None)
+        patch.setattr("students.train.loop.check_room", lambda *_: None)
         with pytest.raises(StorageError, match="No space left on device") as full:
             learn(folder / "run", cache, **ASKED)
     run = Run.open(folder / "run")

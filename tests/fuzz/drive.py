@@ -150,8 +150,8 @@ def verified(box: Box, *more: str) -> None:
 
 
 def merged(box: Box) -> None:
-    from kdcache.progress import Silent
-    from kdcache.reshape import merge
+    from kdcache.base.progress import Silent
+    from kdcache.reshape.convert import merge
 
     shutil.copytree(GOLDEN / box.golden, box.root / "in/good", symlinks=True, dirs_exist_ok=True)
     try:
@@ -161,9 +161,9 @@ def merged(box: Box) -> None:
 
 
 def converted(box: Box) -> None:
+    from kdcache.base.progress import Silent
     from kdcache.cache import Cache
-    from kdcache.progress import Silent
-    from kdcache.reshape import convert
+    from kdcache.reshape.convert import convert
 
     backend: Any = "zarr" if Cache.open(box.cache).plan.layout.backend == "hdf5" else "hdf5"
     convert(box.cache, box.out("converted"), backend=backend, progress=Silent())
@@ -172,8 +172,8 @@ def converted(box: Box) -> None:
 
 
 def exported(box: Box) -> None:
+    from kdcache.base.progress import Silent
     from kdcache.exchange import export_divedoc, export_tinyvit
-    from kdcache.progress import Silent
     from kdcache.store import Store
 
     store = Store.open(box.cache)

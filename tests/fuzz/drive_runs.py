@@ -10,7 +10,7 @@ from tests.fuzz.case import Case
 
 
 def opened(run: Path, out: Path) -> None:
-    from students.runs import Run
+    from students.runs.run import Run
 
     student_run = Run.open(run)
     _ = (
@@ -25,8 +25,8 @@ def network(run: Path, out: Path) -> None:
     """Its weights in its network, which says something finite of some pixels or not, but says it."""
     import torch
 
-    from students.models import embed
-    from students.runs import Run
+    from students.families.registry import embed
+    from students.runs.run import Run
 
     student_run = Run.open(run)
     built, spec = student_run.network(), student_run.record.student

@@ -38,8 +38,8 @@ def _import_all() -> None:
     """What the operations need, so that a child begins at once. No thread may be started here: a child would not have it."""
     import h5py, hdf5plugin, numcodecs.blosc, pandas, pyarrow.compute, pyarrow.ipc, torch, zarr  # noqa: E401, F401, I001
 
-    import cli.app, cli.progress, kdcache.exchange, kdcache.repair, kdcache.reshape, kdcache.verify, kdcache.bench  # noqa: E401, F401
-    import students.report, students.runs, students.export, students.as_teacher, timm  # noqa: E401, F401
+    import cli.app, cli.progress, kdcache.exchange, kdcache.check.repair, kdcache.reshape.convert, kdcache.check.verify, kdcache.bench  # noqa: E401, F401
+    import students.report, students.runs.run, students.export.export, students.as_teacher, timm  # noqa: E401, F401
     from tests.fuzz import caches, drive
     from tests.fuzz import all as _all  # noqa: F401
     from tests.golden import network  # noqa: F401

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import xxhash
 
+from kdcache.base.digest import file_digest, json_digest
 from kdcache.cache import Cache
 from kdcache.codecs.distribution import TopK
-from kdcache.digest import file_digest, json_digest
 
 FACTS = "facts.json"
 ROWS = (0, 7)

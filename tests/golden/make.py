@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kdcache.build import build
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare
+from kdcache.build.run import build
 from kdcache.exchange import import_tinyvit
 from kdcache.images import open_source
-from kdcache.options import BuildOptions
-from kdcache.prepare import prepare
-from kdcache.progress import Silent
-from kdcache.reshape import add_views, convert
-from students.evals import How, judge_run
-from students.start import go_on
+from kdcache.reshape.convert import add_views, convert
+from students.tasks.evaluate import How, judge_run
+from students.train.start import go_on
 from tests.exchange.making import CLIP_LIKE, their_records, write_theirs
 from tests.golden.facts import write_facts
 from tests.golden.small import CPU, SHAPES, VAL, VIEWS, learn

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kdcache.progress import Silent
+from kdcache.base.progress import Silent
 from students.options import TrainOptions, Where
-from students.start import start
+from students.train.start import start
 from tests.golden import network as _network  # noqa: F401  (timm learns of it)
 
 HERE = Path(__file__).parent

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
 from kdcache.cache import Cache
+from kdcache.check.verify import Ask, verify
 from kdcache.codecs.distribution import TopK
 from kdcache.errors import BadImage
-from kdcache.options import BuildOptions
-from kdcache.progress import Silent
 from kdcache.store import Store
-from kdcache.verify import Ask, verify
 from tests.golden.conftest import FACTS, Goldens
 from tests.golden.facts import facts_of, machine, parts_of, weights_of
 
@@ -96,8 +96,8 @@ def close(mine: Any, other: Any) -> None:
     [("interrupted", "hdf5"), ("interrupted-zarr", "zarr"), ("views-added", "hdf5"), ("photos-interrupted", "photos")],
 )
 def test_an_unfinished_cache_is_gone_on_with_from_its_plan(name, whole, goldens):
-    from kdcache.build import build
-    from kdcache.resume import prepare_again
+    from kdcache.build.resume import prepare_again
+    from kdcache.build.run import build
 
     cache = goldens.cache(name)
     result = build(prepare_again(cache, replace(USUAL, data=data_of(goldens, name))), progress=Silent())
@@ -109,8 +109,8 @@ def test_an_unfinished_cache_is_gone_on_with_from_its_plan(name, whole, goldens)
 
 @pytest.mark.parametrize(("name", "whole"), [("interrupted", "hdf5"), ("photos-interrupted", "photos")])
 def test_the_same_command_goes_on_with_it(name, whole, goldens):
-    from kdcache.build import build
-    from kdcache.prepare import prepare
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
     from tests.golden.small import SHAPES, VIEWS
 
     if name == "interrupted":
@@ -130,9 +130,9 @@ def test_the_same_command_goes_on_with_it(name, whole, goldens):
 
 
 def test_more_views_can_still_be_planned_and_built(goldens):
-    from kdcache.build import build
-    from kdcache.reshape import add_views
-    from kdcache.resume import prepare_again
+    from kdcache.build.resume import prepare_again
+    from kdcache.build.run import build
+    from kdcache.reshape.convert import add_views
 
     cache = goldens.cache("zarr")
     assert add_views(cache, 1).identity == CACHES["zarr"]["identity"]
@@ -151,14 +151,14 @@ def test_more_views_can_still_be_planned_and_built(goldens):
     ],
 )
 def test_a_cache_is_converted_to_the_same_files(out, more, goldens, tmp_path):
-    from kdcache.reshape import convert
+    from kdcache.reshape.convert import convert
 
     convert(goldens.cache("hdf5"), tmp_path / "out", progress=Silent(), **more)
     assert parts_of(tmp_path / "out") == CACHES[out]["files"]
 
 
 def test_a_cache_is_merged_with_an_unfinished_one(goldens, tmp_path):
-    from kdcache.reshape import merge
+    from kdcache.reshape.convert import merge
 
     merge([goldens.cache("interrupted"), goldens.cache("hdf5")], tmp_path / "out", progress=Silent())
     assert Cache.open(tmp_path / "out").plan.identity == CACHES["hdf5"]["identity"]
@@ -166,9 +166,9 @@ def test_a_cache_is_merged_with_an_unfinished_one(goldens, tmp_path):
 
 
 def test_a_damaged_part_is_dropped_and_built_again(goldens):
-    from kdcache.build import build
-    from kdcache.repair import repair
-    from kdcache.resume import prepare_again
+    from kdcache.build.resume import prepare_again
+    from kdcache.build.run import build
+    from kdcache.check.repair import repair
 
     cache = goldens.cache("hdf5")
     file = cache / "parts/v001/000001.h5"
@@ -246,7 +246,7 @@ def keeps(now: Any, then: Any) -> bool:
 def test_a_run_is_read_as_it_was(name, goldens, tmp_path):
     """Its record, its measurements, its weights; its page is written."""
     from students.report import write_report
-    from students.runs import Run
+    from students.runs.run import Run
 
     run = Run.open(goldens.run(name))
     assert weights_of(run.path) == RUNS[name]
@@ -266,7 +266,7 @@ def test_a_run_is_read_as_it_was(name, goldens, tmp_path):
 )
 def test_a_stopped_training_ends_with_the_same_weights(name, whole, goldens):
     """Those it was evaluated with, those it had last, its average and its moments."""
-    from students.start import go_on
+    from students.train.start import go_on
     from tests.golden.small import CPU
 
     run = goldens.run(name)
@@ -291,8 +291,8 @@ def compare(file: Path, whole: str, name: str) -> None:
 
 
 def test_a_finished_run_is_judged_as_it_was(goldens):
-    from students.evals import How, judge_run
-    from students.runs import Run
+    from students.runs.run import Run
+    from students.tasks.evaluate import How, judge_run
     from tests.golden.small import VAL
 
     run = Run.open(goldens.run("whole"))
@@ -307,8 +307,8 @@ def test_a_finished_run_is_exported_to_timm(goldens, tmp_path):
     import timm
     import torch
 
-    from students.export import export_timm
-    from students.runs import Run
+    from students.export.export import export_timm
+    from students.runs.run import Run
 
     run = Run.open(goldens.run("whole"))
     export_timm(run, tmp_path / "out")

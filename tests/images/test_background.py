@@ -77,7 +77,7 @@ def test_one_colour_is_written_one_way():
 
 
 def test_a_preset_of_a_student_does_not_decide_it():
-    from students.models.preset import Preset
+    from students.families.preset import Preset
 
     geometry = {"fit": "crop", "background": "black"}
     plain = {"family": "tinyvit", "input": 32, "drop_path": 0.0, "mean": [0, 0, 0], "std": [1, 1, 1]}

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from kdcache.digest import pixel_digest
+from kdcache.base.digest import pixel_digest
 from kdcache.errors import BadImage, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
 from kdcache.images.shapes.paint import paint

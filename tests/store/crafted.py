@@ -8,10 +8,10 @@ from typing import Any
 
 import xxhash
 
-from kdcache.digest import block_hash
+from kdcache.base.digest import block_hash
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.sealed import seal
+from kdcache.store.self_checked import seal
 
 PART = PartId(0, 1)
 

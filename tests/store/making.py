@@ -10,8 +10,8 @@ import pytest
 from kdcache.codecs.codec import Fields
 from kdcache.codecs.topk import TopKCodec
 from kdcache.images.source import Listing
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.store import Store, choose_layout, index_digest
 from kdcache.store.plan import VALID, Dataset, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain

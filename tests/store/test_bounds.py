@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kdcache import limits
-from kdcache.signals import Signal
+from kdcache.base import limits
+from kdcache.signals.signal import Signal
 from kdcache.store.bounds import unfit
 from kdcache.store.plan import Plan
 from tests.store.making import make_plan

@@ -221,7 +221,7 @@ def test_a_cache_without_write_permission_can_be_read(made: Made):
 
 
 def test_more_parts_than_may_stay_open_can_be_read(made: Made, monkeypatch):
-    monkeypatch.setattr("kdcache.store.maps.MOST_FILES", 1)
+    monkeypatch.setattr("kdcache.store.parts.open_parts.MOST_FILES", 1)
     store = Store.open(made.store.path)
     for _ in range(2):
         for part, payload in made.payloads.items():
@@ -234,7 +234,9 @@ def test_one_block_is_hashed_once(made: Made, monkeypatch):
 
     counted = []
     real = xxhash.xxh3_64_intdigest
-    monkeypatch.setattr("kdcache.store.mapped.xxhash.xxh3_64_intdigest", lambda data: counted.append(1) or real(data))
+    monkeypatch.setattr(
+        "kdcache.store.parts.mapped.xxhash.xxh3_64_intdigest", lambda data: counted.append(1) or real(data)
+    )
     store = Store.open(made.store.path)
     field = store.map_part(GONE)["embedding"]
     for _ in range(3):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from kdcache.store.receipt import FieldSeal, Receipt
+from kdcache.store.parts.receipt import FieldSeal, Receipt
 from tests.store.independent_reader import Damaged, Reader
 from tests.store.making import Made, make_listing
 

@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
-from kdcache.store.sealed import seal, unseal
+from kdcache.store.self_checked import seal, unseal
 from tests.store.making import fill, make_cache, make_listing, make_plan
 
 

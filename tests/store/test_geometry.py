@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.store.making import fill, make_listing, make_plan, payload_of

@@ -4,7 +4,7 @@ import pytest
 
 from kdcache.errors import Damage
 from kdcache.images.rejected import read_rejected
-from kdcache.store.sealed import unseal
+from kdcache.store.self_checked import unseal
 from tests.test_plain_json import HOSTILE
 
 TEXTS = {name: raw for name, raw in HOSTILE.items() if b"\n" not in raw and len(raw) < 10_000_000}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdcache.digest import file_digest
+from kdcache.base.digest import file_digest
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.store import Index, UnknownImage, index_digest
@@ -51,7 +51,7 @@ def test_every_id_is_found_at_its_row_and_no_other_is(folder, ids, absent):
 @given(ids=ids_of, bits=st.integers(0, 3))
 def test_colliding_hashes_do_not_confuse_ids(folder, ids, bits):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdcache.digest.id_hash", lambda image_id: len(image_id) & bits)
+        patch.setattr("kdcache.base.digest.id_hash", lambda image_id: len(image_id) & bits)
         index = write(folder / "collide.arrow", listing_of(ids))
         assert [index.row_of(image_id) for image_id in ids] == list(range(len(ids)))
         with pytest.raises(UnknownImage):
@@ -61,7 +61,7 @@ def test_colliding_hashes_do_not_confuse_ids(folder, ids, bits):
 def test_the_same_id_twice_is_refused_with_both_rows(monkeypatch):
     with pytest.raises(UsageError, match="'b' is there twice: rows 1 and 4"):
         index_digest(listing_of(["a", "b", "c", "d", "b"]))
-    monkeypatch.setattr("kdcache.digest.id_hash", lambda image_id: 5)
+    monkeypatch.setattr("kdcache.base.digest.id_hash", lambda image_id: 5)
     with pytest.raises(UsageError, match="'a' is there twice: rows 0 and 2"):
         index_digest(listing_of(["a", "b", "a"]))
 

@@ -11,19 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kdcache import Cache, beneath, limits
+from kdcache import Cache
+from kdcache.base import beneath, limits
+from kdcache.base.progress import Silent
+from kdcache.check.repair import repair
+from kdcache.check.verify import Ask, verify
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
 from kdcache.images.rejected import read_rejected
-from kdcache.progress import Silent
-from kdcache.repair import repair
-from kdcache.reshape import add_views, convert, merge
-from kdcache.signals import Signal
+from kdcache.reshape.convert import add_views, convert, merge
+from kdcache.signals.signal import Signal
 from kdcache.store import Store
-from kdcache.store.compression import NotThatBlock, compressor
 from kdcache.store.locks import build_lock
+from kdcache.store.parts.compression import NotThatBlock, compressor
 from kdcache.store.plan import PartId
-from kdcache.verify import Ask, verify
 from tests.store.crafted import (
     PART,
     adopt_index,

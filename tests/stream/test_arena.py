@@ -111,7 +111,7 @@ def test_data_that_does_not_fit_is_read_exactly(untouched: Made, monkeypatch) ->
 
 def test_blocks_that_are_given_up_leave_memory(tmp_path) -> None:
     """The decompressed blocks in memory stay as many as were allowed, whatever their size in pages."""
-    from kdcache.signals import Signal
+    from kdcache.signals.signal import Signal
 
     signals = ((Signal(name="features", shape=(6, 411)), "float32"),)
     plan = make_plan(compression="zstd:1", rows=120, signals=signals, views=1, target_bytes=1 << 20)

@@ -1,14 +1,14 @@
 """Comparisons made by hand: no training, and every figure known."""
 
-from kdcache.signals import Signal
-from kdcache.spec import Preprocess, TeacherSpec, Weights
+from kdcache.signals.signal import Signal
+from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.views.recipe import Plain
 from students.compare.arms import arms_of
 from students.compare.caches import Built
-from students.compare.comparison import Comparison
-from students.compare.measure import Measured
+from students.compare.measuring.measure import Measured
+from students.compare.result.comparison import Comparison
+from students.compare.result.sums import Job, Spread
 from students.compare.room import Room
-from students.compare.sums import Job, Spread
 
 BATCH = 10
 WAYS = ("on-stream", "off-stream")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kdcache.progress import Silent
+from kdcache.base.progress import Silent
 
 LISTENED = "shapes:count=64,size=32"
 
@@ -27,9 +27,9 @@ def one_thread():
 
 def build_cache(out: Path, *, codec: str = "full", data: str = LISTENED, views: int = 1, **asked: Any) -> Path:
     """florence-nano, which is quick, over a few embedded images."""
-    from kdcache.build import build
-    from kdcache.options import BuildOptions
-    from kdcache.prepare import prepare
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
 
     options = BuildOptions(
         teacher="florence", data=data, views=views, codecs={"logits": codec}, batch=16, part_rows=16, workers=0
@@ -49,7 +49,7 @@ def learn(
 ):
     """A short training in float32, eight images a step at 32 pixels -> (run, outcome)."""
     from students.options import TrainOptions, Where
-    from students.start import go_on, start
+    from students.train.start import go_on, start
 
     here = Where(device="cpu", **{"workers": 0, **(where or {})})
     if resume:
@@ -68,7 +68,7 @@ def learn(
 
 def trained_by(processes: int, out: Path, *asked: str):
     """`kd train` under torchrun, every step told -> run."""
-    from students.runs import Run
+    from students.runs.run import Run
 
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     kd = [*launcher, "-m", "tests.students.as_command", "train", *asked, "--out", str(out)]

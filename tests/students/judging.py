@@ -10,7 +10,7 @@ from torch import nn
 from kdcache.images.listing import Lister
 from kdcache.images.source import Listing
 from kdcache.views.recipe import Plain
-from students.models.spec import StudentSpec
+from students.families.spec import StudentSpec
 from tests.views.sources import Painted
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdcache.errors import UsageError
-from kdcache.teachers import open_teacher
+from kdcache.teachers.registry import open_teacher
 from tests.students.conftest import build_cache
 from tests.students.trained import NAMES, make_run
 
@@ -45,7 +45,7 @@ def test_its_cache_is_checked_with_the_run_and_with_no_other(tmp_path):
 
 
 def test_a_run_is_taken_as_it_is(tmp_path):
-    from kdcache.teachers import usual_signals
+    from kdcache.teachers.registry import usual_signals
 
     run = make_run(tmp_path / "first")
     assert usual_signals(f"run:{run.path}") == ("logits",)
@@ -59,8 +59,8 @@ def test_a_run_is_taken_as_it_is(tmp_path):
 
 def test_the_settings_of_a_run_are_those_that_caches_of_older_runs_have_in_their_plans():
     """Digests of the first release: a field that came later counts only where it is not at its default."""
-    from students.find_teacher import settings
-    from students.models import student_spec
+    from students.families.registry import student_spec
+    from students.runs.find_teacher import settings
 
     now = student_spec("tinyvit-5m", classes=("circle", "square"), size=64)
     named = now.model_copy(update={"geometry": now.geometry.model_copy(update={"cut": "once"})})
@@ -71,7 +71,7 @@ def test_the_settings_of_a_run_are_those_that_caches_of_older_runs_have_in_their
 
 
 def test_a_run_is_opened_by_its_name_in_the_runs_folder_unless_a_path_is_there(tmp_path, monkeypatch):
-    from students.runs import Run
+    from students.runs.run import Run
 
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "kd" / "runs" / "first")

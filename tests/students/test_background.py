@@ -2,14 +2,14 @@
 
 import pytest
 
-from kdcache.digest import json_digest
+from kdcache.base.digest import json_digest
+from kdcache.build.prepare import prepare
 from kdcache.errors import UsageError
-from kdcache.prepare import prepare
 from kdcache.store import Store
 from kdcache.views.recipe import on
-from students.find_teacher import settings
 from students.options import TrainOptions, Where
-from students.plan_run import plan_run
+from students.plan.plan import plan_run
+from students.runs.find_teacher import settings
 from tests.build.conftest import options
 from tests.images.odd import odd_images
 from tests.students.conftest import build_cache, learn, same
@@ -90,7 +90,7 @@ def test_without_a_cache_it_is_an_option_or_the_recipes(photos, tmp_path):
     plain = {"stream": "none", "settings": ("views=augment",)}
     assert backgrounds(planned(photos, **plain)) == {"white"}
     assert backgrounds(planned(photos, background="drop", **plain)) == {"drop"}
-    from kdcache.config import config_path
+    from kdcache.config.presets import config_path
 
     mine = tmp_path / "mine.yaml"
     mine.write_text(config_path("views", "augment").read_text().replace("background: white", "background: black"))
@@ -115,9 +115,9 @@ class _SeenEnough(Exception):
 
 
 def test_few_shot_episodes_are_seen_on_it_too(grey_run, photos, monkeypatch):
-    from kdcache.config import load_preset
+    from kdcache.base.progress import Silent
+    from kdcache.config.presets import load_preset
     from kdcache.images import open_source
-    from kdcache.progress import Silent
     from students.tasks import few_shot as task
     from students.tasks.few_shot_numbers import FewShot
     from students.tasks.pictures import labelled

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from kdcache.base.progress import Silent
 from kdcache.errors import Incomplete, Mismatch, UsageError
 from kdcache.images import load
-from kdcache.progress import Silent
 from kdcache.views import apply, draw
 from students.tasks.classify import evaluate, judge
 from students.tasks.pictures import Pictures, labelled
@@ -100,7 +100,7 @@ def test_pictures_may_be_looked_at_again_and_the_network_keeps_its_mode():
 
 def test_weights_that_changed_since_are_the_ones_that_are_judged():
     """timm's TinyViT keeps attention biases of eval mode; a running average changes them behind its back."""
-    from students.models import build_student, student_spec
+    from students.families.registry import build_student, student_spec
 
     spec = student_spec("tinyvit-5m", classes=ANIMALS, size=32)
     torch.manual_seed(0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from kdcache.base.progress import Silent
 from kdcache.errors import KDError, Locked, UsageError
-from kdcache.progress import Silent
-from students.compare.sums import (
+from students.compare.result.sums import (
     Job,
     Spread,
     bill,
@@ -129,11 +129,11 @@ def test_arms_that_cannot_be_compared_are_refused(names):
 
 def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
-    from kdcache.held import held
-    from kdcache.options import BuildOptions
+    from kdcache.base.folder_lock import held
+    from kdcache.build.options import BuildOptions
     from students.compare.options import CompareOptions
+    from students.compare.result.verdict import verdict
     from students.compare.run import compare
-    from students.compare.verdict import verdict
 
     build = BuildOptions(
         teacher="florence",
@@ -191,7 +191,7 @@ class Watching(Silent):
 
 def settled(student, *arms, **build):
     """What a comparison of this student would do."""
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
     from students.compare.arms import arms_of
     from students.compare.choices import check_arms, settle
     from students.compare.options import CompareOptions
@@ -227,11 +227,11 @@ def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, 
 
 def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_teacher(tmp_path):
     """Pixels and cached targets, cached inputs and targets, a connected teacher: the same weights; fewer signals, fewer bytes."""
-    from kdcache.options import BuildOptions
-    from kdcache.progress import Silent
+    from kdcache.base.progress import Silent
+    from kdcache.build.options import BuildOptions
     from students.compare.options import CompareOptions
+    from students.compare.result.verdict import verdict
     from students.compare.run import compare
-    from students.compare.verdict import verdict
 
     exact = {"inputs": "float32", "targets": "float32"}
     build = BuildOptions(
@@ -254,8 +254,8 @@ def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_te
 
 def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
     """What counts is what a file says, not what it is called."""
-    from kdcache.config import load_preset
-    from kdcache.options import BuildOptions
+    from kdcache.build.options import BuildOptions
+    from kdcache.config.presets import load_preset
     from students.compare.amount import Amount
     from students.compare.options import CompareOptions
     from students.compare.run import BEGUN, Begun, _asked, _begun
@@ -274,8 +274,8 @@ def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
 
 @pytest.mark.parametrize("job", [{"epochs": 0.0}, {"epochs": -3.0}, {"price": -1.0}, {"students": 0}])
 def test_a_job_that_cannot_be_is_refused_before_anything_is_measured(tmp_path, job):
-    from kdcache.options import BuildOptions
-    from kdcache.progress import Silent
+    from kdcache.base.progress import Silent
+    from kdcache.build.options import BuildOptions
     from students.compare.options import CompareOptions
     from students.compare.run import compare
 

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from kdcache.base.figures import byte_count
+from kdcache.base.progress import Silent
+from kdcache.build.options import BuildOptions
 from kdcache.errors import UsageError
-from kdcache.figures import byte_count
 from kdcache.images import open_source
-from kdcache.options import BuildOptions
-from kdcache.progress import Silent
 from students.compare import amount as amounts
 from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of, image_bytes
 from students.compare.arms import arms_of
 from students.compare.caches import seconds_an_image
-from students.compare.memory import peak_memory
+from students.compare.measuring.memory import peak_memory
 from students.compare.options import CompareOptions
 from students.compare.room import Room, largest_that
 
@@ -128,7 +128,7 @@ def test_what_is_no_memory_is_refused(text):
 def test_memory_is_that_of_the_process_and_not_of_the_one_that_started_it():
     """Linux tells a program the peak of its parent."""
     large = np.ones(400_000_000, np.uint8)
-    command = [sys.executable, "-c", "from students.compare.memory import peak_memory; print(peak_memory())"]
+    command = [sys.executable, "-c", "from students.compare.measuring.memory import peak_memory; print(peak_memory())"]
     child = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert child < 200_000_000 < len(large) <= peak_memory()
 
@@ -137,7 +137,7 @@ def test_energy_is_of_the_device_that_is_used(monkeypatch):
     """Its own name goes to the driver, whose numbers do not follow CUDA_VISIBLE_DEVICES."""
     import torch
 
-    from students.compare.energy import Energy
+    from students.compare.measuring.energy import Energy
 
     counter = iter([5_000.0, 65_000.0])
     asked = []
@@ -158,7 +158,7 @@ def test_energy_is_of_the_device_that_is_used(monkeypatch):
 def test_without_an_accelerator_there_is_no_energy():
     import torch
 
-    from students.compare.energy import Energy
+    from students.compare.measuring.energy import Energy
 
     if torch.cuda.is_available():
         pytest.skip("this machine has an accelerator")

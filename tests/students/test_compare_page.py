@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdcache.visible import on_a_line
+from kdcache.base.visible import on_a_line
 from students.compare.report import page, write_page
-from students.compare.sums import Job
-from students.compare.table import table
-from students.compare.verdict import verdict
+from students.compare.result.sums import Job
+from students.compare.result.table import table
+from students.compare.result.verdict import verdict
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH
 from tests.students.comparisons import JOB, comparison, teacher
 from tests.students.reader import Reader

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kdcache.options import default_batch
-from students.compare.sums import Spread, student_t
-from students.compare.verdict import verdict
+from kdcache.build.options import default_batch
+from students.compare.result.sums import Spread, student_t
+from students.compare.result.verdict import verdict
 from tests.students.comparisons import arms_of, comparison, measured
 
 

@@ -102,8 +102,8 @@ def test_on_stream_is_off_stream_to_the_last_bit(dense, tmp_path):
 
 def test_a_cache_with_inputs_needs_no_image(dense, tmp_path, monkeypatch):
     """After the replay check nothing is rendered."""
-    from students import feed as feeding
-    from students import fits
+    from students.plan import checks as fits
+    from students.train.loop import feed as feeding
 
     monkeypatch.setattr(fits, "check_replay", lambda *args, **kwargs: None)
 
@@ -152,8 +152,8 @@ def test_two_processes_take_the_steps_of_one(dense, tmp_path):
 
 
 def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense, tmp_path):
-    from kdcache.options import BuildOptions
-    from students.evals import bank_of
+    from kdcache.build.options import BuildOptions
+    from students.tasks.evaluate import bank_of
 
     run, _ = teach(tmp_path / "run", dense, steps=1)
     photos = tmp_path / "photos" / "a"
@@ -168,7 +168,7 @@ def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense,
 
 
 def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_path):
-    from students.export import export_onnx, export_timm
+    from students.export.export import export_onnx, export_timm
     from students.report import write_report
 
     run, _ = teach(tmp_path / "run", dense, steps=2, val="shapes:split=val,count=40,size=64")

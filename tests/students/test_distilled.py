@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kdcache.data2vec_net import Outputs, targets
-from kdcache.data2vec_shape import Data2VecShape
-from students.models import student_spec
-from students.models.distilled import Distilled, distance_bias, slopes
-from students.models.spec import Blocks
+from kdcache.networks.data2vec import Outputs, targets
+from kdcache.networks.data2vec_shape import Data2VecShape
+from students.families.data2vec.network import Distilled, distance_bias, slopes
+from students.families.registry import student_spec
+from students.families.spec import Blocks
 from students.objectives.match import match_losses
 from students.recipe import Match
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from kdcache.errors import Mismatch, UsageError
-from students.splits import held_out, training_split
+from students.plan.splits import held_out, training_split
 from students.tasks.features import Compared, Embedded, check_bank
 from students.tasks.neighbours import nearest
 from students.tasks.reading import probe, vote
@@ -107,7 +107,7 @@ def test_a_bank_that_is_too_small_to_fit_on_is_told():
 
 
 def test_a_probe_with_another_seed_is_another_evaluation():
-    from students.evals import _subject
+    from students.tasks.evaluate import _subject
     from students.tasks.reading import Reading, ReadReport
 
     ran = {"about": FACTS, "precision": "float32", "device": "cpu", "seconds": 1.0}

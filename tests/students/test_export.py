@@ -8,8 +8,7 @@ import torch
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.views.recipe import Plain
-from students import export
-from students.export import export_onnx, export_timm
+from students.export.export import export, export_onnx, export_timm
 from tests.students.trained import NAMES, make_run, small_spec
 
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdcache.config import load_preset
+from kdcache.base.progress import Silent
+from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
-from kdcache.progress import Silent
 from students.tasks.episode_heads import epoch_orders, first_weights, fit_heads, right_answers
 from students.tasks.features import look_once
 from students.tasks.few_shot import draw_episodes, few_shot, measure
@@ -136,7 +136,7 @@ def test_a_folder_of_any_classes_will_do():
 
 
 def test_features_of_a_real_student_are_what_its_classifier_sees():
-    from students.models import build_student, student_spec
+    from students.families.registry import build_student, student_spec
 
     spec = student_spec("tinyvit-5m", classes=("left", "right"), size=32)
     network, source = build_student(spec), cycling(6, ("a", "b"))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.digest import file_sha256
+from kdcache.base.digest import file_sha256
 from kdcache.errors import Unavailable
-from kdcache.spec import Weights
-from students.find_teacher import find_teacher
-from students.runs import WEIGHTS
+from kdcache.signals.teacher import Weights
+from students.runs.find_teacher import find_teacher
+from students.runs.run import WEIGHTS
 from tests.students.trained import make_run
 
 RECORD = "run.json"
@@ -62,7 +62,9 @@ def test_no_name_in_a_plan_leads_elsewhere(
     [*_, planned] = [put(place, record, b"its") for place in places]
     name = str(here.parent / "elsewhere") if name == "ABSOLUTE" else name
     looked: list[str] = []
-    monkeypatch.setattr("students.find_teacher.isfile", lambda path: looked.append(str(path)) or os.path.isfile(path))
+    monkeypatch.setattr(
+        "students.runs.find_teacher.isfile", lambda path: looked.append(str(path)) or os.path.isfile(path)
+    )
     weights = {"source": f"run:{name}"} | ({} if its else {"sha256": "0" * 64})
     with pytest.raises(Unavailable, match=r"is not in \./kd/runs"):
         find_teacher(name, None, planned.model_copy(update=weights))

@@ -61,7 +61,7 @@ def test_another_set_of_images(tmp_path, photos):
 
 
 def test_an_image_that_cannot_be_read_any_more(tmp_path, photos, monkeypatch):
-    from students import fits
+    from students.plan import checks as fits
 
     cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
     monkeypatch.setattr(fits, "REPLAYED", 1)
@@ -80,7 +80,7 @@ def test_a_cache_without_logits(tmp_path):
 
 def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     """The plan's own size and images, and a head, for a teacher that has no classes of its own."""
-    from students.fits import no_logits
+    from students.plan.checks import no_logits
 
     cache = Cache.open(
         build_cache(tmp_path / "cache", data=str(photos), size="nano", signals=("embedding",), codecs={})
@@ -102,7 +102,7 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     ],
 )
 def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, said):
-    from students.fits import no_logits
+    from students.plan.checks import no_logits
 
     cache = Cache.open(build_cache(tmp_path / "cache", signals=("embedding",), codecs={}))
     teacher = cache.plan.teacher.model_copy(update={"family": family, "size": "my runs/one", "classes": classes})
@@ -159,7 +159,7 @@ def test_another_cache_under_the_same_name(cache, tmp_path):
 def test_a_mixed_view_is_labelled_with_both_classes(tmp_path):
     """The share is the one the pixels were mixed with. A view whose partner cannot be read is rejected: it needs no label."""
     from kdcache.images import open_source
-    from students.scene import Scene
+    from students.train.images import Scene
 
     cache = Cache.open(build_cache(tmp_path / "cache", recipe="tinyvit-1k", views=2))
     scene = Scene.of_cache(cache, open_source(cache.plan.dataset.source))
@@ -178,9 +178,9 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     """A run of an early release knows its images in another order than a folder is listed in now."""
     from types import SimpleNamespace
 
-    from students.evals import bank_of, images_of
-    from students.fits import images_again
-    from students.judges import unchanged
+    from students.plan.checks import images_again
+    from students.tasks.evaluate import bank_of, images_of
+    from students.tasks.while_training import unchanged
 
     for split in ("train", "val"):
         for name in ("apple", "apple pie"):

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kdcache.errors import Damage, KDError, Mismatch
-from students.checkpoint import Parts, State, load_checkpoint, save_checkpoint
-from students.evals import read_evaluations
-from students.metrics import lines_of
 from students.report import write_report
-from students.runs import METRICS, Run
+from students.runs.checkpoint import Parts, State, load_checkpoint, save_checkpoint
+from students.runs.metrics import lines_of
+from students.runs.run import METRICS, Run
+from students.tasks.evaluate import read_evaluations
 from tests.students.trained import make_run
 from tests.test_plain_json import HOSTILE
 
@@ -175,7 +175,7 @@ def test_weights_that_are_not_the_students_are_told(change, told, run):
 @pytest.mark.parametrize("name", ["head.fc.weight", "stages.1.blocks.0.attn.attention_biases"])
 def test_a_training_begins_with_no_weights_of_whole_numbers(name, run):
     """Not even with those that would be interpolated, or picked from, on the way."""
-    from students.models import build_student, load_weights, student_spec
+    from students.families.registry import build_student, load_weights, student_spec
 
     weights(run, lambda found: found | {name: found[name].mul(100).long()})
     spec = student_spec("tinyvit-5m", classes=("a", "b", "c", "d"), size=96)
@@ -240,7 +240,7 @@ def test_a_state_that_no_training_kept_is_damage(keys, value, kept):
     ],
 )
 def test_tensors_that_do_not_fit_are_told_though_their_digest_is_right(name, change, kept):
-    from kdcache.digest import file_digest
+    from kdcache.base.digest import file_digest
 
     folder, parts = kept
     path = folder / f"{name}.safetensors"

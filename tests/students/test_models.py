@@ -9,12 +9,20 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from kdcache.config import load_preset
+from kdcache.config.presets import load_preset
 from kdcache.errors import KDError, Mismatch, Unavailable, UsageError
-from students.models import build_student, layer_count, layer_of, load_weights, no_decay, student_names, student_spec
-from students.models.cost import student_cost
-from students.models.loading import HeadRows
-from students.models.preset import Preset
+from students.families.cost import student_cost
+from students.families.loading import HeadRows
+from students.families.preset import Preset
+from students.families.registry import (
+    build_student,
+    layer_count,
+    layer_of,
+    load_weights,
+    no_decay,
+    student_names,
+    student_spec,
+)
 from tests.students.trained import NAMES, shaken, small_spec
 
 THOUSAND = tuple(f"class {number}" for number in range(1000))
@@ -278,7 +286,7 @@ def test_from_224_to_384_every_bias_has_its_new_shape(tmp_path):
 
 def test_interpolated_biases_keep_their_order():
     """Offsets run along the rows of a square: a slope across columns stays one across columns."""
-    from students.models.tinyvit import _resized
+    from students.families.tinyvit.family import _resized
 
     slope = torch.arange(4.0).repeat(4, 1).reshape(1, 16)
     grown = _resized(slope, 64).reshape(8, 8)

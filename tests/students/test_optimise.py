@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from students.average import Average
-from students.optimise import Pace, adamw, set_rate
 from students.recipe import Optimiser, Recipe
+from students.train.average import Average
+from students.train.optimise import Pace, adamw, set_rate
 
 ASK = Optimiser(rate=1.0, decay=0.1, warmup=2, first_rate=0.1, last_rate=0.01, layer_decay=0.5)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.progress import Silent
+from kdcache.base.progress import Silent
 from kdcache.store import Store
-from students.evals import How, images_of, judge_run
-from students.export import export_onnx, export_timm
-from students.runs import Run
+from students.export.export import export_onnx, export_timm
+from students.runs.run import Run
+from students.tasks.evaluate import How, images_of, judge_run
 from tests.images.odd import odd_images
 from tests.students.conftest import build_cache, learn
 

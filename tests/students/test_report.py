@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from kdcache.images import open_source
-from kdcache.spec import Weights
+from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset, ViewPlan
-from students.evals import Evaluation, How, judge_run, read_evaluations
-from students.models import build_student, student_spec
+from students.families.registry import build_student, student_spec
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
 from students.report.samples import taught_samples, validation_samples
-from students.runs import CacheRecord, Pacing, Run, RunRecord
+from students.runs.run import CacheRecord, Pacing, Run, RunRecord
+from students.tasks.evaluate import Evaluation, How, judge_run, read_evaluations
 from tests.students.reader import Reader
 
 EVIL = "<script>alert('x')</script>&\"fox\""
@@ -161,7 +161,7 @@ def test_names_cannot_become_markup(tmp_path, photos):
 
 
 def progress():
-    from kdcache.progress import Silent
+    from kdcache.base.progress import Silent
 
     return Silent()
 
@@ -182,7 +182,7 @@ class TestSamples:
 
     def test_no_teacher_is_imported(self, full):
         script = (
-            "import sys; from pathlib import Path; from students.runs import Run; from students.report import write_report\n"
+            "import sys; from pathlib import Path; from students.runs.run import Run; from students.report import write_report\n"
             "write_report(Run.open(Path(sys.argv[1])), samples=2)\n"
             "print([name for name in sys.modules if name.startswith(('kdcache.teachers.', 'transformers'))])"
         )
@@ -259,8 +259,8 @@ def test_one_of_a_thing_is_told_as_one(tmp_path, photos):
 
 
 def test_embeddings_are_on_the_page(tmp_path):
-    from students.evals import Evaluation
     from students.report.evaluations import evaluation_section
+    from students.tasks.evaluate import Evaluation
     from students.tasks.features import Compared
     from students.tasks.reading import Reading, ReadReport
     from students.tasks.retrieve import Retrieval, Retrieved, RetrieveReport

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kdcache.visible import on_a_line
+from kdcache.base.visible import on_a_line
 from students.report.chart import Series, line_chart, thinned, ticks
 from students.report.curves import _number, latest_by_step
 from students.report.markup import Markup, tag

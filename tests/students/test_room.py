@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from kdcache.errors import StorageError
-from students.checkpoint import Parts
-from students.room import check_room
-from students.runs import Pacing
+from students.runs.checkpoint import Parts
+from students.runs.run import Pacing
+from students.train.room import check_room
 
 PACING = Pacing(steps=1, steps_an_epoch=1, micro=1, views=None, log_every=1, validate_every=1, keep_every=1)
 MB = 1_000_000
@@ -23,7 +23,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> object:
     usage = namedtuple("usage", "total used free")
 
     def free(nbytes: int) -> None:
-        monkeypatch.setattr("students.room.shutil.disk_usage", lambda _: usage(0, 0, nbytes))
+        monkeypatch.setattr("students.train.room.shutil.disk_usage", lambda _: usage(0, 0, nbytes))
 
     return free
 

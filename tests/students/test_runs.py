@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kdcache.errors import Locked, UsageError
-from students.start import begun
+from students.train.start import begun
 from tests.students.trained import make_run
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kdcache.codecs import make_codec
 from kdcache.codecs.distribution import Logits
-from kdcache.signals import Signal
+from kdcache.signals.signal import Signal
 from students.objectives.soft_labels import Truth, hard_loss, losses, soft_loss
 from students.recipe import SoftLabels
 

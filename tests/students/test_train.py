@@ -44,7 +44,7 @@ def test_a_step_in_pieces_is_the_same_step_up_to_rounding(cache, tmp_path):
 
 def test_each_view_comes_once_before_any_comes_twice(cache, tmp_path):
     from kdcache.stream import Share
-    from students.tellers import Cached
+    from students.train.targets import Cached
 
     teller = Cached(Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), signals=(), device="cpu")
     assert [teller.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
@@ -57,7 +57,7 @@ def test_no_teacher_is_in_an_off_stream_process(cache, tmp_path):
         f"            '--workers', '0', '--device', 'cpu', '--out', {str(tmp_path / 'run')!r}])\n"
         "assert code == 0, code\n"
         "assert not [name for name in sys.modules if name.startswith('kdcache.teachers')], 'a teacher was imported'\n"
-        "assert 'students.train' in sys.modules\n"
+        "assert 'students.train.loop' in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -136,7 +136,7 @@ def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_pat
 
 def test_patience_without_validation_is_told(cache):
     from students.options import TrainOptions, Where
-    from students.plan_run import plan_run
+    from students.plan.plan import plan_run
 
     options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=("patience=2",))
     notes = plan_run(options, Where(device="cpu", workers=0), 1).notes
@@ -157,7 +157,7 @@ def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
 
 def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     """Pieces that do not divide the batch, two views, stopped within an epoch: each row has what is stored for it."""
-    from students import learner
+    from students.train.loop import learner
 
     path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
     stored = Cache.open(path)
@@ -215,7 +215,7 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
     """A constant channel far from 0, in a world of one: as BatchNorm2d has it."""
     from torch import distributed
 
-    from students.synced import SyncedNorm
+    from students.train.synced import SyncedNorm
 
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
     try:
@@ -230,7 +230,7 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
 
 def test_float16_on_a_cpu_is_told(cache):
     from students.options import TrainOptions, Where
-    from students.plan_run import plan_run
+    from students.plan.plan import plan_run
 
     def notes(precision):
         options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=(f"precision={precision}",))

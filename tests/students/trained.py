@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 
 from kdcache.store.plan import Dataset, ViewPlan
-from students.models import build_student, student_spec
-from students.models.spec import StudentSpec
+from students.families.registry import build_student, student_spec
+from students.families.spec import StudentSpec
 from students.recipe import Optimiser, Recipe
-from students.runs import Pacing, Run, RunRecord
+from students.runs.run import Pacing, Run, RunRecord
 
 NAMES = ("circle", "square", "star", "Dreieck ▲")
 

@@ -52,7 +52,7 @@ def randomised() -> Callable[[Any], Any]:
 @pytest.fixture
 def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`family("florence", tiny={...})`: add sizes to a family for one test."""
-    from kdcache.teachers import sizes
+    from kdcache.teachers.loading import sizes
 
     facts = sizes.family_facts
 

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.clip_shape import ClipShape
-from kdcache.teachers.sizes import family_facts
+from kdcache.teachers.families.clip.shape import ClipShape
+from kdcache.teachers.loading.sizes import family_facts
+from kdcache.teachers.registry import open_teacher
 from tests.teachers.clip_paper import (
     CLIP_MEAN,
     CLIP_STD,

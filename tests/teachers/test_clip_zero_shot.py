@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Unavailable, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.sizes import family_facts
+from kdcache.teachers.loading.sizes import family_facts
+from kdcache.teachers.registry import open_teacher
 from tests.teachers.clip_paper import IMAGE, image_tokens, text_embedding, token_ids
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kdcache.data2vec_net import Data2Vec, fixed_positions, targets
-from kdcache.data2vec_shape import Data2VecShape
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.data2vec import prepared_for
-from kdcache.teachers.sizes import family_facts
+from kdcache.networks.data2vec import Data2Vec, fixed_positions, targets
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.teachers.families.data2vec.tower import prepared_for
+from kdcache.teachers.loading.sizes import family_facts
+from kdcache.teachers.registry import open_teacher
 
 DIM, HEADS, PRENET, DEPTH, TOP, SIDE, PATCH = 16, 2, 1, 4, 3, 4, 8
 IMAGE = (SIDE * PATCH, SIDE * PATCH)
@@ -225,9 +225,9 @@ def test_a_classifier_of_something_else_is_told_in_one_line(bias, tensors, tmp_p
 
 def test_its_own_heads_count_also_where_its_tensors_are_of_a_published_size(pixels, tmp_path: Path):
     """Shaped like nano, but with other heads: no tensor shows it, its configuration does."""
-    from kdcache.teachers.data2vec_checkpoint import fairseq_tensors
+    from kdcache.teachers.families.data2vec.checkpoint import fairseq_tensors
+    from kdcache.teachers.loading.networks import seeded
     from kdcache.teachers.nano import NANO_DATA2VEC
-    from kdcache.teachers.networks import seeded
 
     with seeded():
         network = Data2Vec(Data2VecShape.from_plain({**NANO_DATA2VEC, "heads": 6, "targets": 2})).eval()

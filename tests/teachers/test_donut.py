@@ -10,9 +10,9 @@ import torch
 import transformers
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.donut import SwinShape, build, stride_of
-from kdcache.teachers.sizes import family_facts
+from kdcache.teachers.families.donut import SwinShape, build, stride_of
+from kdcache.teachers.loading.sizes import family_facts
+from kdcache.teachers.registry import open_teacher
 from kdcache.views.recipe import Plain, Shrink
 
 SHAPE = SwinShape(depths=(2, 2, 4, 2), width=8, heads=(2, 2, 4, 4), window=2, patch=4)

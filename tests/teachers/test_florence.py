@@ -10,10 +10,10 @@ import torch
 from timm.models.davit import _convert_florence2
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.florence import DavitShape, timm_name, window_for
-from kdcache.teachers.heads import Head, save_head
-from kdcache.teachers.sizes import family_facts
+from kdcache.teachers.families.florence import DavitShape, timm_name, window_for
+from kdcache.teachers.heads.heads import Head, save_head
+from kdcache.teachers.loading.sizes import family_facts
+from kdcache.teachers.registry import open_teacher
 from kdcache.views.recipe import Plain
 
 TINY = {"depths": [1, 1, 2, 1], "dims": [8, 16, 24, 32], "heads": [2, 2, 3, 4], "window": 7, "size": (224, 224)}

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kdcache.errors import UsageError
-from kdcache.teachers import open_teacher
 from kdcache.teachers.frozen import FrozenTeacher, from_map
+from kdcache.teachers.registry import open_teacher
 
 SIGNALS = ["logits", "embedding", "features"]
 

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Mismatch, StorageError, Unavailable, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.fit import accuracy, fit_head
-from kdcache.teachers.heads import Head, check_fits, load_head, save_head
+from kdcache.teachers.heads.fit import accuracy, fit_head
+from kdcache.teachers.heads.heads import Head, check_fits, load_head, save_head
+from kdcache.teachers.registry import open_teacher
 
 CLASSES = ["circle", "square", "star"]
 

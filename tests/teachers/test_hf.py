@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
+from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import reopen_teacher
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)

@@ -13,11 +13,11 @@ import torch
 import transformers
 from torch import nn
 
+from kdcache.base.tensors import load_exact, read_tensors
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
-from kdcache.teachers import open_teacher
-from kdcache.teachers.heads import load_head
-from kdcache.teachers.weights import find_checkpoint
-from kdcache.tensors import load_exact, read_tensors
+from kdcache.teachers.heads.heads import load_head
+from kdcache.teachers.loading.weights import find_checkpoint
+from kdcache.teachers.registry import open_teacher
 from tests.test_plain_json import HOSTILE
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

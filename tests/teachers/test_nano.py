@@ -42,7 +42,7 @@ def pictures():
 def test_a_nano_teacher_is_as_good_as_promised_and_as_it_says(family, held_out):
     import torch
 
-    from kdcache.teachers import open_teacher
+    from kdcache.teachers.registry import open_teacher
 
     teacher = open_teacher(family, size="nano", signals=("logits",))
     pixels, labels = held_out
@@ -95,7 +95,7 @@ def test_the_folder_of_clip_nano_opens_in_transformers(tmp_path):
 
 
 def test_weights_that_are_not_there_are_told(monkeypatch):
-    from kdcache.teachers import nano
+    from kdcache.teachers.registry import nano
 
     monkeypatch.setitem(nano.FILES, "clip", "elsewhere/model.safetensors")
     with pytest.raises(Unavailable, match="clip-nano"):
@@ -143,7 +143,7 @@ def test_training_learns_and_repeats_itself(family, pictures):
 
 
 def test_a_trained_checkpoint_is_never_overwritten(tmp_path):
-    from kdcache.teachers.train_nano import train_nano
+    from kdcache.teachers.nano.train import train_nano
 
     (tmp_path / "florence.safetensors").write_bytes(b"mine")
     with pytest.raises(UsageError, match="there already"):
@@ -153,7 +153,7 @@ def test_a_trained_checkpoint_is_never_overwritten(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"family": "donut"}, {"epochs": 0}, {"workers": 0}, {"count": 10}, {"seed": -1}])
 def test_impossible_trainings_are_refused(wrong, tmp_path):
-    from kdcache.teachers.train_nano import train_nano
+    from kdcache.teachers.nano.train import train_nano
 
     with pytest.raises(UsageError):
         train_nano(**{"family": "florence", "out": tmp_path, **wrong})

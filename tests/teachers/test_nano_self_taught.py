@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdcache.data2vec_net import Data2Vec, targets
-from kdcache.data2vec_shape import Data2VecShape
-from kdcache.progress import Progress, Silent
-from kdcache.teachers import open_teacher
-from kdcache.teachers.data2vec_checkpoint import MODALITY, fairseq_tensors
+from kdcache.base.progress import Progress, Silent
+from kdcache.base.tensors import read_metadata
+from kdcache.networks.data2vec import Data2Vec, targets
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
 from kdcache.teachers.nano.descent import Recipe
 from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
 from kdcache.teachers.nano.pictures import SPOTS, Pictures, cropped, paint_all, relit
 from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano.self_taught import teach_itself
-from kdcache.tensors import read_metadata
+from kdcache.teachers.registry import open_teacher
 from tests.teachers.trainings import assert_learns_and_repeats_itself
 
 SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kdcache.errors import Unavailable, UsageError
-from kdcache.teachers import open_teacher, sizes_of, teacher_names
+from kdcache.teachers.registry import open_teacher, sizes_of, teacher_names
 
 
 def test_importing_the_package_loads_no_torch():

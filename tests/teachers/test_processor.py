@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kdcache.errors import UsageError
-from kdcache.spec import Preprocess
+from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.frozen import normalised
-from kdcache.teachers.processor import from_processor, from_settings
-from kdcache.teachers.processor_geometry import CONVNEXT_WHOLE, FITTED, TORCH_ONLY, cropped
+from kdcache.teachers.loading.processor import from_processor, from_settings
+from kdcache.teachers.loading.processor_geometry import CONVNEXT_WHOLE, FITTED, TORCH_ONLY, cropped
 from kdcache.views import Drawn, apply
 
 SHORT = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}, "do_center_crop": True}
@@ -342,7 +342,7 @@ def test_transformers_4_is_asked_for_its_slow_form(kind: str, monkeypatch: pytes
         asked.append(how)
         return slow
 
-    monkeypatch.setattr("kdcache.teachers.processor.find_spec", lambda _: None)
+    monkeypatch.setattr("kdcache.teachers.loading.processor.find_spec", lambda _: None)
     monkeypatch.setattr("transformers.AutoImageProcessor.from_pretrained", from_pretrained)
     geometry = from_processor(folder_of({"image_processor_type": kind}, tmp_path / "model"), "it").geometry
     assert asked == [{"trust_remote_code": False, "use_fast": False}]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from kdcache.errors import Mismatch
-from kdcache.spec import Weights
-from kdcache.teachers import open_teacher
+from kdcache.signals.teacher import Weights
+from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import check_same, reopen_teacher
 from tests.teachers.clip_paper import write_tokenizer
 from tests.teachers.test_clip import transformers_model as transformers_model
@@ -109,8 +109,8 @@ def test_other_heads_of_florence_are_another_teacher(randomised: Any, tmp_path: 
 
 def test_the_name_of_the_weights_does_not_hide_other_heads():
     """fairseq's configuration is inside the file, whose sha256 is compared first; the digest still tells the heads apart."""
-    from kdcache.data2vec_shape import Data2VecShape
-    from kdcache.teachers.settings import settings_digest
+    from kdcache.networks.data2vec_shape import Data2VecShape
+    from kdcache.teachers.loading.settings import settings_digest
 
     shape = Data2VecShape(image=32, patch=8, dim=32, heads=2, prenet=1, depth=2, targets=1)
     assert settings_digest(shape) != settings_digest(shape.model_copy(update={"heads": 4}))

@@ -9,8 +9,8 @@ import timm
 import torch
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers import open_teacher
 from kdcache.teachers.frozen import FrozenTeacher
+from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import reopen_teacher
 
 SIGNALS = ["logits", "embedding", "features"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from kdcache.base.tensors import read_tensors
 from kdcache.errors import Damage, Mismatch, Unavailable, UsageError
-from kdcache.teachers.networks import load_strict, state_record
-from kdcache.teachers.weights import find_checkpoint
-from kdcache.tensors import read_tensors
+from kdcache.teachers.loading.networks import load_strict, state_record
+from kdcache.teachers.loading.weights import find_checkpoint
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kdcache.progress import Progress, Silent
+from kdcache.base.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

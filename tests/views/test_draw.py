@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdcache.dice import Dice
+from kdcache.base.dice import Dice
 from kdcache.views import Drawn, draw
 from kdcache.views.apply import crop_box
 from kdcache.views.draw import Purpose, draw_crop

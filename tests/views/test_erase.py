@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdcache.digest import block_hash
+from kdcache.base.digest import block_hash
 from kdcache.views.drawn import GRID, ErasedBox
 from kdcache.views.erase import erase, noise
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from kdcache.digest import json_digest, pixel_digest
+from kdcache.base.digest import json_digest, pixel_digest
 from kdcache.views import draw, view_pixels
 from kdcache.views.recipe import Augment, Plain
 

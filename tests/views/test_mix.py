@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kdcache.dice import Dice, permuted
+from kdcache.base.dice import Dice, permuted
 from kdcache.errors import BadImage
 from kdcache.views import apply, draw, mix_of, view_pixels
 from kdcache.views.draw import draw_mix

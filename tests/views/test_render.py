@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdcache.digest import pixel_digest
+from kdcache.base.digest import pixel_digest
 from kdcache.errors import KDError, Unavailable
 from kdcache.images import load
 from kdcache.render import Rendered, RenderPool

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kdcache.digest import pixel_digest
+from kdcache.base.digest import pixel_digest
 from kdcache.errors import BadImage, Unavailable
 from kdcache.views import DriftedRow, replay, view_pixels
 from kdcache.views.recipe import Augment

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kdcache import limits
-from kdcache.digest import json_digest
+from kdcache.base import limits
+from kdcache.base.digest import json_digest
+from kdcache.base.figures import whole
 from kdcache.errors import BadImage, UsageError
-from kdcache.figures import whole
 from kdcache.images.shapes.paint import paint
 from kdcache.images.shapes.scene import CLASSES, SPLITS, label_of, scene
 from kdcache.images.source import Listing

@@ -7,7 +7,7 @@ positions and radii in 1/65536 of the frame, angles in 1/4096 turns, colours in 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kdcache.dice import Dice
+from kdcache.base.dice import Dice
 from kdcache.images.shapes.stencils import TURN, cos, sin
 
 FRAME = 1 << 16

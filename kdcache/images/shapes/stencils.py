@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.dice import Dice
+from kdcache.base.dice import Dice
 
 RADIUS = 256
 """radius of a shape in texels at the finest level"""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdcache.errors import Unavailable
 from kdcache.images.shapes import CLASSES
-from kdcache.spec import Preprocess
+from kdcache.signals.teacher import Preprocess
 from kdcache.views.recipe import Plain
 
 if TYPE_CHECKING:

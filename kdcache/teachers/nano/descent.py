@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcache.progress import Progress
+from kdcache.base.progress import Progress
 from kdcache.teachers.nano import Family
 
 _OUTER = ("embed", "projection", "head")

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcache.data2vec_net import Data2Vec, targets
-from kdcache.data2vec_shape import Data2VecShape
+from kdcache.networks.data2vec import Data2Vec, targets
+from kdcache.networks.data2vec_shape import Data2VecShape
 
 WHOLE = 0.01
 """weight of the class token's loss"""

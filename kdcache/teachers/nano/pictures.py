@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdcache.children import out_of_reach
+from kdcache.base.children import out_of_reach
 from kdcache.images.shapes import COUNTS
 from kdcache.images.shapes.paint import paint
 from kdcache.images.shapes.scene import label_of, scene
-from kdcache.spec import Preprocess
+from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import SIZE
 
 LIGHT, SLOPE, SPOTS = 0.35, 0.4, 0.5

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdcache.data2vec_net import Data2Vec
-from kdcache.data2vec_shape import Data2VecShape
 from kdcache.images.shapes import CLASSES
-from kdcache.spec import Preprocess
-from kdcache.teachers.fit import accuracy, fit_head
+from kdcache.networks.data2vec import Data2Vec
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.teacher import Preprocess
+from kdcache.teachers.heads.fit import accuracy, fit_head
+from kdcache.teachers.loading.networks import seeded
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano.pictures import Pictures, normalised
-from kdcache.teachers.networks import seeded
 
 LOOKED_AT = 4_000
 """pictures of the train split, from the first, that probe and neighbours are made of"""

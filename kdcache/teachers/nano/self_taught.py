@@ -6,10 +6,10 @@ Input: pictures in memory, of which only the pixels are read. Output: a trained 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kdcache.data2vec_net import Data2Vec
-from kdcache.data2vec_shape import Data2VecShape
-from kdcache.progress import Progress
-from kdcache.spec import Preprocess
+from kdcache.base.progress import Progress
+from kdcache.networks.data2vec import Data2Vec
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano.descent import Descent, Recipe
 from kdcache.teachers.nano.masked import Masking, SelfTaught

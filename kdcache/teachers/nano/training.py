@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from kdcache.base.progress import Progress
 from kdcache.images.shapes.scene import SHAPES, SURFACES
-from kdcache.progress import Progress
-from kdcache.spec import Preprocess
+from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano.descent import Descent, Recipe
 from kdcache.teachers.nano.guide import Guide
 from kdcache.teachers.nano.pictures import Pictures, normalised, varied

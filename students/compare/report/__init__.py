@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from kdcache.atomic import write_file
-from students.compare.comparison import Comparison
+from kdcache.base.atomic import write_file
 from students.compare.report.page import page
-from students.compare.verdict import Verdict
+from students.compare.result.comparison import Comparison
+from students.compare.result.verdict import Verdict
 
 __all__ = ["page", "write_page"]
 

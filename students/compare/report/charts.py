@@ -6,11 +6,11 @@ Input: a Comparison and its Verdict. Output: markup. An arm has the same colour 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from kdcache.figures import rate, size
-from students.compare.comparison import Comparison
-from students.compare.rows import Row
-from students.compare.verdict import Verdict
-from students.compare.words import milliseconds, reach
+from kdcache.base.figures import rate, size
+from students.compare.result.comparison import Comparison
+from students.compare.result.rows import Row
+from students.compare.result.verdict import Verdict
+from students.compare.result.words import milliseconds, reach
 from students.report.bars import Bar, Part, bar_chart
 from students.report.chart import COLOURS, Mark, Point, Series, line_chart
 from students.report.markup import Markup, join

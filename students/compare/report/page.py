@@ -3,16 +3,16 @@
 Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
 """
 
-from kdcache.figures import plural, size
-from kdcache.spec import Weights
+from kdcache.base.figures import plural, size
+from kdcache.signals.teacher import Weights
 from students.compare.caches import BASE
-from students.compare.comparison import Comparison
 from students.compare.report.charts import cost_charts, loss_chart, memory_charts, note, time_chart
 from students.compare.report.layout import STYLE, facts, grid
 from students.compare.report.worked import papers_section, sums_section
-from students.compare.table import heading, table
-from students.compare.verdict import Verdict
-from students.compare.words import milliseconds, percent, reach
+from students.compare.result.comparison import Comparison
+from students.compare.result.table import heading, table
+from students.compare.result.verdict import Verdict
+from students.compare.result.words import milliseconds, percent, reach
 from students.report.document import document
 from students.report.markup import Markup, join, tag
 

@@ -5,13 +5,21 @@ Input: a Comparison and its Verdict. Output: markup.
 
 from collections.abc import Sequence
 
-from kdcache.figures import duration, rate, size
-from students.compare.comparison import Comparison
+from kdcache.base.figures import duration, rate, size
 from students.compare.report.layout import facts, grid
-from students.compare.rows import Row
-from students.compare.sums import DIVEDOC_OFF, DIVEDOC_ON, TINYVIT, Job, Spread, divedoc_differences, tinyvit_saving
-from students.compare.verdict import Verdict
-from students.compare.words import NOT_THERE, Shown, percent, reach
+from students.compare.result.comparison import Comparison
+from students.compare.result.rows import Row
+from students.compare.result.sums import (
+    DIVEDOC_OFF,
+    DIVEDOC_ON,
+    TINYVIT,
+    Job,
+    Spread,
+    divedoc_differences,
+    tinyvit_saving,
+)
+from students.compare.result.verdict import Verdict
+from students.compare.result.words import NOT_THERE, Shown, percent, reach
 from students.report.markup import Markup, join, tag
 
 FORMULAS = """

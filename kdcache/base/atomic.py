@@ -1,0 +1,202 @@
+"""Files appear whole or not at all: a temporary name, flushed to disk, renamed, and the folder flushed too.
+
+Every failure of the disk on the way becomes a StorageError that names the path and the way out, and a path that can be no file or
+folder a UsageError; what was there before stays.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import xxhash
+
+from kdcache.base import beneath
+from kdcache.errors import StorageError, UsageError
+
+Buffer = bytes | bytearray | memoryview
+_MARK = ".tmp-"
+DEPTH = 8
+"""folders deep that leftovers are looked for: deeper than anything that is written here"""
+_HINTS = {
+    errno.ENOSPC: "free some space there and run the same command again; finished parts are kept",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "check the permissions, or choose another folder with --out",
+    errno.EPERM: "check the permissions, or choose another folder with --out",
+    errno.EROFS: "the file system is read-only; choose another folder with --out",
+    errno.EIO: "the disk reports an error; check its health and the system log",
+}
+WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+"""the path is at fault, not the disk"""
+
+
+@contextmanager
+def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turn what the disk refuses into a StorageError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in WRONG_PATH:
+            hint = "choose another place"
+            raise UsageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
+        hint = _HINTS.get(error.errno or 0, "check that the folder exists and can be used")
+        raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
+
+
+class StagedFile:
+    """A file under its temporary name; nobody sees it until `commit`.
+
+    `within`: a folder that may hold what strangers left there, from which on no link is followed.
+    """
+
+    def __init__(self, path: Path, within: Path | None = None) -> None:
+        self.path = path
+        self.nbytes = 0
+        self._hash = xxhash.xxh3_128()
+        self._temporary = f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with storage_errors(path), beneath.folder(*_below(path.parent, within)) as folder:
+            self._descriptor = os.open(self._temporary, flags, 0o666, dir_fd=folder)
+            self._folder = os.dup(folder)
+        self._open = True
+        self._here = True
+
+    @property
+    def digest(self) -> str:
+        """xxh3-128 of what was written so far."""
+        return self._hash.hexdigest()
+
+    def write(self, piece: Buffer) -> None:
+        """Append bytes."""
+        view = memoryview(piece).cast("B")
+        self._hash.update(view)
+        self.nbytes += len(view)
+        with storage_errors(self.path):
+            while len(view):
+                view = view[os.write(self._descriptor, view) :]
+
+    def flush(self) -> None:
+        """Put the content on disk. Nothing can be written afterwards."""
+        with storage_errors(self.path):
+            os.fsync(self._descriptor)
+            self._close()
+
+    def commit(self) -> None:
+        """Give it its name. The folder is not flushed yet: see `flush_folder`."""
+        with storage_errors(self.path):
+            os.replace(self._temporary, self.path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._here = False
+
+    def discard(self) -> None:
+        """Remove what was not committed."""
+        self._close()
+        if self._here:
+            self._here = False
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._folder)
+        os.close(self._folder)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
+
+@contextmanager
+def staged(path: Path, within: Path | None = None) -> Iterator[StagedFile]:
+    """A file to write; unless it is committed, nothing of it is left afterwards."""
+    file = StagedFile(path, within)
+    try:
+        yield file
+    finally:
+        file.discard()
+
+
+def write_file(path: Path, pieces: Iterable[Buffer], within: Path | None = None) -> StagedFile:
+    """Write a whole file atomically and durably; returns its size and digest."""
+    with staged(path, within) as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        file.commit()
+    flush_folder(path.parent, within)
+    return file
+
+
+def flush_folder(folder: Path, within: Path | None = None) -> None:
+    """Put the names in a folder on disk."""
+    with storage_errors(folder), beneath.folder(*_below(folder, within)) as descriptor:
+        os.fsync(descriptor)
+
+
+def make_folder(folder: Path, within: Path | None = None) -> None:
+    """Make a folder and its parents, durably."""
+    with storage_errors(folder, "make"):
+        if within is not None:
+            with beneath.folder(*_below(folder, within), make=True):
+                return
+        absent = [f for f in (folder, *folder.parents) if not f.is_dir()]
+        for new in reversed(absent):
+            new.mkdir(exist_ok=True)
+            flush_folder(new.parent)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which gets its name at the end, in place of one that has it. For one process at a time.
+
+    What a killed process left of it is replaced.
+    """
+    draft = path.with_name(f".{path.name}{_MARK}folder")
+    shutil.rmtree(draft, ignore_errors=True)  # which leaves a link alone
+    with storage_errors(draft, "make"):
+        if draft.is_symlink():  # of a stranger: what it leads to stays as it is
+            draft.unlink()
+        make_folder(draft.parent)
+        draft.mkdir()  # not there: nobody else's folder is filled
+    try:
+        yield draft
+        flush_folder(draft)
+        with storage_errors(path):
+            if path.exists():
+                shutil.rmtree(path)
+            draft.rename(path)
+        flush_folder(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Take a folder away: first its name, so that half of it is never taken for the whole."""
+    going = path.with_name(f".{path.name}{_MARK}old")
+    with storage_errors(path, "remove"):
+        shutil.rmtree(going, ignore_errors=True)
+        path.rename(going)
+        shutil.rmtree(going)
+
+
+def is_temporary(path: Path) -> bool:
+    """True for names that only an interrupted write leaves behind."""
+    return path.name.startswith(".") and _MARK in path.name
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what interrupted writes left under a folder. Only for who holds the exclusive build lock."""
+    with storage_errors(folder, "clean up"):
+        stale = [
+            name for name, what in beneath.walk(folder, depth=DEPTH) if what != "folder" and is_temporary(Path(name))
+        ]
+        for name in stale:
+            beneath.remove(folder, name)
+    return [folder / name for name in stale]
+
+
+def _below(path: Path, within: Path | None) -> tuple[Path, str]:
+    """A folder as what is trusted, and the way down from there."""
+    if within is None or path == within:
+        return path, ""
+    return within, path.relative_to(within).as_posix()

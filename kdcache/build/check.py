@@ -1,0 +1,81 @@
+"""What a user asked of a build, checked before anything is scanned, loaded or written.
+
+Input: the options. Output: nothing, or the first mistake, at once and not after a minute.
+"""
+
+import os
+from pathlib import Path
+
+from kdcache.build.options import BuildOptions
+from kdcache.codecs import make_codec
+from kdcache.codecs.tinyvit import MOST_CLASSES
+from kdcache.config.presets import load_preset
+from kdcache.errors import UsageError
+from kdcache.signals.signal import NAMES, Signal, is_name
+from kdcache.store.parts.compression import compressor
+from kdcache.views.recipe import Augment, Plain, on
+
+PLAIN = "plain"
+_VIEWS = "KD_VIEWS__"
+_ANY_COUNT = 1 << 40
+
+
+def check_asked(options: BuildOptions, out: Path | None) -> None:
+    """Refuse what cannot be: a name that does not exist, a codec or compression that is none, a folder that is something else."""
+    from kdcache.teachers.registry import check_request
+
+    if out is not None:
+        check_folder(out)
+    check_request(options.teacher, size=options.size)
+    for device in options.devices:
+        check_request(options.teacher, device=device)
+    _check_codecs(options)
+    if options.compression is not None:
+        compressor(options.compression, 1)
+    asked_recipe(options)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a path where no cache can be: a file, below a file, or a folder with other things in it."""
+    path = out.absolute()
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir():
+        raise UsageError(f"{out} cannot be a cache: {there} is a file", hint="choose another folder with --out")
+    if there == path and not (path / "plan.json").is_file() and any(not p.name.startswith(".") for p in path.iterdir()):
+        raise UsageError(f"{out} is not empty and not a cache", hint="choose another folder with --out")
+
+
+def _check_codecs(options: BuildOptions) -> None:
+    strangers = set(options.codecs) - set(options.kept)
+    if strangers:
+        hint = f"add it to --signal, which is {','.join(options.kept)}"
+        raise UsageError(f"a codec is given for {', '.join(sorted(strangers))}, which is not stored", hint=hint)
+    for name in options.kept:
+        if not is_name(name):
+            raise UsageError(f"a signal cannot be called {name!r}", hint=f"names are made of {NAMES}")
+    for name, text in options.codecs.items():
+        imported = text.startswith("tinyvit")
+        codec = make_codec(text, Signal(name=name, shape=(MOST_CLASSES if imported else _ANY_COUNT,)))
+        if imported:
+            codec.encode(None)  # refuses: it holds imported records only
+
+
+def asked_recipe(options: BuildOptions) -> Augment | None:
+    """The recipe that was asked for; None for `plain`, whose geometry is the teacher's own."""
+    if options.views < 1:
+        raise UsageError(f"--views is {options.views}", hint="store at least one view")
+    name = options.recipe or (PLAIN if options.views == 1 else "augment")
+    if name != PLAIN:
+        return on(load_preset("views", name, Augment, overrides=options.overrides), options.background)
+    on(Plain(fit="crop"), options.background)  # a colour that is none is refused before a teacher is loaded
+    settings = [f"--set {text}" for text in options.overrides]
+    settings += [variable for variable in sorted(os.environ) if variable.startswith(_VIEWS)]
+    if settings:
+        raise UsageError(
+            f"{', '.join(settings)}: the recipe `plain` has no settings",
+            hint="add --recipe augment, or leave them out (--background is an option of its own)",
+        )
+    if options.views > 1:
+        hint = "choose random views with --recipe augment, or store one view"
+        raise UsageError(f"--views is {options.views}, but the recipe `plain` has one view only", hint=hint)
+    return None

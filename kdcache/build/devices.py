@@ -1,0 +1,135 @@
+"""Several devices of one machine: a process each, every one with its own share of the missing parts.
+
+The parent holds the build lock for all of them. So none may outlive it: each ends within half a second, and before its next
+batch, once the parent is gone.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcache.base.children import out_of_reach
+from kdcache.base.progress import Progress
+from kdcache.errors import KDError
+from kdcache.store.plan import PartId
+
+if TYPE_CHECKING:
+    from kdcache.build.prepare import Prepared
+    from kdcache.store import Store
+
+POLL_SECONDS = 0.2
+
+
+def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId], progress: Progress) -> None:
+    """Build the missing parts on all devices that were asked for. The first failure stops them all."""
+    context = multiprocessing.get_context("spawn")
+    told: Queue[tuple[str, Any]] = context.Queue()
+    devices = prepared.options.devices
+    workers = max(1, prepared.options.render_workers // len(devices))
+    children = [
+        context.Process(
+            target=_child,
+            args=(os.getpid(), store.path, prepared.source, prepared.options, device, share, workers, told),
+        )
+        for device, share in zip(devices, (todo[i :: len(devices)] for i in range(len(devices))), strict=True)
+        if share
+    ]
+    try:
+        with out_of_reach():
+            for child in children:
+                child.start()
+        _follow(children, told, progress)
+    finally:
+        for child in children:
+            child.terminate()
+            child.join()
+
+
+def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: Progress) -> None:
+    """Pass on what the children tell until all are done."""
+    from queue import Empty
+
+    running = len(children)
+    while running:
+        try:
+            what, value = told.get(timeout=POLL_SECONDS)
+        except Empty:
+            dead = [c for c in children if c.exitcode not in (None, 0)]
+            if dead:
+                raise KDError(
+                    f"a build process died with exit code {dead[0].exitcode}", hint="run the same command again"
+                ) from None
+            continue
+        if what == "advance":
+            progress.advance(value["images"], bytes=value["bytes"], rejected=value["rejected"])
+        elif what == "note":
+            progress.note(value)
+        elif what == "warn":
+            progress.warn(value)
+        elif what == "failed":
+            raise value
+        else:
+            running -= 1
+
+
+class _Told:
+    """The progress of a child, told to its parent."""
+
+    def __init__(self, queue: "Queue[tuple[str, Any]]", parent: int) -> None:
+        self._queue = queue
+        self._parent = parent
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
+        """The parent has started already."""
+
+    def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
+        """Pass on a step; the last one where the parent, and with it the build lock, is gone."""
+        if os.getppid() != self._parent:
+            os._exit(1)
+        self._queue.put(("advance", {"images": images, "bytes": bytes, "rejected": rejected}))
+
+    def note(self, text: str) -> None:
+        """Pass on a line."""
+        self._queue.put(("note", text))
+
+    def warn(self, text: str) -> None:
+        """Pass on a line."""
+        self._queue.put(("warn", text))
+
+    def doing(self, what: str) -> None:
+        """The parent's bar says enough."""
+
+    def aside(self, text: str) -> None:
+        """A build has nothing to put there."""
+
+    def finish(self) -> None:
+        """The parent finishes."""
+
+
+def _child(
+    parent: int,
+    path: Path,
+    source: Any,
+    options: Any,
+    device: str,
+    todo: Sequence[PartId],
+    workers: int,
+    told: "Queue[tuple[str, Any]]",
+) -> None:
+    from kdcache.build.run import build_parts
+    from kdcache.render.worker import leave_with
+    from kdcache.store import Store
+    from kdcache.teachers.reopen import reopen_teacher
+
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
+    try:
+        store = Store.open(path)
+        teacher = reopen_teacher(store.plan.teacher, device=device, weights=options.weights, head=options.head)
+        build_parts(store, source, teacher, todo, workers, _Told(told, parent))
+        told.put(("done", None))
+    except KDError as error:
+        told.put(("failed", error))

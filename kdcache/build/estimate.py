@@ -1,0 +1,171 @@
+"""What a build will cost, before anyone pays for it: bytes a signal and codec, hours from a measured batch, free disk.
+
+Time and bytes do not depend on the values of the weights, so nothing is downloaded: unless weights are at hand, the true
+architecture is measured with random ones.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdcache.base.newest import CACHES
+from kdcache.base.progress import Progress
+from kdcache.build.check import check_asked
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import prepare, shows_shapes
+from kdcache.build.trial import Trial
+from kdcache.codecs import make_codec
+from kdcache.errors import UsageError
+from kdcache.images.source import Listing
+from kdcache.signals.teacher import HEADLESS
+from kdcache.store.backends.backend import backend_of
+from kdcache.store.parts.blocks import cut_payload
+from kdcache.store.plan import PartId, Plan, StoredSignal
+
+if TYPE_CHECKING:
+    import torch
+
+
+RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
+"""of a receipt, and of each field and each block named in it"""
+INDEX_BYTES = 16
+"""a row, beside its id"""
+ERROR_IMAGES = 4
+OTHER_CODECS = {"logits": ("topk:1", "topk:10", "topk:100", "full", "full:float16")}
+DENSE_CODECS = ("float32", "float16", "bfloat16", "int8")
+
+
+@dataclass(frozen=True)
+class CodecCost:
+    """What one signal costs in one codec."""
+
+    signal: str
+    shape: tuple[int, ...]
+    codec: str
+    bytes_per_row: float
+    total_bytes: float
+    error: dict[str, float]
+    """measured; empty where too few images were, or where random weights make it up"""
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The bill."""
+
+    teacher: str
+    device: str
+    batch: int
+    rows: int
+    views: int
+    costs: tuple[CodecCost, ...]
+    overhead_bytes: float
+    """index, headers of files, receipts"""
+    total_bytes: float
+    parts: int
+    free_bytes: int
+    teacher_images_per_second: float
+    render_images_per_second: float
+    hours: float
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """True when the disk has room for it."""
+        return self.total_bytes <= self.free_bytes
+
+
+def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
+    """Measure one batch and multiply. Nothing is written."""
+    notes: list[str] = []
+    if options.weights is None and not _at_hand(options):
+        check_asked(options, out)  # before the wish is changed
+        options = replace(options, weights="random")
+        notes.append("measured with random weights: time and bytes do not depend on their values")
+        if "logits" in options.kept and options.head is None and options.teacher in HEADLESS:
+            notes.append("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
+    prepared = prepare(options, out, quick=True, progress=progress)
+    plan, trial = prepared.plan, prepared.trial
+    assert trial is not None
+    images = plan.dataset.rows * plan.views.count
+    teacher_rate = trial.batch / trial.say_seconds
+    render_rate = max(1, options.render_workers) / trial.render_seconds
+    if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
+        notes.append(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
+    told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
+    costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
+    overhead = file_overhead(plan, prepared.listing)
+    added = sum(field.row_bytes for field in plan.layout.added_fields())
+    total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * added + overhead
+    return Estimate(
+        teacher=f"{plan.teacher.family} {plan.teacher.size}",
+        device=options.device,
+        batch=plan.batch,
+        rows=plan.dataset.rows,
+        views=plan.views.count,
+        costs=costs,
+        overhead_bytes=overhead,
+        total_bytes=total,
+        parts=len(plan.parts()),
+        free_bytes=shutil.disk_usage(_existing_parent(out or CACHES)).free,
+        teacher_images_per_second=teacher_rate,
+        render_images_per_second=render_rate,
+        hours=images / min(teacher_rate, render_rate) / 3600,
+        notes=(*notes, *(note for note in prepared.notes if not note.startswith("random"))),
+        warnings=prepared.warnings,
+    )
+
+
+def _at_hand(options: BuildOptions) -> bool:
+    """Is it a nano teacher, asked for or chosen, or one of this machine? Then nothing is fetched to open it."""
+    from kdcache.teachers.registry import is_published
+
+    nano = options.size == "nano" or (options.size is None and shows_shapes(options))
+    return nano or not is_published(options.teacher)
+
+
+def _worth_telling(signal: str, plan: Plan, trial: Trial) -> bool:
+    """A codec's error on a few images, or on logits that random weights make up, would only mislead."""
+    return len(trial.said[signal]) >= min(ERROR_IMAGES, plan.dataset.rows) and not (
+        signal == "logits" and plan.teacher.weights.random
+    )
+
+
+def _costs(stored: StoredSignal, images: int, said: "torch.Tensor | None") -> list[CodecCost]:
+    """The chosen codec first, then the others that suit the signal, each with its error on the measured batch."""
+    result, signal = [], stored.signal
+    for name in dict.fromkeys((stored.codec, *OTHER_CODECS.get(signal.name, DENSE_CODECS))):
+        try:
+            codec = make_codec(name, signal)
+        except UsageError:
+            continue  # top-100 of ten classes: not a choice here
+        row = sum(field.row_bytes for field in codec.fields() if not field.per_part)
+        error = {} if said is None else codec.error(said)
+        chosen = name == stored.codec
+        result.append(CodecCost(signal.name, signal.shape, name, row, row * images, error, chosen=chosen))
+    return result
+
+
+def file_overhead(plan: Plan, listing: Listing) -> float:
+    """Bytes beside the rows: the index, and what each part has of headers, alignment and checksums."""
+    one_row = plan.model_copy(update={"dataset": plan.dataset.model_copy(update={"rows": 1})})
+    fields, part = plan.fields(), PartId(0, 0)
+    payload = {f.name: np.zeros(f.shape if f.per_part else (1, *f.shape), f.dtype) for f in fields}
+    cuts = cut_payload(one_row, fields, range(1), payload, {})
+    backend = backend_of(plan)
+    written = sum(memoryview(piece).nbytes for image in backend.images(one_row, part, cuts) for piece in image.pieces)
+    headers = written - sum(field.row_bytes for field in fields if not field.per_part)
+    blocks = sum(-(-plan.layout.rows_per_part // rows) for rows in plan.layout.block_rows.values())
+    frames = sum(len(content) for content in backend.frame(plan, 0).values())
+    a_part = headers + RECEIPT_BYTES + FIELD_BYTES * len(fields) + BLOCK_BYTES * blocks
+    index = listing.ids.nbytes + INDEX_BYTES * len(listing)
+    return float(index + frames * plan.views.count + a_part * len(plan.parts()))
+
+
+def _existing_parent(path: Path) -> Path:
+    path = path.absolute()
+    return path if path.exists() else _existing_parent(path.parent)

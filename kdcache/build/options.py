@@ -1,0 +1,100 @@
+"""What a user may ask of a build, and the defaults that depend on what was asked."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kdcache.signals.signal import Signal
+
+MANY_CLASSES = 5_000
+FEW_CLASSES = 16
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """One build, as asked for. None means: choose what fits."""
+
+    teacher: str
+    size: str | None = None
+    weights: str | None = None
+    head: str | None = None
+    data: str | None = None
+    signals: tuple[str, ...] | None = None
+    codecs: dict[str, str] = field(default_factory=dict)
+    recipe: str | None = None
+    """None: `plain` for one view, `augment` for more"""
+    overrides: tuple[str, ...] = ()
+    background: str | None = None
+    """under transparent pixels; None: as the recipe says, which is white unless the file of the recipe says otherwise"""
+    views: int = 1
+    seed: int = 0
+    backend: Literal["hdf5", "zarr"] = "hdf5"
+    compression: str | None = None
+    batch: int | None = None
+    step: int | None = None
+    """images a step of a training that will run this teacher too: without `batch`, one is chosen that fills steps up least"""
+    precision: str = "float32"
+    devices: tuple[str, ...] = ()
+    workers: int | None = None
+    part_rows: int | None = None
+    input_size: tuple[int, int] | None = None
+    classes: str | None = None
+    """a file with one class name a line"""
+    templates: str | None = None
+    """a file with one prompt template a line, `{}` where the class name goes"""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The signals: as asked, or logits where a head is given, or those of the teacher's family."""
+        from kdcache.teachers.registry import usual_signals
+
+        if self.signals is not None:
+            return self.signals
+        return ("logits",) if self.head is not None else usual_signals(self.teacher, self.weights)
+
+    @property
+    def device(self) -> str:
+        """The first device: the one that measures."""
+        return self.devices[0] if self.devices else best_device()
+
+    @property
+    def render_workers(self) -> int:
+        """Processes that render views."""
+        return render_workers(self.workers)
+
+
+def render_workers(asked: int | None) -> int:
+    """Processes that render views: as asked, or one a core but at most sixteen."""
+    return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
+
+
+def best_device() -> str:
+    """`cuda` when there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def default_codec(signal: Signal) -> str:
+    """The codec a signal gets when none was asked for.
+
+    Logits: top-100 for class counts like ImageNet-21k's, top-10 like TinyViT's ImageNet-1k cache, everything for a handful of
+    classes. Anything dense: float16, half the bytes at an error far below what a student can see.
+    """
+    if signal.name != "logits":
+        return "float16"
+    classes = signal.shape[0]
+    if classes <= FEW_CLASSES:
+        return "full"
+    return "topk:100" if classes >= MANY_CLASSES else "topk:10"
+
+
+def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
+    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
+
+    With `step`, at most so many that they fill a step of that size up as little as can be.
+    """
+    pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
+    fit = max(1, pixels // (size[0] * size[1]))
+    batch = min(most, 1 << (fit.bit_length() - 1))
+    return batch if step is None else -(-step // -(-step // batch))

@@ -1,0 +1,297 @@
+"""From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcache.base.newest import CACHES
+from kdcache.base.progress import Progress, Silent
+from kdcache.base.versions import library_versions
+from kdcache.build.check import asked_recipe, check_asked
+from kdcache.build.misfit import refuse_misfit
+from kdcache.build.options import BuildOptions, default_batch, default_codec
+from kdcache.build.so_far import older_pixels_note, preprocess_so_far
+from kdcache.build.trial import Trial, run_trial
+from kdcache.codecs import make_codec
+from kdcache.codecs.codec import Codec
+from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
+from kdcache.images import open_source
+from kdcache.images.enlarged import enlargement
+from kdcache.images.opening import parse
+from kdcache.images.paths import inner_splits
+from kdcache.images.source import Listing, Source
+from kdcache.signals.teacher import Preprocess, TeacherSpec
+from kdcache.store import Store
+from kdcache.store.layout import choose_layout
+from kdcache.store.plan import Dataset, Layout, Plan, StoredSignal, ViewPlan
+from kdcache.store.same_images import same_place
+from kdcache.views.recipe import on
+
+if TYPE_CHECKING:
+    from kdcache.teachers.teacher import Teacher
+
+MAX_ROWS_PER_PART = 16384
+OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
+"""what belongs to the training split of a dataset that has two"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A build that could start now."""
+
+    options: BuildOptions
+    out: Path
+    plan: Plan
+    source: Source
+    listing: Listing
+    teacher: "Teacher"
+    trial: Trial | None
+    """None when the plan was there already"""
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """what may make the cache useless or dear"""
+
+
+def prepare(
+    options: BuildOptions, out: Path | None = None, *, quick: bool = False, progress: Progress | None = None
+) -> Prepared:
+    """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it.
+
+    `quick` is for estimates: a slow teacher says a few images instead of a batch, and what lies in `out` does not matter.
+    """
+    progress = progress or Silent()
+    check_asked(options, out)
+    store = Store.open(out) if out is not None and not quick and (out / "plan.json").is_file() else None
+    there = None if store is None else store.plan
+    source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
+    listing = _listed(options, source, progress)
+    if store is not None and same_place(store.plan.dataset, source):
+        store.expect_images(source, listing, given=options.data)
+    offered = listing.classes or (_unnamed_classes() if quick else None)
+    progress.note("loading the teacher")
+    progress.doing("loading the teacher")
+    teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
+    recipe = asked_recipe(options) or on(teacher.spec.preprocess.geometry, options.background)
+    views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
+    # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
+    asked = options.batch or (there and there.batch) or _usual_batch(options, teacher)
+    progress.doing("measuring the teacher on a batch")
+    trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
+    codecs = {s.name: make_codec(options.codecs.get(s.name) or default_codec(s), s) for s in teacher.spec.signals}
+    layout = _layout(options, codecs, len(listing), trial.batch, there)
+    plan = Plan(
+        teacher=teacher.spec if there is None else _called_as_there(teacher.spec, there.teacher),
+        dataset=Dataset.of(source, listing),
+        views=views,
+        signals=tuple(_stored(codec, layout, trial) for codec in codecs.values()),
+        batch=trial.batch,
+        layout=layout,
+        versions=library_versions(),
+    )
+    if out is not None and there is not None:
+        refuse_misfit(out, there, plan)
+    if out is None and not quick and (older := _older_cache(options, plan, progress)) is not None:
+        return older
+    notes = tuple(_notes(options, plan, asked) + older_pixels_note(there))
+    warnings = tuple(_warnings(plan, source, listing))
+    found = with_weights_of(options, teacher.spec)
+    return Prepared(found, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
+
+
+def with_weights_of(options: BuildOptions, teacher: TeacherSpec) -> BuildOptions:
+    """The options for whoever opens this teacher again: with the place where a run was found."""
+    return replace(options, weights=options.weights or teacher.weights.path)
+
+
+def _called_as_there(teacher: TeacherSpec, planned: TeacherSpec) -> TeacherSpec:
+    """A run is known by its weights: where it was renamed, the cache that is there keeps calling it by its old name."""
+    if teacher.weights.path is None or teacher.weights.sha256 != planned.weights.sha256:
+        return teacher
+    weights = teacher.weights.model_copy(update={"source": planned.weights.source})
+    return teacher.model_copy(update={"size": planned.size, "weights": weights})
+
+
+def _listed(options: BuildOptions, source: Source, progress: Progress) -> Listing:
+    """The images, of which there must be some."""
+    progress.doing("listing the images")
+    listing = source.scan()
+    if not len(listing):
+        raise Unavailable(f"no images in {options.data}", hint="check --data: images are known by their file extension")
+    return listing
+
+
+def _usual_batch(options: BuildOptions, teacher: "Teacher") -> int:
+    return default_batch(teacher.spec.preprocess.size, options.device, options.step)
+
+
+def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planned: Preprocess | None) -> "Teacher":
+    from kdcache.teachers.registry import open_teacher
+
+    return open_teacher(
+        options.teacher,
+        size=_size(options),
+        planned=planned,
+        weights=options.weights,
+        head=options.head,
+        signals=options.kept,
+        precision=options.precision,
+        device=options.device,
+        input_size=options.input_size,
+        classes=_lines(options.classes) if options.classes else None,
+        offered=offered,
+        templates=_lines(options.templates) if options.templates else None,
+    )
+
+
+def _size(options: BuildOptions) -> str | None:
+    return options.size or ("nano" if options.weights is None and shows_shapes(options) else None)
+
+
+def shows_shapes(options: BuildOptions) -> bool:
+    """Are the images the embedded ones, and is there a nano teacher for them? Then that is the default size."""
+    from kdcache.teachers.registry import WITH_NANO
+
+    embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
+    return embedded and options.teacher in WITH_NANO
+
+
+def _unnamed_classes() -> tuple[str, ...]:
+    """As many classes as ImageNet-21k has: for the estimate of logits over images that have no classes."""
+    return tuple(f"class {number}" for number in range(21_841))
+
+
+def _lines(file: str) -> tuple[str, ...]:
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"no file {file}", hint="give a text file with one entry a line")
+    return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _layout(options: BuildOptions, codecs: dict[str, Codec], rows: int, batch: int, there: Plan | None) -> Layout:
+    return choose_layout(
+        [field for codec in codecs.values() for field in codec.fields()],
+        rows=rows,
+        batch=batch,
+        backend=options.backend,
+        compression=options.compression,
+        max_rows=options.part_rows or MAX_ROWS_PER_PART,
+        self_describing=there is None or there.layout.self_describing,
+    )
+
+
+def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
+    shares = (f.row_bytes / (layout.rows_per_part if f.per_part else 1) for f in codec.fields())
+    return StoredSignal(
+        signal=codec.signal,
+        codec=codec.name,
+        bytes_per_row=sum(shares),
+        error=codec.error(trial.said[codec.signal.name]),
+    )
+
+
+def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
+    notes = []
+    if options.data is None:
+        notes.append(
+            f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
+        )
+    if options.size is None and plan.teacher.size == "nano":
+        notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
+    if options.recipe is None and options.views > 1:
+        notes.append(f"{options.views} views and no --recipe: using `augment`")
+    if plan.teacher.weights.random:
+        notes.append("random weights: this cache measures time and memory; the plan carries the stamp `random`")
+    if plan.batch < asked_batch:
+        notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
+    if options.part_rows and options.part_rows < plan.layout.rows_per_part:
+        notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
+    return notes + _split_note(options.data, plan.dataset.source)
+
+
+def _warnings(plan: Plan, source: Source, listing: Listing) -> list[str]:
+    """What may make the cache useless, or dearer than it need be."""
+    small = enlargement(source, listing, plan.teacher.preprocess.size, "the teacher")
+    found = [*_class_warning(plan), *([small] if small else [])]
+    return found + _folder_of_splits_warning(plan.dataset.source)
+
+
+def _class_warning(plan: Plan) -> list[str]:
+    """A teacher with classes of its own speaks of those, whatever the folders of the images are called."""
+    theirs, ours = plan.teacher.classes, plan.dataset.classes
+    if theirs is None or ours is None or set(ours) <= set(theirs):
+        return []
+    known = len(set(ours) & set(theirs))
+    return [
+        f"the logits will be of the teacher's own {len(theirs):,} classes ({theirs[0]} …), which include {known:,} of the "
+        f"{len(ours):,} classes of these images ({ours[0]} …): a student of this cache cannot name the others. "
+        "`kd teacher fit-head` makes a head for them, to be given with --head"
+    ]
+
+
+def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
+    """Which split of a dataset is used when none was named, and how the other one is."""
+    kind = str(source["kind"])
+    if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
+        return []
+    other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
+    return [f"{kind}: using the split `train`; for the other one, --data {other}"]
+
+
+def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:
+    """A folder of splits is a data set of all of them, without classes: a student would be trained on its validation images."""
+    splits = inner_splits(source)
+    if not splits:
+        return []
+    names, one = ", ".join(sorted(path.name for path in splits)), shlex.quote(str(splits[0]))
+    told = (
+        ", and the images of all of them would be in one cache" if len(splits) > 1 else ", which is no class of images"
+    )
+    return [f"{source['path']} holds {names}{told}; give --data {one}"]
+
+
+def choose_out(plan: Plan) -> Path:
+    """`kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name; the same cache is gone on with."""
+    return next(out for out, there in _usual_outs(plan) if there is None or there.identity == plan.identity)
+
+
+def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Plan | None]]:
+    """The folders a build may choose and the plans in them, up to the first that is free (None)."""
+    name = f"{plan.teacher.family}-{plan.teacher.size}-{plan.dataset.name}".replace("/", "-").replace(":", "-")
+    for number in count(1):
+        out = CACHES / (name if number == 1 else f"{name}-{number}")
+        if not out.exists():
+            yield out, None
+            return
+        if (there := Store.plan_at(out)) is not None:
+            yield out, there
+
+
+def _older_cache(options: BuildOptions, plan: Plan, progress: Progress) -> Prepared | None:
+    """What was asked for, where an earlier version has planned it under the usual name: to be gone on with as its plan says."""
+    for out, there in _usual_outs(plan):
+        if there is None or there.identity == plan.identity:
+            return None
+        if not there.layout.self_describing and _facts(there) == _facts(plan):
+            try:
+                return prepare(options, out, progress=progress)
+            except (Mismatch, Drift):
+                continue
+    return None
+
+
+def _facts(plan: Plan) -> tuple[object, ...]:
+    """What can be compared of two plans without opening images and teacher as each of them says."""
+    teacher, views = plan.teacher, plan.views
+    codecs = tuple((stored.signal.name, stored.codec) for stored in plan.signals)
+    return (
+        teacher.weights.sha256,
+        teacher.precision,
+        codecs,
+        plan.dataset.rows,
+        views.recipe.kind,
+        views.seed,
+        views.count,
+    )

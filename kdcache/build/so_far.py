@@ -1,0 +1,41 @@
+"""How a cache that is already there prepares its pixels, for a build that goes on with it.
+
+Input: the plan that is there and what was asked for. Output: the preprocessing to open the teacher with, and a word where a new
+cache would have a better one.
+"""
+
+from pathlib import Path
+
+from kdcache.build.options import BuildOptions
+from kdcache.signals.teacher import Preprocess
+from kdcache.store.plan import Plan
+
+
+def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | None) -> Preprocess | None:
+    """That of the plan: it is kept whatever is published or computed now. `size`: the one that was asked for, None for the usual.
+
+    None where there is no plan, or another teacher or input is asked for: then the two plans are told apart.
+    """
+    from kdcache.teachers.registry import usual_size
+
+    if there is None or there.teacher.family == "run":  # a run brings its own
+        return None
+    own, (family, _, model) = there.teacher, options.teacher.partition(":")
+    size = size or usual_size(options.teacher, options.weights) or own.size
+    other_input = options.input_size not in (None, own.preprocess.size)
+    if own.family != family or size != own.size or other_input:
+        return None
+    return own.preprocess if not model or Path(model).name == Path(own.size).name else None
+
+
+def older_pixels_note(there: Plan | None) -> list[str]:
+    """A cache of the first releases is gone on with as it began; how to get the publisher's own pixels is told."""
+    teacher = there.teacher if there else None
+    if teacher is None or teacher.family == "run" or teacher.size == "nano" or teacher.weights.random:
+        return []
+    if not teacher.preprocess.geometry.of_first_releases:
+        return []
+    return [
+        "this cache prepares its pixels as it was planned, less exactly than kd does now (docs/preprocessing.md): for those of "
+        "the teacher's publisher, build another one with --out"
+    ]

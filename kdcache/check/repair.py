@@ -1,0 +1,66 @@
+"""Take away what is damaged, so that a build makes it again. Never more than that, and nothing unless asked to apply it."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdcache.base.progress import Progress
+from kdcache.check.verify import Ask, verify
+from kdcache.errors import Damage, Mismatch
+from kdcache.store import Finding, Store
+from kdcache.store.plan import PartId
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What repair found and did."""
+
+    path: Path
+    parts: tuple[PartId, ...]
+    """parts that are damaged"""
+    rows: int
+    applied: bool
+    missing: int
+    """parts to build: those that were dropped are among them"""
+    others: tuple[Finding, ...]
+    """what is wrong beside them; when applied, what is left for a build or a person to mend"""
+    warnings: tuple[Finding, ...]
+    """names that do not belong; they stay"""
+
+
+def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
+    """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part.
+
+    What is looked at is what is dropped: with `apply`, nobody builds from the first look to the last drop.
+    """
+    store = Store.open(path)
+    with store.building() if apply else nullcontext():
+        report = verify(path, Ask(), progress)
+        foreign = [found for found in report.findings if found.kind == "foreign"]
+        if foreign and not any(_fits(store, part) for part in store.with_receipt()):
+            message = f"{path / 'plan.json'} looks foreign: no receipt is of its plan. Nothing was dropped"
+            raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=str(path / "plan.json"))
+        damaged = sorted({f.part for f in report.findings if f.part is not None and f.kind == "damage"})
+        others = [found for found in report.findings if found.part is None]
+        if apply:
+            for part in damaged:
+                store.drop_part(part)
+            store.restore_frame()
+            others = [found for found in store.verify_frame() if found.kind != "stray"]
+    return Repair(
+        path,
+        tuple(damaged),
+        sum(len(store.plan.rows_of(part)) for part in damaged),
+        applied=apply,
+        missing=len(store.missing()),
+        others=(*others, *foreign),
+        warnings=tuple(report.warnings),
+    )
+
+
+def _fits(store: Store, part: PartId) -> bool:
+    """True when a part has a receipt of this plan."""
+    try:
+        return store.receipt(part) is not None
+    except (Damage, Mismatch):
+        return False

@@ -1,0 +1,210 @@
+"""Presets and settings: YAML in, strict records out, and for every value the place it came from.
+
+A preset is configs/KIND/NAME.yaml; a user's own file goes wherever a preset's name goes. Later places win:
+default < preset or file < environment (KD_VIEWS__CROP__RATIO=...) < --set crop.ratio=... All mistakes are told at once.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from yaml import YAMLError
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
+
+from kdcache.base.plain_json import MOST_LEVELS
+from kdcache.base.strict import Strict
+from kdcache.config.explain import explain
+from kdcache.config.plain_yaml import parse_yaml, read_yaml
+from kdcache.errors import UsageError
+
+Model = TypeVar("Model", bound=Strict)
+_SHOWN = 60
+"""characters of a value that a mistake shows"""
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Model]):
+    """A checked record and, for every dotted key in it, where its value came from."""
+
+    value: Model
+    origins: dict[str, str]
+
+
+def config_root() -> Path:
+    """The folder of the presets: inside the installed package, or configs/ beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "_configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def preset_names(kind: str) -> list[str]:
+    """Names of all presets of a kind, sorted."""
+    return sorted(path.stem for path in (config_root() / kind).glob("*.yaml"))
+
+
+def preset_kinds() -> list[str]:
+    """Kinds that have presets, sorted."""
+    return sorted({path.parent.name for path in config_root().glob("*/*.yaml")})
+
+
+def config_path(kind: str, name: str) -> Path:
+    """The file a name stands for: a preset, or a path when it has a slash or ends in .yaml."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"no such configuration file: {name}", hint="kd config list", path=name)
+        return path
+    names = preset_names(kind)
+    if (kind, name) == ("views", "plain"):
+        what = "the view recipe `plain` has no settings: one view, made the way the teacher's publisher says"
+        raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        known = ", ".join(names) or "none"
+        raise UsageError(f"no {kind} preset is called {name}{meant}", hint=f"presets: {known}; or give a .yaml file")
+    return config_root() / kind / f"{name}.yaml"
+
+
+def config_origin(kind: str, name: str) -> str:
+    """What the file a name stands for is called where a value is said to come from it."""
+    preset = config_path(kind, name).parent == config_root() / kind
+    return f"preset {kind}/{name}" if preset else f"file {name}"
+
+
+def load_preset(kind: str, name: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Read, override and check a preset or file: a strict record, or one error that lists every mistake."""
+    return load_config(kind, name, model, overrides).value
+
+
+def load_config(
+    kind: str, name: str, model: type[Model], overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> Loaded[Model]:
+    """`load_preset`, with where each value came from."""
+    path, origin = config_path(kind, name), config_origin(kind, name)
+    data, mistakes = _read(path), list[str]()
+    origins = dict.fromkeys(flatten(data), origin)
+    for key, text, place in _settings(kind, overrides, environ, mistakes):
+        if problem := _put(data, key, text):
+            mistakes.append(f"{key}: {problem} ({place})")
+            continue
+        _forget_below(origins, key)
+        origins[key] = place
+    try:
+        value = model.from_plain(data)
+    except ValidationError as error:
+        mistakes += explain(
+            error, model, lambda key: _origin(origins, key, origin), lambda key: _below(origins, key, origin)
+        )
+    if mistakes:
+        raise _refusal(f"{kind} configuration {name}", f"kd config show {_shown(kind, name)}", mistakes)
+    return Loaded(value, {key: _origin(origins, key, "default") for key in flatten(value.plain())})
+
+
+def _shown(kind: str, name: str) -> str:
+    """A preset with all keys of a kind: the one that is meant, or, for a file, any."""
+    names = preset_names(kind)
+    usual = "own" if "own" in names else names[0]
+    return f"{kind}/{name if name in names else usual}"
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested groups as dotted keys; lists and empty groups stay whole."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= flatten(inner, f"{prefix}{key}.") if isinstance(inner, dict) and inner else {f"{prefix}{key}": inner}
+    return flat
+
+
+def _refusal(what: str, show: str, mistakes: list[str]) -> UsageError:
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return UsageError(f"{count} in {what}", hint=f"{show} prints every key", mistakes=mistakes)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = read_yaml(path, hint="kd config show prints a valid file")
+    if not isinstance(data, dict):
+        raise UsageError(
+            f"{path} holds {type(data).__name__}, not keys and values", hint="write lines like `flip: 0.5`"
+        )
+    return data
+
+
+def _settings(
+    kind: str, overrides: Sequence[str], environ: Mapping[str, str], mistakes: list[str]
+) -> list[tuple[str, str, str]]:
+    """(dotted key, YAML text, place) of every override, weakest first; malformed ones become mistakes."""
+    prefix = f"KD_{kind.upper()}__"
+    found = [
+        (name[len(prefix) :].lower().replace("__", "."), text, name)
+        for name, text in sorted(environ.items())
+        if name.startswith(prefix)
+    ]
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if equals and all(key.split(".")):
+            found.append((key, text, f"--set {key}"))
+        else:
+            mistakes.append(f"{item!r}: not of the form key=value or group.key=value (--set)")
+    return found
+
+
+def _put(data: dict[str, Any], key: str, text: str) -> str | None:
+    """Set one dotted key to a YAML-typed value; says what is wrong, if anything."""
+    try:
+        value = parse_yaml(text)
+    except YAMLError as error:
+        return f"{_short(text)} is not a YAML value{_reason(error)}"
+    *groups, last = key.split(".")
+    if len(groups) >= MOST_LEVELS:
+        return f"{len(groups)} groups inside one another, more than {MOST_LEVELS}"
+    for depth, group in enumerate(groups, 1):
+        inner = data.get(group)
+        if inner is None:
+            inner = data[group] = {}
+        if not isinstance(inner, dict):
+            whole = ".".join(groups[:depth])
+            return f"{whole} is {inner!r}, which has no keys in it; --set {whole}=… sets it"
+        data = inner
+    data[last] = value
+    return None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _reason(error: YAMLError) -> str:
+    """Why a value is none, where that is more than a word about its spelling."""
+    reason = error.problem if isinstance(error, ConstructorError | ComposerError) else None
+    return f": {reason}" if reason else ""
+
+
+def _forget_below(origins: dict[str, str], key: str) -> None:
+    """Drop what was said about a value that is now replaced, and about the empty group it may have grown out of."""
+    groups = key.split(".")
+    for old in [o for o in origins if o == key or o.startswith(f"{key}.")]:
+        del origins[old]
+    for depth in range(1, len(groups)):
+        origins.pop(".".join(groups[:depth]), None)
+
+
+def _below(origins: Mapping[str, str], group: str, otherwise: str) -> str:
+    """Where a group that contradicts itself came from: what was set in it, or the place of all of it."""
+    inside = [place for key, place in origins.items() if not group or key.startswith(f"{group}.")]
+    changed = dict.fromkeys(place for place in inside if place != otherwise)
+    return ", ".join(changed) or _origin(origins, group, otherwise)
+
+
+def _origin(origins: Mapping[str, str], key: str, otherwise: str) -> str:
+    """Where a key's value came from: the key itself, or the nearest group that was set whole."""
+    while key:
+        if key in origins:
+            return origins[key]
+        key = key.rpartition(".")[0]
+    return otherwise

@@ -1,0 +1,57 @@
+"""The numbers of a data2vec 2.0 image network, as presets, checkpoints and students write them."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.base.strict import Strict
+
+MOST_WEIGHTS = 1 << 30
+"""Numbers in a network that a file may ask for."""
+MOST_SIDE = 4096
+"""Pixels along a side of its input."""
+MOST_LAYERS = 256
+MOST_WIDTH = 1 << 16
+Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
+
+
+class Data2VecShape(Strict):
+    """The numbers of one size."""
+
+    image: Side
+    patch: Side
+    dim: Width
+    heads: Width
+    prenet: Annotated[int, Field(ge=0, le=MOST_LAYERS)]
+    """blocks inside the modality encoder"""
+    depth: Layers
+    """blocks after it"""
+    targets: Layers
+    """how many of the last blocks make a target"""
+
+    @property
+    def side(self) -> int:
+        """Patches along one side."""
+        return self.image // self.patch
+
+    @property
+    def hidden(self) -> int:
+        """Width inside the FFN of its blocks."""
+        return 4 * self.dim
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.dim % 4 or self.dim % self.heads:
+            raise ValueError(
+                f"{self.dim} channels cannot be shared out among {self.heads} heads and four kinds of positions"
+            )
+        if self.image % self.patch:
+            raise ValueError(f"an image of {self.image} pixels is not made of patches of {self.patch}")
+        if self.targets > self.depth:
+            raise ValueError(f"targets of the last {self.targets} of {self.depth} blocks")
+        numbers = 12 * self.dim**2 * (self.prenet + self.depth) + (self.side**2 + 3 * self.patch**2) * self.dim
+        if numbers > MOST_WEIGHTS:
+            raise ValueError(f"it has {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
+        return self

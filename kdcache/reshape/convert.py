@@ -1,0 +1,215 @@
+"""Change a cache without asking the teacher again: another backend or codec, fewer signals, more views, parts built elsewhere."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kdcache.base import limits
+from kdcache.base.progress import Progress
+from kdcache.build.part_buffer import along
+from kdcache.codecs import make_codec
+from kdcache.codecs.codec import Codec, Fields
+from kdcache.codecs.measure import as_values
+from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.store import Receipt, Store
+from kdcache.store.differences import differences, tell
+from kdcache.store.layout import choose_layout
+from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
+from kdcache.views.recipe import drawable
+
+MEASURED_ROWS = 256
+"""Rows on which the error of a new codec is measured."""
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A cache made from others, or changed."""
+
+    path: Path
+    parts_written: int
+    parts_missing: int
+    bytes: int
+
+
+def add_views(path: Path, count: int) -> Plan:
+    """Plan `count` more views of a cache; a build then makes them. What is there stays as it is."""
+    recipe = drawable(Store.open(path).plan.views.recipe)
+    if recipe.kind == "plain":
+        hint = "build another cache with --recipe augment"
+        raise UsageError(f"{path} holds plain views, and there is only one plain view of an image", hint=hint)
+    if count < 1:
+        raise UsageError(f"cannot add {count} views", hint="give a number above 0")
+    with Store.open(path).building():
+        store = Store.open(path)  # what another has planned in the meantime counts
+        if store.plan.views.count + count > limits.VIEWS:
+            message = f"{path} has {store.plan.views.count:,} views: with {count:,} more it would have more than {limits.VIEWS:,}"
+            raise UsageError(message, hint="add fewer")
+        return store.plan_views(store.plan.views.count + count)
+
+
+def convert(
+    path: Path,
+    out: Path,
+    *,
+    progress: Progress,
+    backend: Literal["hdf5", "zarr"] | None = None,
+    codecs: dict[str, str] | None = None,
+    compression: str | None = None,
+    signals: Sequence[str] | None = None,
+) -> Reshaped:
+    """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt.
+
+    `signals`: the ones to keep; None keeps all.
+    """
+    old = Store.open(path)
+    if dropped := sorted(set(codecs or {}) & set(old.plan.codecs()) - set(signals or old.plan.codecs())):
+        raise UsageError(
+            f"a codec is given for {', '.join(dropped)}, which would not be kept", hint="add it to --signal"
+        )
+    kept = _keeping(old.plan, signals)
+    plan = _converted(kept, backend or kept.layout.backend, codecs or {}, compression)
+    pairs = list(zip(kept.codecs().values(), plan.codecs().values(), strict=True))
+    _try(pairs)
+    plan = _measured(old, plan, pairs)
+    new = Store.create(out, plan, old.listing())
+    with new.building():
+        todo = sorted(set(old.built()) - set(new.built(sizes=True)))
+        progress.start("convert", sum(len(plan.rows_of(part)) for part in todo))
+        for part in todo:
+            payload = _recoded(old, part, pairs)
+            receipt = new.write_part(part, payload, old.bad_rows_of(part), {"converted_from": old.plan.identity})
+            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
+        progress.finish()
+        new.write_rejected()
+    return Reshaped(out, len(todo), new.missing_count, new.bytes())
+
+
+def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
+    """The plan of a cache whose teacher had been asked for these signals only."""
+    if names is None:
+        return plan
+    _check_known(plan, names)
+    if not names:
+        raise UsageError("no signal would be left", hint="name those to keep")
+    teacher = plan.teacher
+    kept: dict[str, Any] = {
+        "signals": tuple(signal for signal in teacher.signals if signal.name in names),
+        "taps": {name: where for name, where in teacher.taps.items() if name in names},
+    }
+    if "logits" not in names:
+        kept |= {"classes": None, "head": None}  # nobody speaks of classes any more
+    signals = tuple(stored for stored in plan.signals if stored.signal.name in names)
+    return plan.model_copy(update={"teacher": teacher.model_copy(update=kept), "signals": signals})
+
+
+def _check_known(plan: Plan, names: Iterable[str]) -> None:
+    stored = [s.signal.name for s in plan.signals]
+    unknown = sorted(set(names) - set(stored))
+    if unknown:
+        raise UsageError(f"no signal {', '.join(unknown)} in this cache; it holds {', '.join(stored)}")
+
+
+def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, str], compression: str | None) -> Plan:
+    _check_known(plan, codecs)
+    signals = tuple(_converted_signal(stored, codecs.get(stored.signal.name)) for stored in plan.signals)
+    layout = choose_layout(
+        [f for s in signals for f in make_codec(s.codec, s.signal).fields()],
+        rows=plan.dataset.rows,
+        batch=plan.layout.rows_per_part,
+        backend=backend,
+        compression=compression,
+        max_rows=plan.layout.rows_per_part,
+        self_describing=plan.layout.self_describing,
+    )
+    return plan.model_copy(update={"signals": signals, "layout": layout})
+
+
+def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
+    """The same signal in another codec. Its error is that of every codec on the way, so the old ones are remembered."""
+    if name is None or make_codec(name, stored.signal).name == stored.codec:
+        return stored
+    codec = make_codec(name, stored.signal)
+    row = sum(f.row_bytes for f in codec.fields() if not f.per_part)
+    return StoredSignal(signal=stored.signal, codec=codec.name, bytes_per_row=row, via=(*stored.via, stored.codec))
+
+
+def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> Plan:
+    """The plan with the error of every new codec, measured on the first part that is built against what the old one holds."""
+    part = next(iter(old.built()), None)
+    if part is None:
+        return plan
+    mapped, bad = old.map_part(part), {row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)}
+    rows = np.array([row for row in range(len(old.plan.rows_of(part))) if row not in bad][:MEASURED_ROWS])
+    if not len(rows):
+        return plan
+    signals = list(plan.signals)
+    for place, (before, after) in enumerate(pairs):
+        if before.name != after.name:
+            fields = {
+                f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(rows) for f in before.fields()
+            }
+            values = as_values(before.decode(fields))
+            signals[place] = signals[place].model_copy(update={"error": after.error(values)})
+    return plan.model_copy(update={"signals": tuple(signals)})
+
+
+def _try(pairs: Sequence[tuple[Codec, Codec]]) -> None:
+    """Refuse a codec that cannot be made from what is stored, before anything is written. Tried on one row of zeros."""
+    for before, after in pairs:
+        if before.name != after.name:
+            rows = {f.name: np.zeros(f.shape if f.per_part else (1, *f.shape), f.dtype) for f in before.fields()}
+            with np.errstate(all="ignore"):  # zeros are no distribution
+                along((before, after), rows, ())
+
+
+def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fields:
+    """The payload of a part in the new codecs; fields whose codec stays are copied as they are."""
+    mapped = old.map_part(part)
+    payload: Fields = {VIEW_DIGEST.name: mapped[VIEW_DIGEST.name].whole()}
+    bad = [row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)]
+    for before, after in pairs:
+        fields: Fields = {f.name: mapped[f.name].whole() for f in before.fields()}
+        if before.name != after.name:
+            fields = along((before, after), fields, bad)
+        payload |= fields
+    return payload
+
+
+def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
+    """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
+    stores = [Store.open(path) for path in paths]
+    first = stores[0]
+    for other in stores[1:]:
+        if other.plan.identity != first.plan.identity:
+            told = tell(differences(first.plan.essence(), other.plan.essence()))
+            message = f"{first.path} and {other.path} are different caches: {told}"
+            raise Mismatch(message, hint="only parts of one plan can be merged")
+    views = max(store.plan.views.count for store in stores)
+    plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
+    new = Store.create(out, plan, first.listing())
+    with new.building():
+        holders: dict[PartId, list[Store]] = {}
+        for store in stores:
+            for part in store.built():
+                holders.setdefault(part, []).append(store)
+        todo = sorted(holders.keys() - set(new.built(sizes=True)))
+        progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
+        for part in todo:
+            receipt = _copied(new, part, holders[part], progress)
+            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
+        progress.finish()
+        new.write_rejected()
+    return Reshaped(out, len(todo), new.missing_count, new.bytes())
+
+
+def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:
+    """A part from the first cache that has it whole."""
+    for store in holders[:-1]:
+        try:
+            return new.copy_part(part, store)
+        except (Damage, Mismatch) as error:
+            progress.note(f"not taken, another cache has this part too: {error.message}")
+    return new.copy_part(part, holders[-1])

@@ -1,0 +1,67 @@
+"""What a backend does: arrange the fields of a part in files that its own libraries can read, and say where they lie.
+
+A backend writes nothing. It hands out the bytes of whole files in order, so that one writer (seal.py) cares for the disk and
+every failure of it is an ordinary error.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kdcache.base.atomic import Buffer
+from kdcache.codecs.codec import Field
+from kdcache.store.parts.blocks import Cut
+from kdcache.store.plan import PartId, Plan
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one field lies in its file."""
+
+    offset: int
+    stored: tuple[tuple[int, int], ...] | None
+    """(offset, bytes) of every block when they are compressed"""
+
+
+@dataclass(frozen=True)
+class FileImage:
+    """A file to be written: its path in the cache, its bytes in order, and the fields in it."""
+
+    path: str
+    pieces: Iterable[Buffer]
+    places: dict[str, Place]
+
+
+class Backend(Protocol):
+    """HDF5 or Zarr."""
+
+    def path(self, part: PartId, field: Field) -> str:
+        """The file a field of a part is in, relative to the cache."""
+
+    def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
+        """The files of a part."""
+
+    def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
+        """Files of a view that depend on the plan alone and that its own library needs to open it: path -> content."""
+
+
+def backend_of(plan: Plan) -> Backend:
+    """The backend of a plan."""
+    if plan.layout.backend == "zarr":
+        from kdcache.store.backends.zarr import Zarr
+
+        return Zarr()
+    from kdcache.store.backends.hdf5 import Hdf5
+
+    return Hdf5()
+
+
+def describe(plan: Plan) -> dict[str, dict[str, str]]:
+    """What stands beside each array so that it explains itself: field name -> attributes."""
+    told = {field.name: dict(field.attributes) for field in plan.layout.added_fields()}
+    for stored, codec in zip(plan.signals, plan.codecs().values(), strict=True):
+        for field in codec.fields():
+            told[field.name] = {"signal": stored.signal.name, "codec": stored.codec, **dict(field.attributes)}
+            if plan.layout.self_describing and not field.per_part:
+                told[field.name]["valid"] = "rows for which the array `valid` is false are zeros and mean nothing"
+    return told

@@ -1,0 +1,124 @@
+"""HDF5 parts: one plain file a part, one dataset a field, readable with h5py or h5dump alone.
+
+Uncompressed fields are contiguous and start on a page, so that they can be mapped. Metadata is of HDF5 1.10's latest kind, which
+is checksummed and opens with every release since; no times are kept, so the same payload gives the same bytes.
+
+Texts are of variable length: h5py reads those as `str`, those of fixed length as bytes. They lie in a heap of the file that HDF5
+puts no checksum on; the digest in the receipt covers it, as every byte of the file. Plans that are not self-describing keep the
+fixed length that was used before.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdcache.codecs.codec import Field
+from kdcache.store.backends.backend import FileImage, Place, describe
+from kdcache.store.backends.sparse import PAGE, SparseFile
+from kdcache.store.parts.blocks import Cut
+from kdcache.store.plan import FORMAT, PartId, Plan
+
+if TYPE_CHECKING:
+    import h5py
+
+TextWriter = Callable[[Any, str, str], None]
+"""(file or dataset, name, text): adds an attribute"""
+
+
+class Hdf5:
+    """The HDF5 backend."""
+
+    def path(self, part: PartId, field: Field) -> str:
+        """One file a part, whatever the field."""
+        return f"parts/{part}.h5"
+
+    def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
+        """Nothing: every part opens by itself."""
+        return {}
+
+    def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
+        """The one file of a part."""
+        import h5py
+
+        sparse = SparseFile()
+        file = _create(sparse, PAGE if plan.layout.compression is None else np.dtype("<f8").itemsize)
+        try:
+            rows = plan.rows_of(part)
+            _describe_part(file, plan, part, rows)
+            texts, write_text = describe(plan), _text_writer(plan)
+            places = {cut.field.name: _add(h5py, file, cut, texts[cut.field.name], write_text) for cut in cuts}
+        finally:
+            file.close()
+        arrays = [(places[cut.field.name].offset, cut.raw) for cut in cuts if cut.compressor is None]
+        return [FileImage(self.path(part, cuts[0].field), sparse.pieces(arrays), places)]
+
+
+def _create(sparse: SparseFile, alignment: int) -> "h5py.File":
+    """An empty HDF5 file that writes into `sparse`."""
+    import h5py
+
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    access.set_alignment(1, alignment)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, sparse)
+    return h5py.File(h5py.h5f.create(b"part.h5", h5py.h5f.ACC_TRUNC, fcpl=creation, fapl=access))
+
+
+def _describe_part(file: "h5py.File", plan: Plan, part: PartId, rows: range) -> None:
+    numbers = {"kd_format": FORMAT, "view": part.view, "part": part.number, "first_row": rows.start, "rows": len(rows)}
+    for name, value in numbers.items():
+        file.attrs.create(name, np.int64(value))
+    write_text = _text_writer(plan)
+    write_text(file, "plan", plan.identity)
+    write_text(file, "teacher", f"{plan.teacher.family} {plan.teacher.size}")
+    if plan.layout.self_describing:
+        write_text(file, "row", "row r of a dataset of `rows` rows is the image in row first_row + r of index.arrow")
+
+
+def _text_writer(plan: Plan) -> TextWriter:
+    """Writes a text as an attribute: of variable length, or of fixed length in the caches planned before."""
+    import h5py
+
+    def variable(item: Any, name: str, value: str) -> None:
+        item.attrs.create(name, value, dtype=h5py.string_dtype("utf-8"))
+
+    def fixed(item: Any, name: str, value: str) -> None:
+        raw = value.encode()
+        item.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", max(1, len(raw)))))
+
+    return variable if plan.layout.self_describing else fixed
+
+
+def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_text: TextWriter) -> Place:
+    """Add a dataset. Contiguous ones get their room and stay unwritten; compressed chunks are handed over as they are."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    if cut.compressor is None:
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    else:
+        properties.set_chunk((cut.block_rows, *cut.shape[1:]))
+        properties.set_filter(*_filter(h5py, cut))
+    kind = h5py.h5t.py_create(np.dtype(cut.field.dtype))
+    # A chunk may not be larger than its dataset can become; the last part may be shorter than a block.
+    most = cut.shape if cut.compressor is None else (max(cut.shape[0], cut.block_rows), *cut.shape[1:])
+    space = h5py.h5s.create_simple(cut.shape, most)
+    handle = h5py.h5d.create(file.id, cut.field.name.encode(), kind, space, dcpl=properties)
+    for name, value in texts.items():
+        write_text(h5py.Dataset(handle), name, value)
+    if cut.compressor is None:
+        return Place(handle.get_offset(), None)
+    for number, chunk in enumerate(cut.chunks):
+        handle.write_direct_chunk((number * cut.block_rows, *(0 for _ in cut.shape[1:])), chunk)
+    stored = tuple((info.byte_offset, info.size) for info in map(handle.get_chunk_info, range(len(cut.chunks))))
+    return Place(stored[0][0], stored)
+
+
+def _filter(h5py: Any, cut: Cut) -> tuple[int, int, tuple[int, ...]]:
+    """The filter as HDF5 knows it. Optional, because creating the dataset must not need the plug-in; reading it does."""
+    assert cut.compressor is not None
+    number, values = cut.compressor.hdf5_filter(cut.block_bytes)
+    return number, h5py.h5z.FLAG_OPTIONAL, values

@@ -1,0 +1,113 @@
+"""Is what lies on disk what was written? Findings name the part, the field and the rows; nothing is changed here.
+
+A file that cannot be read is no finding but a StorageError: it may be whole, and nobody shall drop it for that.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import xxhash
+
+from kdcache.base import beneath
+from kdcache.base.atomic import storage_errors
+from kdcache.errors import Damage, KDError, Mismatch
+from kdcache.store.parts.receipt import FieldSeal, FileSeal, Receipt
+from kdcache.store.plan import PartId
+
+READ = 4 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    part: PartId | None
+    field: str | None
+    rows: range | None
+    """rows of the dataset"""
+    what: str
+    path: str | None = None
+    kind: Literal["damage", "foreign", "stray", "drift"] = "damage"
+    """`foreign`: sound, but of another plan; `stray`: a name that does not belong; `drift`: sound, but images, libraries or the
+    teacher give something else today. None of these is ever dropped."""
+
+    def __str__(self) -> str:
+        names = [f"part {self.part}" if self.part else None, f"field {self.field!r}" if self.field else None]
+        rows = f"rows {self.rows[0]}-{self.rows[-1]}" if self.rows else None
+        where = ", ".join(n for n in (*names, rows) if n)
+        return f"{where}: {self.what}" if where else self.what
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        rows = [self.rows[0], self.rows[-1]] if self.rows else None
+        return {
+            "part": str(self.part) if self.part else None,
+            "field": self.field,
+            "rows": rows,
+            "what": self.what,
+            "path": self.path,
+            "kind": self.kind,
+        }
+
+
+def check_files(cache: Path, receipt: Receipt) -> list[Finding]:
+    """Every byte of a part against its receipt."""
+    return [finding for seal in receipt.files for finding in _check_file(cache, receipt, seal)]
+
+
+def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Finding]:
+    rows = receipt.row_range
+    fields = {name: field for name, field in receipt.fields.items() if field.file == seal.path}
+    only = next(iter(fields)) if len(fields) == 1 else None
+    with storage_errors(cache / seal.path, "read"):
+        try:
+            with beneath.opened(cache, seal.path) as descriptor:
+                size = os.fstat(descriptor).st_size
+                if size != seal.nbytes:
+                    what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
+                    yield Finding(receipt.id, only, rows, what, seal.path)
+                    return
+                if _digest(descriptor) == seal.digest:
+                    return
+                found = [f for name, field in fields.items() for f in _check_blocks(descriptor, receipt, name, field)]
+        except FileNotFoundError:
+            yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
+            return
+        except Damage as error:
+            yield Finding(receipt.id, only, rows, error.message, seal.path)
+            return
+    what = f"{seal.path} differs from what was written, between its rows"
+    yield from found or [Finding(receipt.id, None, rows, what, seal.path)]
+
+
+def _digest(descriptor: int) -> str:
+    state, buffer, done = xxhash.xxh3_128(), bytearray(READ), 0
+    while count := os.preadv(descriptor, [buffer], done):
+        state.update(memoryview(buffer)[:count])
+        done += count
+    return state.hexdigest()
+
+
+def _check_blocks(descriptor: int, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
+    """Damaged blocks of one field; neighbours are told as one."""
+    first = None
+    for number, expected in enumerate((*seal.blocks, None)):
+        bad = expected is not None and _hash(descriptor, *seal.span(number)) != expected
+        if bad and first is None:
+            first = number
+        if not bad and first is not None:
+            yield Finding(receipt.id, name, receipt.rows_of(name, first, number - 1), "the checksum differs", seal.file)
+            first = None
+
+
+def _hash(descriptor: int, offset: int, size: int) -> str:
+    return xxhash.xxh3_64_hexdigest(os.pread(descriptor, size, offset))
+
+
+def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:
+    """An error met on the way, as a finding."""
+    kind: Literal["damage", "foreign"] = "foreign" if isinstance(error, Mismatch) else "damage"
+    return Finding(part, None, rows, error.message, error.details.get("path"), kind)

@@ -1,0 +1,147 @@
+"""Lossless compression of one block of rows: `zstd:LEVEL`, or `blosc:LEVEL` (LZ4 after a byte shuffle).
+
+Zstandard makes smaller files, Blosc gives them back several times faster. Each compressor knows the names HDF5 and Zarr have
+for it, so that both can read what is written here without this package.
+"""
+
+import struct
+from typing import Any, Protocol
+
+from kdcache.base.atomic import Buffer
+from kdcache.base.figures import whole
+from kdcache.errors import UsageError
+
+LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
+
+
+class NotThatBlock(ValueError):
+    """What is stored does not decompress to a block of the size that the plan says."""
+
+
+class Compressor(Protocol):
+    """One way to make a block smaller and to get exactly its bytes back."""
+
+    def encode(self, block: Buffer) -> bytes:
+        """A block of rows -> what is stored."""
+
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+        """What is stored -> the block of `nbytes`; NotThatBlock when it is none, before more than that is taken up."""
+
+    def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
+        """Registered filter number and its values."""
+
+    def zarr_codec(self) -> dict[str, Any]:
+        """Entry of the Zarr v3 codec chain."""
+
+
+class Zstd:
+    """Zstandard frames with their content size."""
+
+    def __init__(self, level: int) -> None:
+        from numcodecs.zstd import Zstd as Codec
+
+        self._level = level
+        self._codec = Codec(level=level)
+
+    def encode(self, block: Buffer) -> bytes:
+        """Compress a block."""
+        return bytes(self._codec.encode(block))
+
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+        """Decompress a block."""
+        _refuse_other(_zstd_bytes(memoryview(stored).cast("B")), nbytes)
+        return _decoded(self._codec, stored, nbytes)
+
+    def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
+        """The filter as HDF5 registers it."""
+        return 32015, (self._level,)
+
+    def zarr_codec(self) -> dict[str, Any]:
+        """The codec as Zarr v3 names it."""
+        return {"name": "zstd", "configuration": {"level": self._level, "checksum": False}}
+
+
+class Blosc:
+    """Blosc 1 buffers: LZ4 behind a shuffle of the bytes of each number."""
+
+    def __init__(self, level: int, itemsize: int) -> None:
+        from numcodecs.blosc import SHUFFLE
+        from numcodecs.blosc import Blosc as Codec
+
+        self._level, self._itemsize = level, itemsize
+        self._codec = Codec(cname="lz4", clevel=level, shuffle=SHUFFLE)
+
+    def encode(self, block: Buffer) -> bytes:
+        """Compress a block."""
+        import numpy as np
+
+        return bytes(self._codec.encode(np.frombuffer(block, f"V{self._itemsize}")))
+
+    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+        """Decompress a block."""
+        _refuse_other(_blosc_bytes(memoryview(stored).cast("B"), self._itemsize), nbytes)
+        return _decoded(self._codec, stored, nbytes)
+
+    def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
+        """The filter as HDF5 registers it."""
+        version, format_version, shuffled, lz4 = 2, 2, 1, 1
+        return 32001, (version, format_version, self._itemsize, block_bytes, self._level, shuffled, lz4)
+
+    def zarr_codec(self) -> dict[str, Any]:
+        """The codec as Zarr v3 names it."""
+        settings = {
+            "cname": "lz4",
+            "clevel": self._level,
+            "shuffle": "shuffle",
+            "typesize": self._itemsize,
+            "blocksize": 0,
+        }
+        return {"name": "blosc", "configuration": settings}
+
+
+def compressor(text: str, itemsize: int) -> Compressor:
+    """The compressor of a layout for numbers of `itemsize` bytes."""
+    name, _, level = text.partition(":")
+    number = whole(level)
+    if name not in LEVELS or number is None or number not in LEVELS[name]:
+        known = " or ".join(f"{n}:{r.start}..{r.stop - 1}" for n, r in LEVELS.items())
+        raise UsageError(f"unknown compression {text!r}", hint=f"write {known}")
+    return Zstd(number) if name == "zstd" else Blosc(number, itemsize)
+
+
+def _decoded(codec: Any, stored: Buffer, nbytes: int) -> bytearray:
+    """What a library makes of a block whose header was found right. Into memory of that size: none of its own is taken up."""
+    block = bytearray(nbytes)
+    try:
+        codec.decode(stored, out=block)
+    except (RuntimeError, ValueError) as error:
+        raise NotThatBlock(f"it does not decompress: {error}") from error
+    return block
+
+
+def _refuse_other(found: int | None, nbytes: int) -> None:
+    if found is None:
+        raise NotThatBlock("it is not compressed as the plan says")
+    if found != nbytes:
+        raise NotThatBlock(f"it would decompress to {found:,} bytes, a block has {nbytes:,}")
+
+
+def _zstd_bytes(frame: memoryview) -> int | None:
+    """The content size of a Zstandard frame (RFC 8878, 3.1.1.1); None where there is none or it is no frame."""
+    if len(frame) < 6 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
+        return None
+    described = frame[4]
+    one_segment, width = bool(described & 0x20), (0, 2, 4, 8)[described >> 6]
+    width = width or int(one_segment)
+    start = 5 + (not one_segment) + (0, 1, 2, 4)[described & 3]
+    if not width or len(frame) < start + width:
+        return None
+    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _blosc_bytes(buffer: memoryview, itemsize: int) -> int | None:
+    """The content size of a Blosc 1 buffer; None where its header cannot be of a block of such numbers."""
+    if len(buffer) < 16 or buffer[0] != 2 or buffer[3] != itemsize:
+        return None
+    nbytes, _, compressed = struct.unpack_from("<III", buffer, 4)
+    return nbytes if compressed == len(buffer) else None

@@ -1,0 +1,172 @@
+"""The receipt of a part: written last, it says that the part is whole and what every byte of it should be.
+
+A reader needs nothing else: file, offset, type and shape of every field, and a checksum for every block of rows.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue, ValidationError
+
+from kdcache.base import beneath
+from kdcache.base.atomic import storage_errors
+from kdcache.base.limits import RECORD_BYTES
+from kdcache.base.plain_json import beyond_reading
+from kdcache.base.strict import Strict
+from kdcache.errors import Damage, UsageError
+from kdcache.store.plan import FORMAT, PartId
+from kdcache.store.self_checked import seal, unseal
+
+MEND = "run `kd cache repair` on this cache, then build again"
+FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it from another copy of this cache"
+
+
+@contextmanager
+def opened(part: str, cache: Path, name: str, written: int) -> Iterator[int]:
+    """A descriptor of a file of a part; Damage when it is missing, no plain file, or not as long as it was written."""
+    path = cache / name
+    with ExitStack() as stack:
+        with storage_errors(path, "read"):
+            try:
+                descriptor = stack.enter_context(beneath.opened(cache, name))
+            except FileNotFoundError:
+                raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path)) from None
+            except Damage as error:
+                raise Damage(f"part {part}: {error.message}", hint=error.hint, part=part, path=str(path)) from error
+            found = os.fstat(descriptor).st_size
+        if found != written:
+            message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
+            raise Damage(message, hint=MEND, part=part, path=str(path))
+        yield descriptor
+
+
+def wrong_bytes(part: str, field: str, first: int, last: int, why: str = "the checksum differs") -> Damage:
+    """A block of rows is not what its receipt or the plan says."""
+    message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, {why}"
+    return Damage(message, hint=MEND, part=part, field=field, rows=(first, last))
+
+
+class FieldSeal(Strict):
+    """Where one field lies and what its blocks hash to."""
+
+    file: str
+    """relative to the cache"""
+    dtype: str
+    shape: tuple[int, ...]
+    """rows first, unless the field belongs to the part as a whole"""
+    per_part: bool
+    offset: int
+    """of the first byte of the field in the file"""
+    nbytes: int
+    """of the field, uncompressed"""
+    block_rows: int
+    blocks: tuple[str, ...]
+    """xxh3-64 of every block as it is stored"""
+    stored: tuple[tuple[int, int], ...] | None
+    """(offset in the file, bytes) of every block when they are compressed"""
+
+    @property
+    def rows(self) -> int:
+        """Rows the blocks count; a field of the part is one."""
+        return 1 if self.per_part else self.shape[0]
+
+    @property
+    def geometry(self) -> tuple[str, str, tuple[int, ...], bool, int, int]:
+        """All of it that follows from the plan."""
+        return self.file, self.dtype, self.shape, self.per_part, self.nbytes, self.block_rows
+
+    @property
+    def checksums(self) -> NDArray[np.uint64]:
+        """`blocks` as numbers."""
+        return np.frombuffer(bytes.fromhex("".join(self.blocks)), ">u8").astype(np.uint64)
+
+    def span(self, block: int) -> tuple[int, int]:
+        """(offset in the file, bytes) of one block as it is stored."""
+        if self.stored is not None:
+            return self.stored[block]
+        first, row = block * self.block_rows, self.nbytes // self.rows
+        return self.offset + first * row, min(self.block_rows, self.rows - first) * row
+
+
+class FileSeal(Strict):
+    """One file of the part, from its first byte to its last."""
+
+    path: str
+    nbytes: int
+    digest: str
+    """xxh3-128"""
+
+
+class Receipt(Strict):
+    """A sealed part."""
+
+    format: int
+    plan: str
+    """identity of the plan it was built for"""
+    view: int
+    part: int
+    first_row: int
+    rows: int
+    bad: dict[int, str]
+    """row of the dataset -> why its image could not be used; its bytes are zeros"""
+    compression: str | None
+    fields: dict[str, FieldSeal]
+    files: tuple[FileSeal, ...]
+    facts: dict[str, JsonValue]
+    """how the part was made: seconds, device, …"""
+
+    @property
+    def id(self) -> PartId:
+        """The part it is for."""
+        return PartId(self.view, self.part)
+
+    @property
+    def row_range(self) -> range:
+        """Rows of the dataset that the part holds."""
+        return range(self.first_row, self.first_row + self.rows)
+
+    def bytes_of(self, path: str) -> int:
+        """How long one of its files was written."""
+        return next(file.nbytes for file in self.files if file.path == path)
+
+    def rows_of(self, field: str, first: int, last: int) -> range:
+        """Rows of the dataset under the blocks first..last of a field."""
+        seal = self.fields[field]
+        return (
+            self.row_range if seal.per_part else self.row_range[first * seal.block_rows : (last + 1) * seal.block_rows]
+        )
+
+    def sealed(self) -> bytes:
+        """The file; UsageError when it could not be read back."""
+        plain = self.plain()
+        raw = seal(plain)
+        too_much = beyond_reading(plain, raw)
+        if len(raw) > RECORD_BYTES:
+            too_much = f"{len(raw):,} bytes, at most {RECORD_BYTES:,} are read back"
+        if too_much is not None:
+            message = f"the receipt of part {self.id} would have {too_much}"
+            raise UsageError(message, hint="plan smaller parts with --part-rows")
+        return raw
+
+    @classmethod
+    def load(cls, part: PartId, path: Path, raw: bytes) -> Self:
+        """Read the receipt of a part; Damage when it is not what was written."""
+        try:
+            record = unseal(raw, path, hint=MEND)
+        except Damage as error:
+            raise Damage(f"part {part}: {error.message}", hint=MEND, part=str(part), path=str(path)) from error
+        try:
+            return cls.from_plain(record)
+        except ValidationError as error:
+            what = "of another format" if record.get("format") != FORMAT else "not a receipt"
+            raise Damage(f"part {part}: {path} is {what}", hint=MEND, part=str(part), path=str(path)) from error
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the part's files."""
+        return sum(file.nbytes for file in self.files)

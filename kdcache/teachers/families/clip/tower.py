@@ -1,0 +1,205 @@
+"""CLIP image towers: pooled and patch embeddings in the space shared with text, zero-shot logits, fine-tuned heads."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcache.base.tensors import shortened
+from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.signals.teacher import Preprocess
+from kdcache.teachers.bounds import check_size
+from kdcache.teachers.families.clip.layouts import ClipParts, take_apart
+from kdcache.teachers.families.clip.shape import ClipShape
+from kdcache.teachers.families.clip.tokens import Tokenizer
+from kdcache.teachers.frozen import Candidate, Said, exact_kernels
+from kdcache.teachers.heads.classifier import Classifier, choose_classifier
+from kdcache.teachers.heads.zeroshot import zero_shot_head, zero_shot_record
+from kdcache.teachers.loading.networks import load_strict, seeded, state_record
+from kdcache.teachers.loading.settings import with_settings
+from kdcache.teachers.loading.sizes import CUSTOM, NANO, Family, family_facts
+from kdcache.teachers.loading.weights import find_checkpoint, find_nano
+from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
+from kdcache.teachers.request import Request
+
+DEFAULT_TEMPLATES = "openai"
+HINTS = {
+    "logits": "no text tower came with this checkpoint: fit a head with `kd teacher fit-head`, then pass --head FILE"
+}
+TELLING = (
+    "image_size",
+    "patch_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "projection_dim",
+    "hidden_act",
+)
+"""settings by which a published size is recognised"""
+VISION_NAMES = ("vision_model.", "visual_projection.")
+TEXT_NAMES = ("text_model.", "text_projection.")
+
+
+class ClipTower:
+    """A CLIP image tower and its two taps."""
+
+    def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
+        self.network = network
+        config: Any = network.config
+        self._grid = size[0] // config.patch_size, size[1] // config.patch_size
+        self._stretched = size != (config.image_size, config.image_size)
+        note = ", positions interpolated to the grid" if self._stretched else ""
+        self.taps = {
+            "embedding": f"class token after the last layer norm and the projection{note}",
+            "features": f"patch tokens after the last layer norm and the projection, without the class token{note}",
+        }
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """The class token, and the patch tokens when they are wanted, both projected."""
+        network: Any = self.network
+        out = network(pixel_values=pixels, interpolate_pos_encoding=self._stretched)
+        said = {"embedding": Said(out.image_embeds)}
+        if "features" in wanted:  # last_hidden_state comes before the last layer norm
+            tokens = network.vision_model.post_layernorm(out.last_hidden_state[:, 1:])
+            said["features"] = Said(network.visual_projection(tokens), self._grid)
+        return said
+
+
+def open_clip(request: Request) -> Candidate:
+    """Load an image tower, and the head that its logits come from."""
+    from transformers import CLIPVisionModelWithProjection
+
+    parts, size, published, folder = _find(request)
+    preprocess = request.prepared(published)
+    if any(side % parts.vision.patch_size for side in preprocess.size):
+        raise UsageError(f"clip cannot see {preprocess.size}: its patches are {parts.vision.patch_size} pixels wide")
+    with seeded():
+        network = CLIPVisionModelWithProjection(parts.vision)
+    weights = parts.weights
+    if request.random:
+        weights = state_record(network, weights.source)
+    else:
+        load_strict(network, _side(parts, VISION_NAMES), source=weights.source, what=f"clip {size}")
+    classifier = choose_classifier(request, dim=parts.vision.projection_dim, weights=weights, own=parts.head)
+    if classifier is None and "logits" in request.signals and parts.text is not None:
+        classifier = _zero_shot(request, parts, size, folder)
+    if not weights.source.startswith("package:"):  # what comes in the package is fixed with the program
+        weights = with_settings(weights, parts.vision)
+    return Candidate(ClipTower(network, preprocess.size), size, weights, preprocess, classifier, hints=HINTS)
+
+
+def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], Path | None]:
+    """The parts, the name of the size, the published preprocessing, the folder with the tokenizer."""
+    from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
+
+    facts = family_facts("clip")
+    if request.size == NANO:
+        checkpoint = find_nano(request.weights, nano_clip_folder, source="package:clip-nano")
+        return take_apart(checkpoint, None), NANO, lambda: NANO_PREPROCESS["clip"], checkpoint.folder
+    by_file = request.weights is not None and not request.random
+    name = request.size or (None if by_file else facts.default)
+    named = facts.size(name, "clip") if name not in (None, CUSTOM) else None
+    shape = ClipShape.from_plain(named.architecture) if named else None
+    if request.random:
+        if shape is None or named is None or name is None:
+            raise UsageError("random weights need the name of a published size")
+        with seeded() as stamp:
+            parts = ClipParts({}, shape.vision_config(), shape.text_config(), state_record(nn.Module(), stamp))
+        usual = named.preprocess
+        return parts, name, lambda: usual, None
+    if named and named.url and request.weights is None:
+        raise Unavailable(f"clip {name} is not on the Hub", hint=f"pass --weights FILE; it is published as {named.url}")
+    checkpoint = find_checkpoint(request.weights, named.hub if named else None, name=request.name)
+    parts = take_apart(checkpoint, shape)
+    for tower, config in ((CLIPVisionModelWithProjection, parts.vision), (CLIPTextModelWithProjection, parts.text)):
+        if shape is None and config is not None:  # a published shape is known, and compared below
+            check_size(partial(tower, config), checkpoint.nbytes, source=checkpoint.record.source)
+    _check_names(parts)
+    found = _size_of(facts, parts)
+    if name not in (None, found):
+        raise Mismatch(f"--size says {name}, the checkpoint is clip {found}")
+    return parts, found, partial(_preprocess, facts, found, parts), checkpoint.folder
+
+
+def _size_of(facts: Family, parts: ClipParts) -> str:
+    """Which published size a checkpoint is; `custom` when it is none of them."""
+    for name, size in facts.sizes.items():
+        shape = ClipShape.from_plain(size.architecture)
+        config = shape.vision_config()
+        with_head = shape.text is None  # of one shape, the published size without text is the one with a head
+        if with_head == (parts.head is not None) and all(
+            getattr(config, k) == getattr(parts.vision, k) for k in TELLING
+        ):
+            return name
+    return CUSTOM
+
+
+def _preprocess(facts: Family, size: str, parts: ClipParts) -> Preprocess:
+    """What the checkpoint says of itself, else what was published with its size."""
+    if parts.preprocess is not None:
+        return parts.preprocess()
+    if size in facts.sizes:
+        usual = facts.sizes[size].preprocess
+        cut = "round" if parts.authors else usual.geometry.cut
+        return usual.model_copy(update={"geometry": usual.geometry.model_copy(update={"cut": cut})})
+    if parts.head is not None:  # TinyViT's layout: its evaluation transform at the tower's own size
+        side = parts.vision.image_size
+        return facts.sizes["l14-22k"].preprocess.model_copy(update={"size": (side, side)})
+    raise UsageError(
+        f"{parts.weights.source} does not say how pixels are prepared for it",
+        hint="put its preprocessor_config.json into the folder",
+    )
+
+
+def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | None) -> Classifier:
+    """Class names through the text tower, which is dropped afterwards."""
+    from transformers import CLIPTextModelWithProjection
+
+    classes = request.names_to_tell or (NANO_CLASSES if size == NANO else None)
+    if classes is None:
+        raise UsageError(
+            "zero-shot logits need class names", hint="pass --classes FILE (a name a line), or images in class folders"
+        )
+    label, templates = _templates(request, size)
+    text = CLIPTextModelWithProjection(parts.text)
+    load_strict(text, _side(parts, TEXT_NAMES), source=parts.weights.source, what=f"the text tower of clip {size}")
+    tokenizer = Tokenizer(folder, parts.text)
+    tokenizer.check_known(classes)
+    device = torch.device(request.device)
+    scale = float(parts.tensors["logit_scale"].float().exp())
+    with exact_kernels():
+        encode = text.eval().to(device)
+        head = zero_shot_head(encode, tokenizer, classes=classes, templates=templates, scale=scale, device=device)
+    record = zero_shot_record(label, classes=classes, templates=templates, weights=parts.weights)
+    if not parts.weights.source.startswith("package:"):
+        record = with_settings(record, parts.text)
+    return Classifier(head, f"logit_scale x cosine to {len(templates)} prompts a class ({label})", record)
+
+
+def _templates(request: Request, size: str) -> tuple[str, Sequence[str]]:
+    """A label for the plan, and the templates themselves."""
+    known = dict(family_facts("clip").templates) | {NANO: NANO_TEMPLATES}
+    wish = request.templates
+    if wish is None:
+        wish = NANO if size == NANO else DEFAULT_TEMPLATES
+    if not isinstance(wish, str):
+        return "own templates", wish
+    if wish not in known:
+        raise UsageError(f"no prompt templates called {wish!r}", hint=f"known: {', '.join(known)}")
+    return wish, known[wish]
+
+
+def _check_names(parts: ClipParts) -> None:
+    """Nothing in a checkpoint is passed over in silence."""
+    strange = sorted(name for name in parts.tensors if not name.startswith((*VISION_NAMES, *TEXT_NAMES, "logit_scale")))
+    if strange:
+        raise Mismatch(
+            f"{parts.weights.source} has tensors that CLIP does not have: {shortened(strange)}", names=strange
+        )
+
+
+def _side(parts: ClipParts, prefixes: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in parts.tensors.items() if name.startswith(prefixes)}

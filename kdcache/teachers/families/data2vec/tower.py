@@ -1,0 +1,114 @@
+"""data2vec 2.0 image teachers and what they say; data2vec_checkpoint.py reads fairseq's files."""
+
+import torch
+from torch import Tensor
+
+from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.networks.data2vec import Data2Vec, targets
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.teacher import Preprocess
+from kdcache.teachers.families.data2vec.checkpoint import classes_of, network_tensors, shape_of
+from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.heads.classifier import choose_classifier
+from kdcache.teachers.loading.networks import load_strict, seeded, state_record
+from kdcache.teachers.loading.settings import with_settings
+from kdcache.teachers.loading.sizes import CUSTOM, NANO, Family, Size, family_facts
+from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
+from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
+from kdcache.teachers.request import Request
+
+HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
+CUT_FROM_MORE = 224
+"""up to this size, fairseq cuts the input from a larger image"""
+
+
+class Data2VecTower:
+    """A data2vec 2.0 encoder and its taps."""
+
+    def __init__(self, network: Data2Vec, shape: Data2VecShape) -> None:
+        self.network = network
+        self._shape = shape
+        top = f"FFN outputs of the last {shape.targets} of {shape.depth} shared blocks"
+        recipe = "instance norm over tokens, mean over layers, layer norm"
+        self.taps = {
+            "inputs": f"modality encoder with its {shape.prenet} blocks, class token first",
+            "final": "last block, class token first",
+            "features": "last block, patch tokens only",
+            "targets": f"{top}, class token included: {recipe}",
+            "targets-patches": f"{top}, patch tokens only, as data2vec 2.0 was trained: {recipe}",
+            "cls-layers": f"class token of the FFN output of each of {shape.depth} shared blocks, first block first",
+            "embedding": "mean of all tokens of the last block, class token included",
+        }
+        if network.classifier is not None:
+            self.taps["logits"] = "the fine-tuned checkpoint's own classifier on the mean of the patch tokens"
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """All signals from one pass."""
+        inputs, layers, final = self.network(pixels)
+        grid = (self._shape.side, self._shape.side)
+        said = {
+            "inputs": Said(inputs),
+            "final": Said(final),
+            "features": Said(final[:, 1:], grid),
+            "cls-layers": Said(torch.stack([layer[:, 0] for layer in layers], dim=1)),
+            "embedding": Said(final.float().mean(1)),
+        }
+        if self.network.classifier is not None:
+            said["logits"] = Said(self.network.classifier(final[:, 1:].mean(1)))
+        if "targets" in wanted:
+            said["targets"] = Said(targets(layers, self._shape.targets))
+        if "targets-patches" in wanted:
+            said["targets-patches"] = Said(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
+        return said
+
+
+def open_data2vec(request: Request) -> Candidate:
+    """Load a teacher; sizes other than the trained one would need other positions, and are refused."""
+    facts = data2vec_facts()
+    name = request.size or facts.default
+    if request.random:
+        shape = Data2VecShape.from_plain(facts.size(name, "data2vec").architecture)
+        with seeded() as stamp:
+            network = Data2Vec(shape)
+        weights = state_record(network, stamp)
+    else:
+        checkpoint = _checkpoint(request, name)
+        tensors = network_tensors(checkpoint)
+        sizes = {known: Data2VecShape.from_plain(size.architecture) for known, size in facts.sizes.items()}
+        shape = shape_of(checkpoint, tensors, sizes)
+        name = next((known for known, size in sizes.items() if size == shape), CUSTOM)
+        if request.size not in (None, name):
+            raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({shape})")
+        network, weights = Data2Vec(shape, classes_of(checkpoint, tensors)), checkpoint.record
+        load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
+    published = facts.sizes.get(name, facts.sizes[facts.default])
+    trained = prepared_for(published.preprocess, shape.image)
+    preprocess = request.prepared(lambda: trained)
+    if preprocess.size != trained.size:
+        raise UsageError(f"data2vec {name} sees {shape.image}x{shape.image} and nothing else: its positions are fixed")
+    tower = Data2VecTower(network, shape)
+    classifier = choose_classifier(request, dim=shape.dim, weights=weights)
+    return Candidate(tower, name, with_settings(weights, shape), preprocess, classifier, hints=HINTS)
+
+
+def prepared_for(usual: Preprocess, side: int) -> Preprocess:
+    """fairseq's evaluation: inputs up to 224 pixels are cut from 256 for 224, larger ones are cut from their own size."""
+    geometry = usual.geometry.model_copy(update={"crop_pct": 1.0}) if side > CUT_FROM_MORE else usual.geometry
+    return usual.model_copy(update={"size": (side, side), "geometry": geometry})
+
+
+def data2vec_facts() -> Family:
+    """The published sizes and the one in the package."""
+    facts = family_facts("data2vec")
+    nano = Size(preprocess=NANO_PREPROCESS["data2vec"], architecture=NANO_DATA2VEC)
+    return facts.model_copy(update={"sizes": {**facts.sizes, NANO: nano}})
+
+
+def _checkpoint(request: Request, name: str) -> Checkpoint:
+    """Nano lies in the package, the published ones nowhere that kd could fetch them from."""
+    if name == NANO:
+        return find_nano(request.weights, lambda: nano_weights("data2vec"), source="package:data2vec-nano")
+    if request.weights is None:
+        hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or take --size nano"
+        raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
+    return find_checkpoint(request.weights, None, name=request.name)

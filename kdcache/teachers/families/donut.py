@@ -1,0 +1,237 @@
+"""Donut's Swin encoder: feature map, per-stage features, pooled embedding.
+
+Read: transformers' layout (a whole `VisionEncoderDecoderModel` or a `DonutSwinModel` alone) and the authors' own, which wraps a
+timm Swin. Two ways to prepare a page are in use, and they give different features: transformers' processor, published with the
+checkpoints there (0.5 for mean and std), and the authors' code (ImageNet's, and another thumbnail). Which one was used is in the
+spec's preprocessing.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from kdcache.base.strict import Strict
+from kdcache.errors import Mismatch, UsageError
+from kdcache.signals.teacher import Preprocess
+from kdcache.teachers.bounds import check_size
+from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.heads.classifier import choose_classifier
+from kdcache.teachers.loading.networks import load_strict, renamed, seeded, state_record
+from kdcache.teachers.loading.processor import from_processor, has_processor
+from kdcache.teachers.loading.settings import with_settings
+from kdcache.teachers.loading.sizes import CUSTOM, Family, Size, family_facts
+from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint
+from kdcache.teachers.request import NORMALISATIONS, Request
+from kdcache.views.recipe import Plain, Shrink
+
+HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
+SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
+TELLING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
+"""settings by which a published size is recognised"""
+AUTHORS = "encoder.model."
+# Inside a block: timm's names -> transformers'.
+BLOCK_NAMES = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+
+
+class SwinShape(Strict):
+    """The numbers of a published encoder."""
+
+    depths: tuple[int, ...]
+    width: int
+    heads: tuple[int, ...]
+    window: int
+    patch: int
+
+    def config(self) -> Any:
+        """As transformers writes it; the input size is set when the network is built."""
+        from transformers import DonutSwinConfig
+
+        return DonutSwinConfig(
+            patch_size=self.patch,
+            embed_dim=self.width,
+            depths=list(self.depths),
+            num_heads=list(self.heads),
+            window_size=self.window,
+        )
+
+
+class DonutTower:
+    """A Donut encoder and its taps."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network: Any = network
+        config: Any = network.config
+        stages = range(1, len(config.depths) + 1)
+        self.taps = {
+            "features": "output of the last stage, without a final norm",
+            "embedding": "mean of the last stage's tokens",
+            **{f"stage{i}": f"output of stage {i}, after its downsampling if it has one" for i in stages},
+        }
+
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+        """The wanted signals from one pass; the maps of early stages are large and kept only when wanted."""
+        deep = any(name.startswith("stage") for name in wanted)
+        out = self.network(pixels, output_hidden_states=deep)
+        tokens, stride = out.last_hidden_state, stride_of(self.network.config)
+        grid = (pixels.shape[2] // stride, pixels.shape[3] // stride)
+        said = {"features": Said(tokens, grid), "embedding": Said(tokens.float().mean(1))}
+        if deep:
+            maps = zip(out.hidden_states[1:], out.reshaped_hidden_states[1:], strict=True)
+            said |= {f"stage{i}": Said(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
+        return said
+
+
+def open_donut(request: Request) -> Candidate:
+    """Load an encoder, and the head that was asked for."""
+    facts = family_facts("donut")
+    if request.head is None and not request.random:
+        request.check_signals(SIGNALS, HINTS)
+    name = request.size or facts.default
+    published = facts.size(name, "donut") if name != CUSTOM else None
+    if request.random:
+        if published is None:
+            raise UsageError("random weights need the name of a published size")
+        usual, config = published.preprocess, _shape(published).config()
+        preprocess = request.prepared(lambda: usual)
+        with seeded() as stamp:
+            network = build(config, preprocess.size)
+        weights = state_record(network, stamp)
+    else:
+        checkpoint = find_checkpoint(request.weights, published.hub if published else None, name=request.name)
+        name, config, own = _recognised(facts, request, checkpoint)
+        preprocess = request.prepared(own)
+        if name == CUSTOM:
+            check_size(lambda: build(config, preprocess.size), checkpoint.nbytes, source=checkpoint.record.source)
+        network, weights = build(config, preprocess.size), checkpoint.record
+        load_strict(network, encoder_tensors(checkpoint.tensors), source=weights.source, what=f"donut {name}")
+    classifier = choose_classifier(request, dim=config.embed_dim << (len(config.depths) - 1), weights=weights)
+    tower = DonutTower(network)
+    return Candidate(tower, name, with_settings(weights, config), preprocess, classifier, hints=HINTS)
+
+
+def build(config: Any, size: tuple[int, int]) -> nn.Module:
+    """transformers' encoder for an input size."""
+    from transformers import DonutSwinModel
+
+    stride = stride_of(config)
+    if size[0] % stride or size[1] % stride:
+        raise UsageError(
+            f"donut cannot see {size[0]}x{size[1]}: both sides must be multiples of {stride}",
+            hint="published sizes are 2560x1920 and 1280x960",
+        )
+    config.image_size = list(size)
+    network: nn.Module = DonutSwinModel(config)
+    return network
+
+
+def stride_of(config: Any) -> int:
+    """Pixels under one token of the last stage."""
+    return int(config.patch_size << (len(config.depths) - 1))
+
+
+def encoder_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The encoder's tensors under the names of transformers' DonutSwinModel, from any of the three layouts."""
+    if any(name.startswith(AUTHORS) for name in tensors):
+        native = {n.removeprefix(AUTHORS): t for n, t in tensors.items() if n.startswith(AUTHORS)}
+        return authors_to_transformers(native)
+    if any(name.startswith("encoder.embeddings.") for name in tensors):
+        return {n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")}
+    return dict(tensors)
+
+
+def authors_to_transformers(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """timm's Swin names -> transformers'; the joint attention input is split in three, the final norm is never run."""
+    result: dict[str, Any] = {}
+    for name, value in tensors.items():
+        if found := re.fullmatch(r"(layers\.\d+\.blocks\.\d+)\.attn\.qkv\.(weight|bias)", name):
+            for part, third in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                result[f"encoder.{found[1]}.attention.self.{part}.{found[2]}"] = third
+        elif found := re.fullmatch(r"(layers\.\d+\.blocks\.\d+)\.([\w.]+)\.(weight|bias)", name):
+            result[f"encoder.{found[1]}.{BLOCK_NAMES.get(found[2], found[2])}.{found[3]}"] = value
+        elif name.startswith("layers."):
+            result["encoder." + name.replace(".attn.", ".attention.self.")] = value
+        else:
+            result[name] = value
+    return renamed(result, _outer_name)
+
+
+def _outer_name(name: str) -> str | None:
+    if name.startswith("norm."):
+        return None
+    renames = (
+        ("patch_embed.proj.", "embeddings.patch_embeddings.projection."),
+        ("patch_embed.norm.", "embeddings.norm."),
+    )
+    for theirs, ours in renames:
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, Any, Callable[[], Preprocess]]:
+    """Size, configuration and preprocessing: the checkpoint's own where it has them, else those of the size named."""
+    name = request.size or facts.default
+    settings = checkpoint.settings("config.json")
+    if settings is None:
+        size = facts.size(name, "donut")
+        return name, _shape(size).config(), lambda: _by_layout(size.preprocess, checkpoint, {})
+    config, canvas = _from_settings(settings)
+    if name != CUSTOM and not _same(_shape(facts.size(name, "donut")).config(), config):
+        if request.size is not None:
+            raise Mismatch(
+                f"--size says {name}, the checkpoint's config.json says something else: {config.depths} blocks"
+            )
+        name = CUSTOM
+    if checkpoint.folder is not None and has_processor(checkpoint.folder):
+        return name, config, partial(from_processor, checkpoint.folder, checkpoint.record.source)
+    usual = facts.sizes[facts.default].preprocess.model_copy(update={"size": canvas})
+    return name, config, lambda: _by_layout(usual, checkpoint, settings)
+
+
+def _shape(size: Size) -> SwinShape:
+    return SwinShape.from_plain(size.architecture)
+
+
+def _same(one: Any, other: Any) -> bool:
+    ours, theirs = one.to_dict(), other.to_dict()
+    return all(np.array_equal(ours[key], theirs[key]) for key in TELLING)
+
+
+def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
+    """transformers' configuration and the input size, from a config.json of the authors or of transformers."""
+    from transformers import DonutSwinConfig
+
+    if "encoder_layer" in settings:
+        base = _shape(family_facts("donut").sizes["base"])
+        told = {"depths": tuple(settings["encoder_layer"]), "window": settings["window_size"]}
+        height, width = settings["input_size"]
+        return base.model_copy(update=told).config(), (height, width)
+    encoder = settings.get("encoder", settings)
+    if encoder.get("model_type") != "donut-swin":
+        raise UsageError(f"the encoder is a {encoder.get('model_type')}, not a donut-swin", hint="try hf:NAME")
+    config = DonutSwinConfig.from_dict(encoder)
+    size = config.image_size
+    return config, (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _by_layout(preprocess: Preprocess, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Preprocess:
+    """Pages for checkpoints in the authors' layout are prepared as the authors' code does."""
+    if not any(name.startswith(AUTHORS) for name in checkpoint.tensors):
+        return preprocess
+    mean, std = NORMALISATIONS["imagenet"]
+    geometry = Plain(
+        fit="pad",
+        interpolation="bilinear",
+        turn=bool(settings.get("align_long_axis", False)),
+        shrink=Shrink(interpolation="bicubic", sides="nearest", gap=2.0),  # Pillow's thumbnail() with its defaults
+    )
+    return Preprocess(size=preprocess.size, geometry=geometry, mean=mean, std=std)

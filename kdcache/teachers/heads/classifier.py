@@ -1,0 +1,58 @@
+"""Which head the logits of a teacher come from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdcache.errors import Unavailable, UsageError
+from kdcache.signals.teacher import Weights
+from kdcache.teachers.heads.heads import Head, check_fits, load_head
+from kdcache.teachers.loading.networks import seeded, state_record
+from kdcache.teachers.request import Request
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A head on the embedding, in use."""
+
+    head: Head
+    tap: str
+    record: Weights | None = None
+    """None when the head came with the teacher's own weights"""
+
+
+def choose_classifier(
+    request: Request, *, weights: Weights, dim: int | None = None, own: Head | None = None
+) -> Classifier | None:
+    """The head that was asked for, else the checkpoint's own; None when there is neither.
+
+    `dim`: numbers in the embedding, for teachers whose random weights come with a random head.
+    """
+    if "logits" not in request.signals:
+        return None
+    if request.head is not None:
+        path = Path(request.head).expanduser()
+        if not path.is_file():
+            raise Unavailable(f"no head at {path}", hint="`kd teacher fit-head` writes one")
+        head, record = load_head(path)
+        check_fits(head, name=request.name, weights=weights)
+        return Classifier(head, "separate linear head on the embedding", record)
+    if own is not None:
+        return Classifier(own, "the checkpoint's own linear head on the embedding")
+    return _random(request, dim) if request.random and dim else None
+
+
+def _random(request: Request, dim: int) -> Classifier:
+    """A head that means nothing, so that the cost of logits can be measured before there is one."""
+    if request.names_to_tell is None:
+        raise UsageError(
+            f"random weights of {request.name} do not know how many classes to tell apart",
+            hint="pass --classes FILE, or images in class folders",
+        )
+    with seeded() as stamp:
+        layer = nn.Linear(dim, len(request.names_to_tell))
+    with torch.no_grad():
+        head = Head(layer.weight.clone(), layer.bias.clone(), classes=request.names_to_tell)
+    return Classifier(head, "random linear head on the embedding", state_record(layer, stamp))

@@ -1,0 +1,170 @@
+"""A head for a teacher that has none: its embeddings of labelled images, a linear probe on them, one file.
+
+Input: a teacher and a labelled source. Output: a head file with its accuracy on images the fit never saw, for `--head`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.base.atomic import make_folder
+from kdcache.base.dice import chosen
+from kdcache.base.progress import Progress
+from kdcache.build.options import default_batch
+from kdcache.errors import UsageError
+from kdcache.images import open_source
+from kdcache.images.paths import no_labels_hint
+from kdcache.images.source import UNLABELLED, Listing, Source
+from kdcache.render import RenderPool
+from kdcache.views.recipe import on
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdcache.teachers.teacher import Teacher
+
+LABELS_WANTED = "give one folder for each class, or another labelled source (docs/sources.md)"
+_CHOICE = 0x5A3B1F
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head file and how good it is."""
+
+    path: Path
+    teacher: str
+    classes: int
+    images: int
+    """that the probe was fitted on, chosen with, or measured on"""
+    rejected: int
+    reason: str
+    """the first image that could not be read, and why"""
+    empty: tuple[str, ...]
+    """classes without an image"""
+    accuracy: float
+    """top-1 on the tenth that was held out"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The labelled images that are looked at."""
+
+    ids: list[str]
+    labels: NDArray[np.int32]
+
+
+def fit_head_file(
+    name: str,
+    out: Path,
+    *,
+    progress: Progress,
+    size: str | None = None,
+    weights: str | None = None,
+    data: str | None = None,
+    background: str | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
+    batch: int | None = None,
+    workers: int = 0,
+    seed: int = 0,
+) -> FittedHead:
+    """Let a teacher embed labelled images (at most `limit` of them), fit a probe, write it to `out`.
+
+    `background`: under transparent pixels; None is what a build takes without one.
+    """
+    from kdcache.teachers.heads.fit import fit_head
+    from kdcache.teachers.heads.heads import save_head
+    from kdcache.teachers.registry import open_teacher
+
+    _refuse_existing(out)
+    listing = (source := open_source(data or "shapes")).scan()
+    sample = labelled_sample(listing, limit, seed, no_labels_hint(source.spec(), LABELS_WANTED))
+    progress.note("loading the teacher")
+    teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)
+    look = partial(embed, batch=batch or default_batch(teacher.spec.preprocess.size, device), workers=workers)
+    embeddings, good, reason = look(teacher, source, sample, background=background, progress=progress)
+    assert listing.classes is not None
+    head = fit_head(embeddings, sample.labels[good], listing.classes, seed=seed)
+    save_head(head, out, teacher=teacher.spec, dataset=source.name, fingerprint=listing.fingerprint)
+    return FittedHead(
+        path=out,
+        teacher=f"{teacher.spec.family} {teacher.spec.size}",
+        classes=len(listing.classes),
+        images=len(good),
+        rejected=len(sample.ids) - len(good),
+        reason=reason,
+        empty=_unseen(listing.classes, sample.labels[good]),
+        accuracy=float(head.facts["accuracy"]),
+    )
+
+
+def _refuse_existing(out: Path) -> None:
+    """Before anything is computed: a head is not written over, and there is a folder for it."""
+    if out.exists():
+        raise UsageError(f"{out} is there already", hint="choose another file with --out")
+    make_folder(out.absolute().parent)
+
+
+def _unseen(classes: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, ...]:
+    """Classes no label names."""
+    counts = np.bincount(labels, minlength=len(classes))
+    return tuple(classes[number] for number in np.flatnonzero(counts == 0))
+
+
+def labelled_sample(listing: Listing, limit: int | None, seed: int, way: str = LABELS_WANTED) -> Sample:
+    """The labelled images of a listing, or a seeded choice of `limit` of them, in row order."""
+    if listing.labels is None or listing.classes is None:
+        raise UsageError(
+            "a head is fitted on labelled images, and these have no labels",
+            hint=way,
+        )
+    rows = np.flatnonzero(listing.labels != UNLABELLED)
+    if limit is not None and limit < len(rows):
+        rows = rows[chosen(limit, len(rows), seed, _CHOICE)]
+    return Sample(listing.ids.take(rows).to_pylist(), listing.labels[rows])
+
+
+def embed(
+    teacher: "Teacher",
+    source: Source,
+    sample: Sample,
+    *,
+    background: str | None = None,
+    batch: int,
+    workers: int,
+    progress: Progress,
+) -> tuple["torch.Tensor", NDArray[np.int64], str]:
+    """The embedding of the plain view of every image that can be read, which of the sample these are, and why one is not."""
+    import torch
+
+    pool = RenderPool(
+        source,
+        on(teacher.spec.preprocess.geometry, background),
+        seed=0,
+        size=teacher.spec.preprocess.size,
+        ids=sample.ids,
+        workers=workers,
+        batch=batch,
+    )
+    said, good, reason = [], [], ""
+    progress.start("embed", len(sample.ids))
+    with pool:
+        for rendered in pool.batches(_requests(len(sample.ids), batch)):
+            for row, why in rendered.bad.items():
+                reason = reason or f"{sample.ids[row]}: {why}"
+            kept = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
+            said.append(teacher.say(torch.from_numpy(rendered.pixels))["embedding"].cpu()[kept])
+            good += [rendered.rows[place] for place in kept]
+            progress.advance(len(rendered.rows), rejected=len(rendered.bad))
+    progress.finish()
+    return torch.cat(said), np.array(good), reason
+
+
+def _requests(count: int, batch: int) -> Iterator[tuple[int, range]]:
+    for start in range(0, count, batch):
+        yield 0, range(start, min(start + batch, count))

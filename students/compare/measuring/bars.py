@@ -1,0 +1,54 @@
+"""The progress of an arm, which runs in a process of its own, shown by the process that asked for it.
+
+Input there: what a training reports. Output here: the same calls on the progress of the comparison, its stages named by the arm.
+"""
+
+import time
+from typing import Any
+
+from kdcache.base.own_process import tell
+from kdcache.base.progress import Progress, Silent
+
+_EVERY = 0.2
+"""Seconds between two lines about images: a fast student takes hundreds of steps a second."""
+
+
+class Relayed(Silent):
+    """In the process of an arm: tells stages and images to the process that asked."""
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._told = 0.0
+
+    def start(self, stage: str, total: int, done: int = 0) -> None:
+        """A stage begins."""
+        self._images, self._told = 0, time.monotonic()
+        tell(["start", stage, total, done])
+
+    def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
+        """More images are through; told a few times a second."""
+        self._images += images
+        if time.monotonic() - self._told >= _EVERY:
+            self._pass_on()
+
+    def finish(self) -> None:
+        """The stage is over."""
+        self._pass_on()
+        tell(["finish"])
+
+    def _pass_on(self) -> None:
+        if self._images:
+            tell(["advance", self._images])
+        self._images, self._told = 0, time.monotonic()
+
+
+def show(told: Any, arm: str, progress: Progress) -> None:
+    """In the process that asked: what was told, as progress of that arm."""
+    kind, *values = told
+    if kind == "start":
+        stage, total, done = values
+        progress.start(f"{arm}: {stage}", total, done)
+    elif kind == "advance":
+        progress.advance(*values)
+    elif kind == "finish":
+        progress.finish()

@@ -1,0 +1,188 @@
+"""One arm, once, in a process of its own: memory, time and result of nothing but this training.
+
+Input: a Task. Output: Measured, both as JSON. The peak of memory is a process's, and
+an off-stream training must not have a teacher anywhere in its process.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from kdcache.base.digest import file_digest
+from kdcache.base.own_process import answer
+from kdcache.base.strict import Strict
+from students.compare.arms import Arm
+from students.compare.measuring.bars import Relayed
+from students.compare.measuring.energy import Energy
+from students.compare.measuring.memory import peak_memory
+from students.options import TrainOptions, Where
+
+STAGES = ("waiting", "teacher", "student", "optimiser")
+
+
+class Task(Strict):
+    """What the process is told."""
+
+    arm: Arm
+    cache: str
+    out: str
+    student: str
+    recipe: str
+    settings: tuple[str, ...]
+    data: str | None
+    val: str | None
+    size: int | None
+    background: str | None
+    """of views that no cache gives"""
+    steps: int
+    batch: int | None
+    micro: int | None
+    seed: int
+    device: str
+    workers: int | None
+    teacher_weights: str | None
+    teacher_head: str | None
+    memory: int | None = None
+    """bytes it may take of the accelerator"""
+
+
+class Measured(Strict):
+    """What it tells."""
+
+    arm: str
+    seed: int
+    steps: int
+    images: int
+    step_seconds: float
+    """of a step, after the first tenth of all steps"""
+    stages: dict[str, float]
+    """seconds of a step by stage; the rest of `step_seconds` is bookkeeping"""
+    images_per_second: float
+    peak_memory: int
+    """bytes resident in this process at its peak"""
+    allocated: int | None
+    """bytes of the accelerator at the peak, in tensors"""
+    reserved: int | None
+    """and held by torch"""
+    energy: float | None
+    """joules of the accelerator for a step, where it tells"""
+    losses: tuple[float, ...]
+    score: float | None
+    """as the recipe judges: the share that is named right, or found right"""
+    unjudged: str | None
+    """why there is no score"""
+    pixels: int
+    """that a side of what the student sees has"""
+    weights: str
+    """digest of the student's weights at the end"""
+    imported_teacher: bool
+
+
+def measure(task: Task) -> Measured:
+    """Train, and look at what it took."""
+    from students.train.start import start
+
+    if task.memory is not None and not _where(task).on_cpu:
+        _keep_within(task.memory)
+    energy = Energy()
+    heard = _Listening()
+    finished = start(_options(task), _where(task), heard)
+    run, outcome = finished.run, finished.outcome
+    lines = [line for line in run.metrics() if line["kind"] == "train"]
+    stages, step_seconds = _split(lines)
+    batch = run.record.recipe.batch
+    allocated, reserved = _accelerator(_where(task))
+    return Measured(
+        arm=task.arm.name,
+        seed=task.seed,
+        steps=outcome.state.step,
+        images=outcome.state.images,
+        step_seconds=step_seconds,
+        stages=stages,
+        images_per_second=batch / step_seconds,
+        peak_memory=peak_memory(),
+        allocated=allocated,
+        reserved=reserved,
+        energy=energy.joules_a_step(outcome.state.step),
+        losses=tuple(line["loss"] for line in lines),
+        score=None if outcome.validation is None else outcome.validation["score"],
+        unjudged=None if outcome.validation else heard.unjudged or "it was asked not to be judged",
+        pixels=run.record.student.input[0],
+        weights=file_digest(run.weights),
+        imported_teacher=any(name.startswith("kdcache.teachers") for name in sys.modules),
+    )
+
+
+class _Listening(Relayed):
+    """Keeps why a student is not judged."""
+
+    unjudged: str | None = None
+
+    def note(self, text: str) -> None:
+        """A remark of the training."""
+        if text.startswith(("no --val", "not judged")):
+            self.unjudged = text
+
+
+def _options(task: Task) -> TrainOptions:
+    return TrainOptions(
+        student=task.student,
+        recipe=task.recipe,
+        settings=(*task.settings, *task.arm.settings),
+        cache=None if task.arm.stream == "none" else Path(task.cache),
+        stream=task.arm.stream,
+        val=task.val,
+        size=task.size,
+        background=task.background,
+        out=Path(task.out),
+        seed=task.seed,
+        steps=task.steps,
+        batch=task.batch,
+        micro=task.micro,
+        log_every=1,
+        validate_every=task.steps,
+        keep_every=task.steps,
+    )
+
+
+def _where(task: Task) -> Where:
+    data = task.data
+    return Where(task.device, task.workers, data, weights=task.teacher_weights, head=task.teacher_head, timed=True)
+
+
+def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
+    """Mean seconds of a step, by stage and in all, without the first tenth, in which caches fill and kernels are chosen."""
+    settled = lines[max(1, len(lines) // 10) :] or lines
+    each = [line["step_seconds"] for line in settled]
+    stages = {stage: sum(line[stage] * line["step_seconds"] for line in settled) / len(settled) for stage in STAGES}
+    return stages, sum(each) / len(each)
+
+
+def _accelerator(where: Where) -> tuple[int | None, int | None]:
+    if where.on_cpu:
+        return None, None
+    import torch
+
+    return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+
+
+def _keep_within(memory: int) -> None:
+    """This process gets no more of the accelerator, as if it had no more."""
+    import torch
+
+    _, whole = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, memory / whole))
+
+
+def measured(task: dict[str, Any]) -> dict[str, Any] | None:
+    """Task in, Measured out; None when the accelerator's memory is not enough."""
+    from kdcache.build.trial import out_of_memory
+
+    try:
+        return measure(Task.from_plain(task)).plain()
+    except out_of_memory():
+        return None
+
+
+if __name__ == "__main__":
+    answer(measured)

@@ -1,0 +1,46 @@
+"""What a comparison found: plain figures of every arm, from which table, sentences and page are made."""
+
+from kdcache.base.strict import Strict
+from kdcache.signals.teacher import TeacherSpec
+from students.compare.arms import Arm
+from students.compare.caches import Built
+from students.compare.measuring.measure import Measured
+from students.compare.result.sums import Job
+from students.compare.room import Room
+
+
+class Comparison(Strict):
+    """Everything that was measured."""
+
+    arms: tuple[Arm, ...]
+    measured: dict[str, tuple[Measured, ...]]
+    """arm -> its repeats"""
+    built: dict[str, Built]
+    """cache -> what it took"""
+    caches: dict[str, str]
+    """arm -> its cache"""
+    room: dict[str, Room]
+    """arm -> what fits on a device of the size that was asked for"""
+    teacher: TeacherSpec
+    student: str
+    images: str
+    image_bytes: int | None
+    """on disk, all of them; None where they are generated or remote"""
+    batch: int
+    steps: int
+    metric: str
+    """what the score of a student is called"""
+    unjudged: str | None
+    """why there is none"""
+    recipe: str
+    pixels: int
+    """that a side of what the student sees has"""
+    device: str
+    machine: str
+    job: Job
+    """all images of the source, for the epochs that were asked for"""
+    project: Job | None
+
+    def cache(self, arm: Arm) -> Built | None:
+        """The cache an arm learns from."""
+        return self.built[self.caches[arm.name]] if arm.teacher == "stored" else None

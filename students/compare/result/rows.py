@@ -1,0 +1,97 @@
+"""One line of a comparison: everything that is known of one way of training, and what it costs for the job.
+
+Input: a Comparison. Output: a Row an arm.
+"""
+
+from kdcache.base.strict import Strict
+from students.compare.arms import Arm
+from students.compare.measuring.measure import STAGES
+from students.compare.result.comparison import Comparison
+from students.compare.result.sums import NOTHING, Bill, BreakEven, Job, Spread, bill, break_even, saved
+from students.compare.room import Room
+
+
+class Row(Strict):
+    """One arm, as the papers' tables have it."""
+
+    arm: str
+    teacher: str
+    cache_bytes: int
+    """for the images and views of the job"""
+    peak_memory: Spread
+    allocated: Spread | None
+    reserved: Spread | None
+    room: Room | None
+    devices: int | None
+    """that a batch needs"""
+    step_seconds: Spread
+    stages: dict[str, Spread]
+    images_per_second: Spread
+    energy: Spread | None
+    """joules of a step"""
+    build_seconds: float
+    """of the cache that was built here"""
+    score: Spread | None
+    loss: Spread
+    """of the last step"""
+    bill: Bill
+    """of the job"""
+    saves: Spread | None
+    """share of the time of the job with the teacher connected"""
+    pays: BreakEven | None
+    """when its cache has paid for itself; None: never, or there is nothing to compare with"""
+
+
+def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
+    """Everything of one arm; `on`: the one whose teacher is connected."""
+    each = found.measured[arm.name]
+    built = found.cache(arm)
+    room = found.room.get(arm.name)
+    step = Spread.of([one.step_seconds for one in each])
+    image = NOTHING if built is None else built.image
+    owed = bill(job, step.times(1 / found.batch), image)
+    return Row(
+        arm=arm.name,
+        teacher=arm.teacher,
+        cache_bytes=0 if built is None else round(built.row_bytes * job.images * job.views),
+        peak_memory=Spread.of([float(one.peak_memory) for one in each]),
+        allocated=_known([one.allocated for one in each]),
+        reserved=_known([one.reserved for one in each]),
+        room=room,
+        devices=None if room is None else room.devices(found.batch),
+        step_seconds=step,
+        stages={stage: Spread.of([one.stages[stage] for one in each]) for stage in STAGES},
+        images_per_second=step.turned(found.batch),
+        energy=_known([one.energy for one in each]),
+        build_seconds=0.0 if built is None else built.seconds,
+        score=None if found.teacher.knows_nothing else _known([one.score for one in each]),
+        loss=Spread.of([one.losses[-1] for one in each]),
+        bill=owed,
+        saves=None if on is None or built is None else _saves(found, on, arm, job, built.image),
+        pays=None if on is None or built is None else break_even(job, faster(found, on, arm), built.image),
+    )
+
+
+def _saves(found: Comparison, on: Arm, off: Arm, job: Job, image: Spread) -> Spread:
+    """1 - off-stream / on-stream of the mean times; how sure it is, from the repeats, which ran side by side."""
+
+    def share(connected: float, stored: float) -> float:
+        hours = [bill(job, Spread(mean=step / found.batch, half=None), view).hours.mean for step, view in (
+            (connected, NOTHING), (stored, image)
+        )]  # fmt: skip
+        return saved(*hours)
+
+    steps = [[one.step_seconds for one in found.measured[arm.name]] for arm in (on, off)]
+    whole = share(*(sum(each) / len(each) for each in steps))
+    return Spread(mean=whole, half=Spread.of([share(*pair) for pair in zip(*steps, strict=True)]).half)
+
+
+def faster(found: Comparison, on: Arm, off: Arm) -> Spread:
+    """Seconds an image is faster from the cache; repeat by repeat, since those ran side by side."""
+    pairs = zip(found.measured[on.name], found.measured[off.name], strict=True)
+    return Spread.of([(one.step_seconds - other.step_seconds) / found.batch for one, other in pairs])
+
+
+def _known(values: list[float | int | None] | list[int | None] | list[float | None]) -> Spread | None:
+    known = [float(value) for value in values if value is not None]
+    return Spread.of(known) if len(known) == len(values) else None

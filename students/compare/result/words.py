@@ -1,0 +1,35 @@
+"""Figures of a comparison in words, the same in the table, in the sentences and on the page."""
+
+from collections.abc import Callable
+
+from students.compare.result.sums import Spread
+
+NOT_THERE = "–"
+Shown = Callable[[float], str]
+
+
+def reach(spread: Spread | None, shown: Shown) -> str:
+    """A mean and its interval."""
+    if spread is None:
+        return NOT_THERE
+    return shown(spread.mean) if spread.half is None else f"{shown(spread.mean)} ± {shown(spread.half)}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Of a step."""
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 or not seconds else f"{1000 * seconds:.2g} ms"
+
+
+def percent(share: float) -> str:
+    """12.3%."""
+    return f"{share:.1%}"
+
+
+def joules(value: float) -> str:
+    """Of a step."""
+    return f"{value:,.3g} J"
+
+
+def times(count: float, one: str, more: str) -> str:
+    """1 epoch, 2.5 epochs."""
+    return f"{count:g} {one if count == 1 else more}"

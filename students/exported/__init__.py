@@ -1,1 +1,0 @@
-"""What is copied into an exported folder as it stands; nothing in here imports kd."""

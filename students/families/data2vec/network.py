@@ -1,0 +1,85 @@
+"""The distilled data2vec 2.0 student: the teacher's own modality encoder, frozen, and a few blocks of its own.
+
+Input: normalised pixels (batch, 3, height, width), or what the modality encoder says of them (batch, 1 + patches, dim): a cache
+that keeps those spares decoding and encoding. Output: what each block's FFN says, and the final tokens.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from kdcache.networks.data2vec import Block, ModalityEncoder, Outputs
+from students.families.spec import Blocks
+
+
+class Distilled(nn.Module):
+    """Encoder and blocks."""
+
+    bias: Tensor | None
+
+    def __init__(self, blocks: Blocks) -> None:
+        super().__init__()
+        shape = blocks.encoder
+        self.encoder = ModalityEncoder(shape).requires_grad_(False)
+        self.blocks = nn.ModuleList(Block(shape.dim, blocks.heads, blocks.hidden) for _ in range(blocks.depth))
+        self.blocks.apply(_begin)
+        bias = distance_bias(shape.side, blocks.heads) if blocks.alibi else None
+        self.register_buffer("bias", bias, persistent=False)
+        self._recompute = False
+
+    def set_grad_checkpointing(self, enable: bool) -> None:
+        """Keep no activations of the blocks, as timm's networks call it."""
+        self._recompute = enable
+
+    def forward(self, seen: Tensor) -> Outputs:
+        """Pixels, or tokens that were encoded before."""
+        if seen.ndim == 4:
+            with torch.no_grad():
+                seen = self.encoder(seen)
+        tokens, layers = seen, []
+        for block in self.blocks:
+            tokens, said = self._through(block, tokens)
+            layers.append(said)
+        # No loss reads the last norm. Detached, it is seen to be unused where gradients are averaged over processes.
+        return Outputs(seen, layers, tokens.detach() if self.training else tokens)
+
+    def _through(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        again = self._recompute and torch.is_grad_enabled()
+        both: tuple[Tensor, Tensor] = (
+            checkpoint(block, tokens, self.bias, use_reentrant=False) if again else block(tokens, self.bias)
+        )
+        return both
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """The mean of all final tokens, class token included."""
+        final: Tensor = self(pixels).final
+        return final.float().mean(1)
+
+
+def _begin(module: nn.Module) -> None:
+    """As BERT begins: normal with a deviation of 0.02, no biases."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+def distance_bias(side: int, heads: int) -> Tensor:
+    """ALiBi on a grid: each head minds distance (|dx| + |dy|) with a slope of its own; the class token is near to all."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
+    apart = torch.cdist(places, places, p=1)
+    bias = torch.zeros(heads, 1 + side * side, 1 + side * side)
+    bias[:, 1:, 1:] = -slopes(heads)[:, None, None] * apart
+    return bias
+
+
+def slopes(heads: int) -> Tensor:
+    """2^(-8/n), 2^(-16/n), …: of the power of two below, then every second one of the power of two above."""
+    whole = 1 << (heads.bit_length() - 1)
+    found = [2.0 ** (-8 * (n + 1) / whole) for n in range(whole)]
+    found += [2.0 ** (-4 * (n + 1) / whole) for n in range(0, 2 * (heads - whole), 2)]
+    assert len(found) == heads
+    assert math.isclose(found[whole - 1], 2.0**-8)
+    return torch.tensor(found)

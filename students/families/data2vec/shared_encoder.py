@@ -1,0 +1,78 @@
+"""What a student of data2vec shares with its teacher, read in a process of its own: nothing of the teacher stays in a training.
+
+Input: the teacher of a cache, and where its file lies. Output: the tensors of its encoder, and of its blocks where they are
+asked for.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from kdcache.base.own_process import Ended, answer, ask
+from kdcache.errors import KDError, Mismatch
+from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.teacher import TeacherSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENCODER, BLOCKS = "encoder.", "blocks."
+
+
+def shared_tensors(
+    teacher: TeacherSpec, weights: str | None, *, encoder: dict[str, int], student: str, blocks: bool
+) -> "dict[str, Tensor]":
+    """By the names they have in a student; `encoder`: the numbers it must have, for the student that is named."""
+    from safetensors.torch import load_file
+
+    with TemporaryDirectory(prefix="kd-encoder-") as folder:
+        file = Path(folder) / "shared.safetensors"
+        asked = {"teacher": teacher.plain(), "weights": weights, "encoder": encoder, "student": student}
+        try:
+            ask(__name__, {**asked, "blocks": blocks, "file": str(file)})
+        except Ended as end:
+            last = (end.told.strip().splitlines() or [str(end)])[-1]
+            raise KDError(f"the encoder of {teacher.family} {teacher.size} could not be read: {last}") from end
+        tensors: dict[str, Tensor] = load_file(file)
+        return tensors
+
+
+def _write(asked: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    from kdcache.networks.data2vec import Data2Vec
+    from kdcache.teachers.reopen import reopen_network
+
+    teacher = TeacherSpec.from_plain(asked["teacher"])
+    own = reopen_network(teacher, weights=asked["weights"])
+    if not isinstance(own, Data2Vec) or own.shape.plain() != asked["encoder"]:
+        raise Mismatch(
+            f"{asked['student']} shares the encoder of {_called(asked['encoder'])}, the teacher of this cache is "
+            f"{teacher.family} {teacher.size}",
+            hint=_fitting(own.shape) if isinstance(own, Data2Vec) else "kd cache build --teacher data2vec",
+        )
+    kept = (ENCODER, BLOCKS) if asked["blocks"] else (ENCODER,)
+    tensors = {name: tensor.contiguous() for name, tensor in own.state_dict().items() if name.startswith(kept)}
+    save_file(tensors, asked["file"])
+
+
+def _called(numbers: dict[str, int]) -> str:
+    """A network by its published size, where it is one."""
+    from kdcache.teachers.families.data2vec.tower import data2vec_facts
+
+    named = [name for name, size in data2vec_facts().sizes.items() if size.architecture == numbers]
+    return f"data2vec {named[0]}" if named else f"a data2vec of {numbers}"
+
+
+def _fitting(shape: Data2VecShape) -> str:
+    """Which students share this encoder."""
+    from students.families.registry import student_names, student_preset
+
+    blocks = {name: student_preset(name).blocks for name in student_names()}
+    fitting = [name for name, its in blocks.items() if its is not None and its.encoder == shape]
+    own = f"a preset of your own with `encoder: {shape.plain()}`"
+    return f"--student {' or '.join(fitting)}" if fitting else f"--student FILE, {own}"
+
+
+if __name__ == "__main__":
+    answer(_write)

@@ -1,0 +1,129 @@
+"""Weights from a file into a student: another layout, other windows, other classes.
+
+Input: safetensors or a torch file, with tensors under our own names (of TinyViT they are timm's) or as published with the paper.
+Nothing may be missing or over. Output: what had to be adapted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdcache.base.digest import file_sha256
+from kdcache.base.tensors import load_exact, read_tensors, refuse_integers
+from kdcache.errors import Mismatch, Unavailable, UsageError
+from students.families.family import Family, Tensors
+from students.families.spec import StudentSpec
+
+WRAPPED = ("model", "state_dict")
+"""keys under which training programs keep the weights beside their other state"""
+Head = Literal["keep", "new"]
+
+
+@dataclass(frozen=True)
+class HeadRows:
+    """Which rows of the file's head become the rows of ours: a number a line, -1 where the file has no such class."""
+
+    file: Path
+    absent: Literal["zero", "mean"] = "zero"
+    """what -1 becomes. TinyViT evaluates with 0 (remap_layer.py) and fine-tunes from the mean of the other rows (utils.py)"""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Where weights came from and what was changed on the way."""
+
+    source: str
+    sha256: str
+    layout: str
+    """timm, published or own, as its family says"""
+    windows: tuple[str, ...]
+    """attention biases that were interpolated"""
+    head: Literal["kept", "picked", "new"]
+
+
+def load_into(
+    network: nn.Module, spec: StudentSpec, file: Path, *, family: Family, head: Head, rows: HeadRows | None
+) -> Adapted:
+    """See `load_weights`."""
+    if not file.is_file():
+        raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
+    tensors, layout = family.own_names(_unwrapped(read_tensors(file), file))
+    refuse_integers(tensors, str(file))
+    tensors, windows = family.fitted(tensors, network)
+    names = () if family.head is None else (f"{family.head}.weight", f"{family.head}.bias")
+    done: Literal["kept", "picked", "new"] = "kept"
+    if family.head is None and (head == "new" or rows is not None):
+        raise UsageError(f"{spec.name} has no classifier", hint="leave --new-head and --head-rows out")
+    if head == "new":
+        if rows is not None:
+            raise UsageError(
+                f"a new head has no rows to pick with {rows.file}", hint="keep the head, or leave the rows out"
+            )
+        own = network.state_dict()
+        tensors, done = tensors | {name: own[name] for name in names}, "new"
+    elif rows is not None:
+        tensors, done = _picked(tensors, names, rows, spec, file), "picked"
+    else:
+        _check_head(tensors, names, spec, file)
+    hint = f"these are weights of another student; {spec.name} is {spec.described}"
+    load_exact(network, tensors, source=str(file), what=spec.name, hint=hint)
+    return Adapted(str(file), file_sha256(file), layout, windows, done)
+
+
+def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:
+    inner = next((loaded[key] for key in WRAPPED if isinstance(loaded.get(key), Mapping)), loaded)
+    tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise UsageError(f"{file} holds no tensors by name", hint="give the weights of a student")
+    return tensors
+
+
+def _check_head(tensors: Tensors, names: tuple[str, ...], spec: StudentSpec, file: Path) -> None:
+    have = {int(tensors[name].shape[0]) for name in names if name in tensors and tensors[name].ndim}
+    if have and have != {len(spec.classes)}:
+        count = ", ".join(f"{n:,}" for n in sorted(have))
+        raise Mismatch(
+            f"the head of {file} has {count} classes, {spec.name} has {len(spec.classes):,}",
+            hint="--new-head begins with a new classifier; kd finetune --head-rows FILE with rows of the old one",
+        )
+
+
+def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: StudentSpec, file: Path) -> Tensors:
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise Mismatch(f"{file} has no head to pick rows from", hint="start with a new head", missing=missing)
+    wanted = _row_numbers(rows.file)
+    if len(wanted) != len(spec.classes):
+        raise Mismatch(f"{rows.file} picks {len(wanted):,} rows, {spec.name} has {len(spec.classes):,} classes")
+    lengths = {tuple(tensors[name].shape[:1]) for name in names}
+    if len(lengths) > 1 or () in lengths:
+        raise Mismatch(f"the head of {file} is none: {', '.join(str(tuple(tensors[name].shape)) for name in names)}")
+    count = int(tensors[names[0]].shape[0])
+    beyond = [row for row in wanted if not -1 <= row < count]
+    if beyond:
+        raise Mismatch(f"{rows.file} picks row {beyond[0]}, the head of {file} has {count:,}")
+    known = [row for row in wanted if row >= 0]
+    if not known:
+        raise Mismatch(f"{rows.file} picks no row of {file}")
+    return tensors | {name: _rows_of(tensors[name], wanted, known, rows.absent) for name in names}
+
+
+def _rows_of(tensor: Tensor, wanted: list[int], known: list[int], absent: str) -> Tensor:
+    """The wanted rows; the one that is put last is what -1 finds."""
+    rest = tensor[known].mean(0, keepdim=True) if absent == "mean" else torch.zeros_like(tensor[:1])
+    return torch.cat([tensor, rest])[wanted]
+
+
+def _row_numbers(file: Path) -> list[int]:
+    if not file.is_file():
+        raise Unavailable(f"no list of rows at {file}")
+    try:
+        return [int(line) for line in file.read_text("utf-8").split()]
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is not a list of row numbers: {error}", hint="one number a line, -1 for none"
+        ) from error

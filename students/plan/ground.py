@@ -1,0 +1,88 @@
+"""What is learnt from: a cache, or labelled images without one.
+
+Input: a cache or a source, or none to choose the usual one. Output: its images, their views and classes, and who spoke of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdcache.base.newest import CACHES
+from kdcache.cache import Cache
+from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.images import open_source
+from kdcache.images.paths import no_labels_hint
+from kdcache.store.plan import Dataset, ViewPlan
+from students.plan.checks import class_names, no_logits
+from students.runs.run import CacheRecord
+from students.train.targets import LOGITS
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is learnt from."""
+
+    dataset: Dataset
+    views: ViewPlan | None
+    """as the teacher saw them; None: the recipe says how they are drawn"""
+    classes: tuple[str, ...]
+    usable: int
+    """images of the view with the fewest that could be used"""
+    cache: CacheRecord | None
+
+
+def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
+    """The one that was named, or the newest complete one with that signal."""
+    if named is not None:
+        return Cache.open(named)
+    passed = []
+    for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+        try:
+            cache = Cache.open(path.parent)
+            kept = signal in cache.plan.codecs()
+            reason = "is not finished" if cache.missing else None if kept else f"keeps no {signal}"
+        except KDError as error:
+            reason = error.message
+        if reason is None:
+            notes.append(f"no --cache: using {path.parent}, the newest that fits")
+            return cache
+        passed.append(f"{path.parent} {reason}")
+    teacher = "florence" if signal == LOGITS else "data2vec"
+    way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {teacher}"
+    if not passed:
+        raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
+    raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
+
+
+def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str], *, names: bool) -> Ground:
+    """The images a teacher spoke about; those it could not see are told. `names`: the student names classes."""
+    plan = cache.plan
+    if names and LOGITS not in (signal.name for signal in plan.teacher.signals):
+        raise no_logits(cache, "so there are no classes to learn")
+    codecs = {stored.signal.name: stored.codec for stored in plan.signals}
+    wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
+    rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
+    usable = len(cache) - rejected
+    if rejected:
+        was = "1 was" if rejected == 1 else f"{rejected:,} were"
+        notes.append(f"{usable:,} of {len(cache):,} images; {was} rejected")
+    return Ground(
+        dataset=plan.dataset,
+        views=plan.views,
+        classes=class_names(plan.teacher) if names else (),
+        usable=usable,
+        cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
+    )
+
+
+def ground_of_data(data: str | None, notes: list[str]) -> Ground:
+    """Labelled images without any teacher."""
+    if data is None:
+        notes.append("no --data: using the embedded shapes")
+    source = open_source(data or "shapes")
+    listing = source.scan()
+    if listing.labels is None or listing.classes is None:
+        raise UsageError(
+            f"the images of {source.name} have no labels",
+            hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
+        )
+    return Ground(Dataset.of(source, listing), None, listing.classes, len(listing), None)

@@ -1,0 +1,273 @@
+"""From what a user asked for to a run record: cache and images are chosen, every number is decided. Nothing is written.
+
+Input: options. Output: a RunRecord, and remarks a person should read.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdcache.base.digest import file_digest
+from kdcache.base.versions import library_versions
+from kdcache.config.presets import load_preset
+from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.images import Listing, Source, open_source
+from kdcache.store.plan import Dataset
+from kdcache.views.recipe import drawable
+from students.families.preset import Preset
+from students.families.registry import student_preset, student_spec
+from students.families.spec import StudentSpec
+from students.options import TrainOptions, Where
+from students.plan.checks import check_head, check_pieces
+from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
+from students.plan.splits import held_out
+from students.plan.views import views_of
+from students.recipe import Match, Recipe, SoftLabels
+from students.runs.checkpoint import load_tensors
+from students.runs.run import LATEST, Pacing, Run, RunRecord, find_run, near
+from students.tasks.features import check_bank
+from students.tasks.pictures import Labelled, labelled
+from students.tasks.while_training import unchanged
+from students.train.targets import LOGITS
+
+DEFAULT_STUDENT = "tinyvit-5m"
+EMBEDDED, OWN = "demo", "own"
+"""recipes for the embedded images and for anybody's"""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that could start."""
+
+    record: RunRecord
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """what may cost time for nothing"""
+
+
+def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
+    """Decide everything about a training."""
+    notes: list[str] = []
+    preset = student_preset(_name(options))
+    ground = _ground(options, where, preset, notes)
+    recipe = _recipe(options, ground, preset, notes)
+    views = views_of(options, ground, recipe, _before(options), notes)
+    student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
+    pacing = _pacing(options, recipe, ground, processes, where)
+    if recipe.precision == "float16" and where.on_cpu:
+        notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
+    if not recipe.frozen_norms and processes == 1:
+        check_pieces(student, recipe.batch, pacing.micro)
+    record = RunRecord(
+        kind="finetune" if options.start and options.stream == "none" else "train",
+        student=student,
+        recipe=recipe,
+        seed=options.seed,
+        stream=options.stream,
+        dataset=ground.dataset,
+        views=views,
+        cache=ground.cache,
+        val=_validation(options, ground, recipe, student, notes),
+        started_from=_started_from(options.start),
+        rejected=ground.dataset.rows - ground.usable,
+        new_head=options.new_head,
+        head_rows=options.head_rows,
+        pacing=pacing,
+        processes=processes,
+        versions=library_versions(),
+    )
+    return Planned(record, tuple(notes), _warnings(options))
+
+
+def _warnings(options: TrainOptions) -> tuple[str, ...]:
+    if options.steps is None or options.epochs is None:
+        return ()
+    return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
+
+
+def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
+    """What is learnt from. A student without a classifier is taught by dense targets, which only a teacher says."""
+    names = preset.blocks is None
+    if options.stream == "none":
+        if not names:
+            raise UsageError(
+                f"{_name(options)} has no classifier: it learns from a teacher's targets alone",
+                hint="kd cache build --teacher data2vec, then train from that cache",
+            )
+        return ground_of_data(where.data, notes)
+    cache = choose_cache(
+        options.cache, LOGITS if names else _recipe_of(options, preset).objective.signal or LOGITS, notes
+    )
+    return ground_of_cache(cache, options.views, notes, names=names)
+
+
+def _hard_only(recipe: Recipe) -> Recipe:
+    asked = recipe.objective
+    if not isinstance(asked, SoftLabels):
+        raise UsageError("a recipe of dense targets needs a teacher", hint="another --recipe, or a cache")
+    return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
+
+
+def _preset(dataset: Dataset) -> str:
+    return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
+
+
+def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
+    name = options.recipe or preset.recipe or _preset(ground.dataset)
+    if options.recipe is None:
+        notes.append(f"no --recipe: using `{name}`")
+    recipe = load_preset("recipes", name, Recipe, options.settings)
+    if isinstance(recipe.objective, Match) == (preset.blocks is None):
+        asked = "dense targets" if isinstance(recipe.objective, Match) else "classes"
+        raise Mismatch(
+            f"the recipe {name} matches {asked}, which {_name(options)} does not say",
+            hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
+        )
+    if ground.cache is None and recipe.objective.signal is not None:
+        recipe = _hard_only(recipe)
+    if options.epochs is not None:
+        recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
+    if options.batch is not None and options.batch != recipe.batch:
+        notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
+        recipe = recipe.with_batch(options.batch)
+    return recipe
+
+
+def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
+    """The recipe of a student that has one of its own."""
+    name = options.recipe or preset.recipe
+    assert name is not None, "a student without a classifier has a recipe"
+    return load_preset("recipes", name, Recipe, options.settings)
+
+
+def _before(options: TrainOptions) -> StudentSpec | None:
+    """The student of the run it begins with."""
+    return Run.open(options.start).record.student if options.start and _is_run(options.start) else None
+
+
+def _name(options: TrainOptions) -> str:
+    before = _before(options)
+    return options.student or (before.name if before else DEFAULT_STUDENT)
+
+
+def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: str, notes: list[str]) -> StudentSpec:
+    before, name = _before(options), _name(options)
+    size = options.size or recipe.input
+    if size is None and before is not None:
+        size = before.input[0]
+        notes.append(f"no --size: {size} pixels, as in {options.start}")
+    if before is not None and not options.new_head and options.head_rows is None:
+        check_head(before.classes, ground.classes, taught=ground.cache is not None)
+    spec = student_spec(
+        name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
+    )
+    if before is not None:
+        _check_blocks(before, spec)
+    elif spec.blocks is not None and options.start:
+        raise UsageError(
+            f"{options.start} is a file of weights, which does not say how many heads they are for",
+            hint="begin with the folder of a run: --from RUN",
+        )
+    elif spec.blocks is not None:
+        notes.append(f"it begins with {spec.begun}")
+    return spec
+
+
+def _check_blocks(before: StudentSpec, spec: StudentSpec) -> None:
+    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
+    for key in ("heads", "alibi"):
+        was, now = (getattr(student.blocks, key, None) for student in (before, spec))
+        if was != now and None not in (was, now):
+            raise Mismatch(
+                f"the {before.name} it begins with has blocks of {key}: {was}, {spec.name} has {key}: {now}",
+                hint="give the preset of that run with --student, or begin without --from",
+            )
+
+
+def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:
+    if recipe.batch % processes:
+        raise UsageError(
+            f"a batch of {recipe.batch} cannot be shared by {processes} processes",
+            hint="choose a multiple with --batch",
+        )
+    epoch = ground.usable // recipe.batch
+    if not epoch:
+        raise UsageError(
+            f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
+            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
+        )
+    steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
+    return Pacing(
+        steps=steps,
+        steps_an_epoch=epoch,
+        micro=options.micro or min(recipe.batch // processes, 64 if where.on_cpu else 256),
+        views=options.views,
+        log_every=options.log_every or max(1, min(50, steps // 20)),
+        validate_every=options.validate_every or recipe.judge.every or max(epoch, -(-steps // 20)),
+        keep_every=options.keep_every or max(1, min(epoch, 1000)),
+    )
+
+
+def _validation(
+    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
+) -> Dataset | None:
+    judged = _judged_on(options, ground, recipe, student, notes)
+    if judged is None and recipe.patience is not None:
+        notes.append(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+    return judged
+
+
+def _judged_on(
+    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
+) -> Dataset | None:
+    if options.val == "none":
+        return None
+    guess = held_out(ground.dataset.source)
+    if options.val is None and guess is None:
+        notes.append("no --val: the student is not judged while it learns, the last weights are kept")
+        return None
+    try:
+        source: Source = open_source(options.val or guess or {}, like=ground.dataset.source)
+        listing: Listing = source.scan()
+        images = labelled(source, listing)
+        if recipe.judge.task == "classify":
+            images.named_by(student)
+        else:
+            _check_searched(images, ground)
+    except KDError as error:
+        if options.val is not None:
+            raise
+        notes.append(f"not judged while it learns: {error.message}")
+        return None
+    return Dataset.of(source, listing)
+
+
+def _check_searched(images: Labelled, ground: Ground) -> None:
+    try:
+        check_bank(images, unchanged(ground.dataset))
+    except (UsageError, Mismatch) as error:  # its hint is of kd eval
+        hint = "name other images with --val; --val none trains without"
+        raise type(error)(error.message, hint=hint) from error
+
+
+def _started_from(start: str | None) -> str | None:
+    if start is None:
+        return None
+    file = weights_file(start)
+    return f"{file.resolve()} xxh3:{file_digest(file)}"
+
+
+def _is_run(start: str) -> bool:
+    return start == LATEST or (find_run(start) / "run.json").is_file()
+
+
+def weights_file(start: str) -> Path:
+    """The weights a run or a file stands for."""
+    path = Path(start)
+    if _is_run(start):
+        weights = Run.open(start).weights
+        load_tensors(weights)
+        return weights
+    if not path.is_file():
+        raise UsageError(f"no run and no weights file {start}", hint=f"{near(path)}; or give a .safetensors file")
+    return path

@@ -1,0 +1,97 @@
+"""Which run a teacher `run:NAME` is, and where it lies now. A run is known by the sha256 of its weights, its place is a hint.
+
+Input: the name, where the user says it lies, and the weights a plan names. Output: a Run, and the two digests that identify it.
+"""
+
+from collections.abc import Iterator
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from kdcache.base.digest import file_sha256, json_digest
+from kdcache.errors import Mismatch, Unavailable
+from kdcache.signals.teacher import Weights
+from students.families.spec import StudentSpec
+from students.runs.newest import RUNS
+from students.runs.run import WEIGHTS, Run, teacher_run
+
+RUN = "run"
+"""the family of these teachers: run:NAME"""
+FIRST = frozenset({
+    "name", "family", "network", "windows", "blocks", "drop_path", "input", "mean", "std", "geometry", "classes",
+    "depth", "heads", "hidden", "alibi", "begin", "encoder", "image", "patch", "dim", "prenet", "targets",
+    "kind", "fit", "crop_pct", "interpolation",
+})  # fmt: skip
+"""Fields of a student's specification, and of the records in it, that have always counted."""
+
+
+def find_teacher(name: str, weights: str | None, planned: Weights | None) -> Run:
+    """The run itself: where the user says it lies, else the one a plan names, else the one of that name."""
+    if planned is None:
+        return teacher_run(name, weights)
+    return _planned_run(planned) if weights is None else Run.open(weights)
+
+
+def run_name(name: str, weights: str | None, run: Run) -> str:
+    """What a new plan calls a run: where `weights` say that it has moved, by the last part of the name that was given."""
+    return (Path(name).name if weights is not None else "") or run.path.resolve().name
+
+
+def _planned_run(planned: Weights) -> Run:
+    """The first run with the plan's weights; where there is none, one in its place, for the two to be compared."""
+    other: Path | None = None
+    for path, likely in _places(planned):
+        file = path / WEIGHTS
+        # Unlike a Path's, isfile raises nothing, whatever the name.
+        if not (isfile(path / "run.json") and isfile(file)):
+            continue
+        if file_sha256(file) == planned.sha256:
+            return Run.open(path)
+        if likely and other is None:
+            other = path
+    if other is not None:
+        return Run.open(other)
+    lay = f" in {planned.path}, where it lay, nor" if planned.path else ""
+    raise Unavailable(
+        f"the teacher of this cache, {planned.source}, is not{lay} in ./{RUNS}",
+        hint="say where it lies now: --weights RUN",
+    )
+
+
+def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
+    """Where it lay and where its name leads, which is likely; then any run in ./kd/runs, as one that was renamed."""
+    if planned.path is not None:
+        yield Path(planned.path), True
+    name = planned.source.partition(":")[2]
+    if "/" not in name and name not in ("", ".", ".."):  # a plan may be a stranger's: no name in it leads elsewhere
+        yield Path(name), True
+        yield RUNS / name, True
+    for record in sorted(RUNS.glob("*/run.json")):
+        yield record.parent, False
+
+
+def check_weights(run: Run, sha256: str, planned: Weights) -> None:
+    """Mismatch when a run is not the one a plan names, or has learnt more since."""
+    if sha256 != planned.sha256:
+        raise Mismatch(
+            f"{run.path} is not the teacher of the cache, {planned.source}: weights sha256 is {sha256}, the plan says "
+            f"{planned.sha256}",
+            hint="point --weights at the run as it was then, or build a new cache with this one",
+        )
+
+
+def settings(spec: StudentSpec) -> str:
+    """Digest of what a run's network is built from and how it is shown images.
+
+    A field that came later counts where it differs from its default, which means what runs did before: their caches stay theirs.
+    """
+    return json_digest(_counting(spec))
+
+
+def _counting(value: Any) -> Any:
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields
+    return {name: _counting(its) for name, its in value if name in FIRST or its != fields[name].default}

@@ -1,0 +1,87 @@
+"""Lines of metrics.jsonl, as whoever shows them may count on.
+
+Input: the file of a run, which may be a stranger's. Output: its lines, each with a kind, a step and nothing but numbers of a
+size that can be drawn; Damage names the line that is none.
+"""
+
+import math
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kdcache.base.atomic import storage_errors
+from kdcache.base.foreign import opened
+from kdcache.base.plain_json import NotPlain, parse_json
+from kdcache.errors import Damage
+
+MOST_LINE_BYTES = 1 << 16
+"""Bytes of a line of metrics.jsonl."""
+MOST_LINES = 1_000_000
+"""Lines that a report is made of."""
+MOST_STEPS = 1 << 53
+LARGEST = 1e100
+ENDED = ("done", "patience", "steps")
+_NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": ("top1",), "end": ()}
+_WORDS = ("kind", "stopped")
+
+
+def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of metrics.jsonl, as they stand and as what they tell; a last one that a crash cut short is left out."""
+    with opened(file, hint="restore it from a copy") as lines, storage_errors(file, "read"):
+        number = 0
+        while line := lines.readline(MOST_LINE_BYTES):
+            number += 1
+            if not line.endswith(b"\n"):
+                if len(line) == MOST_LINE_BYTES:
+                    raise _damage(file, number, f"it is longer than {MOST_LINE_BYTES:,} bytes")
+                return
+            line = line[:-1]
+            try:
+                told = parse_json(line)
+            except NotPlain as reason:
+                raise _damage(file, number, str(reason)) from reason
+            if wrong := _wrong(told):
+                raise _damage(file, number, wrong)
+            yield line, told
+
+
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """What was measured, oldest first."""
+    found = []
+    for _, told in lines_of(file):
+        found.append(told)
+        if len(found) > MOST_LINES:
+            raise Damage(f"{file} has more than {MOST_LINES:,} lines", hint="remove some of them", path=str(file))
+    return found
+
+
+def _damage(file: Path, number: int, reason: str) -> Damage:
+    way = f"remove that line: sed -i {number}d {shlex.quote(str(file))}"
+    return Damage(f"line {number} of {file} is damaged: {reason}", hint=way, path=str(file))
+
+
+def _wrong(told: Any) -> str | None:
+    """What is wrong with a line, if anything."""
+    if not isinstance(told, dict):
+        return "it holds no values by name"
+    kind, step = told.get("kind"), told.get("step")
+    if not isinstance(kind, str) or kind not in _NEEDED:
+        return f"its kind is none of {', '.join(_NEEDED)}"
+    if type(step) is not int or not 0 <= step <= MOST_STEPS:
+        return "it has no step"
+    if odd := [name for name, value in told.items() if name not in _WORDS and not _is_number(value)]:
+        return f"its {odd[0]} is no number"
+    lacking = [name for name in _NEEDED[kind] if told.get(name) is None]
+    if kind == "val" and told.get("top3") is None and told.get("top5") is None:
+        lacking.append("top5")
+    if lacking:
+        return f"it has no {lacking[0]}"
+    if kind == "end" and told.get("stopped") not in ENDED:
+        return f"it stopped for none of {', '.join(ENDED)}"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    """A number, a yes or no, or nothing."""
+    return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST)

@@ -1,0 +1,50 @@
+"""Which run LATEST is: the one that was started last, in ./kd/runs or, with --out, elsewhere.
+
+./kd/runs/elsewhere.txt has a line for every run that was started from here and lies in another place.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from kdcache.base.foreign import read_small
+from kdcache.errors import UsageError
+
+RUNS = Path("kd/runs")
+_ELSEWHERE = "elsewhere.txt"
+MOST_BYTES = 1 << 20
+"""bytes of that file"""
+
+
+def remember_run(run: Path, root: Path = RUNS) -> None:
+    """Note where a run lies that is not in `root`, so that LATEST finds it."""
+    path = run.absolute()
+    if path.parent == root.absolute():
+        return
+    line = f"{path}\n".encode(errors="surrogateescape")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with suppress(OSError):  # from a folder that cannot be written a training goes on; LATEST just does not know it
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root / _ELSEWHERE, flags, 0o666)
+        try:
+            os.write(descriptor, line)  # one call: lines of trainings that start together do not mix
+        finally:
+            os.close(descriptor)
+
+
+def newest_run(root: Path = RUNS) -> Path:
+    """The run that was started last; UsageError when there is none."""
+    records = [path for path in (*root.glob("*/run.json"), *_elsewhere(root)) if os.path.isfile(path)]
+    if not records:
+        hint = "kd train --student tinyvit-5m"
+        raise UsageError(f"no run in ./{root}, and none was started from here with --out", hint=hint)
+    return max(records, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent
+
+
+def _elsewhere(root: Path) -> list[Path]:
+    file = root / _ELSEWHERE
+    if not file.exists():
+        return []
+    hint = f"remove it: LATEST is then looked for in ./{root} alone"
+    text = read_small(file, MOST_BYTES, hint=hint, error=UsageError).decode(errors="surrogateescape")
+    return [Path(line) / "run.json" for line in dict.fromkeys(text.splitlines()) if line and "\0" not in line]

@@ -1,0 +1,244 @@
+"""A run on disk: what was trained from what, what was measured on the way, and its weights.
+
+<run>/
+  run.json              student, recipe, data, cache and teacher, versions; written when the state before step 1 is kept
+  metrics.jsonl         one JSON object a line, `kind` says which: train, val, end
+  checkpoints/N/        the state after step N, complete or absent (see checkpoint.py)
+  best.safetensors      weights of the best validation; without a validation set, the last ones
+"""
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from kdcache.base.atomic import make_folder, sweep, write_file
+from kdcache.base.folder_lock import held
+from kdcache.base.foreign import refuse_links
+from kdcache.base.plain_json import read_json
+from kdcache.base.strict import Strict
+from kdcache.errors import Mismatch, UsageError
+from kdcache.signals.teacher import TeacherSpec
+from kdcache.store.plan import Dataset, ViewPlan
+from students.families.spec import StudentSpec
+from students.options import StreamMode
+from students.recipe import Recipe
+from students.runs.metrics import MOST_STEPS, read_metrics
+from students.runs.newest import RUNS, newest_run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+LATEST = "LATEST"
+WEIGHTS = "best.safetensors"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+BEFORE = "00000000"
+"""the state before the first step, which a run has as soon as it is one"""
+OWN = ("run.json", METRICS, CHECKPOINTS, "evals", WEIGHTS, "lock", "tensorboard", "wandb")
+"""what lies in a run's folder"""
+RESTORE = "restore it from a copy"
+
+
+class CacheRecord(Strict):
+    """The cache a student was trained from."""
+
+    path: str
+    identity: str
+    teacher: TeacherSpec
+    signals: dict[str, str]
+    """signal -> codec"""
+
+
+Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+
+
+class Pacing(Strict):
+    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
+
+    steps: Count
+    steps_an_epoch: Count
+    micro: Count
+    """images of a piece: what goes through the network at once, in one process"""
+    views: tuple[int, ...] | None
+    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
+    log_every: Count
+    validate_every: Count
+    keep_every: Count
+    """steps between checkpoints"""
+
+
+class RunRecord(Strict):
+    """Everything that fixes a run."""
+
+    format: int = FORMAT
+    kind: Literal["train", "finetune"]
+    student: StudentSpec
+    recipe: Recipe
+    seed: int
+    stream: StreamMode
+    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
+    dataset: Dataset
+    views: ViewPlan
+    """as the teacher saw them, or, without a cache, as they are drawn"""
+    cache: CacheRecord | None = None
+    val: Dataset | None = None
+    """images it is judged on"""
+    started_from: str | None = None
+    """weights file it began with, and its digest"""
+    rejected: int = 0
+    """images of the dataset that the cache could not use, in the view with the most of them"""
+    new_head: bool = False
+    """it began with a fresh classifier"""
+    head_rows: str | None = None
+    """file of the rows of the old classifier it began with"""
+    pacing: Pacing
+    processes: Count = 1
+    versions: dict[str, str]
+
+
+class Run:
+    """A run folder."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path, self.record = path, record
+
+    @classmethod
+    @contextmanager
+    def begun(cls, path: Path, record: RunRecord) -> Iterator[Self]:
+        """A new run, which nobody else trains meanwhile. UsageError when there is one already.
+
+        It is none before `write_record`: until then it can be begun anew, and from then on it can be gone on with.
+        """
+        make_folder(path)
+        _refuse_links(path)
+        with held(path, "trained"):
+            if (path / "run.json").exists():
+                hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
+                raise UsageError(f"{path} holds a run already", hint=hint)
+            if strangers := [kept.name for kept in (path / CHECKPOINTS).glob("[!.]*") if kept.name != BEFORE]:
+                message = f"{path} has checkpoints ({', '.join(sorted(strangers)[:3])}) and no run.json"
+                raise UsageError(message, hint="bring its run.json back, or choose another --out")
+            run = cls(path, record)
+            run._sweep()
+            yield run
+
+    def write_record(self) -> None:
+        """Make it a run. What it goes on from must be kept already."""
+        write_file(self.path / "run.json", [json.dumps(self.record.plain(), indent=2).encode() + b"\n"])
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to go on with."""
+        return (self.path / "run.json").is_file()
+
+    @classmethod
+    def open(cls, name: Path | str) -> Self:
+        """Open a run: its folder, its name in ./kd/runs, or the word LATEST for the one that was started last (newest.py)."""
+        path = find_run(name)
+        file = path / "run.json"
+        if not file.is_file():
+            raise UsageError(f"no run in {path}: it has no run.json", hint=near(path))
+        _refuse_links(path)
+        plain = read_json(file, hint=RESTORE)
+        if isinstance(plain, dict) and plain.get("format") != FORMAT:
+            raise Mismatch(f"{file} has format {plain.get('format')!r}, this version reads {FORMAT}")
+        return cls(path, RunRecord.from_content(plain, file, what="a run record", hint=RESTORE))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
+        with held(self.path, "trained"):
+            self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        for draft in (self.path / CHECKPOINTS).glob(".*.tmp-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+        sweep(self.path)
+
+    @property
+    def way_on(self) -> str:
+        """The command that goes on with the training, by as many processes as it was begun by."""
+        count = self.record.processes
+        several = f"torchrun --nproc-per-node {count} --no-python " if count > 1 else ""
+        return f"{several}kd train --resume {shlex.quote(str(self.path))}"
+
+    @property
+    def weights(self) -> Path:
+        """The weights to evaluate and export."""
+        path = self.path / WEIGHTS
+        if not path.is_file():
+            raise UsageError(f"{self.path} has no weights yet", hint=self.way_on)
+        return path
+
+    def network(self) -> "nn.Module":
+        """The trained student in eval mode, on the CPU."""
+        from kdcache.base.tensors import load_exact
+        from students.families.registry import build_student
+        from students.runs.checkpoint import load_tensors
+
+        tensors, spec = load_tensors(self.weights), self.record.student
+        network = build_student(spec)
+        hint = "these are weights of another student: bring the run back from a copy"
+        load_exact(network, tensors, source=str(self.weights), what=spec.name, hint=hint)
+        return network.eval()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was measured, oldest first; a line that a crash cut short is left out."""
+        file = self.path / METRICS
+        return read_metrics(file) if file.exists() else []
+
+
+def _refuse_links(run: Path) -> None:
+    """What a run reads and writes lies in its own folder."""
+    refuse_links(
+        (run / name for name in OWN), hint="put what it leads to in its place: a run's files lie in its own folder"
+    )
+
+
+def find_run(name: Path | str) -> Path:
+    """Where a run lies: a path as it is, a bare name that is no path here in ./kd/runs, LATEST as the one started last."""
+    if str(name) == LATEST:
+        return newest_run()
+    path = Path(name)
+    bare = len(path.parts) == 1 and not path.exists()
+    return RUNS / path if bare and (RUNS / path / "run.json").is_file() else path
+
+
+def near(path: Path) -> str:
+    """The way to a run when a path leads to none: those beside it or in ./kd/runs, the most alike first."""
+    beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
+    names = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
+    if not names:
+        return "name the folder of a run; kd train --student tinyvit-5m makes one"
+    return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in names)}"
+
+
+def teacher_run(name: str, weights: str | None) -> Run:
+    """The run that `--teacher run:NAME` means; `weights`: where it lies now, if not where its name says."""
+    if weights == "random":
+        raise UsageError("a run brings its own weights", hint="leave --weights out, or give the folder it lies in")
+    if weights is not None and name == LATEST:
+        hint = (
+            f"leave --weights out, or say what the run is called: --teacher run:NAME --weights {shlex.quote(weights)}"
+        )
+        raise UsageError(f"run:{LATEST} and --weights {weights} may be two runs", hint=hint)
+    try:
+        return Run.open(weights or name)
+    except UsageError as error:
+        if weights is None:
+            error.hint = f"where the run has moved: --weights RUN; else {error.hint}"
+        raise
+
+
+def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
+    """What a cache of a run keeps when nobody says: its logits, or, where it names no classes, its embeddings."""
+    return ("logits",) if teacher_run(name, weights).record.student.classes else ("embedding",)

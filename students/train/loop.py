@@ -1,0 +1,258 @@
+"""The training loop: pieces of views come in, a student goes out. One loop for off-stream, on-stream and true classes.
+
+Input: a job (everything decided and checked beforehand), its run folder, the world. Output: weights, checkpoints and
+metrics in the run. What is random in a step depends on (seed, step, rank) alone: a training that was stopped goes on as if it
+had not been.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from kdcache.base.dice import Dice
+from kdcache.base.figures import plural
+from kdcache.base.progress import Progress
+from kdcache.errors import Damage
+from students.machine import World
+from students.runs.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
+from students.runs.run import Run
+from students.tasks.while_training import Judge
+from students.train.feed import Feed, Piece
+from students.train.interrupts import Interrupted, watching
+from students.train.job import Job
+from students.train.learner import Learner
+from students.train.log import APART, Log
+from students.train.room import check_room
+from students.train.targets import Telling
+from students.train.trackers import trackers
+
+Ended = Literal["done", "patience", "steps"]
+ASKED = 10
+"""steps after which several processes ask one another for a signal: each time all wait for the slowest"""
+_NOISE = 0x57E9_0001
+"""purpose of the random words of a step"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training."""
+
+    ended: Ended
+    state: State
+    validation: dict[str, Any] | None
+    """the last one"""
+    unreadable: int
+    """images that could not be used, of those this process met"""
+
+
+def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool = False) -> Outcome:
+    """Train until all steps are taken, patience ends, or `job.stop_at`."""
+    with ExitStack() as stack:
+        feed = stack.enter_context(job.feed())
+        judge = stack.enter_context(job.judge()) if job.judge is not None and world.first else None
+        log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)), timed=job.timed)
+        interrupted = stack.enter_context(watching())
+        training = Training(job, run, world, progress, judge, log)
+        if resume:
+            training.resume()
+        else:
+            training.begin()
+        return training.go(feed, interrupted)
+
+
+class Training:
+    """A training in progress."""
+
+    def __init__(self, job: Job, run: Run, world: World, progress: Progress, judge: Judge | None, log: Log) -> None:
+        self.job, self.run, self.world, self.progress, self.judge = job, run, world, progress, judge
+        self.learner = Learner(job, world)
+        self.state = State()
+        self.log = log
+        self.validation: dict[str, Any] | None = None
+        self.before = 0.0
+        self.started = time.perf_counter()
+
+    def begin(self) -> None:
+        """Keep the state before the first step: from then on there is a run, which can be gone on with."""
+        self._check_room()
+        self._keep()
+        if self.world.first:
+            self.run.write_record()
+        self.world.wait()
+
+    def _check_room(self) -> None:
+        if self.world.first:
+            check_room(self.run.path, self.learner.parts, self.job.pacing)
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint."""
+        self.state = load_checkpoint(self.run.path, self.learner.parts)
+        self._refuse_another()
+        self.learner.scaler.load_state_dict(self.state.scaler)
+        self._check_room()
+        self.before = self.state.seconds
+        self.log.rewind(self.state.step, self.state.pending)
+        self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
+
+    def _refuse_another(self) -> None:
+        """A state that this training cannot be in, though its files are whole."""
+        state, pacing = self.state, self.job.pacing
+        counted = (state.epoch, state.at) == divmod(state.step, pacing.steps_an_epoch) and state.step <= pacing.steps
+        if not counted or bool(state.scaler) != self.learner.scaler.is_enabled():
+            place = f"step {state.step:,}, place {state.at:,} of epoch {state.epoch:,}"
+            what = f"the newest checkpoint of {self.run.path} is at {place}: not a state of this training"
+            raise Damage(what, hint="start it anew with another --out")
+
+    def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
+        """Epoch by epoch, step by step."""
+        job, state = self.job, self.state
+        self.progress.start("train", job.pacing.steps * job.recipe.batch, state.step * job.recipe.batch)
+        self.learner.begin()
+        ended = self._over()
+        while ended is None:
+            telling = job.teller.epoch(state.epoch, state.at)
+            for pieces in steps_of(feed.pieces(telling, state.at)):
+                self._step(pieces, telling)
+                ended = self._after_step(interrupted)
+                if ended or state.at == 0:
+                    break
+        self._end(ended)
+        if feed.unreadable:
+            image_id, reason = next(iter(feed.unreadable.items()))
+            left = plural(len(feed.unreadable), "image")
+            self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
+        return Outcome(ended, state, self.validation, len(feed.unreadable))
+
+    def _step(self, pieces: Iterator[Piece], telling: Telling) -> None:
+        """One step over all its pieces."""
+        job, state, log = self.job, self.state, self.log
+        torch.manual_seed(Dice(job.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
+        with log.lap("waiting"):
+            piece = next(pieces, None)
+        assert piece is not None, "an epoch has as many steps as were counted beforehand"
+        while piece is not None:
+            with log.lap(job.teller.stage):
+                said = telling.tell(piece.span, piece.shown)
+            with log.lap("student"):
+                found, good = self.learner.learn(piece, said, telling)
+                log.add(found.total, found.soft, found.hard, good)
+            with log.lap("waiting"):
+                piece = next(pieces, None)
+        with log.lap("optimiser"):
+            log.rate, log.grad = self.learner.step(state.step)
+
+    def _after_step(self, interrupted: Interrupted) -> Ended | None:
+        """Count, log, validate, keep; says whether the training is over."""
+        job, state, pacing = self.job, self.state, self.job.pacing
+        state.step += 1
+        self.log.step()
+        state.epoch, state.at = divmod(state.step, pacing.steps_an_epoch)
+        state.images += job.recipe.batch
+        state.seconds = self.before + time.perf_counter() - self.started
+        self.progress.advance(job.recipe.batch)
+        over = state.step >= pacing.steps
+        if over or state.step % pacing.log_every == 0:
+            self.progress.aside(self.log.write(state, self.epochs))
+        with self.log.lap(APART):
+            tired = (over or state.step % pacing.validate_every == 0) and self._validate()
+        stop = job.stop_at is not None and state.step >= job.stop_at
+        signalled = (self.world.size == 1 or state.step % ASKED == 0) and self.world.any(interrupted.here)
+        if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
+            with self.log.lap(APART):
+                self._keep()
+        if signalled:
+            self.progress.finish()
+            self.progress.note(f"kept step {state.step:,}; go on with: {self.run.way_on}")
+            interrupted.go_on()
+        return "done" if over else "patience" if tired else "steps" if stop else None
+
+    def _over(self) -> Ended | None:
+        """How a training ended that needs no further step; None while there is something to do."""
+        pacing, patience = self.job.pacing, self.job.recipe.patience
+        if self.state.step >= pacing.steps:
+            return "done"
+        if patience is not None and self.state.worse >= patience:
+            return "patience"
+        return "steps" if self.job.stop_at is not None and self.state.step >= self.job.stop_at else None
+
+    def _validate(self) -> bool:
+        """Judge the student; True when patience has ended. Without validation images the last weights are the best."""
+        state = self.state
+        better, score = True, math.nan
+        if self.job.judge is not None:
+            if self.judge is not None:
+                score = self._judge(self.judge)
+            score = self.world.same(score)
+            better = state.best is None or score > state.best
+            state.best = score if better else state.best
+            state.worse = 0 if better else state.worse + 1
+        if better and self.world.first:
+            save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
+        return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
+
+    def _judge(self, judge: Judge) -> float:
+        state = self.state
+        self.progress.finish()
+        device, precision = str(self.world.device), self.job.recipe.precision
+        line = judge.judge(self.learner.judged, device, precision, self.progress)
+        score = float(line["score"])
+        place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
+        self.validation = {"kind": "val", **place, **line, "best": state.best is None or score > state.best}
+        self.log.append(self.validation)
+        self.progress.note(f"step {state.step:,}: {judge.told(line)}")
+        total = self.job.pacing.steps * self.job.recipe.batch
+        self.progress.start("train", total, state.step * self.job.recipe.batch)
+        self.learner.begin()
+        return score
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the images so far."""
+        return self.state.step / self.job.pacing.steps_an_epoch
+
+    def _keep(self) -> None:
+        self.state.scaler = self.learner.scaler.state_dict()
+        self.state.pending = self.log.pending() if self.state.step else []
+        if self.world.first:
+            save_checkpoint(self.run.path, self.state, self.learner.parts)
+            self._keep_weights()
+        self.world.wait()
+
+    def _keep_weights(self) -> None:
+        """Where none are the best yet, and something was learnt, those of now."""
+        if self.state.step and not (self.run.path / "best.safetensors").exists():
+            save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
+
+    def _end(self, ended: Ended) -> None:
+        self.progress.finish()
+        state = self.state
+        if self.world.first:
+            self._keep_weights()
+        if ended != "steps":
+            self.log.append(
+                {
+                    "kind": "end",
+                    "step": state.step,
+                    "epoch": self.epochs,
+                    "seconds": round(state.seconds, 3),
+                    "stopped": ended,
+                }
+            )
+
+
+def steps_of(pieces: Iterator[Piece]) -> Iterator[Iterator[Piece]]:
+    """Pieces step by step; each step's must be used up before the next is asked for."""
+
+    def one_step() -> Iterator[Piece]:
+        for piece in pieces:
+            yield piece
+            if piece.last:
+                return
+
+    while True:
+        yield one_step()

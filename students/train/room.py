@@ -1,0 +1,41 @@
+"""Room on disk for a training, looked at before its first step: what it keeps, not what it learns, must not end it.
+
+Input: the run and what a checkpoint holds. Output: nothing, or a StorageError that says how much is missing.
+"""
+
+import shutil
+from pathlib import Path
+
+from kdcache.base.atomic import storage_errors
+from kdcache.base.figures import size
+from kdcache.errors import StorageError
+from students.runs.checkpoint import KEPT, Parts
+from students.runs.run import CHECKPOINTS, Pacing
+
+_LINE = 512
+"""bytes of a line of metrics.jsonl, generously"""
+_MORE = 1 << 20
+"""record, states, an evaluation"""
+
+
+def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
+    """There is one checkpoint more than are kept while it is written, and so with the best weights."""
+    checkpoint, weights = _bytes_of(parts)
+    lines = _LINE * (pacing.steps // pacing.log_every + pacing.steps // pacing.validate_every)
+    whole = (KEPT + 1) * checkpoint + 2 * weights + lines + _MORE
+    with storage_errors(run):
+        there = sum(
+            file.stat().st_size for file in [*run.glob(f"{CHECKPOINTS}/[!.]*/*"), *run.glob("best.safetensors")]
+        )
+        free = shutil.disk_usage(run).free
+    if free + there < whole:
+        message = f"{run} has room for {size(free)}, this training needs {size(whole - there)}"
+        hint = f"make room there, or choose another --out; a checkpoint has {size(checkpoint)}, {KEPT} are kept"
+        raise StorageError(message, hint=hint, path=str(run))
+
+
+def _bytes_of(parts: Parts) -> tuple[int, int]:
+    """Of a checkpoint, and of the weights alone. AdamW keeps two moments of everything it moves."""
+    weights = sum(tensor.nbytes for tensor in parts.network.state_dict().values())
+    moved = sum(tensor.nbytes for group in parts.optimiser.param_groups for tensor in group["params"])
+    return weights * (1 if parts.average is None else 2) + 2 * moved, weights

@@ -1,0 +1,105 @@
+"""Starts a training or goes on with one: what the command line calls."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from kdcache.base.progress import Progress, Silent
+from kdcache.errors import Locked, Mismatch, StorageError, UsageError
+from students.machine import joined
+from students.options import TrainOptions, Where
+from students.plan.plan import plan_run
+from students.runs.newest import RUNS, remember_run
+from students.runs.run import Run, RunRecord
+from students.train.job import make_job
+from students.train.loop import Outcome, train
+
+_NAME = 150
+"""letters of the name of a run"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run and what came of it."""
+
+    run: Run
+    outcome: Outcome
+    first: bool
+    """this process is the one that speaks"""
+
+
+def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
+    """Plan a run, write its record, train."""
+    with joined(where.device) as world:
+        progress = progress if world.first else Silent()
+        progress.doing("listing the images")
+        planned = plan_run(options, where, world.size)
+        for note in planned.notes:
+            progress.note(note)
+        for warning in planned.warnings:
+            progress.warn(warning)
+        job = make_job(planned.record, where, world, progress)
+        with begun(options.out, planned.record) if world.first else nullcontext(Run(Path(), planned.record)) as run:
+            world.wait()
+            progress.note(f"training {run.path}")
+            with _way_on(run):
+                return Finished(run, train(job, run, world, progress), world.first)
+
+
+def go_on(path: Path, where: Where, progress: Progress) -> Finished:
+    """Go on with a run from its newest checkpoint."""
+    with joined(where.device) as world:
+        progress = progress if world.first else Silent()
+        run = Run.open(path)
+        if world.size != run.record.processes:
+            raise Mismatch(
+                f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
+                hint=run.way_on,
+            )
+        job = make_job(run.record, where, world, progress, fresh=False)
+        with _way_on(run), run.held() if world.first else nullcontext():
+            return Finished(run, train(job, run, world, progress, resume=True), world.first)
+
+
+@contextmanager
+def _way_on(run: Run) -> Iterator[None]:
+    """An interruption and a full disk tell the command that goes on, when there is something to go on with."""
+    try:
+        yield
+    except (KeyboardInterrupt, StorageError) as stop:
+        if run.exists:
+            if isinstance(stop, StorageError):
+                stop.hint = f"when {stop.details.get('path', run.path)} can be written again: {run.way_on}"
+            else:
+                stop.add_note(run.way_on)
+        raise
+
+
+@contextmanager
+def begun(out: Path | None, record: RunRecord) -> Iterator[Run]:
+    """The run folder: the one asked for, or `kd/runs/STUDENT-DATA`, with a number where another run has the name."""
+    with ExitStack() as stack:
+        if out is None:
+            yield _named(record, stack)
+        else:
+            run = stack.enter_context(Run.begun(out, record))
+            remember_run(run.path)
+            yield run
+
+
+def _named(record: RunRecord, stack: ExitStack) -> Run:
+    words = f"{record.student.name}-{record.dataset.name}"[:_NAME]
+    name = "".join(letter if letter.isprintable() and letter not in "/:" else "-" for letter in words)
+    for number in count(1):
+        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            return stack.enter_context(Run.begun(path, record))
+        except Locked:
+            continue  # it is just being begun
+        except UsageError:
+            if not os.path.isdir(path):  # nothing has the name: none can be there at all
+                raise
+    raise AssertionError("unreachable: count() does not end")

@@ -1,0 +1,220 @@
+"""Who tells a student what to match: a cache, a connected teacher, or nobody.
+
+All three give the rows of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in where
+the signals come from and in nothing else. Only `Connected` ever imports a teacher.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kdcache.build.trial import pad
+from kdcache.cache import Cache
+from kdcache.codecs.distribution import Distribution
+from kdcache.stream import Order, Share, Stream, view_of
+from students.train.images import Rows, Scene
+
+if TYPE_CHECKING:
+    from kdcache.teachers.teacher import Teacher
+
+Pixels = NDArray[np.uint8]
+Stage = Literal["waiting", "teacher"]
+
+Said = dict[str, Distribution | torch.Tensor]
+"""signal -> what was said of some rows"""
+
+LOGITS = "logits"
+INPUTS = "inputs"
+"""what the modality encoder of a data2vec teacher says: a student that shares it need not see the image"""
+
+
+class Telling(Protocol):
+    """One epoch of one process."""
+
+    @property
+    def view(self) -> int:
+        """The view all its images are seen in."""
+
+    def __len__(self) -> int:
+        """Steps of the whole epoch."""
+
+    def rows(self, number: int) -> Rows:
+        """This process's rows of a step."""
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """What is said about these of the step's rows, which come in order; nothing when nobody speaks."""
+
+
+class Teller(Protocol):
+    """Opens epochs."""
+
+    sees: tuple[int, int] | None
+    """height and width of the views it must be shown, or None when it needs none"""
+    stage: Stage
+    """what the time it takes is called"""
+    signals: tuple[str, ...]
+    """what it says"""
+
+    def epoch(self, number: int, start: int) -> Telling:
+        """Epoch `number` from step `start` on."""
+
+
+class Cached:
+    """Off-stream: signals are read from a cache."""
+
+    sees: tuple[int, int] | None = None
+    stage: Stage = "waiting"
+
+    def __init__(
+        self,
+        cache: Cache,
+        *,
+        views: Sequence[int] | None,
+        seed: int,
+        share: Share,
+        signals: tuple[str, ...],
+        device: str,
+    ) -> None:
+        self._cache, self._views, self._seed, self._share, self._device = cache, views, seed, share, device
+        self.signals = signals
+
+    def epoch(self, number: int, start: int) -> "CachedEpoch":
+        """A stream over one stored view: each is used once before any is used twice."""
+        share = self._share
+        stream = self._cache.stream(
+            share.batch,
+            seed=self._seed,
+            epoch=number,
+            views=self._views,
+            signals=self.signals,
+            rank=share.rank,
+            world=share.world,
+            start=start,
+            drop_last=share.drop_last,
+        )
+        return CachedEpoch(stream, bool(self.signals), self._device)
+
+
+class CachedEpoch:
+    """An epoch read back from disk."""
+
+    def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
+        self._stream, self._speaks, self._device = stream, speaks, device
+        self._batches = iter(stream)
+        self._said: dict[str, Distribution | NDArray[np.float32]] = {}
+
+    @property
+    def view(self) -> int:
+        """The stored view."""
+        return self._stream.view
+
+    def __len__(self) -> int:
+        return len(self._stream) + self._stream.start
+
+    def rows(self, number: int) -> Rows:
+        """As the stream has them."""
+        return self._stream.rows(number)
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """Decoded. A step is read when its first rows are asked for."""
+        if self._speaks and piece.start == 0:
+            self._said = next(self._batches).decode()
+        return {signal: self._part(said, piece) for signal, said in self._said.items()}
+
+    def _part(self, said: Distribution | NDArray[np.float32], piece: slice) -> Distribution | torch.Tensor:
+        some = said[piece]
+        return torch.tensor(some, device=self._device) if isinstance(some, np.ndarray) else some.to(self._device)
+
+
+class Drawn:
+    """Nobody speaks: true classes are all there is to learn from."""
+
+    sees: tuple[int, int] | None = None
+    stage: Stage = "waiting"
+    signals: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        views: Sequence[int] | None,
+        seed: int,
+        share: Share,
+        rejected: Callable[[int], Rows] | None = None,
+    ) -> None:
+        """`rejected`: the rows of a view that cannot be used, where that is known."""
+        self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
+
+    def epoch(self, number: int, start: int) -> "DrawnEpoch":
+        """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
+        fresh = number if self._scene.recipe.kind == "augment" else 0
+        view = fresh if self._views is None else view_of(number, self._views)
+        bad = None if self._rejected is None else self._rejected(view)
+        order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=bad)
+        return DrawnEpoch(order, replace(self._share, total=len(order)), view)
+
+
+class DrawnEpoch:
+    """An epoch in which nobody speaks."""
+
+    def __init__(self, order: Order, share: Share, view: int) -> None:
+        self._order, self._share, self.view = order, share, view
+
+    def __len__(self) -> int:
+        return len(self._share)
+
+    def rows(self, number: int) -> Rows:
+        """In the order of the epoch."""
+        return self._order.slice(*self._share.span(number))
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """Nothing."""
+        return {}
+
+
+class Connected:
+    """On-stream: the teacher looks at the views of every step. Rows and views are those of the cache it would have made."""
+
+    stage: Stage = "teacher"
+
+    def __init__(self, drawn: Drawn, teacher: "Teacher", batch: int) -> None:
+        self._drawn, self._teacher, self._batch = drawn, teacher, batch
+        self.signals = tuple(signal.name for signal in teacher.spec.signals)
+        self.sees: tuple[int, int] | None = teacher.spec.preprocess.size
+
+    def epoch(self, number: int, start: int) -> "ConnectedEpoch":
+        """The same rows, with a teacher that speaks."""
+        return ConnectedEpoch(self._drawn.epoch(number, start), self._teacher, self._batch)
+
+
+class ConnectedEpoch:
+    """An epoch with the teacher in the process."""
+
+    def __init__(self, drawn: DrawnEpoch, teacher: "Teacher", batch: int) -> None:
+        self._drawn, self._teacher, self._batch = drawn, teacher, batch
+
+    @property
+    def view(self) -> int:
+        """The view it looks at."""
+        return self._drawn.view
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+    def rows(self, number: int) -> Rows:
+        """In the order of the epoch."""
+        return self._drawn.rows(number)
+
+    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+        """Always in batches of the plan's size, filled up with black: a row's bits depend on that size."""
+        assert pixels is not None, "a connected teacher is shown its views"
+        said: dict[str, list[torch.Tensor]] = {}
+        for first in range(0, len(pixels), self._batch):
+            shown = pixels[first : first + self._batch]
+            for signal, heard in self._teacher.say(torch.from_numpy(pad(shown, self._batch))).items():
+                said.setdefault(signal, []).append(heard[: len(shown)])
+        return {signal: torch.cat(heard) for signal, heard in said.items()}
