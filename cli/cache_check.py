@@ -14,7 +14,7 @@ from kdcache.base.newest import newest_cache
 from kdcache.errors import Damage, Drift, Incomplete
 
 if TYPE_CHECKING:
-    from kdcache.check.verify import Report
+    from kdcache.check.sampling import Report
 
 VERIFY = """
 kd cache verify
@@ -66,7 +66,7 @@ def verify(
     sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at. --untrusted
     also tells of links and pipes in the folder, and decompresses every block; it stops at what it finds before a byte is mapped.
     """
-    from kdcache.check.verify import Ask
+    from kdcache.check.sampling import Ask
     from kdcache.check.verify import verify as check
 
     ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed, untrusted)

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def add_views(ui: Ui, cache: Whole, count: Count) -> None:
     """Plan more views of a cache; the next build makes them, and what is there stays as it is."""
-    from kdcache.reshape.convert import add_views as add
+    from kdcache.reshape.more_views import add_views as add
 
     plan = add(cache, count)
     text = f"{on_a_line(str(cache))} now has {plural(plan.views.count, 'view')} planned"
@@ -86,7 +86,7 @@ def merge(ui: Ui, caches: Many, out: NewCache) -> int:
     Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are still to
     build.
     """
-    from kdcache.reshape.convert import merge as join
+    from kdcache.reshape.merge import merge as join
 
     return _answer(ui, join(caches, out, progress=ui.progress()))
 

@@ -101,7 +101,7 @@ def evaluate(
     asked = _numbers(shots)
 
     # After what can be refused at once: this takes torch.
-    from kdcache.build.options import render_workers
+    from kdcache.base.machine import render_workers
     from students.tasks.evaluate import How
 
     how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)

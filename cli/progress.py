@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cli.shown import on_a_line
 from cli.text import duration, size
@@ -13,7 +13,6 @@ from kdcache.base.progress import Progress, Silent
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from cli.output import Ui
 
 EVERY_SECONDS = 30.0
 WIDE, WIDE_BAR, NARROW_BAR = 90, 24, 10
@@ -22,7 +21,29 @@ _BETWEEN = " · "
 _RECENT = 20.0
 
 
-def show_progress(ui: "Ui") -> Progress:
+class Screen(Protocol):
+    """What progress needs of the terminal."""
+
+    quiet: int
+    verbose: int
+
+    def doing(self, what: str) -> None:
+        """What is being done now, shown where that takes long."""
+
+    def note(self, text: str) -> None:
+        """A remark."""
+
+    def warn(self, text: str) -> None:
+        """A warning."""
+
+    def hold(self, held: bool) -> None:
+        """A bar is on the screen: lines wait until it is gone."""
+
+    def colored(self, stream: Any) -> bool:
+        """Whether a stream takes colour."""
+
+
+def show_progress(ui: "Screen") -> Progress:
     """The progress this run should have: live, lines, or only the notes."""
     if ui.quiet or os.environ.get("KD_NO_PROGRESS") == "1":
         return _Notes(ui)
@@ -32,7 +53,7 @@ def show_progress(ui: "Ui") -> Progress:
 class _Notes(Silent):
     """No progress, but notes are still passed on."""
 
-    def __init__(self, ui: "Ui") -> None:
+    def __init__(self, ui: "Screen") -> None:
         self._ui = ui
 
     def doing(self, what: str) -> None:
@@ -99,7 +120,7 @@ class Count:
 class _Lines:
     """One plain line every 30 seconds and one at the end of a stage that took longer than that."""
 
-    def __init__(self, ui: "Ui") -> None:
+    def __init__(self, ui: "Screen") -> None:
         self._ui = ui
         self._count = Count("", 0, 0)
         self._told = 0.0
@@ -132,7 +153,7 @@ class _Lines:
 class _Live:
     """A bar with live numbers on stderr; it vanishes when the stage is over, for the answer says what came of it."""
 
-    def __init__(self, ui: "Ui") -> None:
+    def __init__(self, ui: "Screen") -> None:
         self._ui = ui
         self._count = Count("", 0, 0)
         self._room = WIDE

@@ -94,7 +94,8 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
     lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
     """
-    from students.export.export import export_onnx, export_timm
+    from students.export.onnx import export_onnx
+    from students.export.timm import export_timm
 
     ui.doing(f"writing {format}")
     opened = open_run(ui, run)

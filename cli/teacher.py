@@ -14,7 +14,7 @@ from kdcache.errors import UsageError
 from students.limits import EPOCHS
 
 if TYPE_CHECKING:
-    from kdcache.teachers.heads.probe import FittedHead
+    from kdcache.teachers.probe import FittedHead
 
 LIST = """
 kd teacher list
@@ -76,8 +76,8 @@ def fit_head(
     The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
     images, which the fit never sees, is kept in the file. Exit code 3: done, but some images could not be read.
     """
-    from kdcache.build.options import best_device, render_workers
-    from kdcache.teachers.heads.probe import fit_head_file
+    from kdcache.base.machine import best_device, render_workers
+    from kdcache.teachers.probe import fit_head_file
 
     if teacher is None:
         raise UsageError("no --teacher", hint="kd teacher list")
@@ -129,7 +129,7 @@ def train_nano(
     florence and clip learn the names of the classes, data2vec teaches itself without labels. Takes about half an hour on
     two cores, data2vec on one. Use the result with --size nano --weights FILE.
     """
-    from kdcache.teachers.nano.train import train_nano as train
+    from kdcache.teachers.nano_training.train import train_nano as train
 
     done = train(family, out, seed=seed, epochs=epochs, count=limit, workers=workers, progress=ui.progress())
     probe = ", through a linear probe" if family == "data2vec" else ""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from students.runs.run import Run, RunRecord
+    from students.runs.record import RunRecord
+    from students.runs.run import Run
 
 _HEARD = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
 RESUME_HELP = f"Go on with a run that was stopped; beside it only {_HEARD}."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kdcache.build.options import render_workers
+from kdcache.base.machine import render_workers
 
 StreamMode = Literal["off", "on", "none"]
 

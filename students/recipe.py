@@ -7,15 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from kdcache.base.strict import Strict
 from kdcache.codecs.distribution import Tail
 from kdcache.views.recipe import Amount, Positive, Share
-from students import limits
-
-Count = Annotated[int, Field(ge=1, le=limits.STEPS)]
-Images = Annotated[int, Field(ge=1, le=limits.BATCH)]
-Side = Annotated[int, Field(ge=1, le=limits.SIDE)]
-Passes = Annotated[float, Field(gt=0.0, le=limits.EPOCHS)]
-DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
-Dense = Literal["targets", "cls-layers"]
-Precision = Literal["float32", "bfloat16", "float16"]
+from students.base_types import Count, Dense, DropPath, Images, Passes, Precision, Side
 
 
 class SoftLabels(Strict):

@@ -12,7 +12,7 @@ from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing
 from kdcache.teachers.heads.heads import load_head
-from kdcache.teachers.heads.probe import embed, fit_head_file, labelled_sample
+from kdcache.teachers.probe import embed, fit_head_file, labelled_sample
 
 
 @pytest.fixture(scope="module")

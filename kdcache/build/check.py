@@ -12,7 +12,7 @@ from kdcache.codecs.tinyvit import MOST_CLASSES
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
 from kdcache.signals.signal import NAMES, Signal, is_name
-from kdcache.store.parts.compression import compressor
+from kdcache.store.compression import compressor
 from kdcache.views.recipe import Augment, Plain, on
 
 PLAIN = "plain"

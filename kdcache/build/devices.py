@@ -120,7 +120,7 @@ def _child(
     workers: int,
     told: "Queue[tuple[str, Any]]",
 ) -> None:
-    from kdcache.build.run import build_parts
+    from kdcache.build.parts import build_parts
     from kdcache.render.worker import leave_with
     from kdcache.store import Store
     from kdcache.teachers.reopen import reopen_teacher

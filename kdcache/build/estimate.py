@@ -21,8 +21,8 @@ from kdcache.codecs import make_codec
 from kdcache.errors import UsageError
 from kdcache.images.source import Listing
 from kdcache.signals.teacher import HEADLESS
-from kdcache.store.backends.backend import backend_of
-from kdcache.store.parts.blocks import cut_payload
+from kdcache.store.backends.choose import backend_of
+from kdcache.store.blocks import cut_payload
 from kdcache.store.plan import PartId, Plan, StoredSignal
 
 if TYPE_CHECKING:

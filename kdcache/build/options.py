@@ -1,9 +1,9 @@
 """What a user may ask of a build, and the defaults that depend on what was asked."""
 
-import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kdcache.base.machine import best_device, render_workers
 from kdcache.signals.signal import Signal
 
 MANY_CLASSES = 5_000
@@ -63,18 +63,6 @@ class BuildOptions:
         return render_workers(self.workers)
 
 
-def render_workers(asked: int | None) -> int:
-    """Processes that render views: as asked, or one a core but at most sixteen."""
-    return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
-
-
-def best_device() -> str:
-    """`cuda` when there is one, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def default_codec(signal: Signal) -> str:
     """The codec a signal gets when none was asked for.
 
@@ -87,14 +75,3 @@ def default_codec(signal: Signal) -> str:
     if classes <= FEW_CLASSES:
         return "full"
     return "topk:100" if classes >= MANY_CLASSES else "topk:10"
-
-
-def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
-    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
-
-    With `step`, at most so many that they fill a step of that size up as little as can be.
-    """
-    pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
-    fit = max(1, pixels // (size[0] * size[1]))
-    batch = min(most, 1 << (fit.bit_length() - 1))
-    return batch if step is None else -(-step // -(-step // batch))

@@ -7,12 +7,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcache.base.machine import default_batch
 from kdcache.base.newest import CACHES
 from kdcache.base.progress import Progress, Silent
 from kdcache.base.versions import library_versions
 from kdcache.build.check import asked_recipe, check_asked
 from kdcache.build.misfit import refuse_misfit
-from kdcache.build.options import BuildOptions, default_batch, default_codec
+from kdcache.build.options import BuildOptions, default_codec
 from kdcache.build.so_far import older_pixels_note, preprocess_so_far
 from kdcache.build.trial import Trial, run_trial
 from kdcache.codecs import make_codec
@@ -23,6 +24,7 @@ from kdcache.images.enlarged import enlargement
 from kdcache.images.opening import parse
 from kdcache.images.paths import inner_splits
 from kdcache.images.source import Listing, Source
+from kdcache.images.splits import OTHER_SPLITS
 from kdcache.signals.teacher import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
 MAX_ROWS_PER_PART = 16384
-OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
-"""what belongs to the training split of a dataset that has two"""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcache.base.progress import Progress
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.errors import Damage, Mismatch
 from kdcache.store import Finding, Store
 from kdcache.store.plan import PartId

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Progress
-from kdcache.check.verify import Ask, Report, drifted, rendered_again
+from kdcache.check.sampling import Ask, Report, drifted, rendered_again
 from kdcache.codecs.distribution import Logits, TopK
 from kdcache.images.source import Source
 from kdcache.store import Finding, Store

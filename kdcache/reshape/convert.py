@@ -7,18 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kdcache.base import limits
 from kdcache.base.progress import Progress
 from kdcache.build.part_buffer import along
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.codecs.measure import as_values
-from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.store import Receipt, Store
-from kdcache.store.differences import differences, tell
+from kdcache.errors import UsageError
+from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
-from kdcache.views.recipe import drawable
 
 MEASURED_ROWS = 256
 """Rows on which the error of a new codec is measured."""
@@ -32,22 +29,6 @@ class Reshaped:
     parts_written: int
     parts_missing: int
     bytes: int
-
-
-def add_views(path: Path, count: int) -> Plan:
-    """Plan `count` more views of a cache; a build then makes them. What is there stays as it is."""
-    recipe = drawable(Store.open(path).plan.views.recipe)
-    if recipe.kind == "plain":
-        hint = "build another cache with --recipe augment"
-        raise UsageError(f"{path} holds plain views, and there is only one plain view of an image", hint=hint)
-    if count < 1:
-        raise UsageError(f"cannot add {count} views", hint="give a number above 0")
-    with Store.open(path).building():
-        store = Store.open(path)  # what another has planned in the meantime counts
-        if store.plan.views.count + count > limits.VIEWS:
-            message = f"{path} has {store.plan.views.count:,} views: with {count:,} more it would have more than {limits.VIEWS:,}"
-            raise UsageError(message, hint="add fewer")
-        return store.plan_views(store.plan.views.count + count)
 
 
 def convert(
@@ -176,40 +157,3 @@ def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fiel
             fields = along((before, after), fields, bad)
         payload |= fields
     return payload
-
-
-def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
-    """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
-    stores = [Store.open(path) for path in paths]
-    first = stores[0]
-    for other in stores[1:]:
-        if other.plan.identity != first.plan.identity:
-            told = tell(differences(first.plan.essence(), other.plan.essence()))
-            message = f"{first.path} and {other.path} are different caches: {told}"
-            raise Mismatch(message, hint="only parts of one plan can be merged")
-    views = max(store.plan.views.count for store in stores)
-    plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
-    new = Store.create(out, plan, first.listing())
-    with new.building():
-        holders: dict[PartId, list[Store]] = {}
-        for store in stores:
-            for part in store.built():
-                holders.setdefault(part, []).append(store)
-        todo = sorted(holders.keys() - set(new.built(sizes=True)))
-        progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
-        for part in todo:
-            receipt = _copied(new, part, holders[part], progress)
-            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
-        progress.finish()
-        new.write_rejected()
-    return Reshaped(out, len(todo), new.missing_count, new.bytes())
-
-
-def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:
-    """A part from the first cache that has it whole."""
-    for store in holders[:-1]:
-        try:
-            return new.copy_part(part, store)
-        except (Damage, Mismatch) as error:
-            progress.note(f"not taken, another cache has this part too: {error.message}")
-    return new.copy_part(part, holders[-1])

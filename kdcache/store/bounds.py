@@ -9,7 +9,7 @@ from math import isfinite
 from kdcache.base import limits
 from kdcache.codecs.codec import Field
 from kdcache.errors import UsageError
-from kdcache.store.parts.blocks import field_compressor
+from kdcache.store.blocks import field_compressor
 from kdcache.store.plan import Plan
 from kdcache.views.recipe import Foreign
 

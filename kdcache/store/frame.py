@@ -12,7 +12,7 @@ from kdcache.base.strict import first_mistake
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.images.source import Listing
 from kdcache.store.arrow import index_file_digest
-from kdcache.store.backends.backend import backend_of
+from kdcache.store.backends.choose import backend_of
 from kdcache.store.bounds import unfit
 from kdcache.store.differences import differences, tell
 from kdcache.store.index import Index, write_index

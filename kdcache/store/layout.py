@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from kdcache.codecs.codec import Field
-from kdcache.store.parts.compression import compressor
+from kdcache.store.compression import compressor
 from kdcache.store.plan import Layout
 
 BLOCK_BYTES = 256 << 10

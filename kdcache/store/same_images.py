@@ -4,7 +4,8 @@ Input: what was recorded, and a source as it was scanned now. Output: nothing, o
 Mismatch where the user named others.
 """
 
-from kdcache.errors import Drift, Mismatch
+from kdcache.errors import Drift, Mismatch, Unavailable
+from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from kdcache.store.plan import Dataset
 
@@ -28,3 +29,19 @@ def expect_images(
 def same_place(dataset: Dataset, source: Source) -> bool:
     """The images are looked for where they were: other ones there are changed ones."""
     return source.spec() == dataset.source
+
+
+def images_again(
+    dataset: Dataset, given: str | None, *, owner: str, option: str = "--data", anew: str = "start a new run"
+) -> tuple[Source, Listing]:
+    """Images that were used before, from where they lay or from where they lie now: the same ones, or a refusal.
+
+    `owner`: whose they are; `anew`: the way out where they cannot be brought back.
+    """
+    try:
+        source = open_source(given or dataset.source, like=dataset.source)
+    except Unavailable as error:
+        raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error
+    listing = source.scan()
+    expect_images(dataset, source, listing, owner=owner, given=given, option=option, anew=anew)
+    return source, listing

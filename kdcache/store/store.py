@@ -20,7 +20,8 @@ from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, write_rejected
 from kdcache.images.source import Listing, Source
 from kdcache.store.arrow import check_size
-from kdcache.store.backends.backend import backend_of
+from kdcache.store.backends.choose import backend_of
+from kdcache.store.blocks import cut_payload
 from kdcache.store.differences import differences, tell
 from kdcache.store.frame import (
     INDEX,
@@ -33,7 +34,6 @@ from kdcache.store.frame import (
 )
 from kdcache.store.index import Index
 from kdcache.store.locks import build_lock, turn
-from kdcache.store.parts.blocks import cut_payload
 from kdcache.store.parts.check import Finding, check_files, finding_of
 from kdcache.store.parts.commit import commit_part, copy_files, receipt_of, remove
 from kdcache.store.parts.geometry import Geometry

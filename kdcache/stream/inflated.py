@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from kdcache.codecs.codec import Field
-from kdcache.store.parts.compression import Compressor
+from kdcache.store.compression import Compressor
 from kdcache.stream.arena import ANNOUNCED_BYTES, PAGE, Arena, Grid, Rows
 from kdcache.stream.piece import Piece
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kdcache.base.atomic import Buffer
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
-from kdcache.store.parts.compression import Compressor, NotThatBlock
+from kdcache.store.compression import Compressor, NotThatBlock
 from kdcache.store.parts.receipt import Receipt, opened, wrong_bytes
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.store import Store
-from kdcache.store.parts.blocks import field_compressor
+from kdcache.store.blocks import field_compressor
 from kdcache.stream.arena import PAGE, Arena, Grid, Rows
 from kdcache.stream.inflated import Inflated
 from kdcache.stream.mapped import Mapped, reads_huge_pages

@@ -168,7 +168,7 @@ def open_teacher(
     `planned_weights`: those the plan names, when its teacher is opened again.
     """
     check_request(name, size=size, device=device)
-    from kdcache.teachers.bounds import opened
+    from kdcache.teachers.opened import opened
     from kdcache.teachers.request import Request
 
     family, model = _split(name)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdcache.base.progress import Progress
-from kdcache.base.strict import Strict
 from kdcache.build.options import BuildOptions
 from kdcache.codecs import make_codec
 from kdcache.store import Store
 from kdcache.store.plan import Plan
 from students.compare.arms import Arm
+from students.compare.result.built import Built
 from students.compare.result.sums import Spread
 
 BASE = "base"
@@ -21,26 +21,6 @@ PARTS = 4
 """at least so many, so that the time of the build has an interval"""
 LEAST = 3
 """with fewer parts, as of few images in large batches, an interval would say nothing"""
-
-
-class Built(Strict):
-    """A cache."""
-
-    signals: dict[str, str]
-    """signal -> codec"""
-    bytes: int
-    """of this cache, with the headers of its parts, which are small"""
-    row_bytes: float
-    """of a view of an image"""
-    image: Spread
-    """seconds for one view of one image: the teacher's pass, without what is paid once a process, such as loading the teacher"""
-    views: int
-    rows: int
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole build."""
-        return self.image.mean * self.rows * self.views
 
 
 @dataclass(frozen=True)

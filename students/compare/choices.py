@@ -9,6 +9,7 @@ from kdcache.build.options import BuildOptions
 from kdcache.config.presets import load_preset
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
+from students.base_types import INPUTS
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 from students.families.registry import student_preset
@@ -16,7 +17,6 @@ from students.plan.plan import EMBEDDED, OWN
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN, run_name
 from students.runs.run import teacher_run
-from students.train.targets import INPUTS
 
 
 def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:

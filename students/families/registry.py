@@ -4,16 +4,16 @@ A family (tinyvit) knows its own builder; everything else is said here, for any 
 """
 
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcache.config.presets import load_preset, preset_names
 from kdcache.errors import Mismatch, UsageError
 from kdcache.views.recipe import on
-from students.families.data2vec.family import Data2VecStudent
 from students.families.preset import Preset
 from students.families.spec import MOST_CLASSES, StudentSpec
-from students.families.tinyvit.family import TinyViT
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,18 @@ __all__ = [
     "student_preset", "student_spec",
 ]  # fmt: skip
 
-_FAMILIES: "dict[str, Family]" = {"tinyvit": TinyViT(), "data2vec": Data2VecStudent()}
+_HERE = Path(__file__).parent
+
+
+def family_names() -> list[str]:
+    """The families of this package: each is a folder."""
+    return sorted(path.parent.name for path in _HERE.glob("*/family.py"))
+
+
+@cache
+def _named(name: str) -> "Family":
+    family: Family = import_module(f"{__package__}.{name}.family").FAMILY
+    return family
 
 
 def student_names() -> list[str]:
@@ -63,7 +74,7 @@ def student_spec(
         name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
         family=preset.family,
         network=preset.network,
-        windows=_FAMILIES[preset.family].windows(side),
+        windows=_named(preset.family).windows(side),
         blocks=preset.blocks,
         drop_path=preset.drop_path if drop_path is None else drop_path,
         input=(side, side),
@@ -76,9 +87,11 @@ def student_spec(
 
 def _family(spec: StudentSpec) -> "Family":
     """Which family a student is of, which its run may say wrongly."""
-    if spec.family not in _FAMILIES:
-        raise Mismatch(f"no family of students is called {spec.family!r}", hint=f"there are {', '.join(_FAMILIES)}")
-    return _FAMILIES[spec.family]
+    if spec.family not in family_names():
+        raise Mismatch(
+            f"no family of students is called {spec.family!r}", hint=f"there are {', '.join(family_names())}"
+        )
+    return _named(spec.family)
 
 
 def student_preset(name: str) -> Preset:

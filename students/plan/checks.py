@@ -9,21 +9,19 @@ from typing import get_args
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
-from kdcache.check.verify import Ask, sample, views_that_drift
-from kdcache.errors import Drift, Incomplete, Mismatch, Unavailable, UsageError
-from kdcache.images import open_source
-from kdcache.images.source import Listing, Source
+from kdcache.check.sampling import Ask, sample, views_that_drift
+from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
+from kdcache.images.source import Source
 from kdcache.signals.teacher import BY_MODEL, HEADLESS, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
 from kdcache.store.plan import Dataset
-from kdcache.store.same_images import expect_images
 from kdcache.views.recipe import drawable
+from students.base_types import LOGITS, Dense
 from students.families.spec import StudentSpec
-from students.recipe import Dense, Recipe
+from students.recipe import Recipe
 from students.tasks.matching import is_unnamed, match_classes
-from students.train.targets import LOGITS
 
 REPLAYED = 64
 """views rendered again before a training"""
@@ -206,19 +204,3 @@ def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
         "take a variance over one image",
         hint=f"{way}, or see more with --size {2 * student.input[0]}",
     )
-
-
-def images_again(
-    dataset: Dataset, given: str | None, *, owner: str, option: str = "--data", anew: str = "start a new run"
-) -> tuple[Source, Listing]:
-    """Images that were used before, from where they lay or from where they lie now: the same ones, or a refusal.
-
-    `owner`: whose they are; `anew`: the way out where they cannot be brought back.
-    """
-    try:
-        source = open_source(given or dataset.source, like=dataset.source)
-    except Unavailable as error:
-        raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error
-    listing = source.scan()
-    expect_images(dataset, source, listing, owner=owner, given=given, option=option, anew=anew)
-    return source, listing

@@ -12,23 +12,24 @@ from kdcache.base.versions import library_versions
 from kdcache.config.presets import load_preset
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
+from kdcache.images.splits import held_out
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
+from students.base_types import LOGITS
 from students.families.preset import Preset
 from students.families.registry import student_preset, student_spec
 from students.families.spec import StudentSpec
 from students.options import TrainOptions, Where
 from students.plan.checks import check_head, check_pieces
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
-from students.plan.splits import held_out
 from students.plan.views import views_of
 from students.recipe import Match, Recipe, SoftLabels
 from students.runs.checkpoint import load_tensors
-from students.runs.run import LATEST, Pacing, Run, RunRecord, find_run, near
+from students.runs.record import Pacing, RunRecord
+from students.runs.run import LATEST, Run, find_run, near
 from students.tasks.features import check_bank
 from students.tasks.pictures import Labelled, labelled
 from students.tasks.while_training import unchanged
-from students.train.targets import LOGITS
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"

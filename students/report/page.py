@@ -14,7 +14,7 @@ from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
-from students.runs.run import RunRecord
+from students.runs.record import RunRecord
 from students.tasks.evaluate import Evaluation
 
 Rows = list[tuple[str, str]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kdcache.base.dice import Dice
 from kdcache.base.progress import Silent
 from kdcache.cache import Cache
-from kdcache.check.verify import Ask, sample, views_that_drift
+from kdcache.check.sampling import Ask, sample, views_that_drift
 from kdcache.codecs.distribution import Distribution
 from kdcache.errors import KDError, Mismatch
 from kdcache.images import load, open_source

@@ -14,28 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Self
 
 from kdcache.base.atomic import make_folder, sweep, write_file
 from kdcache.base.folder_lock import held
 from kdcache.base.foreign import refuse_links
 from kdcache.base.plain_json import read_json
-from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
-from kdcache.signals.teacher import TeacherSpec
-from kdcache.store.plan import Dataset, ViewPlan
-from students.families.spec import StudentSpec
-from students.options import StreamMode
-from students.recipe import Recipe
-from students.runs.metrics import MOST_STEPS, read_metrics
+from students.runs.metrics import read_metrics
 from students.runs.newest import RUNS, newest_run
+from students.runs.record import FORMAT, RunRecord
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
 LATEST = "LATEST"
 WEIGHTS = "best.safetensors"
 METRICS = "metrics.jsonl"
@@ -45,63 +37,6 @@ BEFORE = "00000000"
 OWN = ("run.json", METRICS, CHECKPOINTS, "evals", WEIGHTS, "lock", "tensorboard", "wandb")
 """what lies in a run's folder"""
 RESTORE = "restore it from a copy"
-
-
-class CacheRecord(Strict):
-    """The cache a student was trained from."""
-
-    path: str
-    identity: str
-    teacher: TeacherSpec
-    signals: dict[str, str]
-    """signal -> codec"""
-
-
-Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
-
-
-class Pacing(Strict):
-    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
-
-    steps: Count
-    steps_an_epoch: Count
-    micro: Count
-    """images of a piece: what goes through the network at once, in one process"""
-    views: tuple[int, ...] | None
-    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
-    log_every: Count
-    validate_every: Count
-    keep_every: Count
-    """steps between checkpoints"""
-
-
-class RunRecord(Strict):
-    """Everything that fixes a run."""
-
-    format: int = FORMAT
-    kind: Literal["train", "finetune"]
-    student: StudentSpec
-    recipe: Recipe
-    seed: int
-    stream: StreamMode
-    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
-    dataset: Dataset
-    views: ViewPlan
-    """as the teacher saw them, or, without a cache, as they are drawn"""
-    cache: CacheRecord | None = None
-    val: Dataset | None = None
-    """images it is judged on"""
-    started_from: str | None = None
-    """weights file it began with, and its digest"""
-    rejected: int = 0
-    """images of the dataset that the cache could not use, in the view with the most of them"""
-    new_head: bool = False
-    """it began with a fresh classifier"""
-    head_rows: str | None = None
-    """file of the rows of the old classifier it began with"""
-    pacing: Pacing
-    processes: Count = 1
-    versions: dict[str, str]
 
 
 class Run:

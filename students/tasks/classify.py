@@ -8,8 +8,8 @@ from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
+from students.base_types import Precision
 from students.families.spec import StudentSpec
-from students.recipe import Precision
 from students.tasks.interval import wilson
 from students.tasks.pictures import Labelled, Pictures, at_rest
 from students.tasks.real import RealLabels, RealMarks, RealScores

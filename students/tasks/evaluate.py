@@ -16,15 +16,15 @@ from pydantic import Field
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.digest import file_sha256, json_digest
+from kdcache.base.machine import best_device, default_batch
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
-from kdcache.build.options import best_device, default_batch
 from kdcache.config.presets import load_preset
 from kdcache.errors import Damage, UsageError
 from kdcache.images import Source, open_source
-from students.plan.checks import images_again
-from students.plan.splits import HELD_OUT, held_out, training_split
-from students.recipe import Precision
+from kdcache.images.splits import HELD_OUT, held_out, training_split
+from kdcache.store.same_images import images_again
+from students.base_types import Precision
 from students.runs.run import Run
 from students.tasks.classify import Report, evaluate
 from students.tasks.features import check_bank, look_at_both

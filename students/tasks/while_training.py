@@ -14,11 +14,11 @@ from torch import nn
 from kdcache.base.progress import Progress
 from kdcache.images.few import Few
 from kdcache.store.plan import Dataset
+from kdcache.store.same_images import images_again
+from students.base_types import Precision
 from students.machine import World
 from students.options import Where
-from students.plan.checks import images_again
-from students.recipe import Precision
-from students.runs.run import RunRecord
+from students.runs.record import RunRecord
 from students.tasks.classify import judge
 from students.tasks.features import Embedded, look_at_both
 from students.tasks.pictures import Labelled, Pictures, labelled

@@ -15,7 +15,9 @@ from kdcache.base.progress import Progress
 from kdcache.cache import Cache
 from kdcache.errors import Mismatch
 from kdcache.images.enlarged import enlargement
+from kdcache.store.same_images import images_again
 from kdcache.stream import Share
+from students.base_types import INPUTS
 from students.families.loading import Head, HeadRows
 from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
 from students.families.spec import StudentSpec
@@ -24,12 +26,12 @@ from students.options import Where
 from students.plan import checks as fits
 from students.plan.plan import weights_file
 from students.recipe import Recipe
-from students.runs.run import Pacing, RunRecord
+from students.runs.record import Pacing, RunRecord
 from students.tasks.while_training import Judge, judge_of
 from students.train.feed import Feed
 from students.train.images import Scene
 from students.train.optimise import Pace
-from students.train.targets import INPUTS, Cached, Connected, Drawn, Teller
+from students.train.targets import Cached, Connected, Drawn, Teller
 from students.train.trackers import check_names
 
 
@@ -103,7 +105,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
     anew = "start a new run" if record.cache is None else "build a new cache of these images"
-    source, listing = fits.images_again(record.dataset, where.data, owner=owner, anew=anew)
+    source, listing = images_again(record.dataset, where.data, owner=owner, anew=anew)
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
     if record.cache is None:

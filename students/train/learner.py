@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdcache.codecs.distribution import Logits
+from students.base_types import INPUTS
 from students.machine import World
 from students.objectives.losses import Losses
 from students.objectives.match import match_losses
@@ -25,7 +26,7 @@ from students.train.feed import Piece, truth_of
 from students.train.job import Job
 from students.train.optimise import adamw, set_rate
 from students.train.synced import synced
-from students.train.targets import INPUTS, Said, Telling
+from students.train.targets import Said, Telling
 
 
 class Learner:

@@ -10,7 +10,8 @@ from kdcache.base.atomic import storage_errors
 from kdcache.base.figures import size
 from kdcache.errors import StorageError
 from students.runs.checkpoint import KEPT, Parts
-from students.runs.run import CHECKPOINTS, Pacing
+from students.runs.record import Pacing
+from students.runs.run import CHECKPOINTS
 
 _LINE = 512
 """bytes of a line of metrics.jsonl, generously"""

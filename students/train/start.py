@@ -13,7 +13,8 @@ from students.machine import joined
 from students.options import TrainOptions, Where
 from students.plan.plan import plan_run
 from students.runs.newest import RUNS, remember_run
-from students.runs.run import Run, RunRecord
+from students.runs.record import RunRecord
+from students.runs.run import Run
 from students.train.job import make_job
 from students.train.loop import Outcome, train
 

@@ -27,10 +27,6 @@ Stage = Literal["waiting", "teacher"]
 Said = dict[str, Distribution | torch.Tensor]
 """signal -> what was said of some rows"""
 
-LOGITS = "logits"
-INPUTS = "inputs"
-"""what the modality encoder of a data2vec teacher says: a student that shares it need not see the image"""
-
 
 class Telling(Protocol):
     """One epoch of one process."""

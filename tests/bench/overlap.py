@@ -14,8 +14,9 @@ from pathlib import Path
 
 from kdcache.base.progress import Silent
 from kdcache.build.options import BuildOptions
+from kdcache.build.parts import batches_of
 from kdcache.build.prepare import Prepared, prepare
-from kdcache.build.run import batches_of, build
+from kdcache.build.run import build
 from kdcache.build.view_pool import pool_of
 from kdcache.store import Store
 

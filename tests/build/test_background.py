@@ -7,7 +7,7 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
-from kdcache.check.verify import Ask, sample, views_that_drift
+from kdcache.check.sampling import Ask, sample, views_that_drift
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.store import Store

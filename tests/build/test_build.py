@@ -166,7 +166,8 @@ def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels(images: Path, tmp_path: Path) -> None:
-    from kdcache.check.verify import Ask, verify
+    from kdcache.check.sampling import Ask
+    from kdcache.check.verify import verify
     from kdcache.views import mix_of
     from kdcache.views.recipe import drawable
 

@@ -12,9 +12,11 @@ from kdcache.build.prepare import Prepared, prepare
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.cache import Cache
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.images import open_source
-from kdcache.reshape.convert import add_views, convert
+from kdcache.reshape.convert import convert
+from kdcache.reshape.more_views import add_views
 from kdcache.store import Store, choose_layout
 from kdcache.store.plan import Dataset
 from tests.build.conftest import options

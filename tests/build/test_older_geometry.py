@@ -18,7 +18,8 @@ from kdcache.build.prepare import prepare
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.cache import Cache
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.errors import Mismatch, UsageError
 from kdcache.store import Store
 from kdcache.views.recipe import Plain

@@ -13,7 +13,8 @@ from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.check import repair as module
 from kdcache.check.repair import repair
-from kdcache.check.verify import Ask, Report, verify
+from kdcache.check.sampling import Ask, Report
+from kdcache.check.verify import verify
 from kdcache.errors import Locked, Mismatch, StorageError
 from kdcache.store import Store
 from kdcache.store.locks import build_lock

@@ -10,9 +10,12 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.reshape.convert import add_views, convert, merge
+from kdcache.reshape.convert import convert
+from kdcache.reshape.merge import merge
+from kdcache.reshape.more_views import add_views
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import options, prepared

@@ -10,7 +10,8 @@ from PIL import Image
 from kdcache.base.progress import Silent
 from kdcache.build.run import build
 from kdcache.check.repair import repair
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.errors import Mismatch
 from kdcache.store import Store
 from kdcache.store.plan import PartId

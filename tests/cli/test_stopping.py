@@ -108,7 +108,10 @@ def test_five_fast_ones_at_any_moment_of_a_build_leave_no_traceback(build_words,
 
 def test_an_arm_of_a_comparison_leaves_ctrl_c_to_its_parent(tmp_path):
     """And ends with it."""
-    script = "from kdcache.base.own_process import answer; import os, time; print(os.getpid()); answer(lambda task: time.sleep(60))"
+    script = (
+        "from kdcache.base.own_process import answer; import os, time; "
+        "print(os.getpid()); answer(lambda task: time.sleep(60))"
+    )
     (tmp_path / "arm.py").write_text(
         script.replace("print(os.getpid())", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from students.export.export import Exported
+from students.export.exported import Exported
 from tests.students.trained import NAMES, make_run
 
 
@@ -77,7 +77,7 @@ def test_the_newest_run_is_shown_and_exported(kd, tmp_path):
 def test_an_onnx_export_tells_how_far_it_is_from_torch(kd, trained, monkeypatch):
     """Only the words: the export itself takes 20 seconds, and tests/students/test_export.py has done it."""
     monkeypatch.setattr(
-        "students.export.export.export_onnx", lambda run, out: Exported((out / "model.onnx",), 3e-6, 2e-6)
+        "students.export.onnx.export_onnx", lambda run, out: Exported((out / "model.onnx",), 3e-6, 2e-6)
     )
     words = ["student", "export", trained, "--format", "onnx", "--out", "out"]
     assert "differs from torch by at most 3.0e-06, 2.0e-06 of the largest logit" in kd(*words).out

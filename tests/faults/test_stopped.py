@@ -11,7 +11,9 @@ from kdcache.build.run import build
 from kdcache.check.repair import repair
 from kdcache.errors import KDError
 from kdcache.exchange import export_tinyvit, import_tinyvit
-from kdcache.reshape.convert import add_views, convert, merge
+from kdcache.reshape.convert import convert
+from kdcache.reshape.merge import merge
+from kdcache.reshape.more_views import add_views
 from kdcache.store import Store
 from tests.exchange.making import CLIP_LIKE, Pictures, read_as_they_do, their_records, write_theirs
 from tests.faults.moments import moments
@@ -137,7 +139,7 @@ def test_views_are_added_or_not(tmp_path):
 
 
 def test_a_student_for_timm_is_finished_by_the_same_command(tmp_path):
-    from students.export.export import export_timm
+    from students.export.timm import export_timm
     from tests.students.trained import make_run
 
     run = make_run(tmp_path / "run")

@@ -151,7 +151,7 @@ def verified(box: Box, *more: str) -> None:
 
 def merged(box: Box) -> None:
     from kdcache.base.progress import Silent
-    from kdcache.reshape.convert import merge
+    from kdcache.reshape.merge import merge
 
     shutil.copytree(GOLDEN / box.golden, box.root / "in/good", symlinks=True, dirs_exist_ok=True)
     try:

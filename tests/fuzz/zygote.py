@@ -38,8 +38,9 @@ def _import_all() -> None:
     """What the operations need, so that a child begins at once. No thread may be started here: a child would not have it."""
     import h5py, hdf5plugin, numcodecs.blosc, pandas, pyarrow.compute, pyarrow.ipc, torch, zarr  # noqa: E401, F401, I001
 
-    import cli.app, cli.progress, kdcache.exchange, kdcache.check.repair, kdcache.reshape.convert, kdcache.check.verify, kdcache.bench  # noqa: E401, F401
-    import students.report, students.runs.run, students.export.export, students.as_teacher, timm  # noqa: E401, F401
+    import cli.app, cli.progress, kdcache.bench, kdcache.exchange  # noqa: E401, F401
+    import kdcache.check.repair, kdcache.check.verify, kdcache.reshape.convert  # noqa: E401, F401
+    import students.report, students.runs.run, students.export.onnx, students.as_teacher, timm  # noqa: E401, F401
     from tests.fuzz import caches, drive
     from tests.fuzz import all as _all  # noqa: F401
     from tests.golden import network  # noqa: F401

@@ -12,7 +12,8 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.options import BuildOptions
 from kdcache.cache import Cache
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.codecs.distribution import TopK
 from kdcache.errors import BadImage
 from kdcache.store import Store
@@ -132,7 +133,7 @@ def test_the_same_command_goes_on_with_it(name, whole, goldens):
 def test_more_views_can_still_be_planned_and_built(goldens):
     from kdcache.build.resume import prepare_again
     from kdcache.build.run import build
-    from kdcache.reshape.convert import add_views
+    from kdcache.reshape.more_views import add_views
 
     cache = goldens.cache("zarr")
     assert add_views(cache, 1).identity == CACHES["zarr"]["identity"]
@@ -158,7 +159,7 @@ def test_a_cache_is_converted_to_the_same_files(out, more, goldens, tmp_path):
 
 
 def test_a_cache_is_merged_with_an_unfinished_one(goldens, tmp_path):
-    from kdcache.reshape.convert import merge
+    from kdcache.reshape.merge import merge
 
     merge([goldens.cache("interrupted"), goldens.cache("hdf5")], tmp_path / "out", progress=Silent())
     assert Cache.open(tmp_path / "out").plan.identity == CACHES["hdf5"]["identity"]
@@ -307,7 +308,7 @@ def test_a_finished_run_is_exported_to_timm(goldens, tmp_path):
     import timm
     import torch
 
-    from students.export.export import export_timm
+    from students.export.timm import export_timm
     from students.runs.run import Run
 
     run = Run.open(goldens.run("whole"))

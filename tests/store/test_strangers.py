@@ -15,15 +15,18 @@ from kdcache import Cache
 from kdcache.base import beneath, limits
 from kdcache.base.progress import Silent
 from kdcache.check.repair import repair
-from kdcache.check.verify import Ask, verify
+from kdcache.check.sampling import Ask
+from kdcache.check.verify import verify
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
 from kdcache.images.rejected import read_rejected
-from kdcache.reshape.convert import add_views, convert, merge
+from kdcache.reshape.convert import convert
+from kdcache.reshape.merge import merge
+from kdcache.reshape.more_views import add_views
 from kdcache.signals.signal import Signal
 from kdcache.store import Store
+from kdcache.store.compression import NotThatBlock, compressor
 from kdcache.store.locks import build_lock
-from kdcache.store.parts.compression import NotThatBlock, compressor
 from kdcache.store.plan import PartId
 from tests.store.crafted import (
     PART,

@@ -4,8 +4,8 @@ from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.views.recipe import Plain
 from students.compare.arms import arms_of
-from students.compare.caches import Built
 from students.compare.measuring.measure import Measured
+from students.compare.result.built import Built
 from students.compare.result.comparison import Comparison
 from students.compare.result.sums import Job, Spread
 from students.compare.room import Room

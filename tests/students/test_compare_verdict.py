@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdcache.build.options import default_batch
+from kdcache.base.machine import default_batch
 from students.compare.result.sums import Spread, student_t
 from students.compare.result.verdict import verdict
 from tests.students.comparisons import arms_of, comparison, measured

@@ -168,7 +168,8 @@ def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense,
 
 
 def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_path):
-    from students.export.export import export_onnx, export_timm
+    from students.export.onnx import export_onnx
+    from students.export.timm import export_timm
     from students.report import write_report
 
     run, _ = teach(tmp_path / "run", dense, steps=2, val="shapes:split=val,count=40,size=64")

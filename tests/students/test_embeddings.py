@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from kdcache.errors import Mismatch, UsageError
-from students.plan.splits import held_out, training_split
+from kdcache.images.splits import held_out, training_split
 from students.tasks.features import Compared, Embedded, check_bank
 from students.tasks.neighbours import nearest
 from students.tasks.reading import probe, vote

@@ -178,7 +178,7 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     """A run of an early release knows its images in another order than a folder is listed in now."""
     from types import SimpleNamespace
 
-    from students.plan.checks import images_again
+    from kdcache.store.same_images import images_again
     from students.tasks.evaluate import bank_of, images_of
     from students.tasks.while_training import unchanged
 

@@ -12,7 +12,8 @@ import pytest
 
 from kdcache.base.progress import Silent
 from kdcache.store import Store
-from students.export.export import export_onnx, export_timm
+from students.export.onnx import export_onnx
+from students.export.timm import export_timm
 from students.runs.run import Run
 from students.tasks.evaluate import How, images_of, judge_run
 from tests.images.odd import odd_images

@@ -17,7 +17,8 @@ from kdcache.images.background import colour_of
 from kdcache.images.decode import decode
 from kdcache.views import Drawn, apply
 from kdcache.views.recipe import Plain, on
-from students.export.export import export_timm, preprocess_numbers
+from students.export.exported import preprocess_numbers
+from students.export.timm import export_timm
 from students.exported import prepare
 from tests.images.odd import odd_images
 from tests.images.samples import FORMATS, encode, grey, picture
@@ -147,7 +148,7 @@ def test_of_plain_photos_timm_makes_the_same_pixels_by_its_own_configuration(nam
     import timm
     import torch
 
-    from students.export.export import _timm_config
+    from students.export.timm import _timm_config
 
     spec = small_spec(name, size=size)
     told = _timm_config(spec, {"first_conv": None, "classifier": None})["pretrained_cfg"]

@@ -17,7 +17,8 @@ from students.families.registry import build_student, student_spec
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
 from students.report.samples import taught_samples, validation_samples
-from students.runs.run import CacheRecord, Pacing, Run, RunRecord
+from students.runs.record import CacheRecord, Pacing, RunRecord
+from students.runs.run import Run
 from students.tasks.evaluate import Evaluation, How, judge_run, read_evaluations
 from tests.students.reader import Reader
 

@@ -8,7 +8,7 @@ import torch
 
 from kdcache.errors import StorageError
 from students.runs.checkpoint import Parts
-from students.runs.run import Pacing
+from students.runs.record import Pacing
 from students.train.room import check_room
 
 PACING = Pacing(steps=1, steps_an_epoch=1, micro=1, views=None, log_every=1, validate_every=1, keep_every=1)

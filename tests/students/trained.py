@@ -10,7 +10,8 @@ from kdcache.store.plan import Dataset, ViewPlan
 from students.families.registry import build_student, student_spec
 from students.families.spec import StudentSpec
 from students.recipe import Optimiser, Recipe
-from students.runs.run import Pacing, Run, RunRecord
+from students.runs.record import Pacing, RunRecord
+from students.runs.run import Run
 
 NAMES = ("circle", "square", "star", "Dreieck ▲")
 

@@ -32,7 +32,7 @@ def held_out():
 
 @pytest.fixture(scope="module")
 def pictures():
-    from kdcache.teachers.nano.pictures import paint_all
+    from kdcache.teachers.nano_training.pictures import paint_all
 
     return paint_all("train", count=64, workers=1)
 
@@ -64,7 +64,7 @@ def test_nano_weights_are_small_and_say_how_they_were_made(family):
 
 
 def test_every_class_name_and_template_is_in_the_vocabulary():
-    from kdcache.teachers.nano.captions import nano_tokenizer
+    from kdcache.teachers.nano_training.captions import nano_tokenizer
 
     tokenizer = nano_tokenizer()
     unknown = tokenizer.token_to_id("<unknown>")
@@ -79,7 +79,7 @@ def test_the_folder_of_clip_nano_opens_in_transformers(tmp_path):
     import torch
     from transformers import AutoTokenizer, CLIPModel
 
-    from kdcache.teachers.nano.pupils import new_pupil
+    from kdcache.teachers.nano_training.pupils import new_pupil
 
     folder = new_pupil("clip").save(tmp_path, {}).parent
     model, info = CLIPModel.from_pretrained(folder, output_loading_info=True)
@@ -114,7 +114,7 @@ def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
     """A picture that is its own outline stays so: both are moved alike."""
     import torch
 
-    from kdcache.teachers.nano.pictures import varied
+    from kdcache.teachers.nano_training.pictures import varied
 
     outline = pictures.outline
     moved, where = varied(outline.expand(-1, 3, -1, -1), outline, torch.Generator().manual_seed(0))
@@ -128,9 +128,9 @@ def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
 def test_training_learns_and_repeats_itself(family, pictures):
     """Eight epochs on 64 pictures."""
     from kdcache.teachers.nano import NANO_PREPROCESS
-    from kdcache.teachers.nano.descent import Recipe
-    from kdcache.teachers.nano.pupils import new_pupil
-    from kdcache.teachers.nano.training import fit
+    from kdcache.teachers.nano_training.descent import Recipe
+    from kdcache.teachers.nano_training.pupils import new_pupil
+    from kdcache.teachers.nano_training.training import fit
 
     recipe = Recipe(epochs=8, rate=2e-3, batch=32)
 
@@ -143,7 +143,7 @@ def test_training_learns_and_repeats_itself(family, pictures):
 
 
 def test_a_trained_checkpoint_is_never_overwritten(tmp_path):
-    from kdcache.teachers.nano.train import train_nano
+    from kdcache.teachers.nano_training.train import train_nano
 
     (tmp_path / "florence.safetensors").write_bytes(b"mine")
     with pytest.raises(UsageError, match="there already"):
@@ -153,7 +153,7 @@ def test_a_trained_checkpoint_is_never_overwritten(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"family": "donut"}, {"epochs": 0}, {"workers": 0}, {"count": 10}, {"seed": -1}])
 def test_impossible_trainings_are_refused(wrong, tmp_path):
-    from kdcache.teachers.nano.train import train_nano
+    from kdcache.teachers.nano_training.train import train_nano
 
     with pytest.raises(UsageError):
         train_nano(**{"family": "florence", "out": tmp_path, **wrong})

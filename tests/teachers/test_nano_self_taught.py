@@ -10,11 +10,11 @@ from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
-from kdcache.teachers.nano.descent import Recipe
-from kdcache.teachers.nano.masked import WHOLE, Masking, SelfTaught, shown_patches
-from kdcache.teachers.nano.pictures import SPOTS, Pictures, cropped, paint_all, relit
-from kdcache.teachers.nano.probe import LOOKED_AT, Probed, probed
-from kdcache.teachers.nano.self_taught import teach_itself
+from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.masked import WHOLE, Masking, SelfTaught, shown_patches
+from kdcache.teachers.nano_training.pictures import SPOTS, Pictures, cropped, paint_all, relit
+from kdcache.teachers.nano_training.probe import LOOKED_AT, Probed, probed
+from kdcache.teachers.nano_training.self_taught import teach_itself
 from kdcache.teachers.registry import open_teacher
 from tests.teachers.trainings import assert_learns_and_repeats_itself
 
@@ -96,8 +96,8 @@ def test_another_light_changes_brightness_tint_slope_and_haze():
 
 
 def test_light_falls_in_spots(monkeypatch):
-    monkeypatch.setattr("kdcache.teachers.nano.pictures.LIGHT", 0.0)
-    monkeypatch.setattr("kdcache.teachers.nano.pictures.SLOPE", 0.0)
+    monkeypatch.setattr("kdcache.teachers.nano_training.pictures.LIGHT", 0.0)
+    monkeypatch.setattr("kdcache.teachers.nano_training.pictures.SLOPE", 0.0)
     spots = relit(torch.ones(600, 3, 64, 64), dice()).log()
     assert spots.std((2, 3)).mean() == pytest.approx(SPOTS, rel=0.25)
     beside, apart = ((spots[..., by:] - spots[..., :-by]).abs().mean() for by in (1, 16))

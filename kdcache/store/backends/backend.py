@@ -10,7 +10,7 @@ from typing import Protocol
 
 from kdcache.base.atomic import Buffer
 from kdcache.codecs.codec import Field
-from kdcache.store.parts.blocks import Cut
+from kdcache.store.blocks import Cut
 from kdcache.store.plan import PartId, Plan
 
 
@@ -43,25 +43,3 @@ class Backend(Protocol):
 
     def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
         """Files of a view that depend on the plan alone and that its own library needs to open it: path -> content."""
-
-
-def backend_of(plan: Plan) -> Backend:
-    """The backend of a plan."""
-    if plan.layout.backend == "zarr":
-        from kdcache.store.backends.zarr import Zarr
-
-        return Zarr()
-    from kdcache.store.backends.hdf5 import Hdf5
-
-    return Hdf5()
-
-
-def describe(plan: Plan) -> dict[str, dict[str, str]]:
-    """What stands beside each array so that it explains itself: field name -> attributes."""
-    told = {field.name: dict(field.attributes) for field in plan.layout.added_fields()}
-    for stored, codec in zip(plan.signals, plan.codecs().values(), strict=True):
-        for field in codec.fields():
-            told[field.name] = {"signal": stored.signal.name, "codec": stored.codec, **dict(field.attributes)}
-            if plan.layout.self_describing and not field.per_part:
-                told[field.name]["valid"] = "rows for which the array `valid` is false are zeros and mean nothing"
-    return told

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdcache.codecs.codec import Field
-from kdcache.store.backends.backend import FileImage, Place, describe
+from kdcache.store.backends.attributes import describe
+from kdcache.store.backends.backend import FileImage, Place
 from kdcache.store.backends.sparse import PAGE, SparseFile
-from kdcache.store.parts.blocks import Cut
+from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import numpy as np
 
 from kdcache.base.atomic import Buffer
 from kdcache.codecs.codec import Field
-from kdcache.store.backends.backend import FileImage, Place, describe
-from kdcache.store.parts.blocks import Cut, block_rows, field_compressor
+from kdcache.store.backends.attributes import describe
+from kdcache.store.backends.backend import FileImage, Place
+from kdcache.store.blocks import Cut, block_rows, field_compressor
 from kdcache.store.plan import PartId, Plan
 
 _NONE = 0xFFFFFFFFFFFFFFFF

@@ -11,7 +11,7 @@ from kdcache.base import beneath
 from kdcache.base.atomic import StagedFile, flush_folder, make_folder, staged, storage_errors
 from kdcache.errors import Damage
 from kdcache.store.backends.backend import FileImage
-from kdcache.store.parts.blocks import Cut
+from kdcache.store.blocks import Cut
 from kdcache.store.parts.receipt import MEND, FieldSeal, FileSeal, Receipt, opened
 from kdcache.store.parts.there import receipt_name
 from kdcache.store.plan import FORMAT, PartId, Plan

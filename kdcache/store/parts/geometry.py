@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
 from kdcache.store.backends.backend import Backend
-from kdcache.store.parts.blocks import block_rows, field_compressor, part_shape
+from kdcache.store.blocks import block_rows, field_compressor, part_shape
 from kdcache.store.parts.receipt import MEND, FieldSeal, Receipt
 from kdcache.store.plan import FORMAT, PartId, Plan
 

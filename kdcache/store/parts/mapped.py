@@ -17,8 +17,8 @@ from kdcache.base.atomic import storage_errors
 from kdcache.base.lazy import lazy
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
-from kdcache.store.parts.blocks import field_compressor
-from kdcache.store.parts.compression import NotThatBlock
+from kdcache.store.blocks import field_compressor
+from kdcache.store.compression import NotThatBlock
 from kdcache.store.parts.receipt import FieldSeal, Receipt, opened, wrong_bytes
 from kdcache.store.plan import Layout
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from kdcache.base import beneath
 from kdcache.base.atomic import DEPTH, is_temporary, storage_errors
 from kdcache.codecs.codec import Field
-from kdcache.store.backends.backend import backend_of
+from kdcache.store.backends.choose import backend_of
 from kdcache.store.parts.check import Finding
 from kdcache.store.plan import PartId, Plan
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.bounds import check_size
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.heads.classifier import choose_classifier
+from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.loading.processor import from_processor, has_processor
 from kdcache.teachers.loading.settings import with_settings

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from kdcache.base.tensors import refuse_broken, refuse_types, shortened
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import Preprocess, Weights
-from kdcache.teachers.bounds import check_size
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
+from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.layers import LayerTaps
 from kdcache.teachers.loading.networks import seeded, state_record
 from kdcache.teachers.loading.processor import from_processor, has_processor

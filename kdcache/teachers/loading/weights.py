@@ -15,7 +15,7 @@ from kdcache.base.digest import file_sha256
 from kdcache.base.tensors import FETCH, read_tensors, shortened
 from kdcache.errors import Damage, Unavailable, UsageError
 from kdcache.signals.teacher import Weights
-from kdcache.teachers.bounds import check_settings
+from kdcache.teachers.loading.bounds import check_settings
 
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")

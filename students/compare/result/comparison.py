@@ -3,8 +3,8 @@
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
 from students.compare.arms import Arm
-from students.compare.caches import Built
 from students.compare.measuring.measure import Measured
+from students.compare.result.built import Built
 from students.compare.result.sums import Job
 from students.compare.room import Room
 

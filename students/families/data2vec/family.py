@@ -91,3 +91,6 @@ def _shared(spec: StudentSpec, teacher: TeacherSpec, weights: str | None, *, blo
 
 def _below(prefix: str, tensors: Mapping[str, Any]) -> Tensors:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+FAMILY = Data2VecStudent()

@@ -149,3 +149,6 @@ def _resized(biases: Any, offsets: int) -> Any:
     before, after = math.isqrt(old), math.isqrt(offsets)
     square = biases.float().reshape(1, heads, before, before)
     return F.interpolate(square, size=(after, after), mode="bicubic").reshape(heads, offsets)
+
+
+FAMILY = TinyViT()

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from kdcache.base.tensors import shortened
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.bounds import check_size
 from kdcache.teachers.families.clip.layouts import ClipParts, take_apart
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.families.clip.tokens import Tokenizer
 from kdcache.teachers.frozen import Candidate, Said, exact_kernels
 from kdcache.teachers.heads.classifier import Classifier, choose_classifier
 from kdcache.teachers.heads.zeroshot import zero_shot_head, zero_shot_record
+from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
 from kdcache.teachers.loading.sizes import CUSTOM, NANO, Family, family_facts

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcache.teachers.nano import NANO_PREPROCESS, nano_florence, nano_weights
-from kdcache.teachers.nano.pictures import normalised
-from kdcache.teachers.nano.pupils import Seen
+from kdcache.teachers.nano_training.pictures import normalised
+from kdcache.teachers.nano_training.pupils import Seen
 
 
 class Guide(nn.Module):

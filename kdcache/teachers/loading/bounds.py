@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcache.errors import Damage, KDError, Mismatch, Unavailable
-from kdcache.teachers.frozen import Candidate, FrozenTeacher, check_device
-from kdcache.teachers.request import Request
+from kdcache.errors import Damage, Mismatch
 
 MOST_LAYERS = 1000
 """Layers, blocks or stages that a configuration may name."""
@@ -57,27 +55,3 @@ def check_size(make: Callable[[], nn.Module], nbytes: int, *, source: str) -> No
             f"the settings of {source} describe a network of {needed:,} weights, its files have {nbytes:,} bytes",
             hint="fetch the settings and the weights again: they do not belong together",
         )
-
-
-def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTeacher:
-    """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
-    check_device(request.device)
-    try:
-        return FrozenTeacher(request, opener(request))
-    except KDError:
-        raise
-    except ImportError as error:
-        raise Unavailable(f"{request.title} cannot be opened: {_line(error)}", hint="install what it names") from error
-    except Exception as error:
-        ours = request.random and request.model is None
-        if ours or (isinstance(error, OSError) and error.errno is not None):
-            raise
-        place = f" from {request.weights}" if request.weights not in (None, "random") else ""
-        raise Mismatch(
-            f"{request.title} cannot be opened{place}: {type(error).__name__}: {_line(error)}",
-            hint="fetch the files again, or name another --teacher; -vv shows where it failed",
-        ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or "no reason given"

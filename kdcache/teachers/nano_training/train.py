@@ -16,8 +16,8 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import COUNTS, VERSION
 from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family
-from kdcache.teachers.nano.descent import RECIPES, Recipe
-from kdcache.teachers.nano.pictures import Pictures, paint_all
+from kdcache.teachers.nano_training.descent import RECIPES, Recipe
+from kdcache.teachers.nano_training.pictures import Pictures, paint_all
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def _told(
     family: Family, pictures: Pictures, held_out: Pictures, recipe: Recipe, seed: int, progress: Progress
 ) -> _Made:
     """A teacher that learns the names of the classes."""
-    from kdcache.teachers.nano.guide import Guide
-    from kdcache.teachers.nano.pupils import new_pupil
-    from kdcache.teachers.nano.training import accuracy, fit
+    from kdcache.teachers.nano_training.guide import Guide
+    from kdcache.teachers.nano_training.pupils import new_pupil
+    from kdcache.teachers.nano_training.training import accuracy, fit
 
     preprocess = NANO_PREPROCESS[family]
     pupil = new_pupil(family)
@@ -93,9 +93,9 @@ def _self_taught(
 ) -> _Made:
     """A teacher that learns from pixels alone; labels are looked at afterwards, to measure it."""
     from kdcache.teachers.families.data2vec.checkpoint import fairseq_tensors
-    from kdcache.teachers.nano.probe import LOOKED_AT, embedded, probed, untrained
-    from kdcache.teachers.nano.pupils import save_half
-    from kdcache.teachers.nano.self_taught import teach_itself
+    from kdcache.teachers.nano_training.probe import LOOKED_AT, embedded, probed, untrained
+    from kdcache.teachers.nano_training.pupils import save_half
+    from kdcache.teachers.nano_training.self_taught import teach_itself
 
     preprocess = NANO_PREPROCESS[family]
     network = teach_itself(pictures.pixels, preprocess, recipe, seed=seed, progress=progress)

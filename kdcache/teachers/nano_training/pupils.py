@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.teachers.nano import FILES, NANO_PREPROCESS, Family, nano_clip_config, nano_florence
-from kdcache.teachers.nano.captions import Captions, save_tokenizer
+from kdcache.teachers.nano_training.captions import Captions, save_tokenizer
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kdcache.base.progress import Progress
 from kdcache.images.shapes.scene import SHAPES, SURFACES
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.nano.descent import Descent, Recipe
-from kdcache.teachers.nano.guide import Guide
-from kdcache.teachers.nano.pictures import Pictures, normalised, varied
-from kdcache.teachers.nano.pupils import Pupil
+from kdcache.teachers.nano_training.descent import Descent, Recipe
+from kdcache.teachers.nano_training.guide import Guide
+from kdcache.teachers.nano_training.pictures import Pictures, normalised, varied
+from kdcache.teachers.nano_training.pupils import Pupil
 
 ALONE = 0.2
 """share of all steps over which targets alone give way to whole pictures"""

@@ -11,9 +11,9 @@ from kdcache.networks.data2vec import Data2Vec
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import NANO_DATA2VEC
-from kdcache.teachers.nano.descent import Descent, Recipe
-from kdcache.teachers.nano.masked import Masking, SelfTaught
-from kdcache.teachers.nano.pictures import cropped, normalised, relit
+from kdcache.teachers.nano_training.descent import Descent, Recipe
+from kdcache.teachers.nano_training.masked import Masking, SelfTaught
+from kdcache.teachers.nano_training.pictures import cropped, normalised, relit
 
 MASKING = Masking()
 FIRST_KEEP, LAST_KEEP = 0.995, 0.9995

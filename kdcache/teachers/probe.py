@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from kdcache.base.atomic import make_folder
 from kdcache.base.dice import chosen
+from kdcache.base.machine import default_batch
 from kdcache.base.progress import Progress
-from kdcache.build.options import default_batch
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint

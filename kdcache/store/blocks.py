@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kdcache.base.digest import block_hash
 from kdcache.codecs.codec import Field, Fields
-from kdcache.store.parts.compression import Compressor, compressor
+from kdcache.store.compression import Compressor, compressor
 from kdcache.store.plan import VALID, Layout, Plan
 
 

@@ -18,7 +18,7 @@ from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.heads.fit import accuracy, fit_head
 from kdcache.teachers.loading.networks import seeded
 from kdcache.teachers.nano import NANO_DATA2VEC
-from kdcache.teachers.nano.pictures import Pictures, normalised
+from kdcache.teachers.nano_training.pictures import Pictures, normalised
 
 LOOKED_AT = 4_000
 """pictures of the train split, from the first, that probe and neighbours are made of"""

@@ -1,0 +1,26 @@
+"""What this machine offers: devices, cores, and the batch that suits them."""
+
+import os
+
+
+def render_workers(asked: int | None) -> int:
+    """Processes that render views: as asked, or one a core but at most sixteen."""
+    return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
+
+
+def best_device() -> str:
+    """`cuda` when there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
+    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
+
+    With `step`, at most so many that they fill a step of that size up as little as can be.
+    """
+    pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
+    fit = max(1, pixels // (size[0] * size[1]))
+    batch = min(most, 1 << (fit.bit_length() - 1))
+    return batch if step is None else -(-step // -(-step // batch))

@@ -1,0 +1,138 @@
+"""Which rows a check looks at, and what their views are today."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.base.dice import Dice
+from kdcache.base.progress import Progress
+from kdcache.build.view_pool import pool_of
+from kdcache.images.source import Source
+from kdcache.render import Rendered
+from kdcache.store import Finding, Store
+from kdcache.store.plan import VIEW_DIGEST, PartId
+from kdcache.views.replay import drifts
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to look at beyond structure and checksums."""
+
+    replay: int = 0
+    """views to render again"""
+    teacher: int = 0
+    """views to say again"""
+    tolerance: float | None = None
+    data: str | None = None
+    weights: str | None = None
+    head: str | None = None
+    device: str = "cpu"
+    workers: int = 0
+    seed: int = 0
+    """another seed looks at other rows"""
+    untrusted: bool = False
+    """it may be a stranger's: hold all of it against the plan before anything is mapped, and decompress every block"""
+
+
+@dataclass
+class Report:
+    """What was looked at and what was found."""
+
+    path: Path
+    parts: int = 0
+    missing: int = 0
+    replayed: int = 0
+    said_again: int = 0
+    distance: dict[str, float] = field(default_factory=dict)
+    """signal -> largest distance between what is stored and what the teacher says now"""
+    tolerance: dict[str, float] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    """names that do not belong: never read, never removed, no damage"""
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was found. Missing parts are not damage: a build makes them."""
+        return not self.findings
+
+    @property
+    def damaged(self) -> bool:
+        """Some bytes on disk are not those of this cache: a repair and a build mend that."""
+        return any(found.kind != "drift" for found in self.findings)
+
+    @property
+    def pixels_drifted(self) -> bool:
+        """Some views render to other pixels than the teacher saw."""
+        return any(found.kind == "drift" and found.field == VIEW_DIGEST.name for found in self.findings)
+
+    @property
+    def teacher_drifted(self) -> bool:
+        """The teacher says something else about the pixels it saw."""
+        return any(found.kind == "drift" and found.field != VIEW_DIGEST.name for found in self.findings)
+
+
+def sample(store: Store, parts: list[PartId], count: int, seed: int) -> list[tuple[PartId, list[int]]]:
+    """`count` rows with a good image, drawn from these parts (all of them when there are fewer), in the order of the parts."""
+    good = [_good_rows(store, part) for part in parts]
+    ends = np.cumsum([len(rows) for rows in good])
+    places = _draw(int(ends[-1]), count, seed)
+    which = np.searchsorted(ends, places, side="right")
+    found = []
+    for index in np.unique(which).tolist():
+        start = ends[index] - len(good[index])
+        found.append((parts[index], good[index][places[which == index] - start].tolist()))
+    return found
+
+
+def _good_rows(store: Store, part: PartId) -> NDArray[np.int64]:
+    rows = store.plan.rows_of(part)
+    return np.setdiff1d(np.arange(rows.start, rows.stop), list(store.bad_rows_of(part)))
+
+
+def _draw(total: int, count: int, seed: int) -> NDArray[np.int64]:
+    """`count` different places below `total`, ascending."""
+    if count >= total:
+        return np.arange(total)
+    order = np.argsort(Dice(seed, total, purpose=0x5A3B1E).words(total), kind="stable")
+    return np.sort(order[:count])
+
+
+def rendered_again(
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], workers: int
+) -> Iterator[tuple[PartId, Rendered]]:
+    """The sampled views, rendered anew in batches of the plan's size, each within one part."""
+    plan = store.plan
+    chunks = [(part, wanted[i : i + plan.batch]) for part, wanted in rows for i in range(0, len(wanted), plan.batch)]
+    with pool_of(store, source, workers) as pool:
+        for (part, _), batch in zip(chunks, pool.batches((p.view, r) for p, r in chunks), strict=True):
+            yield part, batch
+
+
+def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[np.uint32]:
+    """The digests of the pixels the teacher saw."""
+    places = np.asarray(rows) - store.plan.rows_of(part).start
+    return np.asarray(store.map_part(part)[VIEW_DIGEST.name].take(places), np.uint32)
+
+
+def views_that_drift(
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, progress: Progress
+) -> Iterator[Finding]:
+    """Render sampled views again; those whose digests differ from the stored ones."""
+    for part, batch in rendered_again(store, source, rows, ask.workers):
+        yield from drifted(store, part, batch)
+        progress.advance(len(batch.rows))
+
+
+def drifted(store: Store, part: PartId, batch: Rendered) -> list[Finding]:
+    """The views of a batch that are not what the teacher saw, by the digests it was kept with."""
+    found = []
+    for row, *_ in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
+        why = (
+            f"cannot be used now: {batch.bad[row]}" if row in batch.bad else "renders other pixels than the teacher saw"
+        )
+        what = f"{store.index[row]} {why}"
+        found.append(Finding(part, VIEW_DIGEST.name, range(row, row + 1), what, kind="drift"))
+    return found

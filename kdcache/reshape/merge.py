@@ -1,0 +1,48 @@
+"""Bring parts of one cache that were built in several places together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdcache.base.progress import Progress
+from kdcache.errors import Damage, Mismatch
+from kdcache.reshape.convert import Reshaped
+from kdcache.store import Receipt, Store
+from kdcache.store.differences import differences, tell
+from kdcache.store.plan import PartId
+
+
+def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
+    """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
+    stores = [Store.open(path) for path in paths]
+    first = stores[0]
+    for other in stores[1:]:
+        if other.plan.identity != first.plan.identity:
+            told = tell(differences(first.plan.essence(), other.plan.essence()))
+            message = f"{first.path} and {other.path} are different caches: {told}"
+            raise Mismatch(message, hint="only parts of one plan can be merged")
+    views = max(store.plan.views.count for store in stores)
+    plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
+    new = Store.create(out, plan, first.listing())
+    with new.building():
+        holders: dict[PartId, list[Store]] = {}
+        for store in stores:
+            for part in store.built():
+                holders.setdefault(part, []).append(store)
+        todo = sorted(holders.keys() - set(new.built(sizes=True)))
+        progress.start("merge", sum(len(plan.rows_of(part)) for part in todo))
+        for part in todo:
+            receipt = _copied(new, part, holders[part], progress)
+            progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
+        progress.finish()
+        new.write_rejected()
+    return Reshaped(out, len(todo), new.missing_count, new.bytes())
+
+
+def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:
+    """A part from the first cache that has it whole."""
+    for store in holders[:-1]:
+        try:
+            return new.copy_part(part, store)
+        except (Damage, Mismatch) as error:
+            progress.note(f"not taken, another cache has this part too: {error.message}")
+    return new.copy_part(part, holders[-1])

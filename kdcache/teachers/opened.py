@@ -1,0 +1,31 @@
+"""From a request to a frozen teacher, whatever its files hold: what a library fails at is told as of the files."""
+
+from collections.abc import Callable
+
+from kdcache.errors import KDError, Mismatch, Unavailable
+from kdcache.teachers.frozen import Candidate, FrozenTeacher, check_device
+from kdcache.teachers.request import Request
+
+
+def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTeacher:
+    """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
+    check_device(request.device)
+    try:
+        return FrozenTeacher(request, opener(request))
+    except KDError:
+        raise
+    except ImportError as error:
+        raise Unavailable(f"{request.title} cannot be opened: {_line(error)}", hint="install what it names") from error
+    except Exception as error:
+        ours = request.random and request.model is None
+        if ours or (isinstance(error, OSError) and error.errno is not None):
+            raise
+        place = f" from {request.weights}" if request.weights not in (None, "random") else ""
+        raise Mismatch(
+            f"{request.title} cannot be opened{place}: {type(error).__name__}: {_line(error)}",
+            hint="fetch the files again, or name another --teacher; -vv shows where it failed",
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or "no reason given"

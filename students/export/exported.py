@@ -1,0 +1,73 @@
+"""What every export writes beside the weights, and what it refuses."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kdcache.base.atomic import storage_errors, write_file
+from kdcache.errors import UsageError
+from kdcache.images.background import colour_of
+from students.families.spec import StudentSpec
+from students.runs.run import Run
+
+PREPARE, NUMBERS = "prepare.py", "preprocess.json"
+
+
+class Exported(NamedTuple):
+    """What was written."""
+
+    files: tuple[Path, ...]
+    difference: float | None = None
+    """largest absolute difference of a logit from torch's on random pixels, where that was measured"""
+    share: float | None = None
+    """the same as a share of the largest logit"""
+
+
+def check_classes(run: Run) -> None:
+    """Both formats say logits."""
+    if not run.record.student.classes:
+        raise UsageError(
+            f"{run.record.student.name} names no classes, and timm and ONNX files are written for logits",
+            hint=f"its embeddings: kd cache build --teacher run:{run.path}; its weights: {run.weights}",
+        )
+
+
+def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
+    """prepare.py and its numbers, the same for both formats, so that both may be written into one folder."""
+    numbers = json.dumps(preprocess_numbers(spec), indent=2).encode() + b"\n"
+    code = Path(__file__).with_name(PREPARE).read_bytes()
+    files = {out / NUMBERS: numbers, out / PREPARE: code}
+    for file, content in files.items():
+        with storage_errors(file, "read"):
+            other = file.exists() and file.read_bytes() != content
+        if other:
+            raise UsageError(f"{file} is there already, of another student", hint="choose another --out")
+    return files
+
+
+def preprocess_numbers(spec: StudentSpec) -> dict[str, Any]:
+    """How an image file becomes what a student sees, in numbers; prepare.py says in words what is done with them."""
+    under = colour_of(spec.geometry.background)
+    return {
+        "size": list(spec.input),
+        **{key: value for key, value in spec.geometry.plain().items() if key not in ("kind", "background")},
+        "background": None if under is None else list(under),
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+    }
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write whole files, one after the other."""
+    for file, content in files.items():
+        write_file(file, [content])
+
+
+def unused(out: Path, *names: str) -> tuple[Path, ...]:
+    """The files of an export that is not there yet: another student's is not written over."""
+    files = tuple(out / name for name in names)
+    for file in files:
+        if file.exists():
+            raise UsageError(f"{file} is there already", hint="choose another --out, or remove the old export")
+    return files

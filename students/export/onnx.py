@@ -1,0 +1,106 @@
+"""A trained student for others to use: a folder that timm opens, or an ONNX file, and how an image file is prepared for it.
+
+Input: a run. Output: files that say the same logits; the ONNX file is checked against torch before it gets its name. Beside
+either stand preprocess.json, the numbers of the student's preprocessing, and prepare.py, which reads an image file by them
+without any of kd.
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcache.base.atomic import make_folder, write_file
+from kdcache.errors import Mismatch, Unavailable
+from students.export.exported import Exported, check_classes, preparation, unused, write_all
+from students.families.spec import StudentSpec
+from students.runs.run import Run
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+TOLERANCE = 1e-3
+"""largest difference of an ONNX logit from torch's, as a share of the largest logit"""
+PIXELS, LOGITS = "pixels", "logits"
+
+
+def export_onnx(run: Run, out: Path) -> Exported:
+    """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
+    check_classes(run)
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")
+    (file,) = unused(out, "model.onnx")
+    spec, network = run.record.student, run.network()
+    beside = preparation(spec, out)
+    model = _onnx_bytes(network, spec)
+    difference, share = _difference(network, model, spec)
+    if not share <= TOLERANCE:
+        raise Mismatch(
+            f"onnxruntime and torch disagree by {share:.1e} of the largest logit, more than {TOLERANCE}: not written"
+        )
+    make_folder(out)
+    write_all(beside)
+    write_file(file, [model])
+    return Exported((file, *beside), difference, share)
+
+
+def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
+    import torch
+
+    _gather_biases(network)
+    program = torch.onnx.export(
+        network,
+        (_random_pixels(spec, 2),),
+        dynamo=True,
+        verbose=False,
+        input_names=[PIXELS],
+        output_names=[LOGITS],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    assert program is not None
+    model: Any = program.model_proto
+    # Every node carries the source lines it came from, with this machine's paths.
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+    record = model.metadata_props.add()
+    record.key, record.value = "student", json.dumps(spec.plain(), ensure_ascii=False)
+    return bytes(model.SerializeToString())
+
+
+def _gather_biases(network: "nn.Module") -> None:
+    """Let timm's attention look its biases up, as it does in training, instead of keeping them for every pair of tokens.
+
+    What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else in
+    these modules depends on the mode.
+    """
+    for module in network.modules():
+        if hasattr(module, "attention_bias_cache"):
+            module.training = True
+
+
+def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[float, float]:
+    """Largest difference between onnxruntime and torch, absolute and as a share, for two sizes of batch."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    furthest, largest = 0.0, 0.0
+    for count in (1, 3):
+        pixels = _random_pixels(spec, count)
+        (said,) = session.run([LOGITS], {PIXELS: pixels.numpy()})
+        with torch.no_grad():
+            meant = network(pixels)
+        furthest = max(furthest, float((torch.from_numpy(said) - meant).abs().max()))
+        largest = max(largest, float(meant.abs().max()))
+    return furthest, furthest / largest
+
+
+def _random_pixels(spec: StudentSpec, count: int) -> "torch.Tensor":
+    """As normalised pixels are spread: mean 0, deviation 1; the same ones each time."""
+    import torch
+
+    generator = torch.Generator().manual_seed(count)
+    return torch.randn((count, 3, *spec.input), generator=generator)

@@ -1,0 +1,72 @@
+"""What is written down of a run: everything that fixes it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdcache.base.strict import Strict
+from kdcache.signals.teacher import TeacherSpec
+from kdcache.store.plan import Dataset, ViewPlan
+from students.families.spec import StudentSpec
+from students.options import StreamMode
+from students.recipe import Recipe
+from students.runs.metrics import MOST_STEPS
+
+FORMAT = 1
+
+
+class CacheRecord(Strict):
+    """The cache a student was trained from."""
+
+    path: str
+    identity: str
+    teacher: TeacherSpec
+    signals: dict[str, str]
+    """signal -> codec"""
+
+
+Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+
+
+class Pacing(Strict):
+    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
+
+    steps: Count
+    steps_an_epoch: Count
+    micro: Count
+    """images of a piece: what goes through the network at once, in one process"""
+    views: tuple[int, ...] | None
+    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
+    log_every: Count
+    validate_every: Count
+    keep_every: Count
+    """steps between checkpoints"""
+
+
+class RunRecord(Strict):
+    """Everything that fixes a run."""
+
+    format: int = FORMAT
+    kind: Literal["train", "finetune"]
+    student: StudentSpec
+    recipe: Recipe
+    seed: int
+    stream: StreamMode
+    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
+    dataset: Dataset
+    views: ViewPlan
+    """as the teacher saw them, or, without a cache, as they are drawn"""
+    cache: CacheRecord | None = None
+    val: Dataset | None = None
+    """images it is judged on"""
+    started_from: str | None = None
+    """weights file it began with, and its digest"""
+    rejected: int = 0
+    """images of the dataset that the cache could not use, in the view with the most of them"""
+    new_head: bool = False
+    """it began with a fresh classifier"""
+    head_rows: str | None = None
+    """file of the rows of the old classifier it began with"""
+    pacing: Pacing
+    processes: Count = 1
+    versions: dict[str, str]
