@@ -21,3 +21,15 @@ def test_imports_go_one_way():
     )
     assert ran.returncode == 0, ran.stdout
     assert "0 broken" in ran.stdout
+
+
+def test_every_test_file_is_collected():
+    """pytest passes over folders called `build` or `dist` unless it is told not to."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    collected = {line.rpartition(":")[0] for line in ran.stdout.splitlines() if ".py: " in line}
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")} == collected

@@ -68,7 +68,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> type[Listener]:
     def open_listener(name: str, *, signals: tuple[str, ...] = ("logits",), **_: object) -> Listener:
         return Listener(signals)
 
-    from kdcache.teachers.registry import reopen  # before its opener is exchanged: it would keep the other one for good
+    from kdcache.teachers import reopen  # before its opener is exchanged: it would keep the other one for good
 
     monkeypatch.setattr(teachers, "open_teacher", open_listener, raising=False)
     monkeypatch.setattr(reopen, "open_teacher", open_listener)

@@ -72,8 +72,8 @@ def old(photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         before.setattr("kdcache.teachers.loading.processor._check_keys", lambda *_: None)
         build(prepare(options(photos, model, STRANGE), tmp_path / "c"), only=(1, 3), progress=Silent())
     plan = json.loads((tmp_path / "c" / "plan.json").read_text())
-    geometry = {"kind": "plain", "fit": "crop", "crop_pct": 32 / 36, "interpolation": "bicubic"}
-    assert plan["views"]["recipe"] == plan["teacher"]["preprocess"]["geometry"] == geometry, "as they wrote it"
+    geometry = {"kind": "plain", "fit": "crop", "crop_pct": 32 / 36, "interpolation": "bicubic", "background": "white"}
+    assert plan["views"]["recipe"] == plan["teacher"]["preprocess"]["geometry"] == geometry, "as they meant it"
     return tmp_path / "c"
 
 

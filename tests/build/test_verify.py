@@ -100,7 +100,7 @@ def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: p
 
 
 def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdcache.teachers.registry import reopen
+    from kdcache.teachers import reopen
 
     other = Listener(("logits", "embedding", "features"))
     weights = other.spec.weights.model_copy(update={"sha256": "1" * 64})

@@ -103,7 +103,7 @@ def test_on_stream_is_off_stream_to_the_last_bit(dense, tmp_path):
 def test_a_cache_with_inputs_needs_no_image(dense, tmp_path, monkeypatch):
     """After the replay check nothing is rendered."""
     from students.plan import checks as fits
-    from students.train.loop import feed as feeding
+    from students.train import feed as feeding
 
     monkeypatch.setattr(fits, "check_replay", lambda *args, **kwargs: None)
 

@@ -8,7 +8,8 @@ import torch
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.views.recipe import Plain
-from students.export.onnx import export, export_onnx
+from students.export import onnx as export
+from students.export.onnx import export_onnx
 from students.export.timm import export_timm
 from tests.students.trained import NAMES, make_run, small_spec
 

@@ -17,9 +17,9 @@ from kdcache.images.background import colour_of
 from kdcache.images.decode import decode
 from kdcache.views import Drawn, apply
 from kdcache.views.recipe import Plain, on
+from students.export import prepare
 from students.export.exported import preprocess_numbers
 from students.export.timm import export_timm
-from students.exported import prepare
 from tests.images.odd import odd_images
 from tests.images.samples import FORMATS, encode, grey, picture
 from tests.students.trained import make_run, small_spec

@@ -122,7 +122,7 @@ def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
 
 
 def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
-    from students.train.loop import log
+    from students.train import log
 
     run, _ = learn(tmp_path / "run", cache, steps=4, where={"stop_at": 2})
 

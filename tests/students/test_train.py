@@ -157,7 +157,7 @@ def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
 
 def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     """Pieces that do not divide the batch, two views, stopped within an epoch: each row has what is stored for it."""
-    from students.train.loop import learner
+    from students.train import learner
 
     path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
     stored = Cache.open(path)

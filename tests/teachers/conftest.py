@@ -64,7 +64,8 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             for key, value in extra.items()
         }
         changed = real.model_copy(update={"sizes": {**real.sizes, **more}})
-        for module in (name, "sizes"):
+        places = {"clip": "families.clip.tower", "data2vec": "families.data2vec.tower"}
+        for module in (places.get(name, f"families.{name}"), "loading.sizes"):
             monkeypatch.setattr(
                 f"kdcache.teachers.{module}.family_facts", lambda asked: changed if asked == name else facts(asked)
             )

@@ -95,7 +95,7 @@ def test_the_folder_of_clip_nano_opens_in_transformers(tmp_path):
 
 
 def test_weights_that_are_not_there_are_told(monkeypatch):
-    from kdcache.teachers.registry import nano
+    from kdcache.teachers import nano
 
     monkeypatch.setitem(nano.FILES, "clip", "elsewhere/model.safetensors")
     with pytest.raises(Unavailable, match="clip-nano"):
@@ -161,7 +161,7 @@ def test_impossible_trainings_are_refused(wrong, tmp_path):
 
 def test_a_nano_clip_that_was_stopped_while_it_was_kept_is_trained_again(tmp_path, monkeypatch):
     """Its weights come last: with them the folder is whole, and without them nothing is in the way."""
-    from kdcache.teachers.nano import pupils
+    from kdcache.teachers.nano_training import pupils
 
     def stopped(*_):
         raise KeyboardInterrupt
