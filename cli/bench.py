@@ -9,7 +9,7 @@ import typer
 from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
-from students.limits import REPEATS
+from students.base.limits import REPEATS
 
 READ = """
 kd bench read

@@ -10,7 +10,7 @@ from cli.build_options import build_options
 from cli.command import command
 from cli.output import Ui
 from cli.text import columns, on_a_line, pairs
-from students import limits
+from students.base import limits
 
 if TYPE_CHECKING:
     from kdcache.build.options import BuildOptions

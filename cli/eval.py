@@ -12,7 +12,7 @@ from cli.runs import RunPath, open_run
 from cli.text import columns, duration, pairs, plural
 from kdcache.base.figures import whole
 from kdcache.errors import Incomplete, UsageError
-from students import limits
+from students.base import limits
 
 if TYPE_CHECKING:
     from students.runs.run import Run

@@ -10,7 +10,7 @@ from cli.output import Ui
 from cli.runs import RunPath, open_run
 from cli.text import columns, pairs, plural
 from kdcache.errors import UsageError
-from students import limits
+from students.base import limits
 
 if TYPE_CHECKING:
     from students.families.spec import StudentSpec

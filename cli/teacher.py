@@ -11,7 +11,7 @@ from cli.output import Ui
 from cli.text import columns, duration, pairs, plural
 from kdcache.base import limits
 from kdcache.errors import UsageError
-from students.limits import EPOCHS
+from students.base.limits import EPOCHS
 
 if TYPE_CHECKING:
     from kdcache.teachers.probe import FittedHead

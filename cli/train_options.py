@@ -9,7 +9,7 @@ from cli import options as o
 from kdcache.base.figures import whole
 from kdcache.base.limits import WORKERS
 from kdcache.errors import UsageError
-from students import limits
+from students.base import limits
 
 if TYPE_CHECKING:
     from students.options import TrainOptions, Where

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from kdcache.base.strict import Strict
 from kdcache.codecs.distribution import Tail
 from kdcache.views.recipe import Amount, Positive, Share
-from students.base_types import Count, Dense, DropPath, Images, Passes, Precision, Side
+from students.base.types import Count, Dense, DropPath, Images, Passes, Precision, Side
 
 
 class SoftLabels(Strict):

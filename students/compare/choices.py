@@ -9,7 +9,7 @@ from kdcache.build.options import BuildOptions
 from kdcache.config.presets import load_preset
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
-from students.base_types import INPUTS
+from students.base.types import INPUTS
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 from students.families.registry import student_preset

@@ -26,7 +26,7 @@ from kdcache.errors import StorageError, UsageError
 from kdcache.images import open_source
 from kdcache.store import Store
 from kdcache.views.recipe import drawable
-from students import limits
+from students.base import limits
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches

@@ -18,7 +18,7 @@ from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base_types import LOGITS, Dense
+from students.base.types import LOGITS, Dense
 from students.families.spec import StudentSpec
 from students.recipe import Recipe
 from students.tasks.matching import is_unnamed, match_classes

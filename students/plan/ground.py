@@ -12,7 +12,7 @@ from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint
 from kdcache.store.plan import Dataset, ViewPlan
-from students.base_types import LOGITS
+from students.base.types import LOGITS
 from students.plan.checks import class_names, no_logits
 from students.runs.record import CacheRecord
 

@@ -15,7 +15,7 @@ from kdcache.images import Listing, Source, open_source
 from kdcache.images.splits import held_out
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base_types import LOGITS
+from students.base.types import LOGITS
 from students.families.preset import Preset
 from students.families.registry import student_preset, student_spec
 from students.families.spec import StudentSpec

@@ -8,7 +8,7 @@ from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
-from students.base_types import Precision
+from students.base.types import Precision
 from students.families.spec import StudentSpec
 from students.tasks.interval import wilson
 from students.tasks.pictures import Labelled, Pictures, at_rest

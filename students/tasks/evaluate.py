@@ -24,7 +24,7 @@ from kdcache.errors import Damage, UsageError
 from kdcache.images import Source, open_source
 from kdcache.images.splits import HELD_OUT, held_out, training_split
 from kdcache.store.same_images import images_again
-from students.base_types import Precision
+from students.base.types import Precision
 from students.runs.run import Run
 from students.tasks.classify import Report, evaluate
 from students.tasks.features import check_bank, look_at_both
@@ -199,7 +199,7 @@ def read_evaluations(run: Run) -> dict[str, Evaluation]:
 
 
 def _ready(run: Run, how: How) -> "tuple[nn.Module, str, int]":
-    from students.machine import device_of
+    from students.base.machine import device_of
 
     device = str(device_of(how.device or best_device()))
     return run.network().to(device), device, how.batch or default_batch(run.record.student.input, device)

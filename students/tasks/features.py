@@ -13,7 +13,7 @@ from torch import Tensor
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage, Mismatch, UsageError
-from students.base_types import Precision
+from students.base.types import Precision
 from students.families.registry import embed
 from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
 

@@ -18,7 +18,7 @@ from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
 from kdcache.views.recipe import on
-from students.base_types import Precision
+from students.base.types import Precision
 from students.families.spec import StudentSpec
 from students.tasks.episode_heads import right_answers
 from students.tasks.features import look_once

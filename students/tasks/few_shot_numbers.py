@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from kdcache.base.strict import Strict
 from kdcache.views.recipe import Amount, Geometry, Positive, Share
-from students.base_types import Count
+from students.base.types import Count
 
 
 class FewShot(Strict):

@@ -21,7 +21,7 @@ from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
-from students.base_types import Precision
+from students.base.types import Precision
 from students.families.spec import StudentSpec
 from students.tasks.matching import Matching, match_classes
 

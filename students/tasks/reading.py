@@ -10,7 +10,7 @@ import torch
 
 from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from students.base_types import Precision
+from students.base.types import Precision
 from students.tasks.features import Compared, Embedded
 from students.tasks.interval import wilson
 from students.tasks.neighbours import nearest

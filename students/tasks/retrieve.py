@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kdcache.base.strict import Strict
-from students.base_types import Precision
+from students.base.types import Precision
 from students.tasks.features import Compared, Embedded
 from students.tasks.interval import wilson
 from students.tasks.neighbours import nearest

@@ -15,8 +15,8 @@ from kdcache.base.progress import Progress
 from kdcache.images.few import Few
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
-from students.base_types import Precision
-from students.machine import World
+from students.base.machine import World
+from students.base.types import Precision
 from students.options import Where
 from students.runs.record import RunRecord
 from students.tasks.classify import judge

@@ -17,11 +17,11 @@ from kdcache.errors import Mismatch
 from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
-from students.base_types import INPUTS
+from students.base.machine import World
+from students.base.types import INPUTS
 from students.families.loading import Head, HeadRows
 from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
 from students.families.spec import StudentSpec
-from students.machine import World
 from students.options import Where
 from students.plan import checks as fits
 from students.plan.plan import weights_file

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdcache.codecs.distribution import Logits
-from students.base_types import INPUTS
-from students.machine import World
+from students.base.machine import World
+from students.base.types import INPUTS
 from students.objectives.losses import Losses
 from students.objectives.match import match_losses
 from students.objectives.soft_labels import Truth, losses

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kdcache.base.atomic import storage_errors, write_file
 from kdcache.errors import KDError
-from students.machine import World
+from students.base.machine import World
 from students.runs.checkpoint import SUMS, State
 from students.runs.metrics import lines_of
 from students.runs.run import METRICS, Run

@@ -18,7 +18,7 @@ from kdcache.base.dice import Dice
 from kdcache.base.figures import plural
 from kdcache.base.progress import Progress
 from kdcache.errors import Damage
-from students.machine import World
+from students.base.machine import World
 from students.runs.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.runs.run import Run
 from students.tasks.while_training import Judge

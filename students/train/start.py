@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Locked, Mismatch, StorageError, UsageError
-from students.machine import joined
+from students.base.machine import joined
 from students.options import TrainOptions, Where
 from students.plan.plan import plan_run
 from students.runs.newest import RUNS, remember_run

@@ -85,7 +85,7 @@ def test_one_of_several_processes_tells_what_is_wrong(kd, monkeypatch):
 def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
     from cli.output import Ui
     from kdcache.errors import Mismatch
-    from students import machine as world
+    from students.base import machine as world
 
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")

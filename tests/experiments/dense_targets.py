@@ -90,7 +90,7 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
     from safetensors.torch import load_file
 
     from kdcache.base.progress import Silent
-    from students.machine import joined
+    from students.base.machine import joined
     from students.runs.checkpoint import checkpoints
     from students.tasks.neighbours import nearest
     from students.tasks.while_training import Finding

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from students import limits
+from students.base import limits
 
 Count = Annotated[int, Field(ge=1, le=limits.JOB)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from students import limits
+from students.base import limits
 
 Count = Annotated[int, Field(ge=1, le=limits.STEPS)]
 Images = Annotated[int, Field(ge=1, le=limits.BATCH)]

@@ -1,0 +1,303 @@
+"""What a family of students, an objective, a constraint, a task and an exporter must be able to do.
+
+Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME.py`, `students/constraints/NAME.py`,
+`students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
+`kd.students`. Nothing outside such a folder asks which one it has; a training step is the same for all of them:
+
+    output = trained(**family.batch(pixels, signals, truths, spec))          # {name: tensor}
+    losses = {name: objective.weight * objective.loss(output, signals, truths) for name, objective in recipe.objectives}
+
+torch is imported by those who implement these, never here: a command that only lists students need not wait for it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+from kdcache.base.strict import Strict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kdcache.base.progress import Progress
+    from kdcache.signals.signal import Signal
+    from kdcache.signals.teacher import TeacherSpec
+
+S = TypeVar("S", bound=Strict)
+R = TypeVar("R", bound=Strict)
+Tensors = dict[str, Any]
+"""Tensors by name. They are torch's, but torch is not needed to pass them on."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be at hand. It is data: checked before a file is opened, shown by `kd student show`."""
+
+    signals: tuple[str, ...] = ()
+    """Signals that must be stored, or emitted by a connected teacher."""
+    optional: tuple[str, ...] = ()
+    """Signals that are used where they are stored (data2vec's `inputs`)."""
+    truths: tuple[str, ...] = ()
+    """Truth columns of the images, such as `class`."""
+    pixels: bool = True
+    """Whether the images themselves must be rendered."""
+    outputs: tuple[str, ...] = ()
+    """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+
+    def __or__(self, other: "Needs") -> "Needs":
+        """Both together, each name once."""
+
+        def both(name: str) -> tuple[str, ...]:
+            return tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+
+        return Needs(both("signals"), both("optional"), both("truths"), self.pixels or other.pixels, both("outputs"))
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What is used where nobody says."""
+
+    task: str
+    """The task a student of this family is judged by."""
+    teacher: str
+    """The teacher that a hint names: `kd cache build --teacher …`."""
+    signals: tuple[str, ...]
+    """The signals such a cache keeps."""
+
+
+class Group(NamedTuple):
+    """One trainable parameter and how the optimiser treats it."""
+
+    name: str
+    parameter: "nn.Parameter"
+    layer: int
+    """0 at the input; a layer-wise decay of the rate counts from the last one."""
+    decays: bool
+    """False for what weight decay leaves alone: vectors, biases."""
+
+
+class Adopted(NamedTuple):
+    """Somebody's tensors under our names and in our shapes."""
+
+    tensors: Tensors
+    layout: str
+    """The layout they came in: `timm`, `published`, `own`."""
+    changed: tuple[str, ...]
+    """Names of the tensors that were interpolated to another input size."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is known when a preset becomes a student."""
+
+    name: str
+    """The preset's name, which the student keeps."""
+    classes: tuple[str, ...]
+    """Class names of the images or of the teacher, in order; empty where nobody names any."""
+    size: int | None = None
+    """Side length of the student's input, in pixels; None: the preset's."""
+    drop_path: float | None = None
+    """Stochastic depth; None: the preset's."""
+    background: str | None = None
+    """What lies under transparent pixels in the views it learns from; None: white."""
+
+
+class Family(Protocol[S]):
+    """One kind of student. `S` is its own strict record, kept in run.json and told apart by its field `family`."""
+
+    name: str
+    description: str
+    """One line for `kd student list`."""
+    preset: type[Strict]
+    """The record of a file of configs/students."""
+    spec: type[S]
+    defaults: Defaults
+    exports: Mapping[str, str]
+    """Format -> `module:function`, imported when that format is asked for. The function takes a run and a folder."""
+
+    def resolve(self, preset: Any, request: Request, before: S | None) -> S:
+        """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
+
+        UsageError or Mismatch where the family cannot make it.
+        """
+
+    def needs(self, spec: S) -> Needs:
+        """What it needs beside what the objectives need."""
+
+    def outputs(self, spec: S) -> tuple[str, ...]:
+        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …"""
+
+    def build(self, spec: S) -> "nn.Module":
+        """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
+
+    def trained(self, network: "nn.Module", spec: S, outputs: frozenset[str]) -> "nn.Module":
+        """The module a training step calls: `forward(**batch)` gives {output: tensor} of the asked outputs.
+
+        It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept.
+        """
+
+    def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
+        """Fill what a new student takes over from its teacher, whose file may lie at `weights` now."""
+
+    def check_shared(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
+        """Mismatch where a student that has learnt already shares something with another teacher than this one."""
+
+    def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
+        """Other people's names and shapes turned into ours."""
+
+    def batch(
+        self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
+    ) -> dict[str, Any]:
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width), None where `needs` spares them."""
+
+    def heads(self, network: Any, spec: S) -> Mapping[str, Callable[..., Any]]:
+        """What a task may ask of a finished student, each from normalised pixels: `logits`, `embedding`, `generate` …"""
+
+    def groups(self, network: Any, spec: S) -> Iterable[Group]:
+        """Every parameter that is trained."""
+
+    def described(self, spec: S) -> str:
+        """What the network is made of, in a few words, for `kd student show` and errors."""
+
+
+class Objective(Strict):
+    """One loss. A subclass declares its numbers as fields, a `kind`, and how the loss is computed."""
+
+    kind: ClassVar[str]
+    weight: float = 1.0
+    """What its loss is multiplied by in the sum of all objectives."""
+
+    def needs(self, spec: Any) -> Needs:
+        """Signals, truths and outputs it compares."""
+        raise NotImplementedError
+
+    def check(self, signals: "Mapping[str, Signal]", spec: Any) -> None:
+        """Mismatch, both sides named, where the teacher's signals cannot be matched by this student."""
+
+    def module(self, signals: "Mapping[str, Signal]", spec: Any) -> "nn.Module | None":
+        """Weights of its own that are trained beside the student and kept in checkpoints, such as a projection."""
+        return None
+
+    def losses(
+        self,
+        output: "Mapping[str, Any]",
+        signals: Mapping[str, Any],
+        truths: Mapping[str, Any],
+        module: "nn.Module | None" = None,
+    ) -> "dict[str, tuple[float, Tensor]]":
+        """Part -> (its weight, one value an example): a loss of two terms logs both."""
+        raise NotImplementedError
+
+
+class Constraint(Strict):
+    """Something held true while training: pruning masks, frozen norms. The methods run in this order."""
+
+    kind: ClassVar[str]
+
+    def prepare(self, network: "nn.Module") -> None:
+        """Once, before the optimiser is made."""
+
+    def before_step(self, network: "nn.Module") -> None:
+        """Whenever the network is set to training mode."""
+
+    def after_step(self, network: "nn.Module", step: int) -> None:
+        """After the optimiser has moved the weights of step `step`, counted from 0."""
+
+    def state(self) -> "dict[str, Tensor]":
+        """What a checkpoint must keep of it."""
+        return {}
+
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
+        """The same, read back."""
+
+
+class Score(NamedTuple):
+    """The one number of a report that decides which weights are the best and stands in a table."""
+
+    name: str
+    """`top-1`, `ANLS`."""
+    value: float
+    percent: bool = True
+    higher_is_better: bool = True
+
+    @property
+    def text(self) -> str:
+        """As a reader sees it."""
+        return f"{self.value:.1%}" if self.percent else f"{self.value:.4g}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings; columns of numbers stand to the right."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+    numbers: tuple[int, ...] = ()
+    """Columns that are numbers."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report as every reader sees it: the terminal, the page and `kd compare` print this and nothing else."""
+
+    title: str
+    pairs: tuple[tuple[str, str], ...]
+    """(name, value), the most important first."""
+    tables: tuple[Table, ...] = ()
+    details: tuple[Table, ...] = ()
+    """What a page shows and a terminal leaves out."""
+    charts: tuple[Any, ...] = ()
+    """Drawings of a page (students/report/chart.py)."""
+    warnings: tuple[str, ...] = ()
+    """Images that count for nothing, and why."""
+    incomplete: bool = False
+    """Some images could not be read: the command ends with exit code 3."""
+
+
+class Task(Protocol[R]):
+    """What a student, or a teacher, is judged on."""
+
+    name: str
+    description: str
+    """One line for the help of `kd eval`."""
+    settings: type[Strict]
+    """Its numbers and options: configs/tasks/NAME.yaml where there is one, `--set KEY=VALUE`."""
+    report: type[R]
+    """A strict record with `task: Literal[name]`, by which kept reports are told apart."""
+    head: str
+    """The head of a student it asks (`Family.heads`)."""
+    truths: tuple[str, ...]
+    """Truth columns the images must have."""
+
+    def judge(self, student: Any, examples: Any, settings: Any, progress: "Progress") -> R:
+        """Judge. `student` has `head(name)`, `spec`, `device`, `precision` and `batch`; `examples` are images (tasks/pictures.py)."""
+
+    def score(self, report: R) -> Score:
+        """The number that decides."""
+
+    def subject(self, report: R) -> dict[str, Any]:
+        """What the report is about; of two about the same the later one is kept."""
+
+    def show(self, report: R) -> Shown:
+        """For readers."""
+
+
+class Exporter(Protocol):
+    """Writes a run's student for another program."""
+
+    def __call__(self, run: Any, out: Path) -> Any:
+        """Write it into the folder `out`, which holds no other student; gives the files and what was measured."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What another package brings under the entry point group `kd.students`."""
+
+    families: tuple[Any, ...] = ()
+    objectives: tuple[type[Objective], ...] = ()
+    constraints: tuple[type[Constraint], ...] = ()
+    tasks: tuple[Any, ...] = ()
+    presets: Path | None = None
+    """A folder like configs/ (students/, recipes/, tasks/ …) whose presets are found beside ours."""

@@ -1,0 +1,22 @@
+"""What other packages bring for students: each a `Plugin` under the entry point group `kd.students`."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from kdcache.base.plugins import load
+from students.base.contracts import Plugin
+
+GROUP = "kd.students"
+
+
+@cache
+def plugins() -> tuple[Plugin, ...]:
+    """All of them, imported."""
+    return tuple(load(point, "plugin") for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
+
+
+def brought(what: str, key: str = "name") -> Mapping[str, Any]:
+    """The `families`, `objectives`, `constraints` or `tasks` of all plugins, by their `name` or `kind`."""
+    return {getattr(thing, key): thing for plugin in plugins() for thing in getattr(plugin, what)}
