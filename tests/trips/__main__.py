@@ -43,11 +43,13 @@ def measured(label: str, rounds: int) -> Column:
     with tempfile.TemporaryDirectory() as folder:
         noted = dict(counted(Path(folder)))
     load = os.getloadavg()[0]
-    seconds: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    wall: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    cores: dict[str, list[float]] = {command: [] for command in COMMANDS}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            for command, took in timed(Path(folder)):
-                seconds[command].append(round(took, 3))
+            for command, took, worked in timed(Path(folder)):
+                wall[command].append(round(took, 3))
+                cores[command].append(round(worked, 3))
     return {
         "command": f"make trips LABEL={label}",
         "machine": machine(),
@@ -55,8 +57,9 @@ def measured(label: str, rounds: int) -> Column:
         "rounds": rounds,
         "commands": {
             command: {
-                "figures": figures(noted[command], seconds[command]),
-                "seconds": seconds[command],
+                "figures": figures(noted[command], wall[command], cores[command]),
+                "seconds": wall[command],
+                "seconds of a core": cores[command],
                 "children": children(noted[command]),
                 "entered": entered(noted[command]),
                 "origins": origins(noted[command]),

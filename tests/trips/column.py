@@ -10,11 +10,11 @@ from typing import Any
 from tests.trips.ran import Happening
 
 Column = dict[str, Any]
-SECONDS = "seconds, median"
+WALL, CORES = "seconds, median", "seconds of a core, median"
 COUNTS = (("scan", "scans of a source"), ("open", "openings of a cache"), ("plan", "plan.json opened to be read"))
 
 
-def figures(noted: list[Happening], seconds: list[float]) -> dict[str, Any]:
+def figures(noted: list[Happening], wall: list[float], cores: list[float]) -> dict[str, Any]:
     """Everything the table says of one command, by row."""
     ours = [one for one in noted if one["first"]]
     found: dict[str, Any] = {
@@ -27,7 +27,7 @@ def figures(noted: list[Happening], seconds: list[float]) -> dict[str, Any]:
         outer = [one["first"] for one in noted if one["kind"] == kind and (kind == "plan" or not one["inner"])]
         found[f"{words}, in it"] = outer.count(True)
         found[f"{words}, in children"] = outer.count(False)
-    return found | {SECONDS: round(median(seconds), 2)}
+    return found | {WALL: round(median(wall), 2), CORES: round(median(cores), 2)}
 
 
 def origins(noted: list[Happening]) -> list[dict[str, Any]]:

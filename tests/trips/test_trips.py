@@ -80,7 +80,7 @@ def noted(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def test_everything_is_counted_once_and_where_it_happened(noted):
-    found = figures(noted, [2.0, 9.0, 1.0])
+    found = figures(noted, [2.0, 9.0, 1.0], [3.0, 4.0, 5.0])
     assert found == {
         "files with a function entered": 3,
         "files imported": 2,
@@ -93,6 +93,7 @@ def test_everything_is_counted_once_and_where_it_happened(noted):
         "plan.json opened to be read, in it": 2,
         "plan.json opened to be read, in children": 2,
         "seconds, median": 2.0,
+        "seconds of a core, median": 4.0,
     }
     assert children(noted) == {"python -m made_up.job": 1}
     assert entered(noted) == ["made_up/deep/pictures.py", "made_up/job.py", "made_up/shelves.py"]
