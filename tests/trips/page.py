@@ -22,8 +22,8 @@ itself, "in children" all processes it starts, together; they are counted in the
 - A scan is a call of the method `scan` of any class; one that another scan makes is not counted.
 - An opening is a call of `open` of a class `Store` or `Cache`; that of the store which a cache opens is not counted.
 - Beside them, each time a file `plan.json` is opened to be read, whoever does it.
-- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are what the system says
-  was used by the command and its children; they hardly do.
+- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are those the system
+  counted as work of the command and its children, of processors together.
 
 {tables}
 
