@@ -22,8 +22,8 @@ itself, "in children" all processes it starts, together; they are counted in the
 - A scan is a call of the method `scan` of any class; one that another scan makes is not counted.
 - An opening is a call of `open` of a class `Store` or `Cache`; that of the store which a cache opens is not counted.
 - Beside them, each time a file `plan.json` is opened to be read, whoever does it.
-- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are those the system
-  counted as work of the command and its children, of processors together.
+- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are the work of the
+  command and its children, all cores together, as the system counts it.
 
 {tables}
 
@@ -42,8 +42,8 @@ _NEAREST = 5
 def page(columns: dict[str, Column]) -> str:
     """All of it."""
     heads = "\n".join(
-        f"- {label}: `{one['command']}`, {one['machine']}; load average {one['load']:.2f} when the timing began, "
-        f"{one['rounds']} runs timed"
+        f"- {label}: `{one['command']}`, {one['machine']}; load average {one['load']:.2f} when the timing "
+        f"began, that of the counted run in it, {one['rounds']} runs timed"
         for label, one in columns.items()
     )
     commands = dict.fromkeys(command for one in columns.values() for command in one["commands"])
