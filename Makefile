@@ -4,8 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 MINUTES ?= 10
+LABEL ?= today
 
-.PHONY: demo test fuzz lint types setup docs-cli clean experiment-soft-labels experiment-dense-targets
+.PHONY: demo test fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -38,6 +39,11 @@ experiment-soft-labels: setup
 # Three quarters of an hour on two cores; writes docs/results/dense-targets.*
 experiment-dense-targets: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.dense_targets kd/experiments/dense-targets
+
+# How many files, scans and openings a command takes, four minutes on a machine with nothing else to do; writes the
+# column LABEL of docs/results/trips.*
+trips: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trips --label '$(LABEL)'
 
 # Write docs/cli.md again from the real --help.
 docs-cli: setup

@@ -1,0 +1,77 @@
+"""docs/results/trips.md, written anew from trips.json: nothing in it that was not measured.
+
+Input: the columns. Output: one table a command, a column a label, and below it where every scan and opening came from.
+"""
+
+from typing import Any
+
+from tests.trips.column import Column
+
+TEXT = """# Trips: what a command goes through
+
+How many files one command runs through, how often it lists its images, how often it opens a cache, and how long it takes.
+Every column was measured by the command at its head:
+
+{heads}
+
+Counted in one run, timed in others; each run of all commands is in a new folder. "In it" is the process of the command
+itself, "in children" all processes it starts, together; they are counted in the same way.
+
+- A file counts when one of its functions is entered by any thread of the command (`sys.setprofile`), also while modules are
+  imported. What children enter is not counted here.
+- A scan is a call of the method `scan` of any class; one that another scan makes is not counted.
+- An opening is a call of `open` of a class `Store` or `Cache`; that of the store which a cache opens is not counted.
+- Beside them, each time a file `plan.json` is opened to be read, whoever does it.
+- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are the work of the
+  command and its children, all cores together, as the system counts it.
+
+{tables}
+
+Every file that was entered, every line that led to a scan or an opening up to the command, and the seconds of every run:
+[trips.json](trips.json).
+"""
+TOLD = (
+    ("scan", "Where the scans come from"),
+    ("open", "Where the openings come from"),
+    ("plan", "Where a plan.json is read outside any opening"),
+)
+_NEAREST = 5
+"""lines told of each way here; all are in trips.json"""
+
+
+def page(columns: dict[str, Column]) -> str:
+    """All of it."""
+    heads = "\n".join(
+        f"- {label}: `{one['command']}`, {one['machine']}; load average {one['load']:.2f} when the timing "
+        f"began, that of the counted run in it, {one['rounds']} runs timed"
+        for label, one in columns.items()
+    )
+    commands = dict.fromkeys(command for one in columns.values() for command in one["commands"])
+    return TEXT.format(heads=heads, tables="\n\n".join(_section(command, columns) for command in commands))
+
+
+def _section(command: str, columns: dict[str, Column]) -> str:
+    """One command: its figures side by side, and its ways under each label."""
+    told = {label: one["commands"][command] for label, one in columns.items() if command in one["commands"]}
+    rows = dict.fromkeys(row for one in told.values() for row in one["figures"])
+    lines = [[row, *(str(one["figures"].get(row, "–")) for one in told.values())] for row in rows]
+    pieces = [f"## `{command}`", _table(["", *told], lines)]
+    for label, one in told.items():
+        started = ", ".join(f"{times} × `{process}`" for process, times in one["children"].items())
+        pieces += [f"Child processes, {label}: {started}"] if started else []
+        pieces += [f"{words}, {label}:\n\n{ways}" for kind, words in TOLD if (ways := _ways(one["origins"], kind))]
+    return "\n\n".join(pieces)
+
+
+def _ways(origins: list[dict[str, Any]], kind: str) -> str:
+    """Where they came from, nearest line first."""
+    return "\n".join(
+        f"- {one['times']} × {one['what']} in `{one['process']}`: {' < '.join(f'`{site}`' for site in one['sites'][:_NEAREST])}"
+        for one in origins
+        if one["kind"] == kind and not one["inner"]
+    )
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---", *("---:" for _ in head[1:])], *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
