@@ -1,7 +1,10 @@
 """What is installed is all that is needed: the wheel carries presets and nano weights, and works outside a checkout."""
 
+import configparser
+import importlib
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -27,16 +30,66 @@ assert run(["config", "list"]) == 0
 """
 
 
+MOST_BYTES, MOST_FILE_BYTES = 16_000_000, 3_000_000
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """A wheel, built without a network and unpacked as an installer would."""
+def wheel(tmp_path_factory) -> Path:
+    """A wheel, built without a network."""
     folder = tmp_path_factory.mktemp("wheel")
     build = "from hatchling.build import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(wheel) -> Path:
+    """The wheel, unpacked as an installer would."""
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(folder / "site")
-    return folder / "site"
+        packed.extractall(wheel.parent / "site")
+    return wheel.parent / "site"
+
+
+@pytest.fixture(scope="module")
+def about(site) -> Path:
+    """The folder with what the wheel says of itself."""
+    (folder,) = site.glob("kd_cache-*.dist-info")
+    return folder
+
+
+def test_the_wheel_is_small(wheel, site):
+    """Packed and unpacked: what is downloaded, and what lies on the disk."""
+    sizes = {str(path.relative_to(site)): path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    assert wheel.stat().st_size <= MOST_BYTES
+    assert sum(sizes.values()) <= MOST_BYTES
+    assert {name: size for name, size in sizes.items() if size > MOST_FILE_BYTES} == {}
+
+
+def test_the_wheel_brings_its_license_and_its_types(site, about):
+    metadata = (about / "METADATA").read_text("utf-8")
+    assert "\nLicense-Expression: Apache-2.0\n" in metadata
+    assert "\nLicense-File: LICENSE\n" in metadata
+    assert (about / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert [name for name in ("kdcache", "students") if not (site / name / "py.typed").is_file()] == []
+
+
+def test_the_wheel_brings_every_entry_point_of_the_project(about):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {"console_scripts": project["scripts"], **project["entry-points"]}
+    read = configparser.ConfigParser(delimiters=("=",))
+    read.optionxform = str
+    read.read(about / "entry_points.txt", "utf-8")
+    assert {group: dict(read[group]) for group in read.sections()} == wanted
+    assert wanted["console_scripts"] == {"kd": "cli:main"}
+
+
+def test_every_entry_point_leads_somewhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for group in (project["scripts"], *project["entry-points"].values()):
+        for target in group.values():
+            module, _, name = target.partition(":")
+            assert callable(getattr(importlib.import_module(module), name)), target
 
 
 def test_the_wheel_holds_every_preset(site):
@@ -51,10 +104,8 @@ def test_the_wheel_holds_small_nano_weights(site):
     assert all(path.stat().st_size <= 2_000_000 for path in weights)
 
 
-def test_the_wheel_holds_nothing_else(site):
-    (about,) = site.glob("kd_cache-*.dist-info")
+def test_the_wheel_holds_nothing_else(site, about):
     assert {path.name for path in site.iterdir()} == {"kdcache", "students", "cli", about.name}
-    assert "kd = cli:main" in (about / "entry_points.txt").read_text()
     assert {path.suffix for path in site.rglob("*") if path.is_file()} <= {
         ".py", ".yaml", ".safetensors", ".json", ".txt", ".typed", "",
     }  # fmt: skip
