@@ -78,7 +78,7 @@ def test_the_wheel_brings_every_entry_point_of_the_project(about):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = {"console_scripts": project["scripts"], **project["entry-points"]}
     read = configparser.ConfigParser(delimiters=("=",))
-    read.optionxform = str
+    read.optionxform = str  # type: ignore[assignment]
     read.read(about / "entry_points.txt", "utf-8")
     assert {group: dict(read[group]) for group in read.sections()} == wanted
     assert wanted["console_scripts"] == {"kd": "cli:main"}

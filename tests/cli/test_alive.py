@@ -107,7 +107,7 @@ def test_sixty_columns_still_have_a_bar(monkeypatch, capsys):
     shown.start("off-stream 1/3: train", 200_000)
     shown.aside("loss 12.345")
     shown.advance(150_000, bytes=10**9, rejected=5)
-    shown._bars.refresh()
+    shown._bars.refresh()  # type: ignore[attr-defined]
     shown.finish()
     lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "150,000" in line]
     assert any("━" in line for line in lines), lines

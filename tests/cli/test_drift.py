@@ -93,7 +93,7 @@ def test_a_training_is_refused_by_the_same_word_before_its_first_step(kd, build)
 def test_a_changed_decoder_is_named_with_both_versions(kd, build, monkeypatch):
     from kdcache.images import decode
 
-    to_rgb = decode.to_rgb
+    to_rgb = decode.to_rgb  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
         was = other_library(patch, "pillow")
         patch.setattr(decode, "to_rgb", lambda image, *under: to_rgb(image, *under) ^ 1)
@@ -188,7 +188,7 @@ def test_changed_validation_images_are_drift_for_every_command(kd, build):
     ran = kd(*words, "--steps", 2, "--stop-at", 1, "--out", "r")
     assert ran.code == 0, ran.err
     Path("val/cat/02.bmp").unlink()
-    for words in (["eval", "r"], ["train", "--resume", "r", *HERE]):
+    for words in (["eval", "r"], ["train", "--resume", "r", *HERE]):  # type: ignore[assignment]
         ran = kd(*words)
         assert ran.code == 9
         assert "val have changed: 15 with fingerprint" in ran.err

@@ -90,8 +90,8 @@ def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(world, "ALONE", 0.0)
-    monkeypatch.setattr(world.distributed, "init_process_group", lambda backend: None)
-    monkeypatch.setattr(world.distributed, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(world.distributed, "init_process_group", lambda backend: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(world.distributed, "destroy_process_group", lambda: None)  # type: ignore[attr-defined]
 
     def fail(error):
         def work():

@@ -1,10 +1,10 @@
 """Long work is alive and says so: live on a terminal, a line every 30 seconds elsewhere, never on stdout."""
 
 import sys
+import time
 
 import pytest
 
-from cli import progress as module
 from cli.output import Ui
 from cli.progress import Count, show_progress
 from cli.text import columns, duration, errors, plural, rate, size
@@ -17,7 +17,7 @@ def clock(monkeypatch):
     class Clock:
         now = 1000.0
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -61,7 +61,7 @@ def test_on_a_terminal_it_is_live_and_leaves_nothing_behind(clock, capsys, termi
     terminal()
     shown = show_progress(ui())
     work(shown, clock, 20)
-    shown._bars.refresh()
+    shown._bars.refresh()  # type: ignore[attr-defined]
     shown.finish()
     said = capsys.readouterr()
     assert said.out == ""

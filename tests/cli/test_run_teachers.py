@@ -57,7 +57,7 @@ def built(kd, r) -> Path:
 
 def test_the_first_hour_with_a_run_as_the_teacher(kd, in_this_process):
     """Trained, planned, built, built again, verified, connected and compared; nobody says where its weights lie."""
-    steps = {
+    steps: dict[str, list[object]] = {
         "train": ["train", "--stream", "none", "--data", DATA, *TRAIN, "--out", "r"],
         "plan": ["cache", "plan", "--teacher", "run:r", *BUILD],
         "build": ["cache", "build", "--teacher", "run:r", *BUILD, "--out", "C"],

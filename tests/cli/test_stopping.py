@@ -93,7 +93,7 @@ def test_five_fast_ones_at_any_moment_of_a_build_leave_no_traceback(build_words,
     words = [sys.executable, "-c", script, *build_words, "--workers", "1", "--out", str(tmp_path / "c")]
     environ = {**os.environ, "PYTHONPATH": ROOT}
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started = subprocess.Popen(words, cwd=tmp_path, env=environ, start_new_session=True, **piped)
+    started = subprocess.Popen(words, cwd=tmp_path, env=environ, start_new_session=True, **piped)  # type: ignore[call-overload]
     assert os.read(started.stdout.fileno(), 4) == b"here"
     time.sleep(moment)
     for _ in range(5):

@@ -43,7 +43,7 @@ def test_decoding_into_a_given_array_fills_that_array(name):
     codec = make_codec(name, features_signal(2, 5))
     fields = codec.encode(torch.randn(4, 2, 5))
     out = np.full((4, 2, 5), np.nan, np.float32)
-    assert codec.decode(fields, out=out) is out
+    assert codec.decode(fields, out=out) is out  # type: ignore[call-arg]
     assert np.array_equal(out, codec.decode(fields))
 
 

@@ -118,7 +118,7 @@ def test_a_distribution_is_asked_the_same_way_whatever_codec_kept_it(codec, temp
     z = torch.randn(8, 30, generator=torch.Generator().manual_seed(3)) * 3
     kept = make_codec(codec, logits_signal(30))
     stored = kept.decode(kept.encode(z))
-    said = stored if where == "numpy" else kept.decode({n: torch.from_numpy(a) for n, a in kept.encode(z).items()})
+    said = stored if where == "numpy" else kept.decode({n: torch.from_numpy(a) for n, a in kept.encode(z).items()})  # type: ignore[misc]
     p = np.asarray(said.probabilities(temperature=temperature, tail=rule))
     assert p.dtype == np.float32
     assert p.shape == (8, 31 if rule == "bucket" else 30)

@@ -21,7 +21,7 @@ def records(seeds, ids, p):
 def test_seed_ids_and_probabilities_come_back():
     words = records([7, 2**31 - 1], [[3, 1], [32_767, 0]], [[0.5, 0.25], [0.75, 0.0]])
     codec = make_codec("tinyvit:2", logits_signal(32_768))
-    assert codec.seeds({"logits": words}).tolist() == [7, 2**31 - 1]
+    assert codec.seeds({"logits": words}).tolist() == [7, 2**31 - 1]  # type: ignore[attr-defined]
     top = codec.decode({"logits": words})
     assert top.ids.tolist() == [[3, 1], [32_767, 0]]
     assert np.allclose(top.sparse(tail="none").p, [[0.5, 0.25], [0.75, 0.0]], rtol=1e-6)

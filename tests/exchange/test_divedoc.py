@@ -1,6 +1,7 @@
 """DIVE-Doc's file: read the way their dataset reads it."""
 
 import json
+import os
 
 import h5py
 import numpy as np
@@ -103,7 +104,7 @@ def test_a_reservation_the_disk_refuses_is_told_and_nothing_is_left(tmp_path, mo
         raise OSError(28, "No space left on device")
 
     store = build(tmp_path / "t", FEATURES, "float32", values())
-    monkeypatch.setattr(divedoc.os, "posix_fallocate", refused)
+    monkeypatch.setattr(os, "posix_fallocate", refused)
     with pytest.raises(StorageError, match="No space left"):
         bring_out({"train": store}, tmp_path / "a.h5")
     assert [p.name for p in tmp_path.iterdir()] == ["t"]

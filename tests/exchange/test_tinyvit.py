@@ -98,7 +98,7 @@ def test_seeds_and_distributions_are_read_by_row(tmp_path, two_epochs):
     codec = store.plan.codecs()["logits"]
     for part in store.plan.parts():
         fields = {"logits": store.map_part(part)["logits"].whole()}
-        top, seeds = codec.decode(fields), codec.seeds(fields)
+        top, seeds = codec.decode(fields), codec.seeds(fields)  # type: ignore[attr-defined]
         for place, row in enumerate(store.plan.rows_of(part)):
             seed, ids, p = parse_as_they_do(truth[(3, 5)[part.view]][STEMS[row]], K)
             assert seeds[place] == seed

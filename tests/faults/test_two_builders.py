@@ -67,7 +67,7 @@ def test_of_two_plans_started_at_once_one_wins_and_the_other_changes_nothing(tmp
 
 def test_a_plan_that_appears_while_the_index_is_written_is_never_replaced(tmp_path, monkeypatch):
     """The same race, made certain: the other one comes first at the last moment."""
-    other, write = make_plan(seed=2), frame.write_index
+    other, write = make_plan(seed=2), frame.write_index  # type: ignore[attr-defined]
 
     def write_late(listing, sink):
         write(listing, sink)

@@ -80,7 +80,7 @@ def changed(record: Any, changes: tuple[dict[str, Any], ...]) -> str:
         elif change["how"] == "twice" and isinstance(holder, list):
             holder.insert(last, value)
         elif change["how"] == "twice":
-            holder[f"{last}'"] = value
+            holder[f"{last}'"] = value  # type: ignore[call-overload]
         elif isinstance(holder, dict):
             holder[change["name"]] = holder.pop(last)
     text = json.dumps(record)

@@ -54,7 +54,7 @@ def command(*words: str) -> None:
         kinds.append(kind)
         return fail(self, kind, *rest, **more)
 
-    output.Ui._bug, output.Ui.fail = bug, failed  # type: ignore[method-assign]
+    output.Ui._bug, output.Ui.fail = bug, failed
     raw = io.BytesIO()
     screen = io.TextIOWrapper(raw, "utf-8")
     with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):

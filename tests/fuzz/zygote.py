@@ -46,7 +46,7 @@ def _import_all() -> None:
     from tests.golden import network  # noqa: F401
 
     torch.set_num_threads(1)
-    os.fsync = lambda descriptor: None  # nobody pulls the plug here, and flushing is most of the time
+    os.fsync = lambda fd: None  # nobody pulls the plug here, and flushing is most of the time
     for name in caches.CACHES:
         drive.reference(f"caches/{name}")
 

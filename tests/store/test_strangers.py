@@ -458,7 +458,7 @@ def _with(plan: Any, way: str, value: Any) -> Any:
     return plan.model_copy(update={key: _with(old, rest, value) if rest else value})
 
 
-PLANS = {
+PLANS: dict[str, list[Any]] = {
     "dataset.rows": [1 << 62, limits.ROWS + 1, 0, -1],
     "views.count": [10**9, limits.VIEWS + 1, 0, -1],
     "layout.rows_per_part": [0, -1, 1 << 62],

@@ -54,11 +54,11 @@ def test_an_unknown_signal_is_a_key_error_that_lists_the_known_ones(cache: Cache
     said = cache[cache.ids[5]]
     with pytest.raises(KeyError, match="no signal 'logit'") as caught:
         said["logit"]
-    assert caught.value.hint == "it has logits, embedding, features"
+    assert caught.value.hint == "it has logits, embedding, features"  # type: ignore[attr-defined]
     assert said.get("logit") is None
     with pytest.raises(KeyError, match="no signal 'logit' in") as caught:
         cache.stream(signals=["logit"])
-    assert caught.value.hint == "it has logits, embedding, features"
+    assert caught.value.hint == "it has logits, embedding, features"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

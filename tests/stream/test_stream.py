@@ -173,7 +173,7 @@ def test_threads_end_when_a_consumer_stops(plain: Made) -> None:
     iterator = iter(Cache.open(plain.store.path).stream(4))
     next(iterator)
     assert threading.active_count() > before
-    iterator.close()
+    iterator.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
 
 

@@ -36,7 +36,7 @@ def test_threads_that_read_different_views_get_what_one_thread_gets(many_views: 
 def test_a_fork_while_another_thread_computes_does_not_hang_the_child(many_views: Made, monkeypatch) -> None:
     """The thread is inside the first use of the index, as a stream is at its start, when the process is forked."""
     inside, go_on = Event(), Event()
-    opened = index.Index.open.__func__
+    opened = index.Index.open.__func__  # type: ignore[attr-defined]
 
     def slowly(cls: type, *args: object, **options: object) -> index.Index:
         if os.getpid() == parent:

@@ -3,9 +3,10 @@
 import pytest
 
 from kdcache.base.machine import default_batch
+from students.compare.arms import arms_of
 from students.compare.result.sums import Spread, student_t
 from students.compare.result.verdict import verdict
-from tests.students.comparisons import arms_of, comparison, measured
+from tests.students.comparisons import comparison, measured
 
 
 def said(found):

@@ -116,7 +116,7 @@ def test_the_seed_is_all_that_matters():
 
 def test_features_that_tell_classes_apart_score_high_and_noise_scores_chance():
     settings = small(episodes=150, epochs=30, queries=5)
-    good = measured(*clustered(spread=0.1), settings, shots=5)
+    good = measured(*clustered(spread=0.1), settings, shots=5)  # type: ignore[call-arg, misc]
     assert good.accuracy > 0.95
     _, labels = clustered()
     chance = measured(torch.from_numpy(noise(len(labels), 10, 5).astype(np.float32)), labels, settings, shots=5)

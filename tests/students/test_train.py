@@ -162,7 +162,7 @@ def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
     stored = Cache.open(path)
     seen = []
-    learn_piece, losses = learner.Learner.learn, learner.losses
+    learn_piece, losses = learner.Learner.learn, learner.losses  # type: ignore[attr-defined]
 
     def watched_piece(self, piece, said, telling):
         seen.append([piece.rows.copy(), telling.view])

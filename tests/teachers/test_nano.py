@@ -170,4 +170,4 @@ def test_a_nano_clip_that_was_stopped_while_it_was_kept_is_trained_again(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         pupils.ClipPupil().save(tmp_path, {})
     assert (tmp_path / "clip" / "preprocessor_config.json").is_file()
-    assert not (tmp_path / pupils.FILES["clip"]).exists()
+    assert not (tmp_path / FILES["clip"]).exists()

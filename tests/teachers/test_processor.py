@@ -148,7 +148,7 @@ def theirs(folder: Path) -> Any:
 
 def pixels_of(processor: Any, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What a processor has before it scales and normalises."""
-    off = {"do_rescale": False, "do_normalize": False} | (
+    off: dict[str, Any] = {"do_rescale": False, "do_normalize": False} | (
         {"include_top": False} if hasattr(processor, "include_top") else {}
     )
     off["input_data_format"] = "channels_last"  # transformers 4 takes a picture one pixel high for three channels
