@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from students.export.onnx import export_onnx
 from students.export.timm import export_timm
 from students.runs.run import Run
 from students.tasks.evaluate import How, images_of, judge_run
+from tests.docs.blocks import blocks_of
 from tests.images.odd import odd_images
 from tests.students.conftest import build_cache, learn
 
@@ -135,10 +134,8 @@ def test_black_under_alpha_would_say_something_else(run, photos, outside):
 
 
 def test_the_words_of_the_guide_name_the_class_that_kd_names(run, photos, exported, tmp_path, monkeypatch, capsys):
-    page = (Path(__file__).parents[2] / "docs" / "guides" / "own-photos.md").read_text("utf-8")
-    blocks = [
-        block for block in re.findall(r"(?:^(?:    .*)?\n)+", page, re.MULTILINE) if "from prepare import" in block
-    ]
+    page = Path(__file__).parents[2] / "docs" / "guides" / "own-photos.md"
+    blocks = [block.text for block in blocks_of(page) if block.language == "python"]
     assert len(blocks) == 2
     for name in ("photos-student", "photos-onnx"):
         (tmp_path / name).symlink_to(exported)
@@ -147,7 +144,7 @@ def test_the_words_of_the_guide_name_the_class_that_kd_names(run, photos, export
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for block in blocks:
-        exec(compile(textwrap.dedent(block), "docs/guides/own-photos.md", "exec"), {})
+        exec(compile(block, "docs/guides/own-photos.md", "exec"), {})
         sys.modules.pop("prepare")
     logits = logits_of(run, photos)[name]
     assert capsys.readouterr().out.split("\n")[:2] == [CLASSES[logits.index(max(logits))]] * 2
