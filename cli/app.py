@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, cache, compare, config, doctor, eval, report, student, teacher, train
+from cli import bench, cache, compare, config, doctor, eval, report, runs, student, teacher, train
 from cli.output import BROKEN_PIPE, INTERRUPTED, Ui
 from cli.stopping import Stop, watch
 
@@ -37,6 +37,7 @@ def root(
 app.add_typer(cache.app, name="cache")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(student.app, name="student")
+app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(bench.app, name="bench")
 train.register(app)

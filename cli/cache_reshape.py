@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import complete
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
@@ -27,9 +28,14 @@ kd cache convert c4 --signal targets --out c3
 MERGE = """
 kd cache merge share1 share2 share3 --out whole
 """
-Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.")]
+Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.", autocompletion=complete.caches)]
 Count = Annotated[int, typer.Argument(metavar="N", min=1, max=limits.VIEWS, help="How many more views.")]
-Many = Annotated[list[Path], typer.Argument(metavar="CACHE...", help="Caches of the same plan, built in shares.")]
+Many = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CACHE...", help="Caches of the same plan, built in shares.", autocompletion=complete.caches
+    ),
+]
 NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
 KeptSignals = Annotated[
     str | None, typer.Option("--signal", metavar="LIST", help="Keep only these, as logits,embedding; left out: all.")

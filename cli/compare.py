@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import complete
 from cli import train_options as t
 from cli.build_options import build_options
 from cli.command import command
@@ -70,7 +71,10 @@ StudentSize = Annotated[
 TrainRecipe = Annotated[
     str | None,
     typer.Option(
-        "--train-recipe", metavar="NAME|FILE", help="Training recipe (kd config list recipes); the student's own."
+        "--train-recipe",
+        metavar="NAME|FILE",
+        help="Training recipe (kd config list recipes); the student's own.",
+        autocompletion=complete.presets("recipes"),
     ),
 ]
 TrainSettings = Annotated[

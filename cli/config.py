@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import complete
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, on_a_line, plural
@@ -28,9 +29,21 @@ kd config validate views/augment --set erase.probability=0.5
 """
 KINDS = ("views", "teachers", "students", "recipes", "tasks")
 Kind = Annotated[
-    str | None, typer.Argument(metavar="[KIND]", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; left out: all.")
+    str | None,
+    typer.Argument(
+        metavar="[KIND]",
+        help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; left out: all.",
+        autocompletion=complete.preset_kinds,
+    ),
 ]
-Name = Annotated[str, typer.Argument(metavar="KIND/NAME", help="A preset, or KIND/ and a path to a .yaml file.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND/NAME",
+        help="A preset, or KIND/ and a path to a .yaml file.",
+        autocompletion=complete.kinds_and_presets,
+    ),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value; repeatable.")]
 
 app = group("Show and check presets and settings.")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli import complete
 from kdcache.base import limits
 from kdcache.errors import UsageError
 
@@ -14,18 +15,11 @@ Backend = Literal["hdf5", "zarr"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
-def starting(names: tuple[str, ...], typed: str) -> list[str]:
-    """What a half-typed name may become."""
-    return [name for name in names if name.startswith(typed)]
-
-
 def _teachers(incomplete: str) -> list[str]:
-    return starting(FAMILIES, incomplete)
-
-
-def _caches(incomplete: str) -> list[str]:
-    here = [str(plan.parent) for pattern in ("*/plan.json", "kd/caches/*/plan.json") for plan in Path().glob(pattern)]
-    return starting(tuple(here), incomplete)
+    kind, colon, run = incomplete.partition("run:")
+    if colon and not kind:
+        return [f"run:{name}" for name in complete.runs(run)]
+    return complete.starting(FAMILIES, incomplete)
 
 
 Teacher = Annotated[
@@ -91,7 +85,10 @@ Codecs = Annotated[
 RecipeName = Annotated[
     str | None,
     typer.Option(
-        "--recipe", metavar="NAME|FILE", help="View recipe: plain (the default of one view), augment, or a file."
+        "--recipe",
+        metavar="NAME|FILE",
+        help="View recipe: plain (the default of one view), augment, or a file.",
+        autocompletion=complete.presets("views"),
     ),
 ]
 BackgroundName = Annotated[
@@ -144,12 +141,14 @@ Workers = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")]
 CachePath = Annotated[
     Path | None,
-    typer.Argument(metavar="[CACHE]", help="A cache; left out: the newest in ./kd/caches.", autocompletion=_caches),
+    typer.Argument(
+        metavar="[CACHE]", help="A cache; left out: the newest in ./kd/caches.", autocompletion=complete.caches
+    ),
 ]
 CacheOption = Annotated[
     Path | None,
     typer.Option(
-        "--cache", metavar="DIR", help="A cache; left out: the newest in ./kd/caches.", autocompletion=_caches
+        "--cache", metavar="DIR", help="A cache; left out: the newest in ./kd/caches.", autocompletion=complete.caches
     ),
 ]
 

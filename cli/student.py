@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cli import complete
 from cli.command import command, group
 from cli.output import Ui
 from cli.runs import RunPath, open_run
@@ -30,7 +31,14 @@ kd student export kd/runs/first --format onnx --out student/ --json
 """
 SHOWN_CLASSES = 1000
 """published counts are for ImageNet's classes"""
-Which = Annotated[str, typer.Argument(metavar="NAME|RUN", help="A preset (kd student list), a run, or LATEST.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|RUN",
+        help="A preset (kd student list), a run, or LATEST.",
+        autocompletion=complete.students_and_runs,
+    ),
+]
 Side = Annotated[
     int | None,
     typer.Option("--input-size", metavar="N", min=1, max=limits.SIDE, help="Pixels a preset sees; left out: its own."),

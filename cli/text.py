@@ -3,9 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.shown import on_a_line
-from kdcache.base.figures import duration, number, plural, rate, size, speed
+from kdcache.base.figures import clock, duration, number, plural, rate, size, speed
 
-__all__ = ["columns", "duration", "errors", "legend", "number", "on_a_line", "pairs", "plural", "rate", "size", "speed"]
+__all__ = [
+    "clock",
+    "columns",
+    "duration",
+    "errors",
+    "legend",
+    "number",
+    "on_a_line",
+    "pairs",
+    "plural",
+    "rate",
+    "size",
+    "speed",
+]
 
 
 def errors(measured: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import complete
 from cli import train_options as t
 from cli.command import command
 from cli.output import Ui
@@ -32,8 +33,15 @@ kd finetune LATEST --data photos/ --val photos-val/ --new-head
 kd finetune kd/runs/tinyvit-21m-in22k --data imagenet:DIR --recipe tinyvit-22kto1k --new-head
 kd finetune kd/runs/tinyvit-21m-in1k --data imagenet:DIR --recipe tinyvit-384
 """
-Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help=RESUME_HELP)]
-Begin = Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run, LATEST, or a weights file with --student.")]
+Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help=RESUME_HELP, autocompletion=complete.runs)]
+Begin = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|FILE",
+        help="A run, LATEST, or a weights file with --student.",
+        autocompletion=complete.runs,
+    ),
+]
 Asked = tuple["TrainOptions", "Where"]
 
 

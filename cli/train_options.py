@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import complete
 from cli import options as o
 from kdcache.base.figures import whole
 from kdcache.base.limits import WORKERS
@@ -17,24 +18,23 @@ if TYPE_CHECKING:
 Stream = Literal["off", "on", "none"]
 
 
-def _students(incomplete: str) -> list[str]:
-    from kdcache.config.presets import preset_names
-
-    return o.starting(tuple(preset_names("students")), incomplete)
-
-
-def _recipes(incomplete: str) -> list[str]:
-    from kdcache.config.presets import preset_names
-
-    return o.starting(tuple(preset_names("recipes")), incomplete)
-
-
 Student = Annotated[
     str | None,
-    typer.Option("--student", metavar="NAME|FILE", help="Which student (kd student list).", autocompletion=_students),
+    typer.Option(
+        "--student",
+        metavar="NAME|FILE",
+        help="Which student (kd student list).",
+        autocompletion=complete.presets("students"),
+    ),
 ]
 CachePath = Annotated[
-    Path | None, typer.Option("--cache", metavar="CACHE", help="Learn from this cache; left out: the newest that fits.")
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="CACHE",
+        help="Learn from this cache; left out: the newest that fits.",
+        autocompletion=complete.caches,
+    ),
 ]
 RecipeName = Annotated[
     str | None,
@@ -42,7 +42,7 @@ RecipeName = Annotated[
         "--recipe",
         metavar="NAME|FILE",
         help="Training recipe (kd config list recipes); left out: the student's, or demo on the embedded images, else own.",
-        autocompletion=_recipes,
+        autocompletion=complete.presets("recipes"),
     ),
 ]
 DataNow = Annotated[
@@ -119,7 +119,10 @@ Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activation
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run; left out: a new name in ./kd/runs.")
 ]
-Start = Annotated[str | None, typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.")]
+Start = Annotated[
+    str | None,
+    typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.", autocompletion=complete.runs),
+]
 NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
 Track = Annotated[
     str | None, typer.Option("--track", metavar="LIST", help="Also tell tensorboard, wandb (extras of these names).")

@@ -1,6 +1,7 @@
 """Numbers as people read them: bytes, times, rates, counts."""
 
 import re
+from datetime import UTC, datetime
 
 from kdcache.errors import UsageError
 
@@ -49,6 +50,24 @@ def number(value: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """1 part, 1,204 parts."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def moment(nanoseconds: int) -> datetime | None:
+    """A time since 1970, as files have it, in UTC; None for one beyond the years 1 to 9999, as a copied file may have."""
+    try:
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def clock(when: datetime | None) -> str:
+    """2026-11-30 04:45 on the clock of this machine, or nothing."""
+    return "" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def iso(when: datetime | None) -> str | None:
+    """The same for programs, to the second: 2026-11-30T04:45:12+00:00."""
+    return None if when is None else when.isoformat(timespec="seconds")
 
 
 def whole(text: str) -> int | None:

@@ -29,3 +29,16 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process works in the folder at this moment. Nothing is written: without a lock file nobody ever did."""
+    with storage_errors(folder):
+        try:
+            with beneath.opened(folder, "lock") as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+    return False

@@ -6,7 +6,6 @@ Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. 
 """
 
 import json
-import re
 import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from kdcache.base.foreign import refuse_links
 from kdcache.base.strict import Strict
 from kdcache.base.tensors import FLOATS, load_exact, read_safetensors, write_tensors
 from kdcache.errors import Damage, UsageError
+from students.runs.kept import STATE, checkpoints
 from students.runs.metrics import MOST_STEPS
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 KEPT = 2
 DIGEST = "xxh3"
-STATE = "state.json"
 FILES = MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """what AdamW keeps of a parameter"""
@@ -37,7 +36,6 @@ SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growt
 """what torch's GradScaler keeps"""
 SUMS = 4
 """numbers that a training sums up between two lines of metrics.jsonl"""
-_NAME = re.compile(r"\d{8,16}")
 Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
@@ -127,19 +125,6 @@ def _digest(tensors: "dict[str, torch.Tensor]") -> str:
         found.update(name.encode())
         found.update(tensors[name].detach().cpu().flatten().view(uint8).numpy().data)
     return found.hexdigest()
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """Checkpoint folders, oldest first."""
-    found = sorted(path for path in (run / "checkpoints").glob("[0-9]*") if _NAME.fullmatch(path.name))
-    refuse_links(
-        found, hint="a run's files lie in its own folder: put what it leads to in its place, or remove the link"
-    )
-    for path in found:
-        if not path.is_dir():
-            hint = f"remove it: rm {shlex.quote(str(path))}"
-            raise Damage(f"{path} is not a folder, as checkpoints are", hint=hint, path=str(path))
-    return [path for path in found if (path / STATE).is_file()]
 
 
 def load_checkpoint(run: Path, parts: Parts) -> State:

@@ -11,7 +11,7 @@ from kdcache.base.foreign import read_small
 from kdcache.errors import UsageError
 
 RUNS = Path("kd/runs")
-_ELSEWHERE = "elsewhere.txt"
+ELSEWHERE = "elsewhere.txt"
 MOST_BYTES = 1 << 20
 """bytes of that file"""
 
@@ -25,7 +25,7 @@ def remember_run(run: Path, root: Path = RUNS) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     with suppress(OSError):  # from a folder that cannot be written a training goes on; LATEST just does not know it
         root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(root / _ELSEWHERE, flags, 0o666)
+        descriptor = os.open(root / ELSEWHERE, flags, 0o666)
         try:
             os.write(descriptor, line)  # one call: lines of trainings that start together do not mix
         finally:
@@ -34,15 +34,40 @@ def remember_run(run: Path, root: Path = RUNS) -> None:
 
 def newest_run(root: Path = RUNS) -> Path:
     """The run that was started last; UsageError when there is none."""
-    records = [path for path in (*root.glob("*/run.json"), *_elsewhere(root)) if os.path.isfile(path)]
+    records = run_records(root)
     if not records:
         hint = "kd train --student tinyvit-5m"
         raise UsageError(f"no run in ./{root}, and none was started from here with --out", hint=hint)
-    return max(records, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent
+    return max(records, key=started).parent
+
+
+def run_records(root: Path = RUNS, *, elsewhere: bool = True) -> list[Path]:
+    """The run.json of every run in `root`, and of those that were started from here and lie `elsewhere`."""
+    noted = _elsewhere(root) if elsewhere else []
+    return [path for path in (*root.glob("*/run.json"), *noted) if os.path.isfile(path)]
+
+
+def started(record: Path) -> tuple[int, str]:
+    """When a run was started, by its run.json, in nanoseconds since 1970; its name tells apart those of one moment."""
+    try:
+        return record.stat().st_mtime_ns, str(record)
+    except OSError:  # gone since it was listed
+        return 0, str(record)
+
+
+def run_names(root: Path = RUNS) -> list[str]:
+    """What runs may be called on a command line: their names in `root`, then the paths of all, newest first."""
+    try:
+        records = run_records(root)
+    except UsageError:  # the list of runs elsewhere cannot be read
+        records = run_records(root, elsewhere=False)
+    paths = [record.parent for record in sorted(records, key=started, reverse=True)]
+    names = [path.name for path in paths if path.parent == root]
+    return [*names, *map(str, paths)]
 
 
 def _elsewhere(root: Path) -> list[Path]:
-    file = root / _ELSEWHERE
+    file = root / ELSEWHERE
     if not file.exists():
         return []
     hint = f"remove it: LATEST is then looked for in ./{root} alone"

@@ -91,7 +91,7 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
 
     from kdcache.base.progress import Silent
     from students.base.machine import joined
-    from students.runs.checkpoint import checkpoints
+    from students.runs.kept import checkpoints
     from students.tasks.neighbours import nearest
     from students.tasks.while_training import Finding
     from students.train.job import make_job

@@ -1,0 +1,54 @@
+"""What a half-typed word may become. Only names of files are looked at, so that it is there at once."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kdcache.base.newest import CACHES
+
+
+def starting(names: Iterable[str], typed: str) -> list[str]:
+    """Those of the names that begin as typed, each once."""
+    return [name for name in dict.fromkeys(names) if name.startswith(typed)]
+
+
+def caches(incomplete: str) -> list[str]:
+    """Caches in ./kd/caches, in this folder, and in the folder that is typed."""
+    folders = dict.fromkeys((CACHES, Path(), Path(f"{incomplete}-").parent))
+    return starting((str(plan.parent) for folder in folders for plan in sorted(folder.glob("*/plan.json"))), incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    """LATEST, the names of runs in ./kd/runs, and the paths of all runs that are known here."""
+    from students.runs.newest import run_names
+
+    return starting(("LATEST", *run_names()), incomplete)
+
+
+def presets(kind: str) -> Callable[[str], list[str]]:
+    """Completion of the presets of a kind."""
+
+    def names(incomplete: str) -> list[str]:
+        from kdcache.config.presets import preset_names
+
+        return starting(preset_names(kind), incomplete)
+
+    return names
+
+
+def students_and_runs(incomplete: str) -> list[str]:
+    """What `kd student show` takes."""
+    return [*presets("students")(incomplete), *runs(incomplete)]
+
+
+def kinds_and_presets(incomplete: str) -> list[str]:
+    """KIND/NAME of every preset."""
+    from kdcache.config.presets import preset_kinds, preset_names
+
+    return starting((f"{kind}/{name}" for kind in preset_kinds() for name in preset_names(kind)), incomplete)
+
+
+def preset_kinds(incomplete: str) -> list[str]:
+    """Kinds that have presets."""
+    from kdcache.config.presets import preset_kinds as kinds
+
+    return starting(kinds(), incomplete)

@@ -1,0 +1,118 @@
+"""What caches lie in a folder: `kd cache list`.
+
+Input: a folder of caches, as ./kd/caches. Output: one entry a folder in it, newest first, so that the first one is the cache
+that commands use when none is named. Plans and names of files are read, never the parts themselves. What cannot be read is an
+entry too, with the reason: its folder takes room, and may be worth mending.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kdcache.base import beneath
+from kdcache.base.atomic import storage_errors
+from kdcache.base.figures import iso, moment
+from kdcache.base.newest import CACHES
+from kdcache.errors import Damage, KDError
+from kdcache.store.frame import PLAN
+from kdcache.store.parts.there import names_of, receipt_name
+from kdcache.store.plan import Plan
+from kdcache.store.store import Store
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a readable cache holds."""
+
+    plan: Plan
+    parts_missing: int
+    bytes: int
+    """Length of the files of all built parts together."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, with the keys of `kd cache info --json` where they mean the same."""
+        plan = self.plan
+        return {
+            "complete": self.parts_missing == 0,
+            "teacher": plan.teacher.family,
+            "size": plan.teacher.size,
+            "random_weights": plan.teacher.weights.random,
+            "data": plan.dataset.name,
+            "rows": plan.dataset.rows,
+            "views": plan.views.count,
+            "signals": {stored.signal.name: stored.codec for stored in plan.signals},
+            "parts": len(plan.parts()),
+            "parts_missing": self.parts_missing,
+            "bytes": self.bytes,
+            "identity": plan.identity,
+        }
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One folder among the caches."""
+
+    path: Path
+    planned: datetime | None
+    """When its plan was written; None where there is none."""
+    contents: Contents | None
+    """None for what cannot be read."""
+    reason: str | None
+    """Why it cannot be read; None where it can."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values: for what cannot be read only where it lies and why."""
+        about = {"path": str(self.path), "planned": iso(self.planned), "readable": self.contents is not None}
+        return {**about, **({"reason": self.reason} if self.contents is None else self.contents.plain())}
+
+
+def list_caches(root: Path = CACHES) -> list[CacheEntry]:
+    """The caches in a folder, the one whose plan was written last first, folders without a plan at the end."""
+    with storage_errors(root, "list"):
+        folders = [path for path in root.iterdir() if path.is_dir() and path.name[0] != "."] if root.is_dir() else []
+    dated = sorted(((_planned(path), path) for path in folders), key=_newest_last, reverse=True)
+    return [_entry(path, planned) for planned, path in dated]
+
+
+def _newest_last(dated: tuple[int | None, Path]) -> tuple[int, str]:
+    """The order of `newest_cache`, which this list must not contradict."""
+    planned, path = dated
+    return (-1 if planned is None else planned), path.name
+
+
+def _planned(cache: Path) -> int | None:
+    """When its plan was written, in nanoseconds since 1970."""
+    try:
+        return os.stat(cache / PLAN).st_mtime_ns if (cache / PLAN).is_file() else None
+    except OSError:
+        return None
+
+
+def _entry(path: Path, planned: int | None) -> CacheEntry:
+    when = None if planned is None else moment(planned)
+    try:
+        store = Store.open(path)
+        contents = Contents(store.plan, store.missing_count, sum(_sizes(store)))
+    except KDError as error:
+        return CacheEntry(path, when, None, error.message)
+    return CacheEntry(path, when, contents, None)
+
+
+def _sizes(store: Store) -> Iterator[int]:
+    """The lengths of the files of built parts; receipts, which say the same, are not opened."""
+    for part in store.built():
+        for name in names_of(store.plan, store.fields, part):
+            if name != receipt_name(part):
+                yield _size(store.path, name)
+
+
+def _size(cache: Path, name: str) -> int:
+    with storage_errors(cache / name, "read"):
+        try:
+            with beneath.opened(cache, name) as descriptor:
+                return os.fstat(descriptor).st_size
+        except (FileNotFoundError, Damage):  # gone since it was listed, or no file: `kd cache verify` says so
+            return 0

@@ -1,0 +1,24 @@
+"""Which checkpoints a run has. Only names are looked at: neither torch nor a tensor is needed to list runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+from kdcache.base.foreign import refuse_links
+from kdcache.errors import Damage
+
+STATE = "state.json"
+_NAME = re.compile(r"\d{8,16}")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Checkpoint folders, oldest first."""
+    found = sorted(path for path in (run / "checkpoints").glob("[0-9]*") if _NAME.fullmatch(path.name))
+    refuse_links(
+        found, hint="a run's files lie in its own folder: put what it leads to in its place, or remove the link"
+    )
+    for path in found:
+        if not path.is_dir():
+            hint = f"remove it: rm {shlex.quote(str(path))}"
+            raise Damage(f"{path} is not a folder, as checkpoints are", hint=hint, path=str(path))
+    return [path for path in found if (path / STATE).is_file()]

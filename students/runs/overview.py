@@ -1,0 +1,101 @@
+"""What runs there are: `kd runs list`.
+
+Input: the folder of the runs, as ./kd/runs. Output: one entry for every run in it and for every one that was started from here
+with --out, the one started last first, so that the first is LATEST. What cannot be read is an entry too, with the reason.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from kdcache.base.atomic import storage_errors
+from kdcache.base.figures import iso, moment
+from kdcache.base.folder_lock import is_held
+from kdcache.errors import KDError, UsageError
+from students.runs.kept import checkpoints
+from students.runs.newest import ELSEWHERE, RUNS, run_records, started
+from students.runs.run import Run
+
+State = Literal["running", "done", "stopped"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, and how good."""
+
+    run: Run
+    state: State
+    """`running`: a process trains it now; `done`: all steps are taken, or patience has ended; `stopped`: it can be resumed."""
+    steps: int
+    """Steps taken, as far as they are written down."""
+    best: float | None
+    """The best score on the validation images so far, of 1; None where there is none yet."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = self.run.record
+        return {
+            "state": self.state,
+            "kind": record.kind,
+            "student": record.student.name,
+            "size": record.student.input[0],
+            "classes": len(record.student.classes),
+            "stream": record.stream,
+            "data": record.dataset.name,
+            "cache": record.cache.path if record.cache else None,
+            "steps": self.steps,
+            "steps_planned": record.pacing.steps,
+            "best": self.best,
+        }
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One folder among the runs."""
+
+    path: Path
+    started: datetime | None
+    """When its record was written; None where there is none."""
+    progress: Progress | None
+    """None for what cannot be read."""
+    reason: str | None
+    """Why it cannot be read; None where it can."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values: for what cannot be read only where it lies and why."""
+        about = {"path": str(self.path), "name": self.path.name, "started": iso(self.started)}
+        rest = {"reason": self.reason} if self.progress is None else self.progress.plain()
+        return {**about, "readable": self.progress is not None, **rest}
+
+
+def list_runs(root: Path = RUNS) -> list[RunEntry]:
+    """The runs in a folder and those that were started from here, latest first; folders without a record at the end."""
+    try:
+        records, broken = run_records(root), []
+    except UsageError as error:  # the list of runs elsewhere: those here are still worth a line
+        records = run_records(root, elsewhere=False)
+        broken = [RunEntry(root / ELSEWHERE, None, None, error.message)]
+    found = [_entry(record) for record in sorted(records, key=started, reverse=True)]
+    with storage_errors(root, "list"):
+        here = sorted(root.iterdir()) if root.is_dir() else []
+    known = {record.parent for record in records}
+    bare = [path for path in here if path.is_dir() and path.name[0] != "." and path not in known]
+    return [*found, *(RunEntry(path, None, None, f"{path} has no run.json") for path in bare), *broken]
+
+
+def _entry(record: Path) -> RunEntry:
+    when = moment(started(record)[0])
+    try:
+        return RunEntry(record.parent, when, _progress(Run.open(record.parent)), None)
+    except KDError as error:
+        return RunEntry(record.parent, when, None, error.message)
+
+
+def _progress(run: Run) -> Progress:
+    lines, kept = run.metrics(), checkpoints(run.path)
+    steps = max([line["step"] for line in lines[-1:]] + [int(folder.name) for folder in kept[-1:]], default=0)
+    scores = [line["top1"] for line in lines if line["kind"] == "val"]
+    ended = any(line["kind"] == "end" for line in lines[-1:])
+    state: State = "running" if is_held(run.path) else "done" if ended else "stopped"
+    return Progress(run, state, steps, max(scores, default=None))
