@@ -1,5 +1,6 @@
 """`kd cache info` and `kd cache get`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from cli.command import command
 from cli.output import Ui
 from cli.text import columns, errors, legend, number, on_a_line, pairs, plural, size
 from kdcache.base.newest import newest_cache
+from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
     from kdcache.cache import Cache
@@ -22,9 +24,17 @@ kd cache info c2 --json
 GET = """
 kd cache get 000007
 kd cache get birds/robin.jpg --cache c2 --view 1 --json
+kd cache get birds/robin.jpg --cache c2 --save robin.png
 """
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE_ID", help="The id of an image, as the index has it.")]
 View = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
+SavePath = Annotated[
+    Path | None, typer.Option("--save", metavar="FILE.png", help="Write the picture as the teacher saw it.")
+]
+DataNow = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Where the images lie now, for --save; left out: as the plan says."),
+]
 _SHOWN = 5
 
 
@@ -104,15 +114,36 @@ def _error(stored: "StoredSignal") -> str:
     return f"{told}, against {stored.via[-1]}" if told and stored.via else told
 
 
-def get(ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0) -> None:
-    """Print what the teacher said about one image."""
+def get(
+    ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0, save: SavePath = None, data: DataNow = None
+) -> None:
+    """Print what the teacher said about one image.
+
+    --save also writes the picture that the teacher was shown: the view, rendered again and compared with the digest that was kept
+    of its pixels. Where they differ nothing is written (exit code 9).
+    """
     from kdcache.cache import Cache
 
-    store = Cache.open(cache or newest_cache())
+    if data is not None and save is None:
+        raise UsageError("--data has no effect without --save: what is stored is read from the cache alone")
+    path = cache or newest_cache()
+    store = Cache.open(path)
     said = store.get(image_id, view=view)
     plain = {name: _plain(values) for name, values in said.items()}
-    facts = {"cache": str(store.path), "image_id": image_id, "row": said.row, "view": view, "label": said.label}
+    facts: dict[str, Any] = {
+        "cache": str(store.path),
+        "image_id": image_id,
+        "row": said.row,
+        "view": view,
+        "label": said.label,
+    }
     lines = [("image", image_id), ("cache", str(store.path)), ("row", f"{said.row:,}, view {view}")]
+    if save is not None:
+        from kdcache.check.picture import save_view
+
+        saved = save_view(path, image_id, save, view=view, data=data)
+        facts["saved"] = str(saved.path)
+        lines.append(("saved", f"{saved.path}, {saved.height}×{saved.width} pixels"))
     if said.label is not None:
         name = f" {store.classes[said.label]}" if store.classes else ""
         lines.append(("label", f"{said.label}{name}"))

@@ -22,6 +22,12 @@ def test_every_file_a_page_names_exists(page):
     assert set(missing) <= ANNOUNCED
 
 
+def test_the_index_lists_every_page():
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text("utf-8"))}
+    assert [name_of(page) for page in PAGES if page.is_relative_to(index.parent) and page not in {*linked, index}] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_fenced_and_names_its_language(page):
     assert indented_blocks(page) == [], "fence them: ```sh, ```python, or ```text for what is only shown"
