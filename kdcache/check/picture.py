@@ -1,7 +1,7 @@
 """One view of one image as a PNG: what the teacher was shown, not only what it answered.
 
 Input: a cache, an image id, a view, the file to write. Output: the file, with exactly the pixels that the teacher saw: rendered
-again from the image, at the teacher's size, mixed with its partner where the recipe mixes, and compared with the digest kept of them.
+again from the image, at the teacher's size, mixed with its partner where the recipe mixes, and compared with their digest.
 """
 
 from collections.abc import Mapping
