@@ -5,6 +5,7 @@ was written into them. Anything else is an `Unsound`, or an exception nobody for
 """
 
 import functools
+import json
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -88,6 +89,16 @@ def opened(box: Box) -> None:
     if labels is not None and (labels.shape != (len(cache),) or labels.dtype != np.int32):
         raise Unsound(f"labels have shape {labels.shape} of {labels.dtype}")
     _ = repr(cache), cache.classes, cache.missing, cache.teacher
+
+
+def listed(box: Box) -> None:
+    """Whatever is the matter with it, `kd cache list` has an entry for it, and ends well."""
+    from kdcache.store.overview import list_caches
+
+    entries = {entry.path: entry.plain() for entry in list_caches(box.cache.parent)}
+    if box.cache.is_dir() and box.cache not in entries:
+        raise Unsound(f"not listed among {len(entries)}")
+    json.dumps(list(entries.values()))
 
 
 def got(box: Box) -> None:
@@ -190,6 +201,7 @@ def repaired(box: Box) -> None:
 
 OPERATIONS: dict[str, Callable[[Box], None]] = {
     "open": opened,
+    "list": listed,
     "get": got,
     "stream": lambda box: streamed(box, shuffle=False),
     "shuffle": lambda box: streamed(box, shuffle="blocks", check=True, threads=1),
