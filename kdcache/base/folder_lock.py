@@ -31,7 +31,7 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process works in the folder at this moment. Nothing is written: without a lock file nobody ever did."""
     with storage_errors(folder):
         try:

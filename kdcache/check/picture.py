@@ -59,8 +59,8 @@ def save_view(cache: Path, image_id: str, path: Path, *, view: int = 0, data: st
     for _, batch in rendered_again(store, source, [(part, [row])], workers=0):
         if row in batch.bad:
             raise BadImage(f"{image_id} cannot be used now: {batch.bad[row]}", hint=pixels_hint(cache, store.plan))
-        if found := drifted(store, part, batch):
-            raise Drift(found[0].what, hint=pixels_hint(cache, store.plan))
+        if drift := drifted(store, part, batch):
+            raise Drift(drift[0].what, hint=pixels_hint(cache, store.plan))
         pixels = batch.pixels[0]
         packed = BytesIO()
         Image.fromarray(pixels).save(packed, "PNG")

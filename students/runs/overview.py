@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kdcache.base.atomic import storage_errors
 from kdcache.base.figures import iso, moment
-from kdcache.base.folder_lock import is_held
+from kdcache.base.folder_lock import is_locked
 from kdcache.errors import KDError, UsageError
 from students.runs.kept import checkpoints
 from students.runs.newest import ELSEWHERE, RUNS, run_records, started
@@ -76,12 +76,12 @@ def list_runs(root: Path = RUNS) -> list[RunEntry]:
     except UsageError as error:  # the list of runs elsewhere: those here are still worth a line
         records = run_records(root, elsewhere=False)
         broken = [RunEntry(root / ELSEWHERE, None, None, error.message)]
-    found = [_entry(record) for record in sorted(records, key=started, reverse=True)]
+    entries = [_entry(record) for record in sorted(records, key=started, reverse=True)]
     with storage_errors(root, "list"):
         here = sorted(root.iterdir()) if root.is_dir() else []
     known = {record.parent for record in records}
     bare = [path for path in here if path.is_dir() and path.name[0] != "." and path not in known]
-    return [*found, *(RunEntry(path, None, None, f"{path} has no run.json") for path in bare), *broken]
+    return [*entries, *(RunEntry(path, None, None, f"{path} has no run.json") for path in bare), *broken]
 
 
 def _entry(record: Path) -> RunEntry:
@@ -97,5 +97,5 @@ def _progress(run: Run) -> Progress:
     steps = max([line["step"] for line in lines[-1:]] + [int(folder.name) for folder in kept[-1:]], default=0)
     scores = [line["top1"] for line in lines if line["kind"] == "val"]
     ended = any(line["kind"] == "end" for line in lines[-1:])
-    state: State = "running" if is_held(run.path) else "done" if ended else "stopped"
+    state: State = "running" if is_locked(run.path) else "done" if ended else "stopped"
     return Progress(run, state, steps, max(scores, default=None))

@@ -85,14 +85,14 @@ def here_env() -> dict[str, str]:
 def completed(words: str, here: Path) -> list[str]:
     """What the shell is offered for the last word, by the protocol of bash."""
     line = f"kd {words}"
-    asked = {"_KD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    variables = {"_KD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     script = (
         "import sys; from cli import main; sys.argv = ['kd']\n"
         "try: main()\n"
         "finally: print('HEAVY' if {'torch', 'numpy', 'timm', 'pyarrow'} & set(sys.modules) else '', file=sys.stderr)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=here, capture_output=True, text=True, env={**here_env(), **asked}
+        [sys.executable, "-c", script], cwd=here, capture_output=True, text=True, env={**here_env(), **variables}
     )
     assert "HEAVY" not in ran.stderr, "completion has imported a heavy library"
     return ran.stdout.split()

@@ -77,7 +77,7 @@ def blocks_of(page: Path) -> list[Block]:
     lines = page.read_text("utf-8").split("\n")
     first = _MARK.search(lines[0])
     of_page = first if first is not None and first["kind"] == "run by" else None
-    found, at = [], 0
+    blocks, at = [], 0
     while at < len(lines):
         opening = _FENCE.match(lines[at])
         if opening is None:
@@ -87,14 +87,14 @@ def blocks_of(page: Path) -> list[Block]:
         mark = _MARK.search("\n".join(lines[max(at - _MOST_MARK_LINES, 0) : at])) or of_page
         text = "\n".join(line.removeprefix(opening["indent"]) for line in lines[at + 1 : end])
         kind, why = (mark["kind"], mark["text"]) if mark is not None else (None, "")
-        found.append(Block(page, at + 1, opening["language"], text, kind, why))
+        blocks.append(Block(page, at + 1, opening["language"], text, kind, why))
         at = end + 1
-    return found
+    return blocks
 
 
 def indented_blocks(page: Path) -> list[int]:
     """Lines that begin a block by indentation alone, which has no language and so cannot be told from one to be run."""
-    found, fenced, in_list, before = [], False, False, ""
+    blocks, fenced, in_list, before = [], False, False, ""
     for number, line in enumerate(page.read_text("utf-8").split("\n"), 1):
         if _FENCE.match(line):
             fenced = not fenced
@@ -102,6 +102,6 @@ def indented_blocks(page: Path) -> list[int]:
             if not line.startswith(" "):
                 in_list = _LIST.match(line) is not None
             elif line.startswith("    ") and not before.strip() and not in_list:
-                found.append(number)
+                blocks.append(number)
         before = line
-    return found
+    return blocks

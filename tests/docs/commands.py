@@ -38,10 +38,10 @@ def run_line(line: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        said = _run(words, line)
+        output = _run(words, line)
     if target is not None:
-        Path(target).write_text(said, "utf-8")
-    sys.stdout.write(said)
+        Path(target).write_text(output, "utf-8")
+    sys.stdout.write(output)
 
 
 def _run(words: list[str], line: str) -> str:
@@ -62,11 +62,11 @@ def _kd(words: list[str], line: str) -> str:
     from cli.app import run
 
     more = [word for name, value in _HERE.items() if name in _options(words) - set(words) for word in (name, value)]
-    said = StringIO()
-    with redirect_stdout(said):
+    output = StringIO()
+    with redirect_stdout(output):
         code = run([*words, *more])
     assert code == 0, f"`{line}` ended with exit code {code} in {os.getcwd()}"
-    return said.getvalue()
+    return output.getvalue()
 
 
 def _options(words: list[str]) -> set[str]:
