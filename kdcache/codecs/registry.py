@@ -147,6 +147,6 @@ def _loaded(point: EntryPoint) -> type[Codec]:
     ):
         raise Unavailable(
             f"the codec {point.name} ({point.value}) is not a class derived from kdcache.codecs.codec.Codec with a form",
-            hint="docs/format.md tells what a codec declares",
+            hint="a codec is one class with `form`, `help` and `kinds`; kdcache.testing.codecs tests it",
         )
     return kind

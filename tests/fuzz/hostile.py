@@ -67,7 +67,7 @@ KNOWN = (
     "tinyvit:5", "tinyvit:99999999999", "<f4", "<f2", "<u2", "<u4", "<i8", "|i1", "|O", "|V8", "<U9", ">f4", "zstd:3", "zstd:99",
     "blosc:5", "blosc:-1",
     "zip:9", "hdf5", "zarr", "plain", "augment", "foreign", "data2vec", "run", "clip", "logits", "embedding",
-    "view_digest", "random:0", "package:florence",
+    "distribution", "map", "vector", "codes", "position", "class", "view_digest", "random:0", "package:florence",
 )  # fmt: skip
 ODD = (
     "null",
