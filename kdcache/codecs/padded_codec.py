@@ -104,6 +104,7 @@ class PaddedCodec(Codec):
     def distance(self, fields: Fields, now: Any, mask: Mask | None = None) -> NDArray[np.float64]:
         """That of the other codec, over the positions that are there. A row of another length is infinitely far."""
         lengths = np.asarray(fields[self._length])
+        self._refuse_lengths(lengths, f"{self.name} of {self.signal.name} holds")
         there = present(lengths, self._positions)
         known = np.where(_wide(now.mask(), now.values.ndim), now.values, now.values.dtype.type(0))
         far = self.inner.distance(fields, known, there)

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdcache.errors import UsageError
 
@@ -76,3 +77,9 @@ def _lagrange(nodes: tuple[float, ...], i: int, x: float) -> float:
 def namespace(array: Any) -> ModuleType:
     """numpy or torch, whichever made the array."""
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities over the last axis, of numpy logits, in their own precision."""
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
