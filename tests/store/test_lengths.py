@@ -3,11 +3,14 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kdcache import Cache
 from kdcache.base.progress import Silent
@@ -72,6 +75,56 @@ def test_rows_of_unreadable_images_have_no_positions_and_the_others_all_theirs(c
         for values in said.values():
             assert values.lengths.tolist() == wanted[batch.rows].tolist()
         assert isinstance(batch.torch()["words_length"], torch.Tensor)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[Signal, Padded]:
+    """Distributions over (position, class) of 2 to 30 images, each of its own length."""
+    positions, classes = draw(st.integers(1, 4)), draw(st.integers(2, 20))
+    lengths = draw(st.lists(st.integers(0, positions), min_size=2, max_size=30))
+    dice = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
+    values = torch.randn(len(lengths), positions, classes, generator=dice) * 4
+    signal = Signal(name="answers", shape=(positions, classes), kind="distribution", lengths=True)
+    return signal, Padded(values, torch.tensor(lengths, dtype=torch.int32))
+
+
+@given(
+    answers(),
+    st.sampled_from(("full", "full:float16", "topk:1", "topk:2")),
+    st.sampled_from((("hdf5", None), ("hdf5", "zstd:1"), ("zarr", None), ("zarr", "blosc:5"))),
+    st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_any_lengths_come_back_from_any_cache_in_any_order_converted_or_not(
+    case: tuple[Signal, Padded], codec: str, layout: tuple[str, str | None], seed: int
+) -> None:
+    (signal, true), (backend, compression) = case, layout
+    listing = make_listing(len(true))
+    plan = make_plan(
+        signals=((signal, codec),), listing=listing, rows=len(true), views=1, backend=backend, compression=compression
+    )
+    with TemporaryDirectory() as folder:
+        path, out = Path(folder) / "c", Path(folder) / "d"
+        store = Store.create(path, plan, listing)
+        for part in plan.parts():
+            rows = plan.rows_of(part)
+            fields = plan.codecs()["answers"].encode(true[rows.start : rows.stop])
+            store.write_part(part, fields | {"view_digest": np.zeros(len(rows), "<u4")}, {})
+        assert verify(path, Ask(untrusted=True), Silent()).ok
+        convert(
+            path, out, backend="zarr" if backend == "hdf5" else "hdf5", codecs={"answers": "topk:1"}, progress=Silent()
+        )
+        whole = plan.codecs()["answers"].decode(plan.codecs()["answers"].encode(true))
+        seen = []
+        for one, other in zip(*(Cache.open(c).stream(7, seed=seed) for c in (path, out)), strict=True):
+            mine, fewer = one.decode()["answers"], other.decode()["answers"]
+            mask = true.mask().numpy()[one.rows]
+            assert np.array_equal(mine.mask(), mask)
+            assert np.array_equal(fewer.mask(), mask)
+            assert np.array_equal(mine.values.probabilities(2.0), whole.values.probabilities(2.0)[one.rows])
+            assert np.array_equal(mine.values.top(1)[0][mask], fewer.values.top(1)[0][mask])
+            seen += one.rows.tolist()
+        assert sorted(seen) == list(range(len(true)))
 
 
 @pytest.mark.parametrize("field", ["answers_length", "words_length", "patches_length"])
