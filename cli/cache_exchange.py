@@ -139,7 +139,8 @@ def export_tinyvit(
     for note in done.notes:
         ui.note(note)
     facts = {"k": done.k, "epochs": list(done.epochs), "records": done.records, "left_out": done.left_out}
-    (classes,) = store.plan.teacher.signal("logits").shape
+    signal = store.plan.first_of_classes()
+    classes = signal.classes if signal is not None else 0
     lines = [
         ("folder", str(done.path)),
         ("views", f"{_epochs(done.epochs)} ({len(done.epochs):,} of {plural(store.plan.views.count, 'view')})"),

@@ -13,7 +13,6 @@ from kdcache.base.newest import newest_cache
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from kdcache.cache import Cache
     from kdcache.store.plan import Plan, StoredSignal
     from kdcache.views.recipe import Recipe
 
@@ -35,7 +34,6 @@ DataNow = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="Where the images lie now, for --save; left out: as the plan says."),
 ]
-_SHOWN = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -101,11 +99,10 @@ def _background(recipe: "Recipe") -> str:
 
 
 def _signal_rows(plan: "Plan") -> list[list[str]]:
-    rows = []
-    for stored in plan.signals:
-        shape = "×".join(str(n) for n in stored.signal.shape)
-        rows.append([stored.signal.name, shape, stored.codec, number(stored.bytes_per_row), _error(stored)])
-    return rows
+    return [
+        [stored.signal.name, stored.signal.shape_text(), stored.codec, number(stored.bytes_per_row), _error(stored)]
+        for stored in plan.signals
+    ]
 
 
 def _error(stored: "StoredSignal") -> str:
@@ -129,7 +126,8 @@ def get(
     path = cache or newest_cache()
     store = Cache.open(path)
     said = store.get(image_id, view=view)
-    plain = {name: _plain(values) for name, values in said.items()}
+    codecs = store.plan.codecs()
+    plain = {name: codecs[name].plain(values) for name, values in said.items()}
     facts: dict[str, Any] = {
         "cache": str(store.path),
         "image_id": image_id,
@@ -147,36 +145,15 @@ def get(
     if said.label is not None:
         name = f" {store.classes[said.label]}" if store.classes else ""
         lines.append(("label", f"{said.label}{name}"))
-    shown = "\n\n".join(f"{on_a_line(name)}\n{_shown(values, store)}" for name, values in said.items())
+    classes = store.teacher.classes
+    shown = "\n\n".join(
+        f"{on_a_line(name)}\n{_cells(codecs[name].describe(values, classes))}" for name, values in said.items()
+    )
     ui.answer({**facts, "signals": plain}, f"{pairs(lines)}\n\n{shown}")
 
 
-def _plain(values: Any) -> Any:
-    """A signal of one row as JSON values."""
-    from kdcache.codecs.distribution import Logits, TopK
-
-    if isinstance(values, TopK):
-        return {
-            "ids": values.ids[0].tolist(),
-            "log_probabilities": values.logp[0].tolist(),
-            "tail": values.sparse(tail="bucket").rest[0].item(),
-            "classes": values.classes,
-        }
-    return (values.values[0] if isinstance(values, Logits) else values).tolist()
-
-
-def _shown(values: Any, cache: "Cache") -> str:
-    """A signal of one row for people: the likeliest classes, or what kind of numbers they are."""
-    import numpy as np
-
-    if isinstance(values, np.ndarray):
-        shape = "×".join(str(n) for n in values.shape)
-        numbers = f"mean {values.mean():.4g}, std {values.std():.4g}, min {values.min():.4g}, max {values.max():.4g}"
-        return f"  {shape}: {numbers}"
-    (ids,), (shares,) = values.top(_SHOWN)
-    classes = cache.teacher.classes
-    rows = [
-        [f"  {share:7.2%}", f"{number}", classes[number] if classes else ""]
-        for number, share in zip(ids.tolist(), shares.tolist(), strict=True)
-    ]
-    return columns(rows, right=(0, 1))
+def _cells(rows: list[list[str]]) -> str:
+    """Lines of one cell as they are, then the table of the others: numbers to the right, the words at their end to the left."""
+    lines = [f"  {on_a_line(row[0])}" for row in rows if len(row) == 1]
+    table = [["  " + row[0], *row[1:]] for row in rows if len(row) > 1]
+    return "\n".join([*lines, *([columns(table, right=range(len(table[0]) - 1))] if table else [])])

@@ -34,7 +34,10 @@ class UnknownSignal(UsageError, KeyError):
 
 @dataclass(frozen=True)
 class Said(Mapping[str, Any]):
-    """What the teacher said about one view of one image: signal name -> values (for logits a distribution of one row)."""
+    """What the teacher said about one view of one image: signal name -> values, as `Batch.decode` gives them.
+
+    Arrays are without an axis of rows; distributions, and signals whose rows differ in length (`Padded`), have the one row.
+    """
 
     image_id: str
     row: int

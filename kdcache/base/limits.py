@@ -40,3 +40,5 @@ PAINTED = 100_000_000
 """pictures of the embedded set"""
 CLASSES = 1_000_000
 """classes of a teacher whose records are imported"""
+VOCABULARY = 1 << 32
+"""different codes of a signal"""

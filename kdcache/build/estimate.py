@@ -17,8 +17,7 @@ from kdcache.build.check import check_asked
 from kdcache.build.options import BuildOptions
 from kdcache.build.prepare import prepare, shows_shapes
 from kdcache.build.trial import Trial
-from kdcache.codecs import make_codec
-from kdcache.errors import UsageError
+from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing
 from kdcache.signals.teacher import HEADLESS
 from kdcache.store.backends.choose import backend_of
@@ -34,8 +33,6 @@ RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
 INDEX_BYTES = 16
 """a row, beside its id"""
 ERROR_IMAGES = 4
-OTHER_CODECS = {"logits": ("topk:1", "topk:10", "topk:100", "full", "full:float16")}
-DENSE_CODECS = ("float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -131,19 +128,16 @@ def _at_hand(options: BuildOptions) -> bool:
 def _worth_telling(signal: str, plan: Plan, trial: Trial) -> bool:
     """A codec's error on a few images, or on logits that random weights make up, would only mislead."""
     return len(trial.said[signal]) >= min(ERROR_IMAGES, plan.dataset.rows) and not (
-        signal == "logits" and plan.teacher.weights.random
+        plan.teacher.weights.random and plan.teacher.signal(signal).kind == "distribution"
     )
 
 
 def _costs(stored: StoredSignal, images: int, said: "torch.Tensor | None") -> list[CodecCost]:
     """The chosen codec first, then the others that suit the signal, each with its error on the measured batch."""
     result, signal = [], stored.signal
-    for name in dict.fromkeys((stored.codec, *OTHER_CODECS.get(signal.name, DENSE_CODECS))):
-        try:
-            codec = make_codec(name, signal)
-        except UsageError:
-            continue  # top-100 of ten classes: not a choice here
-        row = sum(field.row_bytes for field in codec.fields() if not field.per_part)
+    for name in dict.fromkeys((stored.codec, *codec_choices(signal))):
+        codec = make_codec(name, signal)
+        row = codec.row_bytes
         error = {} if said is None else codec.error(said)
         chosen = name == stored.codec
         result.append(CodecCost(signal.name, signal.shape, name, row, row * images, error, chosen=chosen))

@@ -4,10 +4,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kdcache.base.machine import best_device, render_workers
-from kdcache.signals.signal import Signal
-
-MANY_CLASSES = 5_000
-FEW_CLASSES = 16
 
 
 @dataclass(frozen=True)
@@ -61,17 +57,3 @@ class BuildOptions:
     def render_workers(self) -> int:
         """Processes that render views."""
         return render_workers(self.workers)
-
-
-def default_codec(signal: Signal) -> str:
-    """The codec a signal gets when none was asked for.
-
-    Logits: top-100 for class counts like ImageNet-21k's, top-10 like TinyViT's ImageNet-1k cache, everything for a handful of
-    classes. Anything dense: float16, half the bytes at an error far below what a student can see.
-    """
-    if signal.name != "logits":
-        return "float16"
-    classes = signal.shape[0]
-    if classes <= FEW_CLASSES:
-        return "full"
-    return "topk:100" if classes >= MANY_CLASSES else "topk:10"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec, Fields
 from kdcache.errors import Damage
+from kdcache.signals.padded import as_torch, empty_rows
 from kdcache.store import Store
 from kdcache.store.plan import VIEW_DIGEST, PartId
 
@@ -37,12 +38,12 @@ class PartInHand:
         self._done = 0
         count = len(self._rows)
         self._fields: Fields = {VIEW_DIGEST.name: np.zeros(count, VIEW_DIGEST.dtype)}
-        self._waiting: dict[str, NDArray[np.float32]] = {}
+        self._waiting: dict[str, Any] = {}
         for name, codec in codecs.items():
             if codec.rowwise:
                 self._fields |= {f.name: np.zeros((count, *f.shape), f.dtype) for f in codec.fields()}
             else:
-                self._waiting[name] = np.zeros((count, *codec.signal.shape), np.float32)
+                self._waiting[name] = empty_rows(codec.signal, count)
 
     @property
     def full(self) -> bool:
@@ -68,10 +69,8 @@ class PartInHand:
 
     def finish(self) -> tuple[Fields, dict[str, Any]]:
         """Code what had to wait -> the payload, and the facts of its making."""
-        import torch
-
         for name in list(self._waiting):
-            values = torch.from_numpy(self._waiting.pop(name))
+            values = as_torch(self._waiting.pop(name))
             self._fields |= self._encoded(self._codecs[name], values, self._rows)
         places = [row - self._rows.start for row in self.bad]
         for way in self._ways.values():
@@ -80,13 +79,14 @@ class PartInHand:
         return self._fields, {"seconds": round(time.perf_counter() - self._started, 3)}
 
     def _encoded(self, codec: Codec, values: "torch.Tensor", rows: range) -> Fields:
-        """The values coded; what is no number is told with the image and the part it belongs to."""
+        """The values coded; what must not be stored is told with the image and the part it belongs to."""
         try:
             return codec.encode(values)
         except Damage as error:
             wrong = [rows[place] for place in error.details["rows"]]
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            message = f"the teacher said NaN or infinity: {codec.signal.name} of {self._index[wrong[0]]!r}{more}"
+            reason = error.details.get("reason", error.message)
+            message = f"{reason}: {codec.signal.name} of {self._index[wrong[0]]!r}{more}"
             raise Damage(
                 f"{message}, part {self.part}, row {wrong[0]}", hint=error.hint, part=str(self.part), rows=wrong
             ) from error

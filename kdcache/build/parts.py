@@ -9,6 +9,7 @@ from kdcache.build.trial import out_of_memory
 from kdcache.build.view_pool import pool_of
 from kdcache.images.source import Source
 from kdcache.render import Rendered
+from kdcache.signals.padded import joined
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 
@@ -60,9 +61,7 @@ class Speaker:
         while True:
             try:
                 said = [self._teacher.say(piece) for piece in pixels.chunk(self._pieces)]
-                return {
-                    name: torch.cat([s[name] for s in said]) if len(said) > 1 else said[0][name] for name in said[0]
-                }
+                return {name: joined([each[name] for each in said]) for name in said[0]}
             except out_of_memory():
                 if self._pieces >= len(pixels):
                     raise

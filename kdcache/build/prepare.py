@@ -13,10 +13,10 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.base.versions import library_versions
 from kdcache.build.check import asked_recipe, check_asked
 from kdcache.build.misfit import refuse_misfit
-from kdcache.build.options import BuildOptions, default_codec
+from kdcache.build.options import BuildOptions
 from kdcache.build.so_far import older_pixels_note, preprocess_so_far
 from kdcache.build.trial import Trial, run_trial
-from kdcache.codecs import make_codec
+from kdcache.codecs import default_codec, make_codec
 from kdcache.codecs.codec import Codec
 from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source

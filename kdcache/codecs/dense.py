@@ -10,54 +10,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.codecs.array_codec import ArrayCodec, describe_axes
 from kdcache.codecs.codec import Field, Fields
-from kdcache.codecs.distribution import TopK
-from kdcache.codecs.measure import as_tensor, dense_error, reach, refuse_non_finite
+from kdcache.codecs.measure import reach, refuse_non_finite
 from kdcache.errors import UsageError
-from kdcache.signals.signal import Signal
+from kdcache.signals.signal import Kind, Signal
 
 DTYPES = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 # From half a step above the largest value on, rounding to the nearest gives infinity.
 ENDS = {"float16": (65504, 65520.0), "bfloat16": (2.0**128 * (1 - 2.0**-8), 2.0**128 * (1 - 2.0**-9))}
-MEANING = {"bfloat16": "high 16 bits of an IEEE 754 single; append 16 zero bits to read"}
 
 
-def describe(signal: Signal) -> tuple[tuple[str, str], ...]:
-    """What a stranger needs to know of a signal's axes."""
-    if signal.grid is None:
-        return ()
-    return (("grid", f"tokens are rows of a {signal.grid[0]} x {signal.grid[1]} grid (height x width), row by row"),)
-
-
-class Dense:
-    """All values of a signal as float32, float16 or bfloat16."""
-
-    rowwise = True
+class Width:
+    """Numbers of a signal at one width: the part of a codec that rounds and widens."""
 
     def __init__(self, signal: Signal, width: str) -> None:
-        self.signal = signal
-        self._width = width
-        self._dtype = DTYPES[width]
+        self._signal, self._width, self._dtype = signal, width, DTYPES[width]
 
-    @property
-    def name(self) -> str:
-        """The width"""
-        return self._width
-
-    def fields(self) -> tuple[Field, ...]:
+    def field(self, *about: tuple[str, str]) -> Field:
         """One array of the signal's shape."""
-        meaning = MEANING.get(self._width)
-        about = (("codec", self.name), *([("meaning", meaning)] if meaning else []), *describe(self.signal))
-        return (Field(self.signal.name, self._dtype, self.signal.shape, attributes=about),)
+        return Field(self._signal.name, self._dtype, self._signal.shape, attributes=about, by_position=True)
 
     def encode(self, values: Any) -> Fields:
-        """Round to the chosen width."""
+        """Round to the nearest, ties to even; UsageError where a value is too large."""
         import torch
 
-        self._refuse_overflow(values, refuse_non_finite(values, self.signal))
+        self._refuse_overflow(values, refuse_non_finite(values, self._signal))
         kept = values.detach().to(getattr(torch, self._width))
         words = kept.view(torch.int16) if self._width == "bfloat16" else kept
-        return {self.signal.name: words.cpu().contiguous().numpy().view(self._dtype)}
+        return {self._signal.name: words.cpu().contiguous().numpy().view(self._dtype)}
 
     def _refuse_overflow(self, values: Any, greatest: float) -> None:
         largest, infinite = ENDS.get(self._width, (np.inf, np.inf))
@@ -65,14 +46,14 @@ class Dense:
             return
         highest = reach(values)
         channel = int((highest >= infinite).nonzero()[0])
+        name = self._signal.name
         raise UsageError(
-            f"{self.signal.name} channel {channel} reaches ±{float(highest[channel]):.6g}; {self._width} ends at {largest:.6g}",
-            hint=f"store {self.signal.name} as {'bfloat16 or ' if self._width == 'float16' else ''}float32",
+            f"{name} channel {channel} reaches ±{float(highest[channel]):.6g}; {self._width} ends at {largest:.6g}",
+            hint=f"store {name} as {'bfloat16 or ' if self._width == 'float16' else ''}float32",
         )
 
-    def decode(self, fields: Fields, out: NDArray[np.float32] | None = None) -> Any:
+    def decode(self, stored: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Stored values as float32, into `out` when given; float32 without `out` is not copied."""
-        stored = fields[self.signal.name]
         if out is None and self._width == "float32":
             return stored
         result = np.empty(stored.shape, np.float32) if out is None else out
@@ -84,16 +65,57 @@ class Dense:
             convert(stored, result)
         return result
 
-    def recode(self, decoded: Any) -> Fields:
-        """Decoded values, rounded to this width."""
-        if isinstance(decoded, TopK):
-            message = f"{self.name} cannot be made from what is stored: it holds {decoded.ids.shape[1]} classes only"
-            raise UsageError(message, hint="build it anew")
-        return self.encode(as_tensor(decoded))
 
-    def error(self, values: Any) -> dict[str, float]:
-        """Relative RMS, largest error, mean token cosine."""
-        return dense_error(values, self.decode(self.encode(values)))
+class Float32(ArrayCodec):
+    """All values of a signal as float32."""
+
+    form = "float32"
+    help = "every number at full width, also called exact"
+    kinds: tuple[Kind, ...] = ("map", "vector")
+    aliases: tuple[str, ...] = ("exact",)
+    meaning: str | None = None
+    """What a stored word means, where that is not a number of its own type."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self._width = Width(signal, self.form)
+
+    def fields(self) -> tuple[Field, ...]:
+        """One array of the signal's shape."""
+        meaning = [("meaning", self.meaning)] if self.meaning else []
+        return (self._width.field(("codec", self.name), *meaning, *describe_axes(self.signal)),)
+
+    def encode(self, values: Any) -> Fields:
+        """Round to the chosen width."""
+        return self._width.encode(values)
+
+    def decode(self, fields: Fields, out: NDArray[np.float32] | None = None) -> Any:
+        """Stored values as float32, into `out` when given; float32 without `out` is not copied."""
+        return self._width.decode(fields[self.signal.name], out)
+
+
+class Float16(Float32):
+    """All values of a signal as float16: half the bytes at an error far below what a student can see."""
+
+    form = "float16"
+    help = "every number at half width, ends at 65504"
+    aliases = ()
+    rounding = 2.0**-11  # half a step of 10 bits behind the first
+
+    @classmethod
+    def usual_for(cls, signal: Signal) -> str | None:
+        """Where nothing else is asked for."""
+        return cls.form if cls.usable_for(signal) is None else None
+
+
+class BFloat16(Float32):
+    """All values of a signal as bfloat16."""
+
+    form = "bfloat16"
+    help = "every number at half width, full range, 3 digits"
+    aliases = ()
+    rounding = 2.0**-8  # half a step of 7 bits behind the first
+    meaning = "high 16 bits of an IEEE 754 single; append 16 zero bits to read"
 
 
 def convert(source: NDArray[Any], out: NDArray[Any]) -> None:

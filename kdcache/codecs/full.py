@@ -1,37 +1,78 @@
 """`full`, `full:float16`: the raw logits of every class, for small class counts and for runs that must equal on-stream ones.
 
-In: float32 logits. Out: one array (classes,) a row. Raw logits rather than log-probabilities: both give the same distribution
-at every temperature, and raw ones can be compared with the teacher bit for bit.
+In: float32 logits (rows, classes), or (rows, positions, classes). Out: one array of the same shape. Raw logits rather than
+log-probabilities: both give the same distribution at every temperature, and raw ones can be compared with the teacher bit for
+bit.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kdcache.codecs.codec import Field, Fields
-from kdcache.codecs.dense import Dense
-from kdcache.codecs.distribution import Logits
+from kdcache.codecs.dense import Width
+from kdcache.codecs.distribution import Logits, TopK
+from kdcache.codecs.distribution_codec import DistributionCodec
 from kdcache.codecs.measure import logits_error
+from kdcache.errors import UsageError
+from kdcache.signals.signal import Signal
+
+if TYPE_CHECKING:
+    import torch
+
+FEW_CLASSES = 16
+"""Up to as many classes all of them are kept when nobody says: 64 bytes a row at most."""
 
 
-class Full(Dense):
-    """All logits as float32 or float16."""
+class Full(DistributionCodec):
+    """All logits as float32."""
 
-    @property
-    def name(self) -> str:
-        """`full` or `full:float16`"""
-        return "full" if self._width == "float32" else f"full:{self._width}"
+    form = "full"
+    help = "logits: all of them as float32"
+    aliases: tuple[str, ...] = ("exact", "float32")
+    width = "float32"
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self._width = Width(signal, self.width)
+
+    @classmethod
+    def usual_for(cls, signal: Signal) -> str | None:
+        """Where there is only a handful of classes."""
+        few = cls.usable_for(signal) is None and signal.classes <= FEW_CLASSES
+        return cls.form if few and cls.width == "float32" else None
 
     def fields(self) -> tuple[Field, ...]:
         """One array of raw logits."""
-        about = (("codec", self.name), ("meaning", "raw logits; probabilities are softmax(logits / temperature)"))
-        return (Field(self.signal.name, self._dtype, self.signal.shape, attributes=about),)
+        meaning = ("meaning", "raw logits; probabilities are softmax(logits / temperature)")
+        return (self._width.field(("codec", self.name), meaning),)
 
-    def decode(self, fields: Fields, out: Any = None) -> Logits:
-        """Stored logits as float32, into `out` when given; float32 without `out` is not copied. Torch tensors stay tensors."""
+    def encode(self, values: Any) -> Fields:
+        """Round to the chosen width."""
+        return self._width.encode(values)
+
+    def decode(self, fields: Fields) -> Logits:
+        """Stored logits as float32, which float32 is without a copy. Torch tensors stay tensors."""
         stored: Any = fields[self.signal.name]
-        return Logits(super().decode(fields, out) if isinstance(stored, np.ndarray) else stored.float())
+        return Logits(self._width.decode(stored) if isinstance(stored, np.ndarray) else stored.float())
 
-    def error(self, values: Any) -> dict[str, float]:
+    def recode(self, decoded: Any) -> Fields:
+        """All logits in this width; refused where only some classes are known."""
+        if isinstance(decoded, TopK):
+            message = f"{self.name} cannot be made from what is stored: it holds {decoded.ids.shape[-1]} classes only"
+            raise UsageError(message, hint="build it anew")
+        return self.encode(decoded.as_logits())
+
+    def compare(self, values: "torch.Tensor", decoded: Logits) -> dict[str, float]:
         """Largest error of a logit and of a probability, and KL(true || decoded) at temperatures 1, 2 and 4."""
-        return logits_error(values, self.decode(self.encode(values)).values)
+        return logits_error(values, decoded.values)
+
+
+class FullHalf(Full):
+    """All logits as float16."""
+
+    form = "full:float16"
+    help = "logits: all of them as float16"
+    aliases = ("float16",)
+    rounding = 2.0**-11
+    width = "float16"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.codecs.distribution import TEMPERATURES, Logits, TopK
+from kdcache.codecs.distribution import TEMPERATURES, TopK
 from kdcache.errors import Damage
 from kdcache.signals.signal import Signal
 
@@ -32,10 +32,12 @@ def refuse_non_finite(values: "torch.Tensor", signal: Signal) -> float:
     named = ", ".join(map(str, bad[:NAMED_ROWS])) + (
         f" and {len(bad) - NAMED_ROWS} more" if len(bad) > NAMED_ROWS else ""
     )
+    reason = "the teacher said NaN or infinity"
     raise Damage(
-        f"the teacher said NaN or infinity: {signal.name} of rows {named} (of {len(values)} handed over together)",
+        f"{reason}: {signal.name} of rows {named} (of {len(values)} handed over together)",
         hint="a teacher that overflows in half precision is cured by --precision float32; otherwise check its weights",
         rows=bad,
+        reason=reason,
     )
 
 
@@ -98,21 +100,11 @@ def _kl(mean: Any) -> float:
     return max(0.0, float(mean))
 
 
-def as_tensor(decoded: Any) -> "torch.Tensor":
+def as_tensor(decoded: NDArray[Any]) -> "torch.Tensor":
     """Decoded values as a tensor; those mapped read-only are copied, as torch knows no read-only memory."""
     import torch
 
-    decoded = decoded.values if isinstance(decoded, Logits) else decoded
     return torch.from_numpy(decoded if decoded.flags.writeable else decoded.copy())
-
-
-def as_values(decoded: Any) -> "torch.Tensor":
-    """Decoded values as what a teacher might have said: of top-k logits the log-probabilities, the tail spread evenly."""
-    import torch
-
-    if not isinstance(decoded, TopK):
-        return as_tensor(decoded)
-    return torch.from_numpy(decoded.probabilities()).clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def channels(values: "torch.Tensor") -> "torch.Tensor":

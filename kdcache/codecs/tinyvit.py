@@ -5,28 +5,41 @@ round a second time, so they are kept as they are and an export gives back the s
 only, so that is the only temperature at which the tail is known.
 """
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TopK, check_classes
+from kdcache.codecs.distribution_codec import DistributionCodec
 from kdcache.errors import UsageError
 from kdcache.signals.signal import Signal
+
+if TYPE_CHECKING:
+    import torch
 
 WORD = "<u2"
 SEED_WORDS = 2
 MOST_CLASSES = 1 << 15
 
 
-class TinyVitCodec:
+class TinyVitCodec(DistributionCodec):
     """Imported records, 4 K + 4 bytes a row. Reads only: a teacher's logits are stored with `topk:K`."""
 
-    rowwise = True
+    form = "tinyvit:K"
+    help = "logits: records of an imported TinyViT folder, as they are"
+    imported = True
+
+    @classmethod
+    def usable_for(cls, signal: Signal) -> str | None:
+        """Their records are of one distribution a view."""
+        if signal.kind in cls.kinds and not signal.names_classes:
+            return f"holds one distribution a row, and {signal.name} has one at each {signal.axes[0]}"
+        return super().usable_for(signal)
 
     def __init__(self, signal: Signal, k: int) -> None:
-        (self._classes,) = signal.shape
+        self._classes = signal.classes
         if self._classes > MOST_CLASSES or k > self._classes:
             raise UsageError(
                 f"tinyvit:{k} does not suit {signal.name} of {self._classes} classes",
@@ -83,6 +96,10 @@ class TinyVitCodec:
         self.encode(decoded)
 
     def error(self, values: Any) -> NoReturn:
+        """Refused, as `encode` is."""
+        self.encode(values)
+
+    def compare(self, values: "torch.Tensor", decoded: TopK) -> NoReturn:
         """Refused, as `encode` is."""
         self.encode(values)
 

@@ -1,6 +1,6 @@
 """`topk:K`: the K likeliest classes of a row, packed into one record of 16-bit words.
 
-In: float32 logits. Out: per row one array of little-endian uint16 words, so that a row is one piece of memory:
+In: float32 logits (rows, classes). Out: per row one array of little-endian uint16 words, so that a row is one piece of memory:
 
     ids     K words, likeliest first; 2 K words (low word, high word, ...) for more than 65,536 classes
     logp    K words: code c stands for the log-probability -48 c / 65535
@@ -11,6 +11,16 @@ Uniform steps of 0.00073 in the logarithm keep every probability within 0.037 % 
 neither overflow nor vanish. The range goes down to e^-48 because a read-time temperature of 4 brings that up to e^-12: cut at
 e^-24, classes that a very sure teacher rules out would come back with e^-6 each. Tails are kept as odds because a bare log of
 the tail mass cannot tell small heads apart (the top class of 70,000 equal ones has a tail of 0.99999).
+
+Of logits (rows, positions, classes) every position has such a record: an array (rows, positions, words).
+
+    >>> import torch
+    >>> codec = TopKCodec(Signal(name="logits", shape=(4,)), 2)
+    >>> words = codec.encode(torch.tensor([[0.0, 2.0, 1.0, -1.0]]))["logits"]     # one row of 2 ids, 2 codes, 3 tails
+    >>> words.tolist()
+    [[1, 2, 601, 1966, 35498, 34132, 33450]]
+    >>> codec.decode({"logits": words}).probabilities().astype(float).round(3).tolist()    # softmax: 0.087, 0.644, 0.237, 0.032
+    [[0.06, 0.644, 0.237, 0.06]]
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +29,9 @@ import numpy as np
 
 from kdcache.codecs.codec import Field, Fields
 from kdcache.codecs.distribution import TEMPERATURES, TopK, check_classes
-from kdcache.codecs.measure import as_tensor, refuse_non_finite, topk_error
+from kdcache.codecs.distribution_codec import DistributionCodec
+from kdcache.codecs.full import FEW_CLASSES
+from kdcache.codecs.measure import refuse_non_finite, topk_error
 from kdcache.errors import UsageError
 from kdcache.signals.signal import Signal
 
@@ -31,15 +43,32 @@ LOGP_STEP = 48.0 / 65535
 TAIL_HIGHEST = 24.0
 TAIL_STEP = 48.0 / 65534
 NO_TAIL = 65535
+MANY_CLASSES = 5000
+"""From as many classes on, 100 are kept when nobody says, as of ImageNet-21k; below 10, as TinyViT's ImageNet-1k cache has."""
 
 
-class TopKCodec:
-    """The K likeliest classes, 4 K + 6 bytes a row (6 K + 6 for more than 65,536 classes)."""
+class TopKCodec(DistributionCodec):
+    """The K likeliest classes, 4 K + 6 bytes a row or position (6 K + 6 for more than 65,536 classes)."""
 
-    rowwise = True
+    form = "topk:K"
+    help = "logits: the K likeliest classes, 16-bit log-probabilities and tails; 4 K + 6 bytes a row"
+    # Half a step of every log p and of the odds moves p by p (1 - p) (1 + 1/2) steps at most: less than half a step.
+    rounding = LOGP_STEP / 2
+
+    @classmethod
+    def usual_for(cls, signal: Signal) -> str | None:
+        """Where there are more classes than a handful."""
+        if cls.usable_for(signal) is not None or signal.classes <= FEW_CLASSES:
+            return None
+        return "topk:100" if signal.classes >= MANY_CLASSES else "topk:10"
+
+    @classmethod
+    def choices_for(cls, signal: Signal) -> tuple[str, ...]:
+        """One, ten and a hundred classes, where there are as many."""
+        return tuple(f"topk:{k}" for k in (1, 10, 100) if k <= signal.classes)
 
     def __init__(self, signal: Signal, k: int) -> None:
-        (self._classes,) = signal.shape
+        self._classes = signal.classes
         if not 1 <= k <= self._classes:
             raise UsageError(
                 f"topk:{k} does not suit {signal.name} of {self._classes} classes", hint=f"choose 1 to {self._classes}"
@@ -68,13 +97,15 @@ class TopKCodec:
                 "log(tail mass / head mass) at temperatures 1, 2, 4 = 24 - 48 * code / 65534; code 65535: no tail",
             ),
         )
-        return (Field(self.signal.name, WORD, (ids + k + len(TEMPERATURES),), attributes=about),)
+        shape = (*self.signal.shape[:-1], ids + k + len(TEMPERATURES))
+        return (Field(self.signal.name, WORD, shape, attributes=about, by_position=len(shape) > 1),)
 
     def encode(self, values: Any) -> Fields:
         """Logits -> records. Equal logits rank by class number, so the same logits always give the same bytes."""
         import torch
 
         refuse_non_finite(values, self.signal)
+        values = values.reshape(-1, self._classes)
         ids = largest(values, self.k)
         z = values - values.amax(-1, keepdim=True)
         heads = [(z.gather(-1, ids) / t).exp().sum(-1) for t in TEMPERATURES]
@@ -88,17 +119,17 @@ class TopKCodec:
         import torch
 
         if not isinstance(decoded, TopK):
-            return self.encode(as_tensor(decoded))
-        had = decoded.ids.shape[1]
-        if had < self.k or decoded.tails.shape[1] < len(TEMPERATURES):
+            return self.encode(decoded.as_logits())
+        had = decoded.ids.shape[-1]
+        if had < self.k or decoded.tails.shape[-1] < len(TEMPERATURES):
             lack = f"only {had} classes" if had < self.k else "no tails at temperatures 2 and 4"
             raise UsageError(f"{self.name} cannot be made from what is stored: it holds {lack}", hint="build it anew")
         odds = []
         for temperature in TEMPERATURES:
             _, p, rest = decoded.sparse(temperature, "bucket")
             with np.errstate(divide="ignore"):
-                odds.append(np.log(rest + p[:, self.k :].sum(-1)) - np.log(p[:, : self.k].sum(-1)))
-        ids, logp = decoded.ids[:, : self.k], decoded.logp[:, : self.k]
+                odds.append(np.log(rest + p[..., self.k :].sum(-1)) - np.log(p[..., : self.k].sum(-1)))
+        ids, logp = decoded.ids[..., : self.k], decoded.logp[..., : self.k]
         return self._packed(*map(torch.from_numpy, (ids, logp, np.stack(odds, -1))))
 
     def _packed(self, ids: "torch.Tensor", logp: "torch.Tensor", odds: "torch.Tensor") -> Fields:
@@ -106,7 +137,8 @@ class TopKCodec:
 
         words = torch.cat([self._split(ids), _code(-logp / LOGP_STEP, 65535), self._tail_codes(odds)], -1)
         # int16 keeps the low 16 bits: the same words, half the way from the device.
-        return {self.signal.name: words.to(torch.int16).cpu().numpy().view(WORD)}
+        packed = words.to(torch.int16).cpu().numpy().view(WORD)
+        return {self.signal.name: packed.reshape(-1, *self.signal.shape[:-1], packed.shape[-1])}
 
     def _split(self, ids: "torch.Tensor") -> "torch.Tensor":
         if self._id_words == 1:
@@ -124,19 +156,19 @@ class TopKCodec:
         """Records -> ids, log-probabilities and tails. Torch tensors of the same words decode to torch tensors."""
         words: Any = fields[self.signal.name]
         split = self.k * self._id_words
-        ids = _to_int64(words[:, :split])
+        ids = _to_int64(words[..., :split])
         if self._id_words == 2:
-            ids = ids[:, 0::2] | ids[:, 1::2] << 16
+            ids = ids[..., 0::2] | ids[..., 1::2] << 16
         check_classes(ids, self._classes, self.name)
-        logp = _to_float32(words[:, split : split + self.k]) * -LOGP_STEP
-        tails = _to_float32(words[:, split + self.k :])
+        logp = _to_float32(words[..., split : split + self.k]) * -LOGP_STEP
+        tails = _to_float32(words[..., split + self.k :])
         odds = TAIL_HIGHEST - tails * TAIL_STEP
         odds[tails == NO_TAIL] = -np.inf
         return TopK(ids, logp, odds, self._classes)
 
-    def error(self, values: Any) -> dict[str, float]:
+    def compare(self, values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
         """Head mass, largest error of a probability, and KL(true || decoded, uniform tail) at the three temperatures."""
-        return topk_error(values, self.decode(self.encode(values)))
+        return topk_error(values, decoded)
 
 
 def largest(values: "torch.Tensor", k: int) -> "torch.Tensor":

@@ -91,10 +91,15 @@ def _check_ids(store: Store) -> None:
 def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:
     shapes = {}
     for split, store in splits.items():
-        stored = {s.signal.name: s.signal.shape for s in store.plan.signals}
+        stored = {s.signal.name: s.signal for s in store.plan.signals}
         if signal not in stored:
             raise UsageError(f"{store.path} holds no {signal}", hint=f"it holds {', '.join(stored)}")
-        shapes[split] = stored[signal]
+        if stored[signal].kind != "map" or stored[signal].lengths:
+            kind = (
+                f"of kind {stored[signal].kind}{', with rows of different lengths' if stored[signal].lengths else ''}"
+            )
+            raise UsageError(f"{signal} must be tokens x dim: it is {kind}", hint="see kd cache info")
+        shapes[split] = stored[signal].shape
     if len(set(shapes.values())) != 1 or any(len(shape) != 2 for shape in shapes.values()):
         told = ", ".join(f"{split} {' x '.join(map(str, shape))}" for split, shape in shapes.items())
         raise UsageError(f"{signal} must be tokens x dim and the same in every split: {told}", hint="see kd cache info")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.progress import Progress
 from kdcache.codecs.codec import Codec, Fields
-from kdcache.codecs.full import Full
+from kdcache.codecs.distribution import Logits, TopK
 from kdcache.codecs.tinyvit import MOST_CLASSES, TinyVitCodec
 from kdcache.codecs.topk import TopKCodec, largest
 from kdcache.errors import Incomplete, UsageError
@@ -79,7 +79,7 @@ def export_tinyvit(
     kind = keys or (recipe.keys if isinstance(recipe, Foreign) else "id")
     names = keys_of(store.listing().ids, kind)
     check_keys(names)
-    about = _about(store, k, imported)
+    about = _about(store, k, codec.signal.classes, imported)
     begun = _written(about | {"unfinished": {"epochs": epochs, "keys": kind}})
     stopped = (out / ABOUT).is_file() and (out / ABOUT).read_bytes() == begun
     todo = {
@@ -121,10 +121,10 @@ def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:
 
 
 def _codec_and_k(store: Store, k: int | None) -> tuple[Codec, int]:
-    codec = store.plan.codecs().get("logits")
-    if codec is None:
+    signal = store.plan.first_of_classes()
+    if signal is None:
         raise UsageError(f"{store.path} holds no logits", hint="TinyViT's folders hold nothing else")
-    (classes,) = codec.signal.shape
+    codec, classes = store.plan.codecs()[signal.name], signal.classes
     if classes > MOST_CLASSES:
         message = f"{store.path} has {classes:,} classes; TinyViT's class numbers end at {MOST_CLASSES - 1:,}"
         raise UsageError(message, hint="such a cache cannot be written in their format")
@@ -149,8 +149,9 @@ def _batches(
 
 def _records(codec: Codec, fields: Fields, k: int, seed: int) -> NDArray[Any]:
     if isinstance(codec, TinyVitCodec):
-        return np.ascontiguousarray(fields["logits"]).view(record_dtype(k))[:, 0]
-    ids, p = _likeliest(codec.decode(fields).values, k) if isinstance(codec, Full) else _fewer(codec, fields, k)
+        return np.ascontiguousarray(fields[codec.signal.name]).view(record_dtype(k))[:, 0]
+    decoded = codec.decode(fields)
+    ids, p = _likeliest(decoded.values, k) if isinstance(decoded, Logits) else _fewer(codec, decoded, k)
     records = np.zeros(len(ids), record_dtype(k))
     records["seed"] = seed
     records["ids"] = ids
@@ -171,9 +172,8 @@ def _likeliest(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], 
     return ids, p
 
 
-def _fewer(codec: Codec, fields: Fields, k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+def _fewer(codec: Codec, top: TopK, k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
     """The same from top-k records, which may hold more classes than are wanted."""
-    top = codec.decode(fields)
     if codec.name != f"topk:{k}":
         fewer = TopKCodec(codec.signal, k)
         top = fewer.decode(fewer.recode(top))
@@ -192,12 +192,12 @@ def half(p: NDArray[np.float32]) -> NDArray[np.float16]:
     return nearest
 
 
-def _about(store: Store, k: int, imported: bool) -> dict[str, Any]:
+def _about(store: Store, k: int, classes: int, imported: bool) -> dict[str, Any]:
     plan = store.plan
     return {
         "seeds": THEIR_SEEDS if imported else OUR_VIEWS,
         "k": k,
-        "classes": plan.teacher.signal("logits").shape[0],
+        "classes": classes,
         "class_names": plan.teacher.classes,
         "cache": plan.identity,
         "teacher": plan.teacher.without_paths().plain(),

@@ -10,8 +10,7 @@ import numpy as np
 from kdcache.base.progress import Progress
 from kdcache.build.part_buffer import along
 from kdcache.codecs import make_codec
-from kdcache.codecs.codec import Codec, Fields
-from kdcache.codecs.measure import as_values
+from kdcache.codecs.codec import Codec, Fields, naming_rows
 from kdcache.errors import UsageError
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
@@ -80,9 +79,9 @@ def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
         "signals": tuple(signal for signal in teacher.signals if signal.name in names),
         "taps": {name: where for name, where in teacher.taps.items() if name in names},
     }
-    if "logits" not in names:
-        kept |= {"classes": None, "head": None}  # nobody speaks of classes any more
     signals = tuple(stored for stored in plan.signals if stored.signal.name in names)
+    if not any(stored.signal.names_classes for stored in signals):
+        kept |= {"classes": None, "head": None}  # nobody speaks of classes any more
     return plan.model_copy(update={"teacher": teacher.model_copy(update=kept), "signals": signals})
 
 
@@ -113,8 +112,9 @@ def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
     if name is None or make_codec(name, stored.signal).name == stored.codec:
         return stored
     codec = make_codec(name, stored.signal)
-    row = sum(f.row_bytes for f in codec.fields() if not f.per_part)
-    return StoredSignal(signal=stored.signal, codec=codec.name, bytes_per_row=row, via=(*stored.via, stored.codec))
+    return StoredSignal(
+        signal=stored.signal, codec=codec.name, bytes_per_row=codec.row_bytes, via=(*stored.via, stored.codec)
+    )
 
 
 def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> Plan:
@@ -132,7 +132,8 @@ def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> P
             fields = {
                 f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(rows) for f in before.fields()
             }
-            values = as_values(before.decode(fields))
+            with naming_rows(rows + old.plan.rows_of(part).start):
+                values = before.as_values(before.decode(fields))
             signals[place] = signals[place].model_copy(update={"error": after.error(values)})
     return plan.model_copy(update={"signals": tuple(signals)})
 
@@ -154,6 +155,7 @@ def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fiel
     for before, after in pairs:
         fields: Fields = {f.name: mapped[f.name].whole() for f in before.fields()}
         if before.name != after.name:
-            fields = along((before, after), fields, bad)
+            with naming_rows(old.plan.rows_of(part)):
+                fields = along((before, after), fields, bad)
         payload |= fields
     return payload

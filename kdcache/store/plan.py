@@ -5,11 +5,14 @@ neither is part of it. Rows are assigned before any teacher runs: a part depends
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, overload
 
 from kdcache.base.digest import json_digest
 from kdcache.base.strict import Strict
+from kdcache.codecs import UnknownCodec, make_codec
 from kdcache.codecs.codec import Codec, Field
+from kdcache.errors import Unavailable
 from kdcache.images.source import Listing, Source
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import TeacherSpec
@@ -187,16 +190,46 @@ class Plan(Strict):
 
     def codecs(self) -> dict[str, Codec]:
         """Signal name -> codec, in stored order."""
-        from kdcache.codecs import make_codec
-
-        return {s.signal.name: make_codec(s.codec, s.signal) for s in self.signals}
+        return {name: way[-1] for name, way in self._made().ways.items()}
 
     def ways(self) -> dict[str, tuple[Codec, ...]]:
-        """Signal name -> every codec it goes through, the stored one last: a converted cache is built the way it came."""
-        from kdcache.codecs import make_codec
+        """Signal name -> every codec it goes through, the stored one last: a converted cache is built the way it came.
 
-        return {s.signal.name: tuple(make_codec(name, s.signal) for name in (*s.via, s.codec)) for s in self.signals}
+        Unavailable where a codec is of a package that is not installed.
+        """
+        return dict(self._made().ways)
 
     def fields(self) -> tuple[Field, ...]:
         """Every array of a part: those of each codec, then those that every part has."""
-        return (*(f for codec in self.codecs().values() for f in codec.fields()), *self.layout.added_fields())
+        return (*self._made().fields, *self.layout.added_fields())
+
+    def _made(self) -> "_Made":
+        """Made once for all plans that store the same signals alike: by what they are, as a changed copy is another plan."""
+        return _make(tuple((stored.signal, (*stored.via, stored.codec)) for stored in self.signals))
+
+    def first_of_classes(self) -> Signal | None:
+        """The first signal that is a distribution over classes for a whole view; None where none is stored."""
+        return next((stored.signal for stored in self.signals if stored.signal.names_classes), None)
+
+
+class _Made(NamedTuple):
+    """What the signals of a plan come to: codecs by signal name, and the arrays of the stored ones."""
+
+    ways: dict[str, tuple[Codec, ...]]
+    fields: tuple[Field, ...]
+
+
+@lru_cache(maxsize=64)
+def _make(signals: tuple[tuple[Signal, tuple[str, ...]], ...]) -> _Made:
+    ways = {signal.name: tuple(_codec(name, signal) for name in names) for signal, names in signals}
+    return _Made(ways, tuple(field for way in ways.values() for field in way[-1].fields()))
+
+
+def _codec(name: str, signal: Signal) -> Codec:
+    try:
+        return make_codec(name, signal)
+    except UnknownCodec as error:
+        raise Unavailable(
+            f"{signal.name} is stored in the codec {name!r}, which is not installed here",
+            hint=f"install the package that brings {name!r}, as where this cache was made",
+        ) from error

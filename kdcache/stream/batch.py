@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.codecs.codec import Codec, Field, Fields
+from kdcache.codecs.codec import Codec, Field, Fields, naming_rows
+from kdcache.signals.padded import empty_rows
 from kdcache.stream.order import Rows
 from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
@@ -23,8 +24,8 @@ LARGE_ROW = 32 << 10
 class DecodesInto(Protocol):
     """What codecs with arrays of a part can do."""
 
-    def decode(self, fields: Fields, out: NDArray[np.float32]) -> Any:
-        """Decode into `out`."""
+    def decode(self, fields: Fields, out: Any) -> Any:
+        """Decode into `out`: rows of `empty_rows`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,10 @@ class Batch:
         return None if labels is None else labels[self.rows]
 
     def decode(self) -> dict[str, Any]:
-        """Signal name -> float32 values; for logits a distribution. New arrays, except for values stored as float32."""
+        """Signal name -> values: float32, int64 of codes, a distribution of logits; `Padded` where rows differ in length.
+
+        New arrays, except for values stored as float32.
+        """
         context = self._context
         return {name: decode(codec, self.fields, self.rows, context.shelf) for name, codec in context.codecs.items()}
 
@@ -100,21 +104,28 @@ class Batch:
 
 def decode(codec: Codec, fields: Fields, rows: Rows, shelf: Shelf) -> Any:
     """Values of one signal. Arrays of a part as a whole are applied to the rows of that part, part by part."""
-    names = [field.name for field in codec.fields() if not field.per_part]
+    mine = {field.name: fields[field.name] for field in codec.fields() if not field.per_part}
     of_parts = [field.name for field in codec.fields() if field.per_part]
-    mine = {name: fields[name] for name in names}
-    if not of_parts:
+    if of_parts:
+        return _by_part(codec, mine, of_parts, rows, shelf)
+    with naming_rows(rows):
         return codec.decode(mine)
+
+
+def _by_part(codec: Codec, mine: Fields, of_parts: list[str], rows: Rows, shelf: Shelf) -> Any:
     parts = rows // shelf.store.plan.layout.rows_per_part
-    result = np.empty((len(rows), *codec.signal.shape), np.float32)
+    result = empty_rows(codec.signal, len(rows))
+    large = codec.signal.size * np.dtype(codec.signal.dtype).itemsize >= LARGE_ROW
     for part in np.unique(parts).tolist():
         here = np.flatnonzero(parts == part)
         whole = {name: shelf.whole(name, part) for name in of_parts}
-        if result.nbytes < LARGE_ROW * len(rows):
-            result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
+        if not large:
+            with naming_rows(rows[here]):
+                result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
             continue
         for row in here.tolist():  # in place: copies would cost more than the calls
             one = slice(row, row + 1)
             into = cast(DecodesInto, codec)
-            into.decode({name: array[one] for name, array in mine.items()} | whole, out=result[one])
+            with naming_rows(rows[one]):
+                into.decode({name: array[one] for name, array in mine.items()} | whole, out=result[one])
     return result

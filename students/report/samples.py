@@ -22,6 +22,7 @@ from kdcache.errors import KDError, Mismatch
 from kdcache.images import load, open_source
 from kdcache.images.source import Source
 from kdcache.render import Rendered, RenderPool
+from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.views.recipe import drawable
@@ -130,7 +131,7 @@ def _its_cache(run: Run) -> Cache:
     cache = Cache.open(recorded.path)
     if cache.plan.identity != recorded.identity:
         raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was made from {recorded.identity}")
-    if "logits" not in cache.plan.codecs():
+    if cache.plan.first_of_classes() is None:
         raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no logits")
     drawable(cache.plan.views.recipe)
     return cache
@@ -160,10 +161,12 @@ def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -
     (rendered,) = pool.batches([(0, rows)])
     guesses, samples = say(network, spec, rendered), []
     source, whole = open_source(plan.dataset.source), plan.views.recipe.kind == "plain"
+    signal = plan.first_of_classes()
+    assert signal is not None, "checked when its cache was opened"
     for place, row in enumerate(rows):
         said = cache.get(cache.ids[row])
         truth = None if said.label is None else _name(cache.classes, said.label)
-        told = teacher_guesses(said["logits"], _teacher_names(cache, spec))
+        told = teacher_guesses(said[signal.name], _teacher_names(cache, spec, signal))
         background = spec.geometry.background
         picture = whole_picture(source, said.image_id, background) if whole else rendered.pixels[place]
         samples.append(Sample(said.image_id, truth, picture, guesses[place], told))
@@ -202,9 +205,9 @@ def _first(probabilities: NDArray[np.float64], names: tuple[str, ...] | None) ->
     return [Guess(_name(names, int(number)), float(probabilities[number])) for number in order]
 
 
-def _teacher_names(cache: Cache, spec: StudentSpec) -> tuple[str, ...] | None:
+def _teacher_names(cache: Cache, spec: StudentSpec, signal: Signal) -> tuple[str, ...] | None:
     """The student was taught the teacher's classes, so where nobody named those its names will do."""
-    same = not is_unnamed(spec.classes) and len(spec.classes) == cache.teacher.signal("logits").size
+    same = not is_unnamed(spec.classes) and len(spec.classes) == signal.classes
     return cache.teacher.classes or (spec.classes if same else None)
 
 

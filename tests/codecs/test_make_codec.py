@@ -2,13 +2,14 @@
 
 import pytest
 
-from kdcache.codecs import CODECS, make_codec
+from kdcache.codecs import codec_classes, codec_list, make_codec
 from kdcache.errors import UsageError
 from kdcache.signals.signal import Signal
 
 LOGITS = Signal(name="logits", shape=(1000,))
 FEATURES = Signal(name="features", shape=(16, 32), grid=(4, 4))
 EMBEDDING = Signal(name="embedding", shape=(32,))
+WORDS = Signal(name="words", shape=(32,), kind="codes", vocabulary=1000)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,8 @@ def test_an_unknown_name_gets_the_nearest(text, near):
 
 
 def test_every_listed_name_works():
-    for text in CODECS:
-        signal = LOGITS if CODECS[text].startswith("logits") else FEATURES
-        make_codec(text.replace("K", "5"), signal)
+    for each in codec_classes():
+        signal = next(signal for signal in (LOGITS, FEATURES, WORDS) if each.usable_for(signal) is None)
+        made = make_codec(each.form.replace("K", "5"), signal)
+        assert isinstance(made, each)
+        assert codec_list()[each.form] == each.help

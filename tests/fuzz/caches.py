@@ -75,13 +75,17 @@ def changed(record: Any, changes: tuple[dict[str, Any], ...]) -> str:
             mark = f"@raw-{number}@"
             raws[json.dumps(mark)] = change["raw"]
             holder[last] = mark
+        elif change["how"] == "add" and isinstance(value, dict):
+            mark = f"@raw-{number}@"
+            raws[json.dumps(mark)] = change["raw"]
+            value[change["name"]] = mark
         elif change["how"] == "delete":
             del holder[last]
         elif change["how"] == "twice" and isinstance(holder, list):
             holder.insert(last, value)
         elif change["how"] == "twice":
             holder[f"{last}'"] = value  # type: ignore[call-overload]
-        elif isinstance(holder, dict):
+        elif change["how"] == "rename" and isinstance(holder, dict):
             holder[change["name"]] = holder.pop(last)
     text = json.dumps(record)
     for mark, raw in raws.items():

@@ -145,14 +145,18 @@ def streamed(box: Box, **how: Any) -> None:
 def use(decoded: Any) -> None:
     """As a training does."""
     for value in decoded.values():
+        if hasattr(value, "lengths") and not hasattr(value, "probabilities"):  # rows that differ in length
+            if not value.mask().shape == (len(value), value.values.shape[1]):
+                raise Unsound(f"a mask of {value.mask().shape} for values of {value.values.shape}")
+            value = value.values
         if not hasattr(value, "probabilities"):
-            if value.dtype != np.float32:
+            if value.dtype not in (np.float32, np.int64):
                 raise Unsound(f"decoded to {value.dtype}")
             continue
         with np.errstate(all="ignore"):  # payloads of strangers may be no numbers
             dense = value.probabilities(temperature=2.0)
             value.probabilities(tail="bucket")
-        if dense.shape != (len(value), value.classes) or dense.dtype != np.float32:
+        if dense.shape != value.shape or dense.dtype != np.float32:
             raise Unsound(f"probabilities have shape {dense.shape} of {dense.dtype}")
 
 

@@ -67,8 +67,22 @@ KNOWN = (
     "tinyvit:5", "tinyvit:99999999999", "<f4", "<f2", "<u2", "<u4", "<i8", "|i1", "|O", "|V8", "<U9", ">f4", "zstd:3", "zstd:99",
     "blosc:5", "blosc:-1",
     "zip:9", "hdf5", "zarr", "plain", "augment", "foreign", "data2vec", "run", "clip", "logits", "embedding",
-    "view_digest", "random:0", "package:florence",
+    "distribution", "map", "vector", "codes", "position", "class", "view_digest", "random:0", "package:florence",
 )  # fmt: skip
+ADDED = ("kind", "axes", "lengths", "vocabulary", "grid", "via")
+"""keys that a record may have and those of the goldens have not"""
+ADDED_RAW = (
+    "true",
+    "false",
+    "null",
+    '"distribution"',
+    '"codes"',
+    '"vector"',
+    '["class"]',
+    '["position", "class"]',
+    "[2, 3]",
+    "256",
+)
 ODD = (
     "null",
     "true",
@@ -112,7 +126,12 @@ def raw_values(old: Any) -> st.SearchStrategy[str]:
 
 @st.composite
 def json_changes(draw: st.DrawFn, record: Any) -> dict[str, Any]:
-    """One change of a record: a value set, taken away, written twice, or put under another name."""
+    """One change of a record: a value set, added, taken away, written twice, or put under another name."""
+    if (objects := [way for way in places(record) if isinstance(at(record, way), dict)]) and draw(
+        st.integers(0, 9)
+    ) == 0:
+        raw = draw(st.one_of(st.sampled_from(ADDED_RAW), numbers.map(str), texts.map(json.dumps)))
+        return {"how": "add", "where": draw(st.sampled_from(objects)), "name": draw(st.sampled_from(ADDED)), "raw": raw}
     where = draw(st.sampled_from(places(record)))
     old = at(record, where)
     how = draw(st.sampled_from(("set", "set", "set", "set", "delete", "rename", "twice")))

@@ -1,0 +1,152 @@
+"""Which codecs there are, and the one that a name means for a signal.
+
+Those of this folder are found by being in it: every class with a `form`. Those of other packages come by entry points of the
+group `kd.codecs`, whose name is the first word of the codec's form; they are imported when they are named, or listed. A word
+that is ours stays ours, so that caches mean for ever what they meant when they were made.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from kdcache.base.figures import whole
+from kdcache.codecs.codec import Codec
+from kdcache.codecs.padded_codec import PaddedCodec
+from kdcache.errors import Unavailable, UsageError
+from kdcache.signals.signal import Signal
+
+GROUP = "kd.codecs"
+"""Entry points of other packages that bring codecs: `halves = "their.module:Halves"`."""
+
+
+class UnknownCodec(UsageError):
+    """No codec has that name, here or in an installed package."""
+
+
+def make_codec(text: str, signal: Signal) -> Codec:
+    """The codec a user or a plan names, for one signal."""
+    named = list(_named(text))
+    if not named:
+        near = get_close_matches(text, _words(), n=2) or get_close_matches(_first_word(text), _words(), n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(_words())}"
+        raise UnknownCodec(f"unknown codec {text!r} for {signal.name}", hint=hint)
+    kind = next((each for each in named if each.usable_for(signal) is None), None)
+    if kind is None:
+        choices = ", ".join(codec_names(signal)) or "another kind of signal"
+        hint = f"choose one of these for {signal.name}: {choices}"
+        raise UsageError(f"codec {text} {named[0].usable_for(signal)}", hint=hint)
+    inner = kind(signal, _number(text)) if kind.takes_number() else kind(signal)  # type: ignore[call-arg]
+    return PaddedCodec(inner) if signal.lengths else inner
+
+
+def check_codec_name(text: str) -> None:
+    """Refuse a name that is no codec's, or of one that stores nothing new, before anyone knows what the signal is."""
+    named = list(_named(text))
+    if not named:
+        make_codec(text, Signal(name="it", shape=(1,)))
+    if any(each.takes_number() for each in named):
+        _number(text)
+    if all(each.imported for each in named):
+        raise UsageError(
+            f"{text} holds imported records only; it cannot store what a teacher says",
+            hint=f"build with topk:{text.partition(':')[2]}, then export",
+        )
+
+
+def codec_classes() -> list[type[Codec]]:
+    """Every codec there is: those of this folder, then those of installed packages."""
+    return [*_own(), *(_loaded(point) for point in _others().values())]
+
+
+def codec_list() -> dict[str, str]:
+    """How each codec is written -> what it stores."""
+    return {each.form: each.help for each in codec_classes()}
+
+
+def codec_names(signal: Signal) -> tuple[str, ...]:
+    """The codecs that a build may use for a signal, as users write them."""
+    return tuple(each.form for each in codec_classes() if not each.imported and each.usable_for(signal) is None)
+
+
+def codec_choices(signal: Signal) -> tuple[str, ...]:
+    """The names that an estimate compares for a signal."""
+    fitting = (each for each in codec_classes() if not each.imported and each.usable_for(signal) is None)
+    return tuple(name for each in fitting for name in each.choices_for(signal))
+
+
+def default_codec(signal: Signal) -> str:
+    """The codec a signal gets when none was asked for: what one of them declares to be the usual one."""
+    return next(name for each in codec_classes() if (name := each.usual_for(signal)) is not None)
+
+
+def _named(text: str) -> Iterator[type[Codec]]:
+    """The codecs that are written so; several where one word means one thing for logits and another for maps."""
+    word, own = _first_word(text), list(_own())
+    found = [each for each in own if text == each.form or text in each.aliases]
+    found += [each for each in own if each.takes_number() and word == _first_word(each.form)]
+    if not found and (point := _others().get(word)) is not None:
+        brought = _loaded(point)
+        found = [brought] if brought.takes_number() or text in (brought.form, *brought.aliases) else []
+    yield from found
+
+
+def _number(text: str) -> int:
+    number = whole(text.partition(":")[2])
+    if not number:
+        raise UsageError(f"codec {text!r} needs a number of classes", hint=f"for example {_first_word(text)}:100")
+    return number
+
+
+def _words() -> list[str]:
+    """All words that begin the name of a codec, without importing those of other packages."""
+    words = {word: None for each in _own() for word in (each.form, _first_word(each.form), *each.aliases)}
+    return list(words | dict.fromkeys(_others()))
+
+
+def _first_word(text: str) -> str:
+    return text.partition(":")[0]
+
+
+@lru_cache(maxsize=1)
+def _own() -> tuple[type[Codec], ...]:
+    """The classes with a form in the modules of this folder, file by file."""
+    package = __name__.rpartition(".")[0]
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = [import_module(f"{package}.{name}") for name in names if f"{package}.{name}" != __name__]
+    return tuple(
+        value
+        for module in modules
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Codec)
+        and value.__module__ == module.__name__
+        and hasattr(value, "form")
+    )
+
+
+def _others() -> dict[str, EntryPoint]:
+    """Name -> entry point of another package, but not where the word is ours."""
+    ours = {word for each in _own() for word in (_first_word(each.form), *each.aliases)}
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in ours}
+
+
+@lru_cache(maxsize=64)
+def _loaded(point: EntryPoint) -> type[Codec]:
+    try:
+        kind = point.load()
+    except (ImportError, AttributeError) as error:
+        hint = "install the package that brings it again, or remove it"
+        raise Unavailable(f"the codec {point.name} ({point.value}) cannot be loaded: {error}", hint=hint) from error
+    if not (
+        inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind) and hasattr(kind, "form")
+    ):
+        raise Unavailable(
+            f"the codec {point.name} ({point.value}) is not a class derived from kdcache.codecs.codec.Codec with a form",
+            hint="a codec is one class with `form`, `help` and `kinds`; kdcache.testing.codecs tests it",
+        )
+    return kind

@@ -1,0 +1,136 @@
+"""`TopK`: distributions of which the likeliest classes are known, and how much lies outside of them (see distribution.py)."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcache.codecs.tails import Tail, check_tail, check_temperature, namespace, softmax, tail_logit
+from kdcache.signals.padded import present
+
+
+class Sparse(NamedTuple):
+    """A distribution by its k listed classes and one number for all the others."""
+
+    ids: Any
+    """(n, k) class numbers; (n, L, k) where there are positions, and so on"""
+    p: Any
+    """(n, k) their probabilities"""
+    rest: Any
+    """(n,) `uniform`: probability of each class that is not listed; `bucket`: of one class named other; else 0"""
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The k likeliest classes of some rows, or of their positions, their log-probabilities, and how much lies outside of them."""
+
+    ids: Any
+    """int64 (n, k), or (n, L, k), likeliest first"""
+    logp: Any
+    """float32 of the same shape, log-probabilities at temperature 1"""
+    tails: Any
+    """float32 (n, 3) or (n, L, 3): log(tail mass / head mass) at temperatures 1, 2, 4, -inf for no tail; the last axis is 1 when
+    only temperature 1 is known"""
+    classes: int
+    lengths: Any = None
+    """(n,) how many positions each row has; None where all have as many, or where there are none"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, classes) or (n, L, classes)"""
+        return (*self.ids.shape[:-1], self.classes)
+
+    def __getitem__(self, rows: slice) -> "TopK":
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return TopK(self.ids[rows], self.logp[rows], self.tails[rows], self.classes, lengths)
+
+    def at(self, mask: Any) -> "TopK":
+        """The distributions at the positions (n, L) of a mask, one a row."""
+        return TopK(self.ids[mask], self.logp[mask], self.tails[mask], self.classes)
+
+    def up_to(self, length: int) -> "TopK":
+        """The first positions of the first row."""
+        return TopK(self.ids[:1, :length], self.logp[:1, :length], self.tails[:1, :length], self.classes)
+
+    def mask(self) -> Any:
+        """(n, L) booleans: the positions that each row has. Of a distribution with lengths."""
+        return present(self.lengths, self.ids.shape[1])
+
+    def to(self, device: Any = "cpu") -> "TopK":
+        """The same rows as torch tensors on a device."""
+        import torch
+
+        ids, logp, tails = (torch.as_tensor(array).to(device) for array in (self.ids, self.logp, self.tails))
+        lengths = None if self.lengths is None else torch.as_tensor(self.lengths).to(device)
+        return TopK(ids, logp, tails, self.classes, lengths)
+
+    def sparse(self, temperature: float = 1.0, tail: Tail = "uniform") -> Sparse:
+        """The distribution at a temperature, in sparse form.
+
+        `uniform`: the tail mass is spread evenly over the classes that are not listed. `bucket`: it is one extra class.
+        `renormalise`: the head alone sums to 1. `none`: the head keeps its true share, so p sums to 1 - tail mass.
+        At positions that a row has not, all of it is zero.
+        """
+        check_tail(tail)
+        check_temperature(temperature)
+        xp = namespace(self.logp)
+        weights = xp.exp(self.logp / temperature)
+        total = weights.sum(-1)
+        if tail == "renormalise":
+            return self._present(Sparse(self.ids, weights / total[..., None], xp.zeros_like(total)))
+        odds = xp.exp(tail_logit(self.logp, self.tails, self.classes, temperature))
+        p = weights / (total * (1 + odds))[..., None]
+        mass = odds / (1 + odds)
+        others = max(self.classes - self.ids.shape[-1], 1)
+        rest = {"uniform": mass / others, "bucket": mass, "none": xp.zeros_like(mass)}[tail]
+        return self._present(Sparse(self.ids, p, rest))
+
+    def _present(self, found: Sparse) -> Sparse:
+        if self.lengths is None:
+            return found
+        mask = self.mask()
+        return Sparse(found.ids, found.p * mask[..., None], found.rest * mask)
+
+    def probabilities(self, temperature: float = 1.0, tail: Tail = "uniform") -> Any:
+        """The distribution at a temperature as a dense float32 (n, classes) array; `bucket` adds one column for the tail."""
+        ids, p, rest = self.sparse(temperature, tail)
+        xp = namespace(p)
+        shape = (*ids.shape[:-1], self.classes + (tail == "bucket"))
+        dense = xp.zeros_like(p, shape=shape) if xp is np else p.new_zeros(shape)
+        if tail == "uniform":
+            dense += rest[..., None]
+        if tail == "bucket":
+            dense[..., self.classes] = rest
+        if xp is np:
+            np.put_along_axis(dense, ids, p, -1)
+        else:
+            dense.scatter_(-1, ids, p)
+        return dense
+
+    def top(self, count: int) -> tuple[Any, Any]:
+        """Up to `count` of the likeliest classes of each row, likeliest first, and their probabilities; of numpy arrays."""
+        return self.ids[..., :count], np.exp(self.logp[..., :count])
+
+    def as_logits(self) -> Any:
+        """A tensor of logits that make nearly this distribution: its log-probabilities, the tail spread evenly."""
+        import torch
+
+        return torch.from_numpy(self.probabilities()).clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    def furthest(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        """Largest difference between the probability of a listed class and what other logits make of it: (n,) or (n, L)."""
+        chosen = np.take_along_axis(softmax(logits.astype(np.float64)), self.ids, -1)
+        return np.asarray(np.abs(self.sparse(1.0, "none").p - chosen).max(-1))
+
+    def plain(self, row: int) -> dict[str, Any]:
+        """What is listed of one row, as JSON."""
+        return {
+            "ids": self.ids[row].tolist(),
+            "log_probabilities": self.logp[row].tolist(),
+            "tail": self.sparse(tail="bucket").rest[row].tolist(),
+            "classes": self.classes,
+        }
