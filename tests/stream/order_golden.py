@@ -31,7 +31,13 @@ def order_digests() -> dict[str, str]:
                     window=3,
                 )
                 state = hashlib.sha256()
-                for batch, world, drop_last in ((1, 1, False), (7, 1, True), (4, 2, False), (5, 3, True), (3, 8, False)):
+                for batch, world, drop_last in (
+                    (1, 1, False),
+                    (7, 1, True),
+                    (4, 2, False),
+                    (5, 3, True),
+                    (3, 8, False),
+                ):
                     for rank in range(world):
                         share = Share(len(order), batch, rank, world, drop_last)
                         for number in range(len(share)):
