@@ -8,6 +8,7 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,15 @@ def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Se
     most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
     if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
         raise not_an_index(path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
+
+
+def check_generations(path: Path, batch: pa.RecordBatch, ends: Sequence[int]) -> None:
+    """Damage unless the look-up of each generation leads to rows of that generation. Nothing to check where there is one."""
+    rows = values_of(batch.column(3), row_type(batch.num_rows))
+    for number, (first, last) in enumerate(pairwise((0, *ends))):
+        here = rows[first:last]
+        if int(here.min()) < first or int(here.max()) >= last:
+            raise not_an_index(path, f"generation {number} has rows {first:,} to {last - 1:,} and leads to others")
 
 
 def index_file_digest(path: Path) -> str:

@@ -7,6 +7,8 @@ neither is part of it. Rows are assigned before any teacher runs: a part depends
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from kdcache.base.digest import json_digest
 from kdcache.base.strict import Strict
 from kdcache.codecs.codec import Codec, Field
@@ -75,6 +77,13 @@ class Dataset(Strict):
     index_digest: str
     """xxh3-128 of index.arrow"""
     classes: tuple[str, ...] | None
+    generations: tuple[int, ...] = ()
+    """Row counts at which each generation of rows ends, the last of them `rows`, once rows were added later. Reserved: it is
+    read and checked, and nothing adds rows yet. Left out where there are none, so that plans are written as ever."""
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "generations" or value}
 
     @classmethod
     def of(cls, source: Source, listing: Listing) -> "Dataset":
