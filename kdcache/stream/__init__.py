@@ -3,6 +3,8 @@
 from kdcache.stream.batch import Batch, Context, decode
 from kdcache.stream.examples import Examples, examples_of
 from kdcache.stream.flow import Stream
+from kdcache.stream.joined import Joined, join
+from kdcache.stream.joined_stream import JoinedBatch, JoinedStream
 from kdcache.stream.order import Order, Share, Shuffle, runs_of, view_of
 from kdcache.stream.reader import Reader, UnknownSignal
 from kdcache.stream.ring import Rings
@@ -12,6 +14,9 @@ __all__ = [
     "Batch",
     "Context",
     "Examples",
+    "Joined",
+    "JoinedBatch",
+    "JoinedStream",
     "Order",
     "Reader",
     "Rings",
@@ -22,6 +27,7 @@ __all__ = [
     "UnknownSignal",
     "decode",
     "examples_of",
+    "join",
     "runs_of",
     "view_of",
 ]

@@ -5,7 +5,7 @@ starts; threads end with it, however it ends, buffers wait for the next one. Wha
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import accumulate, pairwise
 
@@ -74,6 +74,10 @@ class Stream:
         return self._order.slice(*self._share.span(number))
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
+
+    def batches(self) -> Generator[Batch]:
+        """The same as iterating; who stops early can close it."""
         ahead = self._threads + 1
         held = -(-(KEPT - 1) // self._together)
         count = ahead + held + 1
