@@ -18,14 +18,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from kdcache.base import beneath
+from kdcache.base.arrow_message import is_compressed
 from kdcache.errors import Damage
 from kdcache.images.source import UNLABELLED
 
 READ = 4 << 20
 _MAGIC = 8
 """bytes before the first message"""
-_HEADER, _COMPRESSION = 2, 3
-"""places of the record batch in a message, and of its compression in a record batch (Message.fbs)"""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
 ROW_BYTES = 8 + 4 + 8 + 4
 """of one row in every column, beside the letters of its id"""
@@ -41,7 +40,7 @@ def mapped_batch(path: Path) -> pa.RecordBatch:
     try:
         messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content))
         messages.read_next_message()
-        if _is_compressed(memoryview(messages.read_next_message().metadata)):
+        if is_compressed(memoryview(messages.read_next_message().metadata)):
             raise not_an_index(path, "it is compressed")
         stream = pa.ipc.open_stream(pa.BufferReader(content))
         if not _fits(stream.schema):
@@ -65,24 +64,6 @@ def _fits(schema: pa.Schema) -> bool:
     kinds = [("image_id", pa.large_string()), ("label", pa.int32()), ("hash", pa.uint64())]
     rows = (pa.uint32(), pa.uint64())
     return any(schema.equals(pa.schema([*kinds, ("hash_row", kind)]), check_metadata=False) for kind in rows)
-
-
-def _is_compressed(message: memoryview) -> bool:
-    """Whether a record batch says that its buffers are compressed: the one thing that Arrow does not show."""
-    header = _place(message, struct.unpack_from("<I", message)[0], _HEADER)
-    batch = header + struct.unpack_from("<I", message, header)[0]
-    return bool(header) and bool(_place(message, batch, _COMPRESSION))
-
-
-def _place(message: memoryview, table: int, number: int) -> int:
-    """Where field `number` of a table lies, 0 when it is not there (FlatBuffers)."""
-    offsets = table - struct.unpack_from("<i", message, table)[0]
-    if offsets < 0:
-        raise ValueError("a table lies before its message")
-    if struct.unpack_from("<H", message, offsets)[0] < 6 + 2 * number:
-        return 0
-    place: int = struct.unpack_from("<H", message, offsets + 4 + 2 * number)[0]
-    return table + place if place else 0
 
 
 def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:

@@ -5,7 +5,6 @@ all ids in ascending order, each with the row it came from. Rows that are added 
 any today) come behind the others, their hashes ascending among themselves.
 """
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise, takewhile
 from pathlib import Path
@@ -17,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from kdcache.base import digest
+from kdcache.base.arrow_file import arrow_writer
 from kdcache.base.lazy import lazy
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
@@ -212,8 +212,7 @@ def _shown(image_id: str) -> str:
 def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
     """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
     batch = _table(listing)
-    gathered = io.BufferedWriter(_Sink(write), CHUNK)
-    with gathered, pa.PythonFile(gathered, mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
+    with arrow_writer(batch.schema, write) as writer:
         writer.write_batch(batch)
 
 
@@ -241,20 +240,6 @@ def index_digest(listing: Listing) -> str:
     state = xxhash.xxh3_128()
     write_index(listing, state.update)
     return state.hexdigest()
-
-
-class _Sink(io.RawIOBase):
-    """A binary file that passes everything on."""
-
-    def __init__(self, write: Callable[[Any], object]) -> None:
-        self._pass_on = write
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pass_on(data)
-        return len(data)
 
 
 def _table(listing: Listing) -> pa.RecordBatch:
