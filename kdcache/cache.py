@@ -6,7 +6,7 @@ Opening reads the plan and nothing else. No teacher, no torch, no HDF5 or Zarr l
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from kdcache.signals.teacher import TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
 from kdcache.stream import Examples, Order, Reader, Share, Shuffle, Stream, UnknownSignal, decode, examples_of, view_of
+
+if TYPE_CHECKING:
+    from kdcache.stream.dataset import CacheDataset, Transform
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,38 @@ class Cache:
         )
         share = Share(len(order), batch_size, rank, world, drop_last)
         return Stream(context, order, share, start=start, pin=pin, threads=threads)
+
+    def dataset(
+        self,
+        transform: "Transform | None" = None,
+        *,
+        truths: Sequence[str] = (),
+        signals: Sequence[str] | None = None,
+        view: int = 0,
+        data: str | None = None,
+        examples: Examples | None = None,
+        check: bool = True,
+    ) -> "CacheDataset":
+        """A `torch.utils.data.Dataset` of the usable images of one view: `pixels`, `targets`, `truths` and `row` of each.
+
+        Pixels are the view that the teacher saw, rendered again from the images and, with `check`, compared with the digest of
+        what it was shown. `transform` gets them as uint8 (height, width, 3). `truths` names columns of what is known of the
+        images, such as `class`; `data` says where the images lie now. With `examples` there is one example an item of a row.
+        """
+        from kdcache.images import open_source
+        from kdcache.stream.dataset import CacheDataset
+
+        where = self.plan.dataset.source
+        return CacheDataset(
+            self.reader,
+            open_source(data or where, like=where),
+            transform=transform,
+            truths=truths,
+            signals=signals,
+            view=view,
+            examples=examples,
+            check=check,
+        )
 
 
 def _refuse_numbers(image_id: object) -> None:
