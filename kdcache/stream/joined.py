@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec
 from kdcache.errors import Mismatch, UsageError
+from kdcache.store.plan import Plan
 from kdcache.stream.elsewhere import Elsewhere
 from kdcache.stream.examples import Examples, Rows, examples_of
 from kdcache.stream.flow import Stream
@@ -82,7 +83,7 @@ class Joined:
         return _again, (self.readers, self.signals, self._rows)
 
     def __len__(self) -> int:
-        return self._first.store.plan.dataset.rows
+        return self.plan.dataset.rows
 
     def __repr__(self) -> str:
         paths = ", ".join(str(reader.store.path) for reader in self.readers.values())
@@ -92,6 +93,16 @@ class Joined:
     def ids(self) -> Sequence[str]:
         """Image ids in row order, which is that of the first cache."""
         return self._first.store.index.ids
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the first cache: its images, and the views of them that a student can be shown."""
+        return self._first.store.plan
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names by number, as the first cache has them."""
+        return self.plan.dataset.classes
 
     @property
     def labels(self) -> NDArray[np.int32] | None:

@@ -3,62 +3,28 @@
 import gc
 import pickle
 import threading
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdcache import Cache
 from kdcache.codecs.distribution import TopK
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import Mismatch
 from kdcache.images.source import Listing
 from kdcache.signals.signal import Signal
-from kdcache.store import Store
-from kdcache.store.plan import Plan
-from kdcache.stream import Examples, UnknownSignal, join
-from kdcache.views.recipe import Augment, Crop, Mix, Plain
-from tests.store.making import Made, fill, make_cache, make_listing, make_plan
+from kdcache.stream import Examples, join
+from kdcache.stream.elsewhere import Elsewhere
+from kdcache.stream.order import Order
+from tests.store.making import Made, make_listing
 from tests.stream.conftest import stored_row
+from tests.stream.joining import TOKENS, content, make, opened, shuffled
 
 SHUFFLES = ("full", "blocks", False)
-TOKENS = ((Signal(name="tokens", shape=(6, 4), grid=(2, 3)), "int8"), (Signal(name="text", shape=(9,)), "float16"))
-
-
-def shuffled(listing: Listing, seed: int = 1) -> Listing:
-    """The same images in another order."""
-    rows = np.random.default_rng(seed).permutation(len(listing))
-    return Listing(listing.ids.take(rows), listing.labels[rows], listing.classes, "shuffled")
-
-
-def make(path: Path, listing: Listing | None = None, bad: dict[int, str] | None = None, **plan: Any) -> Made:
-    listing = listing or make_listing()
-    store = Store.create(path, make_plan(listing=listing, **plan), listing)
-    bad = bad or {}
-    return Made(store, fill(store, bad), bad)
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory) -> Made:
-    """Another teacher's cache of the same images: other rows, parts, backend, compression and bad images."""
-    path = tmp_path_factory.mktemp("caches") / "other"
-    changed: dict[str, Any] = {"backend": "zarr", "compression": "zstd:3", "target_bytes": 1500, "max_rows": 16}
-    return make(path, shuffled(make_listing()), {0: "torn", 77: "gone"}, signals=TOKENS, **changed)
-
-
-def opened(*made: Made) -> list[Cache]:
-    return [Cache.open(each.store.path) for each in made]
-
-
-def content(stream, field: str | None = None) -> list:
-    return [
-        (b.number, b.view, b.ids, b.rows.tolist(), b.labels.tolist(), {n: a.tobytes() for n, a in b.fields.items()})
-        for b in stream
-    ]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -177,8 +143,6 @@ def test_ids_of_one_hash_are_told_from_one_another(tmp_path: Path, monkeypatch) 
     assert [two.store.index.ids[row] for row in found] == list(one.store.index.ids)
     names = make_listing().ids.to_pylist()
     names[7] = names[7].replace("00007", "00912")
-    import pyarrow as pa
-
     listing = make_listing()
     odd = Listing(pa.array(names, pa.large_string()), listing.labels, listing.classes, "odd")
     monkeypatch.setattr("kdcache.base.digest.id_hash", lambda image_id: 5)
@@ -208,129 +172,15 @@ def test_a_batch_can_be_kept(untouched: Made, other: Made) -> None:
     assert content(kept) == content(joined.stream(4))
 
 
-def recipe(**plain: Any) -> Callable[[Plan], Plan]:
-    return lambda plan: plan.model_copy(
-        update={"views": plan.views.model_copy(update={"recipe": Plain(**{"fit": "crop", **plain})})}
-    )
-
-
-MIXED = Augment(
-    crop=Crop(scale=(0.5, 1.0), ratio=(1.0, 1.0), interpolation="bilinear"),
-    flip=0.5,
-    mix=Mix(probability=1.0, mixup_alpha=0.8, cutmix_alpha=0.0, switch=0.0),
-)
-
-
-def drawn(seed: int, recipe: Augment) -> dict[str, Any]:
-    return {"recipe": recipe, "seed": seed}
-
-
-def with_views(path: Path, listing: Listing, *, count: int = 2, signals=TOKENS, **views: Any) -> Cache:
-    plan = make_plan(listing=listing, views=count, signals=signals)
-    plan = plan.model_copy(update={"views": plan.views.model_copy(update=views)})
-    store = Store.create(path, plan, listing)
-    fill(store, {})
-    return Cache.open(path)
-
-
-LISTING = make_listing()
-FEWER = Listing(LISTING.ids.slice(0, 89), LISTING.labels[:89], LISTING.classes, "fewer")
-OTHERS = make_listing(prefix="pic")
-RESIZED = Listing(LISTING.ids, LISTING.labels, LISTING.classes, "resized")
-UNMIXED = MIXED.model_copy(update={"mix": None})
-
-
-@pytest.mark.parametrize(
-    ("ours", "listing", "theirs", "message"),
-    [
-        (
-            {},
-            FEWER,
-            {},
-            r"two is of other images than .*one: .*one has 'img/5/ü00089.jpg', .*two has not \(90 images there, 89",
-        ),
-        ({}, OTHERS, {}, r"one has 'img/0/ü00000.jpg', .*two has not"),
-        (
-            {},
-            RESIZED,
-            {},
-            r"two has images of the same ids as .*one, but other files: fingerprint is .* there, resized here",
-        ),
-        ({}, LISTING, {"recipe": Plain(fit="pad")}, r"two has other views than .*one: fit is 'crop' there, 'pad' here"),
-        (drawn(1, UNMIXED), LISTING, drawn(2, UNMIXED), r"two has other views than .*one: seed is 1 there, 2 here"),
-        (
-            drawn(1, MIXED),
-            shuffled(LISTING),
-            drawn(1, MIXED),
-            r"partners are found by row, and its rows have another order",
-        ),
-        ({}, LISTING, {"count": 3}, r"one has 2 views, .*two has 3"),
-    ],
-    ids=["fewer", "others", "resized", "recipe", "seed", "partners", "count"],
-)
-def test_caches_that_do_not_belong_together_are_refused(tmp_path, ours, listing, theirs, message) -> None:
-    signals = ((Signal(name="embedding", shape=(12,)), "float32"),)
-    one = with_views(tmp_path / "one", LISTING, signals=signals, **ours)
-    two = with_views(tmp_path / "two", listing, **theirs)
-    with pytest.raises(Mismatch, match=message) as caught:
-        join([one, two]).stream(8)
-    assert caught.value.exit_code == 6
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("ours", "listing", "theirs"),
-    [
-        (drawn(1, UNMIXED), shuffled(LISTING), drawn(1, UNMIXED)),
-        ({"seed": 1}, LISTING, {"seed": 2}),
-        (drawn(1, MIXED), LISTING, drawn(1, MIXED)),
-    ],
-    ids=["views drawn by id", "a seed that draws nothing", "partners of the same rows"],
-)
-def test_views_that_are_the_same_are_joined(tmp_path, ours, listing, theirs) -> None:
-    signals = ((Signal(name="embedding", shape=(12,)), "float32"),)
-    one = with_views(tmp_path / "one", LISTING, signals=signals, **ours)
-    two = with_views(tmp_path / "two", listing, **theirs)
-    assert sum(len(batch) for batch in join([one, two]).stream(8)) == 90
-
-
-def test_teachers_may_have_seen_the_images_each_in_its_own_way(untouched: Made, tmp_path: Path) -> None:
-    padded = with_views(tmp_path / "padded", LISTING, recipe=Plain(fit="pad"))
-    joined = join([*opened(untouched), padded], same_views=False)
-    assert sum(len(batch) for batch in joined.stream(8)) == 88
-
-
-def test_views_that_both_have_can_be_named(untouched: Made, tmp_path: Path) -> None:
-    three = with_views(tmp_path / "three", LISTING, count=3)
-    joined = join([*opened(untouched), three])
-    assert [joined.stream(8, views=[0, 1], epoch=epoch).view for epoch in range(3)] == [0, 1, 0]
-    with pytest.raises(UsageError, match="no view 2 in"):
-        joined.stream(8, views=[2])
-
-
-def test_a_view_that_is_not_finished_is_refused(plain: Made, other: Made) -> None:
-    plain.store.drop_part(plain.store.plan.parts()[-1])
-    joined = join(opened(other, plain))
-    with pytest.raises(Mismatch, match=r"view 1 of .*plain is not finished \(1 parts are missing\), .* of .*other"):
-        joined.stream(8)
-    assert sum(len(batch) for batch in joined.stream(8, views=[0])) == 86
-
-
-def test_signals_of_one_name_need_names_of_their_caches(untouched: Made, tmp_path: Path) -> None:
-    twin = make_cache(tmp_path / "twin", make_plan())
-    with pytest.raises(UsageError, match=r"plain and .*twin both have a signal called 'logits'") as caught:
-        join(opened(untouched, twin))
-    assert "join({" in caught.value.hint
-    joined = join(dict(zip(("x", "y"), opened(untouched, twin), strict=True)))
-    assert list(joined.signals)[:2] == ["x.logits", "y.logits"]
-    with pytest.raises(UnknownSignal, match="no signal 'logits' in the caches that are joined"):
-        joined.stream(8, signals=["logits"])
-    with pytest.raises(UsageError, match="no caches"):
-        join([])
-
-
-def test_addresses_that_would_be_the_same_are_refused(untouched: Made, tmp_path: Path) -> None:
-    dotted = make(tmp_path / "d", signals=((Signal(name="a.logits", shape=(2,)), "float32"),))
-    twin = make_cache(tmp_path / "twin", make_plan())
-    with pytest.raises(UsageError, match=r"would both be called 'a\.logits'"):
-        join(dict(zip(("a", "b", "c"), opened(untouched, twin, dotted), strict=True)))
+@pytest.mark.parametrize("items", [False, True])
+def test_a_window_of_another_cache_is_announced_row_by_row(items: bool) -> None:
+    rows = np.random.default_rng(0).permutation(60)
+    order = Order(Examples.of_items(np.arange(60) % 4) if items else 60, shuffle="blocks", run=5, window=2)
+    there, position = Elsewhere(order, rows), 0
+    while position < len(order):
+        end = there.lookahead(position)
+        first, last = there.window(position)
+        assert (first[:-1] < first[1:]).all()
+        assert set(there.rows_of(there.slice(position, end)).tolist()) <= set(first.tolist())
+        assert (last == first + 1).all()
+        position = end
