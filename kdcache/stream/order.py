@@ -3,6 +3,15 @@
 Input: the examples (rows, or items of rows: see examples.py), rejected rows, seed, epoch, shuffle. Output: example numbers for
 any range of positions, so that an epoch can be resumed anywhere, and the row of each. With no items an example is its row.
 Nothing here depends on the number of processes, workers or threads.
+
+Six rows, of which row 3 is rejected, with seed 7:
+
+    position     0  1  2  3  4      of the epoch; all arrays are int64, one axis: position
+    place        0  2  1  4  3      shuffled(5, …): counts usable examples only
+    example      0  2  1  5  4      places from 3 on lie behind the rejected one
+    row          0  2  1  5  4      the same, as there are no items
+
+A `Share` of batch 1 for two processes: rank 0 gets positions 0, 2, none; rank 1 gets 1, 3, 4. Global batches are 0-1, 2-3 and 4.
 """
 
 from collections.abc import Sequence
