@@ -28,8 +28,8 @@ class Elsewhere(Order):
 
     def rows_of(self, examples: Rows) -> Rows:
         """Row of each example in the other cache."""
-        found: Rows = self._rows[self._order.rows_of(examples)]
-        return found
+        there: Rows = self._rows[self._order.rows_of(examples)]
+        return there
 
     def lookahead(self, position: int) -> int:
         """Where the window of `position` ends, as in the first order."""
@@ -39,5 +39,5 @@ class Elsewhere(Order):
         """Ascending spans, a row each, of what is mixed at `position`: neighbours of the first cache lie anywhere in this one."""
         first, last = self._order.window(position)
         rows = np.concatenate([np.arange(*span) for span in zip(first, last, strict=True)])
-        found = np.sort(self._rows[rows])
-        return found, found + 1
+        there = np.sort(self._rows[rows])
+        return there, there + 1

@@ -237,7 +237,7 @@ def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, A
 
 
 def _again(readers: Mapping[str, Reader], signals: dict[str, Address], rows: dict[str, Rows | None]) -> Joined:
-    """A joined cache in another process, its rows found already."""
+    """A joined cache in another process, its rows matched already."""
     joined = Joined(readers, has_names=True)
     joined.signals, joined._rows = signals, rows
     return joined

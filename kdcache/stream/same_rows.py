@@ -22,11 +22,11 @@ def rows_in(ours: Index, theirs: Index, *, names: tuple[str, str]) -> Rows | Non
     (hashes, rows), (their_hashes, their_rows) = _sorted(ours), _sorted(theirs)
     if not np.array_equal(hashes, their_hashes):
         raise _other_images(ours, theirs, names)
-    found = np.empty(len(rows), np.int64)
-    found[rows] = their_rows
-    _settle_twins(found, hashes, rows, their_rows, ours, theirs)
-    _expect_same_ids(found, ours, theirs, names)
-    return None if np.array_equal(found, np.arange(len(found))) else found
+    matched = np.empty(len(rows), np.int64)
+    matched[rows] = their_rows
+    _settle_twins(matched, hashes, rows, their_rows, ours, theirs)
+    _expect_same_ids(matched, ours, theirs, names)
+    return None if np.array_equal(matched, np.arange(len(matched))) else matched
 
 
 def _alike(ours: Index, theirs: Index) -> bool:
@@ -44,20 +44,20 @@ def _sorted(index: Index) -> tuple[Hashes, Rows]:
     return hashes[order], rows[order].astype(np.int64)
 
 
-def _settle_twins(found: Rows, hashes: Hashes, rows: Rows, their_rows: Rows, ours: Index, theirs: Index) -> None:
+def _settle_twins(matched: Rows, hashes: Hashes, rows: Rows, their_rows: Rows, ours: Index, theirs: Index) -> None:
     """Ids that share a hash are matched by their letters."""
     twins = np.flatnonzero(hashes[1:] == hashes[:-1])
     places = np.union1d(twins, twins + 1).tolist()
     by_id: dict[str, int] = {theirs.ids[row]: row for row in their_rows[places].tolist()}
     for row in rows[places].tolist():
-        found[row] = by_id.get(ours.ids[row], found[row])
+        matched[row] = by_id.get(ours.ids[row], matched[row])
 
 
-def _expect_same_ids(found: Rows, ours: Index, theirs: Index, names: tuple[str, str]) -> None:
+def _expect_same_ids(matched: Rows, ours: Index, theirs: Index, names: tuple[str, str]) -> None:
     """Mismatch unless the ids at the rows that were paired are the same, letter by letter."""
     column, others = ours.ids.batch.column(0), theirs.ids.batch.column(0)
-    for start in range(0, len(found), CHUNK):
-        paired = others.take(found[start : start + CHUNK])
+    for start in range(0, len(matched), CHUNK):
+        paired = others.take(matched[start : start + CHUNK])
         if not pc.all(pc.equal(column.slice(start, CHUNK), paired)).as_py():
             raise _other_images(ours, theirs, names)
 
