@@ -3,33 +3,22 @@
 Opening reads the plan and nothing else. No teacher, no torch, no HDF5 or Zarr library is needed to read.
 """
 
-import os
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.codecs.codec import Codec
-from kdcache.errors import BadImage, UsageError
+from kdcache.errors import BadImage
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store import Store
 from kdcache.store.plan import PartId, Plan
-from kdcache.stream import Context, Order, Rings, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
+from kdcache.stream import Examples, Order, Reader, Share, Shuffle, Stream, UnknownSignal, decode, examples_of, view_of
 
-SHELVES = 2
-"""views kept mapped when nobody reads them"""
-
-
-class UnknownSignal(UsageError, KeyError):
-    """A cache does not hold that signal."""
-
-    def __str__(self) -> str:
-        return self.message
+if TYPE_CHECKING:
+    from kdcache.stream.dataset import CacheDataset, Transform
 
 
 @dataclass(frozen=True)
@@ -59,35 +48,13 @@ class Said(Mapping[str, Any]):
         return len(self.signals)
 
 
-class _Mapped:
-    """What one process has open of a cache: views that are mapped, and buffers of streams.
-
-    A forked process makes its own, as another thread may have held a lock of these when it forked.
-    """
-
-    def __init__(self) -> None:
-        self.rings = Rings()
-        self._lock = Lock()
-        self._shelves: OrderedDict[tuple[int, bool], Shelf] = OrderedDict()
-
-    def shelf(self, store: Store, view: int, check: bool) -> Shelf:
-        """A view ready to be read, by any number of threads. The ones used last are kept."""
-        with self._lock:
-            key = (view, check)
-            if key not in self._shelves:
-                self._shelves[key] = Shelf(store, view, check=check)
-            self._shelves.move_to_end(key)
-            while len(self._shelves) > SHELVES:
-                self._shelves.popitem(last=False)
-            return self._shelves[key]
-
-
 class Cache:
     """What a frozen teacher said about every image of a dataset, read from disk."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._mapped: dict[int, _Mapped] = {}
+        self.reader = Reader(store)
+        """What streams of this cache, or of several, are made from."""
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -143,7 +110,7 @@ class Cache:
 
     def rejected(self, view: int) -> NDArray[np.int64]:
         """Rows whose image could not be used in a view."""
-        return self._shelf(self._view(view), check=True).rejected()
+        return self.reader.shelf(view).rejected()
 
     def __len__(self) -> int:
         return self.plan.dataset.rows
@@ -162,20 +129,20 @@ class Cache:
         """What was said about one view of an image; `raw` gives the stored arrays instead of values."""
         _refuse_numbers(image_id)
         row = self._store.index.row_of(image_id)
-        shelf = self._shelf(self._view(view), check=True)
+        shelf = self.reader.shelf(view)
         reason = shelf.reason(row)
         if reason is not None:
             raise BadImage(
                 f"{image_id} could not be used when the cache was built: {reason}",
                 hint=f"all such images are listed in {self.path / 'rejected.jsonl'}",
             )
-        codecs, rows = self._codecs(None), np.array([row])
-        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._here.rings).fields}
+        context, rows = self.reader.context(view, None), np.array([row])
+        fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in context.fields}
         shelf.fetch(rows, fields)
         if raw:
             signals: dict[str, Any] = {name: array[0] for name, array in fields.items()}
         else:
-            values = {name: decode(codec, fields, rows, shelf) for name, codec in codecs.items()}
+            values = {name: decode(codec, fields, rows, shelf) for name, codec in context.codecs.items()}
             signals = {name: v[0] if isinstance(v, np.ndarray) else v for name, v in values.items()}
         label = -1 if self.labels is None else int(self.labels[row])
         return Said(image_id, row, view, None if label < 0 else label, signals)
@@ -196,59 +163,60 @@ class Cache:
         check: bool = True,
         pin: bool = False,
         threads: int = 2,
+        examples: Examples | None = None,
     ) -> Stream:
         """The batches of one epoch for one process.
 
-        The order depends on (seed, epoch, shuffle) alone. `world` processes get `batch_size` rows each of every global
-        batch of `batch_size * world`; `start` is the global batch to begin with. Each epoch reads one of `views` in turn.
-        Rejected images never come. `check` compares every block with its checksum when it is first touched. `pin` gathers
-        into page-locked memory for a GPU.
+        The order depends on (seed, epoch, shuffle) and the examples alone. An example is a row or, with `examples`, an item of
+        a row. `world` processes get `batch_size` examples each of every global batch of `batch_size * world`; `start` is the
+        global batch to begin with. Each epoch reads one of `views` in turn. Rejected images never come. `check` compares every
+        block with its checksum when it is first touched. `pin` gathers into page-locked memory for a GPU.
         """
-        if isinstance(views, int):
-            raise UsageError(f"views is {views}, not a list of views", hint=f"views=[{views}]")
-        wanted = [self._view(view) for view in (range(self.views) if views is None else views)]
-        if not wanted:
-            raise UsageError("views is empty", hint="leave it out to use all")
-        shelf = self._shelf(view_of(epoch, wanted), check=check)
-        run, window = self._runs()
+        context = self.reader.context(view_of(epoch, self.reader.views(views)), signals, check=check)
+        run, window = self.reader.runs()
         order = Order(
-            len(self), seed=seed, epoch=epoch, shuffle=shuffle, rejected=shelf.rejected(), run=run, window=window
+            examples_of(self.path, len(self), examples),
+            seed=seed,
+            epoch=epoch,
+            shuffle=shuffle,
+            rejected=context.shelf.rejected(),
+            run=run,
+            window=window,
         )
         share = Share(len(order), batch_size, rank, world, drop_last)
-        return Stream(
-            Context(shelf, self._codecs(signals), self._here.rings), order, share, start=start, pin=pin, threads=threads
+        return Stream(context, order, share, start=start, pin=pin, threads=threads)
+
+    def dataset(
+        self,
+        transform: "Transform | None" = None,
+        *,
+        truths: Sequence[str] = (),
+        signals: Sequence[str] | None = None,
+        view: int = 0,
+        data: str | None = None,
+        examples: Examples | None = None,
+        check: bool = True,
+    ) -> "CacheDataset":
+        """A `torch.utils.data.Dataset` of the usable images of one view: `pixels`, `targets`, `truths` and `row` of each.
+
+        Pixels are the view that the teacher saw, rendered again from the images and, with `check`, compared with the digest of
+        what it was shown. `transform` gets them as uint8 (height, width, 3). `truths` names columns of what is known of the
+        images, such as `class`; `data` says where the images lie now. With `examples` there is one example an item of a row.
+        """
+        from kdcache.images import open_source
+        from kdcache.stream.dataset import CacheDataset
+
+        where = self.plan.dataset.source
+        return CacheDataset(
+            self.reader,
+            open_source(data or where, like=where),
+            transform=transform,
+            truths=truths,
+            signals=signals,
+            view=view,
+            examples=examples,
+            check=check,
         )
-
-    def _runs(self) -> tuple[int, int]:
-        """How a shuffle by blocks cuts this cache, whatever signals are read: the order must not depend on them."""
-        row_bytes = sum(field.row_bytes for field in self._store.fields.values() if not field.per_part)
-        return runs_of(row_bytes, max(self.plan.layout.block_rows.values()))
-
-    def _view(self, view: int) -> int:
-        if not 0 <= view < self.views:
-            hint = f"views count from 0: it has {'0' if self.views == 1 else f'0 to {self.views - 1}'}"
-            raise UsageError(f"no view {view} in {self.path}: it has {self.views}", hint=hint)
-        return view
-
-    def _codecs(self, signals: Sequence[str] | None) -> dict[str, Codec]:
-        codecs = self.plan.codecs()
-        if isinstance(signals, str):
-            raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")
-        unknown = [name for name in signals or () if name not in codecs]
-        if unknown:
-            raise UnknownSignal(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
-        return {name: codecs[name] for name in (codecs if signals is None else signals)}
-
-    @property
-    def _here(self) -> _Mapped:
-        """What this process has open."""
-        process = os.getpid()
-        mapped = self._mapped.get(process)
-        return self._mapped.setdefault(process, _Mapped()) if mapped is None else mapped
-
-    def _shelf(self, view: int, *, check: bool) -> Shelf:
-        """A view ready to be read."""
-        return self._here.shelf(self._store, view, check)
 
 
 def _refuse_numbers(image_id: object) -> None:

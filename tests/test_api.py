@@ -46,3 +46,19 @@ def test_every_kind_of_source_has_its_chapter() -> None:
         for option in kind.options.keys() - {kind.subject}:
             chapter = re.split(r"^## ", page[page.index(f"`{name}", page.index("## ")) :], flags=re.MULTILINE)[0]
             assert re.search(rf"\b{option}\b", chapter, re.IGNORECASE), (name, option)
+
+
+def test_every_argument_of_a_dataset_is_told() -> None:
+    import inspect
+
+    from kdcache import Cache
+
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
+    assert set(inspect.signature(Cache.dataset).parameters) - {"self"} <= told
+
+
+def test_every_kind_of_truth_is_told() -> None:
+    from kdcache.images.truths import KINDS
+
+    chapter = (PAGE.parent / "sources.md").read_text("utf-8").partition("## Truths")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", chapter, re.MULTILINE) == list(KINDS)

@@ -6,6 +6,8 @@ All are far above what a cache of 14 million images and 300 views has. SECURITY.
 
 ROWS = 1 << 33
 """images of a cache"""
+GENERATIONS = 1000
+"""times that rows were added"""
 VIEWS = 100_000
 """views of an image"""
 PARTS = 1 << 24

@@ -3,6 +3,7 @@
 Input: any source and a number. Output: a source of so many of its images, with the same ids, labels and classes.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from kdcache.base.dice import chosen
 from kdcache.base.digest import json_digest
 from kdcache.errors import UsageError
-from kdcache.images.source import Listing, Source
+from kdcache.images.source import Listing, Source, WithTruths
 
 _CHOICE = 0x0FE3
 
@@ -52,3 +53,11 @@ class Few:
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
         """As the other reads it."""
         return self.of.read(image_id)
+
+    def truths(self) -> tuple[str, ...]:
+        """The columns of the other."""
+        return self.of.truths() if isinstance(self.of, WithTruths) else ()
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """As the other reads them."""
+        return self.of.read_truths(names, ids) if isinstance(self.of, WithTruths) else {}

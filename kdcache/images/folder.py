@@ -7,6 +7,7 @@ or test, since those name a share of a dataset and not a class. Rows are in torc
 
 import os
 import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from kdcache.images.listing import Lister
 from kdcache.images.order import NAMES, NO_CLASSES, check_order, order_doubt
 from kdcache.images.paths import SPLITS, existing, inside, short_name
 from kdcache.images.source import UNLABELLED, Listing
+from kdcache.images.truths.sidecar import Sidecar
 from kdcache.images.walk import Walk
 
 MAX_FILE_BYTES = 1 << 30
@@ -31,6 +33,7 @@ class FolderSource:
         self._root, self._order = existing(path, "folder"), check_order(order)
         if not os.path.isdir(self._root):
             raise UsageError(f"{self._root} is not a folder", hint="give the folder that holds the images")
+        self._sidecar = Sidecar(self._root)
         self.skipped: dict[str, int] = {}
         """after a scan: files left out, by ending"""
 
@@ -67,6 +70,14 @@ class FolderSource:
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
         """The bytes of one file."""
         return read_file(self._root, image_id)
+
+    def truths(self) -> tuple[str, ...]:
+        """Columns of `truths.arrow` or `truths.jsonl` in the folder."""
+        return self._sidecar.columns
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Plain values of some images, a column each."""
+        return self._sidecar.read(names, ids)
 
 
 def read_file(root: str, image_id: str) -> bytes:

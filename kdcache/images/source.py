@@ -1,7 +1,8 @@
 """What every image source promises, whatever it reads from."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -49,3 +50,14 @@ class Source(Protocol):
 
         Raises BadImage when the source itself holds a broken record, Unavailable when the source has gone.
         """
+
+
+@runtime_checkable
+class WithTruths(Protocol):
+    """A source that also knows truths of its images, in columns (see images/truths/). Others have labels at most."""
+
+    def truths(self) -> tuple[str, ...]:
+        """Names of the columns there are, each one of the kinds of truths; none where nothing is known."""
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Column name -> a plain JSON value of each image, None where it is not known. Only these are read."""

@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -27,6 +28,7 @@ from kdcache.images.paths import existing, short_name
 from kdcache.images.shard import Shard, Shards
 from kdcache.images.source import Listing
 from kdcache.images.tarscan import Member, Reader
+from kdcache.images.truths.sidecar import Sidecar
 from kdcache.images.unique import Lookup, refuse_duplicates
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -45,6 +47,7 @@ class TarSource:
         root = os.path.dirname(re.split(r"[*?\[{]", self._pattern)[0])
         paths = sorted(_matching(self._pattern), key=os.fsencode)
         self._shards = Shards([Shard(os.path.relpath(path, root), path) for path in paths])
+        self._sidecar = Sidecar(root)
         self.skipped: dict[str, int] = {}
         """after a scan: members left out, by ending"""
 
@@ -73,6 +76,14 @@ class TarSource:
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
         """The bytes of one member."""
         return self._shards.read(image_id)
+
+    def truths(self) -> tuple[str, ...]:
+        """Columns of `truths.arrow` or `truths.jsonl` in the folder that ids begin below."""
+        return self._sidecar.columns
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Plain values of some images, a column each."""
+        return self._sidecar.read(names, ids)
 
 
 def _list_shard(

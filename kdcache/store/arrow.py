@@ -8,6 +8,7 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from kdcache.base import beneath
+from kdcache.base.arrow_message import is_compressed
 from kdcache.errors import Damage
 from kdcache.images.source import UNLABELLED
 
 READ = 4 << 20
 _MAGIC = 8
 """bytes before the first message"""
-_HEADER, _COMPRESSION = 2, 3
-"""places of the record batch in a message, and of its compression in a record batch (Message.fbs)"""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
 ROW_BYTES = 8 + 4 + 8 + 4
 """of one row in every column, beside the letters of its id"""
@@ -40,7 +40,7 @@ def mapped_batch(path: Path) -> pa.RecordBatch:
     try:
         messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content))
         messages.read_next_message()
-        if _is_compressed(memoryview(messages.read_next_message().metadata)):
+        if is_compressed(memoryview(messages.read_next_message().metadata)):
             raise not_an_index(path, "it is compressed")
         stream = pa.ipc.open_stream(pa.BufferReader(content))
         if not _fits(stream.schema):
@@ -66,24 +66,6 @@ def _fits(schema: pa.Schema) -> bool:
     return any(schema.equals(pa.schema([*kinds, ("hash_row", kind)]), check_metadata=False) for kind in rows)
 
 
-def _is_compressed(message: memoryview) -> bool:
-    """Whether a record batch says that its buffers are compressed: the one thing that Arrow does not show."""
-    header = _place(message, struct.unpack_from("<I", message)[0], _HEADER)
-    batch = header + struct.unpack_from("<I", message, header)[0]
-    return bool(header) and bool(_place(message, batch, _COMPRESSION))
-
-
-def _place(message: memoryview, table: int, number: int) -> int:
-    """Where field `number` of a table lies, 0 when it is not there (FlatBuffers)."""
-    offsets = table - struct.unpack_from("<i", message, table)[0]
-    if offsets < 0:
-        raise ValueError("a table lies before its message")
-    if struct.unpack_from("<H", message, offsets)[0] < 6 + 2 * number:
-        return 0
-    place: int = struct.unpack_from("<H", message, offsets + 4 + 2 * number)[0]
-    return table + place if place else 0
-
-
 def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:
     """Damage unless ids, labels and rows are what they can be: a right digest says only who wrote them."""
     try:
@@ -102,6 +84,15 @@ def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Se
     most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
     if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
         raise not_an_index(path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
+
+
+def check_generations(path: Path, batch: pa.RecordBatch, ends: Sequence[int]) -> None:
+    """Damage unless the look-up of each generation leads to rows of that generation. Nothing to check where there is one."""
+    rows = values_of(batch.column(3), row_type(batch.num_rows))
+    for number, (first, last) in enumerate(pairwise((0, *ends))):
+        here = rows[first:last]
+        if int(here.min()) < first or int(here.max()) >= last:
+            raise not_an_index(path, f"generation {number} has rows {first:,} to {last - 1:,} and leads to others")
 
 
 def index_file_digest(path: Path) -> str:

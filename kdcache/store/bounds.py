@@ -4,6 +4,7 @@ Asked wherever a plan is read and before one is written, so that nothing is on d
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from math import isfinite
 
 from kdcache.base import limits
@@ -50,6 +51,7 @@ def _numbers(plan: Plan) -> Iterator[str]:
         "the number of signals": (len(plan.signals), limits.SIGNALS),
     }
     yield from (_outside(name, number, most) for name, (number, most) in numbers.items() if not 1 <= number <= most)
+    yield from _generations(plan.dataset.generations, plan.dataset.rows)
     each, views = plan.parts_per_view, plan.views.count
     if each > limits.VIEW_PARTS or each * views > limits.PARTS:
         most = f"at most {limits.VIEW_PARTS:,} of a view and {limits.PARTS:,} in all"
@@ -58,6 +60,15 @@ def _numbers(plan: Plan) -> Iterator[str]:
         yield "teacher.preprocess.mean and .std must be finite"
     if isinstance(recipe, Foreign) and len(recipe.epochs) != plan.views.count:
         yield f"views.recipe.epochs has {len(recipe.epochs):,} epochs for {plan.views.count:,} views"
+
+
+def _generations(ends: tuple[int, ...], rows: int) -> Iterator[str]:
+    """Generations follow one another and end with the last row; there are none where rows were never added."""
+    if len(ends) > limits.GENERATIONS:
+        yield f"dataset.generations has {len(ends):,} entries, at most {limits.GENERATIONS:,} are read"
+    elif ends and (any(last <= first for first, last in pairwise((0, *ends))) or ends[-1] != rows):
+        shown = _some(map(str, ends)) if abs(max(ends)) < _MANY_DIGITS else "numbers of many digits"
+        yield f"dataset.generations is {shown}: these must grow and end with dataset.rows, {rows:,}"
 
 
 def _signals(plan: Plan) -> Iterator[str]:

@@ -167,4 +167,10 @@ def frame_findings(cache: Path, plan: Plan) -> list[Finding]:
 def open_index(cache: Path, plan: Plan) -> Index:
     """The index of a cache, held against its plan."""
     data = plan.dataset
-    return Index.open(cache / INDEX, expected=data.index_digest, rows=data.rows, classes=data.classes)
+    return Index.open(
+        cache / INDEX,
+        expected=data.index_digest,
+        rows=data.rows,
+        classes=data.classes,
+        generations=data.generations,
+    )

@@ -1,12 +1,12 @@
 """The image-ID index: row -> id and label, id -> row, for 14 million images without a list of them in memory.
 
 `index.arrow` is an Arrow IPC file with one record batch, mapped and never parsed: image_id, label, and the 64-bit hashes of
-all ids in ascending order, each with the row it came from.
+all ids in ascending order, each with the row it came from. Rows that are added later (a plan with `generations`; nothing adds
+any today) come behind the others, their hashes ascending among themselves.
 """
 
-import io
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate, pairwise, takewhile
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -16,10 +16,20 @@ import xxhash
 from numpy.typing import NDArray
 
 from kdcache.base import digest
+from kdcache.base.arrow_file import arrow_writer
 from kdcache.base.lazy import lazy
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
-from kdcache.store.arrow import REPAIR, check_batch, check_size, index_file_digest, mapped_batch, row_type, values_of
+from kdcache.store.arrow import (
+    REPAIR,
+    check_batch,
+    check_generations,
+    check_size,
+    index_file_digest,
+    mapped_batch,
+    row_type,
+    values_of,
+)
 
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
@@ -81,12 +91,14 @@ class Ids(Sequence[str]):
 class Index:
     """Look-up in both directions over a mapped index.arrow."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, generations: tuple[int, ...] = ()) -> None:
         self.path = path
+        self.generations = generations
+        """Rows at the end of each generation, as the plan has them; none where rows were never added."""
         self.ids = Ids(path)
 
-    def __reduce__(self) -> tuple[type["Index"], tuple[Path]]:
-        return Index, (self.path,)
+    def __reduce__(self) -> tuple[type["Index"], tuple[Path, tuple[int, ...]]]:
+        return Index, (self.path, self.generations)
 
     @classmethod
     def open(
@@ -96,6 +108,7 @@ class Index:
         expected: str | None = None,
         rows: int | None = None,
         classes: Sequence[str] | None = None,
+        generations: tuple[int, ...] = (),
     ) -> Self:
         """Map an index, once everything in it was found to lie in the file.
 
@@ -106,8 +119,9 @@ class Index:
             raise Damage(
                 f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=str(path)
             )
-        index = cls(path)
+        index = cls(path, generations)
         check_batch(path, index.ids.batch, rows, classes)
+        check_generations(path, index.ids.batch, generations)
         return index
 
     def __len__(self) -> int:
@@ -126,17 +140,23 @@ class Index:
 
     def find(self, image_id: str) -> int | None:
         """The row of an image; None when there is none."""
-        hashes, rows = self._hashes
         try:
             wanted = np.uint64(digest.id_hash(image_id))
         except UnicodeEncodeError:  # a lone surrogate, as of a file name that is not UTF-8: no id has one
             return None
-        place = int(np.searchsorted(hashes, wanted))
-        while place < len(hashes) and hashes[place] == wanted:
-            if self.ids[row := int(rows[place])] == image_id:
-                return row
-            place += 1
+        for hashes, rows in self._generations():
+            place = int(np.searchsorted(hashes, wanted))
+            while place < len(hashes) and hashes[place] == wanted:
+                if self.ids[row := int(rows[place])] == image_id:
+                    return row
+                place += 1
         return None
+
+    def _generations(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[Any]]]:
+        """The hashes of each generation, in ascending order, and their rows; all in one where rows were never added."""
+        hashes, rows = self.hashes
+        ends = self.generations or (len(self),)
+        return ((hashes[first:last], rows[first:last]) for first, last in pairwise((0, *ends)))
 
     def row_of(self, image_id: str) -> int:
         """The row of an image; UnknownImage with the nearest ids when there is none."""
@@ -150,7 +170,8 @@ class Index:
         raise UnknownImage(f"no image {image_id!r} among {len(self):,}", hint=hint, image_id=image_id, nearest=near)
 
     @lazy
-    def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+    def hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+        """The hash of every id, ascending within a generation, and the row of each."""
         return values_of(self.ids.batch.column(2), np.dtype(np.uint64)), values_of(
             self.ids.batch.column(3), row_type(len(self))
         )
@@ -191,8 +212,7 @@ def _shown(image_id: str) -> str:
 def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
     """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
     batch = _table(listing)
-    gathered = io.BufferedWriter(_Sink(write), CHUNK)
-    with gathered, pa.PythonFile(gathered, mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
+    with arrow_writer(batch.schema, write) as writer:
         writer.write_batch(batch)
 
 
@@ -220,20 +240,6 @@ def index_digest(listing: Listing) -> str:
     state = xxhash.xxh3_128()
     write_index(listing, state.update)
     return state.hexdigest()
-
-
-class _Sink(io.RawIOBase):
-    """A binary file that passes everything on."""
-
-    def __init__(self, write: Callable[[Any], object]) -> None:
-        self._pass_on = write
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pass_on(data)
-        return len(data)
 
 
 def _table(listing: Listing) -> pa.RecordBatch:

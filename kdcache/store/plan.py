@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, overload
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from kdcache.base.digest import json_digest
 from kdcache.base.strict import Strict
 from kdcache.codecs import UnknownCodec, make_codec
@@ -78,6 +80,13 @@ class Dataset(Strict):
     index_digest: str
     """xxh3-128 of index.arrow"""
     classes: tuple[str, ...] | None
+    generations: tuple[int, ...] = ()
+    """Row counts at which each generation of rows ends, the last of them `rows`, once rows were added later. Reserved: it is
+    read and checked, and nothing adds rows yet. Left out where there are none, so that plans are written as ever."""
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name != "generations" or value}
 
     @classmethod
     def of(cls, source: Source, listing: Listing) -> "Dataset":

@@ -11,7 +11,8 @@ from threading import Lock, local
 
 import numpy as np
 
-from kdcache.stream.order import Order, Rows, Share
+from kdcache.stream.examples import Rows
+from kdcache.stream.order import Order, Share
 from kdcache.stream.shelf import Page, Shelf
 
 PATIENCE = 4
@@ -73,8 +74,9 @@ class ReadAhead:
                 self._announce(*self._order.window(self._done))
                 self._done = self._order.lookahead(self._done)
             else:
-                rows = self._order.slice(self._done, self._done + self._step)
-                rows = np.sort(rows[self._share.own(self._done, self._done + len(rows))])
+                examples = self._order.slice(self._done, self._done + self._step)
+                own = examples[self._share.own(self._done, self._done + len(examples))]
+                rows = np.unique(self._order.rows_of(own))
                 self._announce(rows, rows + 1)
                 self._done += self._step
 

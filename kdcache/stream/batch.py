@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kdcache.codecs.codec import Codec, Field, Fields, naming_rows
 from kdcache.signals.padded import empty_rows
-from kdcache.stream.order import Rows
+from kdcache.stream.examples import Rows
 from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
 
@@ -43,19 +43,32 @@ class Context:
 
 
 class Batch:
-    """Rows of one view, in the order of the epoch.
+    """Examples of one view, in the order of the epoch: rows, or items of rows, whose rows may then come more than once.
 
     `fields` are views into a buffer of the stream: they hold until two more batches were drawn, or another
     iteration of the same cache begins. `copy` keeps them.
     """
 
-    __slots__ = ("_context", "fields", "number", "rows")
+    __slots__ = ("_context", "examples", "fields", "items", "number", "rows")
 
-    def __init__(self, number: int, rows: Rows, fields: Fields, context: Context) -> None:
+    def __init__(
+        self,
+        number: int,
+        rows: Rows,
+        fields: Fields,
+        context: Context,
+        *,
+        examples: Rows | None = None,
+        items: Rows | None = None,
+    ) -> None:
         self.number = number
         """of the global batch in its epoch; `start=number + 1` resumes behind it"""
         self.rows = rows
-        """row of the dataset of each row here"""
+        """row of the dataset of each example"""
+        self.examples = rows if examples is None else examples
+        """number of each example among all examples of the dataset; its row where there are no items"""
+        self.items = items
+        """number of each example's item within its row, from 0; None where there are no items"""
         self.fields = fields
         """stored arrays by field name, as coded"""
         self._context = context
@@ -64,7 +77,8 @@ class Batch:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"<Batch {self.number}: {len(self)} rows of view {self.view}, {', '.join(self.fields)}>"
+        what = "rows" if self.items is None else "items"
+        return f"<Batch {self.number}: {len(self)} {what} of view {self.view}, {', '.join(self.fields)}>"
 
     @property
     def view(self) -> int:
@@ -83,6 +97,11 @@ class Batch:
         labels = self._context.shelf.store.index.labels
         return None if labels is None else labels[self.rows]
 
+    def coded(self, name: str) -> tuple[Codec, Fields]:
+        """The codec of one signal, and the stored arrays it reads, by the names it knows them by."""
+        codec = self._context.codecs[name]
+        return codec, {field.name: self.fields[field.name] for field in codec.fields() if not field.per_part}
+
     def decode(self) -> dict[str, Any]:
         """Signal name -> values: float32, int64 of codes, a distribution of logits; `Padded` where rows differ in length.
 
@@ -99,7 +118,8 @@ class Batch:
 
     def copy(self) -> "Batch":
         """The same batch in memory of its own."""
-        return Batch(self.number, self.rows, {name: array.copy() for name, array in self.fields.items()}, self._context)
+        fields = {name: array.copy() for name, array in self.fields.items()}
+        return Batch(self.number, self.rows, fields, self._context, examples=self.examples, items=self.items)
 
 
 def decode(codec: Codec, fields: Fields, rows: Rows, shelf: Shelf) -> Any:

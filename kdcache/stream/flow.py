@@ -5,7 +5,7 @@ starts; threads end with it, however it ends, buffers wait for the next one. Wha
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import accumulate, pairwise
 
@@ -15,12 +15,16 @@ from kdcache.codecs.codec import Fields
 from kdcache.errors import UsageError
 from kdcache.stream.ahead import ReadAhead
 from kdcache.stream.batch import Batch, Context
-from kdcache.stream.order import Order, Rows, Share
+from kdcache.stream.examples import Rows
+from kdcache.stream.order import Order, Share
 
 SUPERBATCH_BYTES = 4 << 20
 """gathered at once: enough to make the cost of a call small beside that of its bytes"""
 READERS = 8
 """threads that wait for the disk, none of them started while nothing has to be read"""
+REPEATED = 2
+"""examples a row, on average over what is gathered at once, from which on a row is read once and then copied: the copies go
+through a new array, which costs about as much as to read mapped rows a second time"""
 KEPT = 2
 """a batch is valid until so many more were drawn"""
 
@@ -63,9 +67,17 @@ class Stream:
 
     def rows(self, number: int) -> Rows:
         """Row numbers of this process's piece of global batch `number`; nothing is read."""
+        return self._order.rows_of(self.examples(number))
+
+    def examples(self, number: int) -> Rows:
+        """Example numbers of this process's piece of global batch `number`; nothing is read."""
         return self._order.slice(*self._share.span(number))
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
+
+    def batches(self) -> Generator[Batch]:
+        """The same as iterating; who stops early can close it."""
         ahead = self._threads + 1
         held = -(-(KEPT - 1) // self._together)
         count = ahead + held + 1
@@ -92,23 +104,39 @@ class Stream:
                 coming.append((first, slot, gatherers.submit(self._fill, first, slot, read_ahead)))
             _, slot, filled = coming.popleft()
             at = 0
-            for rows in filled.result():
-                yield Batch(number, rows, {name: a[at : at + len(rows)] for name, a in slot.items()}, self._context)
-                at += len(rows)
-                number += 1
+            for examples in filled.result():
+                end = at + len(examples)
+                yield self._batch(number, examples, {name: array[at:end] for name, array in slot.items()})
+                at, number = end, number + 1
             used.append((number - 1, slot))
 
+    def _batch(self, number: int, examples: Rows, fields: Fields) -> Batch:
+        rows, items = self._order.rows_of(examples), self._order.examples.items_of(examples)
+        return Batch(number, rows, fields, self._context, examples=examples, items=items)
+
     def _fill(self, first: int, slot: Fields, read_ahead: ReadAhead) -> list[Rows]:
-        """Gather the batches from `first` on, as many as fit -> the rows of each."""
+        """Gather the batches from `first` on, as many as fit -> the examples of each."""
         spans = [self._share.span(n) for n in range(first, min(first + self._together, len(self._share)))]
         read_ahead.advance(spans[0][0])
         if self._share.world == 1:
-            rows = self._order.slice(spans[0][0], spans[-1][1])
+            examples = self._order.slice(spans[0][0], spans[-1][1])
         else:
-            rows = np.concatenate([self._order.slice(*span) for span in spans])
-        self._context.shelf.fetch(rows, slot)
+            examples = np.concatenate([self._order.slice(*span) for span in spans])
+        self._gather(examples, slot)
         ends = list(accumulate(stop - start for start, stop in spans))
-        return [rows[first:last] for first, last in pairwise([0, *ends])]
+        return [examples[first:last] for first, last in pairwise([0, *ends])]
+
+    def _gather(self, examples: Rows, slot: Fields) -> None:
+        """The rows of these examples, each read once where that is cheaper than to read some of them again."""
+        rows = self._order.rows_of(examples)
+        if self._order.examples.has_items:
+            distinct, place = np.unique(rows, return_inverse=True)
+            if len(distinct) * REPEATED <= len(rows):
+                self._context.shelf.fetch(distinct, slot)
+                for array in slot.values():
+                    array[: len(rows)] = array[: len(distinct)][place]
+                return
+        self._context.shelf.fetch(rows, slot)
 
     def _read_ahead(self, readers: Executor) -> ReadAhead:
         return ReadAhead(

@@ -1,7 +1,17 @@
-"""Which rows come when. Job: give the order of an epoch, and each process its share of it.
+"""Which examples come when. Job: give the order of an epoch, and each process its share of it.
 
-Input: row count, rejected rows, seed, epoch, shuffle. Output: row numbers for any range of positions, so that an epoch can
-be resumed anywhere. Nothing here depends on the number of processes, workers or threads.
+Input: the examples (rows, or items of rows: see examples.py), rejected rows, seed, epoch, shuffle. Output: example numbers for
+any range of positions, so that an epoch can be resumed anywhere, and the row of each. With no items an example is its row.
+Nothing here depends on the number of processes, workers or threads.
+
+Six rows, of which row 3 is rejected, with seed 7:
+
+    position     0  1  2  3  4      of the epoch; all arrays are int64, one axis: position
+    place        0  2  1  4  3      shuffled(5, …): counts usable examples only
+    example      0  2  1  5  4      places from 3 on lie behind the rejected one
+    row          0  2  1  5  4      the same, as there are no items
+
+A `Share` of batch 1 for two processes: rank 0 gets positions 0, 2, none; rank 1 gets 1, 3, 4. Global batches are 0-1, 2-3 and 4.
 """
 
 from collections.abc import Sequence
@@ -14,12 +24,12 @@ from numpy.typing import NDArray
 
 from kdcache.base.lazy import lazy
 from kdcache.errors import UsageError
+from kdcache.stream.examples import Examples, Rows
 
 WINDOW_BYTES, WINDOW_ROWS, RUNS = 64 << 20, 1 << 15, 64
 """A shuffle by blocks mixes the rows of 64 runs: so many bytes, but no more rows than make a batch well mixed."""
 
 Shuffle = Literal["full", "blocks", False]
-Rows = NDArray[np.int64]
 
 _WORD = 1 << 64
 _ROWS, _RUNS, _WINDOW = 0x0D0E_0001, 0x0D0E_0002, 0x0D0E_0003
@@ -56,15 +66,16 @@ def view_of(epoch: int, views: Sequence[int]) -> int:
 
 
 class Order:
-    """The order of usable rows in one epoch, made slice by slice.
+    """The order of usable examples in one epoch, made slice by slice.
 
-    `full` draws from all rows. `blocks` shuffles runs of `run` neighbouring rows and mixes the rows of `window` runs, so that
-    a disk reads runs, not rows. Rejected rows never come.
+    `full` draws from all of them. `blocks` shuffles runs of neighbours, the examples of `run` rows as a rule, and mixes those of
+    `window` runs, so that a disk reads runs, not rows. Examples of rejected rows never come. Given a number of rows instead of
+    `Examples`, the examples are the rows.
     """
 
     def __init__(
         self,
-        rows: int,
+        examples: Examples | int,
         *,
         seed: int = 0,
         epoch: int = 0,
@@ -75,10 +86,11 @@ class Order:
     ) -> None:
         if shuffle not in ("full", "blocks", False):
             raise UsageError(f"shuffle is {shuffle!r}", hint='give "full", "blocks" or False')
-        bad = np.unique(rejected) if rejected is not None else np.zeros(0, np.int64)
+        self.examples = examples if isinstance(examples, Examples) else Examples(examples)
+        bad = self.examples.of_rows(np.unique(rejected)) if rejected is not None else np.zeros(0, np.int64)
         self.seed, self.epoch, self.shuffle = seed, epoch, shuffle
-        self.run, self.runs = run, window
-        self.count = rows - len(bad)
+        self.run, self.runs = run * self.examples.each, window
+        self.count = len(self.examples) - len(bad)
         self._bad_before = bad.astype(np.int64) - np.arange(len(bad))
         self._last_window: tuple[int, Rows] | None = None
         self._lock = Lock()
@@ -87,9 +99,13 @@ class Order:
         return self.count
 
     def slice(self, first: int, last: int) -> Rows:
-        """Row numbers at positions first … last - 1."""
+        """Example numbers at positions first … last - 1: row numbers where there are no items."""
         with self._lock:
             return self._skip_rejected(self._places(first, min(last, self.count)))
+
+    def rows_of(self, examples: Rows) -> Rows:
+        """Row of each example; without items, the very array that was given."""
+        return self.examples.rows_of(examples)
 
     def lookahead(self, position: int) -> int:
         """Where the window of `position` ends: what is read together with it. Without windows, the position itself."""
@@ -103,7 +119,14 @@ class Order:
         runs = np.sort(self._run_order[number * self.runs : (number + 1) * self.runs])
         first = self._skip_rejected(runs * self.run)
         last = self._skip_rejected(np.minimum((runs + 1) * self.run, self.count) - 1) + 1
-        return first, last
+        return self._row_spans(first, last) if self.examples.has_items else (first, last)
+
+    def _row_spans(self, first: Rows, last: Rows) -> tuple[Rows, Rows]:
+        """Spans of rows that hold these ascending spans of examples. A row whose items lie in two spans is in the first."""
+        first, last = self.rows_of(first), self.rows_of(last - 1) + 1
+        first[1:] = np.maximum(first[1:], last[:-1])
+        some = first < last
+        return first[some], last[some]
 
     def _places(self, first: int, last: int) -> Rows:
         if self.shuffle == "full":
@@ -113,7 +136,7 @@ class Order:
         return np.arange(first, last, dtype=np.int64)
 
     def _skip_rejected(self, places: Rows) -> Rows:
-        """The n-th usable row lies behind as many rejected ones as have at most n usable rows before them."""
+        """The n-th usable example lies behind as many rejected ones as have at most n usable ones before them."""
         if not len(self._bad_before):
             return places
         skipped: Rows = places + np.searchsorted(self._bad_before, places, side="right")
@@ -168,8 +191,8 @@ class Order:
 class Share:
     """The part of each global batch that one of `world` processes gets.
 
-    A global batch is `batch` rows a process. The last, smaller one is left out (`drop_last`) or divided evenly, so that all
-    processes take equally many steps; with fewer rows left than processes, some get none.
+    A global batch is `batch` examples a process. The last, smaller one is left out (`drop_last`) or divided evenly, so that all
+    processes take equally many steps; with fewer examples left than processes, some get none.
     """
 
     total: int

@@ -75,6 +75,11 @@ class Plain(Strict):
         return self
 
     @property
+    def depends_on(self) -> frozenset[Literal["seed", "row"]]:
+        """What a view depends on beside the image, its id and the number of the view: nothing."""
+        return frozenset()
+
+    @property
     def of_first_releases(self) -> bool:
         """Cut or shrunk as the first releases did, and no publisher does."""
         if self.fit == "pad":
@@ -166,6 +171,11 @@ class Augment(Strict):
     background: Background = WHITE
     """Under transparent pixels of the image."""
 
+    @property
+    def depends_on(self) -> frozenset[Literal["seed", "row"]]:
+        """What a view depends on beside the image, its id and the number of the view: a partner is found by the row."""
+        return frozenset({"seed"}) if self.mix is None else frozenset({"seed", "row"})
+
 
 class Foreign(Strict):
     """Views that another project rendered and only it can render again.
@@ -180,6 +190,11 @@ class Foreign(Strict):
     """what the project calls an image: its id, its file name without the ending, or its row"""
     epochs: tuple[int, ...]
     """view number -> the epoch it was imported from"""
+
+    @property
+    def depends_on(self) -> frozenset[Literal["seed", "row"]]:
+        """What a view depends on beside the image, its id and the number of the view: nobody here knows."""
+        return frozenset({"seed", "row"})
 
 
 Recipe = Annotated[Plain | Augment | Foreign, Field(discriminator="kind")]

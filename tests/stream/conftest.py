@@ -3,13 +3,15 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kdcache import Cache
 from kdcache.store import Store
-from tests.store.making import Made, make_cache, make_plan
+from tests.store.making import Made, make_cache, make_listing, make_plan
+from tests.stream.joining import TOKENS, make, shuffled
 
 KINDS = [(backend, compression) for backend in ("hdf5", "zarr") for compression in (None, "zstd:3", "blosc:5")]
 
@@ -26,6 +28,14 @@ def made(request, tmp_path_factory) -> Made:
 def untouched(tmp_path_factory) -> Made:
     """A small finished HDF5 cache, not to be changed."""
     return make_cache(tmp_path_factory.mktemp("caches") / "plain", make_plan())
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory) -> Made:
+    """Another teacher's cache of the same images: other rows, parts, backend, compression and bad images."""
+    path = tmp_path_factory.mktemp("caches") / "other"
+    changed: dict[str, Any] = {"backend": "zarr", "compression": "zstd:3", "target_bytes": 1500, "max_rows": 16}
+    return make(path, shuffled(make_listing()), {0: "torn", 77: "gone"}, signals=TOKENS, **changed)
 
 
 @pytest.fixture

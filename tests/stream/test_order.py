@@ -97,6 +97,13 @@ def test_the_order_of_today_is_the_order_of_tomorrow() -> None:
     assert blocks.slice(0, 12).tolist() == [8, 7, 1, 2, 0, 6, 3, 9, 5, 10, 11, 4]
 
 
+def test_the_example_in_the_docstring_is_right() -> None:
+    order = Order(6, seed=7, rejected=np.array([3]))
+    assert order.slice(0, 5).tolist() == [0, 2, 1, 5, 4]
+    spans = [[Share(5, 1, rank, 2).span(number) for number in range(3)] for rank in range(2)]
+    assert spans == [[(0, 1), (2, 3), (4, 4)], [(1, 2), (3, 4), (4, 5)]]
+
+
 def test_blocks_keep_neighbours_together() -> None:
     order = Order(1000, seed=1, shuffle="blocks", run=50, window=2)
     for start in range(0, 1000, 100):

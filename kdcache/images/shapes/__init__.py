@@ -5,6 +5,7 @@ and a surface ("red ring", "striped star"): ten shapes times ten surfaces, so th
 pure function of (seed, split, index); another size shows the same scene, finer or coarser.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,15 @@ class Shapes:
         """Paint one picture."""
         index = self._index_of(image_id)
         return paint(scene(self.seed, self.split, index), self.size)
+
+    def truths(self) -> tuple[str, ...]:
+        """A description of every picture."""
+        return ("description",)
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """What the class says in words; nothing is painted."""
+        described = [f"a {CLASSES[label_of(self._index_of(image_id))]}" for image_id in ids]
+        return dict.fromkeys(names, described)
 
     def _index_of(self, image_id: str) -> int:
         index = whole(image_id.removeprefix(f"{self.split}/"))

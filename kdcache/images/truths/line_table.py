@@ -1,0 +1,80 @@
+"""`truths.jsonl`: a JSON object a line, `{"image_id": …, "questions": […], …}`.
+
+It is gone through once to find where lines begin and whose they are; a line is parsed again when it is asked for. For many images
+`truths.arrow` is better: nothing of it is parsed but what is asked for (`write_truths` makes it from the same records).
+"""
+
+import mmap
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kdcache.base.foreign import opened
+from kdcache.base.plain_json import NotPlain, parse_json
+from kdcache.errors import UsageError
+from kdcache.images.truths.bounds import MOST_ROW_BYTES
+from kdcache.images.truths.table import IDS
+from kdcache.images.unique import Lookup
+
+_HINT = f'a line is an object such as {{"{IDS}": "a/1.jpg", "text": "…"}}'
+
+
+class LineTable:
+    """A file of truths with a row a line, open."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with opened(Path(path), hint="check its permissions", error=UsageError) as file:
+            size = os.fstat(file.fileno()).st_size
+            self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        self._starts, self._names = array("q", [0]), set[str]()
+        self.lookup = Lookup(self._ids())
+        """From an id to its row."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its columns but the ids."""
+        return tuple(sorted(self._names))
+
+    def _ids(self) -> Iterator[str]:
+        """The id of every line; where it begins and what columns it has are kept."""
+        while (start := self._starts[-1]) < len(self._content):
+            most = min(len(self._content), start + MOST_ROW_BYTES + 1)
+            stop = self._content.find(b"\n", start, most) + 1 or most
+            record = self._record(self._content[start:stop], len(self._starts) - 1)
+            self._starts.append(stop)
+            self._names.update(record.keys() - {IDS})
+            yield str(record[IDS])
+
+    def _record(self, line: bytes, row: int) -> dict[str, Any]:
+        if len(line) > MOST_ROW_BYTES:
+            raise self._wrong(row, f"it has more than {MOST_ROW_BYTES:,} bytes")
+        try:
+            record = parse_json(line)
+        except NotPlain as reason:
+            raise self._wrong(row, str(reason)) from reason
+        if not isinstance(record, dict):
+            raise self._wrong(row, "it is no object")
+        if not isinstance(record.get(IDS), str):
+            raise self._wrong(row, f"it has no {IDS} that is a text")
+        return record
+
+    def id_at(self, row: int) -> str:
+        """The id of a row."""
+        return str(self._at(row)[IDS])
+
+    def value(self, row: int, name: str) -> Any:
+        """The plain value of one column in one row; None where there is none."""
+        return self._at(row).get(name)
+
+    def place(self, row: int) -> str:
+        """A row in words."""
+        return f"line {row + 1} of {self._path}"
+
+    def _at(self, row: int) -> dict[str, Any]:
+        return self._record(self._content[self._starts[row] : self._starts[row + 1]], row)
+
+    def _wrong(self, row: int, why: str) -> UsageError:
+        return UsageError(f"{self.place(row)} cannot be used: {why}", hint=_HINT)

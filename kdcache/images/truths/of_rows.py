@@ -1,0 +1,106 @@
+"""The truths of a dataset by row: read lazily, a batch at a time, and checked.
+
+Input: a source, the ids of its rows, and their labels. Output: columns of a few rows; how many items each row has; a digest.
+Whoever trains, judges or counts reads truths here, whatever the source is.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from kdcache.errors import UsageError
+from kdcache.images.source import UNLABELLED, Source, WithTruths
+from kdcache.images.truths.kinds import KINDS, Kind, NotThatTruth, kind_of, near
+
+CHUNK = 256
+"""Rows whose truths are in memory while all of them are counted or digested: at most 4 GiB at the bounds, some MB as a rule."""
+
+
+class Truths:
+    """Named columns of what is known of images, by row. Pickles as its source and ids: no values are kept."""
+
+    def __init__(self, source: Source, ids: Sequence[str], labels: NDArray[np.int32] | None = None) -> None:
+        self._source, self._ids, self._labels = source, ids, labels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns there are."""
+        of_source = self._source.truths() if isinstance(self._source, WithTruths) else ()
+        listed = () if self._labels is None else tuple(kind.name for kind in KINDS.values() if kind.from_listing)
+        return (*listed, *of_source)
+
+    def expect(self, names: Sequence[str]) -> None:
+        """UsageError, with what there is, unless all of these columns are there."""
+        if isinstance(names, str):
+            raise UsageError(f"truths is {names!r}, not a list of truths", hint=f"truths=[{names!r}]")
+        there = self.names
+        for name in names:
+            kind_of(name)
+            if name not in there:
+                raise UsageError(f"{self._source.name} has no truth called {name!r}", hint=near(name, there))
+
+    def read(self, names: Sequence[str], rows: Sequence[int] | NDArray[np.int64]) -> dict[str, list[Any]]:
+        """Column name -> a checked value a row, None where it is not known."""
+        self.expect(names)
+        numbers = [int(row) for row in rows]
+        ids = [self._ids[row] for row in numbers]
+        wanted = tuple(name for name in names if not kind_of(name).from_listing)
+        columns = dict[str, Sequence[Any]]()
+        if wanted and isinstance(self._source, WithTruths):
+            columns = dict(self._source.read_truths(wanted, ids))
+        return {
+            name: self._labels_of(numbers)
+            if name not in columns
+            else self._checked(kind_of(name), columns[name], numbers)
+            for name in names
+        }
+
+    def counts(self, name: str) -> NDArray[np.int64]:
+        """Items of each row in one column, such as its questions; 0 where it is not known. `Examples.of_items` takes them."""
+        kind = kind_of(name)
+        if not kind.items:
+            with_items = ", ".join(kind.name for kind in KINDS.values() if kind.items)
+            raise UsageError(f"{name} has no items that could be examples", hint=f"these have: {with_items}")
+        counted = np.zeros(len(self._ids), np.int64)
+        for rows, columns in self._chunks((name,)):
+            counted[rows.start : rows.stop] = [0 if value is None else len(value) for value in columns[name]]
+        return counted
+
+    def digest(self, names: Sequence[str]) -> str:
+        """xxh3-128 of these columns over all rows, in row order: part of what a training was made of, where it uses them."""
+        state = xxhash.xxh3_128(json.dumps(sorted(names)).encode())
+        for _, columns in self._chunks(tuple(sorted(names))):
+            for values in zip(*columns.values(), strict=True):
+                plain = [kind_of(name).plain(value) for name, value in zip(columns, values, strict=True)]
+                state.update(json.dumps(plain, separators=(",", ":")).encode())
+        return state.hexdigest()
+
+    def _chunks(self, names: Sequence[str]) -> Iterator[tuple[range, dict[str, list[Any]]]]:
+        for start in range(0, len(self._ids), CHUNK):
+            rows = range(start, min(start + CHUNK, len(self._ids)))
+            yield rows, self.read(names, rows)
+
+    def _labels_of(self, rows: list[int]) -> list[Any]:
+        assert self._labels is not None, "checked before"
+        return [None if label == UNLABELLED else label for label in self._labels[rows].tolist()]
+
+    def _checked(self, kind: Kind, values: Sequence[Any], rows: list[int]) -> list[Any]:
+        if len(values) != len(rows):
+            raise UsageError(f"{self._source.name} gave {len(values)} values of {kind.name} for {len(rows)} rows")
+        return [
+            None if value is None else self._check(kind, value, row) for value, row in zip(values, rows, strict=True)
+        ]
+
+    def _check(self, kind: Kind, value: Any, row: int) -> Any:
+        try:
+            return kind.check(value)
+        except NotThatTruth as reason:
+            raise UsageError(
+                f"{kind.name} of row {row} ({self._ids[row]}) in {self._source.name} cannot be used: {reason}",
+                hint="docs/sources.md tells what a truth may be",
+                row=row,
+            ) from reason
