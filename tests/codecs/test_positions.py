@@ -76,7 +76,8 @@ def test_words_on_a_device_decode_to_the_same(case: tuple[str, Signal, Padded]) 
     name, signal, true = case
     codec = make_codec(name, signal)
     fields = codec.encode(true)
-    here, there = codec.decode(fields), codec.decode({key: torch.from_numpy(a) for key, a in fields.items()})
+    words: Any = {key: torch.from_numpy(a) for key, a in fields.items()}
+    here, there = codec.decode(fields), codec.decode(words)
     assert np.allclose(here.values.probabilities(), there.values.probabilities().numpy(), rtol=1e-6, atol=1e-7)
     assert np.array_equal(here.mask(), there.mask().numpy())
 

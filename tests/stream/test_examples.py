@@ -17,7 +17,7 @@ COUNTS = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array)
 SHUFFLES = ("full", "blocks", False)
 
 
-def pairs_of(counts: np.ndarray, bad: set[int] = frozenset()) -> list[tuple[int, int]]:
+def pairs_of(counts: np.ndarray, bad: frozenset[int] | set[int] = frozenset()) -> list[tuple[int, int]]:
     return [(row, item) for row, count in enumerate(counts.tolist()) if row not in bad for item in range(count)]
 
 

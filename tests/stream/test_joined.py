@@ -96,8 +96,8 @@ def test_a_join_with_a_copy_in_another_order_gives_the_same_values(untouched: Ma
     alone = {}
     for batch in tokens.stream(16):
         alone |= dict(zip(batch.ids, batch.decode()["tokens"], strict=True))
-    for batch in join([*opened(untouched), tokens]).stream(9, signals=["tokens"]):
-        for image_id, values in zip(batch.ids, batch.decode()["tokens"], strict=True):
+    for joined in join([*opened(untouched), tokens]).stream(9, signals=["tokens"]):
+        for image_id, values in zip(joined.ids, joined.decode()["tokens"], strict=True):
             assert np.array_equal(values, alone[image_id])
 
 
