@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kdcache.codecs.codec import Codec
 from kdcache.errors import BadImage, UsageError
 from kdcache.signals.teacher import TeacherSpec
-from kdcache.store import Store
+from kdcache.store import Place, Store
 from kdcache.store.plan import PartId, Plan
 from kdcache.stream import Context, Order, Rings, Share, Shelf, Shuffle, Stream, decode, runs_of, view_of
 
@@ -87,20 +87,20 @@ class Cache:
         self._mapped: dict[int, _Mapped] = {}
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open a cache, complete or not."""
-        return cls(Store.open(Path(path)))
+    def open(cls, where: Path | str | Place) -> Self:
+        """Open a cache, complete or not: a folder, or another place."""
+        return cls(Store.open(Path(where) if isinstance(where, str) else where))
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return type(self).open, (self.path,)
+    def __reduce__(self) -> tuple[Any, tuple[Place]]:
+        return type(self).open, (self._store.place,)
 
     def __repr__(self) -> str:
         said = ", ".join(f"{s.signal.name} ({s.codec})" for s in self.plan.signals)
-        return f"<Cache {self.path}: {len(self):,} images, {self.views} views, {said}>"
+        return f"<Cache {self._store.place}: {len(self):,} images, {self.views} views, {said}>"
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Its folder; UsageError where it does not lie in one of this machine."""
         return self._store.path
 
     @property
@@ -164,7 +164,7 @@ class Cache:
         if reason is not None:
             raise BadImage(
                 f"{image_id} could not be used when the cache was built: {reason}",
-                hint=f"all such images are listed in {self.path / 'rejected.jsonl'}",
+                hint=f"all such images are listed in {self._store.place.at('rejected.jsonl')}",
             )
         codecs, rows = self._codecs(None), np.array([row])
         fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in Context(shelf, codecs, self._here.rings).fields}
@@ -224,7 +224,7 @@ class Cache:
     def _view(self, view: int) -> int:
         if not 0 <= view < self.views:
             hint = f"views count from 0: it has {'0' if self.views == 1 else f'0 to {self.views - 1}'}"
-            raise UsageError(f"no view {view} in {self.path}: it has {self.views}", hint=hint)
+            raise UsageError(f"no view {view} in {self._store.place}: it has {self.views}", hint=hint)
         return view
 
     def _codecs(self, signals: Sequence[str] | None) -> dict[str, Codec]:
@@ -233,7 +233,7 @@ class Cache:
             raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")
         unknown = [name for name in signals or () if name not in codecs]
         if unknown:
-            raise UnknownSignal(f"no signal {unknown[0]!r} in {self.path}", hint=f"it has {', '.join(codecs)}")
+            raise UnknownSignal(f"no signal {unknown[0]!r} in {self._store.place}", hint=f"it has {', '.join(codecs)}")
         return {name: codecs[name] for name in (codecs if signals is None else signals)}
 
     @property

@@ -6,11 +6,10 @@ file is replaced whole: a reader sees the old one or the new one.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kdcache.base import beneath
-from kdcache.base.atomic import write_file
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage, StorageError
 
@@ -23,13 +22,13 @@ class Rejected(Strict):
     reason: str
 
 
-def write_rejected(path: Path, entries: Iterable[Rejected]) -> None:
-    """Replace the file. Where a row is given twice the first reason stands."""
+def rejected_lines(entries: Iterable[Rejected]) -> Iterator[bytes]:
+    """The lines of the file. Where a row is given twice the first reason stands."""
     by_row: dict[int, Rejected] = {}
     for entry in entries:
         by_row.setdefault(entry.row, entry)
-    lines = (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n" for row in sorted(by_row))
-    write_file(path, (line.encode() for line in lines))
+    for row in sorted(by_row):
+        yield (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n").encode()
 
 
 def read_rejected(path: Path) -> list[Rejected]:

@@ -7,7 +7,6 @@ all ids in ascending order, each with the row it came from.
 import io
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, takewhile
-from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
@@ -20,6 +19,7 @@ from kdcache.base.lazy import lazy
 from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.store.arrow import REPAIR, check_batch, check_size, index_file_digest, mapped_batch, row_type, values_of
+from kdcache.store.places.place import Place
 
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
@@ -39,18 +39,18 @@ class UnknownImage(UsageError, KeyError):
 
 
 class Ids(Sequence[str]):
-    """All image ids in row order, decoded one at a time. Pickles as its path."""
+    """All image ids in row order, decoded one at a time. Pickles as where it lies."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
 
-    def __reduce__(self) -> tuple[type["Ids"], tuple[Path]]:
-        return Ids, (self._path,)
+    def __reduce__(self) -> tuple[type["Ids"], tuple[Place, str]]:
+        return Ids, (self._place, self._name)
 
     @lazy
     def batch(self) -> pa.RecordBatch:
         """The mapped record batch."""
-        return mapped_batch(self._path)
+        return mapped_batch(self._place, self._name)
 
     @lazy
     def _text(self) -> tuple[NDArray[np.int64], memoryview]:
@@ -81,17 +81,18 @@ class Ids(Sequence[str]):
 class Index:
     """Look-up in both directions over a mapped index.arrow."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.ids = Ids(path)
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
+        self.ids = Ids(place, name)
 
-    def __reduce__(self) -> tuple[type["Index"], tuple[Path]]:
-        return Index, (self.path,)
+    def __reduce__(self) -> tuple[type["Index"], tuple[Place, str]]:
+        return Index, (self._place, self._name)
 
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: Place,
+        name: str,
         *,
         expected: str | None = None,
         rows: int | None = None,
@@ -101,12 +102,11 @@ class Index:
 
         With the digest the plan expects, the whole file is hashed before; with its rows and classes, those are compared.
         """
-        check_size(path, rows or 0)
-        if expected is not None and (found := index_file_digest(path)) != expected:
-            raise Damage(
-                f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=str(path)
-            )
-        index = cls(path)
+        path = place.at(name)
+        check_size(place, name, rows or 0)
+        if expected is not None and (found := index_file_digest(place, name)) != expected:
+            raise Damage(f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=path)
+        index = cls(place, name)
         check_batch(path, index.ids.batch, rows, classes)
         return index
 

@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdcache.base.atomic import write_file
 from kdcache.errors import Damage, StorageError
-from kdcache.images.rejected import Rejected, read_rejected, write_rejected
+from kdcache.images.rejected import Rejected, read_rejected, rejected_lines
 
 
 def entry(row: int, reason: str = "empty file") -> Rejected:
     return Rejected(image_id=f"{row}.jpg", row=row, reason=reason)
+
+
+def write_rejected(path: Path, entries: list[Rejected]) -> None:
+    write_file(path, rejected_lines(entries))
 
 
 def test_lines_are_sorted_by_row_and_plain_json(tmp_path):

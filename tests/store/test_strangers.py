@@ -27,6 +27,7 @@ from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.compression import NotThatBlock, compressor
 from kdcache.store.locks import build_lock
+from kdcache.store.places.local import LocalPlace
 from kdcache.store.plan import PartId
 from tests.store.crafted import (
     PART,
@@ -177,7 +178,7 @@ def test_a_lock_never_writes_into_another_file(cache: Path, outside: Path, name:
         os.mkfifo(lock)
     else:
         lock.symlink_to(target)
-    with pytest.raises(Damage, match=name), build_lock(cache, (1, 2) if name.startswith("share") else None):
+    with pytest.raises(Damage, match=name), build_lock(LocalPlace(cache), (1, 2) if name.startswith("share") else None):
         pass
     assert outside.read_bytes() == b"precious" * 4096
     assert target.exists() == (how != "dangling")
@@ -201,7 +202,7 @@ def test_what_a_build_writes_replaces_a_link_and_not_its_target(cache: Path, out
 
 @pytest.mark.parametrize("name", ["../up", "/etc/hostname", "a//b", ".", "a/./b", "a/..", "nul\0"])
 def test_no_name_leads_out_of_a_folder(tmp_path: Path, name: str) -> None:
-    for act in (lambda: beneath.read(tmp_path, name, 10), lambda: beneath.remove(tmp_path, name)):
+    for act in (lambda: LocalPlace(tmp_path).read(name, 10), lambda: beneath.remove(tmp_path, name)):
         with pytest.raises(Damage, match="is no name below"):
             act()
 
