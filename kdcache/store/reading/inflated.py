@@ -71,10 +71,13 @@ class Inflated(Arena):
         offset, size = piece.stored[number].tolist()
         stored = file.read(offset, size)
         piece.check(number, stored)
-        block_of_rows = piece.inflate(self._tool, number, stored, self.grid.block_rows * self.row_bytes)
-        start, stop = self.block_bytes(block)
-        # The last block of a part is filled up with rows that nobody asked for.
-        self._bytes[start:stop] = np.frombuffer(block_of_rows, np.uint8)[: stop - start]
+        (start, stop), nbytes = self.block_bytes(block), self.grid.block_rows * self.row_bytes
+        if stop - start == nbytes:
+            piece.inflate(self._tool, number, stored, self._bytes[start:stop].data)
+            return
+        filled_up = bytearray(nbytes)  # as the last block of the dataset is, with rows that there are not
+        piece.inflate(self._tool, number, stored, memoryview(filled_up))
+        self._bytes[start:stop] = np.frombuffer(filled_up, np.uint8)[: stop - start]
 
     def _make_room(self, blocks: Rows, needed: Rows) -> None:
         kept = set(needed.tolist())

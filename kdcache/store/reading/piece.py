@@ -71,10 +71,10 @@ class Piece:
         if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
             raise self._wrong(number)
 
-    def inflate(self, tool: Compressor, number: int, stored: Buffer, nbytes: int) -> bytearray:
-        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not `nbytes` long."""
+    def inflate(self, tool: Compressor, number: int, stored: Buffer, block: memoryview) -> None:
+        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not of that length."""
         try:
-            return tool.decode(stored, nbytes)
+            tool.decode(stored, block)
         except NotThatBlock as error:
             raise self._wrong(number, str(error)) from error
 
