@@ -26,10 +26,11 @@ _HINT = "remove it, or copy it whole from where it came from: in there only plai
 @contextmanager
 def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
     """A descriptor of `root` or of a folder below it; with `make`, folders that are not there are made."""
+    way = steps(root, name)
     here = os.open(root, _FOLDER)
     try:
         done = root
-        for step in steps(root, name):
+        for step in way:
             if make:
                 with suppress(FileExistsError):
                     os.mkdir(step, dir_fd=here)

@@ -171,6 +171,7 @@ class MemoryPlace(Place):
 
     def locked(self, name: str) -> bool:
         """Whether one holds it alone."""
+        beneath.steps(str(self), name)
         with self._changed:
             return self._locks.get(name, 0) < 0
 
