@@ -1,13 +1,11 @@
 import shutil
-from collections.abc import Callable
 from functools import cache
 
 import pytest
 
-from kdcache.store import Place, Store
-from kdcache.store.places.local import LocalPlace
-from kdcache.store.places.memory import MemoryPlace
+from kdcache.store import Store
 from tests.store.making import Made, make_cache, make_plan
+from tests.store.making import places as places
 from tests.store.making import without_fsync as without_fsync
 
 BACKENDS = ["hdf5", "zarr"]
@@ -35,12 +33,6 @@ def finished_cache(tmp_path_factory):
         )
 
     return build
-
-
-@pytest.fixture(params=["local", "memory"])
-def places(request, tmp_path) -> Callable[[str], Place]:
-    """Makes empty places of each kind."""
-    return lambda name: LocalPlace(tmp_path / name) if request.param == "local" else MemoryPlace(name)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Small caches for tests: every kind of field, a short last part, bad rows, several views."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from kdcache.images.source import Listing
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.store import Place, Store, choose_layout, index_digest
+from kdcache.store.places.local import LocalPlace
+from kdcache.store.places.memory import MemoryPlace
 from kdcache.store.plan import VALID, Dataset, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain
 
@@ -25,6 +28,12 @@ def without_fsync():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(params=["local", "memory"])
+def places(request, tmp_path) -> Callable[[str], Place]:
+    """Makes empty places of each kind."""
+    return lambda name: LocalPlace(tmp_path / name) if request.param == "local" else MemoryPlace(name)
 
 
 SIGNALS = (
