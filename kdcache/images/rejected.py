@@ -5,13 +5,10 @@ file is replaced whole: a reader sees the old one or the new one.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from kdcache.base import beneath
 from kdcache.base.strict import Strict
-from kdcache.errors import Damage, StorageError
+from kdcache.errors import Damage
 
 
 class Rejected(Strict):
@@ -31,15 +28,10 @@ def rejected_lines(entries: Iterable[Rejected]) -> Iterator[bytes]:
         yield (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n").encode()
 
 
-def read_rejected(path: Path) -> list[Rejected]:
-    """All entries by row; none when the file is not there. Damage names the line that cannot be read."""
+def parse_rejected(raw: bytes, path: object) -> list[Rejected]:
+    """All entries of a file by row; Damage names `path`, where it was read, and the line that cannot be used."""
     try:
-        with beneath.opened(path.parent, path.name) as descriptor, open(os.dup(descriptor), encoding="utf-8") as file:
-            lines = file.read().removesuffix("\n").split("\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+        lines = raw.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise Damage(f"{path} is not UTF-8", hint="delete it; the next build writes it again") from error
     entries = []

@@ -2,7 +2,6 @@
 
 from pydantic import ValidationError
 
-from kdcache.base.atomic import is_temporary
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.base.plain_json import beyond_reading
 from kdcache.base.strict import first_mistake
@@ -107,7 +106,7 @@ def _has_plan(cache: Place) -> bool:
 
 def _is_taken(cache: Place) -> bool:
     """Whether a folder holds anything but what a cache leaves that is about to be created."""
-    return any(name != FOLDER and not is_temporary(name) for name in cache.list())
+    return any(name != FOLDER for name in cache.list())
 
 
 def _same_or_refuse(cache: Place, old: Plan, new: Plan) -> None:

@@ -14,7 +14,7 @@ from kdcache.base.lazy import lazy
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
-from kdcache.images.rejected import Rejected, rejected_lines
+from kdcache.images.rejected import Rejected, parse_rejected, rejected_lines
 from kdcache.images.source import Listing, Source
 from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
@@ -45,6 +45,8 @@ from kdcache.store.reading.part import MappedPart
 from kdcache.store.same_images import expect_images
 
 REJECTED = "rejected.jsonl"
+REJECTED_BYTES = 1 << 30
+"""read of it, at most: eight million images with the reasons that are usual"""
 
 
 class Store:
@@ -57,7 +59,7 @@ class Store:
         self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
         self._backend = backend_of(plan)
         self._geometry = Geometry(plan, self.fields, self._backend)
-        self._open = OpenParts(self._map)
+        self._open = OpenParts()
 
     def __reduce__(self) -> tuple[object, tuple[Place]]:
         return Store.open, (self.place,)
@@ -200,7 +202,7 @@ class Store:
 
     def map_part(self, part: PartId) -> MappedPart:
         """The arrays of a part, mapped read-only and checked on first touch; Damage when it is not there."""
-        return self._open[part]
+        return self._open.get(part, self._map)
 
     def _map(self, part: PartId, **options: int) -> MappedPart:
         receipt = self.receipt(part)
@@ -228,6 +230,14 @@ class Store:
             entries = (Rejected(image_id=self.index[row], row=row, reason=reason) for row, reason in bad.items())
             self.place.replace(REJECTED, rejected_lines(entries))
         return len(bad)
+
+    def rejected(self) -> list[Rejected]:
+        """The images listed by `write_rejected`; none when it never was."""
+        try:
+            raw = self.place.read(REJECTED, REJECTED_BYTES)
+        except FileNotFoundError:
+            return []
+        return parse_rejected(raw, self.place.at(REJECTED))
 
     def bytes(self) -> int:
         """Bytes of all built parts."""

@@ -1,7 +1,9 @@
 """What a store promises beyond its contract where it lies in a folder of this machine."""
 
+import gc
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,20 @@ def test_a_cache_without_write_permission_can_be_read(made: Made):
     assert store.index.ids[0].startswith("img/")
     for folder, _, _ in os.walk(made.store.path):
         os.chmod(folder, 0o755)
+
+
+def test_a_store_that_nobody_has_any_more_leaves_nothing_mapped(made: Made):
+    """At once, not when Python next looks for circles: a disk may be waiting to be taken away."""
+    store = Store.open(made.store.path)
+    fields = [field for part in store.plan.parts() for field in store.map_part(part).values()]
+    assert all(field.whole().size for field in fields)
+    assert str(store.path) in Path("/proc/self/maps").read_text() or store.plan.layout.compression is not None
+    gc.disable()
+    try:
+        del store, fields
+        assert str(made.store.path) not in Path("/proc/self/maps").read_text()
+    finally:
+        gc.enable()
 
 
 def test_a_store_travels_to_another_process_as_its_path(made: Made):

@@ -19,7 +19,6 @@ from kdcache.check.sampling import Ask
 from kdcache.check.verify import verify
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
-from kdcache.images.rejected import read_rejected
 from kdcache.reshape.convert import convert
 from kdcache.reshape.merge import merge
 from kdcache.reshape.more_views import add_views
@@ -197,7 +196,7 @@ def test_what_a_build_writes_replaces_a_link_and_not_its_target(cache: Path, out
     os.unlink(cache / "rejected.jsonl")
     os.mkfifo(cache / "rejected.jsonl")
     with pytest.raises(Damage, match=r"rejected\.jsonl"):
-        read_rejected(cache / "rejected.jsonl")
+        store.rejected()
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/hostname", "a//b", ".", "a/./b", "a/..", "nul\0"])

@@ -11,7 +11,6 @@ from kdcache.check.repair import repair
 from kdcache.check.sampling import Ask
 from kdcache.check.verify import verify
 from kdcache.errors import Damage, Locked, Mismatch, UsageError
-from kdcache.images.rejected import Rejected
 from kdcache.reshape.convert import convert
 from kdcache.reshape.merge import merge
 from kdcache.store import Store
@@ -130,9 +129,10 @@ def test_views_are_added_and_built(made: Made):
 def test_rejected_images_are_listed_anew(made: Made):
     for _ in range(2):
         assert made.store.write_rejected() == 2
-    lines = made.store.place.read(REJECTED, 1 << 20).splitlines()
-    found = [Rejected.from_json(line) for line in lines]
-    assert {entry.row: entry.reason for entry in found} == made.bad
+    assert {entry.row: entry.reason for entry in made.store.rejected()} == made.bad
+    assert [entry.image_id for entry in made.store.rejected()] == [made.store.index[row] for row in made.bad]
+    made.store.place.remove(REJECTED)
+    assert made.store.rejected() == []
 
 
 @pytest.mark.parametrize(("share", "other"), [(None, None), (None, (1, 2)), ((1, 2), None), ((1, 2), (1, 4))])

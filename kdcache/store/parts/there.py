@@ -6,7 +6,6 @@ The work is that of what is there, not of what the plan promises: a plan may hav
 import re
 from collections.abc import Iterator
 
-from kdcache.base.atomic import is_temporary
 from kdcache.codecs.codec import Field
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.parts.check import Finding
@@ -66,7 +65,7 @@ def strays(cache: Place, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
     found = []
     for folder in (PARTS, VIEWS):
         for name, what in cache.walk(folder):
-            if what == "folder" or is_temporary(name) or name in frames or _belongs(plan, fields, name):
+            if what == "folder" or name in frames or _belongs(plan, fields, name):
                 continue
             found.append(Finding(None, None, None, f"{name} does not belong to this cache", name, "stray"))
     return found

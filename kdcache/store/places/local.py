@@ -11,7 +11,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kdcache.base import addresses, beneath
-from kdcache.base.atomic import DEPTH, StagedFile, flush_folder, make_folder, refused, staged, storage_errors, sweep
+from kdcache.base.atomic import (
+    DEPTH,
+    StagedFile,
+    flush_folder,
+    is_temporary,
+    make_folder,
+    refused,
+    staged,
+    storage_errors,
+    sweep,
+)
 from kdcache.store.places.place import File, Kind, Place
 
 _ANNOUNCED_BYTES = 256 << 10
@@ -125,16 +135,17 @@ class LocalPlace(Place):
             flush_folder(folder, self._path)
 
     def list(self, folder: str = "") -> list[str]:
-        """The names in a folder, drafts and all."""
+        """The names in a folder but for those of drafts."""
         with storage_errors(self._path / folder, "list"):
             try:
-                return sorted(beneath.names(self._path, folder))
+                return sorted(name for name in beneath.names(self._path, folder) if not is_temporary(name))
             except NotADirectoryError:  # the place itself is no folder: nothing is in there
                 return []
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Kind]]:
-        """Everything below a folder, but for what lies deeper than anything that is written here."""
-        return beneath.walk(self._path, folder, depth=DEPTH)
+        """Everything below a folder, but for drafts, and for what lies deeper than anything that is written here."""
+        found = beneath.walk(self._path, folder, depth=DEPTH)
+        return ((name, kind) for name, kind in found if kind != "file" or not is_temporary(name))
 
     def kind(self, name: str) -> Kind | None:
         """What has a name, links not followed."""

@@ -111,11 +111,11 @@ class Place(ABC):
 
     @abstractmethod
     def list(self, folder: str = "") -> list[str]:
-        """What lies directly in a folder, ascending; nothing where there is no such folder."""
+        """What lies directly in a folder, ascending; nothing where there is no such folder. Drafts are not there yet."""
 
     @abstractmethod
     def walk(self, folder: str = "") -> Iterator[tuple[str, Kind]]:
-        """Everything below a folder with what it is, ascending in each folder, what a folder holds right behind it."""
+        """Everything below a folder with what it is, ascending in each folder, what a folder holds right behind it; no drafts."""
 
     @abstractmethod
     def kind(self, name: str) -> Kind | None:

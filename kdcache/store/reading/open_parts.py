@@ -14,18 +14,18 @@ MOST_PARTS = 8
 class OpenParts:
     """Parts by id, oldest dropped first."""
 
-    def __init__(self, make: Callable[[PartId], MappedPart]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._open: OrderedDict[PartId, MappedPart] = OrderedDict()
         self._lock = Lock()
 
-    def __getitem__(self, part: PartId) -> MappedPart:
+    def get(self, part: PartId, make: Callable[[PartId], MappedPart]) -> MappedPart:
+        """A part that is open, or is opened now."""
         with self._lock:
             found = self._open.get(part)
             if found is not None:
                 self._open.move_to_end(part)
                 return found
-        found = self._make(part)
+        found = make(part)
         with self._lock:
             self._open[part] = found
             while len(self._open) > MOST_PARTS:

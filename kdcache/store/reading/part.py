@@ -26,12 +26,12 @@ class MappedField:
     def __init__(self, field: Field, layout: Layout, receipt: Receipt, place: Place, most_bytes: int) -> None:
         self.field = field
         self.rows = 1 if field.per_part else receipt.rows
-        self._piece = Piece.of(receipt, field, place)
+        self._piece = piece = Piece.of(receipt, field, place)
         # Damage now when the file is not there, and not at the first row.
         if field.per_part:
             with self._piece.opened():
                 return
-        self._arena = make_arena(field, layout, self.rows, lambda _: self._piece, 0, most_bytes=most_bytes)
+        self._arena = make_arena(field, layout, self.rows, lambda _: piece, 0, most_bytes=most_bytes)
         self._arena.open_part(0)
 
     @lazy
