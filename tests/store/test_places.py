@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,24 @@ def test_drafts_of_killed_processes_are_swept(place: LocalPlace) -> None:
     (place.folder / "a" / ".file.tmp-99-abcd").write_bytes(b"half")
     place.sweep()
     assert place.list("a") == ["file"]
+
+
+TOUCHES = re.compile(
+    r"\bos\.(open|read|pread|preadv|write|pwrite|stat|fstat|listdir|scandir|unlink|remove|rename|replace|link|mkdir|fsync)\b"
+    r"|(?<![\w.])(?<!def )open\(|\.(read|write)_(bytes|text)\(|\.(is_file|exists|unlink|iterdir|glob|rglob|stat)\("
+    r"|\bfcntl\b|\bshutil\b|\bbeneath\b|base\.atomic import (?!Buffer\n)"
+)
+"""What opens, makes, names or removes a file."""
+ELSEWHERE = {"kdcache/stream/shelf.py": 'Path("/proc/meminfo").read_text()'}
+
+
+def test_only_a_place_touches_the_files_of_a_cache() -> None:
+    root = Path(__file__).parents[2]
+    found = []
+    for folder in ("kdcache/store", "kdcache/stream", "kdcache/check", "kdcache/reshape"):
+        for path in sorted((root / folder).rglob("*.py")):
+            name = str(path.relative_to(root))
+            lines = path.read_text().replace(ELSEWHERE.get(name, "\n"), "\n").splitlines(keepends=True)
+            found += [f"{name}:{i}: {line.strip()}" for i, line in enumerate(lines, 1) if TOUCHES.search(line)]
+    assert {line.split(":")[0] for line in found if "/places/" not in line} == set(), found
+    assert any(line.startswith("kdcache/store/places/local.py") for line in found)
