@@ -7,7 +7,7 @@ from threading import Lock
 from kdcache.store.plan import PartId
 from kdcache.store.reading.part import MappedPart
 
-MOST_PARTS = 8
+MOST_PARTS = 4
 """Few, as the blocks of a compressed part stay decompressed while it is open."""
 
 
