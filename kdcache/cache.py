@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kdcache.errors import BadImage
 from kdcache.signals.teacher import TeacherSpec
-from kdcache.store import Store
+from kdcache.store import Place, Store
 from kdcache.store.plan import PartId, Plan
 from kdcache.stream import Examples, Order, Reader, Share, Shuffle, Stream, UnknownSignal, decode, examples_of, view_of
 
@@ -57,20 +57,20 @@ class Cache:
         """What streams of this cache, or of several, are made from."""
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open a cache, complete or not."""
-        return cls(Store.open(Path(path)))
+    def open(cls, where: Path | str | Place) -> Self:
+        """Open a cache, complete or not: a folder, or another place."""
+        return cls(Store.open(Path(where) if isinstance(where, str) else where))
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return type(self).open, (self.path,)
+    def __reduce__(self) -> tuple[Any, tuple[Place]]:
+        return type(self).open, (self._store.place,)
 
     def __repr__(self) -> str:
         said = ", ".join(f"{s.signal.name} ({s.codec})" for s in self.plan.signals)
-        return f"<Cache {self.path}: {len(self):,} images, {self.views} views, {said}>"
+        return f"<Cache {self._store.place}: {len(self):,} images, {self.views} views, {said}>"
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Its folder; UsageError where it does not lie in one of this machine."""
         return self._store.path
 
     @property
@@ -134,7 +134,7 @@ class Cache:
         if reason is not None:
             raise BadImage(
                 f"{image_id} could not be used when the cache was built: {reason}",
-                hint=f"all such images are listed in {self.path / 'rejected.jsonl'}",
+                hint=f"all such images are listed in {self._store.place.at('rejected.jsonl')}",
             )
         context, rows = self.reader.context(view, None), np.array([row])
         fields = {f.name: np.empty((1, *f.shape), f.dtype) for f in context.fields}
@@ -175,7 +175,7 @@ class Cache:
         context = self.reader.context(view_of(epoch, self.reader.views(views)), signals, check=check)
         run, window = self.reader.runs()
         order = Order(
-            examples_of(self.path, len(self), examples),
+            examples_of(self._store.place, len(self), examples),
             seed=seed,
             epoch=epoch,
             shuffle=shuffle,

@@ -15,7 +15,7 @@ from pathlib import Path
 import xxhash
 
 from kdcache.base import beneath
-from kdcache.errors import StorageError, UsageError
+from kdcache.errors import KDError, StorageError, UsageError
 
 Buffer = bytes | bytearray | memoryview
 _MARK = ".tmp-"
@@ -31,6 +31,8 @@ _HINTS = {
 }
 WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 """the path is at fault, not the disk"""
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""what file systems say that know no hard links (FAT, some network shares)"""
 
 
 @contextmanager
@@ -39,12 +41,16 @@ def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in WRONG_PATH:
-            hint = "choose another place"
-            raise UsageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
-        hint = _HINTS.get(error.errno or 0, "check that the folder exists and can be used")
-        raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path)) from error
+        raise refused(error, path, doing) from error
+
+
+def refused(error: OSError, path: Path, doing: str) -> KDError:
+    """What to raise for something that the disk refused: a UsageError where the path is at fault, else a StorageError."""
+    reason = error.strerror or str(error)
+    if error.errno in WRONG_PATH:
+        return UsageError(f"cannot {doing} {path}: {reason}", hint="choose another place", path=str(path))
+    hint = _HINTS.get(error.errno or 0, "check that the folder exists and can be used")
+    return StorageError(f"cannot {doing} {path}: {reason}", hint=hint, path=str(path))
 
 
 class StagedFile:
@@ -90,6 +96,29 @@ class StagedFile:
         with storage_errors(self.path):
             os.replace(self._temporary, self.path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._here = False
+
+    def commit_new(self) -> bool:
+        """Give it its name, unless a file has that name already: then False, and nothing changes. See `flush_folder`."""
+        with storage_errors(self.path):
+            try:
+                self._link()
+            except FileExistsError:
+                return False
+        return True
+
+    def _link(self) -> None:
+        """A second name for the file; the temporary one goes with `discard`. A rename would replace what has the name."""
+        name = self.path.name
+        try:
+            os.link(self._temporary, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # Such a file system has no call that does both: who writes new names there holds a lock of its own.
+            with suppress(FileNotFoundError):
+                os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+            self.commit()
 
     def discard(self) -> None:
         """Remove what was not committed."""
@@ -179,9 +208,10 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(going)
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: Path | str) -> bool:
     """True for names that only an interrupted write leaves behind."""
-    return path.name.startswith(".") and _MARK in path.name
+    name = os.path.basename(path)
+    return name.startswith(".") and _MARK in name
 
 
 def sweep(folder: Path) -> list[Path]:

@@ -21,16 +21,16 @@ _HERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOT_OPENED = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
 _HINT = "remove it, or copy it whole from where it came from: in there only plain files and folders are used"
-_READ = 1 << 20
 
 
 @contextmanager
 def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
     """A descriptor of `root` or of a folder below it; with `make`, folders that are not there are made."""
+    way = steps(root, name)
     here = os.open(root, _FOLDER)
     try:
         done = root
-        for step in _steps(root, name):
+        for step in way:
             if make:
                 with suppress(FileExistsError):
                     os.mkdir(step, dir_fd=here)
@@ -53,7 +53,7 @@ def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
 def opened(root: Path, name: str, flags: int = os.O_RDONLY) -> Iterator[int]:
     """A descriptor of a plain file; with O_CREAT it is made."""
     above, _, last = name.rpartition("/")
-    _steps(root, last)
+    steps(root, name)
     with folder(root, above) as here:
         try:
             descriptor = os.open(last, flags | _HERE, 0o666, dir_fd=here)
@@ -68,20 +68,6 @@ def opened(root: Path, name: str, flags: int = os.O_RDONLY) -> Iterator[int]:
         os.close(descriptor)
 
 
-def read(root: Path, name: str, most: int) -> bytes:
-    """A whole file; Damage when it has more than `most` bytes."""
-    with opened(root, name) as descriptor:
-        if (size := os.fstat(descriptor).st_size) > most:
-            path = root / name
-            hint = "no program of this kind writes so much there: copy it from where it came from"
-            raise Damage(f"{path} has {size:,} bytes, at most {most:,} are read", hint=hint, path=str(path))
-        pieces, left = [], most
-        while left and (piece := os.read(descriptor, min(left, _READ))):
-            pieces.append(piece)
-            left -= len(piece)
-    return b"".join(pieces)
-
-
 def names(root: Path, name: str = "") -> set[str]:
     """What lies in a folder; nothing when it is not there."""
     try:
@@ -94,7 +80,7 @@ def names(root: Path, name: str = "") -> set[str]:
 def kind(root: Path, name: str) -> Kind | None:
     """What a name stands for; None when it is not there."""
     above, _, last = name.rpartition("/")
-    _steps(root, last)
+    steps(root, name)
     try:
         with folder(root, above) as here:
             return _kind(os.stat(last, dir_fd=here, follow_symlinks=False).st_mode)
@@ -121,7 +107,7 @@ def walk(root: Path, name: str = "", *, depth: int) -> Iterator[tuple[str, Kind]
 def remove(root: Path, name: str) -> bool:
     """Take a file, or a link itself, away; False when it was not there."""
     above, _, last = name.rpartition("/")
-    _steps(root, last)
+    steps(root, name)
     try:
         with folder(root, above) as here:
             os.unlink(last, dir_fd=here)
@@ -143,12 +129,12 @@ def _tell_apart(error: OSError, path: Path, wanted: str) -> None:
         raise not_plain(path, wanted) from error
 
 
-def _steps(root: Path, name: str) -> list[str]:
+def steps(root: Path | str, name: str) -> list[str]:
     """The components of a name; Damage when one of them would lead elsewhere."""
-    steps = name.split("/") if name else []
-    if any(step in ("", ".", "..") or "\0" in step for step in steps):
+    found = name.split("/") if name else []
+    if any(step in ("", ".", "..") or "\0" in step for step in found):
         raise Damage(f"{name!r} is no name below {root}", hint=_HINT, path=name)
-    return steps
+    return found
 
 
 def _kind(mode: int) -> Kind:

@@ -8,7 +8,8 @@ from kdcache.base.progress import Progress
 from kdcache.check.sampling import Ask
 from kdcache.check.verify import verify
 from kdcache.errors import Damage, Mismatch
-from kdcache.store import Finding, Store
+from kdcache.store import Finding, Place, Store
+from kdcache.store.frame import PLAN
 from kdcache.store.plan import PartId
 
 
@@ -16,7 +17,7 @@ from kdcache.store.plan import PartId
 class Repair:
     """What repair found and did."""
 
-    path: Path
+    place: Place
     parts: tuple[PartId, ...]
     """parts that are damaged"""
     rows: int
@@ -28,19 +29,25 @@ class Repair:
     warnings: tuple[Finding, ...]
     """names that do not belong; they stay"""
 
+    @property
+    def path(self) -> Path:
+        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        return self.place.folder
 
-def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
+
+def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
     """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part.
 
     What is looked at is what is dropped: with `apply`, nobody builds from the first look to the last drop.
     """
-    store = Store.open(path)
+    store = Store.open(where)
     with store.building() if apply else nullcontext():
-        report = verify(path, Ask(), progress)
+        report = verify(store.place, Ask(), progress)
         foreign = [found for found in report.findings if found.kind == "foreign"]
         if foreign and not any(_fits(store, part) for part in store.with_receipt()):
-            message = f"{path / 'plan.json'} looks foreign: no receipt is of its plan. Nothing was dropped"
-            raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=str(path / "plan.json"))
+            path = store.place.at(PLAN)
+            message = f"{path} looks foreign: no receipt is of its plan. Nothing was dropped"
+            raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=path)
         damaged = sorted({f.part for f in report.findings if f.part is not None and f.kind == "damage"})
         others = [found for found in report.findings if found.part is None]
         if apply:
@@ -49,7 +56,7 @@ def repair(path: Path, *, apply: bool, progress: Progress) -> Repair:
             store.restore_frame()
             others = [found for found in store.verify_frame() if found.kind != "stray"]
     return Repair(
-        path,
+        store.place,
         tuple(damaged),
         sum(len(store.plan.rows_of(part)) for part in damaged),
         applied=apply,

@@ -12,7 +12,7 @@ from kdcache.base.progress import Progress
 from kdcache.build.view_pool import pool_of
 from kdcache.images.source import Source
 from kdcache.render import Rendered
-from kdcache.store import Finding, Store
+from kdcache.store import Finding, Place, Store
 from kdcache.store.plan import VIEW_DIGEST, PartId
 from kdcache.views.replay import drifts
 
@@ -41,7 +41,7 @@ class Ask:
 class Report:
     """What was looked at and what was found."""
 
-    path: Path
+    place: Place
     parts: int = 0
     missing: int = 0
     replayed: int = 0
@@ -52,6 +52,11 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     """names that do not belong: never read, never removed, no damage"""
+
+    @property
+    def path(self) -> Path:
+        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        return self.place.folder
 
     @property
     def ok(self) -> bool:

@@ -9,18 +9,18 @@ from pathlib import Path
 from kdcache.base.progress import Progress
 from kdcache.check.sampling import Ask, Report, sample, views_that_drift
 from kdcache.images import open_source
-from kdcache.store import Store
+from kdcache.store import Place, Store
 from kdcache.store.plan import PartId
 
 
-def verify(path: Path, ask: Ask, progress: Progress) -> Report:
+def verify(where: Path | Place, ask: Ask, progress: Progress) -> Report:
     """Check every byte of a cache, then the samples that were asked for."""
-    store = Store.open(path)
+    store = Store.open(where)
     if ask.untrusted and (found := store.verify_unopened()):
-        return Report(path, parts=len(store.with_receipt()), findings=found)
+        return Report(store.place, parts=len(store.with_receipt()), findings=found)
     frame = store.verify_frame()
     report = Report(
-        path,
+        store.place,
         findings=[found for found in frame if found.kind != "stray"],
         warnings=[found for found in frame if found.kind == "stray"],
     )

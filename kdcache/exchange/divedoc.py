@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from kdcache.base.atomic import flush_folder, make_folder, storage_errors, write_file
 from kdcache.base.progress import Progress
 from kdcache.errors import Incomplete, StorageError, UsageError
-from kdcache.store import Store
-from kdcache.store.parts.mapped import MappedPart
+from kdcache.store import MappedPart, Store
+from kdcache.store.frame import INDEX
 from kdcache.store.plan import PartId
 
 FEATURES = "teacher_features_output"
@@ -84,7 +84,7 @@ def _check_ids(store: Store) -> None:
     ids = store.index.ids
     if (row := pc.index(pc.match_substring(ids.batch.column(0), "\0"), True).as_py()) >= 0:
         shown = ids[row] if len(ids[row]) <= SHOWN_LETTERS else ids[row][:SHOWN_LETTERS] + "…"
-        message = f"{store.path}: the image id {shown!r} has a zero byte, which no text in HDF5 can have"
+        message = f"{store.place}: the image id {shown!r} has a zero byte, which no text in HDF5 can have"
         raise UsageError(message, hint="rename that image and build its cache anew")
 
 
@@ -93,7 +93,7 @@ def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:
     for split, store in splits.items():
         stored = {s.signal.name: s.signal for s in store.plan.signals}
         if signal not in stored:
-            raise UsageError(f"{store.path} holds no {signal}", hint=f"it holds {', '.join(stored)}")
+            raise UsageError(f"{store.place} holds no {signal}", hint=f"it holds {', '.join(stored)}")
         if stored[signal].kind != "map" or stored[signal].lengths:
             kind = (
                 f"of kind {stored[signal].kind}{', with rows of different lengths' if stored[signal].lengths else ''}"
@@ -108,10 +108,10 @@ def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:
 
 def _parts(store: Store, view: int) -> list[PartId]:
     if not 0 <= view < store.plan.views.count:
-        raise UsageError(f"no view {view} in {store.path}", hint=f"it has views 0 to {store.plan.views.count - 1}")
+        raise UsageError(f"no view {view} in {store.place}", hint=f"it has views 0 to {store.plan.views.count - 1}")
     unbuilt = store.missing_of(view)
     if unbuilt:
-        message = f"{len(unbuilt)} parts of view {view} of {store.path} are not built yet, such as {unbuilt[0]}"
+        message = f"{len(unbuilt)} parts of view {view} of {store.place} are not built yet, such as {unbuilt[0]}"
         raise Incomplete(message, hint="finish the build first")
     return store.plan.parts_of(view)
 
@@ -133,7 +133,7 @@ def _chunk_rows(shape: tuple[int, ...]) -> int:
 def _room(shape: tuple[int, ...], rows: dict[str, int], splits: Mapping[str, Store]) -> int:
     """Bytes the file will need at most."""
     row = math.prod(shape) * 4 + ROW_OVERHEAD
-    names = sum(store.index.path.stat().st_size for store in splits.values())
+    names = sum(store.place.size(INDEX) for store in splits.values())
     return sum((count + _chunk_rows(shape)) * row for count in rows.values()) + names + (1 << 20)
 
 

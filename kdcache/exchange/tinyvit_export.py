@@ -112,10 +112,10 @@ def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:
     count = store.plan.views.count
     chosen = list(range(count)) if views is None else list(dict.fromkeys(views))
     if strangers := [view for view in chosen if not 0 <= view < count]:
-        raise UsageError(f"no view {strangers[0]} in {store.path}", hint=f"it has views 0 to {count - 1}")
+        raise UsageError(f"no view {strangers[0]} in {store.place}", hint=f"it has views 0 to {count - 1}")
     unbuilt = [part for view in chosen for part in store.missing_of(view)]
     if unbuilt:
-        message = f"{len(unbuilt)} parts of {store.path} are not built yet, such as {unbuilt[0]}"
+        message = f"{len(unbuilt)} parts of {store.place} are not built yet, such as {unbuilt[0]}"
         raise Incomplete(message, hint="finish the build, or export the views that are finished")
     return chosen
 
@@ -123,16 +123,16 @@ def _built_views(store: Store, views: Sequence[int] | None) -> list[int]:
 def _codec_and_k(store: Store, k: int | None) -> tuple[Codec, int]:
     signal = store.plan.first_of_classes()
     if signal is None:
-        raise UsageError(f"{store.path} holds no logits", hint="TinyViT's folders hold nothing else")
+        raise UsageError(f"{store.place} holds no logits", hint="TinyViT's folders hold nothing else")
     codec, classes = store.plan.codecs()[signal.name], signal.classes
     if classes > MOST_CLASSES:
-        message = f"{store.path} has {classes:,} classes; TinyViT's class numbers end at {MOST_CLASSES - 1:,}"
+        message = f"{store.place} has {classes:,} classes; TinyViT's class numbers end at {MOST_CLASSES - 1:,}"
         raise UsageError(message, hint="such a cache cannot be written in their format")
     if isinstance(codec, TinyVitCodec) and k not in (None, codec.k):
         raise UsageError(f"imported records keep {codec.k} classes, not {k}", hint="leave the number out")
     stored = codec.k if isinstance(codec, TinyVitCodec | TopKCodec) else classes
     if k is not None and k > stored:
-        raise UsageError(f"{store.path} holds only {stored:,} classes a row, not {k:,}", hint=f"choose 1 to {stored}")
+        raise UsageError(f"{store.place} holds only {stored:,} classes a row, not {k:,}", hint=f"choose 1 to {stored}")
     return codec, k or stored
 
 

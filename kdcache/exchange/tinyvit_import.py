@@ -136,8 +136,9 @@ def _plan(
 
 def _views_to_come(out: Path, plan: Plan) -> list[int]:
     """All, or, where the same import was stopped, those it lacks."""
-    if (out / "plan.json").is_file() and (store := Store.open(out)).identity == plan.identity:
-        return sorted({part.view for part in store.missing(sizes=True)})
+    there = Store.plan_at(out)
+    if there is not None and there.identity == plan.identity:
+        return sorted({part.view for part in Store.open(out).missing(sizes=True)})
     return list(range(plan.views.count))
 
 

@@ -5,14 +5,10 @@ file is replaced whole: a reader sees the old one or the new one.
 """
 
 import json
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from kdcache.base import beneath
-from kdcache.base.atomic import write_file
 from kdcache.base.strict import Strict
-from kdcache.errors import Damage, StorageError
+from kdcache.errors import Damage
 
 
 class Rejected(Strict):
@@ -23,24 +19,19 @@ class Rejected(Strict):
     reason: str
 
 
-def write_rejected(path: Path, entries: Iterable[Rejected]) -> None:
-    """Replace the file. Where a row is given twice the first reason stands."""
+def rejected_lines(entries: Iterable[Rejected]) -> Iterator[bytes]:
+    """The lines of the file. Where a row is given twice the first reason stands."""
     by_row: dict[int, Rejected] = {}
     for entry in entries:
         by_row.setdefault(entry.row, entry)
-    lines = (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n" for row in sorted(by_row))
-    write_file(path, (line.encode() for line in lines))
+    for row in sorted(by_row):
+        yield (json.dumps(by_row[row].plain(), ensure_ascii=False) + "\n").encode()
 
 
-def read_rejected(path: Path) -> list[Rejected]:
-    """All entries by row; none when the file is not there. Damage names the line that cannot be read."""
+def parse_rejected(raw: bytes, path: object) -> list[Rejected]:
+    """All entries of a file by row; Damage names `path`, where it was read, and the line that cannot be used."""
     try:
-        with beneath.opened(path.parent, path.name) as descriptor, open(os.dup(descriptor), encoding="utf-8") as file:
-            lines = file.read().removesuffix("\n").split("\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+        lines = raw.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise Damage(f"{path} is not UTF-8", hint="delete it; the next build writes it again") from error
     entries = []

@@ -12,7 +12,7 @@ from kdcache.build.part_buffer import along
 from kdcache.codecs import make_codec
 from kdcache.codecs.codec import Codec, Fields, naming_rows
 from kdcache.errors import UsageError
-from kdcache.store import Store
+from kdcache.store import Place, Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
 
@@ -24,15 +24,20 @@ MEASURED_ROWS = 256
 class Reshaped:
     """A cache made from others, or changed."""
 
-    path: Path
+    place: Place
     parts_written: int
     parts_missing: int
     bytes: int
 
+    @property
+    def path(self) -> Path:
+        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        return self.place.folder
+
 
 def convert(
-    path: Path,
-    out: Path,
+    where: Path | Place,
+    out: Path | Place,
     *,
     progress: Progress,
     backend: Literal["hdf5", "zarr"] | None = None,
@@ -44,7 +49,7 @@ def convert(
 
     `signals`: the ones to keep; None keeps all.
     """
-    old = Store.open(path)
+    old = Store.open(where)
     if dropped := sorted(set(codecs or {}) & set(old.plan.codecs()) - set(signals or old.plan.codecs())):
         raise UsageError(
             f"a codec is given for {', '.join(dropped)}, which would not be kept", hint="add it to --signal"
@@ -64,7 +69,7 @@ def convert(
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
         new.write_rejected()
-    return Reshaped(out, len(todo), new.missing_count, new.bytes())
+    return Reshaped(new.place, len(todo), new.missing_count, new.bytes())
 
 
 def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:

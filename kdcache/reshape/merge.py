@@ -6,19 +6,19 @@ from pathlib import Path
 from kdcache.base.progress import Progress
 from kdcache.errors import Damage, Mismatch
 from kdcache.reshape.convert import Reshaped
-from kdcache.store import Receipt, Store
+from kdcache.store import Place, Receipt, Store
 from kdcache.store.differences import differences, tell
 from kdcache.store.plan import PartId
 
 
-def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
+def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progress) -> Reshaped:
     """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
-    stores = [Store.open(path) for path in paths]
+    stores = [Store.open(each) for each in caches]
     first = stores[0]
     for other in stores[1:]:
         if other.plan.identity != first.plan.identity:
             told = tell(differences(first.plan.essence(), other.plan.essence()))
-            message = f"{first.path} and {other.path} are different caches: {told}"
+            message = f"{first.place} and {other.place} are different caches: {told}"
             raise Mismatch(message, hint="only parts of one plan can be merged")
     views = max(store.plan.views.count for store in stores)
     plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
@@ -35,7 +35,7 @@ def merge(paths: Sequence[Path], out: Path, *, progress: Progress) -> Reshaped:
             progress.advance(len(plan.rows_of(part)), bytes=receipt.bytes)
         progress.finish()
         new.write_rejected()
-    return Reshaped(out, len(todo), new.missing_count, new.bytes())
+    return Reshaped(new.place, len(todo), new.missing_count, new.bytes())
 
 
 def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:

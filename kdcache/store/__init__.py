@@ -1,10 +1,11 @@
-"""A cache on disk: plan, index and parts, each written whole or not at all, each checked before it is believed."""
+"""A cache where it lies: plan, index and parts, each written whole or not at all, each checked before it is believed."""
 
 from kdcache.store.index import Index, UnknownImage, index_digest
 from kdcache.store.layout import choose_layout
 from kdcache.store.parts.check import Finding
-from kdcache.store.parts.mapped import MappedField, MappedPart
 from kdcache.store.parts.receipt import Receipt
+from kdcache.store.places.place import Place
+from kdcache.store.reading.part import MappedField, MappedPart
 from kdcache.store.store import Store
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Index",
     "MappedField",
     "MappedPart",
+    "Place",
     "Receipt",
     "Store",
     "UnknownImage",

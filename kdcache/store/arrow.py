@@ -4,25 +4,20 @@ Arrow's own reader checks that everything lies inside the file once it is asked 
 buffers of any size, so a compressed batch is refused before it is read.
 """
 
-import mmap
-import os
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from numpy.typing import NDArray
 
-from kdcache.base import beneath
 from kdcache.base.arrow_message import is_compressed
 from kdcache.errors import Damage
 from kdcache.images.source import UNLABELLED
+from kdcache.store.places.place import Place, file_digest
 
-READ = 4 << 20
 _MAGIC = 8
 """bytes before the first message"""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
@@ -30,13 +25,13 @@ ROW_BYTES = 8 + 4 + 8 + 4
 """of one row in every column, beside the letters of its id"""
 
 
-def mapped_batch(path: Path) -> pa.RecordBatch:
+def mapped_batch(place: Place, name: str) -> pa.RecordBatch:
     """The record batch of an index, nothing of it read or copied; Damage when it is not one."""
-    with beneath.opened(path.parent, path.name) as descriptor:
-        size = os.fstat(descriptor).st_size
-        if size <= _MAGIC:
-            raise not_an_index(path, f"it has {size} bytes")
-        content = pa.py_buffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)).slice(_MAGIC)
+    path = place.at(name)
+    with place.opened(name) as file:
+        if file.nbytes <= _MAGIC:
+            raise not_an_index(path, f"it has {file.nbytes} bytes")
+        content = pa.py_buffer(file.map()).slice(_MAGIC)
     try:
         messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content))
         messages.read_next_message()
@@ -54,9 +49,9 @@ def mapped_batch(path: Path) -> pa.RecordBatch:
     return batch
 
 
-def not_an_index(path: Path, why: str) -> Damage:
+def not_an_index(path: str, why: str) -> Damage:
     """The bytes are right or not, but they are no index."""
-    return Damage(f"{path} is not an index: {why}", hint=REPAIR, path=str(path))
+    return Damage(f"{path} is not an index: {why}", hint=REPAIR, path=path)
 
 
 def _fits(schema: pa.Schema) -> bool:
@@ -66,7 +61,7 @@ def _fits(schema: pa.Schema) -> bool:
     return any(schema.equals(pa.schema([*kinds, ("hash_row", kind)]), check_metadata=False) for kind in rows)
 
 
-def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:
+def check_batch(path: str, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:
     """Damage unless ids, labels and rows are what they can be: a right digest says only who wrote them."""
     try:
         batch.validate(full=True)
@@ -86,7 +81,7 @@ def check_batch(path: Path, batch: pa.RecordBatch, rows: int | None, classes: Se
         raise not_an_index(path, f"it has labels {labels.min()} to {labels.max()} of {most + 1:,} classes")
 
 
-def check_generations(path: Path, batch: pa.RecordBatch, ends: Sequence[int]) -> None:
+def check_generations(path: str, batch: pa.RecordBatch, ends: Sequence[int]) -> None:
     """Damage unless the look-up of each generation leads to rows of that generation. Nothing to check where there is one."""
     rows = values_of(batch.column(3), row_type(batch.num_rows))
     for number, (first, last) in enumerate(pairwise((0, *ends))):
@@ -95,25 +90,22 @@ def check_generations(path: Path, batch: pa.RecordBatch, ends: Sequence[int]) ->
             raise not_an_index(path, f"generation {number} has rows {first:,} to {last - 1:,} and leads to others")
 
 
-def index_file_digest(path: Path) -> str:
+def index_file_digest(place: Place, name: str) -> str:
     """The digest of an index that lies in a cache."""
-    state = xxhash.xxh3_128()
-    with beneath.opened(path.parent, path.name) as descriptor:
-        while piece := os.read(descriptor, READ):
-            state.update(piece)
-    return state.hexdigest()
+    with place.opened(name) as file:
+        return file_digest(file)
 
 
-def check_size(path: Path, rows: int) -> None:
+def check_size(place: Place, name: str, rows: int) -> None:
     """Damage when an index is not there, or too short for the rows of its plan. Nothing is read."""
+    path = place.at(name)
     try:
-        with beneath.opened(path.parent, path.name) as descriptor:
-            size = os.fstat(descriptor).st_size
+        size = place.size(name)
     except FileNotFoundError:
-        raise Damage(f"{path} is missing", hint=REPAIR, path=str(path)) from None
+        raise Damage(f"{path} is missing", hint=REPAIR, path=path) from None
     if size < rows * ROW_BYTES:
         message = f"{path} is damaged: it has {size:,} bytes, which are too few for the {rows:,} rows of the plan"
-        raise Damage(message, hint=REPAIR, path=str(path))
+        raise Damage(message, hint=REPAIR, path=path)
 
 
 def values_of(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:

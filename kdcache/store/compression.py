@@ -24,8 +24,8 @@ class Compressor(Protocol):
     def encode(self, block: Buffer) -> bytes:
         """A block of rows -> what is stored."""
 
-    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
-        """What is stored -> the block of `nbytes`; NotThatBlock when it is none, before more than that is taken up."""
+    def decode(self, stored: Buffer, block: memoryview) -> None:
+        """Fill `block` with what is stored; NotThatBlock when that is not exactly its size, before any memory is taken up."""
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """Registered filter number and its values."""
@@ -47,10 +47,10 @@ class Zstd:
         """Compress a block."""
         return bytes(self._codec.encode(block))
 
-    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+    def decode(self, stored: Buffer, block: memoryview) -> None:
         """Decompress a block."""
-        _refuse_other(_zstd_bytes(memoryview(stored).cast("B")), nbytes)
-        return _decoded(self._codec, stored, nbytes)
+        _refuse_other(_zstd_bytes(memoryview(stored).cast("B")), len(block))
+        _decode(self._codec, stored, block)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """The filter as HDF5 registers it."""
@@ -77,10 +77,10 @@ class Blosc:
 
         return bytes(self._codec.encode(np.frombuffer(block, f"V{self._itemsize}")))
 
-    def decode(self, stored: Buffer, nbytes: int) -> bytearray:
+    def decode(self, stored: Buffer, block: memoryview) -> None:
         """Decompress a block."""
-        _refuse_other(_blosc_bytes(memoryview(stored).cast("B"), self._itemsize), nbytes)
-        return _decoded(self._codec, stored, nbytes)
+        _refuse_other(_blosc_bytes(memoryview(stored).cast("B"), self._itemsize), len(block))
+        _decode(self._codec, stored, block)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
         """The filter as HDF5 registers it."""
@@ -109,14 +109,12 @@ def compressor(text: str, itemsize: int) -> Compressor:
     return Zstd(number) if name == "zstd" else Blosc(number, itemsize)
 
 
-def _decoded(codec: Any, stored: Buffer, nbytes: int) -> bytearray:
+def _decode(codec: Any, stored: Buffer, block: memoryview) -> None:
     """What a library makes of a block whose header was found right. Into memory of that size: none of its own is taken up."""
-    block = bytearray(nbytes)
     try:
         codec.decode(stored, out=block)
     except (RuntimeError, ValueError) as error:
         raise NotThatBlock(f"it does not decompress: {error}") from error
-    return block
 
 
 def _refuse_other(found: int | None, nbytes: int) -> None:

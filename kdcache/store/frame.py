@@ -1,11 +1,7 @@
 """What stands around the parts: plan.json, index.arrow, the files Zarr needs to open a view, and nothing else."""
 
-from pathlib import Path
-
 from pydantic import ValidationError
 
-from kdcache.base import beneath
-from kdcache.base.atomic import flush_folder, is_temporary, make_folder, staged, storage_errors, write_file
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.base.plain_json import beyond_reading
 from kdcache.base.strict import first_mistake
@@ -19,6 +15,7 @@ from kdcache.store.index import Index, write_index
 from kdcache.store.locks import FOLDER, turn
 from kdcache.store.parts.check import Finding, finding_of
 from kdcache.store.parts.there import views_there
+from kdcache.store.places.place import Place
 from kdcache.store.plan import FORMAT, Plan
 from kdcache.store.self_checked import seal, unseal
 
@@ -27,38 +24,37 @@ NEWER = "use the release of this program that made it, or a newer one"
 REPLACE = "copy plan.json from another copy of this cache, or build anew"
 
 
-def read_plan(cache: Path) -> Plan:
+def read_plan(cache: Place) -> Plan:
     """The plan of a cache, checked. Damage, Mismatch or UsageError say what is in the way."""
-    path = cache / PLAN
-    with storage_errors(path, "read"):
-        try:
-            raw = beneath.read(cache, PLAN, RECORD_BYTES)
-        except (FileNotFoundError, NotADirectoryError):
-            hint = "`kd cache build --out` makes one"
-            raise UsageError(f"{cache} is not a cache: it has no plan.json", hint=hint) from None
+    path = cache.at(PLAN)
+    try:
+        raw = cache.read(PLAN, RECORD_BYTES)
+    except FileNotFoundError:
+        hint = "`kd cache build --out` makes one"
+        raise UsageError(f"{cache} is not a cache: it has no plan.json", hint=hint) from None
     record = unseal(raw, path, hint=REPLACE)
     if record.get("format") != FORMAT:
         message = f"{cache} has cache format {record.get('format')}, this program reads format {FORMAT}"
-        raise Mismatch(message, hint=NEWER, path=str(path))
+        raise Mismatch(message, hint=NEWER, path=path)
     identity = record.pop("identity", None)
     try:
         plan = Plan.from_plain(record)
     except ValidationError as error:
         place, wanted = first_mistake(error)
         message = f"{path} is not a plan this program knows: {place or 'the whole'}: {wanted}"
-        raise Mismatch(message, hint=NEWER, path=str(path)) from error
+        raise Mismatch(message, hint=NEWER, path=path) from error
     if (fault := unfit(plan)) is not None:
         hint = "get the cache anew from where it came from, or build anew"
-        raise Mismatch(f"{path} is not a plan this program can work with: {fault}", hint=hint, path=str(path))
+        raise Mismatch(f"{path} is not a plan this program can work with: {fault}", hint=hint, path=path)
     if plan.identity != identity:
         message = f"{path} was written with identity {identity}, this program reads {plan.identity} from it"
-        raise Mismatch(message, hint=NEWER, path=str(path))
+        raise Mismatch(message, hint=NEWER, path=path)
     return plan
 
 
-def write_plan(cache: Path, plan: Plan) -> None:
+def replace_plan(cache: Place, plan: Plan) -> None:
     """Write plan.json, replacing an older one in one step."""
-    write_file(cache / PLAN, [_sealed(plan)])
+    cache.replace(PLAN, [_sealed(plan)])
 
 
 def _sealed(plan: Plan) -> bytes:
@@ -74,15 +70,14 @@ def _sealed(plan: Plan) -> bytes:
     return raw
 
 
-def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
+def create_frame(cache: Place, plan: Plan, listing: Listing) -> None:
     """Write plan and index into a new folder, or check that those already there are the same."""
-    _sealed(plan)
+    sealed = _sealed(plan)
     if _is_there(cache, plan):
         return
     if not _has_plan(cache) and _is_taken(cache):
         raise UsageError(f"{cache} is not empty and not a cache", hint="choose another folder with --out")
-    make_folder(cache)
-    with staged(cache / INDEX) as file:
+    with cache.draft(INDEX) as file:
         write_index(listing, file.write)
         file.flush()
         if file.digest != plan.dataset.index_digest:
@@ -91,34 +86,30 @@ def create_frame(cache: Path, plan: Plan, listing: Listing) -> None:
         with turn(cache):  # of two that start at once, the second finds what the first has planned
             if _is_there(cache, plan):
                 return
-            if not _has_plan(cache):
-                write_plan(cache, plan)
+            cache.put_new(PLAN, [sealed])
             file.commit()
-    flush_folder(cache)
+    cache.settle([INDEX])
 
 
-def _is_there(cache: Path, plan: Plan) -> bool:
+def _is_there(cache: Place, plan: Plan) -> bool:
     """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
     if not _has_plan(cache):
         return False
     _same_or_refuse(cache, read_plan(cache), plan)
-    return beneath.kind(cache, INDEX) == "file" and index_file_digest(cache / INDEX) == plan.dataset.index_digest
+    return cache.kind(INDEX) == "file" and index_file_digest(cache, INDEX) == plan.dataset.index_digest
 
 
-def _has_plan(cache: Path) -> bool:
+def _has_plan(cache: Place) -> bool:
     """Whether anything stands in the place of plan.json: what is no plan is told when it is read."""
-    try:
-        return beneath.kind(cache, PLAN) is not None
-    except NotADirectoryError:
-        return False
+    return cache.kind(PLAN) is not None
 
 
-def _is_taken(cache: Path) -> bool:
+def _is_taken(cache: Place) -> bool:
     """Whether a folder holds anything but what a cache leaves that is about to be created."""
-    return cache.is_dir() and any(path.name != FOLDER and not is_temporary(path) for path in cache.iterdir())
+    return any(name != FOLDER for name in cache.list())
 
 
-def _same_or_refuse(cache: Path, old: Plan, new: Plan) -> None:
+def _same_or_refuse(cache: Place, old: Plan, new: Plan) -> None:
     found = differences(old.essence(), new.essence())
     if found:
         hint = "choose another folder with --out, or ask for the same as the cache there"
@@ -131,44 +122,41 @@ def _same_or_refuse(cache: Path, old: Plan, new: Plan) -> None:
         raise Mismatch(f"{cache} holds another cache: {counts}", hint=hint, differences=["views.count"])
 
 
-def restore_view_files(cache: Path, plan: Plan, view: int) -> None:
+def restore_view_files(cache: Place, plan: Plan, view: int) -> None:
     """Write the files of a view that depend on the plan alone, where they are not as they should be."""
     for name, content in backend_of(plan).frame(plan, view).items():
-        path = cache / name
         if not _holds(cache, name, content):
-            make_folder(path.parent, cache)
-            write_file(path, [content], cache)
+            cache.replace(name, [content])
 
 
-def _holds(cache: Path, name: str, content: bytes) -> bool:
+def _holds(cache: Place, name: str, content: bytes) -> bool:
     """Whether a file is there and is exactly that."""
-    with storage_errors(cache / name, "read"):
-        try:
-            return beneath.read(cache, name, len(content)) == content
-        except (FileNotFoundError, Damage):
-            return False
+    try:
+        return cache.read(name, len(content)) == content
+    except (FileNotFoundError, Damage):
+        return False
 
 
-def frame_findings(cache: Path, plan: Plan) -> list[Finding]:
+def frame_findings(cache: Place, plan: Plan) -> list[Finding]:
     """The index against the plan, and the files of the views against what the plan makes of them."""
     found = []
     try:
-        with storage_errors(cache / INDEX, "read"):
-            open_index(cache, plan)
+        open_index(cache, plan)
     except Damage as error:
         found.append(finding_of(error, None, None))
     for view in views_there(cache, plan):
         for name, content in backend_of(plan).frame(plan, view).items():
-            if beneath.kind(cache, name.rpartition("/")[0]) is not None and not _holds(cache, name, content):
+            if cache.kind(name.rpartition("/")[0]) is not None and not _holds(cache, name, content):
                 found.append(Finding(None, None, None, f"{name} is not what the plan makes of it", name))
     return found
 
 
-def open_index(cache: Path, plan: Plan) -> Index:
+def open_index(cache: Place, plan: Plan) -> Index:
     """The index of a cache, held against its plan."""
     data = plan.dataset
     return Index.open(
-        cache / INDEX,
+        cache,
+        INDEX,
         expected=data.index_digest,
         rows=data.rows,
         classes=data.classes,

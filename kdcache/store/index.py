@@ -7,7 +7,6 @@ any today) come behind the others, their hashes ascending among themselves.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise, takewhile
-from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
@@ -30,6 +29,7 @@ from kdcache.store.arrow import (
     row_type,
     values_of,
 )
+from kdcache.store.places.place import Place
 
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
@@ -49,18 +49,18 @@ class UnknownImage(UsageError, KeyError):
 
 
 class Ids(Sequence[str]):
-    """All image ids in row order, decoded one at a time. Pickles as its path."""
+    """All image ids in row order, decoded one at a time. Pickles as where it lies."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
 
-    def __reduce__(self) -> tuple[type["Ids"], tuple[Path]]:
-        return Ids, (self._path,)
+    def __reduce__(self) -> tuple[type["Ids"], tuple[Place, str]]:
+        return Ids, (self._place, self._name)
 
     @lazy
     def batch(self) -> pa.RecordBatch:
         """The mapped record batch."""
-        return mapped_batch(self._path)
+        return mapped_batch(self._place, self._name)
 
     @lazy
     def _text(self) -> tuple[NDArray[np.int64], memoryview]:
@@ -91,19 +91,20 @@ class Ids(Sequence[str]):
 class Index:
     """Look-up in both directions over a mapped index.arrow."""
 
-    def __init__(self, path: Path, generations: tuple[int, ...] = ()) -> None:
-        self.path = path
+    def __init__(self, place: Place, name: str, generations: tuple[int, ...] = ()) -> None:
+        self._place, self._name = place, name
         self.generations = generations
         """Rows at the end of each generation, as the plan has them; none where rows were never added."""
-        self.ids = Ids(path)
+        self.ids = Ids(place, name)
 
-    def __reduce__(self) -> tuple[type["Index"], tuple[Path, tuple[int, ...]]]:
-        return Index, (self.path, self.generations)
+    def __reduce__(self) -> tuple[type["Index"], tuple[Place, str, tuple[int, ...]]]:
+        return Index, (self._place, self._name, self.generations)
 
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: Place,
+        name: str,
         *,
         expected: str | None = None,
         rows: int | None = None,
@@ -114,12 +115,11 @@ class Index:
 
         With the digest the plan expects, the whole file is hashed before; with its rows and classes, those are compared.
         """
-        check_size(path, rows or 0)
-        if expected is not None and (found := index_file_digest(path)) != expected:
-            raise Damage(
-                f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=str(path)
-            )
-        index = cls(path, generations)
+        path = place.at(name)
+        check_size(place, name, rows or 0)
+        if expected is not None and (found := index_file_digest(place, name)) != expected:
+            raise Damage(f"{path} is damaged: its digest is {found}, the plan has {expected}", hint=REPAIR, path=path)
+        index = cls(place, name, generations)
         check_batch(path, index.ids.batch, rows, classes)
         check_generations(path, index.ids.batch, generations)
         return index

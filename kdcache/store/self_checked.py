@@ -5,7 +5,6 @@ every byte, needs no canonical form of JSON, and any language can check it with 
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import xxhash
@@ -27,8 +26,8 @@ def seal(record: dict[str, Any], *, indent: int | None = None) -> bytes:
     return text.replace(_ZEROS, xxhash.xxh3_128_hexdigest(text.encode()), 1).encode()
 
 
-def unseal(raw: bytes, path: Path, *, hint: str) -> dict[str, Any]:
-    """The record of a sealed file; Damage naming the file when a single byte is not what was written."""
+def unseal(raw: bytes, path: object, *, hint: str) -> dict[str, Any]:
+    """The record of a sealed file; Damage naming the file (`path`) when a single byte is not what was written."""
     try:
         record = parse_json(raw)
         digest = record.pop("digest")

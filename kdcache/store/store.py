@@ -1,9 +1,8 @@
-"""The store of one cache: plan, index and parts in a folder, behind one small interface for every backend.
+"""The store of one cache: plan, index and parts in a place, behind one small interface for every backend.
 
 Reading needs nothing but the receipts and the files they name; HDF5 and Zarr libraries are only asked to write.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from kdcache.base import beneath
-from kdcache.base.atomic import storage_errors, sweep
 from kdcache.base.lazy import lazy
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
-from kdcache.images.rejected import Rejected, write_rejected
+from kdcache.images.rejected import Rejected, parse_rejected, rejected_lines
 from kdcache.images.source import Listing, Source
 from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
@@ -25,65 +22,80 @@ from kdcache.store.blocks import cut_payload
 from kdcache.store.differences import differences, tell
 from kdcache.store.frame import (
     INDEX,
+    PLAN,
     create_frame,
     frame_findings,
     open_index,
     read_plan,
+    replace_plan,
     restore_view_files,
-    write_plan,
 )
 from kdcache.store.index import Index
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.parts.check import Finding, check_files, finding_of
-from kdcache.store.parts.commit import commit_part, copy_files, receipt_of, remove
+from kdcache.store.parts.commit import commit_part, copy_files, receipt_of
 from kdcache.store.parts.geometry import Geometry
-from kdcache.store.parts.mapped import MappedPart
-from kdcache.store.parts.open_parts import Maps
 from kdcache.store.parts.receipt import FOREIGN, MEND, Receipt, opened
 from kdcache.store.parts.there import built_parts, links, names_of, receipt_name, receipts_there, strays, views_there
+from kdcache.store.places.choose import place_at
+from kdcache.store.places.place import Place
 from kdcache.store.plan import PartId, Plan
+from kdcache.store.reading.open_parts import OpenParts
+from kdcache.store.reading.part import MappedPart
 from kdcache.store.same_images import expect_images
+
+REJECTED = "rejected.jsonl"
+REJECTED_BYTES = 1 << 30
+"""read of it, at most: eight million images with the reasons that are usual"""
 
 
 class Store:
-    """A cache on disk. Open or create one with the class methods."""
+    """A cache in a place: a folder by its path, or any other `Place`. Open or create one with the class methods."""
 
-    def __init__(self, path: Path, plan: Plan) -> None:
-        self.path = path
+    def __init__(self, place: Place, plan: Plan) -> None:
+        self.place = place
         self.plan = plan
         self.identity = plan.identity
         self.fields: dict[str, Field] = {field.name: field for field in plan.fields()}
         self._backend = backend_of(plan)
         self._geometry = Geometry(plan, self.fields, self._backend)
-        self._maps = Maps(path, plan, self.fields)
+        self._open = OpenParts()
 
-    def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Store.open, (self.path,)
-
-    @classmethod
-    def create(cls, path: Path, plan: Plan, listing: Listing) -> Self:
-        """Start a cache, or go on with the same one. Mismatch when the folder holds another."""
-        create_frame(path, plan, listing)
-        return cls.open(path)
+    def __reduce__(self) -> tuple[object, tuple[Place]]:
+        return Store.open, (self.place,)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def create(cls, where: Path | Place, plan: Plan, listing: Listing) -> Self:
+        """Start a cache, or go on with the same one. Mismatch when the place holds another."""
+        place = place_at(where)
+        create_frame(place, plan, listing)
+        return cls.open(place)
+
+    @classmethod
+    def open(cls, where: Path | Place) -> Self:
         """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
-        return cls(path, read_plan(path))
+        place = place_at(where)
+        return cls(place, read_plan(place))
 
     @classmethod
-    def plan_at(cls, path: Path | None) -> Plan | None:
+    def plan_at(cls, where: Path | Place | None) -> Plan | None:
         """The plan of the cache that is there already; None where there is none."""
-        return cls.open(path).plan if path is not None and (path / "plan.json").is_file() else None
+        there = where is not None and place_at(where).kind(PLAN) in ("file", "link")
+        return cls.open(where).plan if where is not None and there else None
+
+    @property
+    def path(self) -> Path:
+        """Its folder; UsageError where it does not lie in one of this machine."""
+        return self.place.folder
 
     @lazy
     def index(self) -> Index:
         """Image ids, labels and look-up, checked against the plan's digest once."""
-        return open_index(self.path, self.plan)
+        return open_index(self.place, self.plan)
 
     def expect_rows(self) -> None:
         """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
-        check_size(self.path / INDEX, self.plan.dataset.rows)
+        check_size(self.place, INDEX, self.plan.dataset.rows)
 
     def listing(self) -> Listing:
         """The dataset as it was scanned for this cache."""
@@ -93,31 +105,30 @@ class Store:
     def expect_images(self, source: Source, listing: Listing, *, given: str | None) -> None:
         """Drift or Mismatch when these are not the images this cache was planned for; `given`: where the user says they lie."""
         anew = "build a new cache of them with another --out"
-        owner = str(self.path)
+        owner = str(self.place)
         expect_images(self.plan.dataset, source, listing, owner=owner, given=given, option="--data", anew=anew)
 
     @contextmanager
     def building(self, share: tuple[int, int] | None = None) -> Iterator[None]:
         """Hold the build lock: alone, or for one share. Alone, what interrupted builds left is swept away first."""
-        with build_lock(self.path, share):
+        with build_lock(self.place, share):
             if share is None:
-                sweep(self.path)
+                self.place.sweep()
             yield
 
     def receipt(self, part: PartId) -> Receipt | None:
         """The receipt of a part; None when it is not built, Damage when it is not what was written."""
-        path = self.path / receipt_name(part)
-        with storage_errors(path, "read"):
-            try:
-                raw = beneath.read(self.path, receipt_name(part), RECORD_BYTES)
-            except FileNotFoundError:
-                return None
+        path = self.place.at(receipt_name(part))
+        try:
+            raw = self.place.read(receipt_name(part), RECORD_BYTES)
+        except FileNotFoundError:
+            return None
         receipt = Receipt.load(part, path, raw)
         if receipt.plan != self.identity:
             message = f"{path} belongs to another cache: its plan is {receipt.plan}, this one is {self.identity}"
-            raise Mismatch(message, hint=FOREIGN, path=str(path), part=str(part))
+            raise Mismatch(message, hint=FOREIGN, path=path, part=str(part))
         if receipt.id != part:
-            raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=str(path), part=str(part))
+            raise Damage(f"{path} is the receipt of part {receipt.id}", hint=MEND, path=path, part=str(part))
         self._geometry.hold(part, receipt)
         return receipt
 
@@ -141,56 +152,63 @@ class Store:
 
     def built(self, view: int | None = None, *, sizes: bool = False) -> list[PartId]:
         """Parts that are there: all but the missing ones. Of one view, or of all."""
-        parts = built_parts(self.path, self.plan, self.fields, view)
+        parts = built_parts(self.place, self.plan, self.fields, view)
         return [part for part in parts if not sizes or self._has_its_length(part)]
 
     def _has_its_length(self, part: PartId) -> bool:
         receipt = self.receipt(part)
-        return receipt is not None and all(_size(self.path, file.path) == file.nbytes for file in receipt.files)
+        return receipt is not None and all(self._size(file.path) == file.nbytes for file in receipt.files)
+
+    def _size(self, name: str) -> int | None:
+        """How long a file of a part is; None where none is, or something else."""
+        try:
+            return self.place.size(name)
+        except (FileNotFoundError, Damage):
+            return None
 
     def write_part(
         self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
     ) -> Receipt:
         """Seal a part: all rows of every field, `bad` rows of the dataset with their reasons (written as zeros)."""
-        restore_view_files(self.path, self.plan, part.view)
+        restore_view_files(self.place, self.plan, part.view)
         cuts = cut_payload(self.plan, tuple(self.fields.values()), self.plan.rows_of(part), payload, bad)
         images = self._backend.images(self.plan, part, cuts)
-        self._maps.forget(part)
+        self._open.forget(part)
         return commit_part(
-            self.path, images, lambda files: receipt_of(self.plan, part, cuts, images, files, bad, facts or {})
+            self.place, images, lambda files: receipt_of(self.plan, part, cuts, images, files, bad, facts or {})
         )
 
     def copy_part(self, part: PartId, source: "Store") -> Receipt:
         """Take over a part built elsewhere for the same plan, bytes and receipt; every byte is checked on the way."""
         receipt = source.receipt(part)
         if receipt is None:
-            raise Incomplete(f"part {part} of {source.path} is not built", part=str(part))
+            raise Incomplete(f"part {part} of {source.place} is not built", part=str(part))
         if receipt.plan != self.identity:
             found = tell(differences(source.plan.essence(), self.plan.essence()))
-            raise Mismatch(f"{source.path} is not a piece of {self.path}: {found}", part=str(part))
-        restore_view_files(self.path, self.plan, part.view)
-        self._maps.forget(part)
-        return copy_files(source.path, self.path, receipt)
+            raise Mismatch(f"{source.place} is not a piece of {self.place}: {found}", part=str(part))
+        restore_view_files(self.place, self.plan, part.view)
+        self._open.forget(part)
+        return copy_files(source.place, self.place, receipt)
 
     def drop_part(self, part: PartId) -> None:
         """Take a part away: the receipt first, so that a half-dropped part is no part."""
-        self._maps.forget(part)
+        self._open.forget(part)
         for name in names_of(self.plan, self.fields, part):
-            remove(self.path, name)
+            self.place.remove(name)
 
     def with_receipt(self) -> list[PartId]:
         """Parts that have a receipt, whether their files are there or not."""
-        return list(receipts_there(self.path, self.plan))
+        return list(receipts_there(self.place, self.plan))
 
     def map_part(self, part: PartId) -> MappedPart:
         """The arrays of a part, mapped read-only and checked on first touch; Damage when it is not there."""
-        mapped = self._maps.get(part)
-        if mapped is None:
-            receipt = self.receipt(part)
-            if receipt is None:
-                raise Damage(f"part {part} of {self.path} is not built", hint="run the build again", part=str(part))
-            mapped = self._maps.add(part, receipt)
-        return mapped
+        return self._open.get(part, self._map)
+
+    def _map(self, part: PartId, **options: int) -> MappedPart:
+        receipt = self.receipt(part)
+        if receipt is None:
+            raise Damage(f"part {part} of {self.place} is not built", hint="run the build again", part=str(part))
+        return MappedPart(receipt, self.plan.layout, self.fields, self.place, **options)
 
     def bad_rows_of(self, part: PartId) -> dict[int, str]:
         """Rows of a built part whose images could not be used, with the reasons."""
@@ -207,11 +225,19 @@ class Store:
 
     def write_rejected(self) -> int:
         """List the images that could not be used, of every part built so far. Under the build lock."""
-        with turn(self.path):  # holders of other shares list theirs too
+        with turn(self.place):  # holders of other shares list theirs too
             bad = self.bad_rows()
             entries = (Rejected(image_id=self.index[row], row=row, reason=reason) for row, reason in bad.items())
-            write_rejected(self.path / "rejected.jsonl", entries)
+            self.place.replace(REJECTED, rejected_lines(entries))
         return len(bad)
+
+    def rejected(self) -> list[Rejected]:
+        """The images listed by `write_rejected`; none when it never was."""
+        try:
+            raw = self.place.read(REJECTED, REJECTED_BYTES)
+        except FileNotFoundError:
+            return []
+        return parse_rejected(raw, self.place.at(REJECTED))
 
     def bytes(self) -> int:
         """Bytes of all built parts."""
@@ -222,7 +248,7 @@ class Store:
         """Plan more views; what is built stays as it is. Under the build lock."""
         views = self.plan.views.model_copy(update={"count": count})
         plan = self.plan.model_copy(update={"views": views})
-        write_plan(self.path, plan)
+        replace_plan(self.place, plan)
         self.plan = plan
         return plan
 
@@ -235,18 +261,18 @@ class Store:
             return [finding_of(error, part, rows)]
         if receipt is None:
             return []
-        return check_files(self.path, receipt)
+        return check_files(self.place, receipt)
 
     def verify_unopened(self) -> list[Finding]:
         """What a stranger could have left, before anything is mapped: links, pipes, and parts that lie about themselves."""
-        return [*links(self.path), *(found for part in self.with_receipt() for found in self._verify_geometry(part))]
+        return [*links(self.place), *(found for part in self.with_receipt() for found in self._verify_geometry(part))]
 
     def _verify_geometry(self, part: PartId) -> Iterator[Finding]:
         """The receipt of a part against the plan, and the lengths of its files against the receipt."""
         try:
             receipt = self.receipt(part)
             for file in receipt.files if receipt is not None else ():
-                with opened(str(part), self.path, file.path, file.nbytes):
+                with opened(str(part), self.place, file.path, file.nbytes):
                     pass
         except (Damage, Mismatch) as error:
             yield finding_of(error, part, self.plan.rows_of(part))
@@ -254,28 +280,18 @@ class Store:
     def verify_blocks(self, part: PartId) -> list[Finding]:
         """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan says."""
         try:
-            for field in self.map_part(part).values():
-                field.inflate_all()
+            for field in self._map(part, most_bytes=1).values():
+                field.check_each()
         except Damage as error:
             return [finding_of(error, part, self.plan.rows_of(part))]
         return []
 
     def verify_frame(self) -> list[Finding]:
         """The index, the files of the views, and names that do not belong."""
-        return [*frame_findings(self.path, self.plan), *strays(self.path, self.plan, self.fields)]
+        return [*frame_findings(self.place, self.plan), *strays(self.place, self.plan, self.fields)]
 
     def restore_frame(self) -> None:
         """Write the files again that depend on the plan alone."""
-        for view in views_there(self.path, self.plan):
-            if any(receipts_there(self.path, self.plan, view)):
-                restore_view_files(self.path, self.plan, view)
-
-
-def _size(cache: Path, name: str) -> int | None:
-    """How long a file of a part is; None where none is, or something else."""
-    with storage_errors(cache / name, "read"):
-        try:
-            with beneath.opened(cache, name) as descriptor:
-                return os.fstat(descriptor).st_size
-        except (FileNotFoundError, Damage):
-            return None
+        for view in views_there(self.place, self.plan):
+            if any(receipts_there(self.place, self.plan, view)):
+                restore_view_files(self.place, self.plan, view)

@@ -55,7 +55,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         self._names = tuple(reader.codecs(signals))
         self._view, self._columns, self._examples = reader.view(view), truths, examples
         self._recipe = drawable(store.plan.views.recipe)
-        self._given = examples_of(store.path, store.plan.dataset.rows, examples)
+        self._given = examples_of(store.place, store.plan.dataset.rows, examples)
         self._truths.expect(truths)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,8 +139,8 @@ class CacheDataset(Dataset[dict[str, Any]]):
     def _drift(self, row: int) -> Drift:
         store = self._reader.store
         return Drift(
-            f"view {self._view} of {store.index.ids[row]} is not what the teacher of {store.path} saw",
-            hint=f"{pixels_hint(store.path, store.plan)}; kd cache verify {store.path} --replay 1000 tells how many they are",
+            f"view {self._view} of {store.index.ids[row]} is not what the teacher of {store.place} saw",
+            hint=f"{pixels_hint(store.path, store.plan)}; kd cache verify {store.place} --replay 1000 tells how many they are",
         )
 
 

@@ -11,7 +11,6 @@ Three pages with 2, 0 and 3 questions have five examples:
     starts     0  2  2  5           examples of row r are starts[r] … starts[r + 1] - 1
 """
 
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -86,7 +85,7 @@ class Examples:
         return max(1, -(-len(self) // max(1, self.rows)))
 
 
-def examples_of(cache: Path, rows: int, examples: Examples | None) -> Examples:
+def examples_of(cache: object, rows: int, examples: Examples | None) -> Examples:
     """The examples of a cache: those given, or its rows; UsageError where they were counted over another number of rows."""
     if examples is None:
         return Examples(rows)

@@ -86,7 +86,7 @@ class Joined:
         return self.plan.dataset.rows
 
     def __repr__(self) -> str:
-        paths = ", ".join(str(reader.store.path) for reader in self.readers.values())
+        paths = ", ".join(str(reader.store.place) for reader in self.readers.values())
         return f"<Joined {paths}: {len(self):,} images, {', '.join(self.signals)}>"
 
     @property
@@ -154,7 +154,7 @@ class Joined:
         self._expect_whole(wanted)
         run, window = self._first.runs()
         order = Order(
-            examples_of(self._first.store.path, len(self), examples),
+            examples_of(self._first.store.place, len(self), examples),
             seed=seed,
             epoch=epoch,
             shuffle=shuffle,
@@ -189,7 +189,7 @@ class Joined:
         counts = {name: reader.store.plan.views.count for name, reader in self.readers.items()}
         if views is None and len(set(counts.values())) > 1:
             fewest, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
-            less, more = self.readers[fewest].store.path, self.readers[most].store.path
+            less, more = self.readers[fewest].store.place, self.readers[most].store.place
             message = f"{less} has {counts[fewest]} views, {more} has {counts[most]}"
             raise Mismatch(message, hint=f"name those to read: views={list(range(counts[fewest]))}")
         for reader in self.readers.values():
@@ -222,15 +222,15 @@ def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, A
             holders.setdefault(stored.signal.name, []).append(name)
     addresses: dict[str, Address] = {}
     for signal, names in holders.items():
-        paths = [str(readers[name].store.path) for name in names]
+        paths = [str(readers[name].store.place) for name in names]
         if len(names) > 1 and not has_names:
             hint = 'name the caches, and the signals are called NAME.SIGNAL: join({"one": …, "other": …})'
             raise UsageError(f"{paths[0]} and {paths[1]} both have a signal called {signal!r}", hint=hint)
         for name in names:
             address = signal if len(names) == 1 else f"{name}.{signal}"
             if address in addresses:
-                first = readers[addresses[address].cache].store.path
-                message = f"signals of {first} and {readers[name].store.path} would both be called {address!r}"
+                first = readers[addresses[address].cache].store.place
+                message = f"signals of {first} and {readers[name].store.place} would both be called {address!r}"
                 raise UsageError(message, hint="give the caches other names")
             addresses[address] = Address(name, signal)
     return addresses

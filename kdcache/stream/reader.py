@@ -87,7 +87,7 @@ class Reader:
         views = self.store.plan.views.count
         if not 0 <= view < views:
             hint = f"views count from 0: it has {'0' if views == 1 else f'0 to {views - 1}'}"
-            raise UsageError(f"no view {view} in {self.store.path}: it has {views}", hint=hint)
+            raise UsageError(f"no view {view} in {self.store.place}: it has {views}", hint=hint)
         return view
 
     def views(self, views: Sequence[int] | None) -> list[int]:
@@ -106,5 +106,5 @@ class Reader:
             raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")
         unknown = [name for name in signals or () if name not in codecs]
         if unknown:
-            raise UnknownSignal(f"no signal {unknown[0]!r} in {self.store.path}", hint=f"it has {', '.join(codecs)}")
+            raise UnknownSignal(f"no signal {unknown[0]!r} in {self.store.place}", hint=f"it has {', '.join(codecs)}")
         return {name: codecs[name] for name in (codecs if signals is None else signals)}

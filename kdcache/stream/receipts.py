@@ -8,8 +8,8 @@ from kdcache.base.lazy import lazy
 from kdcache.errors import Incomplete
 from kdcache.store import Store
 from kdcache.store.plan import PartId
-from kdcache.stream.arena import Rows
-from kdcache.stream.piece import Piece
+from kdcache.store.reading.arena import Rows
+from kdcache.store.reading.piece import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Receipts:
             receipt = self._store.receipt(part)
             if receipt is None:
                 raise self._incomplete([part])
-            pieces = {name: Piece.of(receipt, field, self._store.path) for name, field in self._store.fields.items()}
+            pieces = {name: Piece.of(receipt, field, self._store.place) for name, field in self._store.fields.items()}
             self._kept[number] = Kept(dict(receipt.bad), pieces)
         return self._kept[number]
 
@@ -50,10 +50,10 @@ class Receipts:
         return np.array(sorted(rows), np.int64)
 
     def _incomplete(self, missing: list[PartId]) -> Incomplete:
-        path, total = self._store.path, self._store.plan.parts_per_view
+        place, total = self._store.place, self._store.plan.parts_per_view
         names = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
         return Incomplete(
-            f"{path}: {len(missing):,} of {total:,} parts of view {self._view} are not built: {names}",
+            f"{place}: {len(missing):,} of {total:,} parts of view {self._view} are not built: {names}",
             hint="run the `kd cache build` that started it again",
             missing=[str(part) for part in missing],
         )

@@ -4,7 +4,6 @@ Input: the store and a view. Output: rows gathered into given buffers, checked o
 read; arrays that belong to a part as a whole. Receipts are read, and files mapped, when a part is first needed.
 """
 
-import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,12 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base.addresses import PAGE
 from kdcache.codecs.codec import Field, Fields
 from kdcache.store import Store
-from kdcache.store.blocks import field_compressor
-from kdcache.stream.arena import PAGE, Arena, Grid, Rows
-from kdcache.stream.inflated import Inflated
-from kdcache.stream.mapped import Mapped, reads_huge_pages
+from kdcache.store.reading.arena import Arena, Rows
+from kdcache.store.reading.choose import make_arena
+from kdcache.store.reading.mapped import reads_huge_pages
 from kdcache.stream.receipts import Receipts
 
 Page = tuple[str, int]
@@ -74,10 +73,7 @@ class Shelf:
         """An array that belongs to a part as a whole, checked."""
         if (name, part) not in self._whole:
             field, piece = self.store.fields[name], self._receipts.piece(name, part)
-            with piece.opened() as descriptor:
-                content = os.pread(descriptor, piece.nbytes, piece.offset)
-            if self.check:
-                piece.check(0, content)
+            content = piece.whole(check=self.check)
             self._whole[name, part] = np.frombuffer(content, field.dtype).reshape(field.shape)
         return self._whole[name, part]
 
@@ -90,16 +86,10 @@ class Shelf:
 
     def _make_arena(self, field: Field, row: int) -> Arena:
         layout, rows = self.store.plan.layout, self.store.plan.dataset.rows
-        grid = Grid(rows, layout.rows_per_part, layout.block_rows[field.name])
         pieces = partial(self._receipts.piece, field.name)
-        tool = field_compressor(layout, field)
-        if tool is not None:
-            return Inflated(field, pieces, grid, tool)
-        # Parts of one layout have their fields at the same offset; which part is asked does not matter.
-        offset = pieces(row // layout.rows_per_part).offset
         # Small rows come from many places at once; to read all around each would delay the first batch.
         dense = self.dense and field.row_bytes >= PAGE
-        return Mapped(field, pieces, grid, offset=offset, check=self.check, dense=dense)
+        return make_arena(field, layout, rows, pieces, row // layout.rows_per_part, check=self.check, dense=dense)
 
     def _fits_into_memory(self) -> bool:
         row_bytes = sum(field.row_bytes for field in self.store.fields.values() if not field.per_part)

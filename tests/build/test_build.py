@@ -11,7 +11,6 @@ from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build, share_of
 from kdcache.errors import Damage, Drift, Mismatch, UsageError
-from kdcache.images.rejected import read_rejected
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import Listener, options, prepared
@@ -87,7 +86,7 @@ def test_every_row_is_what_the_teacher_says_about_it(images: Path, tmp_path: Pat
 def test_a_broken_image_is_listed_and_its_row_is_zeros(images: Path, tmp_path: Path) -> None:
     build(prepared(images, tmp_path / "c"), progress=Silent())
     store = Store.open(tmp_path / "c")
-    (entry,) = read_rejected(tmp_path / "c" / "rejected.jsonl")
+    (entry,) = Store.open(tmp_path / "c").rejected()
     assert entry.image_id == "dogs/031.png"
     assert store.index.row_of("dogs/031.png") == entry.row
     part = PartId(0, entry.row // store.plan.layout.rows_per_part)
@@ -191,7 +190,7 @@ def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels
     assert "partner" in bad[row]
     whose = {row} | {r for r in range(100) if r == broken or partner(r) == broken}
     assert set(bad) == whose
-    assert {e.row for e in read_rejected(tmp_path / "c" / "rejected.jsonl")} == whose
+    assert {e.row for e in Store.open(tmp_path / "c").rejected()} == whose
     assert verify(tmp_path / "c", Ask(replay=1000), Silent()).ok
 
 

@@ -18,6 +18,7 @@ from kdcache.check.verify import verify
 from kdcache.errors import Locked, Mismatch, StorageError
 from kdcache.store import Store
 from kdcache.store.locks import build_lock
+from kdcache.store.places.place import Place
 from kdcache.store.plan import PartId
 from tests.build.conftest import options, prepared
 
@@ -124,10 +125,10 @@ def test_strangers_among_the_parts_are_no_damage_and_stay(cache: Path) -> None:
 
 
 def test_nobody_builds_between_the_look_and_the_drop(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(path: Path, ask: Ask, progress: Silent) -> Report:
-        with pytest.raises(Locked), build_lock(path):
+    def look(place: Place, ask: Ask, progress: Silent) -> Report:
+        with pytest.raises(Locked), build_lock(place):
             pass
-        return verify(path, ask, progress)
+        return verify(place, ask, progress)
 
     monkeypatch.setattr(module, "verify", look)
     flip(a_shard(cache))

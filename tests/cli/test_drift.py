@@ -39,13 +39,15 @@ def made(tmp_path_factory) -> Path:
 def build(kd, made, tmp_path) -> list:
     """The words of the build; its folder and its cache are in the current folder."""
     from kdcache.store import Store
-    from kdcache.store.frame import write_plan
+    from kdcache.store.frame import replace_plan
+    from kdcache.store.places.local import LocalPlace
 
     for name in ("photos", "C"):
         shutil.copytree(made / name, tmp_path / name)
     plan = Store.open(tmp_path / "C").plan
     source = plan.dataset.source | {"path": str(tmp_path / "photos")}
-    write_plan(tmp_path / "C", plan.model_copy(update={"dataset": plan.dataset.model_copy(update={"source": source})}))
+    elsewhere = plan.model_copy(update={"dataset": plan.dataset.model_copy(update={"source": source})})
+    replace_plan(LocalPlace(tmp_path / "C"), elsewhere)
     words = ["cache", "build", "--teacher", "florence", "--size", "nano", "--data", "photos", *HERE]
     return [*words, "--batch", 8, "--part-rows", 8]
 

@@ -133,12 +133,13 @@ def test_a_run_is_named_by_a_path_by_its_name_in_the_runs_folder_or_as_the_newes
 def test_a_cache_that_does_not_know_where_its_run_lay_finds_it_by_name_or_by_its_weights(kd, built):
     """As caches that were planned before this was kept."""
     from kdcache.store import Store
-    from kdcache.store.frame import write_plan
+    from kdcache.store.frame import replace_plan
+    from kdcache.store.places.local import LocalPlace
 
     plan = Store.open(built).plan
     older = plan.model_copy(update={"teacher": plan.teacher.without_paths()})
     assert older.identity == plan.identity
-    write_plan(built, older)
+    replace_plan(LocalPlace(built), older)
     assert kd(*OVER_A_CACHE["resume"]).code == 0, "it lies in the current folder"
     Path("kd/runs").mkdir(parents=True)
     for name in ("kd/runs/r", "kd/runs/another"):

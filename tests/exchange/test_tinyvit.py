@@ -13,7 +13,6 @@ from kdcache.errors import Damage, Incomplete, Mismatch, UsageError
 from kdcache.exchange import export_tinyvit, import_tinyvit
 from kdcache.exchange.tinyvit_export import OTHER_NUMBERS, half
 from kdcache.images import open_source
-from kdcache.images.rejected import read_rejected
 from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.views.recipe import Foreign, Plain, drawable
@@ -115,7 +114,7 @@ def test_images_without_a_record_are_marked_and_not_exported(tmp_path):
     assert list(store.bad_rows()) == [0, 1, 2, 3, 4]
     assert np.flatnonzero(~store.map_part(store.plan.parts()[0])["valid"].whole()).tolist() == [0, 1, 2, 3, 4]
     assert "no record in logits_top6_epoch0" in store.bad_rows()[0]
-    assert [entry.row for entry in read_rejected(store.path / "rejected.jsonl")] == [0, 1, 2, 3, 4]
+    assert [entry.row for entry in store.rejected()] == [0, 1, 2, 3, 4]
     assert bring_out(store, tmp_path / "again").left_out == 5
     assert read_as_they_do(tmp_path / "again" / f"logits_top{K}_epoch0", K) == records
 

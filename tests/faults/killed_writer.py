@@ -18,7 +18,7 @@ from kdcache.store import Store
 from tests.faults.test_kill import OTHER, PART
 from tests.store.making import make_listing, payload_of
 
-CALLS = ("open", "write", "fsync", "replace", "unlink", "mkdir")
+CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "mkdir")
 
 
 def act(scene: str, path: Path, start: Path) -> None:
@@ -54,7 +54,7 @@ class Killer:
                 return real(*args, **kwargs)
             self.count += 1
             if self.count == self.turn:
-                target = args[1] if name == "replace" else args[0]
+                target = args[1] if name in ("replace", "link") else args[0]
                 where = "" if isinstance(target, int) else " " + Path(target).name
                 if name == "write":
                     real(args[0], args[1][: len(args[1]) // 2])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CALLS = ("open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync")
+CALLS = ("open", "mkdir", "rename", "replace", "link", "unlink", "rmdir", "fsync")
 IN_PLACE = ("metrics.jsonl", "lock")
 
 

@@ -24,12 +24,13 @@ def killed_at_every_step(scene: str, start: Path, out: Path) -> list[tuple[str, 
     assert run.returncode == 0, run.stderr
     steps = [line.split(" ", 1) for line in run.stdout.splitlines()]
     assert len(steps) >= 3
-    assert changed(start, out / steps[-1][0]) <= {name.split()[-1] for _, name in steps if name.startswith("replace")}
+    named = {name.split()[-1] for _, name in steps if name.startswith(("replace", "link"))}
+    assert changed(start, out / steps[-1][0]) <= named
     return [(name, out / number) for number, name in steps]
 
 
 def changed(before: Path, after: Path) -> set[str]:
-    """Names of the files that are new or different: none may have come about but by a rename."""
+    """Names of the files that are new or different: none may have come about but by a rename or a second name."""
     files = [p for p in after.rglob("*") if p.is_file() and p.parent.name != "locks"]
     old = {p: before / p.relative_to(after) for p in files}
     return {p.name for p in files if not old[p].exists() or old[p].read_bytes() != p.read_bytes()}

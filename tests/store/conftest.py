@@ -5,6 +5,7 @@ import pytest
 
 from kdcache.store import Store
 from tests.store.making import Made, make_cache, make_plan
+from tests.store.making import places as places
 from tests.store.making import without_fsync as without_fsync
 
 BACKENDS = ["hdf5", "zarr"]

@@ -1,5 +1,6 @@
 """Small caches for tests: every kind of field, a short last part, bad rows, several views."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from kdcache.codecs.topk import TopKCodec
 from kdcache.images.source import Listing
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
-from kdcache.store import Store, choose_layout, index_digest
+from kdcache.store import Place, Store, choose_layout, index_digest
+from kdcache.store.places.local import LocalPlace
+from kdcache.store.places.memory import MemoryPlace
 from kdcache.store.plan import VALID, Dataset, Plan, StoredSignal, ViewPlan
 from kdcache.views.recipe import Plain
 
@@ -25,6 +28,12 @@ def without_fsync():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(params=["local", "memory"])
+def places(request, tmp_path) -> Callable[[str], Place]:
+    """Makes empty places of each kind."""
+    return lambda name: LocalPlace(tmp_path / name) if request.param == "local" else MemoryPlace(name)
 
 
 SIGNALS = (
@@ -135,7 +144,22 @@ def fill(store: Store, bad: dict[int, str]) -> dict:
     return payloads
 
 
-def make_cache(path: Path, plan: Plan, *, rows: int | None = None) -> Made:
+def copy_place(source: Place, target: Place) -> Place:
+    """Every file of a cache, in another place."""
+    for name, kind in source.walk():
+        if kind == "file" and not name.startswith("locks/"):
+            assert target.put_new(name, [source.map(name)])
+    return target
+
+
+def flip(place: Place, name: str, offset: int, bit: int = 0) -> None:
+    """Damage one bit of a file."""
+    content = bytearray(place.read(name, 1 << 30))
+    content[offset] ^= 1 << bit
+    place.replace(name, [content])
+
+
+def make_cache(path: Path | Place, plan: Plan, *, rows: int | None = None) -> Made:
     bad = {3: "truncated", 41: "not an image"}
     store = Store.create(path, plan, make_listing(rows or plan.dataset.rows))
     return Made(store, fill(store, bad), bad)

@@ -1,6 +1,7 @@
 """The index keeps room for rows that are added later: reserved, read within bounds, and nothing of today's files changes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from kdcache.images.source import Listing
 from kdcache.store import Index, Store
 from kdcache.store.bounds import unfit
 from kdcache.store.index import _table, write_index
+from kdcache.store.places.local import LocalPlace
 from kdcache.store.plan import Plan
 from tests.store.making import make_cache, make_plan
 
@@ -34,24 +36,28 @@ def written(path: Path, ends: tuple[int, ...] = ENDS, *, shift: bool = True) -> 
     return path
 
 
+def _opened(path: Path, **expected: Any) -> Index:
+    return Index.open(LocalPlace(path.parent), path.name, **expected)
+
+
 def planned(generations: tuple[int, ...], rows: int = 90) -> Plan:
     plan = make_plan(rows=rows)
     return plan.model_copy(update={"dataset": plan.dataset.model_copy(update={"generations": generations})})
 
 
 def test_rows_of_every_generation_are_found(tmp_path: Path) -> None:
-    index = Index.open(written(tmp_path / "i"), rows=50, generations=ENDS)
+    index = _opened(written(tmp_path / "i"), rows=50, generations=ENDS)
     assert [index.row_of(image_id) for image_id in IDS] == list(range(50))
     assert index.find("x/50") is None
     assert index.labels is not None
     assert index.labels.tolist() == list(range(50))
-    one = Index.open(written(tmp_path / "j"), rows=50)
+    one = _opened(written(tmp_path / "j"), rows=50)
     assert any(one.find(image_id) is None for image_id in IDS), "a reader that does not know of generations misses rows"
 
 
 def test_a_generation_that_leads_to_rows_of_another_is_damage(tmp_path: Path) -> None:
     with pytest.raises(Damage, match="generation 1 has rows 20 to 20 and leads to others"):
-        Index.open(written(tmp_path / "i", shift=False), rows=50, generations=ENDS)
+        _opened(written(tmp_path / "i", shift=False), rows=50, generations=ENDS)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_a_cache_in_generations_is_read_by_id(tmp_path: Path) -> None:
     """What a later release would leave: plan and index say so, everything else is as it was."""
     from kdcache import Cache
     from kdcache.base.digest import file_digest
-    from kdcache.store.frame import write_plan
+    from kdcache.store.frame import replace_plan
 
     listing = Listing(pa.array(IDS, pa.large_string()), np.arange(50, dtype=np.int32) % 5, tuple("abcde"), "f")
     plan = make_plan(rows=50, listing=listing, views=1)
@@ -106,7 +112,7 @@ def test_a_cache_in_generations_is_read_by_id(tmp_path: Path) -> None:
     path.mkdir()
     written(path / "index.arrow")
     data = {"generations": ENDS, "index_digest": file_digest(path / "index.arrow"), "classes": None}
-    write_plan(path, plan.model_copy(update={"dataset": plan.dataset.model_copy(update=data)}))
+    replace_plan(LocalPlace(path), plan.model_copy(update={"dataset": plan.dataset.model_copy(update=data)}))
     cache = Cache.open(path)
     assert all(image_id in cache for image_id in IDS)
     assert "x/50" not in cache
@@ -117,4 +123,4 @@ def test_an_index_written_today_is_one_generation(tmp_path: Path) -> None:
     with (tmp_path / "i").open("wb") as file:
         write_index(listing, file.write)
     assert (tmp_path / "i").stat().st_size > 0
-    assert Index.open(tmp_path / "i", rows=50).generations == ()
+    assert _opened(tmp_path / "i", rows=50).generations == ()

@@ -3,7 +3,7 @@
 import pytest
 
 from kdcache.errors import Damage
-from kdcache.images.rejected import read_rejected
+from kdcache.images.rejected import parse_rejected
 from kdcache.store.self_checked import unseal
 from tests.test_plain_json import HOSTILE
 
@@ -19,7 +19,6 @@ def test_a_sealed_record_beyond_the_bounds_is_damage(raw, tmp_path):
 
 
 @pytest.mark.parametrize("raw", [text for text in TEXTS.values() if text])
-def test_a_line_of_rejected_images_beyond_the_bounds_is_damage(raw, tmp_path):
-    (tmp_path / "rejected.jsonl").write_bytes(raw + b"\n")
+def test_a_line_of_rejected_images_beyond_the_bounds_is_damage(raw):
     with pytest.raises(Damage, match=r"rejected\.jsonl"):
-        read_rejected(tmp_path / "rejected.jsonl")
+        parse_rejected(raw + b"\n", "rejected.jsonl")

@@ -14,6 +14,7 @@ from kdcache.errors import Damage, UsageError
 from kdcache.images.source import UNLABELLED, Listing
 from kdcache.store import Index, UnknownImage, index_digest
 from kdcache.store.index import write_index
+from kdcache.store.places.local import LocalPlace
 
 ids_of = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=60, unique=True)
 
@@ -25,7 +26,7 @@ def listing_of(ids, labels=None) -> Listing:
 def write(path, listing: Listing) -> Index:
     with path.open("wb") as file:
         write_index(listing, file.write)
-    return Index.open(path, expected=index_digest(listing))
+    return Index.open(LocalPlace(path.parent), path.name, expected=index_digest(listing))
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +128,10 @@ def test_a_single_flipped_bit_is_seen_before_the_index_is_used(tmp_path):
     for place in range(0, len(sound), 37):
         (tmp_path / "i").write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
         with pytest.raises(Damage, match="digest"):
-            Index.open(tmp_path / "i", expected=index_digest(listing))
+            Index.open(LocalPlace(tmp_path), "i", expected=index_digest(listing))
     (tmp_path / "i").unlink()
     with pytest.raises(Damage, match="missing"):
-        Index.open(tmp_path / "i", expected=index_digest(listing))
+        Index.open(LocalPlace(tmp_path), "i", expected=index_digest(listing))
 
 
 def test_ids_pickle_as_a_path(tmp_path):

@@ -12,13 +12,15 @@ import pytest
 
 from kdcache.errors import Locked
 from kdcache.store.locks import build_lock
+from kdcache.store.places.local import LocalPlace
 
 HOLD = """
     import sys, os, time
     from pathlib import Path
     from kdcache.store.locks import build_lock
+    from kdcache.store.places.local import LocalPlace
     share = tuple(map(int, sys.argv[2:4])) or None
-    with build_lock(Path(sys.argv[1]), share):
+    with build_lock(LocalPlace(Path(sys.argv[1])), share):
         if "fork" in sys.argv and os.fork() == 0:
             os.write(1, f"child {os.getpid()}\\n".encode())
             time.sleep(60)
@@ -44,22 +46,22 @@ def holder(path, *share):
 def test_a_second_builder_is_told_who_holds_the_cache(tmp_path):
     with holder(tmp_path) as process:
         for share in (None, (1, 2)):
-            with pytest.raises(Locked) as caught, build_lock(tmp_path, share):
+            with pytest.raises(Locked) as caught, build_lock(LocalPlace(tmp_path), share):
                 pass
             assert f"process {process.pid} on {socket.gethostname()}" in str(caught.value)
             assert str(tmp_path) in str(caught.value)
             assert caught.value.exit_code == 7
-    with build_lock(tmp_path):
+    with build_lock(LocalPlace(tmp_path)):
         pass
 
 
 def test_different_shares_build_side_by_side_the_same_share_does_not(tmp_path):
     with holder(tmp_path, 1, 3) as process:
-        with build_lock(tmp_path, (2, 3)):
+        with build_lock(LocalPlace(tmp_path), (2, 3)):
             pass
-        with pytest.raises(Locked, match=str(process.pid)), build_lock(tmp_path, (1, 3)):
+        with pytest.raises(Locked, match=str(process.pid)), build_lock(LocalPlace(tmp_path), (1, 3)):
             pass
-        with pytest.raises(Locked, match=rf"{process.pid} on .*share-1-of-3"), build_lock(tmp_path):
+        with pytest.raises(Locked, match=rf"{process.pid} on .*share-1-of-3"), build_lock(LocalPlace(tmp_path)):
             pass
 
 
@@ -67,19 +69,19 @@ def test_different_shares_build_side_by_side_the_same_share_does_not(tmp_path):
 def test_a_share_that_has_parts_in_common_with_one_being_built_is_refused(tmp_path, share):
     with holder(tmp_path, 1, 2) as process:
         told = rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}"
-        with pytest.raises(Locked, match=told) as caught, build_lock(tmp_path, share):
+        with pytest.raises(Locked, match=told) as caught, build_lock(LocalPlace(tmp_path), share):
             pass
         assert caught.value.exit_code == 7
         parts = range(24)
         assert set(parts[0::2]) & set(parts[share[0] - 1 :: share[1]])
-    with build_lock(tmp_path, share):
+    with build_lock(LocalPlace(tmp_path), share):
         pass
 
 
 @pytest.mark.parametrize("share", [(2, 2), (2, 4), (4, 6)])
 def test_shares_of_different_numbers_without_a_common_part_build_side_by_side(tmp_path, share):
     assert not set(range(24)[0::2]) & set(range(24)[share[0] - 1 :: share[1]])
-    with holder(tmp_path, 1, 2), build_lock(tmp_path, share):
+    with holder(tmp_path, 1, 2), build_lock(LocalPlace(tmp_path), share):
         pass
 
 
@@ -87,7 +89,7 @@ def test_a_killed_builder_leaves_no_lock(tmp_path):
     with holder(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with build_lock(tmp_path):
+        with build_lock(LocalPlace(tmp_path)):
             pass
 
 
@@ -100,7 +102,7 @@ def test_a_worker_that_outlives_its_builder_keeps_no_lock(tmp_path):
         process.kill()
         process.wait()
         os.kill(worker, 0)
-        with build_lock(tmp_path):
+        with build_lock(LocalPlace(tmp_path)):
             pass
     finally:
         os.kill(worker, signal.SIGKILL)

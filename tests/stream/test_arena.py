@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdcache.base.addresses import PAGE
 from kdcache.errors import StorageError
 from kdcache.store.plan import PartId
+from kdcache.store.reading.arena import HUGE, Arena
+from kdcache.store.reading.inflated import Inflated
+from kdcache.store.reading.mapped import Mapped, reads_huge_pages
 from kdcache.stream import Shelf
 from kdcache.stream.ahead import PATIENCE, ReadAhead
-from kdcache.stream.arena import HUGE, PAGE, Arena
-from kdcache.stream.inflated import Inflated
-from kdcache.stream.mapped import Mapped, reads_huge_pages
 from kdcache.stream.order import Order, Share
 from tests.store.making import Made, make_cache, make_plan
 from tests.stream.conftest import stored_row
@@ -80,7 +81,7 @@ def test_announced_bytes_cover_the_rows_and_stay_in_the_parts(made: Made, ends: 
 
 
 def test_the_kernel_is_asked_in_bites_it_takes_whole(untouched: Made, monkeypatch) -> None:
-    monkeypatch.setattr("kdcache.stream.mapped.ANNOUNCED_BYTES", 100)
+    monkeypatch.setattr("kdcache.store.reading.mapped.ANNOUNCED_BYTES", 100)
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(Arena, "advise", lambda self, start, stop, advice: asked.append((start, stop)))
     shelf = Shelf(untouched.store, 0)
@@ -153,14 +154,14 @@ def test_too_little_address_space_is_said(untouched: Made, monkeypatch) -> None:
     def refuse(*args: object, **settings: object) -> None:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("kdcache.stream.arena.mmap.mmap", refuse)
+    monkeypatch.setattr("kdcache.store.reading.arena.mmap.mmap", refuse)
     with pytest.raises(StorageError, match=r"cannot reserve .* bytes of address space for 'logits'"):
         Shelf(untouched.store, 0).arena("logits", 0)
 
 
 def test_every_block_is_hashed_once(made: Made, monkeypatch) -> None:
     checked: list[tuple[str, str, int]] = []
-    monkeypatch.setattr("kdcache.stream.piece.Piece.check", lambda p, n, c: checked.append((p.part, p.field, n)))
+    monkeypatch.setattr("kdcache.store.reading.piece.Piece.check", lambda p, n, c: checked.append((p.part, p.field, n)))
     shelf = Shelf(made.store, 0)
     out = np.empty((5, *made.store.fields["logits"].shape), "<u2")
     for rows in (*Order(90, seed=1).slice(0, 90).reshape(-1, 5), *Order(90, seed=2).slice(0, 90).reshape(-1, 5)):

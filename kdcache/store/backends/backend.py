@@ -1,7 +1,7 @@
 """What a backend does: arrange the fields of a part in files that its own libraries can read, and say where they lie.
 
-A backend writes nothing. It hands out the bytes of whole files in order, so that one writer (seal.py) cares for the disk and
-every failure of it is an ordinary error.
+A backend writes nothing. It hands out the bytes of whole files in order, so that one writer (parts/commit.py) cares for the
+place and every failure of it is an ordinary error.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from kdcache.store.plan import PartId, Plan
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldExtent:
     """Where one field lies in its file."""
 
     offset: int
@@ -29,7 +29,7 @@ class FileImage:
 
     path: str
     pieces: Iterable[Buffer]
-    places: dict[str, Place]
+    extents: dict[str, FieldExtent]
 
 
 class Backend(Protocol):

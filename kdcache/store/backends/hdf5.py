@@ -15,7 +15,7 @@ import numpy as np
 
 from kdcache.codecs.codec import Field
 from kdcache.store.backends.attributes import describe
-from kdcache.store.backends.backend import FileImage, Place
+from kdcache.store.backends.backend import FieldExtent, FileImage
 from kdcache.store.backends.sparse import PAGE, SparseFile
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan
@@ -48,11 +48,11 @@ class Hdf5:
             rows = plan.rows_of(part)
             _describe_part(file, plan, part, rows)
             texts, write_text = describe(plan), _text_writer(plan)
-            places = {cut.field.name: _add(h5py, file, cut, texts[cut.field.name], write_text) for cut in cuts}
+            extents = {cut.field.name: _add(h5py, file, cut, texts[cut.field.name], write_text) for cut in cuts}
         finally:
             file.close()
-        arrays = [(places[cut.field.name].offset, cut.raw) for cut in cuts if cut.compressor is None]
-        return [FileImage(self.path(part, cuts[0].field), sparse.pieces(arrays), places)]
+        arrays = [(extents[cut.field.name].offset, cut.raw) for cut in cuts if cut.compressor is None]
+        return [FileImage(self.path(part, cuts[0].field), sparse.pieces(arrays), extents)]
 
 
 def _create(sparse: SparseFile, alignment: int) -> "h5py.File":
@@ -93,7 +93,7 @@ def _text_writer(plan: Plan) -> TextWriter:
     return variable if plan.layout.self_describing else fixed
 
 
-def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_text: TextWriter) -> Place:
+def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_text: TextWriter) -> FieldExtent:
     """Add a dataset. Contiguous ones get their room and stay unwritten; compressed chunks are handed over as they are."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
@@ -111,11 +111,11 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_te
     for name, value in texts.items():
         write_text(h5py.Dataset(handle), name, value)
     if cut.compressor is None:
-        return Place(handle.get_offset(), None)
+        return FieldExtent(handle.get_offset(), None)
     for number, chunk in enumerate(cut.chunks):
         handle.write_direct_chunk((number * cut.block_rows, *(0 for _ in cut.shape[1:])), chunk)
     stored = tuple((info.byte_offset, info.size) for info in map(handle.get_chunk_info, range(len(cut.chunks))))
-    return Place(stored[0][0], stored)
+    return FieldExtent(stored[0][0], stored)
 
 
 def _filter(h5py: Any, cut: Cut) -> tuple[int, int, tuple[int, ...]]:

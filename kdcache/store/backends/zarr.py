@@ -12,7 +12,7 @@ import numpy as np
 from kdcache.base.atomic import Buffer
 from kdcache.codecs.codec import Field
 from kdcache.store.backends.attributes import describe
-from kdcache.store.backends.backend import FileImage, Place
+from kdcache.store.backends.backend import FieldExtent, FileImage
 from kdcache.store.blocks import Cut, block_rows, field_compressor
 from kdcache.store.plan import PartId, Plan
 
@@ -100,7 +100,7 @@ def _shard(plan: Plan, path: str, cut: Cut) -> FileImage:
         sizes = [len(chunk) for chunk in cut.chunks]
     spans = list(zip(np.cumsum([0, *sizes[:-1]]).tolist(), sizes, strict=True))
     stored = tuple(spans) if cut.compressor else None
-    return FileImage(path, [*pieces, _index(spans, slots)], {cut.field.name: Place(0, stored)})
+    return FileImage(path, [*pieces, _index(spans, slots)], {cut.field.name: FieldExtent(0, stored)})
 
 
 def _index(spans: list[tuple[int, int]], slots: int) -> bytes:

@@ -3,21 +3,16 @@
 A file that cannot be read is no finding but a StorageError: it may be whole, and nobody shall drop it for that.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import xxhash
 
-from kdcache.base import beneath
-from kdcache.base.atomic import storage_errors
 from kdcache.errors import Damage, KDError, Mismatch
 from kdcache.store.parts.receipt import FieldSeal, FileSeal, Receipt
+from kdcache.store.places.place import File, Place, file_digest
 from kdcache.store.plan import PartId
-
-READ = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -53,49 +48,39 @@ class Finding:
         }
 
 
-def check_files(cache: Path, receipt: Receipt) -> list[Finding]:
+def check_files(cache: Place, receipt: Receipt) -> list[Finding]:
     """Every byte of a part against its receipt."""
     return [finding for seal in receipt.files for finding in _check_file(cache, receipt, seal)]
 
 
-def _check_file(cache: Path, receipt: Receipt, seal: FileSeal) -> Iterator[Finding]:
+def _check_file(cache: Place, receipt: Receipt, seal: FileSeal) -> Iterator[Finding]:
     rows = receipt.row_range
     fields = {name: field for name, field in receipt.fields.items() if field.file == seal.path}
     only = next(iter(fields)) if len(fields) == 1 else None
-    with storage_errors(cache / seal.path, "read"):
-        try:
-            with beneath.opened(cache, seal.path) as descriptor:
-                size = os.fstat(descriptor).st_size
-                if size != seal.nbytes:
-                    what = f"{seal.path} has {size:,} bytes, its receipt says {seal.nbytes:,}"
-                    yield Finding(receipt.id, only, rows, what, seal.path)
-                    return
-                if _digest(descriptor) == seal.digest:
-                    return
-                found = [f for name, field in fields.items() for f in _check_blocks(descriptor, receipt, name, field)]
-        except FileNotFoundError:
-            yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
-            return
-        except Damage as error:
-            yield Finding(receipt.id, only, rows, error.message, seal.path)
-            return
+    try:
+        with cache.opened(seal.path) as file:
+            if file.nbytes != seal.nbytes:
+                what = f"{seal.path} has {file.nbytes:,} bytes, its receipt says {seal.nbytes:,}"
+                yield Finding(receipt.id, only, rows, what, seal.path)
+                return
+            if file_digest(file) == seal.digest:
+                return
+            found = [f for name, field in fields.items() for f in _check_blocks(file, receipt, name, field)]
+    except FileNotFoundError:
+        yield Finding(receipt.id, only, rows, f"{seal.path} is missing", seal.path)
+        return
+    except Damage as error:
+        yield Finding(receipt.id, only, rows, error.message, seal.path)
+        return
     what = f"{seal.path} differs from what was written, between its rows"
     yield from found or [Finding(receipt.id, None, rows, what, seal.path)]
 
 
-def _digest(descriptor: int) -> str:
-    state, buffer, done = xxhash.xxh3_128(), bytearray(READ), 0
-    while count := os.preadv(descriptor, [buffer], done):
-        state.update(memoryview(buffer)[:count])
-        done += count
-    return state.hexdigest()
-
-
-def _check_blocks(descriptor: int, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
+def _check_blocks(file: File, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
     """Damaged blocks of one field; neighbours are told as one."""
     first = None
     for number, expected in enumerate((*seal.blocks, None)):
-        bad = expected is not None and _hash(descriptor, *seal.span(number)) != expected
+        bad = expected is not None and _hash(file, *seal.span(number)) != expected
         if bad and first is None:
             first = number
         if not bad and first is not None:
@@ -103,8 +88,8 @@ def _check_blocks(descriptor: int, receipt: Receipt, name: str, seal: FieldSeal)
             first = None
 
 
-def _hash(descriptor: int, offset: int, size: int) -> str:
-    return xxhash.xxh3_64_hexdigest(os.pread(descriptor, size, offset))
+def _hash(file: File, offset: int, size: int) -> str:
+    return xxhash.xxh3_64_hexdigest(file.read(offset, size))
 
 
 def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:

@@ -3,22 +3,19 @@
 A reader needs nothing else: file, offset, type and shape of every field, and a checksum for every block of rows.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
-from kdcache.base import beneath
-from kdcache.base.atomic import storage_errors
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.base.plain_json import beyond_reading
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage, UsageError
+from kdcache.store.places.place import File, Place
 from kdcache.store.plan import FORMAT, PartId
 from kdcache.store.self_checked import seal, unseal
 
@@ -27,22 +24,20 @@ FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it fr
 
 
 @contextmanager
-def opened(part: str, cache: Path, name: str, written: int) -> Iterator[int]:
-    """A descriptor of a file of a part; Damage when it is missing, no plain file, or not as long as it was written."""
-    path = cache / name
+def opened(part: str, cache: Place, name: str, written: int) -> Iterator[File]:
+    """A file of a part; Damage when it is missing, no plain file, or not as long as it was written."""
+    path = cache.at(name)
     with ExitStack() as stack:
-        with storage_errors(path, "read"):
-            try:
-                descriptor = stack.enter_context(beneath.opened(cache, name))
-            except FileNotFoundError:
-                raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=str(path)) from None
-            except Damage as error:
-                raise Damage(f"part {part}: {error.message}", hint=error.hint, part=part, path=str(path)) from error
-            found = os.fstat(descriptor).st_size
-        if found != written:
-            message = f"part {part}: {path} has {found:,} bytes, its receipt says {written:,}"
-            raise Damage(message, hint=MEND, part=part, path=str(path))
-        yield descriptor
+        try:
+            file = stack.enter_context(cache.opened(name))
+        except FileNotFoundError:
+            raise Damage(f"part {part}: {path} is missing", hint=MEND, part=part, path=path) from None
+        except Damage as error:
+            raise Damage(f"part {part}: {error.message}", hint=error.hint, part=part, path=path) from error
+        if file.nbytes != written:
+            message = f"part {part}: {path} has {file.nbytes:,} bytes, its receipt says {written:,}"
+            raise Damage(message, hint=MEND, part=part, path=path)
+        yield file
 
 
 def wrong_bytes(part: str, field: str, first: int, last: int, why: str = "the checksum differs") -> Damage:
@@ -154,17 +149,17 @@ class Receipt(Strict):
         return raw
 
     @classmethod
-    def load(cls, part: PartId, path: Path, raw: bytes) -> Self:
+    def load(cls, part: PartId, path: str, raw: bytes) -> Self:
         """Read the receipt of a part; Damage when it is not what was written."""
         try:
             record = unseal(raw, path, hint=MEND)
         except Damage as error:
-            raise Damage(f"part {part}: {error.message}", hint=MEND, part=str(part), path=str(path)) from error
+            raise Damage(f"part {part}: {error.message}", hint=MEND, part=str(part), path=path) from error
         try:
             return cls.from_plain(record)
         except ValidationError as error:
             what = "of another format" if record.get("format") != FORMAT else "not a receipt"
-            raise Damage(f"part {part}: {path} is {what}", hint=MEND, part=str(part), path=str(path)) from error
+            raise Damage(f"part {part}: {path} is {what}", hint=MEND, part=str(part), path=path) from error
 
     @property
     def bytes(self) -> int:

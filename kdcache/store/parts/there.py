@@ -5,13 +5,11 @@ The work is that of what is there, not of what the plan promises: a plan may hav
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from kdcache.base import beneath
-from kdcache.base.atomic import DEPTH, is_temporary, storage_errors
 from kdcache.codecs.codec import Field
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.parts.check import Finding
+from kdcache.store.places.place import Place
 from kdcache.store.plan import PartId, Plan
 
 PARTS, VIEWS = "parts", "views"
@@ -32,23 +30,23 @@ def names_of(plan: Plan, fields: dict[str, Field], part: PartId) -> list[str]:
     return [receipt_name(part), *dict.fromkeys(backend.path(part, field) for field in fields.values())]
 
 
-def receipts_there(cache: Path, plan: Plan, view: int | None = None) -> Iterator[PartId]:
+def receipts_there(cache: Place, plan: Plan, view: int | None = None) -> Iterator[PartId]:
     """Parts of the plan that have a receipt, in build order; of one view, or of all."""
     for number in sorted(_views_in(cache, PARTS, plan)) if view is None else [view]:
-        names = _listed(cache, f"{PARTS}/v{number:03d}")
+        names = set(cache.list(f"{PARTS}/v{number:03d}"))
         found = (int(match[1]) for name in names if (match := _RECEIPT.fullmatch(name)))
         parts = [PartId(number, part) for part in sorted(found) if part < plan.parts_per_view]
         yield from (part for part in parts if receipt_name(part).rpartition("/")[2] in names)
 
 
-def built_parts(cache: Path, plan: Plan, fields: dict[str, Field], view: int | None = None) -> Iterator[PartId]:
+def built_parts(cache: Place, plan: Plan, fields: dict[str, Field], view: int | None = None) -> Iterator[PartId]:
     """Parts of which the receipt and every file are there, in build order."""
     names: dict[str, set[str]] = {}
 
     def there(path: str) -> bool:
         folder, _, name = path.rpartition("/")
         if folder not in names:
-            names[folder] = _listed(cache, folder)
+            names[folder] = set(cache.list(folder))
         return name in names[folder]
 
     for part in receipts_there(cache, plan, view):
@@ -56,27 +54,27 @@ def built_parts(cache: Path, plan: Plan, fields: dict[str, Field], view: int | N
             yield part
 
 
-def views_there(cache: Path, plan: Plan) -> list[int]:
+def views_there(cache: Place, plan: Plan) -> list[int]:
     """Views of which there is a folder."""
     return sorted(_views_in(cache, PARTS, plan) | _views_in(cache, VIEWS, plan))
 
 
-def strays(cache: Path, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
+def strays(cache: Place, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
     """Names among the parts that the plan does not know. They are told, and never used."""
     frames = {name for view in views_there(cache, plan) for name in backend_of(plan).frame(plan, view)}
     found = []
     for folder in (PARTS, VIEWS):
-        for name, what in beneath.walk(cache, folder, depth=DEPTH):
-            if what == "folder" or is_temporary(Path(name)) or name in frames or _belongs(plan, fields, name):
+        for name, what in cache.walk(folder):
+            if what == "folder" or name in frames or _belongs(plan, fields, name):
                 continue
             found.append(Finding(None, None, None, f"{name} does not belong to this cache", name, "stray"))
     return found
 
 
-def links(cache: Path) -> list[Finding]:
+def links(cache: Place) -> list[Finding]:
     """What is neither file nor folder: nothing reads it, but who copies a cache may follow it."""
     found = []
-    for name, what in beneath.walk(cache, depth=DEPTH):
+    for name, what in cache.walk():
         if what in ("link", "other"):
             told = "a link" if what == "link" else "a pipe, a socket or a device"
             found.append(Finding(None, None, None, f"{name} is {told}", name))
@@ -92,11 +90,6 @@ def _belongs(plan: Plan, fields: dict[str, Field], name: str) -> bool:
     return part in plan.parts() and name in names_of(plan, fields, part)
 
 
-def _views_in(cache: Path, folder: str, plan: Plan) -> set[int]:
-    numbers = {int(found[1]) for name in _listed(cache, folder) if (found := _VIEW.fullmatch(name))}
+def _views_in(cache: Place, folder: str, plan: Plan) -> set[int]:
+    numbers = {int(found[1]) for name in cache.list(folder) if (found := _VIEW.fullmatch(name))}
     return {number for number in numbers if number < plan.views.count}
-
-
-def _listed(cache: Path, folder: str) -> set[str]:
-    with storage_errors(cache / folder, "list"):
-        return beneath.names(cache, folder)

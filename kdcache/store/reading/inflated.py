@@ -5,16 +5,17 @@ view fits into `MOST_BYTES`.
 """
 
 import mmap
-import os
 from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
 
+from kdcache.base.addresses import PAGE
 from kdcache.codecs.codec import Field
 from kdcache.store.compression import Compressor
-from kdcache.stream.arena import ANNOUNCED_BYTES, PAGE, Arena, Grid, Rows
-from kdcache.stream.piece import Piece
+from kdcache.store.places.place import File
+from kdcache.store.reading.arena import Arena, Grid, Rows
+from kdcache.store.reading.piece import Piece
 
 MOST_BYTES = 512 << 20
 """of decompressed blocks of one field"""
@@ -38,11 +39,18 @@ class Inflated(Arena):
         self._bytes = self.array.reshape(-1).view(np.uint8)
         self._most_blocks = max(1, most_bytes // (grid.block_rows * self.row_bytes))
         self._here: dict[int, None] = {}
+        if grid.parts == 1 and not self.crowded:  # all of it is wanted at once: fewer, larger pages to fill
+            self.advise(0, grid.rows * self.row_bytes, mmap.MADV_HUGEPAGE)
 
     @property
     def crowded(self) -> bool:
         """More blocks than may be decompressed at once."""
         return len(self._ready) > self._most_blocks
+
+    def open_part(self, part: int) -> None:
+        """Look at its length."""
+        with self._pieces(part).opened():
+            pass
 
     def _admit(self, blocks: Rows, needed: Rows) -> None:
         with self._lock:
@@ -50,23 +58,26 @@ class Inflated(Arena):
         parts = blocks // self.grid.blocks_per_part
         for part in np.unique(parts).tolist():
             piece = self._pieces(part)
-            with piece.opened() as descriptor:
+            with piece.opened() as file:
                 for block in blocks[parts == part].tolist():
-                    self._inflate(piece, descriptor, block)
+                    self._inflate(piece, file, block)
         with self._lock:
             self._here |= dict.fromkeys(blocks.tolist())
             self._mark(blocks, True)
 
-    def _inflate(self, piece: Piece, descriptor: int, block: int) -> None:
+    def _inflate(self, piece: Piece, file: File, block: int) -> None:
         assert piece.stored is not None
         number = block % self.grid.blocks_per_part
         offset, size = piece.stored[number].tolist()
-        stored = os.pread(descriptor, size, offset)
+        stored = file.read(offset, size)
         piece.check(number, stored)
-        block_of_rows = piece.inflate(self._tool, number, stored, self.grid.block_rows * self.row_bytes)
-        start, stop = self.block_bytes(block)
-        # The last block of a part is filled up with rows that nobody asked for.
-        self._bytes[start:stop] = np.frombuffer(block_of_rows, np.uint8)[: stop - start]
+        (start, stop), nbytes = self.block_bytes(block), self.grid.block_rows * self.row_bytes
+        if stop - start == nbytes:
+            piece.inflate(self._tool, number, stored, self._bytes[start:stop].data)
+            return
+        filled_up = bytearray(nbytes)  # as the last block of the dataset is, with rows that there are not
+        piece.inflate(self._tool, number, stored, memoryview(filled_up))
+        self._bytes[start:stop] = np.frombuffer(filled_up, np.uint8)[: stop - start]
 
     def _make_room(self, blocks: Rows, needed: Rows) -> None:
         kept = set(needed.tolist())
@@ -104,8 +115,7 @@ class Inflated(Arena):
             piece = self._pieces(part)
             assert piece.stored is not None
             spans = piece.stored[blocks[parts == part] % self.grid.blocks_per_part]
-            with piece.opened() as descriptor:
+            with piece.opened() as file:
                 for offset, size in spans.tolist():
-                    for here in range(offset, offset + size, ANNOUNCED_BYTES):
-                        os.posix_fadvise(descriptor, here, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
+                    file.will_need(offset, size)
         return []

@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import xxhash
@@ -13,17 +12,18 @@ from kdcache.codecs.codec import Field
 from kdcache.errors import Damage
 from kdcache.store.compression import Compressor, NotThatBlock
 from kdcache.store.parts.receipt import Receipt, opened, wrong_bytes
+from kdcache.store.places.place import File, Place
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A field of a part on disk. Kept small: a cache may have 100,000 of them."""
+    """A field of a part where it is stored. Kept small: a cache may have 100,000 of them."""
 
     part: str
     field: str
-    cache: Path
+    place: Place
     file: str
-    """relative to the cache"""
+    """its name in the place"""
     file_bytes: int
     first_row: int
     rows: int
@@ -36,13 +36,13 @@ class Piece:
     """(offset, bytes) of every block when they are compressed"""
 
     @classmethod
-    def of(cls, receipt: Receipt, field: Field, cache: Path) -> "Piece":
+    def of(cls, receipt: Receipt, field: Field, place: Place) -> "Piece":
         """What a receipt says about one field. One that belongs to the part is a single block of all its rows."""
         seal = receipt.fields[field.name]
         return cls(
             part=str(receipt.id),
             field=field.name,
-            cache=cache,
+            place=place,
             file=seal.file,
             file_bytes=receipt.bytes_of(seal.file),
             first_row=receipt.first_row,
@@ -54,19 +54,27 @@ class Piece:
             stored=None if seal.stored is None else np.array(seal.stored, np.int64).reshape(-1, 2),
         )
 
-    def opened(self) -> AbstractContextManager[int]:
-        """A descriptor of the file; Damage when the file is missing or not as long as it was written."""
-        return opened(self.part, self.cache, self.file, self.file_bytes)
+    def opened(self) -> AbstractContextManager[File]:
+        """The file; Damage when it is missing or not as long as it was written."""
+        return opened(self.part, self.place, self.file, self.file_bytes)
+
+    def whole(self, *, check: bool = True) -> bytes:
+        """All bytes of a field that belongs to the part, which is one block and never compressed."""
+        with self.opened() as file:
+            content = file.read(self.offset, self.nbytes)
+        if check:
+            self.check(0, content)
+        return content
 
     def check(self, number: int, content: Buffer) -> None:
         """Damage, naming part, field and rows, unless these are the bytes of block `number`."""
         if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
             raise self._wrong(number)
 
-    def inflate(self, tool: Compressor, number: int, stored: Buffer, nbytes: int) -> bytearray:
-        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not `nbytes` long."""
+    def inflate(self, tool: Compressor, number: int, stored: Buffer, block: memoryview) -> None:
+        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not of that length."""
         try:
-            return tool.decode(stored, nbytes)
+            tool.decode(stored, block)
         except NotThatBlock as error:
             raise self._wrong(number, str(error)) from error
 

@@ -1,4 +1,4 @@
-"""One field of one view as one array over all rows. Job: make a batch one gather, whatever part its rows lie in.
+"""One field of many parts as one array over all rows. Job: make a batch one gather, whatever part its rows lie in.
 
 Input: where each part keeps the field. Output: `gather`, which checks blocks of rows on first touch. Address space is reserved
 for all parts and filled in as rows are wanted: with the files themselves (mapped.py) or with decompressed blocks (inflated.py).
@@ -6,9 +6,7 @@ A part's place is a whole number of rows and of pages, so it may be longer than 
 into rows of the array.
 """
 
-import ctypes
 import mmap
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -21,12 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcache.base import addresses
+from kdcache.base.addresses import PAGE
 from kdcache.codecs.codec import Field
 from kdcache.errors import StorageError
-from kdcache.stream.piece import Piece
+from kdcache.store.reading.piece import Piece
 
 Rows = NDArray[np.int64]
-PAGE = mmap.PAGESIZE
 HUGE = 2 << 20
 """Places begin as far behind a huge page as the bytes in the file do, so that the kernel may map huge pages."""
 _MOST_SPACE = 8 << 40
@@ -38,11 +37,6 @@ _SLACK_BYTES = 32 << 10
 CLAIMED = 64
 """Blocks that one thread checks before it looks what others have done."""
 MADV_POPULATE_READ = 22
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class Arena(ABC):
         self.field, self.grid, self.row_bytes = field, grid, field.row_bytes
         self._pieces = pieces
         self.stride, space = self._reserve(prot, flags)
-        self._gap = self.stride // self.row_bytes - grid.rows_per_part
+        self._gap = self.stride // self.row_bytes - grid.rows_per_part if grid.parts > 1 else 0
         skip = (offset - space.ctypes.data) % HUGE
         whole = space[skip : skip + self.stride * grid.parts]
         self.array: NDArray[Any] = whole.view(field.dtype).reshape(-1, *field.shape)
@@ -93,6 +87,10 @@ class Arena(ABC):
     def _reserve(self, prot: int, flags: int) -> tuple[int, NDArray[np.uint8]]:
         """Bytes from part to part, and the addresses: whole rows and, where there is room, whole huge pages a part."""
         flags |= mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        if self.grid.parts == 1:  # nothing comes behind it: no whole rows or pages are to be kept to
+            nbytes = self.grid.rows * self.row_bytes
+            with suppress(OSError):
+                return nbytes, np.frombuffer(mmap.mmap(-1, nbytes + 2 * HUGE, flags=flags, prot=prot), np.uint8)
         for page in (HUGE, PAGE):
             grain = lcm(self.row_bytes, page)
             stride = -(-self.grid.rows_per_part * self.row_bytes // grain) * grain
@@ -114,6 +112,10 @@ class Arena(ABC):
     def crowded(self) -> bool:
         """True when not everything may be there at once: what one gather needs, another may push out."""
         return False
+
+    def touch(self, rows: Rows) -> None:
+        """Have the blocks of these rows there and checked."""
+        self._prepare(rows)
 
     def gather(self, rows: Rows, out: NDArray[Any]) -> None:
         """Copy these rows into `out`, their blocks checked on first touch."""
@@ -154,8 +156,7 @@ class Arena(ABC):
     def advise(self, start: int, stop: int, advice: int) -> None:
         """madvise over bytes of the arena, rounded out to pages. Other threads go on meanwhile."""
         start = start // PAGE * PAGE
-        if libc.madvise(self.base + start, stop - start, advice):
-            raise StorageError(f"madvise: {os.strerror(ctypes.get_errno())}")
+        addresses.advise(self.base + start, stop - start, advice)
 
     def _prepare(self, rows: Rows) -> None:
         """Admit the blocks of these rows. Threads share the work: each claims a few, and waits for those of others."""
@@ -204,6 +205,10 @@ class Arena(ABC):
         starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
         stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
         return zip(starts.tolist(), stops.tolist(), strict=True)
+
+    @abstractmethod
+    def open_part(self, part: int) -> None:
+        """Damage when the file of a part is not there as it was written. No block of it is read."""
 
     @abstractmethod
     def _admit(self, blocks: Rows, needed: Rows) -> None:

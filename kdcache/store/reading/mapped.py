@@ -1,6 +1,5 @@
 """Uncompressed fields: files mapped into their place, so that a gather copies from the page cache and nothing else is copied."""
 
-import ctypes
 import mmap
 import os
 import re
@@ -8,16 +7,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kdcache.base import addresses
+from kdcache.base.addresses import PAGE
 from kdcache.codecs.codec import Field
 from kdcache.errors import Damage, StorageError
 from kdcache.store.parts.receipt import MEND
-from kdcache.stream.arena import ANNOUNCED_BYTES, HUGE, PAGE, Arena, Grid, Rows, libc
-from kdcache.stream.piece import Piece
+from kdcache.store.places.place import File
+from kdcache.store.reading.arena import ANNOUNCED_BYTES, HUGE, Arena, Grid, Rows
+from kdcache.store.reading.piece import Piece
 
 _DENSE_SINCE = (5, 18)
 MOST_PARTS = 8192
 """mapped at once; the kernel allows 65,530 maps a process by default"""
-_MAP_FIXED = 0x10
 
 
 def reads_huge_pages() -> bool:
@@ -52,6 +53,11 @@ class Mapped(Arena):
     def crowded(self) -> bool:
         """More parts than may be mapped at once."""
         return self.grid.parts > self._most_parts
+
+    def open_part(self, part: int) -> None:
+        """Map it."""
+        with self._lock:
+            self._map(part, [part])
 
     def _admit(self, blocks: Rows, needed: Rows) -> None:
         parts = blocks // self.grid.blocks_per_part
@@ -92,8 +98,8 @@ class Mapped(Arena):
                     f"part {piece.part}, field {piece.field!r} starts at byte {piece.offset}, no multiple of {PAGE}"
                 )
                 raise Damage(message, hint=MEND, part=piece.part)
-            with piece.opened() as descriptor:
-                self._place(part, piece.nbytes, mmap.MAP_SHARED, descriptor, piece.offset)
+            with piece.opened() as file:
+                self._map_at(part, file, piece)
             if self._dense:
                 self.advise(part * self.stride, part * self.stride + piece.nbytes, mmap.MADV_HUGEPAGE)
             self._here[part] = piece
@@ -104,13 +110,12 @@ class Mapped(Arena):
     def _blocks_of(self, part: int) -> slice:
         return slice(part * self.grid.blocks_per_part, (part + 1) * self.grid.blocks_per_part)
 
-    def _place(self, part: int, nbytes: int, flags: int, descriptor: int, offset: int) -> None:
-        address = self.base + part * self.stride
-        if libc.mmap(address, nbytes, mmap.PROT_READ, flags | _MAP_FIXED, descriptor, offset) != address:
-            reason = os.strerror(ctypes.get_errno())
-            raise StorageError(
-                f"cannot map part {part} of {self.field.name!r}: {reason}", hint="raise vm.max_map_count"
-            )
+    def _map_at(self, part: int, file: File, piece: Piece) -> None:
+        try:
+            file.map_at(self.base + part * self.stride, piece.offset, piece.nbytes)
+        except OSError as error:
+            message = f"cannot map part {part} of {self.field.name!r}: {error.strerror}"
+            raise StorageError(message, hint="raise vm.max_map_count") from error
 
     def _make_room(self, wanted: list[int]) -> None:
         """Unmap the part that was mapped first and is not wanted now."""
@@ -119,6 +124,6 @@ class Mapped(Arena):
         needed = set(wanted)
         oldest = next((part for part in self._here if part not in needed), None)
         if oldest is not None:
-            self._place(oldest, self.stride, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+            addresses.map_nothing(self.base + oldest * self.stride, self.stride)
             self._mark(self._blocks_of(oldest), False)
             del self._here[oldest]

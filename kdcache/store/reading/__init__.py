@@ -1,0 +1,1 @@
+"""Fields of parts as arrays: mapped or decompressed, every block checked on first touch."""

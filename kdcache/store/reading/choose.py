@@ -1,0 +1,34 @@
+"""Which arena a field needs: its files mapped, or its blocks decompressed."""
+
+from collections.abc import Callable
+
+from kdcache.codecs.codec import Field
+from kdcache.store.blocks import field_compressor
+from kdcache.store.plan import Layout
+from kdcache.store.reading.arena import Arena, Grid
+from kdcache.store.reading.inflated import MOST_BYTES, Inflated
+from kdcache.store.reading.mapped import Mapped
+from kdcache.store.reading.piece import Piece
+
+
+def make_arena(
+    field: Field,
+    layout: Layout,
+    rows: int,
+    pieces: Callable[[int], Piece],
+    first: int,
+    *,
+    check: bool = True,
+    dense: bool = False,
+    most_bytes: int = MOST_BYTES,
+) -> Arena:
+    """The arena of one field over `rows` rows, cut into parts as the layout says.
+
+    `pieces`: where part 0, 1, … of the arena keeps the field; `first`: a part that is there, and about to be read.
+    """
+    grid = Grid(rows, layout.rows_per_part, layout.block_rows[field.name])
+    tool = field_compressor(layout, field)
+    if tool is not None:
+        return Inflated(field, pieces, grid, tool, most_bytes=most_bytes)
+    # Parts of one layout have their fields at the same offset; which part is asked does not matter.
+    return Mapped(field, pieces, grid, offset=pieces(first).offset, check=check, dense=dense)

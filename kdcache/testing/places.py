@@ -1,0 +1,281 @@
+"""What every place must do (see `kdcache.store.places.place.Place`), as tests for pytest.
+
+Subclass it where your tests are, and give it an empty place; `same` is how another user of the place would open it, and may be
+left out where only one object can reach it:
+
+    class TestMyPlace(PlaceContract):
+        @pytest.fixture
+        def place(self, tmp_path):
+            return MyPlace(tmp_path)
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import xxhash
+
+from kdcache.errors import Damage
+from kdcache.store.places.place import Place, file_digest
+
+OUTSIDE = ("../up", "a/../../up", "/etc/hostname", "/a", "a//b", "a/", ".", "a/./b", "a/..", "nul\0")
+"""Names that lead elsewhere, or that mean a file in more than one way."""
+
+
+class PlaceContract:
+    """The suite."""
+
+    @pytest.fixture
+    def place(self) -> Place:
+        """An empty place."""
+        raise NotImplementedError("give the suite a place: a fixture called `place`")
+
+    @pytest.fixture
+    def same(self, place: Place) -> Place:
+        """The same place, as somebody else has it open."""
+        return place
+
+    # writing
+
+    @pytest.mark.parametrize("pieces", [[], [b""], [b"one"], [b"on", bytearray(b"e, tw"), memoryview(b"o")]], ids=str)
+    def test_what_is_put_is_there_whole(self, place: Place, same: Place, pieces: list[bytes]) -> None:
+        """In one file, whatever it was written in, and however it is read."""
+        whole = b"".join(pieces)
+        assert place.put_new("a/b/c", pieces)
+        assert same.read("a/b/c", len(whole)) == whole
+        assert same.size("a/b/c") == len(whole)
+        assert bytes(same.map("a/b/c")) == whole
+
+    def test_put_new_refuses_a_second(self, place: Place, same: Place) -> None:
+        """The first one stays, and nothing is left of the other."""
+        assert place.put_new("a", [b"first"])
+        assert not same.put_new("a", [b"second"])
+        assert place.read("a", 99) == b"first"
+        assert place.list() == ["a"]
+
+    def test_of_many_that_put_the_same_name_one_is_first(self, place: Place) -> None:
+        """However closely they come together."""
+        start, won = threading.Barrier(8), list[int]()
+
+        def put(number: int) -> None:
+            start.wait(30)
+            if place.put_new("a", [bytes([number]) * 1000]):
+                won.append(number)
+
+        threads = [threading.Thread(target=put, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(won) == 1
+        assert place.read("a", 1000) == bytes(won) * 1000
+
+    def test_replace_puts_another_in_its_place(self, place: Place, same: Place) -> None:
+        """And makes one where there was none."""
+        place.replace("a/b", [b"old"])
+        before = same.map("a/b")
+        with same.opened("a/b") as opened:
+            place.replace("a/b", [b"ne", b"w"])
+            assert opened.read(0, 9) == b"old", "who has it open goes on reading the old one"
+        assert bytes(before) == b"old"
+        assert same.read("a/b", 9) == b"new"
+
+    @pytest.mark.parametrize("write", [Place.put_new, Place.replace])
+    def test_what_is_interrupted_leaves_nothing(self, place: Place, write: Callable[..., object]) -> None:
+        """No file where there was none, and the old one where there was one."""
+
+        def pieces() -> Iterator[bytes]:
+            yield b"half of it"
+            assert place.kind("new") is None, "nobody sees it before it is whole"
+            raise KeyboardInterrupt
+
+        place.put_new("old", [b"old"])
+        with pytest.raises(KeyboardInterrupt):
+            write(place, "new", pieces())
+        with pytest.raises(KeyboardInterrupt):
+            place.replace("old", pieces())
+        assert place.read("old", 9) == b"old"
+        assert place.list() == ["old"]
+
+    def test_drafts_appear_when_they_are_committed_and_in_that_order(self, place: Place, same: Place) -> None:
+        """Several can be made ready first: so a receipt comes behind all that it speaks of."""
+        with place.draft("a/1") as one, place.draft("a/2") as two, place.draft("a/3"):
+            for draft in (one, two):
+                draft.write(b"some")
+                draft.write(b"thing")
+                draft.flush()
+            assert (one.nbytes, one.digest) == (9, xxhash.xxh3_128_hexdigest(b"something"))
+            assert [name for name, kind in same.walk() if kind == "file"] == []
+            assert same.list("a") == []
+            two.commit()
+            assert same.kind("a/2") == "file"
+            assert same.kind("a/1") is None
+            assert one.commit_new()
+            place.settle(["a/1", "a/2"])
+        assert same.list("a") == ["1", "2"]
+
+    def test_remove_takes_away_what_is_there(self, place: Place, same: Place) -> None:
+        """And says whether it was."""
+        place.put_new("a/b", [b"x"])
+        assert same.remove("a/b")
+        assert not place.remove("a/b")
+        assert not place.remove("no/such")
+        assert place.kind("a/b") is None
+
+    def test_sweep_keeps_every_file(self, place: Place) -> None:
+        """Only drafts go."""
+        place.put_new("a/b", [b"x"])
+        place.sweep()
+        assert place.read("a/b", 1) == b"x"
+
+    # reading
+
+    def test_a_range_ends_where_the_file_ends(self, place: Place) -> None:
+        """No more than there is, and nothing beyond."""
+        content = bytes(range(200)) * 50
+        place.put_new("a", [content])
+        for offset, size in ((0, 10_000), (0, 0), (9_999, 1), (9_990, 500), (10_000, 5), (20_000, 5), (4_095, 4_099)):
+            assert place.read_range("a", offset, size) == content[offset : offset + size]
+            with place.opened("a") as file:
+                buffer = bytearray(size)
+                count = file.read_into(offset, memoryview(buffer))
+                assert buffer[:count] == content[offset : offset + size]
+
+    def test_an_open_file_knows_its_length_and_digest(self, place: Place) -> None:
+        """A map of it is read-only."""
+        content = bytes(range(256)) * 100
+        place.put_new("a", [content])
+        with place.opened("a") as file:
+            assert file.nbytes == len(content)
+            assert file_digest(file) == xxhash.xxh3_128_hexdigest(content)
+            file.will_need(0, file.nbytes)
+            mapped = file.map()
+        assert mapped.readonly
+        assert mapped == content
+
+    def test_bytes_can_be_put_at_an_address(self, place: Place) -> None:
+        """Whole pages that the caller has reserved."""
+        import ctypes
+        import mmap
+
+        content = bytes(range(256)) * 64
+        place.put_new("a", [content])
+        reserved = mmap.mmap(-1, len(content) + mmap.PAGESIZE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(reserved))
+        with place.opened("a") as file:
+            file.map_at(address, mmap.PAGESIZE, len(content) - mmap.PAGESIZE)
+        assert reserved[: len(content) - mmap.PAGESIZE] == content[mmap.PAGESIZE :]
+
+    def test_a_file_that_is_longer_than_allowed_is_not_read(self, place: Place) -> None:
+        """Damage, which names it and both sizes."""
+        place.put_new("a", [bytes(1001)])
+        with pytest.raises(Damage, match=r"a has 1,001 bytes, at most 1,000 are read"):
+            place.read("a", 1000)
+
+    def test_what_is_not_there_is_no_file(self, place: Place) -> None:
+        """FileNotFoundError for who reads, None for who asks; a folder is Damage."""
+        place.put_new("a/b", [b"x"])
+        for name in ("b", "a/c", "c/b"):
+            assert place.kind(name) is None
+            with pytest.raises(FileNotFoundError):
+                place.read(name, 9)
+        with pytest.raises(Damage, match="is no file, and not opened"):
+            place.read("a", 9)
+
+    # names
+
+    def test_list_is_in_order_and_one_folder_deep(self, place: Place) -> None:
+        """A folder is there when something is in it; a prefix of its name is another name."""
+        for name in ("b", "a/2", "a/10", "a/1/deep", "ab/1", "a.b"):
+            place.put_new(name, [b"x"])
+        assert place.list() == ["a", "a.b", "ab", "b"]
+        assert place.list("a") == ["1", "10", "2"]
+        assert place.list("nothing") == place.list("a/nothing") == []
+
+    def test_walk_tells_what_everything_is(self, place: Place) -> None:
+        """Folders come before what is in them."""
+        for name in ("b", "a/2", "a/1/deep"):
+            place.put_new(name, [b"x"])
+        inner = [("a/1", "folder"), ("a/1/deep", "file"), ("a/2", "file")]
+        assert list(place.walk()) == [("a", "folder"), *inner, ("b", "file")]
+        assert list(place.walk("a")) == inner
+        assert list(place.walk("nothing")) == []
+
+    @pytest.mark.parametrize("name", OUTSIDE)
+    def test_a_name_that_leads_out_is_refused(self, place: Place, name: str) -> None:
+        """By everything that takes one, and before anything is made."""
+        acts: list[Callable[[], object]] = [
+            lambda: place.read(name, 9),
+            lambda: place.read_range(name, 0, 9),
+            lambda: place.map(name),
+            lambda: place.put_new(name, [b"x"]),
+            lambda: place.replace(name, [b"x"]),
+            lambda: place.list(name),
+            lambda: list(place.walk(name)),
+            lambda: place.kind(name),
+            lambda: place.remove(name),
+            lambda: place.lock(name).__enter__(),
+            lambda: place.locked(name),
+        ]
+        for act in acts:
+            with pytest.raises(Damage, match="is no name below"):
+                act()
+        assert place.list() == []
+
+    def test_messages_name_the_place_and_the_file(self, place: Place) -> None:
+        """`at` joins both."""
+        assert place.at("a/b").startswith(str(place))
+        assert place.at("a/b").endswith("a/b")
+        assert place.at("") == str(place)
+
+    # locks
+
+    def test_a_lock_is_held_by_one_alone(self, place: Place, same: Place) -> None:
+        """Until it is given back; others have their own."""
+        with place.lock("locks/a"):
+            for shared in (False, True):
+                with pytest.raises(BlockingIOError), same.lock("locks/a", shared=shared):
+                    pass
+            assert same.locked("locks/a")
+            with same.lock("locks/b"):
+                pass
+        assert not same.locked("locks/a")
+        with same.lock("locks/a"):
+            pass
+
+    def test_a_shared_lock_is_held_by_many_and_by_none_alone(self, place: Place, same: Place) -> None:
+        """The last one opens it."""
+        with place.lock("locks/a", shared=True):
+            with same.lock("locks/a", shared=True):
+                assert not place.locked("locks/a")
+            with pytest.raises(BlockingIOError), same.lock("locks/a"):
+                pass
+        with same.lock("locks/a"):
+            pass
+
+    def test_who_waits_gets_the_lock(self, place: Place, same: Place) -> None:
+        """As soon as it is free, and not before."""
+        order: list[str] = []
+
+        def wait() -> None:
+            with same.lock("locks/a", wait=True):
+                order.append("second")
+
+        with place.lock("locks/a"):
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            waiting.join(0.2)
+            order.append("first")
+        waiting.join(30)
+        assert order == ["first", "second"]
+
+    def test_a_lock_is_a_file_that_its_holder_signs(self, place: Place, same: Place) -> None:
+        """It stays; the next signature replaces it, and who does not sign leaves it."""
+        with place.lock("locks/a", signature=b"a long signature"), place.lock("locks/b", shared=True):
+            assert same.read("locks/a", 99) == b"a long signature"
+        with same.lock("locks/a", signature=b"short"):
+            pass
+        with same.lock("locks/a"):
+            pass
+        assert place.read("locks/a", 99) == b"short"
+        assert place.list("locks") == ["a", "b"]
