@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.late import TEACHERS
 from kdcache.base import limits
 from kdcache.errors import UsageError
 
-FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:", "run:")
 Backend = Literal["hdf5", "zarr"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -20,7 +20,9 @@ def starting(names: tuple[str, ...], typed: str) -> list[str]:
 
 
 def _teachers(incomplete: str) -> list[str]:
-    return starting(FAMILIES, incomplete)
+    from kdcache.teachers.registry import teacher_names
+
+    return starting(tuple(name.removesuffix("NAME") for name in teacher_names()), incomplete)
 
 
 def _caches(incomplete: str) -> list[str]:
@@ -30,9 +32,7 @@ def _caches(incomplete: str) -> list[str]:
 
 Teacher = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="florence, clip, donut, data2vec, timm:NAME, hf:NAME, run:RUN.", autocompletion=_teachers
-    ),
+    typer.Option(metavar="NAME", help=f"Which teacher (kd teacher list): {TEACHERS}.", autocompletion=_teachers),
 ]
 Size = Annotated[
     str | None,
@@ -45,7 +45,7 @@ BuildSize = Annotated[
     typer.Option(
         "--size",
         metavar="NAME",
-        help="Size of the teacher (kd teacher list); left out: nano for the embedded shapes, else the published default.",
+        help="Size of the teacher (kd teacher list); left out: nano for an embedded set, else the published default.",
     ),
 ]
 WeightsFile = Annotated[
@@ -80,8 +80,8 @@ Signals = Annotated[
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="What to keep: logits (left out: those; of data2vec inputs,targets; of a run without classes embedding), "
-        "embedding, features; of timm and hf also layers by name, as blocks.1.",
+        help="Signals to keep, comma-separated, such as logits, embedding, features or the name of a layer, as blocks.1; left "
+        "out: those that the teacher's family usually keeps.",
     ),
 ]
 Codecs = Annotated[

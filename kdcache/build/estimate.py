@@ -20,7 +20,6 @@ from kdcache.build.trial import Trial
 from kdcache.codecs import make_codec
 from kdcache.errors import UsageError
 from kdcache.images.source import Listing
-from kdcache.signals.teacher import HEADLESS
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.plan import PartId, Plan, StoredSignal
@@ -81,12 +80,14 @@ class Estimate:
 
 def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
     """Measure one batch and multiply. Nothing is written."""
+    from kdcache.teachers.registry import family_of
+
     notes: list[str] = []
     if options.weights is None and not _at_hand(options):
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
         notes.append("measured with random weights: time and bytes do not depend on their values")
-        if "logits" in options.kept and options.head is None and options.teacher in HEADLESS:
+        if "logits" in options.kept and options.head is None and family_of(options.teacher).headless:
             notes.append("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial

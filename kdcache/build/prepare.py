@@ -152,10 +152,10 @@ def _size(options: BuildOptions) -> str | None:
 
 def shows_shapes(options: BuildOptions) -> bool:
     """Are the images the embedded ones, and is there a nano teacher for them? Then that is the default size."""
-    from kdcache.teachers.registry import WITH_NANO
+    from kdcache.teachers.registry import has_nano
 
     embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
-    return embedded and options.teacher in WITH_NANO
+    return embedded and has_nano(options.teacher)
 
 
 def _unnamed_classes() -> tuple[str, ...]:

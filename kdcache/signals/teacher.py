@@ -4,11 +4,6 @@ from kdcache.base.strict import Strict
 from kdcache.signals.signal import Signal
 from kdcache.views.recipe import Plain
 
-HEADLESS = ("florence", "donut", "data2vec")
-"""families whose published checkpoints tell no classes apart"""
-BY_MODEL = ("timm", "hf", "run")
-"""families that are written FAMILY:NAME"""
-
 
 class Preprocess(Strict):
     """How pixels are prepared for a teacher: geometry first, then (pixel / 255 - mean) / std."""
@@ -43,7 +38,7 @@ class TeacherSpec(Strict):
     """A frozen teacher: who it is, what it sees, what it can say, in which precision."""
 
     family: str
-    """florence, clip, donut, data2vec, timm, hf, run"""
+    """Name of its family, as `kd teacher list` has it."""
     size: str
     """nano, base, huge … or the name of the model or run"""
     weights: Weights
@@ -58,11 +53,6 @@ class TeacherSpec(Strict):
     """Class names in the order of the logits, when it says logits and the names are known."""
     precision: str = "float32"
     """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
-
-    @property
-    def name(self) -> str:
-        """How users write this teacher: clip, timm:NAME, and a run as where it lay."""
-        return f"{self.family}:{self.weights.path or self.size}" if self.family in BY_MODEL else self.family
 
     @property
     def knows_nothing(self) -> bool:

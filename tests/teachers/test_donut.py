@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers.families.donut import SwinShape, build, stride_of
+from kdcache.teachers.families.donut.tower import SwinShape, build, stride_of
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
 from kdcache.views.recipe import Plain, Shrink

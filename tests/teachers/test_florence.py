@@ -10,7 +10,7 @@ import torch
 from timm.models.davit import _convert_florence2
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers.families.florence import DavitShape, timm_name, window_for
+from kdcache.teachers.families.florence.tower import DavitShape, timm_name, window_for
 from kdcache.teachers.heads.heads import Head, save_head
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher

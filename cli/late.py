@@ -1,0 +1,32 @@
+"""Lists in help texts that are looked up when the help is shown, not when the command line starts.
+
+What can be plugged in is known to the registries; asking them imports the declarations of other packages, which no command pays
+for that does not show them.
+"""
+
+from collections.abc import Callable
+
+TEACHERS, TRAINABLE = "<teachers>", "<trainable>"
+
+
+def _teachers() -> list[str]:
+    from kdcache.teachers.registry import teacher_names
+
+    return teacher_names()
+
+
+def _trainable() -> list[str]:
+    from kdcache.teachers.registry import trainable_names
+
+    return trainable_names()
+
+
+_LISTS: dict[str, Callable[[], list[str]]] = {TEACHERS: _teachers, TRAINABLE: _trainable}
+
+
+def filled(text: str) -> str:
+    """A help text with its lists."""
+    for mark, names in _LISTS.items():
+        if mark in text:
+            text = text.replace(mark, ", ".join(names()))
+    return text
