@@ -40,3 +40,5 @@ PAINTED = 100_000_000
 """pictures of the embedded set"""
 CLASSES = 1_000_000
 """classes of a teacher whose records are imported"""
+TOKENS = 1 << 16
+"""Token ids a teacher may be shown beside one image."""

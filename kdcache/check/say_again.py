@@ -17,17 +17,19 @@ REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
 ROUNDED = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "full:float16": 2.0**-11, "int8": 0.03}
 """What a codec on the way may have changed, as the same kind of share. int8 as the last codec is judged by its scales instead."""
 
+WAY_OUT = "verify on a --device that has more memory, or without --teacher"
+
 
 def check_teacher(
     store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, report: Report, progress: Progress
 ) -> None:
     """Say sampled rows again; findings are rows beyond the tolerance, which is the codec's own error plus `REPEATABLE`."""
-    import torch
-
+    from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
     plan = store.plan
     teacher = reopen_teacher(plan.teacher, device=ask.device, weights=ask.weights, head=ask.head)
+    batches = Batches(teacher, plan.batch, hint=WAY_OUT, note=progress.note)
     codecs = plan.codecs()
     for stored in plan.signals:
         way = [*stored.via, *((stored.codec,) if stored.codec != "int8" else ())]
@@ -44,7 +46,7 @@ def check_teacher(
         seen = [place for place, row in enumerate(batch.rows) if row not in others]
         if not seen:
             continue
-        said = teacher.say(torch.from_numpy(batch.pixels))
+        said = batches.emit(batch.shown())
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)

@@ -1,5 +1,10 @@
 """What identifies a teacher: the part of it that goes into a plan, readable without importing any teacher."""
 
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from kdcache.base.limits import TOKENS
 from kdcache.base.strict import Strict
 from kdcache.signals.signal import Signal
 from kdcache.views.recipe import Plain
@@ -53,6 +58,13 @@ class TeacherSpec(Strict):
     """Class names in the order of the logits, when it says logits and the names are known."""
     precision: str = "float32"
     """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
+    reads: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
+    """Most token ids it is shown beside the pixels of an image; None for pixels alone. Every batch is padded to so many."""
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later is written where it says something, so that plans of before keep their bytes and identity."""
+        return {name: value for name, value in write(self).items() if name != "reads" or value is not None}
 
     @property
     def knows_nothing(self) -> bool:

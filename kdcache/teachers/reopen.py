@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec, Weights
 from kdcache.teachers.loading.sizes import CUSTOM
-from kdcache.teachers.registry import PLUGINS, open_teacher, teacher_names
+from kdcache.teachers.registry import PLUGINS, open_teacher
 from kdcache.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -40,12 +40,9 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
 
 
 def _how_written(family: str) -> tuple[bool, bool]:
-    """Whether its teachers are written FAMILY:NAME, and whether they have sizes."""
+    """Whether its teachers are written FAMILY:NAME, and whether they have sizes; one that nothing brings is refused later."""
     record = PLUGINS.find(family)
-    if record is None:
-        known = f"there are {', '.join(teacher_names())}"
-        raise UsageError(f"nothing that is installed opens the teacher {family!r}; {known}", hint="install its package")
-    return record.by_model, record.sizes is not None or record.nano is not None
+    return (False, True) if record is None else (record.by_model, record.sizes is not None or record.nano is not None)
 
 
 def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":

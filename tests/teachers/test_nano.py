@@ -9,6 +9,7 @@ import pytest
 
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
+from kdcache.signals.shown import Shown
 from kdcache.teachers.nano import NANO_CLASSES, NANO_TEMPLATES, nano_vocabulary
 from kdcache.teachers.registry import family_of, trainable_names
 from tests.teachers.trainings import assert_learns_and_repeats_itself
@@ -48,7 +49,7 @@ def test_a_nano_teacher_is_as_good_as_promised_and_as_it_says(family, held_out):
 
     teacher = open_teacher(family, size="nano", signals=("logits",))
     pixels, labels = held_out
-    said = torch.cat([teacher.say(batch)["logits"] for batch in torch.from_numpy(pixels).split(250)])
+    said = torch.cat([teacher.emit(Shown(batch))["logits"] for batch in torch.from_numpy(pixels).split(250)])
     accuracy = float((said.argmax(1).numpy() == labels).mean())
     assert accuracy >= LEAST[family]
     assert accuracy == pytest.approx(float(header_of(family_of(family).nano_weights())["accuracy"]), abs=0.005)

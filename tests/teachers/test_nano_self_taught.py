@@ -8,6 +8,7 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.base.tensors import read_metadata
 from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.shown import Shown
 from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import IMAGENET_PIXELS, NANO_DATA2VEC
@@ -188,7 +189,7 @@ def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
     )
     with torch.no_grad():
         expected = network((torch.zeros(1, 3, 64, 64) - mean) / std).final
-    torch.testing.assert_close(teacher.say(black)["final"], expected)
+    torch.testing.assert_close(teacher.emit(Shown(black))["final"], expected)
     assert teacher.spec.size == "nano"
 
 
@@ -197,7 +198,7 @@ def measured(weights: str | None, pictures: Pictures, held_out: Pictures) -> Pro
     teacher = open_teacher("data2vec", size="nano", weights=weights, signals=("embedding",))
 
     def embed(pixels: Tensor) -> Tensor:
-        return torch.cat([teacher.say(batch.permute(0, 2, 3, 1))["embedding"] for batch in pixels.split(250)])
+        return torch.cat([teacher.emit(Shown(batch.permute(0, 2, 3, 1)))["embedding"] for batch in pixels.split(250)])
 
     return probed(embed, pictures, held_out)
 

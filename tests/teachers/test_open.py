@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kdcache.errors import Unavailable, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.registry import open_teacher, sizes_of, teacher_names
 
 
@@ -103,7 +104,7 @@ def test_random_weights_are_stamped_and_always_the_same(pixels):
     assert first.spec.weights.source == "random:0"
     assert first.spec.weights.random
     views = pixels(2, (32, 32))
-    assert torch.equal(first.say(views)["embedding"], second.say(views)["embedding"])
+    assert torch.equal(first.emit(Shown(views))["embedding"], second.emit(Shown(views))["embedding"])
 
 
 @pytest.mark.parametrize("name", ["florence", "clip"])
