@@ -6,7 +6,7 @@ for that does not show them.
 
 from collections.abc import Callable
 
-TEACHERS, TRAINABLE = "<teachers>", "<trainable>"
+TEACHERS, TRAINABLE, SOURCES = "<teachers>", "<trainable>", "<sources>"
 
 
 def _teachers() -> list[str]:
@@ -21,7 +21,13 @@ def _trainable() -> list[str]:
     return trainable_names()
 
 
-_LISTS: dict[str, Callable[[], list[str]]] = {TEACHERS: _teachers, TRAINABLE: _trainable}
+def _sources() -> list[str]:
+    from kdcache.images.registry import ways_to_write
+
+    return ways_to_write()
+
+
+_LISTS: dict[str, Callable[[], list[str]]] = {TEACHERS: _teachers, TRAINABLE: _trainable, SOURCES: _sources}
 
 
 def filled(text: str) -> str:

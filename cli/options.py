@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.late import TEACHERS
+from cli.late import SOURCES, TEACHERS
 from kdcache.base import limits
 from kdcache.errors import UsageError
 
@@ -72,7 +72,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="SOURCE",
-        help="Folder, tar shards, hf:NAME, cifar10:DIR ... (docs/sources.md); left out: the embedded shapes.",
+        help=f"A folder, tar shards, or one of {SOURCES} (docs/sources.md); left out: the embedded shapes.",
     ),
 ]
 Signals = Annotated[

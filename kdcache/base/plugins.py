@@ -141,7 +141,7 @@ class Registry(Generic[Thing]):
         offers = self._offers().get(name, [])
         if len(offers) > 1:
             packages = " and ".join(offer.package for offer in offers)
-            message = f"{packages} both bring a {self.what} called {name!r}"
+            message = f"{packages} both bring the {self.what} {name!r}"
             raise Mismatch(message, hint=f"pip uninstall {offers[-1].package}")
         if not offers:
             return self._others.get(name)

@@ -15,7 +15,7 @@ from kdcache.base.newest import CACHES
 from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import prepare, shows_shapes
+from kdcache.build.prepare import prepare, shows_embedded
 from kdcache.build.trial import Trial
 from kdcache.codecs import make_codec
 from kdcache.errors import UsageError
@@ -125,7 +125,7 @@ def _at_hand(options: BuildOptions) -> bool:
     """Is it a nano teacher, asked for or chosen, or one of this machine? Then nothing is fetched to open it."""
     from kdcache.teachers.registry import is_published
 
-    nano = options.size == "nano" or (options.size is None and shows_shapes(options))
+    nano = options.size == "nano" or (options.size is None and shows_embedded(options))
     return nano or not is_published(options.teacher)
 
 

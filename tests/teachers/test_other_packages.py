@@ -81,7 +81,7 @@ def test_two_packages_with_one_name_are_one_clear_error(monkeypatch, tmp_path):
     text = GREY.format(name="clip")
     points = {"kd.teachers": "clip = clip_of_others:FAMILY"}
     install(monkeypatch, tmp_path, "rival", modules={"clip_of_others": text}, points=points)
-    with pytest.raises(Mismatch, match="kd-cache and rival both bring a teacher called 'clip'") as caught:
+    with pytest.raises(Mismatch, match="kd-cache and rival both bring the teacher 'clip'") as caught:
         registry.open_teacher("clip", size="nano")
     assert caught.value.hint == "pip uninstall rival"
     assert "florence" in registry.teacher_names()
