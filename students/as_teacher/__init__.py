@@ -22,7 +22,7 @@ def open_run(request: "Request") -> "Candidate":
 
 FAMILY = TeacherFamily(
     name="run",
-    about="a student that was trained here, as run:RUN",
+    about="a student that was trained here, as run:NAME",
     opener=open_run,
     by_model=True,
     usual_signals="students.runs.run:usual_signals",

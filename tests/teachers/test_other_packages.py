@@ -142,3 +142,40 @@ def test_troubles_are_errors_with_a_way_out(monkeypatch, tmp_path):
     (trouble,) = registry.PLUGINS.troubles()
     assert isinstance(trouble, KDError)
     assert "pip uninstall leaving" in str(trouble.hint)
+
+
+def test_the_command_line_knows_teachers_of_other_packages(monkeypatch, tmp_path, capsys):
+    from cli.app import run
+    from cli.options import _teachers
+
+    grey(monkeypatch, tmp_path / "grey", "grey3")
+    points = {"kd.teachers": "broken3 = broken3:FAMILY"}
+    install(
+        monkeypatch, tmp_path / "broken", "sick-package", modules={"broken3": "import nowhere_at_all"}, points=points
+    )
+    assert _teachers("gre") == ["grey3"]
+    assert run(["--help"]) == 0
+    assert run(["cache", "build", "--help"]) == 0
+    assert "florence, grey3, hf:NAME" in " ".join(capsys.readouterr().out.split())
+    assert run(["teacher", "list"]) == 0
+    told = capsys.readouterr()
+    assert "the mean of all pixels" in told.out
+    assert "sick-package cannot be loaded" in told.err
+
+
+def test_a_cache_is_built_and_verified_with_a_teacher_of_another_package(monkeypatch, tmp_path):
+    from kdcache.base.progress import Silent
+    from kdcache.build.options import BuildOptions
+    from kdcache.build.prepare import prepare
+    from kdcache.build.run import build
+    from kdcache.check.sampling import Ask
+    from kdcache.check.verify import verify
+
+    grey(monkeypatch, tmp_path / "site", "grey4")
+    options = BuildOptions(
+        "grey4", data="shapes:count=6,size=32", signals=("embedding",), batch=4, workers=0, devices=("cpu",)
+    )
+    assert build(prepare(options, tmp_path / "c"), progress=Silent()).complete
+    report = verify(tmp_path / "c", Ask(teacher=6), Silent())
+    assert report.ok
+    assert report.said_again == 6
