@@ -36,7 +36,7 @@ ClassCount = Annotated[
 OfTeacher = Annotated[
     str | None,
     typer.Option(
-        "--teacher", metavar="NAME", help="Family whose preprocessing was theirs: clip, florence, donut, data2vec."
+        "--teacher", metavar="NAME", help="Family whose preprocessing was theirs, one that has sizes (kd teacher list)."
     ),
 ]
 Keys = Annotated[

@@ -7,7 +7,9 @@ from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from cli.late import filled
 from cli.output import Color, Ui
 from cli.text import duration
 
@@ -31,6 +33,18 @@ _COMMON = [
 ]
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 Body = Callable[..., int | None]
+
+
+class _Command(TyperCommand):
+    """A command whose help texts are completed when they are shown."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Options and arguments, as `--help` prints them."""
+        for parameter in self.params:
+            told = getattr(parameter, "help", None)
+            if told:
+                parameter.help = filled(told)  # type: ignore[attr-defined]  # options and arguments have one
+        super().format_options(ctx, formatter)
 
 
 def group(help_text: str) -> typer.Typer:
@@ -81,7 +95,7 @@ def command(
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         text = inspect.getdoc(body) or ""
         short = text.partition("\n")[0].rstrip(".")
-        app.command(name, help=_help(text, examples), short_help=short)(run)
+        app.command(name, cls=_Command, help=_help(text, examples), short_help=short)(run)
         return body
 
     return register

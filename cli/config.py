@@ -66,9 +66,9 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
 def _about(kind: str, name: str, text: str) -> str:
     """What a preset is: the first words of its comment that are no command; of a teacher, what `kd teacher list` says."""
     if kind == "teachers":
-        from kdcache.teachers.registry import FAMILIES
+        from kdcache.teachers.registry import families
 
-        return FAMILIES[name]
+        return next(family.about for family in families() if family.sizes == name)
     comment = (line.removeprefix("#").strip() for line in text.splitlines())
     return next(line for line in comment if not line.startswith("kd ")).partition(" Sources:")[0]
 

@@ -7,26 +7,26 @@ from typing import Annotated, Literal
 import typer
 
 from cli import complete
+from cli.late import SOURCES, TEACHERS
 from kdcache.base import limits
 from kdcache.errors import UsageError
 
-FAMILIES = ("florence", "clip", "donut", "data2vec", "timm:", "hf:", "run:")
 Backend = Literal["hdf5", "zarr"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def _teachers(incomplete: str) -> list[str]:
+    from kdcache.teachers.registry import teacher_names
+
     kind, colon, run = incomplete.partition("run:")
     if colon and not kind:
         return [f"run:{name}" for name in complete.runs(run)]
-    return complete.starting(FAMILIES, incomplete)
+    return complete.starting((name.removesuffix("NAME") for name in teacher_names()), incomplete)
 
 
 Teacher = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="florence, clip, donut, data2vec, timm:NAME, hf:NAME, run:RUN.", autocompletion=_teachers
-    ),
+    typer.Option(metavar="NAME", help=f"Which teacher (kd teacher list): {TEACHERS}.", autocompletion=_teachers),
 ]
 Size = Annotated[
     str | None,
@@ -39,7 +39,7 @@ BuildSize = Annotated[
     typer.Option(
         "--size",
         metavar="NAME",
-        help="Size of the teacher (kd teacher list); left out: nano for the embedded shapes, else the published default.",
+        help="Size of the teacher (kd teacher list); left out: nano for an embedded set, else the published default.",
     ),
 ]
 WeightsFile = Annotated[
@@ -66,7 +66,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="SOURCE",
-        help="Folder, tar shards, hf:NAME, cifar10:DIR ... (docs/sources.md); left out: the embedded shapes.",
+        help=f"A folder, tar shards, or one of {SOURCES} (docs/sources.md); left out: the embedded shapes.",
     ),
 ]
 Signals = Annotated[
@@ -74,8 +74,8 @@ Signals = Annotated[
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="What to keep: logits (left out: those; of data2vec inputs,targets; of a run without classes embedding), "
-        "embedding, features; of timm and hf also layers by name, as blocks.1.",
+        help="Signals to keep, comma-separated, such as logits, embedding, features or the name of a layer, as blocks.1; left "
+        "out: those that the teacher's family usually keeps.",
     ),
 ]
 Codecs = Annotated[

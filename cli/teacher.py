@@ -1,12 +1,14 @@
 """`kd teacher`: which teachers there are, and how they get a head or nano weights."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import complete
 from cli import options as o
 from cli.command import command, group
+from cli.late import TRAINABLE
 from cli.output import Ui
 from cli.text import columns, duration, pairs, plural
 from kdcache.base import limits
@@ -29,9 +31,15 @@ kd teacher train-nano florence
 kd teacher train-nano clip --seed 1 --out mine/
 kd teacher train-nano data2vec --workers 1
 """
-Family = Annotated[
-    Literal["florence", "clip", "data2vec"], typer.Argument(metavar="florence|clip|data2vec", help="Which family.")
-]
+
+
+def _trainable(incomplete: str) -> list[str]:
+    from kdcache.teachers.registry import trainable_names
+
+    return complete.starting(trainable_names(), incomplete)
+
+
+Family = Annotated[str, typer.Argument(metavar="FAMILY", help=f"Which family: {TRAINABLE}.", autocompletion=_trainable)]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the checkpoint goes.")]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", metavar="N", min=1, max=EPOCHS, help="Left out: as the shipped one.")
@@ -49,11 +57,12 @@ app = group("List teachers, fit a head, train the nano sizes.")
 
 def teacher_list(ui: Ui) -> None:
     """List the teachers, their sizes (the default one first) and what they are."""
-    from kdcache.teachers.registry import FAMILIES, sizes_of, teacher_names
+    from kdcache.teachers.registry import PLUGINS, families, sizes_of
 
-    names = dict(zip(FAMILIES, teacher_names(), strict=True))
-    facts = [{"name": names[f], "sizes": sizes_of(f), "about": about} for f, about in FAMILIES.items()]
-    rows = [[names[f], ", ".join(sizes_of(f)) or "-", about] for f, about in FAMILIES.items()]
+    facts = [{"name": f.written, "sizes": sizes_of(f.name), "about": f.about} for f in families()]
+    rows = [[f.written, ", ".join(sizes_of(f.name)) or "-", f.about] for f in families()]
+    for trouble in PLUGINS.troubles():
+        ui.warn(trouble.message)
     ui.answer(facts, columns([["teacher", "sizes", "what it is"], *rows]))
 
 
@@ -126,16 +135,15 @@ def train_nano(
 ) -> None:
     """Train the nano size of a teacher on the generated set `shapes`, the way the one in the package was made.
 
-    florence and clip learn the names of the classes, data2vec teaches itself without labels. Takes about half an hour on
-    two cores, data2vec on one. Use the result with --size nano --weights FILE.
+    Some families learn the names of the classes, others teach themselves without labels. Takes about half an hour on two
+    cores. Use the result with --size nano --weights FILE.
     """
     from kdcache.teachers.nano_training.train import train_nano as train
 
     done = train(family, out, seed=seed, epochs=epochs, count=limit, workers=workers, progress=ui.progress())
-    probe = ", through a linear probe" if family == "data2vec" else ""
     lines = [
         ("weights", str(done.path)),
-        ("accuracy", f"{done.accuracy:.1%} top-1 on the held-out split{probe}"),
+        ("accuracy", f"{done.accuracy:.1%} {done.measured}"),
         ("took", duration(done.seconds)),
     ]
     ui.answer({"path": str(done.path), "accuracy": done.accuracy, "seconds": done.seconds}, pairs(lines))

@@ -70,6 +70,10 @@ class StorageError(KDError):
     exit_code = 8
 
 
+class OutOfMemory(StorageError):
+    """A device has not the memory for even the smallest piece of the work."""
+
+
 class Drift(KDError):
     """What is rendered or computed today is not what it was: the right images, libraries or teacher, but they have changed."""
 

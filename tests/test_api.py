@@ -38,10 +38,10 @@ def test_every_argument_of_a_stream_is_told() -> None:
 
 
 def test_every_kind_of_source_has_its_chapter() -> None:
-    from kdcache.images.opening import KINDS
+    from kdcache.images.registry import KINDS
 
     page = (PAGE.parent / "sources.md").read_text("utf-8")
-    for name, kind in KINDS.items():
+    for name, kind in KINDS:
         assert re.search(rf"^## .*`{name}\b", page, re.MULTILINE), name
         for option in kind.options.keys() - {kind.subject}:
             chapter = re.split(r"^## ", page[page.index(f"`{name}", page.index("## ")) :], flags=re.MULTILINE)[0]

@@ -27,6 +27,16 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> int:
     return state.intdigest() & 0xFFFFFFFF
 
 
+def shown_digest(pixels: int, tokens: NDArray[np.int64]) -> int:
+    """32-bit digest of all a teacher was shown of one row: of its pixels, given by their own digest, and of its token ids.
+
+    Of a teacher that is shown no tokens, the digest of a row is that of its pixels alone.
+    """
+    state = xxhash.xxh3_64(pixels.to_bytes(4, "little"))
+    state.update(np.ascontiguousarray(tokens, "<i8").data)
+    return state.intdigest() & 0xFFFFFFFF
+
+
 def json_digest(value: Any) -> str:
     """xxh3-128 of a JSON value in canonical form: sorted keys, no spaces."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

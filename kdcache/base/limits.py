@@ -44,3 +44,5 @@ CLASSES = 1_000_000
 """classes of a teacher whose records are imported"""
 VOCABULARY = 1 << 32
 """different codes of a signal"""
+TOKENS = 1 << 16
+"""Token ids a teacher may be shown beside one image."""

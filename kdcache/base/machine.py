@@ -15,6 +15,13 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def out_of_memory() -> type[BaseException]:
+    """The error a device raises when its memory is used up."""
+    import torch
+
+    return torch.OutOfMemoryError
+
+
 def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
     """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
 

@@ -3,28 +3,50 @@
     kd.students, kd.teachers, kd.codecs, kd.images        the groups of entry points
 
 Adding a thing is adding a file: no list anywhere names it. Names are known without importing anything; a module is imported
-when its thing is asked for, so that one that cannot be imported breaks nothing but itself.
+when its thing is asked for, so that one that cannot be imported breaks nothing but itself, and neither does a name that two
+packages bring.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from kdcache.errors import KDError, Unavailable, UsageError
+from kdcache.errors import KDError, Mismatch, Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Thing = TypeVar("Thing")
+OURS = "kd-cache"
+"""Name of the distribution that the packages of this repository come in."""
 
 
 def near(name: str, names: list[str], *, otherwise: str | None = None) -> str | None:
     """The hint of a name nobody has: the one that was probably meant, or what else to do."""
     alike = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {alike[0]}?" if alike else otherwise
+
+
+def attribute(reference: str) -> Any:
+    """What "module:name" stands for; the module is imported now."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A thing that a package brings, before it is imported."""
+
+    name: str
+    package: str
+    """Name of the distribution that brings it."""
+    load: Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +65,10 @@ class Registry(Generic[Thing]):
     """Things that other packages bring in a way of their own: name -> thing."""
     passed_over: frozenset[str] = field(default_factory=frozenset)
     """Modules of the package that declare none: the contract itself, shared helpers."""
+    kind: type[Thing] | None = None
+    """The record every thing is, which knows its own `name`; None: what a module declares is not checked."""
+    older: Mapping[str, "Callable[[EntryPoint], Thing]"] = field(default_factory=dict)
+    """Groups of entry points of earlier versions, each with what makes a thing of such an entry point."""
 
     @cached_property
     def _modules(self) -> dict[str, str]:
@@ -53,54 +79,133 @@ class Registry(Generic[Thing]):
         return {name.replace("_", "-"): f"{self.package}.{name}" for name in sorted(found - self.passed_over)}
 
     @cached_property
-    def _points(self) -> dict[str, EntryPoint]:
-        """Name -> entry point, of the things other packages bring."""
-        points = {} if self.group is None else {point.name: point for point in entry_points(group=self.group)}
-        return {name: points[name] for name in sorted(points)}
+    def _kept(self) -> dict[tuple[str, ...], dict[str, list[Offer]]]:
+        return {}
+
+    @cached_property
+    def _loaded(self) -> dict[Offer, Thing]:
+        return {}
 
     @cached_property
     def _others(self) -> Mapping[str, Thing]:
         return {} if self.others is None else self.others()
 
+    def _offers(self) -> dict[str, list[Offer]]:
+        """Name -> who brings it. Looked for again only where the import path has changed."""
+        path = tuple(sys.path)
+        if path not in self._kept:
+            offers: dict[str, list[Offer]] = {}
+            for name, module in self._modules.items():
+                offers[name] = [Offer(name, OURS, partial(attribute, f"{module}:{self.attribute}"))]
+            for offer in self._from_elsewhere():
+                here = offers.setdefault(offer.name, [])
+                # A package may bring a name in the group of today and in that of an earlier version: the first counts.
+                if all(offer.package != other.package for other in here):
+                    here.append(offer)
+            self._kept[path] = offers
+        return self._kept[path]
+
+    def _from_elsewhere(self) -> Iterator[Offer]:
+        from importlib.metadata import entry_points
+
+        groups: dict[str, Callable[[EntryPoint], Any]] = {} if self.group is None else {self.group: _as_it_is}
+        for group, made in (groups | dict(self.older)).items():
+            for point in sorted(entry_points(group=group), key=lambda point: point.name):
+                yield Offer(point.name, _package(point), partial(made, point))
+
     def names(self) -> list[str]:
-        """Every name there is, those of this repository first: nobody else's takes the place of one of them."""
-        return list(dict.fromkeys((*self._modules, *self._points, *self._others)))
+        """Every name there is, those of this repository first."""
+        return list(dict.fromkeys((*self._offers(), *self._others)))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._modules or name in self._points or name in self._others
+        return name in self._offers() or name in self._others
 
     def __iter__(self) -> Iterator[tuple[str, Thing]]:
         for name in self.names():
             yield name, self.get(name)
 
     def get(self, name: str, *, unknown: Callable[..., KDError] = UsageError) -> Thing:
-        """The thing of that name. `unknown` makes the error where there is none: a user's mistake unless a file says it."""
-        if name in self._modules:
-            thing: Thing = getattr(import_module(self._modules[name]), self.attribute)
-            return thing
-        if name in self._points:
-            return self._loaded(self._points[name])
-        if name in self._others:
-            return self._others[name]
-        names = self.names()
-        hint = near(name, names, otherwise=f"there are {', '.join(names)}")
-        raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint)
+        """The thing of that name. `unknown` makes the error where there is none: a user's mistake unless a file says it.
 
-    def _loaded(self, point: EntryPoint) -> Thing:
-        thing: Thing = load(point, self.what)
-        return thing
+        Unavailable where its package cannot be imported, Mismatch where two packages bring the name.
+        """
+        found = self.find(name)
+        if found is None:
+            names = self.names()
+            hint = near(name, names, otherwise=f"there are {', '.join(names)}")
+            raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint=hint)
+        return found
+
+    def find(self, name: str) -> Thing | None:
+        """The same, or None where nobody brings the name."""
+        offers = self._offers().get(name, [])
+        if len(offers) > 1:
+            packages = " and ".join(offer.package for offer in offers)
+            message = f"{packages} both bring the {self.what} {name!r}"
+            raise Mismatch(message, hint=f"pip uninstall {offers[-1].package}")
+        if not offers:
+            return self._others.get(name)
+        (offer,) = offers
+        if offer not in self._loaded:
+            self._loaded[offer] = self._checked(offer, _guarded(offer.load, self.what, name, offer.package))
+        return self._loaded[offer]
+
+    def usable(self) -> list[Thing]:
+        """Every thing that can be imported."""
+        return [found for found, _ in self._tried() if found is not None]
+
+    def troubles(self) -> list[KDError]:
+        """Why a name cannot be used, for each of those that cannot."""
+        return [error for _, error in self._tried() if error is not None]
+
+    def _tried(self) -> Iterator[tuple[Thing | None, KDError | None]]:
+        for name in self.names():
+            try:
+                yield self.get(name), None
+            except KDError as error:
+                yield None, error
+
+    def _checked(self, offer: Offer, thing: Any) -> Thing:
+        called = getattr(thing, "name", None)
+        if self.kind is not None and (not isinstance(thing, self.kind) or called != offer.name):
+            is_called = f" called {called!r}" if isinstance(thing, self.kind) else ""
+            raise Mismatch(
+                f"the {self.what} {offer.name} of the package {offer.package} is a {type(thing).__name__}{is_called}, "
+                f"not a {self.kind.__name__} called {offer.name!r}",
+                hint=_mend(offer.package),
+            )
+        found: Thing = thing
+        return found
 
 
-def load(point: EntryPoint, what: str) -> Any:
+def load(point: "EntryPoint", what: str) -> Any:
     """What an entry point leads to; Unavailable, with the package that brings it, where it cannot be imported."""
+    return _guarded(point.load, what, point.name, _package(point))
+
+
+def _guarded(load: Callable[[], Any], what: str, name: str, package: str) -> Any:
     try:
-        return point.load()
-    except Exception as error:
-        package = point.dist.name if point.dist is not None else point.value
+        return load()
+    except KDError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split())[:300] or "no reason given"
         raise Unavailable(
-            f"the {what} {point.name} of the package {package} cannot be loaded: {type(error).__name__}: {error}",
-            hint=f"mend or remove that package: pip uninstall {package}",
+            f"the {what} {name} of the package {package} cannot be loaded: {type(error).__name__}: {reason}",
+            hint=_mend(package),
         ) from error
+
+
+def _as_it_is(point: "EntryPoint") -> Any:
+    return point.load()
+
+
+def _package(point: "EntryPoint") -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _mend(package: str) -> str:
+    return f"mend or remove that package: pip uninstall {package}"
 
 
 def _is_module(path: Path) -> bool:

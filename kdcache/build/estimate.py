@@ -15,11 +15,10 @@ from kdcache.base.newest import CACHES
 from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import prepare, shows_shapes
+from kdcache.build.prepare import prepare, shows_embedded
 from kdcache.build.trial import Trial
 from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing
-from kdcache.signals.teacher import HEADLESS
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.plan import PartId, Plan, StoredSignal
@@ -78,12 +77,14 @@ class Estimate:
 
 def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
     """Measure one batch and multiply. Nothing is written."""
+    from kdcache.teachers.registry import family_of
+
     notes: list[str] = []
     if options.weights is None and not _at_hand(options):
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
         notes.append("measured with random weights: time and bytes do not depend on their values")
-        if "logits" in options.kept and options.head is None and options.teacher in HEADLESS:
+        if "logits" in options.kept and options.head is None and family_of(options.teacher).headless:
             notes.append("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial
@@ -121,7 +122,7 @@ def _at_hand(options: BuildOptions) -> bool:
     """Is it a nano teacher, asked for or chosen, or one of this machine? Then nothing is fetched to open it."""
     from kdcache.teachers.registry import is_published
 
-    nano = options.size == "nano" or (options.size is None and shows_shapes(options))
+    nano = options.size == "nano" or (options.size is None and shows_embedded(options))
     return nano or not is_published(options.teacher)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.errors import Mismatch
-from kdcache.signals.teacher import BY_MODEL
 from kdcache.store.differences import differences
 from kdcache.store.plan import Plan
 
@@ -56,8 +55,9 @@ def _data(plan: Plan) -> str:
 
 
 def _teacher(plan: Plan) -> str:
-    teacher = plan.teacher
-    return f"{teacher.family}:{teacher.size}" if teacher.family in BY_MODEL else teacher.family
+    from kdcache.teachers.registry import name_of
+
+    return name_of(plan.teacher.without_paths())
 
 
 def _weights(record: Any) -> str:

@@ -23,8 +23,9 @@ from kdcache.images import open_source
 from kdcache.images.enlarged import enlargement
 from kdcache.images.opening import parse
 from kdcache.images.paths import inner_splits
+from kdcache.images.registry import is_embedded
 from kdcache.images.source import Listing, Source
-from kdcache.images.splits import OTHER_SPLITS
+from kdcache.images.splits import split_not_named
 from kdcache.signals.teacher import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
@@ -147,15 +148,14 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planne
 
 
 def _size(options: BuildOptions) -> str | None:
-    return options.size or ("nano" if options.weights is None and shows_shapes(options) else None)
+    return options.size or ("nano" if options.weights is None and shows_embedded(options) else None)
 
 
-def shows_shapes(options: BuildOptions) -> bool:
-    """Are the images the embedded ones, and is there a nano teacher for them? Then that is the default size."""
-    from kdcache.teachers.registry import WITH_NANO
+def shows_embedded(options: BuildOptions) -> bool:
+    """Are the images an embedded set, and has the teacher a nano size? Then that is the default size."""
+    from kdcache.teachers.registry import has_nano
 
-    embedded = options.data is None or open_source(options.data).spec()["kind"] == "shapes"
-    return embedded and options.teacher in WITH_NANO
+    return has_nano(options.teacher) and (options.data is None or is_embedded(open_source(options.data).spec()))
 
 
 def _unnamed_classes() -> tuple[str, ...]:
@@ -233,11 +233,8 @@ def _class_warning(plan: Plan) -> list[str]:
 
 def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
     """Which split of a dataset is used when none was named, and how the other one is."""
-    kind = str(source["kind"])
-    if data is None or kind not in OTHER_SPLITS or parse(data).get("split"):
-        return []
-    other = f"{kind}:{source['path']}:{OTHER_SPLITS[kind]}"
-    return [f"{kind}: using the split `train`; for the other one, --data {other}"]
+    other = None if data is None else split_not_named(parse(data), source)
+    return [] if other is None else [f"{source['kind']}: using the split `train`; for the other one, --data {other}"]
 
 
 def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:

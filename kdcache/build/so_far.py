@@ -16,9 +16,9 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
 
     None where there is no plan, or another teacher or input is asked for: then the two plans are told apart.
     """
-    from kdcache.teachers.registry import usual_size
+    from kdcache.teachers.registry import has_own_pixels, usual_size
 
-    if there is None or there.teacher.family == "run":  # a run brings its own
+    if there is None or has_own_pixels(there.teacher.family):
         return None
     own, (family, _, model) = there.teacher, options.teacher.partition(":")
     size = size or usual_size(options.teacher, options.weights) or own.size
@@ -30,8 +30,10 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
 
 def older_pixels_note(there: Plan | None) -> list[str]:
     """A cache of the first releases is gone on with as it began; how to get the publisher's own pixels is told."""
+    from kdcache.teachers.registry import has_own_pixels
+
     teacher = there.teacher if there else None
-    if teacher is None or teacher.family == "run" or teacher.size == "nano" or teacher.weights.random:
+    if teacher is None or has_own_pixels(teacher.family) or teacher.size == "nano" or teacher.weights.random:
         return []
     if not teacher.preprocess.geometry.of_first_releases:
         return []

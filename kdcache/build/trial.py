@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Progress
-from kdcache.errors import BadImage, StorageError, Unavailable
+from kdcache.errors import BadImage, Unavailable
 from kdcache.images import load
 from kdcache.images.source import Listing, Source
+from kdcache.signals.shown import Shown, needed_tokens, token_batch
+from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.index import ListedIds
 from kdcache.store.plan import ViewPlan
 from kdcache.views import view_pixels
@@ -20,6 +22,7 @@ from kdcache.views.recipe import drawable
 if TYPE_CHECKING:
     import torch
 
+    from kdcache.teachers.batches import Batches
     from kdcache.teachers.teacher import Teacher
 
 WARM_UP_LIMIT = 5.0
@@ -52,6 +55,8 @@ def run_trial(
 
     `quick`, for an estimate, measures a few images instead where a batch would take long, and is told so.
     """
+    from kdcache.teachers.batches import Batches
+
     if quick is not None:
         quick.start("measure", batch)
         few = _as_many_as_are_quick(teacher, source, listing, views, batch, quick)
@@ -59,20 +64,12 @@ def run_trial(
         if few is not None:
             return few
     start = time.perf_counter()
-    pixels = _first_views(source, listing, views, teacher.spec.preprocess.size, batch)
-    render_seconds = (time.perf_counter() - start) / len(pixels)
-    while True:
-        try:
-            said, seconds = _say(teacher, pad(pixels[:batch], batch))
-            good = min(batch, len(pixels))
-            return Trial(batch, {name: values[:good] for name, values in said.items()}, render_seconds, seconds)
-        except out_of_memory():
-            if batch == 1:
-                message = "the teacher does not fit into the memory of the device, even with one image a batch"
-                raise StorageError(
-                    message, hint="choose a smaller --size, --precision bfloat16 or another --device"
-                ) from None
-            batch //= 2
+    shown = _first_shown(source, listing, views, teacher.spec, batch)
+    render_seconds = (time.perf_counter() - start) / len(shown)
+    hint = "choose a smaller --size, --precision bfloat16 or another --device"
+    batches = Batches(teacher, batch, hint=hint)
+    said, seconds = _measured(batches, shown)
+    return Trial(batches.size, said, render_seconds, seconds)
 
 
 def _as_many_as_are_quick(
@@ -89,39 +86,27 @@ def _as_many_as_are_quick(
     return Trial(batch, few.said, few.render_seconds, few.say_seconds * batch / few.batch)
 
 
-def pad(pixels: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
-    """Fill a batch up with black images: a row's bits depend on the size of its batch, so that size never changes."""
-    missing = batch - len(pixels)
-    return np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else pixels
-
-
-def out_of_memory() -> type[BaseException]:
-    """The error a device raises when its memory is used up."""
-    import torch
-
-    return torch.OutOfMemoryError
-
-
-def _say(teacher: "Teacher", pixels: NDArray[np.uint8]) -> tuple[dict[str, "torch.Tensor"], float]:
-    import torch
-
+def _measured(batches: "Batches", shown: Shown) -> tuple[dict[str, "torch.Tensor"], float]:
+    """What is emitted about one batch of these images, and the seconds it takes."""
     warm = False
-    batch = torch.from_numpy(pixels)
     while True:
+        size = batches.size
         start = time.perf_counter()
-        said = {name: values.cpu() for name, values in teacher.say(batch).items()}
+        emitted = {name: values.cpu() for name, values in batches.emit(shown[:size]).items()}
         seconds = time.perf_counter() - start
         # The first call also pays for allocation and kernel choice, which a build pays once; measure again when that is cheap.
-        if warm or seconds > WARM_UP_LIMIT:
-            return said, seconds
+        if batches.size == size and (warm or seconds > WARM_UP_LIMIT):
+            return emitted, seconds
         warm = True
 
 
-def _first_views(
-    source: Source, listing: Listing, views: ViewPlan, size: tuple[int, int], count: int
-) -> NDArray[np.uint8]:
-    """The first `count` images that can be read, as view 0."""
+def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: TeacherSpec, count: int) -> Shown:
+    """The first `count` images that can be read, as view 0, as the teacher is shown them."""
+    import torch
+
+    size = teacher.preprocess.size
     found: list[NDArray[np.uint8]] = []
+    read_ids: list[str] = []
     ids = [str(i) for i in listing.ids.slice(0, 10 * count).to_pylist()]
     reason = ""
     recipe = drawable(views.recipe)
@@ -131,6 +116,7 @@ def _first_views(
     for row, image_id in enumerate(ids):
         try:
             found.append(render(row=row, ids=partners))
+            read_ids.append(image_id)
         except BadImage as error:
             reason = reason or f"{image_id}: {error.message}"
             continue
@@ -138,4 +124,8 @@ def _first_views(
             break
     if not found:
         raise Unavailable(f"none of the first {len(ids)} images can be read ({reason})", hint="check --data")
-    return np.stack(found)
+    pixels = torch.from_numpy(np.stack(found))
+    if teacher.reads is None:
+        return Shown(pixels)
+    batch = token_batch(needed_tokens(source), read_ids, len(found))
+    return Shown(pixels, torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths))

@@ -2,6 +2,7 @@
 
 from kdcache.images.source import Source
 from kdcache.render import RenderPool
+from kdcache.signals.shown import needed_tokens
 from kdcache.store import Store
 from kdcache.views.recipe import drawable
 
@@ -17,4 +18,5 @@ def pool_of(store: Store, source: Source, workers: int) -> RenderPool:
         ids=store.index.ids,
         workers=workers,
         batch=plan.batch,
+        tokens=None if plan.teacher.reads is None else needed_tokens(source),
     )

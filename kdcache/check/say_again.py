@@ -16,17 +16,19 @@ REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
 """What another machine or library version may change: a share of a dense row's length, or the probability of a class. What codecs
 on the way may have changed comes on top; each says so itself."""
 
+WAY_OUT = "verify on a --device that has more memory, or without --teacher"
+
 
 def check_teacher(
     store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, report: Report, progress: Progress
 ) -> None:
     """Say sampled rows again; findings are rows beyond the tolerance, which is the codec's own error plus `REPEATABLE`."""
-    import torch
-
+    from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
     plan = store.plan
     teacher = reopen_teacher(plan.teacher, device=ask.device, weights=ask.weights, head=ask.head)
+    batches = Batches(teacher, plan.batch, hint=WAY_OUT, note=progress.note)
     codecs = plan.codecs()
     for name, (*before, last) in plan.ways().items():
         own = sum(codec.rounding for codec in before) + last.tolerance
@@ -40,7 +42,7 @@ def check_teacher(
         seen = [place for place, row in enumerate(batch.rows) if row not in others]
         if not seen:
             continue
-        said = teacher.say(torch.from_numpy(batch.pixels))
+        said = batches.emit(batch.shown())
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)

@@ -1,10 +1,23 @@
 """Where images come from: folder trees, tar shards, Hugging Face datasets, CIFAR, ImageNet and the generated set `shapes`.
 
 `open_source("DIR")` gives a source; `source.scan()` lists it once; `load(source, image_id)` gives the pixels of one image.
+These are imported when they are asked for: listing the kinds of sources needs neither numpy nor Arrow.
 """
 
-from kdcache.images.loading import load
-from kdcache.images.opening import open_source
-from kdcache.images.source import UNLABELLED, Listing, Source
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdcache.images.loading import load
+    from kdcache.images.opening import open_source
+    from kdcache.images.source import UNLABELLED, Listing, Source
 
 __all__ = ["UNLABELLED", "Listing", "Source", "load", "open_source"]
+_PLACES = {"load": "loading", "open_source": "opening", "UNLABELLED": "source", "Listing": "source", "Source": "source"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -71,6 +71,13 @@ def find_edition(kind: str, path: str) -> tuple[str, Edition] | None:
     return None
 
 
+def found_at(kind: str, path: str) -> dict[str, Any] | None:
+    """The options that a folder or a published archive is read with; None where neither is of this kind."""
+    if os.path.isfile(path) and not path.endswith((".tar.gz", ".tgz")):
+        return None
+    return {"path": path} if find_edition(kind, path) else None
+
+
 def _archived(path: str) -> list[str]:
     """Names in an archive, without the leading `./` that some packers write."""
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.errors import BadImage, Unavailable
+from kdcache.images.registry import kind_of
 
 SPLITS = ("train", "val", "valid", "validation", "test", "dev")
 """folder names that say which share of a dataset, not which class"""
@@ -15,7 +16,8 @@ SPLITS = ("train", "val", "valid", "validation", "test", "dev")
 
 def inner_splits(source: Mapping[str, Any]) -> list[Path]:
     """The folders of splits that a folder source holds and nothing but them, the one to train on first; none of other sources."""
-    if source.get("kind") != "folder":
+    kind = kind_of(source)
+    if kind is None or not kind.splits_are_folders:
         return []
     inside = sorted(path for path in Path(str(source["path"])).glob("*/"))
     if not all(path.name.lower() in SPLITS for path in inside):

@@ -1,39 +1,55 @@
 """Which split of a dataset belongs to which: the held-out one of a training split, and back.
 
-Input: the plain values of a source. Output: those of the other split, None where there is none by convention.
+Input: the plain values of a source. Output: those of the other split, None where there is none by convention, as the kind of the
+source declares it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-OTHER_SPLITS = {"cifar10": "test", "cifar100": "test", "imagenet": "val"}
-"""what belongs to the training split of a dataset that has two"""
+from kdcache.images.registry import kind_of
+
+TRAIN = "train"
 HELD_OUT = ("val", "validation", "test")
 
 
-def held_out(spec: dict[str, Any]) -> dict[str, Any] | None:
-    """The validation split that belongs to a training split, where a source has one by convention."""
-    kind, split = spec.get("kind"), spec.get("split")
-    if kind == "folder":
-        path = Path(str(spec["path"]))
-        found = [path.with_name(name) for name in HELD_OUT if path.name == "train"]
-        return next(({**spec, "path": str(other)} for other in found if other.is_dir()), None)
-    if kind == "few":
+def held_out(spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The validation split that belongs to a training split."""
+    if isinstance(spec.get("of"), Mapping):  # a choice of another source's images is judged on all of the other split
         return held_out(spec["of"])
-    if split != "train" or kind == "hf":
-        return None
-    return {**{k: v for k, v in spec.items() if k != "count"}, "split": OTHER_SPLITS.get(str(kind), "val")}
-
-
-def training_split(spec: dict[str, Any]) -> dict[str, Any] | None:
-    """The training split that belongs to a held-out one."""
-    kind, split = spec.get("kind"), spec.get("split")
-    if kind == "folder":
+    kind = kind_of(spec)
+    if kind is not None and kind.splits_are_folders:
         path = Path(str(spec["path"]))
-        other = path.with_name("train")
-        return {**spec, "path": str(other)} if path.name in HELD_OUT and other.is_dir() else None
-    if kind == "few":
-        return training_split(spec["of"])
-    if split in (None, "train") or kind == "hf":
+        found = [path.with_name(name) for name in HELD_OUT if path.name == TRAIN]
+        return next(({**spec, "path": str(other)} for other in found if other.is_dir()), None)
+    if kind is None or kind.other_split is None or spec.get("split") != TRAIN:
         return None
-    return {**{k: v for k, v in spec.items() if k != "count"}, "split": "train"}
+    return {**_whole(spec), "split": kind.other_split}
+
+
+def training_split(spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The training split that belongs to a held-out one."""
+    if isinstance(spec.get("of"), Mapping):
+        return training_split(spec["of"])
+    kind = kind_of(spec)
+    if kind is not None and kind.splits_are_folders:
+        path = Path(str(spec["path"]))
+        other = path.with_name(TRAIN)
+        return {**spec, "path": str(other)} if path.name in HELD_OUT and other.is_dir() else None
+    if kind is None or kind.other_split is None or spec.get("split") in (None, TRAIN):
+        return None
+    return {**_whole(spec), "split": TRAIN}
+
+
+def split_not_named(plain: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
+    """How the other split is written, where a user named none. `plain`: what the user wrote; `source`: what was made of it."""
+    kind = kind_of(source)
+    if kind is None or not kind.takes_split or kind.other_split is None or plain.get("split"):
+        return None
+    return f"{kind.name}:{source[kind.subject]}:{kind.other_split}"
+
+
+def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without the number of its images, which is of one split."""
+    return {key: value for key, value in spec.items() if key != "count"}

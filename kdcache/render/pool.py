@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from kdcache.images.source import Source
 from kdcache.render.crew import Crew
 from kdcache.render.ring import Ring
 from kdcache.render.worker import Done, Setup, Task, render_rows
+from kdcache.signals.shown import Shown, TokenBatch, Tokens, row_digests, token_batch
 from kdcache.views import DriftedRow, Ids
 from kdcache.views.recipe import Augment, Plain
 from kdcache.views.replay import drifts
@@ -35,6 +36,16 @@ class Rendered:
     """one a row; 0 for a bad one"""
     bad: dict[int, str]
     """row -> why its image cannot be used; its pixels are black"""
+    tokens: TokenBatch | None = None
+    """Token ids that a teacher is shown beside the pixels; None where it is shown pixels alone."""
+
+    def shown(self) -> Shown:
+        """The whole batch, as a teacher is shown it."""
+        import torch
+
+        if self.tokens is None:
+            return Shown(torch.from_numpy(self.pixels))
+        return Shown(*map(torch.from_numpy, (self.pixels, self.tokens.ids, self.tokens.lengths)))
 
 
 @dataclass
@@ -65,7 +76,8 @@ class _Progress:
 class RenderPool:
     """Renders views in `workers` processes (0: in this one) into a ring of shared buffers, up to `ahead` batches early.
 
-    `source` and `ids` are sent to every worker once. Use it in a with statement, one `batches` at a time.
+    `source` and `ids` are sent to every worker once; `tokens`, for a teacher that reads, are joined here by image id. Use it in a
+    with statement, one `batches` at a time.
     """
 
     def __init__(
@@ -79,7 +91,9 @@ class RenderPool:
         workers: int,
         batch: int,
         ahead: int = 3,
+        tokens: Tokens | None = None,
     ) -> None:
+        self._tokens = tokens
         self._setup = Setup(source, recipe, seed, ids, (batch, *size, 3), slots=ahead + 1)
         self._workers, self._batch, self._ahead = workers, batch, ahead
         self._task_images = max(1, min(TASK_IMAGES, -(-batch // max(1, 2 * workers))))
@@ -112,11 +126,21 @@ class RenderPool:
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Rendered]:
         """One Rendered a request, in order. Requests are read at most `ahead` batches beyond the one given out."""
+        rendered = self._rendered(requests)
+        return rendered if self._tokens is None else (self._with_tokens(batch, self._tokens) for batch in rendered)
+
+    def _rendered(self, requests: Iterable[Request]) -> Iterator[Rendered]:
         if self._workers == 0:
             return self._render_here(requests)
         assert self._crew is not None, "use the pool in a with statement"
         assert self._ring is not None
         return self._render_ahead(self._crew, self._ring, requests)
+
+    def _with_tokens(self, rendered: Rendered, tokens: Tokens) -> Rendered:
+        """The same batch, with token ids and with digests that cover them."""
+        ids = [None if row in rendered.bad else self._setup.ids[row] for row in rendered.rows]
+        batch = token_batch(tokens, ids, self._batch)
+        return replace(rendered, tokens=batch, digests=row_digests(rendered.digests, batch))
 
     def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[DriftedRow]:
         """The rows of one view whose pixels differ from the expected digests (see views/replay.py), in parallel."""

@@ -1,13 +1,13 @@
 """What identifies a teacher: the part of it that goes into a plan, readable without importing any teacher."""
 
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from kdcache.base.limits import TOKENS
 from kdcache.base.strict import Strict
 from kdcache.signals.signal import Signal
 from kdcache.views.recipe import Plain
-
-HEADLESS = ("florence", "donut", "data2vec")
-"""families whose published checkpoints tell no classes apart"""
-BY_MODEL = ("timm", "hf", "run")
-"""families that are written FAMILY:NAME"""
 
 
 class Preprocess(Strict):
@@ -43,7 +43,7 @@ class TeacherSpec(Strict):
     """A frozen teacher: who it is, what it sees, what it can say, in which precision."""
 
     family: str
-    """florence, clip, donut, data2vec, timm, hf, run"""
+    """Name of its family, as `kd teacher list` has it."""
     size: str
     """nano, base, huge … or the name of the model or run"""
     weights: Weights
@@ -58,11 +58,13 @@ class TeacherSpec(Strict):
     """Class names in the order of the logits, when it says logits and the names are known."""
     precision: str = "float32"
     """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
+    reads: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
+    """Most token ids it is shown beside the pixels of an image; None for pixels alone. Every batch is padded to so many."""
 
-    @property
-    def name(self) -> str:
-        """How users write this teacher: clip, timm:NAME, and a run as where it lay."""
-        return f"{self.family}:{self.weights.path or self.size}" if self.family in BY_MODEL else self.family
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later is written where it says something, so that plans of before keep their bytes and identity."""
+        return {name: value for name, value in write(self).items() if name != "reads" or value is not None}
 
     @property
     def knows_nothing(self) -> bool:

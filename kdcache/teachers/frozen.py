@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MethodType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.teachers.heads.classifier import Classifier
@@ -61,6 +62,9 @@ class Candidate:
     """names of the tower's own logits"""
     hints: Mapping[str, str] = field(default_factory=dict)
     """signal it may not be able to say -> the way out"""
+    reads: int | None = None
+    """Most token ids it reads beside an image; its tower then has `speak_of(pixels, tokens, lengths, wanted)` in place of
+    `speak`. None: it is shown pixels alone."""
 
     @property
     def taps(self) -> dict[str, str]:
@@ -79,6 +83,7 @@ class FrozenTeacher:
         self._precision = request.precision
         self._preprocess = candidate.preprocess
         self._names = request.signals
+        self._reads = candidate.reads
         self._wanted = frozenset({"embedding"} | set(self._names) - {"logits"} if self._head else self._names)
         freeze(candidate.tower.network.to(self._device))
         self._mean, self._std = (
@@ -97,11 +102,13 @@ class FrozenTeacher:
         """What speaks, for a student that begins with a part of it."""
         return self._tower.network
 
-    def say(self, pixels: Tensor) -> dict[str, Tensor]:
-        """uint8 views (batch, height, width, 3), on any device -> signal name -> float32 (batch, *shape)."""
-        return {name: said.values for name, said in self._say(pixels).items()}
+    def emit(self, shown: Shown) -> dict[str, Tensor]:
+        """Signal name -> float32 (batch, *shape)."""
+        return {name: said.values for name, said in self._emit(shown).items()}
 
-    def _say(self, pixels: Tensor) -> dict[str, Said]:
+    def _emit(self, shown: Shown) -> dict[str, Said]:
+        pixels = shown.pixels
+        self._check_tokens(shown)
         height, width = self._preprocess.size
         if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, 3):
             raise UsageError(
@@ -109,7 +116,7 @@ class FrozenTeacher:
                 hint=f"views are uint8, (batch, {height}, {width}, 3)",
             )
         with torch.inference_mode(), exact_kernels(), autocast(self._device, self._precision):
-            said = self._tower.speak(normalised(pixels, self._mean, self._std), self._wanted)
+            said = self._speak(normalised(pixels, self._mean, self._std), shown)
         # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
             copies = {name: Said(_float32(said[name].values), said[name].grid) for name in self._wanted}
@@ -117,9 +124,24 @@ class FrozenTeacher:
                 copies["logits"] = Said(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
 
+    def _check_tokens(self, shown: Shown) -> None:
+        if (shown.tokens is None) != (self._reads is None):
+            reads = "reads token ids and was shown none" if self._reads is not None else "reads no token ids"
+            raise UsageError(f"this teacher {reads}", hint="show it Shown(pixels) or Shown(pixels, tokens, lengths)")
+
+    def _speak(self, pixels: Tensor, shown: Shown) -> dict[str, Said]:
+        if shown.tokens is None or shown.lengths is None:
+            return self._tower.speak(pixels, self._wanted)
+        reading: Any = self._tower
+        tokens, lengths = (values.to(self._device) for values in (shown.tokens, shown.lengths))
+        found: dict[str, Said] = reading.speak_of(pixels, tokens, lengths, self._wanted)
+        return found
+
     def _measure(self) -> tuple[Signal, ...]:
         """The signals and their shapes, from one black image."""
-        said = self._say(torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8))
+        black = torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8)
+        no_tokens = None if self._reads is None else torch.zeros((1, self._reads), dtype=torch.int64)
+        said = self._emit(Shown(black, no_tokens, None if no_tokens is None else torch.zeros(1, dtype=torch.int64)))
         return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
 
 
@@ -188,6 +210,7 @@ def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -
         taps={name: candidate.taps[name] for name in request.signals},
         classes=_classes(request, candidate, signals),
         precision=request.precision,
+        reads=candidate.reads,
     )
 
 

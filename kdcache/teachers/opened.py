@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import torch
+
 from kdcache.errors import KDError, Mismatch, Unavailable
 from kdcache.teachers.frozen import Candidate, FrozenTeacher, check_device
 from kdcache.teachers.request import Request
@@ -11,7 +13,9 @@ def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTe
     """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
     check_device(request.device)
     try:
-        return FrozenTeacher(request, opener(request))
+        # A network begins with random weights that a checkpoint then replaces: nobody else's numbers may depend on that.
+        with torch.random.fork_rng(devices=[]):
+            return FrozenTeacher(request, opener(request))
     except KDError:
         raise
     except ImportError as error:

@@ -142,6 +142,8 @@ def embed(
     """The embedding of the plain view of every image that can be read, which of the sample these are, and why one is not."""
     import torch
 
+    from kdcache.teachers.batches import Batches
+
     pool = RenderPool(
         source,
         on(teacher.spec.preprocess.geometry, background),
@@ -151,6 +153,7 @@ def embed(
         workers=workers,
         batch=batch,
     )
+    batches = Batches(teacher, batch, hint="choose a smaller --size or another --device", note=progress.note)
     said, good, reason = [], [], ""
     progress.start("embed", len(sample.ids))
     with pool:
@@ -158,7 +161,7 @@ def embed(
             for row, why in rendered.bad.items():
                 reason = reason or f"{sample.ids[row]}: {why}"
             kept = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            said.append(teacher.say(torch.from_numpy(rendered.pixels))["embedding"].cpu()[kept])
+            said.append(batches.emit(rendered.shown())["embedding"].cpu()[kept])
             good += [rendered.rows[place] for place in kept]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
     progress.finish()

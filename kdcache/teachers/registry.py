@@ -1,142 +1,175 @@
-"""Teachers: frozen networks that say signals about views.
+"""Teachers: frozen networks that emit signals about views.
 
-`open_teacher("florence")` and friends. A family is imported only when it is opened; torch, timm and transformers with it.
+`open_teacher("florence")` and friends. A family is imported only when it is opened; torch, timm and transformers with it. This
+project's families are folders of families/, those of other packages entry points of the group `kd.teachers`.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kdcache.errors import Unavailable, UsageError
-from kdcache.signals.teacher import BY_MODEL
+from kdcache.base.plugins import Registry, near
+from kdcache.errors import UsageError
+from kdcache.teachers.family import LOGITS, NANO, TeacherFamily
+from kdcache.teachers.first_edition import family_of_opener
 
 if TYPE_CHECKING:
-    from kdcache.signals.teacher import Preprocess, Weights
+    from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
     from kdcache.teachers.teacher import Teacher
 
-FAMILIES = {
-    "florence": "Florence-2's DaViT towers",
-    "clip": "CLIP image towers, with zero-shot logits",
-    "donut": "Donut's Swin encoder, for documents",
-    "data2vec": "data2vec 2.0 image models",
-    "timm": "any image model of timm, as timm:NAME",
-    "hf": "any image model of transformers, as hf:NAME",
-    "run": "a student that was trained here, as run:RUN",
-}
-WITH_NANO = ("florence", "clip", "data2vec")
-"""families with a size that ships in the package"""
-_OPENERS = {
-    "florence": ("families.florence", "open_florence"),
-    "clip": ("families.clip.tower", "open_clip"),
-    "donut": ("families.donut", "open_donut"),
-    "data2vec": ("families.data2vec.tower", "open_data2vec"),
-    "timm": ("families.timm_model", "open_timm"),
-    "hf": ("families.hf_model", "open_hf"),
-}
-_ELSEWHERE = "kdcache.teachers"
-"""entry points of this name open the families that other packages bring"""
-_SIGNALS = "kdcache.signals"
-"""and those of this name say what is kept of one of their models when nobody says: model, weights -> signals"""
-
+PLUGINS = Registry(
+    "kdcache.teachers.families",
+    "FAMILY",
+    "teacher",
+    group="kd.teachers",
+    kind=TeacherFamily,
+    older={"kdcache.teachers": family_of_opener},
+)
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 __all__ = [
-    "FAMILIES",
-    "WITH_NANO",
     "check_request",
+    "families",
     "families_with_sizes",
+    "family_of",
+    "has_nano",
+    "has_own_pixels",
     "is_published",
+    "name_of",
+    "needs_head",
     "open_teacher",
+    "options_for",
     "published_preprocess",
     "sizes_of",
     "teacher_names",
+    "trainable_names",
     "usual_signals",
     "usual_size",
 ]
 
 
+def families() -> list[TeacherFamily]:
+    """Every family that can be imported: those that are published in sizes first, then those written FAMILY:NAME."""
+    return sorted(PLUGINS.usable(), key=lambda family: (family.by_model, family.name))
+
+
 def teacher_names() -> list[str]:
     """The families, as users write them."""
-    return [f"{name}:NAME" if name in BY_MODEL else name for name in FAMILIES]
+    return [family.written for family in families()]
 
 
 def families_with_sizes() -> list[str]:
     """The families that are published in sizes; of the others, a name says it all."""
-    return [family for family in FAMILIES if family not in BY_MODEL]
+    return [family.name for family in families() if family.sizes is not None]
+
+
+def family_of(name: str) -> TeacherFamily:
+    """The family of a teacher, named as users write it."""
+    return _split(name)[0]
 
 
 def sizes_of(family: str) -> list[str]:
-    """The sizes of a family, the default one first; empty for `timm`, `hf` and `run`."""
+    """The sizes of a family, the default one first; empty for families such as `timm`, of which a name says it all."""
     from kdcache.teachers.loading.sizes import family_facts
 
-    if family in BY_MODEL:
-        return []
-    facts = family_facts(family)
+    record = _known(family, family)
+    if record.sizes is None:
+        return [NANO] if record.nano is not None else []
+    facts = family_facts(record.sizes)
     others = [name for name in facts.sizes if name != facts.default]
-    return [facts.default, *others, *(("nano",) if family in WITH_NANO else ())]
+    return [facts.default, *others, *([NANO] if record.nano is not None else [])]
+
+
+def has_nano(name: str) -> bool:
+    """Whether a teacher has a size in its package; False for a name that nothing brings."""
+    family = PLUGINS.find(name)
+    return family is not None and family.nano is not None
+
+
+def trainable_names() -> list[str]:
+    """The families whose nano size `kd teacher train-nano` makes."""
+    return [family.name for family in families() if family.nano is not None and family.nano.trainer is not None]
 
 
 def is_published(name: str) -> bool:
-    """Its weights are fetched unless they are given. Families that other packages open keep theirs on this machine."""
-    return name.partition(":")[0] in _OPENERS
+    """Whether its weights are fetched when they are not given."""
+    return family_of(name).published
+
+
+def needs_head(teacher: "TeacherSpec") -> bool:
+    """Whether logits of a teacher, named in a plan, need a head that is fitted first. False where nothing brings it any more."""
+    family = PLUGINS.find(teacher.family)
+    if family is None:
+        return False
+    return teacher.classes is None if family.headless is None else family.needs_head(teacher.size)
+
+
+def has_own_pixels(family: str) -> bool:
+    """Whether the files of a family always say how pixels are prepared; False for a name that nothing brings."""
+    record = PLUGINS.find(family)
+    return record is not None and record.own_pixels
+
+
+def name_of(teacher: "TeacherSpec") -> str:
+    """How users write a teacher that a plan names: clip, timm:NAME, and a run as where it lay."""
+    family = PLUGINS.find(teacher.family)
+    by_model = family is not None and family.by_model
+    return f"{teacher.family}:{teacher.weights.path or teacher.size}" if by_model else teacher.family
+
+
+def options_for(teacher: "TeacherSpec") -> list[str]:
+    """The options that name, to `kd cache build`, a teacher that a plan names."""
+    family = PLUGINS.find(teacher.family)
+    sized = teacher.size and (family is None or not family.by_model)
+    return ["--teacher", name_of(teacher), *(["--size", teacher.size] if sized else [])]
 
 
 def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
     """How a published size of a family, or its nano size, prepares pixels."""
-    from kdcache.teachers.loading.sizes import NANO, family_facts
-    from kdcache.teachers.nano import NANO_PREPROCESS
+    from kdcache.teachers.loading.sizes import family_facts
 
     check_request(name, size=size)
-    family, model = _split(name)
-    if model is not None:
+    family, _ = _split(name)
+    if size == NANO:
+        return family.nano_preprocess()
+    if family.sizes is None:
         message = f"{name} has no published preprocessing: it is in the files of the model"
         raise UsageError(message, hint=f"one of {', '.join(families_with_sizes())}")
-    if size == NANO:
-        return next(preprocess for name, preprocess in NANO_PREPROCESS.items() if name == family)
-    facts = family_facts(family)
-    return facts.size(size or facts.default, family).preprocess
+    facts = family_facts(family.sizes)
+    return facts.size(size or facts.default, family.name).preprocess
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
-    """What a cache of a teacher keeps when nobody says; a name nobody knows is refused elsewhere."""
-    from kdcache.teachers.loading.sizes import LOGITS, family_facts
-
-    family, _, model = name.partition(":")
-    for point in entry_points(group=_SIGNALS, name=family) if model else ():
-        signals: tuple[str, ...] = point.load()(model, weights)
-        return signals
-    return family_facts(name).signals if name in FAMILIES and name not in BY_MODEL else LOGITS
+    """The signals a cache of a teacher keeps when none are named; a name that nothing brings is refused elsewhere."""
+    start, _, model = name.partition(":")
+    family = PLUGINS.find(start)
+    return LOGITS if family is None or family.by_model != bool(model) else family.signals_kept(name, weights)
 
 
 def usual_size(name: str, weights: str | None) -> str | None:
-    """The size that is opened when nobody says; None where the weights tell, or the name."""
+    """The size that is opened when none is named; None where the weights tell, or the name."""
     from kdcache.teachers.loading.sizes import family_facts
 
-    family, model = _split(name)
-    return family_facts(family).default if not model and weights in (None, "random") else None
+    family, _ = _split(name)
+    if family.sizes is None or weights not in (None, "random"):
+        return None
+    return family_facts(family.sizes).default
 
 
 def check_request(name: str, *, size: str | None = None, device: str = "cpu") -> None:
     """Refuse a teacher, a size or a device that does not exist, before anything is loaded."""
     from kdcache.teachers.loading.sizes import CUSTOM
 
-    family, model = _split(name)
-    if model and size is not None:
+    family, _ = _split(name)
+    sizes = sizes_of(family.name) if size is not None else []
+    if size is not None and not sizes:
         raise UsageError(f"{name} has no sizes; the name says it all", hint="leave --size out")
-    sizes = sizes_of(family)
     if size is not None and size not in (*sizes, CUSTOM):
-        near = get_close_matches(size, sizes, n=1, cutoff=0.5)
-        raise UsageError(
-            f"{family} has no size {size!r}; it has {', '.join(sizes)}",
-            hint=f"did you mean {near[0]}?" if near else "kd teacher list",
-        )
+        hint = near(size, sizes, otherwise="kd teacher list")
+        raise UsageError(f"{family.name} has no size {size!r}; it has {', '.join(sizes)}", hint=hint)
     kind = device.partition(":")[0]
     if kind not in DEVICES:
-        near = get_close_matches(kind, DEVICES, n=1, cutoff=0.5)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"no device is called {device!r}", hint=f"{meant}Devices are cpu, cuda, cuda:1 and so on")
+        hint = " ".join(filter(None, (near(kind, list(DEVICES)), "Devices are cpu, cuda, cuda:1 and so on")))
+        raise UsageError(f"no device is called {device!r}", hint=hint)
 
 
 def open_teacher(
@@ -173,7 +206,7 @@ def open_teacher(
 
     family, model = _split(name)
     request = Request(
-        family=family,
+        family=family.name,
         model=model,
         size=size or usual_size(name, weights),
         weights=weights,
@@ -189,28 +222,22 @@ def open_teacher(
         planned=planned,
         planned_weights=planned_weights,
     )
-    return opened(_opener(family), request)
+    return opened(family.open, request)
 
 
-def _opener(family: str) -> Any:
-    if family in _OPENERS:
-        module, opener = _OPENERS[family]
-        return getattr(import_module(f"kdcache.teachers.{module}"), opener)
-    for point in entry_points(group=_ELSEWHERE, name=family):
-        return point.load()
-    raise Unavailable(f"nothing that is installed opens {family}:NAME", hint="install kd again: pip install -e .")
+def _known(family: str, name: str) -> TeacherFamily:
+    """The family of that name, or an error that lists those there are. `name`: what the user wrote."""
+    record = PLUGINS.find(family)
+    if record is None:
+        message = f"unknown teacher {name!r}; there are {', '.join(teacher_names())}"
+        raise UsageError(message, hint=near(family, PLUGINS.names(), otherwise="kd teacher list"))
+    return record
 
 
-def _split(name: str) -> tuple[str, str | None]:
-    """`timm:resnet18` -> ("timm", "resnet18"), `clip` -> ("clip", None)."""
-    family, _, model = name.partition(":")
-    if family not in FAMILIES:
-        near = get_close_matches(family, FAMILIES, n=1, cutoff=0.5)
-        raise UsageError(
-            f"unknown teacher {name!r}; there are {', '.join(teacher_names())}",
-            hint=f"did you mean {near[0]}?" if near else None,
-        )
-    if (family in BY_MODEL) != bool(model):
-        right = f"{family}:NAME" if family in BY_MODEL else family
-        raise UsageError(f"{name!r} is not how this teacher is written: {right}")
+def _split(name: str) -> tuple[TeacherFamily, str | None]:
+    """`timm:resnet18` -> (the family timm, "resnet18"), `clip` -> (the family clip, None)."""
+    start, _, model = name.partition(":")
+    family = _known(start, name)
+    if family.by_model != bool(model):
+        raise UsageError(f"{name!r} is not how this teacher is written: {family.written}")
     return family, model or None

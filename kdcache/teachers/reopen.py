@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.signals.teacher import BY_MODEL, TeacherSpec, Weights
-from kdcache.teachers.registry import open_teacher
+from kdcache.signals.teacher import TeacherSpec, Weights
+from kdcache.teachers.loading.sizes import CUSTOM
+from kdcache.teachers.registry import PLUGINS, open_teacher
 from kdcache.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
     Left out, weights are fetched or found as the plan says: published ones by their name, a run where it lay (or by its name, or
     by its digest, in ./kd/runs). Only a file of weights must always be given.
     """
-    named = spec.family not in BY_MODEL
+    found = _weights(spec, weights)
+    by_model, sized = _how_written(spec.family)
     teacher = open_teacher(
-        spec.family if named else f"{spec.family}:{spec.size}",
-        size=spec.size if named and spec.size != "custom" else None,
-        weights=_weights(spec, weights),
+        f"{spec.family}:{spec.size}" if by_model else spec.family,
+        size=spec.size if sized and spec.size != CUSTOM else None,
+        weights=found,
         head=_head(spec, head),
         signals=tuple(signal.name for signal in spec.signals),
         precision=spec.precision,
@@ -35,6 +37,12 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
     )
     check_same(spec, teacher.spec)
     return teacher
+
+
+def _how_written(family: str) -> tuple[bool, bool]:
+    """Whether its teachers are written FAMILY:NAME, and whether they have sizes; one that nothing brings is refused later."""
+    record = PLUGINS.find(family)
+    return (False, True) if record is None else (record.by_model, record.sizes is not None or record.nano is not None)
 
 
 def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":

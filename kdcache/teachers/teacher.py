@@ -4,6 +4,7 @@ from typing import Protocol
 
 import torch
 
+from kdcache.signals.shown import Shown
 from kdcache.signals.teacher import TeacherSpec
 
 
@@ -14,8 +15,8 @@ class Teacher(Protocol):
     def spec(self) -> TeacherSpec:
         """Who it is and what it says."""
 
-    def say(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """uint8 views (batch, height, width, 3), on any device -> signal name -> float32 (batch, *shape) on the teacher's.
+    def emit(self, shown: Shown) -> dict[str, torch.Tensor]:
+        """Signal name -> float32 (batch, *shape), on the teacher's device.
 
         Normalises by itself, runs under inference_mode and the autocast of its spec.
         """

@@ -12,7 +12,7 @@ from kdcache.cache import Cache
 from kdcache.check.sampling import Ask, sample, views_that_drift
 from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
 from kdcache.images.source import Source
-from kdcache.signals.teacher import BY_MODEL, HEADLESS, TeacherSpec
+from kdcache.signals.teacher import TeacherSpec
 from kdcache.store import Store
 from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
@@ -101,27 +101,23 @@ def no_logits(cache: Cache, why: str) -> Mismatch:
     """What a cache without logits keeps, and how one with logits is made of the same images."""
     plan = cache.plan
     teacher, words = plan.teacher, _again(cache)
-    head = " --head FILE (kd teacher fit-head makes one)" if _is_headless(teacher) else ""
-    clip = "; or --teacher clip, which needs no head" if head else ""
+    from kdcache.teachers.registry import families, needs_head
+
+    head = " --head FILE (kd teacher fit-head makes one)" if needs_head(teacher) else ""
+    able = [family.name for family in families() if family.sizes is not None and family.headless is False]
+    other = f"; or --teacher {able[0]}, which needs no head" if head and able else ""
     return Mismatch(
         f"{cache.path} keeps {', '.join(plan.codecs())}: the teacher was asked for no logits, {why}",
-        hint=f"{' '.join(words)} --signal logits{head}{clip}",
+        hint=f"{' '.join(words)} --signal logits{head}{other}",
     )
-
-
-def _is_headless(teacher: TeacherSpec) -> bool:
-    """It names no classes by itself."""
-    if teacher.family == "run":
-        return teacher.classes is None
-    return teacher.family in HEADLESS and (teacher.family, teacher.size) != ("florence", "nano")
 
 
 def _again(cache: Cache) -> list[str]:
     """The words of a build with the same teacher and images."""
-    teacher, source = cache.teacher, cache.plan.dataset.source
-    words = ["kd cache build", "--teacher", shlex.quote(teacher.name)]
-    if teacher.family not in BY_MODEL and teacher.size:
-        words += ["--size", teacher.size]
+    from kdcache.teachers.registry import options_for
+
+    source = cache.plan.dataset.source
+    words = ["kd cache build", *map(shlex.quote, options_for(cache.teacher))]
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
     return words + (["--data", shlex.quote(str(place))] if place else [])
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
-from kdcache.errors import Mismatch
+from kdcache.errors import Mismatch, UsageError
 from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
@@ -119,7 +119,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     scene = Scene.of_cache(cache, source)
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
-        return scene, _connected(record, cache, scene, share, where, world)
+        return scene, _connected(record, cache, scene, share, where, world, progress)
     fits.check_cache(cache, record.recipe, record.pacing.views)
     if world.first:
         fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
@@ -148,8 +148,11 @@ def _same_cache(record: RunRecord) -> Cache:
     return cache
 
 
-def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, where: Where, world: World) -> Teller:
+def _connected(
+    record: RunRecord, cache: Cache, scene: Scene, share: Share, where: Where, world: World, progress: Progress
+) -> Teller:
     """The teacher itself, on the rows and views the cache has or would have."""
+    from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
     views = fits.check_views(cache, record.pacing.views)
@@ -157,7 +160,11 @@ def _connected(record: RunRecord, cache: Cache, scene: Scene, share: Share, wher
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
     drawn = Drawn(scene, views=views, seed=record.seed, share=share, rejected=rejected)
-    return Connected(drawn, teacher, cache.plan.batch)
+    if cache.teacher.reads is not None:
+        message = f"the teacher of {cache.path} reads token ids, which a training does not show it yet"
+        raise UsageError(message, hint="train from the cache: --stream off")
+    hint = "train from the cache (--stream off), or show fewer images at once with --micro"
+    return Connected(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 
 
 def torch_seed(seed: int) -> int:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from kdcache.base.progress import Progress, Silent
-from kdcache.errors import Locked, Mismatch, StorageError, UsageError
+from kdcache.errors import Locked, Mismatch, OutOfMemory, StorageError, UsageError
 from students.base.machine import joined
 from students.options import TrainOptions, Where
 from students.plan.plan import plan_run
@@ -72,7 +72,9 @@ def _way_on(run: Run) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, StorageError) as stop:
         if run.exists:
-            if isinstance(stop, StorageError):
+            if isinstance(stop, OutOfMemory):
+                stop.hint = f"{stop.hint}; the run goes on with: {run.way_on}"
+            elif isinstance(stop, StorageError):
                 stop.hint = f"when {stop.details.get('path', run.path)} can be written again: {run.way_on}"
             else:
                 stop.add_note(run.way_on)

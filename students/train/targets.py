@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdcache.build.trial import pad
 from kdcache.cache import Cache
 from kdcache.codecs.distribution import Distribution
+from kdcache.signals.shown import Shown
 from kdcache.stream import Order, Share, Stream, view_of
 from students.train.images import Rows, Scene
 
 if TYPE_CHECKING:
-    from kdcache.teachers.teacher import Teacher
+    from kdcache.signals.teacher import TeacherSpec
+    from kdcache.teachers.batches import Batches
 
 Pixels = NDArray[np.uint8]
 Stage = Literal["waiting", "teacher"]
@@ -177,21 +178,22 @@ class Connected:
 
     stage: Stage = "teacher"
 
-    def __init__(self, drawn: Drawn, teacher: "Teacher", batch: int) -> None:
-        self._drawn, self._teacher, self._batch = drawn, teacher, batch
-        self.signals = tuple(signal.name for signal in teacher.spec.signals)
-        self.sees: tuple[int, int] | None = teacher.spec.preprocess.size
+    def __init__(self, drawn: Drawn, teacher: "TeacherSpec", batches: "Batches") -> None:
+        """`batches`: the teacher, shown as many images at a time as the plan says, for a row's bits depend on that number."""
+        self._drawn, self._batches = drawn, batches
+        self.signals = tuple(signal.name for signal in teacher.signals)
+        self.sees: tuple[int, int] | None = teacher.preprocess.size
 
     def epoch(self, number: int, start: int) -> "ConnectedEpoch":
         """The same rows, with a teacher that speaks."""
-        return ConnectedEpoch(self._drawn.epoch(number, start), self._teacher, self._batch)
+        return ConnectedEpoch(self._drawn.epoch(number, start), self._batches)
 
 
 class ConnectedEpoch:
     """An epoch with the teacher in the process."""
 
-    def __init__(self, drawn: DrawnEpoch, teacher: "Teacher", batch: int) -> None:
-        self._drawn, self._teacher, self._batch = drawn, teacher, batch
+    def __init__(self, drawn: DrawnEpoch, batches: "Batches") -> None:
+        self._drawn, self._batches = drawn, batches
 
     @property
     def view(self) -> int:
@@ -206,11 +208,6 @@ class ConnectedEpoch:
         return self._drawn.rows(number)
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Said:
-        """Always in batches of the plan's size, filled up with black: a row's bits depend on that size."""
+        """What the teacher emits about them now."""
         assert pixels is not None, "a connected teacher is shown its views"
-        said: dict[str, list[torch.Tensor]] = {}
-        for first in range(0, len(pixels), self._batch):
-            shown = pixels[first : first + self._batch]
-            for signal, heard in self._teacher.say(torch.from_numpy(pad(shown, self._batch))).items():
-                said.setdefault(signal, []).append(heard[: len(shown)])
-        return {signal: torch.cat(heard) for signal, heard in said.items()}
+        return dict(self._batches.emit(Shown(torch.from_numpy(pixels))))

@@ -18,6 +18,7 @@ from kdcache.build.parts import batches_of
 from kdcache.build.prepare import Prepared, prepare
 from kdcache.build.run import build
 from kdcache.build.view_pool import pool_of
+from kdcache.signals.shown import Shown
 from kdcache.store import Store
 
 
@@ -29,7 +30,7 @@ def bare_seconds(ready: Prepared, store: Store) -> float:
         batches = [torch.from_numpy(r.pixels.copy()) for r in pool.batches(batches_of(store, store.plan.parts()))]
     start = time.perf_counter()
     for batch in batches:
-        {name: values.cpu() for name, values in ready.teacher.say(batch).items()}
+        {name: values.cpu() for name, values in ready.teacher.emit(Shown(batch)).items()}
     return time.perf_counter() - start
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from kdcache.build.options import BuildOptions
 from kdcache.build.prepare import Prepared, prepare
+from kdcache.signals.shown import Shown
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.views.recipe import Plain
@@ -48,9 +49,10 @@ class Listener:
         self.batches: list[int] = []
         self.memory: int | None = None
 
-    def say(self, pixels: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+    def emit(self, shown: Shown) -> dict[str, "torch.Tensor"]:
         import torch
 
+        pixels = shown.pixels
         if self.memory is not None and len(pixels) > self.memory:
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.batches.append(len(pixels))

@@ -11,6 +11,7 @@ from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build, share_of
 from kdcache.errors import Damage, Drift, Mismatch, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import Listener, options, prepared
@@ -27,8 +28,8 @@ class Sometimes(Listener):
     def __init__(self) -> None:
         super().__init__(("embedding",))
 
-    def say(self, pixels: "torch.Tensor") -> "dict[str, torch.Tensor]":
-        said = super().say(pixels)
+    def emit(self, shown: Shown) -> "dict[str, torch.Tensor]":
+        said = super().emit(shown)
         if len(self.batches) == 5:
             said["embedding"][5:7] = float("nan")
         return said
@@ -72,7 +73,7 @@ def test_every_row_is_what_the_teacher_says_about_it(images: Path, tmp_path: Pat
                 ids=store.index.ids,
                 load=lambda i: load(ready.source, i),
             )
-            said = ready.teacher.say(torch.from_numpy(pixels[None]).expand(8, -1, -1, -1))
+            said = ready.teacher.emit(Shown(torch.from_numpy(pixels[None]).expand(8, -1, -1, -1)))
             part = PartId(view, row // store.plan.layout.rows_per_part)
             mapped = store.map_part(part)
             place = np.array([row - store.plan.rows_of(part).start])

@@ -89,12 +89,12 @@ def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache:
 
 
 def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Listener.say
+    said = Listener.emit
 
-    def louder(self: Listener, pixels: Any) -> dict[str, Any]:
-        return {name: values * 1.5 for name, values in said(self, pixels).items()}
+    def louder(self: Listener, shown: Any) -> dict[str, Any]:
+        return {name: values * 1.5 for name, values in said(self, shown).items()}
 
-    monkeypatch.setattr(Listener, "say", louder)
+    monkeypatch.setattr(Listener, "emit", louder)
     report = verify(cache, Ask(teacher=40), Silent())
     assert {f.field for f in report.findings} == {"logits", "embedding", "features"}
 
@@ -114,12 +114,12 @@ def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_teacher_that_says_no_number_is_infinitely_far(
     cache: Path, monkeypatch: pytest.MonkeyPatch, nothing: float
 ) -> None:
-    said = Listener.say
+    said = Listener.emit
 
-    def broken(self: Listener, pixels: Any) -> dict[str, Any]:
-        return {name: values.fill_(nothing) for name, values in said(self, pixels).items()}
+    def broken(self: Listener, shown: Any) -> dict[str, Any]:
+        return {name: values.fill_(nothing) for name, values in said(self, shown).items()}
 
-    monkeypatch.setattr(Listener, "say", broken)
+    monkeypatch.setattr(Listener, "emit", broken)
     report = verify(cache, Ask(teacher=40), Silent())
     assert not report.ok
     assert len(report.findings) == 3 * 40

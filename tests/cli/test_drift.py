@@ -119,8 +119,8 @@ def test_another_library_that_changes_nothing_is_not_blamed(kd, build, monkeypat
 def test_a_teacher_that_says_something_else_has_drifted(kd, build, monkeypatch):
     from kdcache.teachers.frozen import FrozenTeacher
 
-    was, say = other_library(monkeypatch, "torch"), FrozenTeacher.say
-    monkeypatch.setattr(FrozenTeacher, "say", lambda self, pixels: {n: v * 3 for n, v in say(self, pixels).items()})
+    was, say = other_library(monkeypatch, "torch"), FrozenTeacher.emit
+    monkeypatch.setattr(FrozenTeacher, "emit", lambda self, shown: {n: v * 3 for n, v in say(self, shown).items()})
     ran = kd("cache", "verify", "C", "--replay", 8, "--teacher", 8)
     assert ran.code == 9
     assert "the teacher says something else now" in ran.out

@@ -144,9 +144,9 @@ def _teacher() -> str:
     """How often it is right."""
     from safetensors import safe_open
 
-    from kdcache.teachers.nano import nano_weights
+    from kdcache.teachers.families.florence import FAMILY
 
-    with safe_open(nano_weights("florence"), "pt") as file:
+    with safe_open(FAMILY.nano_weights(), "pt") as file:
         return f"{100 * float(file.metadata()['accuracy']):.1f} %"
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kdcache.errors import BadImage, Damage, Unavailable, UsageError
 from kdcache.images import load, open_source
 from kdcache.images.unpickle import read_pickle
+from kdcache.testing.sources import SourceContract
 from tests.images.samples import python2_pickle, write
 
 ROWS = 4
@@ -184,3 +185,15 @@ def test_one_changed_pixel_changes_the_fingerprint(hundred_binary):
 def test_an_id_that_is_not_there_is_refused(ten, image_id):
     with pytest.raises(BadImage, match="no image"):
         open_source(f"cifar10:{ten}").read(image_id)
+
+
+class TestTen(SourceContract):
+    @pytest.fixture
+    def source(self, ten):
+        return open_source(f"cifar10:{ten}:test")
+
+
+class TestHundred(SourceContract):
+    @pytest.fixture
+    def source(self, hundred_binary):
+        return open_source(f"cifar100:{hundred_binary}")

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from kdcache.errors import UsageError
 from kdcache.images import load, open_source
 from kdcache.images.few import Few
+from kdcache.testing.sources import SourceContract
+from tests.images.samples import write
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,3 +47,14 @@ def test_images_are_read_as_the_source_reads_them():
 def test_what_is_no_choice_is_refused(spec):
     with pytest.raises(UsageError):
         open_source(spec)
+
+
+class TestFew(SourceContract):
+    @pytest.fixture
+    def source(self):
+        return open_source("few:4:shapes:count=9,size=32")
+
+    @pytest.fixture
+    def broken(self, tmp_path):
+        write(tmp_path / "images" / "a.jpg", b"\xff\xd8\xff no more")
+        return open_source(f"few:1:{tmp_path / 'images'}"), "a.jpg"

@@ -13,6 +13,7 @@ from kdcache.errors import BadImage, Unavailable, UsageError
 from kdcache.images import load, open_source
 from kdcache.images.folder import FolderSource
 from kdcache.images.walk import MOST_LEVELS, MOST_WAYS
+from kdcache.testing.sources import SourceContract
 from tests.images.samples import jpeg, picture, write
 
 
@@ -255,3 +256,14 @@ def test_folders_without_end_are_an_error_and_no_bug(tmp_path):
         here.mkdir()
     with pytest.raises(UsageError, match=f"lies more than {MOST_LEVELS} folders deep"):
         FolderSource(str(tmp_path)).scan()
+
+
+class TestFolder(SourceContract):
+    @pytest.fixture
+    def source(self, classes):
+        return open_source(str(classes))
+
+    @pytest.fixture
+    def broken(self, classes):
+        write(classes / "rose" / "3.jpg", b"\xff\xd8\xff no more")
+        return open_source(str(classes)), "rose/3.jpg"

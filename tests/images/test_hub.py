@@ -8,6 +8,7 @@ import pytest
 
 from kdcache.errors import BadImage, Unavailable, UsageError
 from kdcache.images import load, open_source
+from kdcache.testing.sources import SourceContract
 from tests.images.samples import jpeg, write
 
 datasets = pytest.importorskip("datasets")
@@ -165,3 +166,9 @@ def test_without_the_library_the_way_out_is_named(monkeypatch, saved):
     with pytest.raises(Unavailable) as caught:
         open_source(path).scan()
     assert caught.value.hint == "pip install datasets"
+
+
+class TestSaved(SourceContract):
+    @pytest.fixture
+    def source(self, saved):
+        return open_source(saved(table()))

@@ -8,6 +8,7 @@ import pytest
 from kdcache.errors import Damage, UsageError
 from kdcache.images import load, open_source
 from kdcache.images.matfile import read_mat
+from kdcache.testing.sources import SourceContract
 from tests.images.samples import jpeg, pack, write
 
 TENCH, SETTER, FOX = "n01440764", "n02100735", "n02119789"
@@ -176,3 +177,20 @@ def test_a_broken_meta_mat_is_damage(unpacked):
     write(unpacked / "meta.mat", META[:200])
     with pytest.raises(Damage, match=r"meta\.mat in .* is damaged"):
         open_source(f"imagenet:{unpacked}").scan()
+
+
+class TestUnpacked(SourceContract):
+    @pytest.fixture
+    def source(self, unpacked):
+        return open_source(f"imagenet:{unpacked}")
+
+    @pytest.fixture
+    def broken(self, unpacked):
+        write(unpacked / "train" / FOX / f"{FOX}_3.JPEG", b"\xff\xd8\xff no more")
+        return open_source(f"imagenet:{unpacked}"), f"train/{FOX}/{FOX}_3.JPEG"
+
+
+class TestPacked(SourceContract):
+    @pytest.fixture
+    def source(self, packed):
+        return open_source(f"imagenet:{packed}:val")

@@ -7,7 +7,7 @@ import pytest
 
 from kdcache.errors import KDError, Unavailable, UsageError
 from kdcache.images import open_source
-from kdcache.images.opening import KINDS
+from kdcache.images.registry import KINDS
 from tests.images.samples import jpeg, pack, write
 
 
@@ -56,7 +56,12 @@ WRONG = [
         "it is names, or left out",
     ),
     ({"kind": "folder"}, UsageError, "folder needs a path", "folder:PATH"),
-    ({"kind": [None]}, UsageError, "unknown image source '[None]'", "sources are a path or " + ", ".join(KINDS)),
+    (
+        {"kind": [None]},
+        UsageError,
+        "unknown image source '[None]'",
+        "sources are a path or " + ", ".join(KINDS.names()),
+    ),
     ({"kind": "few", "of": {"kind": "shapes"}}, UsageError, "few needs a count", "say its count"),
     ({"kind": "folder", "path": 3}, UsageError, "path of folder is 3", "it takes a word"),
     ({"kind": "shapes", "size": True}, UsageError, "size of shapes is True", "it takes a whole number"),

@@ -10,6 +10,7 @@ from kdcache.errors import BadImage, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
 from kdcache.images.shapes.paint import paint
 from kdcache.images.shapes.scene import SHAPES, SURFACES, Scene, Surface, Thing, label_of, scene
+from kdcache.testing.sources import SourceContract
 
 GOLDEN = {
     ("train", 64, 0, 0): 2006311763,
@@ -160,3 +161,9 @@ def test_painting_is_fast_enough():
             source.read(f"val/{index:06d}")
         spent.append(time.thread_time() - start)
     assert 40 / min(spent) > 500
+
+
+class TestContract(SourceContract):
+    @pytest.fixture
+    def source(self):
+        return Shapes("val", size=32, count=7)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kdcache.errors import BadImage, Damage, Unavailable, UsageError
 from kdcache.images import load, open_source
 from kdcache.images.tar import TarSource
+from kdcache.testing.sources import SourceContract
 from tests.images.samples import jpeg, pack, write
 
 
@@ -244,3 +245,14 @@ def test_a_source_travels_to_a_worker(shards):
     assert pickle.loads(frozen).read("001.tar/10.jpg") == jpeg(3)
     assert open_source(json.loads(json.dumps(source.spec()))).scan().fingerprint == listing.fingerprint
     assert source.name == "shards"
+
+
+class TestTar(SourceContract):
+    @pytest.fixture
+    def source(self, shards):
+        return open_source(str(shards))
+
+    @pytest.fixture
+    def broken(self, tmp_path):
+        pack(tmp_path / "broken.tar", [("a.jpg", jpeg(1)), ("b.jpg", b"\xff\xd8\xff no more")])
+        return open_source(str(tmp_path / "broken.tar")), "broken.tar/b.jpg"

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kdcache.errors import UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.registry import open_teacher
 from tests.students.conftest import build_cache
 from tests.students.trained import NAMES, make_run
@@ -20,7 +21,7 @@ def test_a_run_says_its_own_logits_and_embeddings(tmp_path):
         seen = (views.permute(0, 3, 1, 2).float() / 255 - mean) / std
         wanted = network(seen)
         features = network.forward_head(network.forward_features(seen), pre_logits=True)
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["logits"], wanted, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], features, rtol=1e-4, atol=1e-4)
     assert teacher.spec.classes == NAMES

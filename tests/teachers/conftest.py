@@ -64,8 +64,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             for key, value in extra.items()
         }
         changed = real.model_copy(update={"sizes": {**real.sizes, **more}})
-        places = {"clip": "families.clip.tower", "data2vec": "families.data2vec.tower"}
-        for module in (places.get(name, f"families.{name}"), "loading.sizes"):
+        for module in (f"families.{name}.tower", "loading.sizes"):
             monkeypatch.setattr(
                 f"kdcache.teachers.{module}.family_facts", lambda asked: changed if asked == name else facts(asked)
             )

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Mismatch, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
@@ -31,7 +32,7 @@ SIGNALS = ["embedding", "features"]
 def check_says(teacher: Any, openai: Any, views: torch.Tensor, normal: Any, act: Any = quick_gelu) -> None:
     preprocess = teacher.spec.preprocess
     tokens = image_tokens(openai, normal(views, preprocess.mean, preprocess.std), act)
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["embedding"], tokens[:, 0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["features"], tokens[:, 1:], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (IMAGE // PATCH, IMAGE // PATCH)
@@ -133,7 +134,7 @@ def test_transformers_folder(transformers_model, pixels, normal, tmp_path: Path)
     with torch.no_grad():
         out = transformers_model(pixel_values=normal(views, CLIP_MEAN, CLIP_STD), input_ids=token_ids("a cat"))
         image = transformers_model.get_image_features(normal(views, CLIP_MEAN, CLIP_STD))
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["logits"], out.logits_per_image, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], getattr(image, "pooler_output", image), rtol=1e-4, atol=1e-4)
 
@@ -156,7 +157,7 @@ def test_an_image_tower_alone_has_no_zero_shot(transformers_model, pixels, tmp_p
     write_processor(tmp_path / "whole")
     views = pixels(2, (IMAGE, IMAGE))
     alone, whole = (open_teacher("clip", weights=str(tmp_path / kind), signals=SIGNALS) for kind in ("vision", "whole"))
-    assert all(torch.equal(alone.say(views)[name], whole.say(views)[name]) for name in SIGNALS)
+    assert all(torch.equal(alone.emit(Shown(views))[name], whole.emit(Shown(views))[name]) for name in SIGNALS)
     with pytest.raises(UsageError, match="cannot say 'logits'; it can say embedding, features") as caught:
         open_teacher("clip", weights=str(tmp_path / "vision"), classes=["cat"])
     assert "--head FILE" in str(caught.value.hint)
@@ -173,7 +174,9 @@ def test_tinyvits_teacher(openai, pixels, normal, tmp_path: Path):
     views = pixels(2, (IMAGE, IMAGE))
     check_says(teacher, openai, views, normal)
     pooled = image_tokens(openai, normal(views, CLIP_MEAN, CLIP_STD))[:, 0]
-    torch.testing.assert_close(teacher.say(views)["logits"], F.linear(pooled, weight, bias), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        teacher.emit(Shown(views))["logits"], F.linear(pooled, weight, bias), rtol=1e-4, atol=1e-3
+    )
     assert teacher.spec.head is None
 
 

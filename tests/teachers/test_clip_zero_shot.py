@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Unavailable, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
 from tests.teachers.clip_paper import IMAGE, image_tokens, text_embedding, token_ids
@@ -23,7 +24,7 @@ def test_zero_shot_logits_are_the_scaled_cosine_to_the_mean_prompt(openai, open_
         prompts = torch.cat([F.normalize(text_embedding(openai, token_ids(t.format(name))), dim=1) for t in templates])
         rows.append(F.normalize(prompts.mean(dim=0), dim=0))
     expected = torch.exp(torch.tensor(2.5)) * image @ torch.stack(rows).T
-    torch.testing.assert_close(teacher.say(views)["logits"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teacher.emit(Shown(views))["logits"], expected, rtol=1e-4, atol=1e-4)
     assert teacher.spec.classes == tuple(classes)
     assert teacher.spec.head is not None
     offered = open_teacher("clip", weights=str(open_clip_folder), offered=classes, templates=templates)

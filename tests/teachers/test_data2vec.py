@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from kdcache.errors import Mismatch, UsageError
 from kdcache.networks.data2vec import Data2Vec, fixed_positions, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.shown import Shown
 from kdcache.teachers.families.data2vec.tower import prepared_for
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
@@ -126,7 +127,7 @@ def test_every_signal_is_what_the_paper_says(tensors, pixels, normal, tmp_path: 
         "cls-layers": torch.stack([layer[:, 0] for layer in layers], dim=1),
         "embedding": final.mean(1),
     }
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     for name in SIGNALS:
         torch.testing.assert_close(said[name], expected[name], rtol=1e-4, atol=1e-4, msg=name)
     assert teacher.spec.signal("cls-layers").shape == (DEPTH, DIM)
@@ -138,15 +139,15 @@ def test_every_signal_is_what_the_paper_says(tensors, pixels, normal, tmp_path: 
 def test_targets_stay_float32_under_autocast(tensors, pixels, tmp_path: Path):
     path = write(tensors, tmp_path / "d2v.pt")
     teacher = open_teacher("data2vec", weights=path, signals=["targets"], precision="bfloat16")
-    said = teacher.say(pixels(2, IMAGE))["targets"]
+    said = teacher.emit(Shown(pixels(2, IMAGE)))["targets"]
     torch.testing.assert_close(said.var(2, unbiased=False), torch.ones(2, 1 + SIDE**2), rtol=1e-3, atol=1e-3)
 
 
 def test_the_ema_copy_and_the_decoder_are_dropped(tensors, pixels, tmp_path: Path):
     views = pixels(1, IMAGE)
-    full = open_teacher("data2vec", weights=write(tensors, tmp_path / "a.pt"), signals=["final"]).say(views)
+    full = open_teacher("data2vec", weights=write(tensors, tmp_path / "a.pt"), signals=["final"]).emit(Shown(views))
     bare = {name: value for name, value in tensors.items() if name != "_ema" and ".decoder." not in name}
-    without = open_teacher("data2vec", weights=write(bare, tmp_path / "b.pt"), signals=["final"]).say(views)
+    without = open_teacher("data2vec", weights=write(bare, tmp_path / "b.pt"), signals=["final"]).emit(Shown(views))
     assert torch.equal(full["final"], without["final"])
 
 
@@ -238,7 +239,7 @@ def test_its_own_heads_count_also_where_its_tensors_are_of_a_published_size(pixe
     with torch.no_grad():
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         wanted = network((views.permute(0, 3, 1, 2).float() / 255 - mean) / std).inputs
-    torch.testing.assert_close(teacher.say(views)["inputs"], wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(teacher.emit(Shown(views))["inputs"], wanted, rtol=1e-5, atol=1e-5)
     assert teacher.spec.size == "custom"
 
 
@@ -269,7 +270,7 @@ def test_a_fine_tuned_checkpoint_says_logits(tensors, pixels, normal, tmp_path: 
     views = pixels(2, IMAGE)
     pooled = reference(tensors, normal(views, MEAN, STD))[2][:, 1:].mean(1)
     expected = F.linear(norm(tuned, "fc_norm", pooled), tuned["head.weight"], tuned["head.bias"])
-    torch.testing.assert_close(teacher.say(views)["logits"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teacher.emit(Shown(views))["logits"], expected, rtol=1e-4, atol=1e-4)
     path = write(tuned, tmp_path / "cls.pt", model | {"prediction_mode": "CLS_TOKEN"})
     with pytest.raises(UsageError, match="CLS_TOKEN"):
         open_teacher("data2vec", weights=path)

@@ -10,7 +10,8 @@ import torch
 import transformers
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers.families.donut import SwinShape, build, stride_of
+from kdcache.signals.shown import Shown
+from kdcache.teachers.families.donut.tower import SwinShape, build, stride_of
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
 from kdcache.views.recipe import Plain, Shrink
@@ -64,7 +65,7 @@ def test_a_whole_published_checkpoint(encoder, whole_folder, pixels, normal):
     views = pixels(2, CANVAS)
     with torch.no_grad():
         out = encoder(normal(views, HALF, HALF), output_hidden_states=True)
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["features"], out.last_hidden_state, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], out.pooler_output, rtol=1e-4, atol=1e-4)
     for stage, hidden in zip(STAGES, out.hidden_states[1:], strict=True):
@@ -78,7 +79,7 @@ def test_an_encoder_alone_says_the_same(encoder, whole_folder, pixels, tmp_path:
     views = pixels(1, CANVAS)
     alone = open_teacher("donut", weights=str(tmp_path / "alone"), signals=["features"])
     whole = open_teacher("donut", weights=str(whole_folder), signals=["features"])
-    assert torch.equal(alone.say(views)["features"], whole.say(views)["features"])
+    assert torch.equal(alone.emit(Shown(views))["features"], whole.emit(Shown(views))["features"])
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_the_authors_layout_says_what_timm_says(authors, family, pixels, normal,
     with torch.no_grad():
         x = authors.patch_embed(normal(views, IMAGENET, teacher.spec.preprocess.std))
         expected = authors.layers(x).flatten(1, 2)
-    torch.testing.assert_close(teacher.say(views)["features"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teacher.emit(Shown(views))["features"], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("align", [False, True])
@@ -157,7 +158,7 @@ def test_the_normalisation_is_a_choice_and_changes_what_is_said(whole_folder, pi
     native = open_teacher("donut", weights=str(whole_folder), signals=["embedding"], normalise="imagenet")
     assert (half.spec.preprocess.mean, native.spec.preprocess.mean) == (HALF, IMAGENET)
     views = pixels(2, CANVAS)
-    assert not torch.allclose(half.say(views)["embedding"], native.say(views)["embedding"])
+    assert not torch.allclose(half.emit(Shown(views))["embedding"], native.emit(Shown(views))["embedding"])
 
 
 def test_inputs_must_be_multiples_of_the_stride(whole_folder):
@@ -185,9 +186,9 @@ def test_settings_left_out_are_transformers_defaults(encoder, whole_folder, pixe
     for default in ("patch_size", "mlp_ratio", "qkv_bias", "hidden_act"):
         settings["encoder"].pop(default, None)
     views = pixels(1, CANVAS)
-    before = open_teacher("donut", weights=str(whole_folder), signals=["features"]).say(views)
+    before = open_teacher("donut", weights=str(whole_folder), signals=["features"]).emit(Shown(views))
     path.write_text(json.dumps(settings))
-    after = open_teacher("donut", weights=str(whole_folder), signals=["features"]).say(views)
+    after = open_teacher("donut", weights=str(whole_folder), signals=["features"]).emit(Shown(views))
     assert torch.equal(before["features"], after["features"])
 
 

@@ -10,7 +10,8 @@ import torch
 from timm.models.davit import _convert_florence2
 
 from kdcache.errors import Mismatch, UsageError
-from kdcache.teachers.families.florence import DavitShape, timm_name, window_for
+from kdcache.signals.shown import Shown
+from kdcache.teachers.families.florence.tower import DavitShape, timm_name, window_for
 from kdcache.teachers.heads.heads import Head, save_head
 from kdcache.teachers.loading.sizes import family_facts
 from kdcache.teachers.registry import open_teacher
@@ -33,7 +34,7 @@ def expected_of(tower: Any, views: torch.Tensor, normal: Any) -> torch.Tensor:
 
 
 def check_says(teacher: Any, expected: torch.Tensor, views: torch.Tensor) -> None:
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["features"], expected.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], expected.mean((2, 3)), rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (7, 7)
@@ -159,7 +160,7 @@ def test_a_fine_tuned_timm_tower_brings_its_head(family, randomised, save, pixel
     views, preprocess = pixels(2, (224, 224)), teacher.spec.preprocess
     with torch.no_grad():
         expected = network(normal(views, preprocess.mean, preprocess.std))
-    torch.testing.assert_close(teacher.say(views)["logits"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teacher.emit(Shown(views))["logits"], expected, rtol=1e-4, atol=1e-4)
     assert teacher.spec.head is None
     assert teacher.spec.classes == tuple("abcde")
 
@@ -173,8 +174,8 @@ def test_a_fitted_head_gives_logits(tower, family, save, pixels, tmp_path: Path)
     save_head(head, path, teacher=plain.spec, dataset="d", fingerprint="f")
     teacher = open_teacher("florence", weights=weights, head=str(path), signals=["logits", "features"])
     views = pixels(2, (224, 224))
-    torch.testing.assert_close(teacher.say(views)["logits"], head(plain.say(views)["embedding"]))
-    assert list(teacher.say(views)) == ["logits", "features"]
+    torch.testing.assert_close(teacher.emit(Shown(views))["logits"], head(plain.emit(Shown(views))["embedding"]))
+    assert list(teacher.emit(Shown(views))) == ["logits", "features"]
 
 
 @pytest.mark.parametrize(("size", "window"), [(768, 12), (512, 8), (384, 12), (256, 8), (224, 7), (320, 10)])

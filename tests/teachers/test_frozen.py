@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kdcache.errors import UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.frozen import FrozenTeacher, from_map
 from kdcache.teachers.registry import open_teacher
 
@@ -31,26 +32,26 @@ def network_of(teacher: FrozenTeacher) -> Any:
 def test_nothing_has_or_gets_a_gradient(resnet: FrozenTeacher, pixels):
     assert not any(parameter.requires_grad for parameter in network_of(resnet).parameters())
     with torch.enable_grad():
-        said = resnet.say(pixels())
+        said = resnet.emit(Shown(pixels()))
     assert not any(values.requires_grad for values in said.values())
 
 
 def test_what_is_said_can_be_the_target_of_a_loss(resnet: FrozenTeacher, pixels):
-    target = resnet.say(pixels())["embedding"]
+    target = resnet.emit(Shown(pixels()))["embedding"]
     student = torch.zeros_like(target, requires_grad=True)
     torch.nn.functional.mse_loss(student, target).backward()
     assert student.grad is not None
 
 
 def test_training_mode_cannot_be_switched_on(resnet: FrozenTeacher, pixels):
-    before = resnet.say(pixels())
+    before = resnet.emit(Shown(pixels()))
     network = network_of(resnet)
     statistics = {name: values.clone() for name, values in network.state_dict().items()}
     network.train()
     network.layer1.train()
     network.bn1.train(True)
     assert not any(module.training for module in network.modules())
-    after = resnet.say(pixels())
+    after = resnet.emit(Shown(pixels()))
     assert all(torch.equal(before[name], after[name]) for name in SIGNALS)
     assert all(torch.equal(values, statistics[name]) for name, values in network.state_dict().items())
 
@@ -59,10 +60,10 @@ def test_training_mode_cannot_be_switched_on(resnet: FrozenTeacher, pixels):
 def test_a_row_does_not_depend_on_its_neighbours_or_its_place(model: str, pixels):
     teacher = open_teacher(f"timm:{model}", weights="random", input_size=64, signals=SIGNALS)
     views = pixels(8)
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     others = pixels(8, seed=9)
     others[5] = views[2]
-    again = teacher.say(others)
+    again = teacher.emit(Shown(others))
     for name in SIGNALS:
         assert torch.equal(again[name][5], said[name][2]), name
 
@@ -74,19 +75,19 @@ def test_pixels_are_normalised_as_the_spec_says(pixels, normal):
     expected = torch.nn.functional.conv2d(
         normal(views, preprocess.mean, preprocess.std), network_of(teacher).conv1.weight, stride=2, padding=3
     )
-    torch.testing.assert_close(teacher.say(views)["conv1"], expected)
+    torch.testing.assert_close(teacher.emit(Shown(views))["conv1"], expected)
 
 
 @pytest.mark.parametrize(("name", "mean"), [("half", 0.5), ("imagenet", 0.485)])
 def test_another_normalisation_is_recorded_and_used(name: str, mean: float, resnet: FrozenTeacher, pixels):
     teacher = open_resnet(normalise=name, signals=["embedding"])
     assert teacher.spec.preprocess.mean[0] == mean
-    same = torch.equal(teacher.say(pixels())["embedding"], resnet.say(pixels())["embedding"])
+    same = torch.equal(teacher.emit(Shown(pixels()))["embedding"], resnet.emit(Shown(pixels()))["embedding"])
     assert same == (teacher.spec.preprocess == resnet.spec.preprocess)
 
 
 def test_the_spec_tells_every_shape(resnet: FrozenTeacher, pixels):
-    said = resnet.say(pixels(3))
+    said = resnet.emit(Shown(pixels(3)))
     assert [signal.name for signal in resnet.spec.signals] == list(said) == SIGNALS
     for signal in resnet.spec.signals:
         assert said[signal.name].shape == (3, *signal.shape)
@@ -101,7 +102,7 @@ def test_what_a_student_sets_for_speed_leaves_a_teacher_exact(resnet: FrozenTeac
     network_of(resnet).fc.register_forward_hook(lambda *_: seen.append(torch.get_float32_matmul_precision()))
     torch.set_float32_matmul_precision("medium")
     try:
-        resnet.say(pixels(1))
+        resnet.emit(Shown(pixels(1)))
         assert (seen, torch.get_float32_matmul_precision()) == (["highest"], "medium")
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -118,7 +119,7 @@ def test_a_map_becomes_tokens_rows_first():
 def test_autocast_is_recorded_used_and_gives_float32(precision: str, resnet: FrozenTeacher, pixels):
     half = open_resnet(precision=precision)
     assert half.spec.precision == precision
-    exact, rough = resnet.say(pixels())["logits"], half.say(pixels())["logits"]
+    exact, rough = resnet.emit(Shown(pixels()))["logits"], half.emit(Shown(pixels()))["logits"]
     assert rough.dtype == torch.float32
     assert not torch.equal(exact, rough)
     torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05 * float(exact.abs().max()))
@@ -127,7 +128,7 @@ def test_autocast_is_recorded_used_and_gives_float32(precision: str, resnet: Fro
 @pytest.mark.parametrize("views", [torch.zeros(1, 32, 64, 3, dtype=torch.uint8), torch.zeros(1, 64, 64, 3)])
 def test_views_of_another_shape_or_type_are_refused(views: torch.Tensor, resnet: FrozenTeacher):
     with pytest.raises(UsageError, match="sees 64x64"):
-        resnet.say(views)
+        resnet.emit(Shown(views))
 
 
 def test_class_names_must_fit_the_logits(resnet: FrozenTeacher, save, tmp_path: Path):

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from kdcache.errors import Mismatch, StorageError, Unavailable, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.heads.fit import accuracy, fit_head
 from kdcache.teachers.heads.heads import Head, check_fits, load_head, save_head
 from kdcache.teachers.registry import open_teacher
@@ -127,8 +128,10 @@ def test_a_head_gives_the_logits_and_its_class_names(resnet, tmp_path: Path, pix
     assert teacher.spec.classes == tuple(CLASSES)
     rough = open_teacher("timm:resnet18", weights="random", input_size=32, signals=["embedding"], precision="bfloat16")
     views = pixels(2, (32, 32))
-    expected = rough.say(views)["embedding"] @ head.weight.T + head.bias
-    torch.testing.assert_close(teacher.say(views)["logits"], expected, msg="a head runs in float32 under autocast too")
+    expected = rough.emit(Shown(views))["embedding"] @ head.weight.T + head.bias
+    torch.testing.assert_close(
+        teacher.emit(Shown(views))["logits"], expected, msg="a head runs in float32 under autocast too"
+    )
 
 
 def test_a_head_for_another_teacher_is_refused(resnet, tmp_path: Path):

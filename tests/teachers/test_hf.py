@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from kdcache.errors import Mismatch, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import reopen_teacher
 
@@ -50,7 +51,7 @@ def test_a_classifier_says_what_transformers_says(vit, pixels, normal, tmp_path:
         images = normal(views, MEAN, STD)
         hidden = vit.vit(images).last_hidden_state
         logits = vit(images).logits
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["logits"], logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["classifier"], logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(said["embedding"], hidden[:, 0], rtol=1e-4, atol=1e-4)
@@ -76,7 +77,7 @@ def test_a_convolutional_model(randomised, pixels, normal, tmp_path: Path):
     views = pixels(2, (32, 32))
     with torch.no_grad():
         out = model.resnet(normal(views, MEAN, STD))
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     torch.testing.assert_close(said["features"], out.last_hidden_state.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(said["embedding"], out.pooler_output.flatten(1), rtol=1e-3, atol=1e-3)
     assert teacher.spec.classes is None, "LABEL_0 is a placeholder, not a name"

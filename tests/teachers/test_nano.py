@@ -1,14 +1,19 @@
 """Promises of the nano teachers: small, as good as they say, made by one command, laid out like published checkpoints."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
-from kdcache.teachers.nano import FILES, NANO_CLASSES, NANO_TEMPLATES, nano_vocabulary, nano_weights
+from kdcache.signals.shown import Shown
+from kdcache.teachers.families.clip import FAMILY
+from kdcache.teachers.nano import NANO_CLASSES, NANO_TEMPLATES, nano_vocabulary
+from kdcache.teachers.registry import family_of, trainable_names
 from tests.teachers.trainings import assert_learns_and_repeats_itself
 
 LEAST = {"florence": 0.85, "clip": 0.70}
@@ -46,16 +51,16 @@ def test_a_nano_teacher_is_as_good_as_promised_and_as_it_says(family, held_out):
 
     teacher = open_teacher(family, size="nano", signals=("logits",))
     pixels, labels = held_out
-    said = torch.cat([teacher.say(batch)["logits"] for batch in torch.from_numpy(pixels).split(250)])
+    said = torch.cat([teacher.emit(Shown(batch))["logits"] for batch in torch.from_numpy(pixels).split(250)])
     accuracy = float((said.argmax(1).numpy() == labels).mean())
     assert accuracy >= LEAST[family]
-    assert accuracy == pytest.approx(float(header_of(nano_weights(family))["accuracy"]), abs=0.005)
+    assert accuracy == pytest.approx(float(header_of(family_of(family).nano_weights())["accuracy"]), abs=0.005)
     assert teacher.spec.classes == CLASSES
 
 
-@pytest.mark.parametrize("family", FILES)
+@pytest.mark.parametrize("family", trainable_names())
 def test_nano_weights_are_small_and_say_how_they_were_made(family):
-    path = nano_weights(family)
+    path = family_of(family).nano_weights()
     assert sum(f.stat().st_size for f in [path, *path.parent.glob("*.json")]) <= 2_000_000
     facts = header_of(path)
     assert facts["command"].startswith(f"kd teacher train-nano {family} ")
@@ -79,9 +84,9 @@ def test_the_folder_of_clip_nano_opens_in_transformers(tmp_path):
     import torch
     from transformers import AutoTokenizer, CLIPModel
 
-    from kdcache.teachers.nano_training.pupils import new_pupil
+    from kdcache.teachers.nano_training.clip import ClipPupil
 
-    folder = new_pupil("clip").save(tmp_path, {}).parent
+    folder = ClipPupil().save(tmp_path, {}).parent
     model, info = CLIPModel.from_pretrained(folder, output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
@@ -94,12 +99,12 @@ def test_the_folder_of_clip_nano_opens_in_transformers(tmp_path):
     }
 
 
-def test_weights_that_are_not_there_are_told(monkeypatch):
-    from kdcache.teachers import nano
-
-    monkeypatch.setitem(nano.FILES, "clip", "elsewhere/model.safetensors")
+def test_weights_that_are_not_there_are_told():
+    clip = family_of("clip")
+    assert clip.nano is not None
+    elsewhere = replace(clip, nano=replace(clip.nano, file="elsewhere/model.safetensors"))
     with pytest.raises(Unavailable, match="clip-nano"):
-        nano_weights("clip")
+        elsewhere.nano_weights()
 
 
 def test_the_file_of_florence_nano_opens_in_timm():
@@ -107,7 +112,7 @@ def test_the_file_of_florence_nano_opens_in_timm():
 
     from kdcache.teachers.nano import nano_florence
 
-    nano_florence().load_state_dict(load_file(nano_weights("florence")), strict=True)
+    nano_florence().load_state_dict(load_file(family_of("florence").nano_weights()), strict=True)
 
 
 def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
@@ -127,16 +132,17 @@ def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
 @pytest.mark.parametrize("family", LEAST)
 def test_training_learns_and_repeats_itself(family, pictures):
     """Eight epochs on 64 pictures."""
-    from kdcache.teachers.nano import NANO_PREPROCESS
+    from kdcache.teachers.nano_training.clip import ClipPupil
     from kdcache.teachers.nano_training.descent import Recipe
-    from kdcache.teachers.nano_training.pupils import new_pupil
+    from kdcache.teachers.nano_training.florence import FlorencePupil
     from kdcache.teachers.nano_training.training import fit
 
     recipe = Recipe(epochs=8, rate=2e-3, batch=32)
 
     def train(seed, progress):
-        pupil = new_pupil(family)
-        fit(pupil, pictures, NANO_PREPROCESS[family], recipe, seed=seed, progress=progress)
+        kinds: dict[str, Any] = {"clip": ClipPupil, "florence": FlorencePupil}
+        pupil = kinds[family]()
+        fit(pupil, pictures, family_of(family).nano_preprocess(), recipe, seed=seed, progress=progress)
         return pupil.network
 
     assert_learns_and_repeats_itself(train, least=0.5)
@@ -151,23 +157,23 @@ def test_a_trained_checkpoint_is_never_overwritten(tmp_path):
     assert (tmp_path / "florence.safetensors").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("wrong", [{"family": "donut"}, {"epochs": 0}, {"workers": 0}, {"count": 10}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"name": "donut"}, {"epochs": 0}, {"workers": 0}, {"count": 10}, {"seed": -1}])
 def test_impossible_trainings_are_refused(wrong, tmp_path):
     from kdcache.teachers.nano_training.train import train_nano
 
     with pytest.raises(UsageError):
-        train_nano(**{"family": "florence", "out": tmp_path, **wrong})
+        train_nano(**{"name": "florence", "out": tmp_path, **wrong})
 
 
 def test_a_nano_clip_that_was_stopped_while_it_was_kept_is_trained_again(tmp_path, monkeypatch):
     """Its weights come last: with them the folder is whole, and without them nothing is in the way."""
-    from kdcache.teachers.nano_training import pupils
+    from kdcache.teachers.nano_training import clip
 
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pupils, "save_half", stopped)
+    monkeypatch.setattr(clip, "save_half", stopped)
     with pytest.raises(KeyboardInterrupt):
-        pupils.ClipPupil().save(tmp_path, {})
+        clip.ClipPupil().save(tmp_path, {})
     assert (tmp_path / "clip" / "preprocessor_config.json").is_file()
-    assert not (tmp_path / FILES["clip"]).exists()
+    assert not (tmp_path / FAMILY.nano_file).exists()

@@ -8,8 +8,10 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.base.tensors import read_metadata
 from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.signals.shown import Shown
+from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
-from kdcache.teachers.nano import NANO_DATA2VEC, NANO_PREPROCESS, nano_weights
+from kdcache.teachers.nano import IMAGENET_PIXELS, NANO_DATA2VEC
 from kdcache.teachers.nano_training.descent import Recipe
 from kdcache.teachers.nano_training.masked import WHOLE, Masking, SelfTaught, shown_patches
 from kdcache.teachers.nano_training.pictures import SPOTS, Pictures, cropped, paint_all, relit
@@ -151,7 +153,7 @@ def test_training_learns_and_repeats_itself():
     recipe, masking = Recipe(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
 
     def train(seed: int, progress: Progress) -> Data2Vec:
-        return teach_itself(pictures, NANO_PREPROCESS["data2vec"], recipe, masking, seed=seed, progress=progress)
+        return teach_itself(pictures, IMAGENET_PIXELS, recipe, masking, seed=seed, progress=progress)
 
     assert_learns_and_repeats_itself(train, least=0.3)
 
@@ -162,7 +164,7 @@ def test_the_copy_sees_pictures_in_their_own_light_and_follows_more_slowly_in_ti
     loss, follow = SelfTaught.loss, SelfTaught.follow
     monkeypatch.setattr(SelfTaught, "loss", lambda self, *asked: seen.append(asked[:2]) or loss(self, *asked))
     monkeypatch.setattr(SelfTaught, "follow", lambda self, keep: kept.append(keep) or follow(self, keep))
-    painted, preprocess = paint_all("train", count=16, workers=1).pixels, NANO_PREPROCESS["data2vec"]
+    painted, preprocess = paint_all("train", count=16, workers=1).pixels, IMAGENET_PIXELS
     recipe = Recipe(epochs=4, rate=2e-3, batch=8)
     teach_itself(painted, preprocess, recipe, Masking(masks=1), seed=0, progress=Silent())
     brightest = (1 - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
@@ -187,7 +189,7 @@ def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
     )
     with torch.no_grad():
         expected = network((torch.zeros(1, 3, 64, 64) - mean) / std).final
-    torch.testing.assert_close(teacher.say(black)["final"], expected)
+    torch.testing.assert_close(teacher.emit(Shown(black))["final"], expected)
     assert teacher.spec.size == "nano"
 
 
@@ -196,7 +198,7 @@ def measured(weights: str | None, pictures: Pictures, held_out: Pictures) -> Pro
     teacher = open_teacher("data2vec", size="nano", weights=weights, signals=("embedding",))
 
     def embed(pixels: Tensor) -> Tensor:
-        return torch.cat([teacher.say(batch.permute(0, 2, 3, 1))["embedding"] for batch in pixels.split(250)])
+        return torch.cat([teacher.emit(Shown(batch.permute(0, 2, 3, 1)))["embedding"] for batch in pixels.split(250)])
 
     return probed(embed, pictures, held_out)
 
@@ -212,7 +214,7 @@ def test_it_sees_far_more_than_chance_and_than_a_random_encoder():
 @pytest.mark.slow
 def test_it_sees_as_much_as_it_says():
     pictures, held_out = paint_all("train", count=LOOKED_AT, workers=1), paint_all("val", workers=1)
-    says = read_metadata(nano_weights("data2vec"))
+    says = read_metadata(FAMILY.nano_weights())
     learned, random = (measured(weights, pictures, held_out) for weights in (None, "random"))
     assert learned.linear == pytest.approx(float(says["accuracy"]), abs=0.005)
     assert learned.nearest == pytest.approx(float(says["nearest"]), abs=0.005)

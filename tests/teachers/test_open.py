@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kdcache.errors import Unavailable, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.registry import open_teacher, sizes_of, teacher_names
 
 
@@ -16,7 +17,7 @@ def test_importing_the_package_loads_no_torch():
 
 
 def test_families_are_listed_as_users_write_them():
-    assert teacher_names() == ["florence", "clip", "donut", "data2vec", "timm:NAME", "hf:NAME", "run:NAME"]
+    assert teacher_names() == ["clip", "data2vec", "donut", "florence", "hf:NAME", "run:NAME", "timm:NAME"]
     assert sizes_of("clip")[0] == "l14"
     assert "nano" in sizes_of("florence")
     assert "nano" not in sizes_of("donut")
@@ -103,7 +104,7 @@ def test_random_weights_are_stamped_and_always_the_same(pixels):
     assert first.spec.weights.source == "random:0"
     assert first.spec.weights.random
     views = pixels(2, (32, 32))
-    assert torch.equal(first.say(views)["embedding"], second.say(views)["embedding"])
+    assert torch.equal(first.emit(Shown(views))["embedding"], second.emit(Shown(views))["embedding"])
 
 
 @pytest.mark.parametrize("name", ["florence", "clip"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from kdcache.errors import Mismatch
+from kdcache.signals.shown import Shown
 from kdcache.signals.teacher import Weights
 from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import check_same, reopen_teacher
@@ -67,9 +68,9 @@ def test_what_changes_no_number_makes_no_stranger(vit: Any, tmp_path: Path):
 
 def test_a_config_that_says_half_precision_does_not_round_the_weights(vit: Any, tmp_path: Path, pixels: Any):
     folder = Path(write_hf(vit, tmp_path / "my-vit"))
-    exact = open_teacher(f"hf:{folder}").say(pixels(2, (32, 32)))["logits"]
+    exact = open_teacher(f"hf:{folder}").emit(Shown(pixels(2, (32, 32))))["logits"]
     changed(folder, "dtype", "float16")
-    assert torch.equal(open_teacher(f"hf:{folder}").say(pixels(2, (32, 32)))["logits"], exact)
+    assert torch.equal(open_teacher(f"hf:{folder}").emit(Shown(pixels(2, (32, 32))))["logits"], exact)
 
 
 @pytest.mark.parametrize("side", ["vision", "text"])

@@ -9,6 +9,7 @@ import timm
 import torch
 
 from kdcache.errors import Mismatch, UsageError
+from kdcache.signals.shown import Shown
 from kdcache.teachers.frozen import FrozenTeacher
 from kdcache.teachers.registry import open_teacher
 from kdcache.teachers.reopen import reopen_teacher
@@ -46,7 +47,7 @@ def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
             ],
         }
     blocks = expected.pop("blocks.1")
-    said = teacher.say(views)
+    said = teacher.emit(Shown(views))
     for name, values in expected.items():
         torch.testing.assert_close(said[name], values, rtol=1e-4, atol=1e-4, msg=name)
     torch.testing.assert_close(said["blocks.1"][:, 1:], blocks[0], rtol=1e-4, atol=1e-4)
@@ -66,7 +67,7 @@ def test_maps_of_either_memory_order_become_tokens(name: str, pixels, normal):
         feature_map = network.forward_features(normal(views, preprocess.mean, preprocess.std))
     if name.startswith("swin"):
         feature_map = feature_map.permute(0, 3, 1, 2)
-    said = teacher.say(views)["features"]
+    said = teacher.emit(Shown(views))["features"]
     torch.testing.assert_close(said, feature_map.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == tuple(feature_map.shape[-2:])
 
@@ -77,7 +78,7 @@ def test_a_model_without_classes_gets_a_random_head_with_its_random_weights(pixe
     teacher = open_teacher(
         "timm:eva02_tiny_patch14_224", weights="random", signals=["logits"], input_size=(28, 28), offered=classes
     )
-    assert teacher.say(pixels(2, (28, 28)))["logits"].shape == (2, 7)
+    assert teacher.emit(Shown(pixels(2, (28, 28))))["logits"].shape == (2, 7)
     assert teacher.spec.classes == classes
     assert teacher.spec.weights.random
     assert teacher.spec.head is not None
@@ -163,7 +164,7 @@ def test_weights_of_another_model_are_refused(weights):
 def test_a_transformer_can_see_another_size(weights, pixels):
     teacher = open_teacher("timm:test_vit", weights=weights, signals=["features"], input_size=(64, 96))
     assert teacher.spec.signal("features").grid == (4, 6)
-    assert teacher.say(pixels(1, (64, 96)))["features"].shape == (1, 24, 64)
+    assert teacher.emit(Shown(pixels(1, (64, 96))))["features"].shape == (1, 24, 64)
 
 
 def test_sizes_are_refused():

@@ -9,9 +9,6 @@ from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
 from kdcache.signals.teacher import Preprocess
 
-NANO = "nano"
-"""the size in the package, trained on `shapes`"""
-LOGITS = ("logits",)
 CUSTOM = "custom"
 """the size of a checkpoint that brings its own configuration and is none of the published ones"""
 
@@ -31,7 +28,7 @@ class Family(Strict):
     """All published sizes of one family."""
 
     default: str
-    signals: tuple[str, ...] = LOGITS
+    signals: tuple[str, ...] = ("logits",)
     """what a cache keeps when nobody says"""
     sizes: dict[str, Size]
     templates: dict[str, tuple[str, ...]] = {}

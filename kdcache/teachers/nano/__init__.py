@@ -1,17 +1,15 @@
 """The smallest size of three teacher families, trained on the generated set `shapes` and shipped with the package.
 
-Input: a family. Output: its architecture, where its weights lie, and how pixels are prepared for it. Both are laid out
-like published checkpoints, so what loads those loads these: `florence.safetensors` is the state dict of a timm DaViT with
-its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included, `data2vec.safetensors`
-has the names of fairseq's data2vec 2.0 image models.
+Output: their architectures, and how pixels are prepared for them. Where its weights lie, each family says itself. They are
+laid out like published checkpoints, so what loads those loads these: `florence.safetensors` is the state dict of a timm
+DaViT with its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included,
+`data2vec.safetensors` has the names of fairseq's data2vec 2.0 image models.
 Made by `kd teacher train-nano FAMILY`.
 """
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import Unavailable
 from kdcache.images.shapes import CLASSES
 from kdcache.signals.teacher import Preprocess
 from kdcache.views.recipe import Plain
@@ -19,28 +17,20 @@ from kdcache.views.recipe import Plain
 if TYPE_CHECKING:
     from torch import nn
 
-Family = Literal["florence", "clip", "data2vec"]
-FILES: dict[Family, str] = {
-    "florence": "florence.safetensors",
-    "clip": "clip/model.safetensors",
-    "data2vec": "data2vec.safetensors",
-}
 SIZE = 64
 NANO_CLASSES = CLASSES
 """class names in the order of the logits of florence and clip"""
-_IMAGENET = Preprocess(
+IMAGENET_PIXELS = Preprocess(
     size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
-NANO_PREPROCESS: dict[Family, Preprocess] = {
-    "florence": _IMAGENET,
-    "data2vec": _IMAGENET,
-    "clip": Preprocess(
-        size=(SIZE, SIZE),
-        geometry=Plain(fit="crop"),
-        mean=(0.48145466, 0.4578275, 0.40821073),
-        std=(0.26862954, 0.26130258, 0.27577711),
-    ),
-}
+"""How florence-nano and data2vec-nano see images: normalised by ImageNet's mean and deviation."""
+CLIP_PIXELS = Preprocess(
+    size=(SIZE, SIZE),
+    geometry=Plain(fit="crop"),
+    mean=(0.48145466, 0.4578275, 0.40821073),
+    std=(0.26862954, 0.26130258, 0.27577711),
+)
+"""How clip-nano sees images: normalised as OpenAI's CLIP."""
 NANO_DATA2VEC = {"image": SIZE, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
 """the numbers of data2vec-nano's shape"""
 NANO_TEMPLATES = (
@@ -57,22 +47,6 @@ NANO_TEMPLATES = (
 CONTEXT = 16
 """tokens a caption is padded to"""
 SPECIAL_TOKENS = ("<pad>", "<start>", "<unknown>", "<end>")
-
-
-def nano_weights(family: Family) -> Path:
-    """The weights file in the package; its safetensors header says how it was made and how good it is."""
-    path = Path(__file__).parent / FILES[family]
-    if not path.is_file():
-        raise Unavailable(
-            f"the weights of {family}-nano are not in this installation: {path.name} is missing",
-            hint=f"kd teacher train-nano {family}",
-        )
-    return path
-
-
-def nano_clip_folder() -> Path:
-    """The folder of clip-nano, as transformers' `from_pretrained` takes it."""
-    return nano_weights("clip").parent
 
 
 def nano_florence() -> "nn.Module":

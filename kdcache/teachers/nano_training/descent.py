@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.base.progress import Progress
-from kdcache.teachers.nano import Family
 
 _OUTER = ("embed", "projection", "head")
 
@@ -30,13 +29,6 @@ class Recipe:
     decay: float = 0.05
     warmup: float = 0.05
     """share of all steps"""
-
-
-RECIPES: dict[Family, Recipe] = {
-    "florence": Recipe(epochs=24, rate=2e-3),
-    "clip": Recipe(epochs=24, rate=1e-3),
-    "data2vec": Recipe(epochs=4, rate=1e-3, batch=16),
-}
 
 
 class Descent:

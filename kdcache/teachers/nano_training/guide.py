@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcache.teachers.nano import NANO_PREPROCESS, nano_florence, nano_weights
+from kdcache.teachers.families.florence import FAMILY
+from kdcache.teachers.nano import nano_florence
 from kdcache.teachers.nano_training.pictures import normalised
 from kdcache.teachers.nano_training.pupils import Seen
 
@@ -24,7 +25,7 @@ class Guide(nn.Module):
         _, early, late, whole = dims
         self.early, self.late, self.whole = nn.Linear(early, 64), nn.Linear(late, 96), nn.Linear(whole, 128)
         tower = nano_florence().requires_grad_(False)
-        tower.load_state_dict(load_file(nano_weights("florence")))
+        tower.load_state_dict(load_file(FAMILY.nano_weights()))
         # Kept out of the module's own parameters: nothing of it is trained.
         self._tower: tuple[Any] = (tower.float().eval().to(memory_format=torch.channels_last),)
 
@@ -44,7 +45,7 @@ class Guide(nn.Module):
     def _see(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The second and third stage by place, the last as one vector, each with unit variance; the classes."""
         (net,) = self._tower
-        seen = normalised(pixels, NANO_PREPROCESS["florence"]).contiguous(memory_format=torch.channels_last)
+        seen = normalised(pixels, FAMILY.nano_preprocess()).contiguous(memory_format=torch.channels_last)
         second = net.stages[1](net.stages[0](net.stem(seen)))
         third = net.stages[2](second)
         last = net.norm_pre(net.stages[3](third))

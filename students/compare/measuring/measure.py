@@ -11,6 +11,7 @@ from typing import Any
 from kdcache.base.digest import file_digest
 from kdcache.base.own_process import answer
 from kdcache.base.strict import Strict
+from kdcache.errors import OutOfMemory
 from students.compare.arms import Arm
 from students.compare.measuring.bars import Relayed
 from students.compare.measuring.energy import Energy
@@ -176,11 +177,11 @@ def _keep_within(memory: int) -> None:
 
 def measured(task: dict[str, Any]) -> dict[str, Any] | None:
     """Task in, Measured out; None when the accelerator's memory is not enough."""
-    from kdcache.build.trial import out_of_memory
+    from kdcache.base.machine import out_of_memory
 
     try:
         return measure(Task.from_plain(task)).plain()
-    except out_of_memory():
+    except (out_of_memory(), OutOfMemory):
         return None
 
 

@@ -1,0 +1,19 @@
+"""CLIP: what the family declares of itself; tower.py loads it."""
+
+from pathlib import Path
+
+from kdcache.teachers.family import Nano, TeacherFamily
+
+FAMILY = TeacherFamily(
+    name="clip",
+    about="CLIP image towers, with zero-shot logits",
+    opener="kdcache.teachers.families.clip.tower:open_clip",
+    sizes="clip",
+    published=True,
+    nano=Nano(
+        folder=Path(__file__).parents[2] / "nano",
+        file="clip/model.safetensors",
+        preprocess="kdcache.teachers.nano:CLIP_PIXELS",
+        trainer="kdcache.teachers.nano_training.clip:TRAINER",
+    ),
+)

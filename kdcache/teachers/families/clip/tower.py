@@ -11,18 +11,20 @@ from torch import Tensor, nn
 from kdcache.base.tensors import shortened
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals.teacher import Preprocess
+from kdcache.teachers.families.clip import FAMILY
 from kdcache.teachers.families.clip.layouts import ClipParts, take_apart
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.families.clip.tokens import Tokenizer
+from kdcache.teachers.family import NANO
 from kdcache.teachers.frozen import Candidate, Said, exact_kernels
 from kdcache.teachers.heads.classifier import Classifier, choose_classifier
 from kdcache.teachers.heads.zeroshot import zero_shot_head, zero_shot_record
 from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, NANO, Family, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, Family, family_facts
 from kdcache.teachers.loading.weights import find_checkpoint, find_nano
-from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, NANO_TEMPLATES, nano_clip_folder
+from kdcache.teachers.nano import NANO_CLASSES, NANO_TEMPLATES
 from kdcache.teachers.request import Request
 
 DEFAULT_TEMPLATES = "openai"
@@ -97,8 +99,8 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
 
     facts = family_facts("clip")
     if request.size == NANO:
-        checkpoint = find_nano(request.weights, nano_clip_folder, source="package:clip-nano")
-        return take_apart(checkpoint, None), NANO, lambda: NANO_PREPROCESS["clip"], checkpoint.folder
+        checkpoint = find_nano(request.weights, lambda: FAMILY.nano_weights().parent, source="package:clip-nano")
+        return take_apart(checkpoint, None), NANO, FAMILY.nano_preprocess, checkpoint.folder
     by_file = request.weights is not None and not request.random
     name = request.size or (None if by_file else facts.default)
     named = facts.size(name, "clip") if name not in (None, CUSTOM) else None

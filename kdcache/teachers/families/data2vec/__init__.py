@@ -1,0 +1,21 @@
+"""data2vec 2.0: what the family declares of itself; tower.py loads it."""
+
+from pathlib import Path
+
+from kdcache.teachers.family import Nano, TeacherFamily
+
+FAMILY = TeacherFamily(
+    name="data2vec",
+    about="data2vec 2.0 image models",
+    opener="kdcache.teachers.families.data2vec.tower:open_data2vec",
+    sizes="data2vec",
+    headless=True,
+    published=True,
+    nano=Nano(
+        folder=Path(__file__).parents[2] / "nano",
+        file="data2vec.safetensors",
+        preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+        has_classes=False,
+        trainer="kdcache.teachers.nano_training.data2vec:TRAINER",
+    ),
+)

@@ -1,7 +1,6 @@
 """A student as a teacher: `--teacher run:RUN` lets a run speak like any other frozen network, with its best weights.
 
-Input: what was asked of a teacher. Output: a candidate. kdcache, which knows nothing of students, finds it through the entry
-point `kdcache.teachers`. A run is known by the sha256 of its weights; where it lies may change (find_teacher.py).
+Input: a request. Output: a candidate. A run is known by the sha256 of its weights; where it lies may change (find_teacher.py).
 """
 
 from typing import Any
@@ -42,7 +41,7 @@ class RunTower:
         return said
 
 
-def open_run(request: Request) -> Candidate:
+def load_run(request: Request) -> Candidate:
     """The best weights of a run, at the size it was trained for."""
     assert request.model is not None
     run = find_teacher(request.model, request.weights, request.planned_weights)

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 
 from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
+from kdcache.teachers.families.florence import FAMILY
+from kdcache.teachers.family import NANO
 from kdcache.teachers.frozen import Candidate, Said, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.heads.heads import Head
 from kdcache.teachers.loading.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.loading.processor import from_folder
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, NANO, Family, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, Family, family_facts
 from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
-from kdcache.teachers.nano import NANO_CLASSES, NANO_PREPROCESS, nano_florence, nano_weights
+from kdcache.teachers.nano import NANO_CLASSES, nano_florence
 from kdcache.teachers.request import Request
 
 STRIDE = 32
@@ -170,11 +172,11 @@ def window_for(size: tuple[int, int], largest: int) -> int:
 
 def _open_nano(request: Request) -> Candidate:
     """The small tower in the package, with its own head for the classes of `shapes`."""
-    published = NANO_PREPROCESS["florence"]
+    published = FAMILY.nano_preprocess()
     preprocess = request.prepared(lambda: published)
     if preprocess.size != published.size:
         raise UsageError(f"florence nano sees {published.size[0]}x{published.size[1]} and nothing else")
-    checkpoint = find_nano(request.weights, lambda: nano_weights("florence"), source="package:florence-nano")
+    checkpoint = find_nano(request.weights, FAMILY.nano_weights, source="package:florence-nano")
     network: Any = nano_florence()
     load_strict(network, checkpoint.tensors, source=checkpoint.record.source, what="florence nano")
     network.head = nn.Identity()

@@ -1,0 +1,20 @@
+"""Florence-2: what the family declares of itself; tower.py loads it."""
+
+from pathlib import Path
+
+from kdcache.teachers.family import Nano, TeacherFamily
+
+FAMILY = TeacherFamily(
+    name="florence",
+    about="Florence-2's DaViT towers",
+    opener="kdcache.teachers.families.florence.tower:open_florence",
+    sizes="florence",
+    headless=True,
+    published=True,
+    nano=Nano(
+        folder=Path(__file__).parents[2] / "nano",
+        file="florence.safetensors",
+        preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+        trainer="kdcache.teachers.nano_training.florence:TRAINER",
+    ),
+)

@@ -1,0 +1,11 @@
+"""Image models of transformers: what the family declares of itself; tower.py loads them."""
+
+from kdcache.teachers.family import TeacherFamily
+
+FAMILY = TeacherFamily(
+    name="hf",
+    about="any image model of transformers, as hf:NAME",
+    opener="kdcache.teachers.families.hf.tower:open_hf",
+    by_model=True,
+    published=True,
+)

@@ -1,0 +1,15 @@
+"""Trains a network that is given the names of the classes, and measures it on the held-out split."""
+
+from kdcache.teachers.nano_training.guide import Guide
+from kdcache.teachers.nano_training.pupils import Pupil
+from kdcache.teachers.nano_training.trainer import Made, Work
+from kdcache.teachers.nano_training.training import accuracy, fit
+
+
+def trained_on_names(pupil: Pupil, work: Work, *, measured: str, guide: Guide | None = None) -> Made:
+    """Train it; `measured`: what its logits come from, in words."""
+    preprocess = work.family.nano_preprocess()
+    fit(pupil, work.pictures, preprocess, work.recipe, seed=work.seed, progress=work.progress, guide=guide)
+    pupil.network.half().float()
+    score = accuracy(pupil, work.held_out, preprocess)
+    return Made(pupil.save, score, {"measured": f"top-1 on shapes:split=val, {measured}"})

@@ -1,0 +1,155 @@
+"""What every teacher must keep, as tests for pytest: derive from `TeacherContract` where your tests are.
+
+    from kdcache.testing.teachers import TeacherContract
+
+    class TestMine(TeacherContract):
+        signals = ("logits", "embedding")
+
+        def open(self, signals):
+            return open_teacher("mine", signals=signals)
+
+The tests run on the CPU with a few random images of the size the teacher sees, and token ids where it reads them.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+import torch
+
+from kdcache.errors import UsageError
+from kdcache.signals.shown import Shown
+from kdcache.signals.teacher import TeacherSpec
+from kdcache.teachers.batches import Batches
+from kdcache.teachers.teacher import Teacher
+
+ROWS = 4
+"""Images of a batch."""
+
+
+class TeacherContract:
+    """The suite."""
+
+    signals: tuple[str, ...]
+    """Every signal it can emit, one at least."""
+
+    def open(self, signals: Sequence[str]) -> Teacher:
+        """The teacher, on the CPU, asked for these signals."""
+        raise NotImplementedError("say how the teacher is opened: a method `open`")
+
+    _opened: ClassVar[Teacher | None] = None
+
+    @pytest.fixture
+    def teacher(self) -> Teacher:
+        """The teacher with all its signals, opened once for the class."""
+        suite = type(self)
+        if suite._opened is None:
+            suite._opened = self.open(self.signals)
+        return suite._opened
+
+    def test_it_emits_the_signals_it_says_in_the_shapes_it_says(self, teacher: Teacher) -> None:
+        """One float32 row an image for each, in the order that was asked for."""
+        assert tuple(signal.name for signal in teacher.spec.signals) == self.signals
+        emitted = teacher.emit(example(teacher.spec))
+        assert list(emitted) == list(self.signals)
+        for signal in teacher.spec.signals:
+            values = emitted[signal.name]
+            assert tuple(values.shape) == (ROWS, *signal.shape), signal.name
+            assert values.dtype == torch.float32, signal.name
+            assert torch.isfinite(values).all(), signal.name
+            assert signal.grid is None or signal.grid[0] * signal.grid[1] == signal.shape[0], signal.name
+
+    def test_the_same_batch_gives_the_same_bits(self, teacher: Teacher) -> None:
+        """Twice, and after another batch, whatever state the random numbers are in."""
+        first = teacher.emit(example(teacher.spec))
+        torch.manual_seed(7)
+        teacher.emit(example(teacher.spec, seed=1))
+        equal(first, teacher.emit(example(teacher.spec)))
+
+    def test_a_row_does_not_depend_on_its_neighbours_or_its_place(self, teacher: Teacher) -> None:
+        """In a batch of the same size."""
+        first, others = example(teacher.spec), example(teacher.spec, seed=1)
+        mixed = joined(others[:1], first[0:1], others[2:3], first[2:3])
+        one, two = teacher.emit(first), teacher.emit(mixed)
+        for name in self.signals:
+            assert torch.equal(two[name][1], one[name][0]), name
+            assert torch.equal(two[name][3], one[name][2]), name
+
+    def test_a_batch_that_is_not_full_is_filled_up(self, teacher: Teacher) -> None:
+        """As the one loop that runs teachers does it: the rows are those of the whole batch."""
+        shown = example(teacher.spec)
+        few = Batches(teacher, ROWS, hint="none").emit(shown[: ROWS - 1])
+        whole = teacher.emit(shown)
+        equal(few, {name: values[: ROWS - 1] for name, values in whole.items()})
+
+    def test_nothing_it_emits_has_a_gradient(self, teacher: Teacher) -> None:
+        """And a loss may take it for a target."""
+        with torch.enable_grad():
+            emitted = teacher.emit(example(teacher.spec))
+        for name, values in emitted.items():
+            assert not values.requires_grad, name
+            student = torch.zeros_like(values, requires_grad=True)
+            (gradient,) = torch.autograd.grad(torch.nn.functional.mse_loss(student, values), student)
+            assert gradient.shape == values.shape, name  # tensors of inference mode would have been refused
+
+    def test_opened_again_it_is_the_same_teacher(self, teacher: Teacher) -> None:
+        """Same record, same bits, and the random numbers of the process are left alone."""
+        before = torch.get_rng_state()
+        again = self.open(self.signals)
+        assert torch.equal(before, torch.get_rng_state()), "opening it touches the global generator of random numbers"
+        assert again.spec == teacher.spec
+        equal(teacher.emit(example(teacher.spec)), again.emit(example(teacher.spec)))
+
+    def test_its_record_is_plain_and_names_its_weights(self, teacher: Teacher) -> None:
+        """A plan keeps it as JSON; the weights are known by their sha256, every signal by where it is tapped."""
+        spec = teacher.spec
+        assert TeacherSpec.from_plain(spec.plain()) == spec
+        assert len(spec.weights.sha256) == 64
+        assert set(spec.weights.sha256) <= set("0123456789abcdef")
+        assert set(spec.taps) == set(self.signals)
+        if "logits" in self.signals and spec.classes is not None:
+            assert len(spec.classes) == spec.signal("logits").size
+
+    def test_each_signal_can_be_asked_for_alone(self, teacher: Teacher) -> None:
+        """And is then what it is among the others."""
+        whole = teacher.emit(example(teacher.spec))
+        for name in self.signals:
+            equal(self.open((name,)).emit(example(teacher.spec)), {name: whole[name]})
+
+    def test_a_signal_it_cannot_emit_is_refused(self) -> None:
+        """By its name."""
+        with pytest.raises(UsageError, match="no-such-signal"):
+            self.open(("no-such-signal",))
+
+    def test_images_of_another_size_are_refused(self, teacher: Teacher) -> None:
+        """Nothing is resized in silence."""
+        shown = example(teacher.spec)
+        with pytest.raises(UsageError):
+            teacher.emit(Shown(shown.pixels[:, 1:], shown.tokens, shown.lengths))
+
+
+def example(spec: TeacherSpec, rows: int = ROWS, seed: int = 0) -> Shown:
+    """Random images, and where the teacher reads, token ids of one more a row."""
+    dice = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (rows, *spec.preprocess.size, 3), dtype=torch.uint8, generator=dice)
+    if spec.reads is None:
+        return Shown(pixels)
+    lengths = torch.arange(1, rows + 1).clamp(max=spec.reads)
+    ids = torch.randint(1, 5, (rows, spec.reads), generator=dice)
+    return Shown(pixels, ids * (torch.arange(spec.reads) < lengths[:, None]), lengths)
+
+
+def joined(*pieces: Shown) -> Shown:
+    """The rows of several batches as one."""
+    pixels = torch.cat([piece.pixels for piece in pieces])
+    tokens, lengths = ([getattr(piece, name) for piece in pieces] for name in ("tokens", "lengths"))
+    if tokens[0] is None:
+        return Shown(pixels)
+    return Shown(pixels, torch.cat(tokens), torch.cat(lengths))
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """To the last bit, or an AssertionError that names the signal."""
+    assert list(one) == list(other)
+    for name, values in one.items():
+        assert torch.equal(values, other[name]), name
