@@ -37,7 +37,7 @@ class PlaceContract:
 
     # writing
 
-    @pytest.mark.parametrize("pieces", [[], [b""], [b"one"], [b"on", bytearray(b"e, tw"), memoryview(b"o")]], ids=str)
+    @pytest.mark.parametrize("pieces", [[], [b""], [b"one"], [b"on", bytearray(b"e, tw"), memoryview(b"o")]], ids=len)
     def test_what_is_put_is_there_whole(self, place: Place, same: Place, pieces: list[bytes]) -> None:
         """In one file, whatever it was written in, and however it is read."""
         whole = b"".join(pieces)
