@@ -4,16 +4,18 @@ Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME
 `students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
 `kd.students`. Nothing outside such a folder asks which one it has; a training step is the same for all of them:
 
-    output = trained(**family.batch(pixels, signals, truths, spec))          # {name: tensor}
-    losses = {name: objective.weight * objective.loss(output, signals, truths) for name, objective in recipe.objectives}
+    output = trained(**family.batch(pixels, signals, truths, spec))                    # {name: tensor}
+    losses = {name: objective.losses(output, signals, truths, module) for name, objective in recipe.losses.items()}
 
 torch is imported by those who implement these, never here: a command that only lists students need not wait for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+
+from pydantic import Field
 
 from kdcache.base.strict import Strict
 
@@ -43,6 +45,8 @@ class Needs:
     """Whether the images themselves must be rendered."""
     outputs: tuple[str, ...] = ()
     """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+    classes: bool = False
+    """Whether the student must name classes."""
 
     def __or__(self, other: "Needs") -> "Needs":
         """Both together, each name once."""
@@ -50,7 +54,14 @@ class Needs:
         def both(name: str) -> tuple[str, ...]:
             return tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
 
-        return Needs(both("signals"), both("optional"), both("truths"), self.pixels or other.pixels, both("outputs"))
+        return Needs(
+            both("signals"),
+            both("optional"),
+            both("truths"),
+            self.pixels or other.pixels,
+            both("outputs"),
+            self.classes or other.classes,
+        )
 
 
 @dataclass(frozen=True)
@@ -124,8 +135,11 @@ class Family(Protocol[S]):
     def needs(self, spec: S) -> Needs:
         """What it needs beside what the objectives need."""
 
-    def outputs(self, spec: S) -> tuple[str, ...]:
-        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …"""
+    def outputs(self, spec: S) -> "Mapping[str, Signal]":
+        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …, the shape of one example each.
+
+        What needs every parameter comes last: where it is in no loss, some parameters have no gradient.
+        """
 
     def build(self, spec: S) -> "nn.Module":
         """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
@@ -160,22 +174,69 @@ class Family(Protocol[S]):
         """What the network is made of, in a few words, for `kd student show` and errors."""
 
 
-class Objective(Strict):
-    """One loss. A subclass declares its numbers as fields, a `kind`, and how the loss is computed."""
+@dataclass(frozen=True)
+class Sides:
+    """The two sides an objective compares, known before the first step."""
+
+    signals: "Mapping[str, Signal]"
+    """The teacher's side: what the cache keeps, or a connected teacher emits."""
+    outputs: "Mapping[str, Signal]"
+    """The student's side: what its network gives, with the shape of one example."""
+    spec: Any
+    """The student's own record: its `name`, and its `classes` where it names any."""
+    truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Truth columns the images have, each with its class names where it is one of classes."""
+    classes: tuple[str, ...] | None = None
+    """What the teacher's distributions are over; None where it gives none."""
+    source: str = ""
+    """Where the signals come from, for messages: the path of a cache."""
+    images: str = ""
+    """The images, for messages."""
+    setting: str = "objective"
+    """Where the objective stands in the recipe: `--set SETTING.KEY=VALUE` changes it."""
+
+
+class ByKind(Strict):
+    """A record that says its `kind`, by which the registry knows the class that reads it."""
 
     kind: ClassVar[str]
-    weight: float = 1.0
+    left_out: ClassVar[Mapping[str, Any]] = {}
+    """Fields that came later and are not written where they have this value."""
+
+    def plain(self) -> dict[str, Any]:
+        """The record as plain JSON values, its kind first."""
+        plain = super().plain()
+        return {"kind": self.kind, **{k: v for k, v in plain.items() if k not in self.left_out or v != self.left_out[k]}}
+
+
+class Objective(ByKind):
+    """One loss. A subclass declares its numbers as fields, a `kind`, and how the loss is computed."""
+
+    left_out: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
+    weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     """What its loss is multiplied by in the sum of all objectives."""
 
-    def needs(self, spec: Any) -> Needs:
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the losses it gives, in order, each logged by itself."""
+        raise NotImplementedError
+
+    def needs(self) -> Needs:
         """Signals, truths and outputs it compares."""
         raise NotImplementedError
 
-    def check(self, signals: "Mapping[str, Signal]", spec: Any) -> None:
-        """Mismatch, both sides named, where the teacher's signals cannot be matched by this student."""
+    def without_teacher(self) -> "Self | None":
+        """The same objective where no teacher is at hand; None where nothing can be learnt from it then."""
+        return None if self.needs().signals else self
 
-    def module(self, signals: "Mapping[str, Signal]", spec: Any) -> "nn.Module | None":
-        """Weights of its own that are trained beside the student and kept in checkpoints, such as a projection."""
+    def check(self, sides: Sides) -> None:
+        """Mismatch, both sides named, where the two cannot be compared. A signal that is needed may be missing."""
+
+    def module(self, sides: Sides) -> "nn.Module | None":
+        """Weights of its own, such as a projection: trained beside the student, in checkpoints, in no weights file.
+
+        They are drawn from torch's global generator, which is seeded by the run and the objective's name.
+        """
         return None
 
     def losses(
@@ -185,20 +246,24 @@ class Objective(Strict):
         truths: Mapping[str, Any],
         module: "nn.Module | None" = None,
     ) -> "dict[str, tuple[float, Tensor]]":
-        """Part -> (its weight, one value an example): a loss of two terms logs both."""
+        """Each of `parts` -> (its weight, one float32 value an example)."""
         raise NotImplementedError
 
 
-class Constraint(Strict):
-    """Something held true while training: pruning masks, frozen norms. The methods run in this order."""
+class Constraint(ByKind):
+    """Something held true while training: pruning masks, frozen norms. The methods are called in this order."""
 
-    kind: ClassVar[str]
+    freezes_norms: ClassVar[bool] = False
+    """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes share none."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """Once, before the optimiser is made."""
+        """Once for each training, before the optimiser is made. What it keeps of another training is forgotten."""
+
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
+        """Take back what `state` gave when the training was stopped: names, shapes and types are those of `state` now."""
 
     def before_step(self, network: "nn.Module") -> None:
-        """Whenever the network is set to training mode."""
+        """Whenever the network has been set to training mode."""
 
     def after_step(self, network: "nn.Module", step: int) -> None:
         """After the optimiser has moved the weights of step `step`, counted from 0."""
@@ -206,9 +271,6 @@ class Constraint(Strict):
     def state(self) -> "dict[str, Tensor]":
         """What a checkpoint must keep of it."""
         return {}
-
-    def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """The same, read back."""
 
 
 class Exporter(Protocol):
