@@ -16,7 +16,6 @@ from students.constraints.registry import AnyConstraint
 from students.objectives.labels import Labels
 from students.objectives.registry import AnyObjective
 
-
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 """Name of an objective: it stands in logs, charts and checkpoints, and between the dots of `--set`."""
 MOST = 16

@@ -11,7 +11,7 @@ torch is imported by those who implement these, never here: a command that only 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
@@ -41,27 +41,27 @@ class Needs:
     """Signals that are used where they are stored (data2vec's `inputs`)."""
     truths: tuple[str, ...] = ()
     """Truth columns of the images, such as `class`."""
-    pixels: bool = True
-    """Whether the images themselves must be rendered."""
     outputs: tuple[str, ...] = ()
     """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
     """Whether the student must name classes."""
+    instead_of_pixels: tuple[str, ...] = ()
+    """Of a family: signals that stand for the pixels. Where one of them is at hand, no image is rendered for the student."""
+    teacher: bool = False
+    """Of a family: whether a new student takes over weights of its teacher (`Family.start`), so that it must have one."""
 
     def __or__(self, other: "Needs") -> "Needs":
         """Both together, each name once."""
 
-        def both(name: str) -> tuple[str, ...]:
-            return tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+        def both(name: str) -> Any:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            return ours or theirs if isinstance(ours, bool) else tuple(dict.fromkeys((*ours, *theirs)))
 
-        return Needs(
-            both("signals"),
-            both("optional"),
-            both("truths"),
-            self.pixels or other.pixels,
-            both("outputs"),
-            self.classes or other.classes,
-        )
+        return Needs(**{each.name: both(each.name) for each in fields(self)})
+
+    def pixels(self, signals: Iterable[str]) -> bool:
+        """Whether images must be rendered for the student where these signals are at hand."""
+        return not set(self.instead_of_pixels) & set(signals)
 
 
 @dataclass(frozen=True)
@@ -135,19 +135,22 @@ class Family(Protocol[S]):
     def needs(self, spec: S) -> Needs:
         """What it needs beside what the objectives need."""
 
-    def outputs(self, spec: S) -> "Mapping[str, Signal]":
-        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …, the shape of one example each.
+    def outputs(self, spec: S) -> tuple[str, ...]:
+        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …
 
-        What needs every parameter comes last: where it is in no loss, some parameters have no gradient.
+        A vector is (examples, channels); a map is (examples, tokens, channels), or (examples, channels, height, width) where its
+        tokens lie on a grid; several layers are a list of maps.
         """
 
     def build(self, spec: S) -> "nn.Module":
         """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
 
     def trained(self, network: "nn.Module", spec: S, outputs: frozenset[str]) -> "nn.Module":
-        """The module a training step calls: `forward(**batch)` gives {output: tensor} of the asked outputs.
+        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly the outputs asked for.
 
-        It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept.
+        It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept. An attribute `uses_all` that is
+        True promises that every trained parameter takes part in these outputs, which spares a search for those that do not where
+        gradients are averaged over processes.
         """
 
     def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
@@ -181,7 +184,7 @@ class Sides:
     signals: "Mapping[str, Signal]"
     """The teacher's side: what the cache keeps, or a connected teacher emits."""
     outputs: "Mapping[str, Signal]"
-    """The student's side: what its network gives, with the shape of one example."""
+    """The student's side: what its network gives, with the shape of one example. Counted when it is asked for."""
     spec: Any
     """The student's own record: its `name`, and its `classes` where it names any."""
     truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
@@ -206,7 +209,10 @@ class ByKind(Strict):
     def plain(self) -> dict[str, Any]:
         """The record as plain JSON values, its kind first."""
         plain = super().plain()
-        return {"kind": self.kind, **{k: v for k, v in plain.items() if k not in self.left_out or v != self.left_out[k]}}
+        return {
+            "kind": self.kind,
+            **{k: v for k, v in plain.items() if k not in self.left_out or v != self.left_out[k]},
+        }
 
 
 class Objective(ByKind):

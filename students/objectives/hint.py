@@ -40,7 +40,7 @@ class Hint(Objective):
 
     def needs(self) -> Needs:
         """The signal and the output."""
-        return Needs(signals=(self.signal,), pixels=False, outputs=(self.output,))
+        return Needs(signals=(self.signal,), outputs=(self.output,))
 
     def check(self, sides: Sides) -> None:
         """Two vectors, or two maps whose tokens can be laid over one another."""
@@ -98,6 +98,7 @@ def regressor(width: int, wanted: int, grids: tuple[Grid, Grid] | None) -> "nn.M
             self.linear = nn.Identity() if width == wanted else nn.Linear(width, wanted)
 
         def forward(self, ours: "Tensor", theirs: "Tensor") -> "tuple[Tensor, Tensor]":
+            ours = tokens_of(ours)
             if grids is not None:
                 coarse = min(grids[0][0], grids[1][0]), min(grids[0][1], grids[1][1])
                 ours, theirs = averaged(ours, grids[0], coarse), averaged(theirs, grids[1], coarse)
@@ -106,13 +107,18 @@ def regressor(width: int, wanted: int, grids: tuple[Grid, Grid] | None) -> "nn.M
     return Regressor()
 
 
+def tokens_of(output: "Tensor") -> "Tensor":
+    """A map with its channels last: (examples, channels, height, width) becomes (examples, tokens, channels)."""
+    return output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
+
+
 def averaged(tokens: "Tensor", grid: Grid, coarse: Grid) -> "Tensor":
     """(examples, tokens, channels) on a grid, averaged down to a coarser one."""
     from torch.nn import functional
 
     if grid == coarse:
         return tokens
-    image = tokens.transpose(1, 2).unflatten(2, grid)
+    image = tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
     return functional.adaptive_avg_pool2d(image, coarse).flatten(2).transpose(1, 2)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from kdcache.codecs.distribution import Distribution, Logits, Tail, TopK
 from kdcache.errors import Mismatch
 from kdcache.views.recipe import Amount, Share
+from students.base.class_names import first_difference
 from students.base.contracts import Needs, Objective, Sides
 from students.base.truths import CLASS, ClassTruth
 from students.base.types import LOGITS
@@ -52,7 +53,7 @@ class Labels(Objective):
     def needs(self) -> Needs:
         """Logits of the student; of the teacher for the soft part, and true classes for the hard one."""
         soft, hard = (LOGITS,) if self.soft else (), (CLASS,) if self.hard else ()
-        return Needs(signals=soft, truths=hard, pixels=False, outputs=(LOGITS,), classes=True)
+        return Needs(signals=soft, truths=hard, outputs=(LOGITS,), classes=True)
 
     def without_teacher(self) -> "Labels":
         """True classes alone, at full weight where they had none."""
@@ -108,23 +109,12 @@ class Labels(Objective):
         return losses
 
 
-def first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """The first names at one place that differ; None where one side has no more."""
-    for one, other in zip(ours, theirs, strict=False):
-        if one != other:
-            return one, other
-    count = min(len(ours), len(theirs))
-    return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
-
-
 def distribution(logits: Any) -> Distribution:
     """A connected teacher gives its logits as they are, a cache as a distribution."""
     return logits if isinstance(logits, Distribution) else Logits(logits)
 
 
-def soft_loss(
-    logits: "Tensor", teacher: Distribution, temperature: float = 1.0, tail: Tail = "uniform"
-) -> "Tensor":
+def soft_loss(logits: "Tensor", teacher: Distribution, temperature: float = 1.0, tail: Tail = "uniform") -> "Tensor":
     """Cross-entropy with the teacher's distribution, both at a temperature, times the temperature squared."""
     logq = (logits / temperature).log_softmax(-1)
     if isinstance(teacher, TopK):

@@ -33,7 +33,7 @@ class Match(Objective):
 
     def needs(self) -> Needs:
         """The teacher's signal, and the student's layers."""
-        return Needs(signals=(self.signal,), pixels=False, outputs=(LAYERS,))
+        return Needs(signals=(self.signal,), outputs=(LAYERS,))
 
     def check(self, sides: Sides) -> None:
         """As many tokens and channels, and of class tokens no more layers than the teacher has."""

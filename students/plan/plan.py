@@ -9,21 +9,23 @@ from pathlib import Path
 
 from kdcache.base.digest import file_digest
 from kdcache.base.versions import library_versions
+from kdcache.cache import Cache
 from kdcache.config.presets import load_preset
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
 from kdcache.images.splits import held_out
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base.types import LOGITS
+from students.base.contracts import Needs
+from students.families.interim import family_named
 from students.families.preset import Preset
 from students.families.registry import student_preset, student_spec
 from students.families.spec import StudentSpec
 from students.options import TrainOptions, Where
-from students.plan.checks import check_head, check_pieces
+from students.plan.checks import check_head, check_outputs, check_pieces
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.plan.views import views_of
-from students.recipe import Match, Recipe, SoftLabels
+from students.recipe import Recipe
 from students.runs.checkpoint import load_tensors
 from students.runs.record import Pacing, RunRecord
 from students.runs.run import LATEST, Run, find_run, near
@@ -54,10 +56,13 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     recipe = _recipe(options, ground, preset, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
+    check_outputs(
+        student, recipe, _recipe_name(options, preset, ground.dataset), preset.recipe or _preset(ground.dataset)
+    )
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
-    if not recipe.frozen_norms and processes == 1:
+    if not recipe.freezes_norms and processes == 1:
         check_pieces(student, recipe.batch, pacing.micro)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
@@ -87,58 +92,56 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
 
 
 def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
-    """What is learnt from. A student without a classifier is taught by dense targets, which only a teacher says."""
-    names = preset.blocks is None
+    """What is learnt from."""
     if options.stream == "none":
-        if not names:
-            raise UsageError(
-                f"{_name(options)} has no classifier: it learns from a teacher's targets alone",
-                hint="kd cache build --teacher data2vec, then train from that cache",
-            )
         return ground_of_data(where.data, notes)
-    cache = choose_cache(
-        options.cache, LOGITS if names else _recipe_of(options, preset).objective.signal or LOGITS, notes
-    )
-    return ground_of_cache(cache, options.views, notes, names=names)
+
+    def needs(cache: Cache) -> Needs:
+        return _loaded(options, preset, cache.plan.dataset).needs
+
+    cache = choose_cache(options.cache, needs, family_named(preset.family).defaults, notes)
+    return ground_of_cache(cache, options.views, needs(cache), notes)
 
 
-def _hard_only(recipe: Recipe) -> Recipe:
-    asked = recipe.objective
-    if not isinstance(asked, SoftLabels):
-        raise UsageError("a recipe of dense targets needs a teacher", hint="another --recipe, or a cache")
-    return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
+def _without_teacher(recipe: Recipe, name: str, student: str, notes: list[str]) -> Recipe:
+    """The part of a recipe that can be learnt from truths alone."""
+    bare = recipe.without_teacher()
+    if bare is None:
+        raise UsageError(
+            f"the recipe {name} of {student} learns from a teacher's {' and '.join(recipe.needs.signals)} alone",
+            hint="another --recipe, or a cache: kd cache build",
+        )
+    if lost := [name for name in recipe.losses if name not in bare.losses]:
+        notes.append(f"no teacher: {' and '.join(lost)} of the recipe {name} have no effect")
+    return bare
 
 
 def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
+def _recipe_name(options: TrainOptions, preset: Preset, dataset: Dataset) -> str:
+    return options.recipe or preset.recipe or _preset(dataset)
+
+
+def _loaded(options: TrainOptions, preset: Preset, dataset: Dataset) -> Recipe:
+    """The recipe for these images, as it is written."""
+    return load_preset("recipes", _recipe_name(options, preset, dataset), Recipe, options.settings)
+
+
 def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
-    name = options.recipe or preset.recipe or _preset(ground.dataset)
+    name = _recipe_name(options, preset, ground.dataset)
     if options.recipe is None:
         notes.append(f"no --recipe: using `{name}`")
-    recipe = load_preset("recipes", name, Recipe, options.settings)
-    if isinstance(recipe.objective, Match) == (preset.blocks is None):
-        asked = "dense targets" if isinstance(recipe.objective, Match) else "classes"
-        raise Mismatch(
-            f"the recipe {name} matches {asked}, which {_name(options)} does not say",
-            hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
-        )
-    if ground.cache is None and recipe.objective.signal is not None:
-        recipe = _hard_only(recipe)
+    recipe = _loaded(options, preset, ground.dataset)
+    if ground.cache is None:
+        recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
         notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
     return recipe
-
-
-def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
-    """The recipe of a student that has one of its own."""
-    name = options.recipe or preset.recipe
-    assert name is not None, "a student without a classifier has a recipe"
-    return load_preset("recipes", name, Recipe, options.settings)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
@@ -157,11 +160,11 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
     if size is None and before is not None:
         size = before.input[0]
         notes.append(f"no --size: {size} pixels, as in {options.start}")
-    if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, ground.classes, taught=ground.cache is not None)
     spec = student_spec(
         name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
     )
+    if before is not None and not options.new_head and options.head_rows is None:
+        check_head(before.classes, spec.classes, taught=ground.cache is not None)
     if before is not None:
         _check_blocks(before, spec)
     elif spec.blocks is not None and options.start:

@@ -41,13 +41,19 @@ def adamw(
     layers: int,
     no_decay: Callable[[str, nn.Parameter], bool],
     fused: bool,
+    own: nn.Module | None = None,
 ) -> torch.optim.AdamW:
-    """Groups by layer and decay; `share` of a group is what its rate is multiplied with."""
+    """Groups by layer and decay; `share` of a group is what its rate is multiplied with.
+
+    `own`: the objectives' weights, which learn as fast as the last layer.
+    """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             layer = layer_of(name) if ask.layer_decay < 1 else layers - 1
             groups.setdefault((layer, no_decay(name, parameter)), []).append(parameter)
+    for name, parameter in own.named_parameters() if own is not None else ():
+        groups.setdefault((layers - 1, no_decay(name, parameter)), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
