@@ -195,6 +195,8 @@ class Sides:
     """Where the signals come from, for messages: the path of a cache."""
     images: str = ""
     """The images, for messages."""
+    inherits: bool = False
+    """Whether the student takes over weights of this teacher, so that its family compares the two networks itself."""
     setting: str = "objective"
     """Where the objective stands in the recipe: `--set SETTING.KEY=VALUE` changes it."""
 

@@ -54,7 +54,7 @@ class Match(Objective):
             )
         wanted = theirs.shape[1:] if self.signal == "cls-layers" else theirs.shape
         found = ours[2:] if self.signal == "cls-layers" else ours[1:]
-        if wanted != found:
+        if wanted != found and not sides.inherits:
             raise Mismatch(
                 f"{self.signal} of {sides.source} are {_text(wanted)} a layer, the layers of {sides.spec.name} {_text(found)}",
                 hint="take a student that is made for this teacher (kd student list)",

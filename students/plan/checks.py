@@ -46,6 +46,7 @@ def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -
         classes=class_names(teacher) if teacher is not None else None,
         source="" if record.cache is None else record.cache.path,
         images=record.dataset.name,
+        inherits=family_of(record.student).needs(record.student).teacher,
     )
     return {name: replace(usual, setting=record.recipe.setting(name)) for name in record.recipe.losses}
 
