@@ -85,12 +85,24 @@ class Step(nn.Module):
         """`Losses`, as plain values. The network computes in the recipe's precision, losses always in float32."""
         with autocast(device, self._precision):
             output = self.trained(**batch)
-        total, parts, own = None, {}, dict(self.own.items())
-        for name, objective in self._objectives.items():
-            losses = objective.losses(output, signals, truths, own.get(_key(name)))
-            for part, (weight, loss) in losses.items():
-                parts[f"{name}.{part}"] = loss
-                if share := objective.weight * weight:
-                    total = share * loss if total is None else total + share * loss
+        own = dict(self.own.items())
+        losses = {
+            name: objective.losses(output, signals, truths, own.get(_key(name)))
+            for name, objective in self._objectives.items()
+        }
+        total = weighted(self._objectives, losses)
         assert total is not None, "a recipe has an objective that weighs something"
+        parts = {f"{name}.{part}": loss for name, each in losses.items() for part, (_, loss) in each.items()}
         return total, {name: loss.detach() for name, loss in parts.items()}
+
+
+def weighted(
+    objectives: Mapping[str, Objective], losses: Mapping[str, Mapping[str, tuple[float, Tensor]]]
+) -> Tensor | None:
+    """The sum of all parts, each times its weight and its objective's, in order. What weighs 0 is left out, not added as 0."""
+    total: Tensor | None = None
+    for name, objective in objectives.items():
+        for weight, loss in losses[name].values():
+            if share := objective.weight * weight:
+                total = share * loss if total is None else total + share * loss
+    return total
