@@ -14,5 +14,3 @@ DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
 Dense = Literal["targets", "cls-layers"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LOGITS = "logits"
-INPUTS = "inputs"
-"""what the modality encoder of a data2vec teacher says: a student that shares it need not see the image"""

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kdcache.networks.data2vec import Outputs, targets
+from kdcache.networks.data2vec import targets
 from students.objectives.losses import Losses
 from students.recipe import Match
 
 
-def match_losses(ask: Match, outputs: Outputs, said: Tensor) -> Losses:
-    """How far a student is from what it is asked to match. Always in float32."""
-    told = class_tokens(outputs.layers) if ask.signal == "cls-layers" else targets(outputs.layers, len(outputs.layers))
+def match_losses(ask: Match, layers: list[Tensor], said: Tensor) -> Losses:
+    """How far a student's layers are from what it is asked to match. Always in float32."""
+    told = class_tokens(layers) if ask.signal == "cls-layers" else targets(layers, len(layers))
     wanted = said.float()
     if ask.signal == "cls-layers":
-        wanted = wanted[:, -len(outputs.layers) :]  # the teacher has more layers: the last of them are matched
+        wanted = wanted[:, -len(layers) :]  # the teacher has more layers: the last of them are matched
     found = squared(told, wanted) if ask.loss == "mse" else turned(told, wanted)
     return Losses(found, None, None)
 

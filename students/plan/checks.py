@@ -19,6 +19,7 @@ from kdcache.store.drift import pixels_hint
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
 from students.base.types import LOGITS, Dense
+from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.recipe import Recipe
 from students.tasks.matching import is_unnamed, match_classes
@@ -27,7 +28,7 @@ REPLAYED = 64
 """views rendered again before a training"""
 
 
-def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> None:
+def check_cache(cache: Cache, student: StudentSpec, recipe: Recipe, views: Sequence[int] | None) -> None:
     """Signals, views and parts."""
     plan = cache.plan
     drawable(plan.views.recipe)
@@ -37,7 +38,7 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
     if signal is not None and signal not in plan.codecs():
         raise Mismatch(
             f"{cache.path} keeps {', '.join(plan.codecs())}, but the recipe matches {signal}",
-            hint=_way_to_match(cache, signal),
+            hint=_way_to_match(cache, signal, student),
         )
     wanted = check_views(cache, views)
     missing = [part for part in cache.missing if part.view in wanted]
@@ -48,27 +49,28 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
         )
 
 
-def _way_to_match(cache: Cache, signal: str) -> str:
+def _way_to_match(cache: Cache, signal: str, student: StudentSpec) -> str:
     """Another signal of the cache that can be matched, or the command that keeps this one."""
     if other := next((kept for kept in cache.plan.codecs() if kept in get_args(Dense)), None):
         return f"--set objective.signal={other}"
-    if cache.teacher.family != "data2vec":
-        return f"kd cache build --teacher data2vec --signal inputs,{signal}"
-    return f"{' '.join(_again(cache))} --signal inputs,{signal}"
+    family = family_of(student)
+    wanted = ",".join(dict.fromkeys((*family.needs(student).optional, signal)))
+    usual = family.defaults.teacher
+    if cache.teacher.family != usual:
+        return f"kd cache build --teacher {usual} --signal {wanted}"
+    return f"{' '.join(_again(cache))} --signal {wanted}"
 
 
 def check_student(cache: Cache, student: StudentSpec, recipe: Recipe) -> None:
     """The teacher speaks of what the student can say."""
-    if student.blocks is not None:
-        said = next((signal for signal in cache.teacher.signals if signal.name == recipe.objective.signal), None)
-        if recipe.objective.signal == "cls-layers" and said is not None and said.shape[0] < student.blocks.depth:
-            raise Mismatch(
-                f"{student.name} has {student.blocks.depth} blocks, the teacher of {cache.path} tells of {said.shape[0]} layers",
-                hint="a student of fewer blocks, or --set objective.signal=targets",
-            )
-        return
+    said = next((signal for signal in cache.teacher.signals if signal.name == recipe.objective.signal), None)
+    if recipe.objective.signal == "cls-layers" and said is not None and said.shape[0] < student.layers:
+        raise Mismatch(
+            f"{student.name} has {student.layers} blocks, the teacher of {cache.path} tells of {said.shape[0]} layers",
+            hint="a student of fewer blocks, or --set objective.signal=targets",
+        )
     names = class_names(cache.teacher)
-    if names != student.classes:
+    if student.classes and names and names != student.classes:
         raise Mismatch(
             f"{cache.path} speaks of {len(names):,} classes, the student of {len(student.classes):,} or others",
             hint="train a new student from this cache, or build a cache with the student's classes",
@@ -76,10 +78,11 @@ def check_student(cache: Cache, student: StudentSpec, recipe: Recipe) -> None:
 
 
 def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
-    """What the logits of a teacher stand for; numbered where nobody knows the names."""
-    if teacher.classes is not None:
-        return teacher.classes
-    return tuple(f"class {number}" for number in range(teacher.signal(LOGITS).shape[0]))
+    """What the logits of a teacher stand for; numbered where nobody knows the names, none where it has no logits."""
+    logits = next((signal for signal in teacher.signals if signal.name == LOGITS), None)
+    if logits is None:
+        return ()
+    return teacher.classes or tuple(f"class {number}" for number in range(logits.shape[0]))
 
 
 def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
@@ -191,16 +194,3 @@ def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[s
             return one, other
     count = min(len(ours), len(theirs))
     return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
-
-
-def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
-    """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
-    if student.windows[-1:] != (1,) or (micro > 1 and batch % micro != 1):
-        return
-    fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
-    way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
-    raise Mismatch(
-        f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {student.input[0]} pixels BatchNorm cannot "
-        "take a variance over one image",
-        hint=f"{way}, or see more with --size {2 * student.input[0]}",
-    )

@@ -17,10 +17,10 @@ from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
 from students.base.types import LOGITS
 from students.families.preset import Preset
-from students.families.registry import student_preset, student_spec
-from students.families.spec import StudentSpec
+from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
+from students.families.spec import RANDOM, StudentSpec
 from students.options import TrainOptions, Where
-from students.plan.checks import check_head, check_pieces
+from students.plan.checks import check_head, no_logits
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.plan.views import views_of
 from students.recipe import Match, Recipe, SoftLabels
@@ -49,16 +49,14 @@ class Planned:
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
-    preset = student_preset(_name(options))
-    ground = _ground(options, where, preset, notes)
-    recipe = _recipe(options, ground, preset, notes)
+    ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.frozen_norms and processes == 1:
-        check_pieces(student, recipe.batch, pacing.micro)
+        family_of(student).check_batch(student, recipe.batch, pacing.micro)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
@@ -86,20 +84,30 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
-def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
-    """What is learnt from. A student without a classifier is taught by dense targets, which only a teacher says."""
-    names = preset.blocks is None
+def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) -> tuple[Ground, Recipe]:
+    """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
+    name = _name(options)
+    preset = student_preset(name)
+    family = FAMILIES.get(preset.family)
     if options.stream == "none":
-        if not names:
+        if family.needs(shown_student(name)).teacher:
             raise UsageError(
-                f"{_name(options)} has no classifier: it learns from a teacher's targets alone",
-                hint="kd cache build --teacher data2vec, then train from that cache",
+                f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
+                hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        return ground_of_data(where.data, notes)
-    cache = choose_cache(
-        options.cache, LOGITS if names else _recipe_of(options, preset).objective.signal or LOGITS, notes
-    )
-    return ground_of_cache(cache, options.views, notes, names=names)
+        ground = ground_of_data(where.data, notes)
+        return ground, _recipe(options, ground, preset, notes)
+
+    def signals(images: Dataset) -> tuple[str, ...]:
+        wanted = _loaded(options, images, preset).objective.signal
+        return () if wanted is None else (wanted,)
+
+    cache = choose_cache(options.cache, signals, family.defaults.teacher, notes)
+    emitted = [signal.name for signal in cache.teacher.signals]
+    if LOGITS in signals(cache.plan.dataset) and LOGITS not in emitted:
+        raise no_logits(cache, "but the recipe asks for soft labels")
+    ground = ground_of_cache(cache, options.views, notes)
+    return ground, _recipe(options, ground, preset, notes)
 
 
 def _hard_only(recipe: Recipe) -> Recipe:
@@ -113,17 +121,18 @@ def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
+def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
+    return options.recipe or preset.recipe or _preset(images)
+
+
+def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
+    return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
+
+
 def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
-    name = options.recipe or preset.recipe or _preset(ground.dataset)
     if options.recipe is None:
-        notes.append(f"no --recipe: using `{name}`")
-    recipe = load_preset("recipes", name, Recipe, options.settings)
-    if isinstance(recipe.objective, Match) == (preset.blocks is None):
-        asked = "dense targets" if isinstance(recipe.objective, Match) else "classes"
-        raise Mismatch(
-            f"the recipe {name} matches {asked}, which {_name(options)} does not say",
-            hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
-        )
+        notes.append(f"no --recipe: using `{_recipe_name(options, ground.dataset, preset)}`")
+    recipe = _loaded(options, ground.dataset, preset)
     if ground.cache is None and recipe.objective.signal is not None:
         recipe = _hard_only(recipe)
     if options.epochs is not None:
@@ -134,11 +143,17 @@ def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[s
     return recipe
 
 
-def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
-    """The recipe of a student that has one of its own."""
-    name = options.recipe or preset.recipe
-    assert name is not None, "a student without a classifier has a recipe"
-    return load_preset("recipes", name, Recipe, options.settings)
+def _check_outputs(options: TrainOptions, ground: Ground, recipe: Recipe, spec: StudentSpec) -> None:
+    """The network gives what the recipe compares."""
+    dense = isinstance(recipe.objective, Match)
+    if ("layers" if dense else "logits") in family_of(spec).outputs(spec):
+        return
+    preset = student_preset(_name(options))
+    asked = "dense targets" if dense else "classes"
+    raise Mismatch(
+        f"the recipe {_recipe_name(options, ground.dataset, preset)} matches {asked}, which {_name(options)} does not say",
+        hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
+    )
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
@@ -157,32 +172,21 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
     if size is None and before is not None:
         size = before.input[0]
         notes.append(f"no --size: {size} pixels, as in {options.start}")
-    if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, ground.classes, taught=ground.cache is not None)
     spec = student_spec(
-        name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
+        name,
+        classes=ground.classes,
+        size=size,
+        drop_path=recipe.drop_path_of(name),
+        background=background,
+        before=before,
+        weights=options.start if before is None else None,
     )
-    if before is not None:
-        _check_blocks(before, spec)
-    elif spec.blocks is not None and options.start:
-        raise UsageError(
-            f"{options.start} is a file of weights, which does not say how many heads they are for",
-            hint="begin with the folder of a run: --from RUN",
-        )
-    elif spec.blocks is not None:
+    _check_outputs(options, ground, recipe, spec)
+    if before is not None and not options.new_head and options.head_rows is None:
+        check_head(before.classes, spec.classes, taught=ground.cache is not None)
+    if not options.start and spec.begun != RANDOM:
         notes.append(f"it begins with {spec.begun}")
     return spec
-
-
-def _check_blocks(before: StudentSpec, spec: StudentSpec) -> None:
-    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
-    for key in ("heads", "alibi"):
-        was, now = (getattr(student.blocks, key, None) for student in (before, spec))
-        if was != now and None not in (was, now):
-            raise Mismatch(
-                f"the {before.name} it begins with has blocks of {key}: {was}, {spec.name} has {key}: {now}",
-                hint="give the preset of that run with --student, or begin without --from",
-            )
 
 
 def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,10 +18,10 @@ from kdcache.errors import Mismatch
 from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
+from students.base.contracts import Family
 from students.base.machine import World
-from students.base.types import INPUTS
 from students.families.loading import Head, HeadRows
-from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
+from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
 from students.options import Where
 from students.plan import checks as fits
@@ -40,6 +41,7 @@ class Job:
     """What the loop needs."""
 
     network: nn.Module
+    family: Family[Any]
     spec: StudentSpec
     recipe: Recipe
     pacing: Pacing
@@ -50,9 +52,6 @@ class Job:
     judge: Callable[[], AbstractContextManager[Judge]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
     pace: Pace
-    layer_of: Callable[[str], int]
-    layers: int
-    no_decay: Callable[[str, nn.Parameter], bool]
     compiled: bool
     stop_at: int | None
     trackers: tuple[str, ...]
@@ -72,8 +71,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
     workers = where.render_workers
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
-    # A student that shares the teacher's encoder need not see an image of which that was kept.
-    sees = None if record.student.blocks is not None and INPUTS in teller.signals else record.student.input
+    family = family_of(record.student)
+    sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
 
     def feed() -> Feed:
         strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
@@ -81,6 +80,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 
     return Job(
         network=network,
+        family=family,
         spec=record.student,
         recipe=recipe,
         pacing=pacing,
@@ -90,9 +90,6 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         feed=feed,
         judge=judge_of(record, where, world),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
-        layer_of=layer_of(record.student, network),
-        layers=layer_count(record.student, network),
-        no_decay=no_decay,
         compiled=where.compiled,
         stop_at=where.stop_at,
         trackers=where.trackers,
@@ -120,7 +117,7 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
         return scene, _connected(record, cache, scene, share, where, world)
-    fits.check_cache(cache, record.recipe, record.pacing.views)
+    fits.check_cache(cache, record.student, record.recipe, record.pacing.views)
     if world.first:
         fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
     world.wait()
@@ -130,10 +127,10 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
 
 
 def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
-    """What is read: what is matched, and what the shared encoder said, where that was kept."""
-    kept = cache.plan.codecs()
-    shared = INPUTS if record.student.blocks is not None and INPUTS in kept else None
-    return tuple(signal for signal in (record.recipe.objective.signal, shared) if signal is not None)
+    """Names of the signals that are read: what is matched, and what the student's family uses where it is stored."""
+    kept, needs = cache.plan.codecs(), family_of(record.student).needs(record.student)
+    wanted = (record.recipe.objective.signal, *needs.signals, *(name for name in needs.optional if name in kept))
+    return tuple(dict.fromkeys(signal for signal in wanted if signal is not None))
 
 
 def _same_cache(record: RunRecord) -> Cache:
@@ -171,12 +168,12 @@ def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
         torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)
         if fresh and not record.started_from and record.cache is not None:
-            begin(network, record.student, record.cache.teacher, where.weights)
+            family_of(record.student).start(network, record.student, record.cache.teacher, where.weights)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
             if record.cache is not None:
-                check_shared(network, record.student, record.cache.teacher, where.weights)
+                family_of(record.student).check_shared(network, record.student, record.cache.teacher, where.weights)
     return network

@@ -5,6 +5,7 @@ taken, and when the student is judged and kept, is the matter of train.py.
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdcache.codecs.distribution import Logits
+from kdcache.networks.pixels import autocast
 from students.base.machine import World
-from students.base.types import INPUTS
 from students.objectives.losses import Losses
 from students.objectives.match import match_losses
 from students.objectives.soft_labels import Truth, losses
 from students.recipe import Match
 from students.runs.checkpoint import Parts
-from students.tasks.pictures import autocast, normalised
+from students.tasks.pictures import normalised
 from students.train.average import Average
 from students.train.feed import Piece, truth_of
 from students.train.job import Job
@@ -38,26 +39,19 @@ class Learner:
         together = world.size > 1 and not job.recipe.frozen_norms
         self.network: nn.Module = synced(network, world.device) if together else network
         self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
-        self.optimiser = adamw(
-            self.network,
-            job.recipe.optimiser,
-            layer_of=job.layer_of,
-            layers=job.layers,
-            no_decay=job.no_decay,
-            fused=True,
-        )
+        self.optimiser = adamw(job.family.groups(self.network, job.spec), job.recipe.optimiser, fused=True)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
-        """The network as a step calls it: compiled, and averaging gradients over the world, where asked for."""
-        called = self.network
+        """The student as a step calls it: compiled, and averaging gradients over the world, where asked for."""
+        outputs = frozenset({"layers" if isinstance(self._job.recipe.objective, Match) else "logits"})
+        called = self._job.family.trained(self.network, self._job.spec, outputs)
         if self._job.compiled:
             called.compile()
         if self._world.size > 1:
             ids = [self._world.device.index] if self._world.device.type == "cuda" else None
-            # The last norm of a student of dense targets is in no loss.
-            spare = isinstance(self._job.recipe.objective, Match)
+            spare = not getattr(called, "uses_all", False)
             called = DistributedDataParallel(
                 called, device_ids=ids, broadcast_buffers=False, find_unused_parameters=spare
             )
@@ -88,34 +82,32 @@ class Learner:
         """
         job, device, called = self._job, self._world.device, self._called
         truth = truth_of(job.scene, piece, telling, device) if job.recipe.objective.truth else None
-        seen = self._seen(piece, said)
+        arguments = self._arguments(piece, said)
         # Gradients of all processes are averaged once a step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:
-            with autocast(str(device), job.recipe.precision):
-                answer = called(seen)
+            with autocast(device, job.recipe.precision):
+                answer = called(**arguments)
             found = self._compare(answer, said, truth)
             good = torch.from_numpy(piece.good).to(device)
             weight = good.float() * (self._world.size / job.recipe.batch)
             torch.autograd.backward(self.scaler.scale((found.total * weight).sum()))
         return found, good
 
-    def _seen(self, piece: Piece, said: Said) -> Tensor:
-        """What goes into the network: the view, or what the shared encoder said of it."""
-        if piece.pixels is not None:
-            return normalised(piece.pixels, self._job.spec, str(self._world.device))
-        tokens = said[INPUTS]
-        assert isinstance(tokens, Tensor), "it is no signal of classes"
-        return tokens.float()
+    def _arguments(self, piece: Piece, said: Said) -> dict[str, Any]:
+        """What goes into the network: the view, or signals that stand for it."""
+        job, seen = self._job, piece.pixels
+        pixels = None if seen is None else normalised(seen, job.spec, str(self._world.device))
+        return job.family.batch(pixels, said, {}, job.spec)
 
-    def _compare(self, answer: Any, said: Said, truth: Truth | None) -> Losses:
+    def _compare(self, output: Mapping[str, Any], said: Said, truth: Truth | None) -> Losses:
         asked = self._job.recipe.objective
         if isinstance(asked, Match):
             wanted = said[asked.signal]
             assert isinstance(wanted, Tensor), "it is no signal of classes"
-            return match_losses(asked, answer, wanted)
+            return match_losses(asked, output["layers"], wanted)
         spoken = said.get("logits")  # a connected teacher says them as they are
-        return losses(asked, answer, Logits(spoken) if isinstance(spoken, Tensor) else spoken, truth)
+        return losses(asked, output["logits"], Logits(spoken) if isinstance(spoken, Tensor) else spoken, truth)
 
     def step(self, number: int) -> tuple[float, Tensor]:
         """Move the weights after the last piece of step `number`, from 0 -> the rate, and the length of the gradient."""
