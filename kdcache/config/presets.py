@@ -117,7 +117,7 @@ def load_config(
             continue
         _forget_below(origins, key)
         origins[key] = place
-    record: type[Model] = model if isinstance(model, type) else model(data)  # type: ignore[assignment]  # mypy forgets which
+    record: type[Model] = model if isinstance(model, type) else model(data)
     try:
         value = record.from_plain(data)
     except ValidationError as error:

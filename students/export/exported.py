@@ -28,7 +28,15 @@ class Exported(NamedTuple):
 
 
 def exporter(run: Run, format: str) -> Exporter:
-    """What writes a student in a format; UsageError with the formats there are for its family."""
+    """What writes a student in a format."""
+    check_format(run, format)
+    module, _, name = family_of(run.record.student).exports[format].partition(":")
+    found: Exporter = getattr(import_module(module), name)
+    return found
+
+
+def check_format(run: Run, format: str) -> None:
+    """UsageError with the formats there are where the student's family has not this one."""
     spec = run.record.student
     formats = family_of(spec).exports
     if format not in formats:
@@ -38,9 +46,6 @@ def exporter(run: Run, format: str) -> Exporter:
         else:
             message, hint = f"{spec.name} cannot be exported as {format}", f"--format {' or '.join(formats)}"
         raise UsageError(message, hint=hint)
-    module, _, name = formats[format].partition(":")
-    found: Exporter = getattr(import_module(module), name)
-    return found
 
 
 def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.errors import Mismatch, Unavailable
-from students.export.exported import Exported, preparation, unused, write_all
+from students.export.exported import Exported, check_format, preparation, unused, write_all
 from students.families.registry import family_of, head_of
 from students.families.spec import StudentSpec
 from students.runs.run import Run
@@ -29,6 +29,7 @@ PIXELS, LOGITS = "pixels", "logits"
 
 def export_onnx(run: Run, out: Path) -> Exported:
     """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
+    check_format(run, "onnx")
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")

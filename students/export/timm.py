@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from kdcache.base.atomic import make_folder
-from students.export.exported import Exported, preparation, unused, write_all
+from students.export.exported import Exported, check_format, preparation, unused, write_all
 from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.runs.run import Run
@@ -22,6 +22,7 @@ def export_timm(run: Run, out: Path) -> Exported:
     """Write model.safetensors and config.json for `timm.create_model("local-dir:OUT", pretrained=True)`, and prepare.py."""
     from kdcache.base.tensors import write_tensors
 
+    check_format(run, "timm")
     (weights,) = unused(out, "model.safetensors")
     network: Any = run.network()
     spec = run.record.student

@@ -3,9 +3,9 @@
 `StudentSpec` is what all students have; each family adds its own numbers in a record of its own (`tinyvit/spec.py`).
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kdcache.base.strict import Strict
 from kdcache.networks.data2vec_shape import MOST_SIDE
@@ -29,6 +29,8 @@ FIRST = frozenset({
 class StudentSpec(Strict):
     """A small network, the pixels it is given and the classes it names."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are written only where they were given: a run of an earlier release may have them, a new one has not."""
     name: str
     """Name of the preset it was made from, such as `tinyvit-5m`."""
     family: str
@@ -63,6 +65,12 @@ class StudentSpec(Strict):
     def layers(self) -> int:
         """How many layers its output `layers` has; 0: its family gives no such output."""
         return 0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        spared = self.left_out - self.model_fields_set
+        return {name: value for name, value in fields.items() if name not in spared}
 
     def counted(self) -> dict[str, Any]:
         """What a digest of the network and of how it is shown images is made of (`runs/find_teacher.py`).

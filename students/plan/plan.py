@@ -17,7 +17,7 @@ from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
 from students.base.types import LOGITS
 from students.families.preset import Preset
-from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
+from students.families.registry import family_of, shown_student, student_preset, student_spec
 from students.families.spec import RANDOM, StudentSpec
 from students.options import TrainOptions, Where
 from students.plan.checks import check_head, no_logits
@@ -87,15 +87,16 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
 def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) -> tuple[Ground, Recipe]:
     """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
     name = _name(options)
-    preset = student_preset(name)
-    family = FAMILIES.get(preset.family)
+    preset, spec = student_preset(name), shown_student(name)
+    family = family_of(spec)
     if options.stream == "none":
-        if family.needs(shown_student(name)).teacher:
+        if family.needs(spec).teacher:
             raise UsageError(
                 f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
         ground = ground_of_data(where.data, notes)
+        _check_outputs(options, ground.dataset, preset, spec)
         return ground, _recipe(options, ground, preset, notes)
 
     def signals(images: Dataset) -> tuple[str, ...]:
@@ -103,6 +104,7 @@ def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) ->
         return () if wanted is None else (wanted,)
 
     cache = choose_cache(options.cache, signals, family.defaults.teacher, notes)
+    _check_outputs(options, cache.plan.dataset, preset, spec)
     emitted = [signal.name for signal in cache.teacher.signals]
     if LOGITS in signals(cache.plan.dataset) and LOGITS not in emitted:
         raise no_logits(cache, "but the recipe asks for soft labels")
@@ -143,16 +145,15 @@ def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[s
     return recipe
 
 
-def _check_outputs(options: TrainOptions, ground: Ground, recipe: Recipe, spec: StudentSpec) -> None:
+def _check_outputs(options: TrainOptions, images: Dataset, preset: Preset, spec: StudentSpec) -> None:
     """The network gives what the recipe compares."""
-    dense = isinstance(recipe.objective, Match)
+    dense = isinstance(_loaded(options, images, preset).objective, Match)
     if ("layers" if dense else "logits") in family_of(spec).outputs(spec):
         return
-    preset = student_preset(_name(options))
     asked = "dense targets" if dense else "classes"
     raise Mismatch(
-        f"the recipe {_recipe_name(options, ground.dataset, preset)} matches {asked}, which {_name(options)} does not say",
-        hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
+        f"the recipe {_recipe_name(options, images, preset)} matches {asked}, which {_name(options)} does not say",
+        hint=f"--recipe {preset.recipe or _preset(images)}",
     )
 
 
@@ -181,7 +182,6 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
         before=before,
         weights=options.start if before is None else None,
     )
-    _check_outputs(options, ground, recipe, spec)
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, spec.classes, taught=ground.cache is not None)
     if not options.start and spec.begun != RANDOM:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kdcache.networks.data2vec import Outputs, targets
+from kdcache.networks.data2vec import targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 from students.families.data2vec.network import Distilled, distance_bias, slopes
+from students.families.data2vec.spec import Blocks
 from students.families.registry import student_spec
-from students.families.spec import Blocks
 from students.objectives.match import match_losses
 from students.recipe import Match
 
@@ -29,8 +29,7 @@ def test_the_published_student_has_the_papers_parameters():
 def test_the_loss_is_the_distance_of_the_students_own_targets():
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
     wanted = torch.randn(2, 5, 8)
-    outputs = Outputs(torch.randn(2, 5, 8), layers, torch.randn(2, 5, 8))
-    found = match_losses(Match(kind="match", signal="targets", loss="mse"), outputs, wanted).total
+    found = match_losses(Match(kind="match", signal="targets", loss="mse"), layers, wanted).total
     for row in range(2):
         told = targets([layer[row : row + 1] for layer in layers], 3)[0]
         assert found[row].item() == pytest.approx(functional.mse_loss(told, wanted[row]).item(), rel=1e-5)
@@ -39,11 +38,10 @@ def test_the_loss_is_the_distance_of_the_students_own_targets():
 def test_class_tokens_are_matched_with_the_teachers_last_layers():
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
     wanted = torch.randn(2, 10, 8)
-    outputs = Outputs(layers[0], layers, layers[0])
-    found = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), outputs, wanted).total
+    found = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), layers, wanted).total
     by_hand = [1 - functional.cosine_similarity(layers[n][:, 0], wanted[:, 7 + n], dim=1) for n in range(3)]
     torch.testing.assert_close(found, torch.stack(by_hand).mean(0))
-    same = Outputs(layers[0], [wanted[:, 7 + n, None].expand(2, 5, 8) for n in range(3)], layers[0])
+    same = [wanted[:, 7 + n, None].expand(2, 5, 8) for n in range(3)]
     perfect = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), same, wanted).total
     torch.testing.assert_close(perfect, torch.zeros(2), atol=1e-6, rtol=0)
 
@@ -51,7 +49,7 @@ def test_class_tokens_are_matched_with_the_teachers_last_layers():
 @pytest.mark.parametrize("signal", ["targets", "cls-layers"])
 def test_the_recipe_says_how_the_distance_is_taken(signal):
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
-    outputs, wanted = Outputs(layers[0], layers, layers[0]), torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
+    wanted = torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
     told = torch.stack([layer[:, 0] for layer in layers], 1) if signal == "cls-layers" else targets(layers, 3)
     by_hand = {
         "mse": (told - wanted).square().mean((1, 2)),
@@ -59,7 +57,7 @@ def test_the_recipe_says_how_the_distance_is_taken(signal):
     }
     for loss, expected in by_hand.items():
         torch.testing.assert_close(
-            match_losses(Match(kind="match", signal=signal, loss=loss), outputs, wanted).total, expected
+            match_losses(Match(kind="match", signal=signal, loss=loss), layers, wanted).total, expected
         )
 
 

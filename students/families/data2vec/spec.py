@@ -1,19 +1,17 @@
 """The numbers of a student of data2vec: a preset's, and those a run keeps."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from kdcache.base.figures import plural
 from kdcache.base.strict import Strict
 from kdcache.networks.data2vec_shape import MOST_WEIGHTS, Data2VecShape, Layers, Width
 from students.families.preset import Preset
-from students.families.spec import DropPath, StudentSpec, counted_fields
+from students.families.spec import DropPath, StudentSpec
 
 ENCODER, BLOCKS = "encoder.", "blocks."
 """Beginnings of the names of its tensors, and of its teacher's."""
-UNUSED: dict[str, Any] = {"network": "", "windows": [], "drop_path": 0.0}
-"""Fields of the other family, which the first release wrote into every run."""
 
 
 class Blocks(Strict):
@@ -62,15 +60,13 @@ class Data2VecPreset(Preset):
 class Data2VecSpec(StudentSpec):
     """A student without a classifier, on the encoder of a teacher."""
 
+    left_out: ClassVar = frozenset({"network", "windows", "drop_path"})
     blocks: Blocks
     """Its blocks, and the encoder below them."""
-
-    @classmethod
-    def from_plain(cls, value: Any) -> Self:
-        """Read from plain values, which in runs of the first release have the empty fields of another family too."""
-        if isinstance(value, dict):
-            value = {key: its for key, its in value.items() if not (key in UNUSED and its == UNUSED[key])}
-        return super().from_plain(value)
+    network: Literal[""] = ""
+    """Always empty, as the next two are: fields of another family, which the first release wrote into every run."""
+    windows: Annotated[tuple[int, ...], Field(max_length=0)] = ()
+    drop_path: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -100,7 +96,3 @@ class Data2VecSpec(StudentSpec):
     def layers(self) -> int:
         """One a block."""
         return self.blocks.depth
-
-    def counted(self) -> dict[str, Any]:
-        """With the fields that the first release wrote into every run."""
-        return {**UNUSED, **counted_fields(self)}

@@ -6,7 +6,7 @@ The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these
 """
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,7 @@ PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny_vit_11m_224": {"widths": (64, 128, 256, 448), "depths": (2, 2, 6, 2), "heads": (2, 4, 8, 14)},
     "tiny_vit_21m_224": {"widths": (96, 192, 384, 576), "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 18)},
 }
-"""timm's names of the published sizes, under which the first release wrote them into runs -> their numbers."""
+"""timm's names of the published sizes -> their numbers. The first release wrote the name alone into runs."""
 ANY = "tiny_vit_5m_224"
 """timm's builder of every other size: all numbers can be given to it."""
 _NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
@@ -61,17 +61,17 @@ class Numbers(Strict):
     kernel: Kernel = 3
     """Side of the convolution between attention and FFN."""
 
-    @classmethod
-    def from_plain(cls, value: Any) -> Self:
-        """Read from plain values; a published size may be written as the first release did, by timm's name of it."""
-        return super().from_plain(_as_now(value) if isinstance(value, dict) else value)
-
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         numbers = (self.widths, self.depths, self.heads)
         if self.network is not None:
-            if not _NETWORK.fullmatch(self.network) or any(its is not None for its in numbers):
-                raise ValueError("a TinyViT has widths, depths and heads, or is named by `network: tiny_vit_…` of timm")
+            own = any(its is not None for its in numbers) or (self.mlp_ratio, self.expand_ratio, self.kernel) != (
+                4.0,
+                4.0,
+                3,
+            )
+            if own or not _NETWORK.fullmatch(self.network):
+                raise ValueError("a TinyViT has numbers of its own, or is named by `network: tiny_vit_…` of timm")
             return self
         if self.widths is None or self.depths is None or self.heads is None:
             raise ValueError("a TinyViT needs widths, depths and heads, four numbers each")
@@ -105,6 +105,9 @@ class TinyViTPreset(Numbers, Preset):
 class TinyViTSpec(Numbers, StudentSpec):
     """A TinyViT for certain classes and a certain input."""
 
+    left_out: ClassVar = frozenset({"network", "blocks", "widths", "depths", "heads"})
+    blocks: None = None
+    """Always empty: a field of another family, which the first release wrote into every run."""
     windows: Windows
     """Sides of the attention windows of the four stages."""
     drop_path: DropPath = 0.0
@@ -131,7 +134,7 @@ class TinyViTSpec(Numbers, StudentSpec):
     def of(cls, preset: TinyViTPreset, request: Request, side: int) -> Self:
         """The student of a preset; everything was checked."""
         return cls(
-            **{name: getattr(preset, name) for name in Numbers.model_fields},
+            **{name: value for name in Numbers.model_fields if (value := getattr(preset, name)) is not None},
             name=request.name,
             family=preset.family,
             input=(side, side),
@@ -185,20 +188,11 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     def counted(self) -> dict[str, Any]:
         """A published size counts by timm's name of it, as in the first release."""
-        fields = {**counted_fields(self), "network": self.architecture, "blocks": None}
+        fields = {**counted_fields(self), "network": self.architecture}
         if self.network is not None or self._published is not None:
             for name in ("widths", "depths", "heads"):
                 fields.pop(name, None)
         return fields
-
-
-def _as_now(value: dict[str, Any]) -> dict[str, Any]:
-    """The first release named a published size, and wrote an empty field of another family beside it."""
-    value = {key: its for key, its in value.items() if not (key == "blocks" and its is None)}
-    published = PUBLISHED.get(value["network"]) if isinstance(value.get("network"), str) else None
-    if published is None or any(value.get(key) is not None for key in published):
-        return value
-    return {key: its for key, its in value.items() if key != "network"} | published
 
 
 def _slashed(numbers: tuple[int, ...] | None) -> str:
