@@ -186,7 +186,7 @@ class Family(Protocol[S]):
         """Mismatch where a student that has learnt already shares something with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Other people's names and shapes turned into ours. Tensors that are nobody's are passed on, and refused later."""
+        """Other people's names and shapes turned into ours. What is no float, or nobody's, is passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S

@@ -14,7 +14,7 @@ from students.runs.run import Run
 class TimmFamily(Protocol):
     """What a family that lists the format `timm` has beside the contract of all families."""
 
-    def timm_config(self, network: Any, spec: StudentSpec) -> dict[str, Any]:
+    def timm_config(self, spec: StudentSpec) -> dict[str, Any]:
         """timm's config.json: architecture, arguments of its builder and pretrained_cfg; UsageError where it cannot say it."""
 
 
@@ -24,10 +24,9 @@ def export_timm(run: Run, out: Path) -> Exported:
 
     check_format(run, "timm")
     (weights,) = unused(out, "model.safetensors")
-    network: Any = run.network()
     spec = run.record.student
     family = cast(TimmFamily, family_of(spec))
-    config = family.timm_config(network, spec)
+    config, state = family.timm_config(spec), run.network().state_dict()
     beside = preparation(spec, out)
     content = json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
     settings = out / "config.json"
@@ -36,5 +35,5 @@ def export_timm(run: Run, out: Path) -> Exported:
         unused(out, settings.name)
     make_folder(out)
     write_all({**beside, settings: content})
-    write_tensors(weights, network.state_dict(), {"format": "pt"})
+    write_tensors(weights, state, {"format": "pt"})
     return Exported((weights, settings, *beside))

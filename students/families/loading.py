@@ -51,9 +51,8 @@ def load_into(
     """See `load_weights`."""
     if not file.is_file():
         raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
-    raw = _unwrapped(read_tensors(file), file)
-    refuse_integers(raw, str(file))
-    tensors, layout, changed = family.adopt(raw, network, spec)
+    tensors, layout, changed = family.adopt(_unwrapped(read_tensors(file), file), network, spec)
+    refuse_integers(tensors, str(file))
     names = () if family.classifier is None else (f"{family.classifier}.weight", f"{family.classifier}.bias")
     done: Literal["kept", "picked", "new"] = "kept"
     if family.classifier is None and (head == "new" or rows is not None):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIMM_MODES = {"crop": "center", "squash": "squash"}
 """How an image gets to its size -> timm's word for it."""
+FIRST_CONVOLUTION = "patch_embed.conv1.conv"
+"""timm's name of the layer that is given pixels."""
 
 
 class TinyViT:
@@ -137,9 +139,9 @@ class TinyViT:
         """Layers as `set_layer_lr_decay` of TinyViT numbers them."""
         return groups(network)
 
-    def timm_config(self, network: Any, spec: TinyViTSpec) -> dict[str, Any]:
+    def timm_config(self, spec: TinyViTSpec) -> dict[str, Any]:
         """timm's configuration of the network, with the images and classes of this student."""
-        geometry, own = spec.geometry, network.pretrained_cfg
+        geometry = spec.geometry
         if geometry.fit not in TIMM_MODES or geometry.turn or geometry.cut == "floor":
             pads = geometry.fit not in TIMM_MODES
             what = "pads its images with black, which" if pads else "turns its images, or cuts them as"
@@ -159,8 +161,8 @@ class TinyViT:
                 "mean": list(spec.mean),
                 "std": list(spec.std),
                 "num_classes": len(spec.classes),
-                "first_conv": own["first_conv"],
-                "classifier": own["classifier"],
+                "first_conv": FIRST_CONVOLUTION,
+                "classifier": self.classifier,
             },
         }
 

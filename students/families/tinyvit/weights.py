@@ -77,8 +77,13 @@ def _renamed(name: str) -> str:
 
 
 def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
-    """Same heads, another number of offsets, and these a square."""
-    if tensor.ndim != 2 or tensor.shape[0] != wanted[0] or tensor.shape[1] == wanted[1]:
+    """Same heads, another number of offsets, and these a square. Whole numbers are none: they are refused as they are."""
+    if (
+        not tensor.is_floating_point()
+        or tensor.ndim != 2
+        or tensor.shape[0] != wanted[0]
+        or tensor.shape[1] == wanted[1]
+    ):
         return False
     offsets = int(tensor.shape[1])
     return math.isqrt(offsets) ** 2 == offsets
