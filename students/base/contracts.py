@@ -11,7 +11,7 @@ torch is imported by those who implement these, never here: a command that only 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
@@ -63,6 +63,12 @@ class Needs:
         """Whether images must be rendered for the student where these signals are at hand."""
         return not set(self.instead_of_pixels) & set(signals)
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it, without what is not needed."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
+        }
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -85,6 +91,22 @@ class Group(NamedTuple):
     """0 at the input; a layer-wise decay of the rate counts from the last one."""
     decays: bool
     """False for what weight decay leaves alone: vectors, biases."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Something a task or an exporter can ask of a student that is in eval mode."""
+
+    call: "Callable[..., Tensor]"
+    """From normalised pixels (batch, 3, height, width)."""
+    description: str
+    """A few words for `kd teacher show run:RUN`. Caches of the run keep them: one made with other words is refused."""
+    signal: bool = True
+    """Whether a cache can keep what it gives as a signal: one array an image."""
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """What the student makes of these pixels."""
+        return self.call(*inputs, **options)
 
 
 class Adopted(NamedTuple):
@@ -111,26 +133,38 @@ class Request:
     """Stochastic depth; None: the preset's."""
     background: str | None = None
     """What lies under transparent pixels in the views it learns from; None: white."""
+    weights: str | None = None
+    """File of weights it begins with; None where it begins with a run (`before` is that run's student) or with none."""
 
 
 class Family(Protocol[S]):
-    """One kind of student. `S` is its own strict record, kept in run.json and told apart by its field `family`."""
+    """One kind of student. `S` is its own record, kept in run.json and told apart by its field `family`.
+
+    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself asks for no more than
+    this; an exporter may ask for more of the families that list it (`students/export/timm.py`: `timm_config`).
+    """
 
     name: str
     description: str
     """One line for `kd student list`."""
     preset: type[Strict]
-    """The record of a file of configs/students."""
+    """The record of a file of configs/students: a subclass of `students.families.preset.Preset`."""
     spec: type[S]
+    """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
+    classifier: str | None
+    """Its classifier's tensors are CLASSIFIER.weight and CLASSIFIER.bias, one row a class; None: it has no classifier."""
     exports: Mapping[str, str]
     """Format -> `module:function`, imported when that format is asked for. The function takes a run and a folder."""
 
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
         """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
 
-        UsageError or Mismatch where the family cannot make it.
+        UsageError or Mismatch where the family cannot make it, or where the weights it begins with would mean something else.
         """
+
+    def check_batch(self, spec: S, batch: int, micro: int) -> None:
+        """Mismatch where a step of `batch` images cannot be trained in pieces of `micro`, norms being trained."""
 
     def needs(self, spec: S) -> Needs:
         """What it needs beside what the objectives need."""
@@ -160,21 +194,24 @@ class Family(Protocol[S]):
         """Mismatch where a student that has learnt already shares something with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Other people's names and shapes turned into ours."""
+        """Other people's names and shapes turned into ours. What is no float, or nobody's, is passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
     ) -> dict[str, Any]:
-        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width), None where `needs` spares them."""
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
 
-    def heads(self, network: Any, spec: S) -> Mapping[str, Callable[..., Any]]:
-        """What a task may ask of a finished student, each from normalised pixels: `logits`, `embedding`, `generate` …"""
+    def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
+        """What a finished student can be asked for: `logits`, `embedding`, `generate` … The first is what it is for."""
+
+    def traced(self, network: Any, spec: S, head: str) -> "nn.Module":
+        """A head as a module from pixels to one tensor, with nothing in it that an exporter could not follow.
+
+        The network may be changed by it: it is not used for anything else afterwards.
+        """
 
     def groups(self, network: Any, spec: S) -> Iterable[Group]:
-        """Every parameter that is trained."""
-
-    def described(self, spec: S) -> str:
-        """What the network is made of, in a few words, for `kd student show` and errors."""
+        """Every parameter that is trained, once, in the order of `network.named_parameters()`."""
 
 
 @dataclass(frozen=True)

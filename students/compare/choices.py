@@ -9,11 +9,10 @@ from kdcache.build.options import BuildOptions
 from kdcache.config.presets import load_preset
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
-from students.base.types import INPUTS
+from students.base.contracts import Needs
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
-from students.families.interim import family_named
-from students.families.registry import student_preset
+from students.families.registry import family_of, shown_student, student_preset
 from students.plan.plan import EMBEDDED, OWN
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN, run_name
@@ -27,8 +26,10 @@ def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     embedded = (spec["of"] if spec["kind"] == "few" else spec)["kind"] == "shapes"
     name = options.recipe or preset.recipe or (EMBEDDED if embedded else OWN)
     recipe = load_preset("recipes", name, Recipe, options.settings)
-    teacher = options.build.teacher or family_named(preset.family).defaults.teacher
-    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name)
+    student = shown_student(options.student)
+    family = family_of(student)
+    teacher = options.build.teacher or family.defaults.teacher
+    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name, family.needs(student))
     return replace(options, recipe=name, build=build), recipe
 
 
@@ -42,8 +43,8 @@ def pinned(build: BuildOptions) -> BuildOptions:
     return replace(build, teacher=f"{RUN}:{called}", weights=str(run.path.resolve()))
 
 
-def _saying(build: BuildOptions, recipe: Recipe, name: str) -> BuildOptions:
-    """The build keeps what the recipe needs, and beside dense targets what a shared encoder said."""
+def _saying(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> BuildOptions:
+    """The build keeps what the recipe needs, and of its usual signals what the student's family uses beside that."""
     if not (missing := [signal for signal in recipe.needs.signals if signal not in build.kept]):
         return build
     if build.signals is not None:
@@ -51,8 +52,8 @@ def _saying(build: BuildOptions, recipe: Recipe, name: str) -> BuildOptions:
             f"--signal {','.join(build.signals)} leaves out {' and '.join(missing)}, which the recipe {name} needs",
             hint=f"--signal {','.join((*build.signals, *missing))}",
         )
-    shared = tuple(signal for signal in (INPUTS,) if signal in build.kept)
-    return replace(build, signals=tuple(dict.fromkeys((*shared, *recipe.needs.signals))))
+    used = tuple(other for other in (*needs.signals, *needs.optional) if other in build.kept)
+    return replace(build, signals=tuple(dict.fromkeys((*used, *recipe.needs.signals))))
 
 
 def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[str, ...]) -> None:

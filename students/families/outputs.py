@@ -5,8 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kdcache.signals.signal import Signal
-from students.families.interim import family_of
-from students.families.registry import build_student
+from students.families.registry import build_student, family_of
 from students.families.spec import StudentSpec
 
 if TYPE_CHECKING:

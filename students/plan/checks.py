@@ -21,8 +21,8 @@ from kdcache.views.recipe import drawable
 from students.base.class_names import first_difference
 from students.base.contracts import Needs, Sides
 from students.base.types import LOGITS
-from students.families.interim import family_of
 from students.families.outputs import Outputs
+from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.recipe import Recipe
 from students.runs.record import RunRecord
@@ -182,16 +182,3 @@ def check_replay(cache: Cache, source: Source, workers: int, progress: Progress,
             f"{len(found)} of {count} sampled views are not what the teacher saw: {first}",
             hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 tells how many they are",
         )
-
-
-def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
-    """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
-    if student.windows[-1:] != (1,) or (micro > 1 and batch % micro != 1):
-        return
-    fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
-    way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
-    raise Mismatch(
-        f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {student.input[0]} pixels BatchNorm cannot "
-        "take a variance over one image",
-        hint=f"{way}, or see more with --size {2 * student.input[0]}",
-    )

@@ -27,6 +27,7 @@ class Ground:
     views: ViewPlan | None
     """as the teacher saw them; None: the recipe says how they are drawn"""
     classes: tuple[str, ...]
+    """Class names of the teacher, or where it has no classifier those of the images."""
     usable: int
     """images of the view with the fewest that could be used"""
     cache: CacheRecord | None

@@ -9,20 +9,17 @@ from pathlib import Path
 
 from kdcache.base.digest import file_digest
 from kdcache.base.versions import library_versions
-from kdcache.cache import Cache
 from kdcache.config.presets import load_preset
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Listing, Source, open_source
 from kdcache.images.splits import held_out
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base.contracts import Needs
-from students.families.interim import family_named
 from students.families.preset import Preset
-from students.families.registry import student_preset, student_spec
-from students.families.spec import StudentSpec
+from students.families.registry import family_of, shown_student, student_preset, student_spec
+from students.families.spec import RANDOM, StudentSpec
 from students.options import TrainOptions, Where
-from students.plan.checks import check_head, check_outputs, check_pieces
+from students.plan.checks import check_head, check_outputs
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.plan.views import views_of
 from students.recipe import Recipe
@@ -51,19 +48,14 @@ class Planned:
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
-    preset = student_preset(_name(options))
-    ground = _ground(options, where, preset, notes)
-    recipe = _recipe(options, ground, preset, notes)
+    ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
-    check_outputs(
-        student, recipe, _recipe_name(options, preset, ground.dataset), preset.recipe or _preset(ground.dataset)
-    )
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
-        check_pieces(student, recipe.batch, pacing.micro)
+        family_of(student).check_batch(student, recipe.batch, pacing.micro)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
@@ -91,16 +83,34 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
-def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
-    """What is learnt from."""
+def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) -> tuple[Ground, Recipe]:
+    """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
+    name = _name(options)
+    preset, spec = student_preset(name), shown_student(name)
+    family = family_of(spec)
+
+    def recipe(images: Dataset) -> Recipe:
+        loaded = _loaded(options, images, preset)
+        check_outputs(spec, loaded, _recipe_name(options, images, preset), preset.recipe or _preset(images))
+        return loaded
+
     if options.stream == "none":
-        return ground_of_data(where.data, notes)
-
-    def needs(cache: Cache) -> Needs:
-        return _loaded(options, preset, cache.plan.dataset).needs
-
-    cache = choose_cache(options.cache, needs, family_named(preset.family).defaults, notes)
-    return ground_of_cache(cache, options.views, needs(cache), notes)
+        if family.needs(spec).teacher:
+            raise UsageError(
+                f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
+                hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
+            )
+        ground = ground_of_data(where.data, notes)
+        recipe(ground.dataset)
+    else:
+        cache = choose_cache(
+            options.cache,
+            lambda cache: _loaded(options, cache.plan.dataset, preset).needs,
+            family.defaults,
+            notes,
+        )
+        ground = ground_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, notes)
+    return ground, _recipe(options, ground, preset, notes)
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: list[str]) -> Recipe:
@@ -120,20 +130,20 @@ def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
-def _recipe_name(options: TrainOptions, preset: Preset, dataset: Dataset) -> str:
-    return options.recipe or preset.recipe or _preset(dataset)
+def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
+    return options.recipe or preset.recipe or _preset(images)
 
 
-def _loaded(options: TrainOptions, preset: Preset, dataset: Dataset) -> Recipe:
+def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     """The recipe for these images, as it is written."""
-    return load_preset("recipes", _recipe_name(options, preset, dataset), Recipe, options.settings)
+    return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
 def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
-    name = _recipe_name(options, preset, ground.dataset)
+    name = _recipe_name(options, ground.dataset, preset)
     if options.recipe is None:
         notes.append(f"no --recipe: using `{name}`")
-    recipe = _loaded(options, preset, ground.dataset)
+    recipe = _loaded(options, ground.dataset, preset)
     if ground.cache is None:
         recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
@@ -161,31 +171,19 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
         size = before.input[0]
         notes.append(f"no --size: {size} pixels, as in {options.start}")
     spec = student_spec(
-        name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
+        name,
+        classes=ground.classes,
+        size=size,
+        drop_path=recipe.drop_path_of(name),
+        background=background,
+        before=before,
+        weights=options.start if before is None else None,
     )
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, spec.classes, taught=ground.cache is not None)
-    if before is not None:
-        _check_blocks(before, spec)
-    elif spec.blocks is not None and options.start:
-        raise UsageError(
-            f"{options.start} is a file of weights, which does not say how many heads they are for",
-            hint="begin with the folder of a run: --from RUN",
-        )
-    elif spec.blocks is not None:
+    if not options.start and spec.begun != RANDOM:
         notes.append(f"it begins with {spec.begun}")
     return spec
-
-
-def _check_blocks(before: StudentSpec, spec: StudentSpec) -> None:
-    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
-    for key in ("heads", "alibi"):
-        was, now = (getattr(student.blocks, key, None) for student in (before, spec))
-        if was != now and None not in (was, now):
-            raise Mismatch(
-                f"the {before.name} it begins with has blocks of {key}: {was}, {spec.name} has {key}: {now}",
-                hint="give the preset of that run with --student, or begin without --from",
-            )
 
 
 def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:

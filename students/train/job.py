@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,11 +18,10 @@ from kdcache.errors import Mismatch
 from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
-from students.base.contracts import Needs, Sides
+from students.base.contracts import Family, Needs, Sides
 from students.base.machine import World
-from students.families.interim import family_of
 from students.families.loading import Head, HeadRows
-from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
+from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
 from students.options import Where
 from students.plan import checks as fits
@@ -42,6 +42,7 @@ class Job:
     """What the loop needs."""
 
     network: nn.Module
+    family: Family[Any]
     own: nn.ModuleDict
     """weights of the objectives themselves"""
     spec: StudentSpec
@@ -54,9 +55,6 @@ class Job:
     judge: Callable[[], AbstractContextManager[Judge]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
     pace: Pace
-    layer_of: Callable[[str], int]
-    layers: int
-    no_decay: Callable[[str, nn.Parameter], bool]
     compiled: bool
     stop_at: int | None
     trackers: tuple[str, ...]
@@ -74,8 +72,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
     workers = where.render_workers
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
-    needs = family_of(record.student).needs(record.student)
-    sees = record.student.input if needs.pixels(teller.signals) else None
+    family = family_of(record.student)
+    sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
 
     def feed() -> Feed:
         strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
@@ -83,6 +81,7 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 
     return Job(
         network=network,
+        family=family,
         own=own_modules(recipe, sides, record.seed),
         spec=record.student,
         recipe=recipe,
@@ -93,9 +92,6 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         feed=feed,
         judge=judge_of(record, where, world),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
-        layer_of=layer_of(record.student, network),
-        layers=layer_count(record.student, network),
-        no_decay=no_decay,
         compiled=where.compiled,
         stop_at=where.stop_at,
         trackers=where.trackers,
@@ -185,12 +181,12 @@ def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
         torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)
         if fresh and not record.started_from and record.cache is not None:
-            begin(network, record.student, record.cache.teacher, where.weights)
+            family_of(record.student).start(network, record.student, record.cache.teacher, where.weights)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
             if record.cache is not None:
-                check_shared(network, record.student, record.cache.teacher, where.weights)
+                family_of(record.student).check_shared(network, record.student, record.cache.teacher, where.weights)
     return network

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from students.base.machine import World
-from students.families.interim import family_of
 from students.runs.checkpoint import Parts
 from students.tasks.pictures import normalised
 from students.train.average import Average
@@ -37,19 +36,10 @@ class Learner:
             constraint.prepare(self.network)
         self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
         self.optimiser = adamw(
-            self.network,
-            job.recipe.optimiser,
-            layer_of=job.layer_of,
-            layers=job.layers,
-            no_decay=job.no_decay,
-            fused=True,
-            own=self.own,
+            job.family.groups(self.network, job.spec), job.recipe.optimiser, fused=True, own=self.own
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
-        self._family, self._truths = (
-            family_of(job.spec),
-            (job.recipe.needs | family_of(job.spec).needs(job.spec)).truths,
-        )
+        self._truths = (job.recipe.needs | job.family.needs(job.spec)).truths
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
@@ -91,7 +81,7 @@ class Learner:
         job, device, called = self._job, self._world.device, self._called
         truths = truths_of(self._truths, job.scene, piece, telling, device)
         pixels = None if piece.pixels is None else normalised(piece.pixels, job.spec, str(device))
-        batch = self._family.batch(pixels, said, truths, job.spec)
+        batch = job.family.batch(pixels, said, truths, job.spec)
         # Gradients of all processes are averaged once a step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:

@@ -13,12 +13,12 @@ import xxhash
 from torch import Tensor, nn
 
 from kdcache.base.dice import Dice
+from kdcache.networks.pixels import autocast
 from students.base.contracts import Objective, Sides
 from students.base.types import Precision
-from students.families.interim import family_of
+from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.recipe import Recipe
-from students.tasks.pictures import autocast
 
 _OWN = 0x57E9_0002
 """purpose of the random words that an objective's own weights are drawn from"""
@@ -83,7 +83,7 @@ class Step(nn.Module):
         self, batch: dict[str, Any], signals: Mapping[str, Any], truths: Mapping[str, Any], device: str
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """`Losses`, as plain values. The network computes in the recipe's precision, losses always in float32."""
-        with autocast(device, self._precision):
+        with autocast(torch.device(device), self._precision):
             output = self.trained(**batch)
         own = dict(self.own.items())
         losses = {

@@ -7,8 +7,8 @@ from torch.nn import functional
 from kdcache.networks.data2vec import targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 from students.families.data2vec.network import Distilled, distance_bias, slopes
+from students.families.data2vec.spec import Blocks
 from students.families.registry import student_spec
-from students.families.spec import Blocks
 from students.objectives.match import Match
 
 SHAPE = Data2VecShape(image=64, patch=8, dim=96, heads=3, prenet=2, depth=6, targets=6)
