@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from kdcache.base.strict import Strict
+from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Geometry
-from students.families.spec import Side
 
 Positive = Annotated[float, Field(gt=0.0)]
 

@@ -8,13 +8,12 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kdcache.base.strict import Strict
-from kdcache.networks.data2vec_shape import MOST_SIDE
+from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Plain
 
 MOST_CLASSES = 1 << 17
 """Classes a student tells apart."""
 RANDOM = "random weights"
-Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -194,7 +194,9 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         teach(tmp_path / "b", dense, steps=1, recipe="demo")
     with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers, but the recipe needs logits"):
         learn(tmp_path / "c", dense, steps=1, size=64)
-    with pytest.raises(UsageError, match="learns from a teacher's targets alone"):
+    with pytest.raises(
+        UsageError, match="begins with weights of its teacher, so that it cannot learn from true classes alone"
+    ):
         teach(tmp_path / "d", None, steps=1, stream="none")
     with pytest.raises(Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano") as told:
         learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)

@@ -81,6 +81,7 @@ class Traced(nn.Module):
     def __init__(self, network: Distilled, head: str) -> None:
         super().__init__()
         self.network, self._head = network, head
+        self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The final tokens, or their mean."""

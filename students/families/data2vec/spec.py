@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from kdcache.base.figures import plural
 from kdcache.base.strict import Strict
-from kdcache.networks.data2vec_shape import MOST_WEIGHTS, Data2VecShape, Layers, Width
+from kdcache.networks.bounds import MOST_WEIGHTS, Layers, Width
+from kdcache.networks.data2vec_shape import Data2VecShape
 from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec
 

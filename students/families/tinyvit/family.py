@@ -128,12 +128,13 @@ class TinyViT:
         What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else
         in these modules depends on the mode.
         """
-        from students.families.tinyvit.trained import Traced
+        from students.families.tinyvit.trained import Embedding
 
         for module in network.modules():
             if hasattr(module, "attention_bias_cache"):
                 module.training = True
-        return Traced(network, head)
+        traced: nn.Module = network if head == "logits" else Embedding(network)
+        return traced
 
     def groups(self, network: Any, spec: TinyViTSpec) -> Iterable[Group]:
         """Layers as `set_layer_lr_decay` of TinyViT numbers them."""

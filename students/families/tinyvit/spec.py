@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from kdcache.base.strict import Strict
-from kdcache.networks.data2vec_shape import MOST_WEIGHTS, Layers, Width
+from kdcache.networks.bounds import MOST_WEIGHTS, Layers, Width
 from kdcache.views.recipe import on
 from students.base.contracts import Request
 from students.families.preset import Preset

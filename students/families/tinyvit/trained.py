@@ -26,17 +26,15 @@ class Trained(nn.Module):
         return {name: found[name] for name in found if name in self._outputs}
 
 
-class Traced(nn.Module):
-    """Pixels -> one of the heads, for an exporter."""
+class Embedding(nn.Module):
+    """Pixels -> the embedding before the classifier, for an exporter."""
 
-    def __init__(self, network: Any, head: str) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        self.network, self._head = network, head
+        self.network = network
+        self.training = False  # of this module alone: parts of the network are in training mode on purpose
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """The logits, or the embedding before them."""
-        if self._head == "logits":
-            logits: Tensor = self.network(pixels)
-            return logits
+        """One embedding an image."""
         embedding: Tensor = self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
         return embedding

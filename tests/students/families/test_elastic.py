@@ -110,7 +110,7 @@ def test_other_numbers_are_another_network_to_a_cache(preset):
         ({"widths: [16, 32, 48, 80]": "widths: [60000, 60000, 60000, 60000]"}, "weights"),
         ({"depths: [1, 2, 3, 1]": "network: tiny_vit_5m_224"}, "numbers of its own, or is named"),
         ({"widths: [16, 32, 48, 80]\n": ""}, "needs widths, depths and heads"),
-        ({"family: tinyvit": "family: tinivit"}, "did you mean tinyvit"),
+        ({"family: tinyvit": "family: tinivit"}, "unknown student family 'tinivit'; there are data2vec, tinyvit"),
     ],
 )
 def test_numbers_that_do_not_make_a_network_are_refused(changed, message, tmp_path):
