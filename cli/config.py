@@ -1,6 +1,6 @@
 """`kd config`: what can be set, what it is set to, and where that came from."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from cli.text import columns, on_a_line, plural
 from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from kdcache.base.strict import Strict
 
 LIST = """
@@ -114,16 +116,16 @@ def _check_kind(kind: str) -> None:
         raise UsageError(f"no kind of preset is called {kind}", hint=f"kinds: {', '.join(KINDS)}")
 
 
-def _model(kind: str) -> "type[Strict]":
-    """The record a kind of preset must fit."""
+def _model(kind: str) -> "type[Strict] | Callable[[Mapping[str, Any]], type[Strict]]":
+    """The record a kind of preset must fit, or what finds it by the keys and values."""
     if kind == "views":
         from kdcache.views.recipe import Augment
 
         return Augment
     if kind == "students":
-        from students.families.preset import Preset
+        from students.families.registry import preset_model
 
-        return Preset
+        return preset_model
     if kind == "recipes":
         from students.recipe import Recipe
 

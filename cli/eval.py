@@ -1,7 +1,7 @@
 """`kd eval`: how good a trained student is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -96,7 +96,7 @@ def evaluate(
     RUN/evals for `kd report`.
     """
     opened = open_run(ui, run)
-    task = task or ("retrieve" if opened.record.student.blocks is not None else "classify")
+    task = task or _usual_task(opened)
     _check(task, opened, real=real, shots=shots, settings=settings, bank=bank)
     asked = _numbers(shots)
 
@@ -112,6 +112,12 @@ def evaluate(
     return _embeddings(ui, opened, task, how, bank, seed)
 
 
+def _usual_task(run: "Run") -> Any:
+    from students.families.registry import family_of
+
+    return family_of(run.record.student).defaults.task
+
+
 def _check(
     task: str, run: "Run", *, real: Path | None, shots: str | None, settings: list[str] | None, bank: str | None
 ) -> None:
@@ -122,7 +128,7 @@ def _check(
         raise UsageError("--real is of classification", hint="leave it out, or leave --task out")
     if task in ("classify", "few-shot") and bank:
         raise UsageError(f"--bank is of embeddings, not of {task}", hint="--task retrieve, probe or knn")
-    if task == "classify" and run.record.student.blocks is not None:
+    if task == "classify" and not run.record.student.classes:
         raise UsageError(f"{run.record.student.name} has no classifier", hint="--task retrieve, probe, knn or few-shot")
 
 

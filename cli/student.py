@@ -1,7 +1,7 @@
 """`kd student`: which students there are, what one looks like, and how a trained one leaves."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,8 +29,6 @@ EXPORT = """
 kd student export LATEST --format timm --out student/
 kd student export kd/runs/first --format onnx --out student/ --json
 """
-SHOWN_CLASSES = 1000
-"""published counts are for ImageNet's classes"""
 Which = Annotated[
     str,
     typer.Argument(
@@ -49,7 +47,24 @@ ClassCount = Annotated[
         "--classes", metavar="N", min=2, max=limits.CLASSES, help="Classes a preset tells apart; left out: 1000."
     ),
 ]
-Format = Annotated[Literal["timm", "onnx"], typer.Option("--format", metavar="timm|onnx", help="What to write.")]
+
+
+def _formats(incomplete: str) -> list[str]:
+    from students.families.registry import FAMILIES
+
+    formats = dict.fromkeys(format for _, family in FAMILIES for format in family.exports)
+    return complete.starting(formats, incomplete)
+
+
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="What to write, such as timm or onnx: kd student show names the formats of a student.",
+        autocompletion=_formats,
+    ),
+]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")]
 
 app = group("List students, show one, export a trained one.")
@@ -57,9 +72,9 @@ app = group("List students, show one, export a trained one.")
 
 def student_list(ui: Ui) -> None:
     """List the students with their parameters and multiply-adds at 1,000 classes."""
-    from students.families.registry import student_names
+    from students.families.registry import shown_student, student_names
 
-    facts = [_facts(_preset(name)) for name in student_names()]
+    facts = [_facts(shown_student(name)) for name in student_names()]
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]
@@ -72,10 +87,10 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
     A preset is shown at any input size and number of classes; a run's student has its own.
     """
     from kdcache.images.background import described
-    from students.families.registry import student_names
+    from students.families.registry import SHOWN_CLASSES, shown_student, student_names
 
     if name in student_names() or name.endswith((".yaml", ".yml")):
-        spec = _preset(name, size=input_size, classes=classes or SHOWN_CLASSES)
+        spec = shown_student(name, size=input_size, classes=classes or SHOWN_CLASSES)
     else:
         spec = _trained(ui, name, changed=bool(input_size or classes))
     facts = _facts(spec)
@@ -88,9 +103,11 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
         ("input", f"{height}×{width}, {geometry.fit}, crop {geometry.crop_pct:g}, {geometry.interpolation}"),
         ("background", described(geometry.background)),
         ("mean, std", f"{_numbers(spec.mean)}, {_numbers(spec.std)}"),
-        *([("windows", "/".join(map(str, spec.windows)))] if spec.windows else []),
-        ("drop path", f"{spec.drop_path:g}"),
+        *spec.details.items(),
         ("classes", _class_text(spec)),
+        ("needs", _needs_text(spec)),
+        ("heads", ", ".join(facts["heads"])),
+        ("exports", ", ".join(facts["exports"]) or "none"),
     ]
     ui.answer(facts, pairs(lines))
 
@@ -102,12 +119,12 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
     lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
     """
-    from students.export.onnx import export_onnx
-    from students.export.timm import export_timm
+    from students.export.exported import exporter
 
-    ui.doing(f"writing {format}")
     opened = open_run(ui, run)
-    done = (export_timm if format == "timm" else export_onnx)(opened, out)
+    write = exporter(opened, format)
+    ui.doing(f"writing {format}")
+    done = write(opened, out)
     files = [str(path) for path in done.files]
     lines = [("run", str(opened.path)), *(("wrote", file) for file in files)]
     if done.share is not None:
@@ -119,12 +136,6 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
         )
     facts = {"run": str(opened.path), "format": format, "files": files}
     ui.answer({**facts, "max_abs_difference": done.difference, "max_relative_difference": done.share}, pairs(lines))
-
-
-def _preset(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES) -> "StudentSpec":
-    from students.families.registry import student_spec
-
-    return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
 
 
 def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
@@ -140,10 +151,17 @@ def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
 
 
 def _facts(spec: "StudentSpec") -> dict[str, Any]:
+    import torch
+
     from students.families.cost import student_cost
+    from students.families.registry import family_of
 
     counted = {**student_cost(spec)._asdict(), "classes": len(spec.classes)}
-    return {**spec.plain(), **counted, "made_of": spec.described}
+    family = family_of(spec)
+    with torch.device("meta"):
+        heads = list(family.heads(family.build(spec), spec))
+    able = {"needs": family.needs(spec).plain(), "heads": heads, "exports": list(family.exports)}
+    return {**spec.plain(), **counted, "made_of": spec.described, **able}
 
 
 def _class_text(spec: "StudentSpec") -> str:
@@ -151,6 +169,19 @@ def _class_text(spec: "StudentSpec") -> str:
         return "none: it is judged by what it finds nearest"
     shown = ", ".join(spec.classes[:5])
     return f"{plural(len(spec.classes), 'class', 'classes')}: {shown}{', …' if len(spec.classes) > 5 else ''}"
+
+
+def _needs_text(spec: "StudentSpec") -> str:
+    """What it needs beside images and what a recipe compares."""
+    from students.families.registry import student_needs
+
+    needs = student_needs(spec)
+    parts = [f"the signals {', '.join(needs.signals)}"] if needs.signals else []
+    parts += [f"the truths {', '.join(needs.truths)}"] if needs.truths else []
+    parts += ["weights of its teacher"] if needs.teacher else []
+    if needs.instead_of_pixels:
+        parts.append(f"images, or the signal {' or '.join(needs.instead_of_pixels)} in their place")
+    return "; ".join(parts) or "images and what its recipe compares"
 
 
 def _millions(count: int) -> str:

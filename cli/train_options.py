@@ -208,7 +208,7 @@ def check_source(stream: Stream, given: frozenset[str], student: str | None) -> 
 
 
 def _shares(student: str | None) -> bool:
-    """A student of dense targets takes its encoder from the teacher's file."""
-    from students.families.registry import student_preset
+    """Whether the student takes weights from the teacher's file."""
+    from students.families.registry import shown_student, student_needs
 
-    return student is not None and student_preset(student).blocks is not None
+    return student is not None and student_needs(shown_student(student)).teacher

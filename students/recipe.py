@@ -1,68 +1,25 @@
 """A training recipe: every number of a training but the data. Presets are configs/recipes/*.yaml, with their sources."""
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.base.strict import Strict
-from kdcache.codecs.distribution import Tail
 from kdcache.views.recipe import Amount, Positive, Share
-from students.base.types import Count, Dense, DropPath, Images, Passes, Precision, Side
+from students.base.contracts import Constraint, Needs, Objective
+from students.base.types import Count, DropPath, Images, Passes, Precision, Side
+from students.constraints.frozen_norms import FrozenNorms
+from students.constraints.registry import AnyConstraint
+from students.objectives.labels import Labels
+from students.objectives.registry import AnyObjective
 
-
-class SoftLabels(Strict):
-    """What a student is asked to match: the teacher's classes, the true class, or both."""
-
-    kind: Literal["labels"] = "labels"
-    soft: Amount = 1.0
-    """weight of the cross-entropy with the teacher's distribution"""
-    hard: Amount = 0.0
-    """weight of the cross-entropy with the true class"""
-    temperature: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 1.0
-    """of both sides; the soft part is multiplied by its square, so that its gradients keep their size"""
-    tail: Tail = "uniform"
-    """how what lies outside the stored classes is spread"""
-    smoothing: Share = 0.0
-    """of the true class"""
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> Self:
-        if self.soft == 0 and self.hard == 0:
-            raise ValueError("soft and hard are both 0: nothing would be learnt")
-        return self
-
-    @property
-    def signal(self) -> str | None:
-        """What a teacher must say."""
-        return "logits" if self.soft else None
-
-    @property
-    def truth(self) -> bool:
-        """True when images must have labels."""
-        return bool(self.hard)
-
-
-class Match(Strict):
-    """What a student of dense targets is asked to match."""
-
-    kind: Literal["match"]
-    signal: Dense
-    """all tokens of the mean of the last layers, or the class token of each of them"""
-    loss: Literal["mse", "cosine"]
-
-    @property
-    def truth(self) -> bool:
-        """Images need no labels."""
-        return False
-
-
-def _kind(value: Any) -> str:
-    """Of an objective, as it is written or as it was read; soft labels need not say it."""
-    kind = value.get("kind", "labels") if isinstance(value, dict) else getattr(value, "kind", "")
-    return str(kind)
-
-
-Objective = Annotated[Annotated[SoftLabels, Tag("labels")] | Annotated[Match, Tag("match")], Discriminator(_kind)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+"""Name of an objective: it stands in logs, charts and checkpoints, and between the dots of `--set`."""
+MOST = 16
+"""Objectives, or constraints, of a recipe."""
 
 
 class Optimiser(Strict):
@@ -109,14 +66,19 @@ class Recipe(Strict):
     """images a step, over all processes and micro-batches together"""
     input: Side | None = None
     """height and width of what the student sees; left out: the student preset's"""
-    objective: Objective = SoftLabels()
+    objective: AnyObjective = Labels()
+    """the one objective, where there are no `objectives`"""
+    objectives: Annotated[dict[Key, AnyObjective], Field(max_length=MOST)] = {}
+    """several objectives by name, each with its weight, instead of `objective`"""
     optimiser: Optimiser
     drop_path: DropPath | dict[str, DropPath] | None = None
     """one for all, or one a student; left out: the student preset's"""
     average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """decay of the running average of the weights that is evaluated and exported; left out: none is kept"""
     frozen_norms: bool = False
-    """BatchNorm keeps the statistics it starts with"""
+    """BatchNorm keeps the statistics it starts with: the same as a constraint of the kind `frozen-norms`"""
+    constraints: Annotated[tuple[AnyConstraint, ...], Field(max_length=MOST)] = ()
+    """what is held true while it trains"""
     precision: Precision = "bfloat16"
     """autocast; losses and softmax are float32 always"""
     views: str | None = None
@@ -130,6 +92,60 @@ class Recipe(Strict):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("a recipe says either epochs or steps")
         return self
+
+    @model_validator(mode="after")
+    def _has_one_or_several(self) -> Self:
+        if self.objectives and "objective" in self.model_fields_set:
+            names = ", ".join(self.objectives)
+            raise ValueError(
+                f"it has both `objective` and `objectives` ({names}): leave one out; one of several is changed with "
+                f"--set objectives.{next(iter(self.objectives))}.KEY=VALUE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if not any(objective.weight for objective in self.losses.values()):
+            raise ValueError("every objective has a weight of 0: nothing would be learnt")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later is written where it is used."""
+        unused = ["objective" if self.objectives else "objectives", *([] if self.constraints else ["constraints"])]
+        return {name: value for name, value in write(self).items() if name not in unused}
+
+    @property
+    def losses(self) -> Mapping[str, Objective]:
+        """Every objective by its name, in the order in which losses are added up; a single one is called by its kind."""
+        return self.objectives or {self.objective.kind: self.objective}
+
+    @property
+    def held(self) -> tuple[Constraint, ...]:
+        """Every constraint, in order."""
+        return (FrozenNorms(), *self.constraints) if self.frozen_norms else self.constraints
+
+    @property
+    def freezes_norms(self) -> bool:
+        """Whether BatchNorm keeps its statistics."""
+        return any(constraint.freezes_norms for constraint in self.held)
+
+    @property
+    def needs(self) -> Needs:
+        """What all objectives together need."""
+        return reduce(or_, (objective.needs() for objective in self.losses.values()))
+
+    def setting(self, name: str) -> str:
+        """Where an objective stands in this recipe: `--set SETTING.KEY=VALUE`."""
+        return f"objectives.{name}" if self.objectives else "objective"
+
+    def without_teacher(self) -> "Recipe | None":
+        """The same recipe where no teacher is at hand; None where nothing is left to learn."""
+        left = {name: bare for name, its in self.losses.items() if (bare := its.without_teacher()) and bare.weight}
+        if not left:
+            return None
+        update = {"objectives": left} if self.objectives else {"objective": next(iter(left.values()))}
+        return self.model_copy(update=update)
 
     def drop_path_of(self, student: str) -> float | None:
         """The stochastic depth of a student; None: its preset's."""

@@ -18,11 +18,11 @@ from kdcache.config.presets import (
 from kdcache.errors import UsageError
 from kdcache.teachers.loading.sizes import Family
 from kdcache.views.recipe import Augment
-from students.families.preset import Preset
+from students.families.registry import preset_model
 from students.recipe import Recipe
 from students.tasks.few_shot_numbers import FewShot
 
-MODELS = {"views": Augment, "teachers": Family, "students": Preset, "recipes": Recipe, "tasks": FewShot}
+MODELS = {"views": Augment, "teachers": Family, "students": preset_model, "recipes": Recipe, "tasks": FewShot}
 BAD = """
 kind: augment
 crp: {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +10,14 @@ Place = Callable[[str], str]
 """key -> where its value came from"""
 MOST_LINES = 50
 """Mistakes of a configuration that are told."""
+
+
+@runtime_checkable
+class Known(Protocol):
+    """Metadata of a field whose records are told apart by a registry."""
+
+    def models(self) -> Iterator[type[BaseModel]]:
+        """Every record that may stand there."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], origin: Place, whole: Place) -> list[str]:
@@ -41,22 +49,25 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...], group: bool) 
 
     `group`: the mistake is of a whole record, so that even the last step may be a tag.
     """
-    here, path = [model], list[str]()
+    here, path, named = [model], list[str](), False
     for depth, step in enumerate(location):
-        inner = [
-            m for owner in here if step in owner.model_fields for m in _models(owner.model_fields[str(step)].annotation)
-        ]
+        fields = [owner.model_fields[str(step)] for owner in here if step in owner.model_fields]
+        inner = [record for field in fields for part in (field.annotation, *field.metadata) for record in _models(part)]
         last = depth == len(location) - 1
-        if (last and not group) or isinstance(step, int) or any(step in owner.model_fields for owner in here):
+        if named or (last and not group) or isinstance(step, int) or any(step in owner.model_fields for owner in here):
             path.append(str(step))
         if inner and not last:
             here = inner
+        # The next step after a field of records by name is such a name, a key of the user's own.
+        named = not named and any(get_origin(field.annotation) is dict for field in fields)
     return [name for owner in here for name in owner.model_fields], path
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every record type inside a type, through Optional, Annotated, tuple and dict."""
+    """Every record type inside a type, through Optional, Annotated, tuple and dict; and those a registry reads there."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
+    if isinstance(annotation, Known):
+        yield from annotation.models()
     for inner in get_args(annotation):
         yield from _models(inner)

@@ -1,11 +1,12 @@
 """Presets and settings: YAML in, strict records out, and for every value the place it came from.
 
-A preset is configs/KIND/NAME.yaml; a user's own file goes wherever a preset's name goes. Later places win:
+A preset is configs/KIND/NAME.yaml, here or in a folder that another package brings (folders.py); a user's own file goes wherever
+a preset's name goes. Later places win:
 default < preset or file < environment (KD_VIEWS__CROP__RATIO=...) < --set crop.ratio=... All mistakes are told at once.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,7 @@ from yaml.constructor import ConstructorError
 from kdcache.base.plain_json import MOST_LEVELS
 from kdcache.base.strict import Strict
 from kdcache.config.explain import explain
+from kdcache.config.folders import other_folders
 from kdcache.config.plain_yaml import parse_yaml, read_yaml
 from kdcache.errors import UsageError
 
@@ -44,7 +46,18 @@ def config_root() -> Path:
 
 def preset_names(kind: str) -> list[str]:
     """Names of all presets of a kind, sorted."""
-    return sorted(path.stem for path in (config_root() / kind).glob("*.yaml"))
+    return sorted({name for root in (config_root(), *other_folders()) for name in _names_in(root / kind)})
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.yaml")]
+
+
+def _preset(kind: str, name: str) -> Path | None:
+    """The file of a preset. Ours come first: no other package takes the place of one, or is asked where there is one."""
+    if name in _names_in(config_root() / kind):
+        return config_root() / kind / f"{name}.yaml"
+    return next((root / kind / f"{name}.yaml" for root in other_folders() if name in _names_in(root / kind)), None)
 
 
 def preset_kinds() -> list[str]:
@@ -59,31 +72,40 @@ def config_path(kind: str, name: str) -> Path:
         if not path.is_file():
             raise UsageError(f"no such configuration file: {name}", hint="kd config list", path=name)
         return path
-    names = preset_names(kind)
+    if (preset := _preset(kind, name)) is not None:
+        return preset
     if (kind, name) == ("views", "plain"):
         what = "the view recipe `plain` has no settings: one view, made the way the teacher's publisher says"
         raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
-    if name not in names:
-        near = get_close_matches(name, names, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        known = ", ".join(names) or "none"
-        raise UsageError(f"no {kind} preset is called {name}{meant}", hint=f"presets: {known}; or give a .yaml file")
-    return config_root() / kind / f"{name}.yaml"
+    names = preset_names(kind)
+    near = get_close_matches(name, names, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    known = ", ".join(names) or "none"
+    raise UsageError(f"no {kind} preset is called {name}{meant}", hint=f"presets: {known}; or give a .yaml file")
 
 
 def config_origin(kind: str, name: str) -> str:
     """What the file a name stands for is called where a value is said to come from it."""
-    preset = config_path(kind, name).parent == config_root() / kind
+    preset = config_path(kind, name) == _preset(kind, name)
     return f"preset {kind}/{name}" if preset else f"file {name}"
 
 
-def load_preset(kind: str, name: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """Read, override and check a preset or file: a strict record, or one error that lists every mistake."""
+def load_preset(
+    kind: str, name: str, model: type[Model] | Callable[[Mapping[str, Any]], type[Model]], overrides: Sequence[str] = ()
+) -> Model:
+    """Read, override and check a preset or file: a strict record, or one error that lists every mistake.
+
+    `model` may be a function from the keys and values to the record they must fit, where that depends on one of them.
+    """
     return load_config(kind, name, model, overrides).value
 
 
 def load_config(
-    kind: str, name: str, model: type[Model], overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+    kind: str,
+    name: str,
+    model: type[Model] | Callable[[Mapping[str, Any]], type[Model]],
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> Loaded[Model]:
     """`load_preset`, with where each value came from."""
     path, origin = config_path(kind, name), config_origin(kind, name)
@@ -95,11 +117,12 @@ def load_config(
             continue
         _forget_below(origins, key)
         origins[key] = place
+    record: type[Model] = model if isinstance(model, type) else model(data)
     try:
-        value = model.from_plain(data)
+        value = record.from_plain(data)
     except ValidationError as error:
         mistakes += explain(
-            error, model, lambda key: _origin(origins, key, origin), lambda key: _below(origins, key, origin)
+            error, record, lambda key: _origin(origins, key, origin), lambda key: _below(origins, key, origin)
         )
     if mistakes:
         raise _refusal(f"{kind} configuration {name}", f"kd config show {_shown(kind, name)}", mistakes)

@@ -5,16 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from kdcache.base.strict import Strict
-
-MOST_WEIGHTS = 1 << 30
-"""Numbers in a network that a file may ask for."""
-MOST_SIDE = 4096
-"""Pixels along a side of its input."""
-MOST_LAYERS = 256
-MOST_WIDTH = 1 << 16
-Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
-Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
-Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
+from kdcache.networks.bounds import MOST_LAYERS, MOST_WEIGHTS, Layers, Side, Width
 
 
 class Data2VecShape(Strict):

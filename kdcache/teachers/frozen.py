@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
+from kdcache.networks.pixels import autocast, normalised
 from kdcache.signals.shown import Shown
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
@@ -145,12 +146,6 @@ class FrozenTeacher:
         return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
 
 
-def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """What a network sees: (pixel / 255 - mean) / std in float32, channels first, on the device of `mean`."""
-    channels_first = pixels.to(mean.device, non_blocking=True).permute(0, 3, 1, 2)
-    return channels_first.to(torch.float32, memory_format=torch.contiguous_format).div_(255).sub_(mean).div_(std)
-
-
 def check_device(name: str) -> None:
     """Refuse a device that does not work, before anything large is loaded."""
     try:
@@ -169,12 +164,6 @@ def freeze(network: nn.Module) -> None:
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast of a precision; off for float32."""
-    dtype = torch.bfloat16 if precision == "float32" else getattr(torch, precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=precision != "float32")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from kdcache.signals.teacher import Preprocess, Weights
 from kdcache.teachers.frozen import Candidate, Said
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.request import Request
-from students.families.registry import embed
+from students.families.registry import heads
 from students.families.spec import StudentSpec
 from students.runs.find_teacher import RUN, check_weights, find_teacher, run_name, settings
 
@@ -23,22 +23,12 @@ class RunTower:
 
     def __init__(self, network: nn.Module, spec: StudentSpec) -> None:
         self.network = network
-        self._embed = embed(spec, network)
-        self._names = bool(spec.classes)
-        self.taps = {"embedding": "what it makes of an image before it names it"}
-        if self._names:
-            self.taps["logits"] = "its classifier"
-        else:
-            self.taps["final"] = "tokens of the last block, class token first"
+        self._heads = {name: head for name, head in heads(spec, network).items() if head.signal}
+        self.taps = {name: head.description for name, head in self._heads.items()}
 
     def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
         """Each wanted signal from a pass of its own: a student is small."""
-        said = {"embedding": Said(self._embed(pixels))} if "embedding" in wanted else {}
-        if "logits" in wanted and self._names:
-            said["logits"] = Said(self.network(pixels))
-        if "final" in wanted and not self._names:
-            said["final"] = Said(self.network(pixels).final)
-        return said
+        return {name: Said(head(pixels)) for name, head in self._heads.items() if name in wanted}
 
 
 def load_run(request: Request) -> Candidate:

@@ -4,16 +4,18 @@ Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME
 `students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
 `kd.students`. Nothing outside such a folder asks which one it has; a training step is the same for all of them:
 
-    output = trained(**family.batch(pixels, signals, truths, spec))          # {name: tensor}
-    losses = {name: objective.weight * objective.loss(output, signals, truths) for name, objective in recipe.objectives}
+    output = trained(**family.batch(pixels, signals, truths, spec))                    # {name: tensor}
+    losses = {name: objective.losses(output, signals, truths, module) for name, objective in recipe.losses.items()}
 
 torch is imported by those who implement these, never here: a command that only lists students need not wait for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+
+from pydantic import Field
 
 from kdcache.base.strict import Strict
 
@@ -39,18 +41,33 @@ class Needs:
     """Signals that are used where they are stored (data2vec's `inputs`)."""
     truths: tuple[str, ...] = ()
     """Truth columns of the images, such as `class`."""
-    pixels: bool = True
-    """Whether the images themselves must be rendered."""
     outputs: tuple[str, ...] = ()
     """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+    classes: bool = False
+    """Whether the student must name classes."""
+    instead_of_pixels: tuple[str, ...] = ()
+    """Of a family: signals that stand for the pixels. Where one of them is at hand, no image is rendered for the student."""
+    teacher: bool = False
+    """Of a family: whether a new student takes over weights of its teacher (`Family.start`), so that it must have one."""
 
     def __or__(self, other: "Needs") -> "Needs":
         """Both together, each name once."""
 
-        def both(name: str) -> tuple[str, ...]:
-            return tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+        def both(name: str) -> Any:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            return ours or theirs if isinstance(ours, bool) else tuple(dict.fromkeys((*ours, *theirs)))
 
-        return Needs(both("signals"), both("optional"), both("truths"), self.pixels or other.pixels, both("outputs"))
+        return Needs(**{each.name: both(each.name) for each in fields(self)})
+
+    def pixels(self, signals: Iterable[str]) -> bool:
+        """Whether images must be rendered for the student where these signals are at hand."""
+        return not set(self.instead_of_pixels) & set(signals)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it, without what is not needed."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
+        }
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,22 @@ class Group(NamedTuple):
     """0 at the input; a layer-wise decay of the rate counts from the last one."""
     decays: bool
     """False for what weight decay leaves alone: vectors, biases."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Something a task or an exporter can ask of a student that is in eval mode."""
+
+    call: "Callable[..., Tensor]"
+    """From normalised pixels (batch, 3, height, width)."""
+    description: str
+    """A few words for `kd teacher show run:RUN`. Caches of the run keep them: one made with other words is refused."""
+    signal: bool = True
+    """Whether a cache can keep what it gives as a signal: one array an image."""
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """What the student makes of these pixels."""
+        return self.call(*inputs, **options)
 
 
 class Adopted(NamedTuple):
@@ -100,40 +133,61 @@ class Request:
     """Stochastic depth; None: the preset's."""
     background: str | None = None
     """What lies under transparent pixels in the views it learns from; None: white."""
+    weights: str | None = None
+    """File of weights it begins with; None where it begins with a run (`before` is that run's student) or with none."""
 
 
 class Family(Protocol[S]):
-    """One kind of student. `S` is its own strict record, kept in run.json and told apart by its field `family`."""
+    """One kind of student. `S` is its own record, kept in run.json and told apart by its field `family`.
+
+    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself asks for no more than
+    this; an exporter may ask for more of the families that list it (`students/export/timm.py`: `timm_config`).
+    """
 
     name: str
     description: str
     """One line for `kd student list`."""
-    preset: type[Strict]
-    """The record of a file of configs/students."""
+
+    @property
+    def preset(self) -> type[Strict]:
+        """The record of a file of configs/students: a subclass of `students.families.preset.Preset`."""
+
     spec: type[S]
+    """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
+    classifier: str | None
+    """Its classifier's tensors are CLASSIFIER.weight and CLASSIFIER.bias, one row a class; None: it has no classifier."""
     exports: Mapping[str, str]
     """Format -> `module:function`, imported when that format is asked for. The function takes a run and a folder."""
 
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
         """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
 
-        UsageError or Mismatch where the family cannot make it.
+        UsageError or Mismatch where the family cannot make it, or where the weights it begins with would mean something else.
         """
+
+    def check_batch(self, spec: S, batch: int, micro: int) -> None:
+        """Mismatch where a step of `batch` images cannot be trained in pieces of `micro`, norms being trained."""
 
     def needs(self, spec: S) -> Needs:
         """What it needs beside what the objectives need."""
 
     def outputs(self, spec: S) -> tuple[str, ...]:
-        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …"""
+        """Everything its network can give to an objective: `logits`, `embedding`, `layers` …
+
+        A vector is (examples, channels); a map is (examples, tokens, channels), or (examples, channels, height, width) where its
+        tokens lie on a grid; several layers are a list of maps.
+        """
 
     def build(self, spec: S) -> "nn.Module":
         """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
 
     def trained(self, network: "nn.Module", spec: S, outputs: frozenset[str]) -> "nn.Module":
-        """The module a training step calls: `forward(**batch)` gives {output: tensor} of the asked outputs.
+        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly the outputs asked for.
 
-        It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept.
+        It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept. An attribute `uses_all` that is
+        True promises that every trained parameter takes part in these outputs, which spares a search for those that do not where
+        gradients are averaged over processes.
         """
 
     def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
@@ -143,39 +197,94 @@ class Family(Protocol[S]):
         """Mismatch where a student that has learnt already shares something with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Other people's names and shapes turned into ours."""
+        """Other people's names and shapes turned into ours. What is no float, or nobody's, is passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
     ) -> dict[str, Any]:
-        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width), None where `needs` spares them."""
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
 
-    def heads(self, network: Any, spec: S) -> Mapping[str, Callable[..., Any]]:
-        """What a task may ask of a finished student, each from normalised pixels: `logits`, `embedding`, `generate` …"""
+    def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
+        """What a finished student can be asked for: `logits`, `embedding`, `generate` … The first is what it is for."""
+
+    def traced(self, network: Any, spec: S, head: str) -> "nn.Module":
+        """A head as a module from pixels to one tensor, with nothing in it that an exporter could not follow.
+
+        The network may be changed by it: it is not used for anything else afterwards.
+        """
 
     def groups(self, network: Any, spec: S) -> Iterable[Group]:
-        """Every parameter that is trained."""
-
-    def described(self, spec: S) -> str:
-        """What the network is made of, in a few words, for `kd student show` and errors."""
+        """Every parameter that is trained, once, in the order of `network.named_parameters()`."""
 
 
-class Objective(Strict):
-    """One loss. A subclass declares its numbers as fields, a `kind`, and how the loss is computed."""
+@dataclass(frozen=True)
+class Sides:
+    """The two sides an objective compares, known before the first step."""
+
+    signals: "Mapping[str, Signal]"
+    """The teacher's side: what the cache keeps, or a connected teacher emits."""
+    outputs: "Mapping[str, Signal]"
+    """The student's side: what its network gives, with the shape of one example. Counted when it is asked for."""
+    spec: Any
+    """The student's own record: its `name`, and its `classes` where it names any."""
+    truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Truth columns the images have, each with its class names where it is one of classes."""
+    classes: tuple[str, ...] | None = None
+    """What the teacher's distributions are over; None where it gives none."""
+    source: str = ""
+    """Where the signals come from, for messages: the path of a cache."""
+    images: str = ""
+    """The images, for messages."""
+    inherits: bool = False
+    """Whether the student takes over weights of this teacher, so that its family compares the two networks itself."""
+    setting: str = "objective"
+    """Where the objective stands in the recipe: `--set SETTING.KEY=VALUE` changes it."""
+
+
+class ByKind(Strict):
+    """A record that says its `kind`, by which the registry knows the class that reads it."""
 
     kind: ClassVar[str]
-    weight: float = 1.0
+    left_out: ClassVar[Mapping[str, Any]] = {}
+    """Fields that came later and are not written where they have this value."""
+
+    def plain(self) -> dict[str, Any]:
+        """The record as plain JSON values, its kind first."""
+        plain = super().plain()
+        return {
+            "kind": self.kind,
+            **{k: v for k, v in plain.items() if k not in self.left_out or v != self.left_out[k]},
+        }
+
+
+class Objective(ByKind):
+    """One loss. A subclass declares its numbers as fields, a `kind`, and how the loss is computed."""
+
+    left_out: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
+    weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     """What its loss is multiplied by in the sum of all objectives."""
 
-    def needs(self, spec: Any) -> Needs:
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the losses it gives, in order, each logged by itself."""
+        raise NotImplementedError
+
+    def needs(self) -> Needs:
         """Signals, truths and outputs it compares."""
         raise NotImplementedError
 
-    def check(self, signals: "Mapping[str, Signal]", spec: Any) -> None:
-        """Mismatch, both sides named, where the teacher's signals cannot be matched by this student."""
+    def without_teacher(self) -> "Self | None":
+        """The same objective where no teacher is at hand; None where nothing can be learnt from it then."""
+        return None if self.needs().signals else self
 
-    def module(self, signals: "Mapping[str, Signal]", spec: Any) -> "nn.Module | None":
-        """Weights of its own that are trained beside the student and kept in checkpoints, such as a projection."""
+    def check(self, sides: Sides) -> None:
+        """Mismatch, both sides named, where the two cannot be compared. A signal that is needed may be missing."""
+
+    def module(self, sides: Sides) -> "nn.Module | None":
+        """Weights of its own, such as a projection: trained beside the student, in checkpoints, in no weights file.
+
+        They are drawn from torch's global generator, which is seeded by the run and the objective's name.
+        """
         return None
 
     def losses(
@@ -185,20 +294,24 @@ class Objective(Strict):
         truths: Mapping[str, Any],
         module: "nn.Module | None" = None,
     ) -> "dict[str, tuple[float, Tensor]]":
-        """Part -> (its weight, one value an example): a loss of two terms logs both."""
+        """Each of `parts` -> (its weight, one float32 value an example)."""
         raise NotImplementedError
 
 
-class Constraint(Strict):
-    """Something held true while training: pruning masks, frozen norms. The methods run in this order."""
+class Constraint(ByKind):
+    """Something held true while training: pruning masks, frozen norms. The methods are called in this order."""
 
-    kind: ClassVar[str]
+    freezes_norms: ClassVar[bool] = False
+    """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes share none."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """Once, before the optimiser is made."""
+        """Once for each training, before the optimiser is made. What it keeps of another training is forgotten."""
+
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
+        """Take back what `state` gave when the training was stopped: names, shapes and types are those of `state` now."""
 
     def before_step(self, network: "nn.Module") -> None:
-        """Whenever the network is set to training mode."""
+        """Whenever the network has been set to training mode."""
 
     def after_step(self, network: "nn.Module", step: int) -> None:
         """After the optimiser has moved the weights of step `step`, counted from 0."""
@@ -206,9 +319,6 @@ class Constraint(Strict):
     def state(self) -> "dict[str, Tensor]":
         """What a checkpoint must keep of it."""
         return {}
-
-    def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """The same, read back."""
 
 
 class Exporter(Protocol):

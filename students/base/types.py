@@ -11,8 +11,5 @@ Images = Annotated[int, Field(ge=1, le=limits.BATCH)]
 Side = Annotated[int, Field(ge=1, le=limits.SIDE)]
 Passes = Annotated[float, Field(gt=0.0, le=limits.EPOCHS)]
 DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
-Dense = Literal["targets", "cls-layers"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LOGITS = "logits"
-INPUTS = "inputs"
-"""what the modality encoder of a data2vec teacher says: a student that shares it need not see the image"""

@@ -9,10 +9,10 @@ from kdcache.build.options import BuildOptions
 from kdcache.config.presets import load_preset
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
-from students.base.types import INPUTS
+from students.base.contracts import Needs
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
-from students.families.registry import student_preset
+from students.families.registry import family_of, shown_student, student_preset
 from students.plan.plan import EMBEDDED, OWN
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN, run_name
@@ -26,8 +26,10 @@ def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     embedded = (spec["of"] if spec["kind"] == "few" else spec)["kind"] == "shapes"
     name = options.recipe or preset.recipe or (EMBEDDED if embedded else OWN)
     recipe = load_preset("recipes", name, Recipe, options.settings)
-    teacher = options.build.teacher or ("florence" if preset.blocks is None else "data2vec")
-    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name)
+    student = shown_student(options.student)
+    family = family_of(student)
+    teacher = options.build.teacher or family.defaults.teacher
+    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name, family.needs(student))
     return replace(options, recipe=name, build=build), recipe
 
 
@@ -41,35 +43,40 @@ def pinned(build: BuildOptions) -> BuildOptions:
     return replace(build, teacher=f"{RUN}:{called}", weights=str(run.path.resolve()))
 
 
-def _saying(build: BuildOptions, recipe: Recipe, name: str) -> BuildOptions:
-    """The build keeps what the recipe matches, and beside dense targets what a shared encoder said."""
-    signal = recipe.objective.signal
-    if signal is None or signal in build.kept:
+def _saying(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> BuildOptions:
+    """The build keeps what the recipe needs, and of its usual signals what the student's family uses beside that."""
+    if not (missing := [signal for signal in recipe.needs.signals if signal not in build.kept]):
         return build
     if build.signals is not None:
         raise Mismatch(
-            f"--signal {','.join(build.signals)} leaves out {signal}, which the recipe {name} matches",
-            hint=f"--signal {','.join((*build.signals, signal))}",
+            f"--signal {','.join(build.signals)} leaves out {' and '.join(missing)}, which the recipe {name} needs",
+            hint=f"--signal {','.join((*build.signals, *missing))}",
         )
-    shared = (INPUTS,) if INPUTS in build.kept else ()
-    return replace(build, signals=(*shared, signal))
+    used = tuple(other for other in (*needs.signals, *needs.optional) if other in build.kept)
+    return replace(build, signals=tuple(dict.fromkeys((*used, *recipe.needs.signals))))
 
 
 def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[str, ...]) -> None:
     """Every arm is a way this student can be trained, from what the teacher is asked to say."""
-    dense, signal = recipe.objective.kind == "match", recipe.objective.signal
+    signals, bare = recipe.needs.signals, recipe.without_teacher()
     for arm in arms:
         unsaid = [name for name in arm.only or () if name not in kept]
-        if unsaid or (arm.only is not None and signal is not None and signal not in arm.only):
-            why = f"it does not say {unsaid[0]}" if unsaid else f"the recipe matches {signal}"
+        left = [signal for signal in signals if arm.only is not None and signal not in arm.only]
+        if unsaid or left:
+            why = f"it does not say {unsaid[0]}" if unsaid else f"the recipe needs {left[0]}"
             raise UsageError(f"{arm.name}: the teacher is asked for {' and '.join(kept)}, and {why}")
-        if arm.teacher == "none" and dense:
+        if arm.teacher == "none" and bare is None:
             raise UsageError(
-                f"{arm.name}: {student} has no classifier, it learns from a teacher's targets alone",
+                f"{arm.name}: {student} learns from a teacher's {' and '.join(signals)} alone",
                 hint="kd compare on-stream off-stream off-stream:only=targets",
             )
-        if arm.codec is not None and arm.codec.startswith("topk:") and dense:
+        if arm.teacher == "none" and recipe.objectives:
             raise UsageError(
-                f"{arm.name}: {signal} are no classes, so there are no likeliest ones",
+                f"{arm.name}: the recipe has several objectives ({', '.join(recipe.losses)}), of which true classes are one",
+                hint="compare on-stream with off-stream, or name a recipe with one objective",
+            )
+        if arm.codec is not None and arm.codec.startswith("topk:") and not recipe.needs.classes:
+            raise UsageError(
+                f"{arm.name}: {' and '.join(signals)} are no classes, so there are no likeliest ones",
                 hint="off-stream:codec=int8",
             )

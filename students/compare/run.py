@@ -95,7 +95,7 @@ def _compare(
     progress: Progress,
 ) -> Comparison:
     build = replace(options.build, data=much.data, step=much.batch)
-    signal = recipe.objective.signal or build.kept[0]
+    signal = next(iter(recipe.needs.signals), build.kept[0])
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
     # Without a batch of the user's, images that cannot be read make a batch of all of them smaller.
     batch = much.batch if options.batch else min(much.batch, caches.usable)

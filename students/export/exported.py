@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdcache.base.atomic import storage_errors, write_file
 from kdcache.errors import UsageError
 from kdcache.images.background import colour_of
+from students.base.contracts import Exporter
+from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.runs.run import Run
 
@@ -24,13 +27,25 @@ class Exported(NamedTuple):
     """the same as a share of the largest logit"""
 
 
-def check_classes(run: Run) -> None:
-    """Both formats say logits."""
-    if not run.record.student.classes:
-        raise UsageError(
-            f"{run.record.student.name} names no classes, and timm and ONNX files are written for logits",
-            hint=f"its embeddings: kd cache build --teacher run:{run.path}; its weights: {run.weights}",
-        )
+def exporter(run: Run, format: str) -> Exporter:
+    """What writes a student in a format."""
+    check_format(run, format)
+    module, _, name = family_of(run.record.student).exports[format].partition(":")
+    found: Exporter = getattr(import_module(module), name)
+    return found
+
+
+def check_format(run: Run, format: str) -> None:
+    """UsageError with the formats there are where the student's family has not this one."""
+    spec = run.record.student
+    formats = family_of(spec).exports
+    if format not in formats:
+        if not formats:
+            message = f"{spec.name} names no classes, and timm and ONNX files are written for logits"
+            hint = f"its embeddings: kd cache build --teacher run:{run.path}; its weights: {run.weights}"
+        else:
+            message, hint = f"{spec.name} cannot be exported as {format}", f"--format {' or '.join(formats)}"
+        raise UsageError(message, hint=hint)
 
 
 def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:

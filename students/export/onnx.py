@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.errors import Mismatch, Unavailable
-from students.export.exported import Exported, check_classes, preparation, unused, write_all
+from students.export.exported import Exported, check_format, preparation, unused, write_all
+from students.families.registry import family_of, head_of
 from students.families.spec import StudentSpec
 from students.runs.run import Run
 
@@ -28,7 +29,7 @@ PIXELS, LOGITS = "pixels", "logits"
 
 def export_onnx(run: Run, out: Path) -> Exported:
     """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
-    check_classes(run)
+    check_format(run, "onnx")
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Unavailable(f"the ONNX export needs {', '.join(missing)}", hint="pip install 'kd-cache[onnx]'")
@@ -36,7 +37,7 @@ def export_onnx(run: Run, out: Path) -> Exported:
     spec, network = run.record.student, run.network()
     beside = preparation(spec, out)
     model = _onnx_bytes(network, spec)
-    difference, share = _difference(network, model, spec)
+    difference, share = _difference(run.network(), model, spec)
     if not share <= TOLERANCE:
         raise Mismatch(
             f"onnxruntime and torch disagree by {share:.1e} of the largest logit, more than {TOLERANCE}: not written"
@@ -50,9 +51,8 @@ def export_onnx(run: Run, out: Path) -> Exported:
 def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
     import torch
 
-    _gather_biases(network)
     program = torch.onnx.export(
-        network,
+        family_of(spec).traced(network, spec, LOGITS),
         (_random_pixels(spec, 2),),
         dynamo=True,
         verbose=False,
@@ -70,29 +70,19 @@ def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _gather_biases(network: "nn.Module") -> None:
-    """Let timm's attention look its biases up, as it does in training, instead of keeping them for every pair of tokens.
-
-    What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else in
-    these modules depends on the mode.
-    """
-    for module in network.modules():
-        if hasattr(module, "attention_bias_cache"):
-            module.training = True
-
-
 def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[float, float]:
     """Largest difference between onnxruntime and torch, absolute and as a share, for two sizes of batch."""
     import onnxruntime
     import torch
 
+    logits = head_of(spec, network, LOGITS)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     furthest, largest = 0.0, 0.0
     for count in (1, 3):
         pixels = _random_pixels(spec, count)
         (said,) = session.run([LOGITS], {PIXELS: pixels.numpy()})
         with torch.no_grad():
-            meant = network(pixels)
+            meant = logits(pixels)
         furthest = max(furthest, float((torch.from_numpy(said) - meant).abs().max()))
         largest = max(largest, float(meant.abs().max()))
     return furthest, furthest / largest

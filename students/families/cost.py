@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from students.families.registry import build_student
+from students.families.registry import build_student, heads
 from students.families.spec import StudentSpec
 
 
@@ -13,8 +13,9 @@ class Cost(NamedTuple):
     """Counted, not measured."""
 
     parameters: int
+    """Parameters of the network, frozen ones included."""
     macs: int
-    """multiply-adds of convolutions and matrix products for one image"""
+    """Multiply-adds of convolutions and matrix products for one image, by the head the student is for."""
 
 
 def student_cost(spec: StudentSpec) -> Cost:
@@ -22,7 +23,8 @@ def student_cost(spec: StudentSpec) -> Cost:
     with torch.device("meta"):
         network = build_student(spec).eval()
         pixels = torch.empty(1, 3, *spec.input)
+    first = next(iter(heads(spec, network).values()))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(pixels)
+        first(pixels)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Cost(parameters, counter.get_total_flops() // 2)

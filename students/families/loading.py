@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdcache.base.digest import file_sha256
 from kdcache.base.tensors import load_exact, read_tensors, refuse_integers
 from kdcache.errors import Mismatch, Unavailable, UsageError
-from students.families.family import Family, Tensors
+from students.base.contracts import Family, Tensors
 from students.families.spec import StudentSpec
 
 WRAPPED = ("model", "state_dict")
@@ -39,24 +39,23 @@ class Adapted:
     source: str
     sha256: str
     layout: str
-    """timm, published or own, as its family says"""
-    windows: tuple[str, ...]
-    """attention biases that were interpolated"""
+    """Layout of the tensors in the file, as its family names it: `timm`, `published` or `own`."""
+    changed: tuple[str, ...]
+    """Names of the tensors that were interpolated to another input size."""
     head: Literal["kept", "picked", "new"]
 
 
 def load_into(
-    network: nn.Module, spec: StudentSpec, file: Path, *, family: Family, head: Head, rows: HeadRows | None
+    network: nn.Module, spec: StudentSpec, file: Path, *, family: Family[Any], head: Head, rows: HeadRows | None
 ) -> Adapted:
     """See `load_weights`."""
     if not file.is_file():
         raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
-    tensors, layout = family.own_names(_unwrapped(read_tensors(file), file))
+    tensors, layout, changed = family.adopt(_unwrapped(read_tensors(file), file), network, spec)
     refuse_integers(tensors, str(file))
-    tensors, windows = family.fitted(tensors, network)
-    names = () if family.head is None else (f"{family.head}.weight", f"{family.head}.bias")
+    names = () if family.classifier is None else (f"{family.classifier}.weight", f"{family.classifier}.bias")
     done: Literal["kept", "picked", "new"] = "kept"
-    if family.head is None and (head == "new" or rows is not None):
+    if family.classifier is None and (head == "new" or rows is not None):
         raise UsageError(f"{spec.name} has no classifier", hint="leave --new-head and --head-rows out")
     if head == "new":
         if rows is not None:
@@ -71,7 +70,7 @@ def load_into(
         _check_head(tensors, names, spec, file)
     hint = f"these are weights of another student; {spec.name} is {spec.described}"
     load_exact(network, tensors, source=str(file), what=spec.name, hint=hint)
-    return Adapted(str(file), file_sha256(file), layout, windows, done)
+    return Adapted(str(file), file_sha256(file), layout, changed, done)
 
 
 def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:

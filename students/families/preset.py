@@ -1,12 +1,12 @@
-"""The published students, from configs/students/*.yaml."""
+"""What the file of a student in configs/students says, whatever its family; each family adds its own numbers."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from kdcache.base.strict import Strict
+from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Geometry
-from students.families.spec import Blocks, Side
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -14,25 +14,19 @@ Positive = Annotated[float, Field(gt=0.0)]
 class Preset(Strict):
     """What a student is before its classes and its input size are known."""
 
-    family: Literal["tinyvit", "data2vec"]
-    network: str = ""
-    """the builder's own name for it"""
-    blocks: Blocks | None = None
-    """of a student of data2vec"""
+    family: str
+    """Name of the student family that reads the rest of this file (kd student list)."""
     recipe: str | None = None
-    """the recipe it is meant for; left out: the one for the images at hand"""
+    """Name of the recipe it is meant for; left out: the one for the images at hand."""
     input: Side
-    """side it is meant for"""
-    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Side length of the input it is meant for, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
     geometry: Geometry
-    """how an image gets to its size when it is not augmented"""
+    """How an image gets to its size when it is not augmented."""
     enlarged: Geometry
-    """the same where the size is larger than `input`"""
+    """The same where the size is larger than `input`."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if (self.family == "data2vec") != (self.blocks is not None):
-            raise ValueError("a student of data2vec says its blocks, and no other does")
-        return self
+    def geometry_at(self, side: int) -> Geometry:
+        """How an image gets to an input of that size."""
+        return self.enlarged if side > self.input else self.geometry

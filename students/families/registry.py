@@ -1,49 +1,62 @@
 """Students: which there are, how they are built, and how weights get into them.
 
-A family (tinyvit) knows its own builder; everything else is said here, for any of them.
+A family is a folder here or a plugin of another package; what is the same for all of them is said here.
 """
 
-from collections.abc import Callable
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BeforeValidator, SerializeAsAny
+
+from kdcache.base.plugins import Registry
 from kdcache.config.presets import load_preset, preset_names
 from kdcache.errors import Mismatch, UsageError
-from kdcache.views.recipe import on
+from students.base.contracts import Family, Head, Needs, Request
+from students.base.plugins import GROUP, brought
 from students.families.preset import Preset
 from students.families.spec import MOST_CLASSES, StudentSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from kdcache.signals.teacher import TeacherSpec
-    from students.families.family import Family
-    from students.families.loading import Adapted, Head, HeadRows
+    from students.families.loading import Adapted, HeadRows
+    from students.families.loading import Head as Kept
 
 __all__ = [
-    "StudentSpec", "begin", "build_student", "embed", "layer_count", "layer_of", "load_weights", "no_decay", "student_names",
-    "student_preset", "student_spec",
+    "FAMILIES", "AnyStudent", "StudentSpec", "build_student", "family_of", "heads", "load_weights", "preset_model",
+    "shown_student", "student_names", "student_preset", "student_spec",
 ]  # fmt: skip
 
-_HERE = Path(__file__).parent
-
-
-def family_names() -> list[str]:
-    """The families of this package: each is a folder."""
-    return sorted(path.parent.name for path in _HERE.glob("*/family.py"))
-
-
-@cache
-def _named(name: str) -> "Family":
-    family: Family = import_module(f"{__package__}.{name}.family").FAMILY
-    return family
+SHOWN_CLASSES = 1000
+"""Published counts of parameters are for ImageNet's classes."""
+FAMILIES: Registry[Family[Any]] = Registry(
+    package=__package__ or "",
+    attribute="FAMILY",
+    what="student family",
+    others=lambda: brought("families"),
+    # Folders are families; the files beside them are what all families share.
+    passed_over=frozenset(path.stem for path in Path(__file__).parent.glob("*.py")),
+)
 
 
 def student_names() -> list[str]:
     """The presets, family by family, the smallest first."""
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
+
+
+def preset_model(content: Mapping[str, Any]) -> type[Preset]:
+    """The record a student's preset must fit, as its family says; without a family, what all of them have."""
+    name = content.get("family")
+    if not isinstance(name, str):
+        return Preset
+    record: type[Preset] = FAMILIES.get(name).preset  # type: ignore[assignment]  # the contract says which it is in words
+    return record
+
+
+def student_preset(name: str) -> Preset:
+    """One of configs/students, or a .yaml file."""
+    return load_preset("students", name, preset_model)
 
 
 def student_spec(
@@ -53,59 +66,81 @@ def student_spec(
     size: int | None = None,
     drop_path: float | None = None,
     background: str | None = None,
+    before: StudentSpec | None = None,
+    weights: str | None = None,
 ) -> StudentSpec:
     """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for.
 
-    `background`: under transparent pixels, as in the views it learns from; None is white.
+    `background`: under transparent pixels, as in the views it learns from; None is white. `before`: the student of the run it
+    begins with; `weights`: the file of weights it begins with, where that is no run.
     """
     preset = student_preset(name)
-    if preset.blocks is None and len(classes) < 2:
-        raise UsageError(f"{len(classes)} class: a student needs at least 2", hint="train on images of several classes")
     if len(classes) > MOST_CLASSES:
         raise UsageError(f"{len(classes):,} classes: a student can have {MOST_CLASSES:,} at most")
-    side = size or preset.input
-    if preset.blocks is not None and side != preset.input:
-        raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
-    if preset.blocks is not None and (drop_path or preset.drop_path):
-        raise UsageError(
-            f"drop_path is {drop_path or preset.drop_path}, but {name} drops nothing", hint="leave it at 0"
-        )
-    return StudentSpec(
+    request = Request(
         name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
-        family=preset.family,
-        network=preset.network,
-        windows=_named(preset.family).windows(side),
-        blocks=preset.blocks,
-        drop_path=preset.drop_path if drop_path is None else drop_path,
-        input=(side, side),
-        mean=preset.mean,
-        std=preset.std,
-        geometry=on(preset.enlarged if side > preset.input else preset.geometry, background),
-        classes=() if preset.blocks is not None else classes,
+        classes=classes,
+        size=size,
+        drop_path=drop_path,
+        background=background,
+        weights=weights,
     )
+    same = before if before is not None and before.family == preset.family else None
+    spec: StudentSpec = FAMILIES.get(preset.family).resolve(preset, request, same)
+    return spec
 
 
-def _family(spec: StudentSpec) -> "Family":
-    """Which family a student is of, which its run may say wrongly."""
-    if spec.family not in family_names():
-        raise Mismatch(
-            f"no family of students is called {spec.family!r}", hint=f"there are {', '.join(family_names())}"
-        )
-    return _named(spec.family)
+def shown_student(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES) -> StudentSpec:
+    """A preset for that many classes without names."""
+    return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
 
 
-def student_preset(name: str) -> Preset:
-    """One of configs/students, or a .yaml file."""
-    return load_preset("students", name, Preset)
+def family_of(spec: StudentSpec) -> Family[Any]:
+    """The family a student is of, which its run may say wrongly."""
+    return FAMILIES.get(spec.family, unknown=_nobody)
+
+
+def _nobody(message: str, hint: str) -> Mismatch:
+    way = "install the package that brings it: one with a plugin under the entry point group"
+    return Mismatch(message, hint=f"{way} {GROUP} ({hint})")
+
+
+def parse_student(value: Any) -> Any:
+    """A student's record as a run keeps it, read by its family; Mismatch where no installed package has that family."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("family"), str):
+        return value  # pydantic says what is wrong with it
+    return FAMILIES.get(value["family"], unknown=_nobody).spec.from_plain(value)
+
+
+AnyStudent = Annotated[SerializeAsAny[StudentSpec], BeforeValidator(parse_student)]
+"""A student of any family as the field of another record."""
 
 
 def build_student(spec: StudentSpec) -> "nn.Module":
-    """The network with random weights from torch's global generator; pixels in as NCHW, normalised, logits out."""
-    return _family(spec).build(spec)
+    """The network with random weights from torch's global generator."""
+    return family_of(spec).build(spec)
+
+
+def heads(spec: StudentSpec, network: "nn.Module") -> Mapping[str, Head]:
+    """What a student can be asked for, each from normalised pixels (batch, 3, height, width)."""
+    return family_of(spec).heads(network, spec)
+
+
+def student_needs(spec: StudentSpec) -> Needs:
+    """What a student needs beside what its objectives need."""
+    return family_of(spec).needs(spec)
+
+
+def head_of(spec: StudentSpec, network: "nn.Module", name: str) -> Callable[..., Any]:
+    """One of them; UsageError with those there are."""
+    found = heads(spec, network)
+    if name not in found:
+        raise UsageError(f"{spec.name} has no head {name}", hint=f"it has {', '.join(found)}")
+    return found[name]
 
 
 def load_weights(
-    network: "nn.Module", spec: StudentSpec, file: Path, *, head: "Head", rows: "HeadRows | None" = None
+    network: "nn.Module", spec: StudentSpec, file: Path, *, head: "Kept", rows: "HeadRows | None" = None
 ) -> "Adapted":
     """Load a run's weights, timm's or published ones; every tensor must fit, biases of other windows are interpolated.
 
@@ -113,36 +148,4 @@ def load_weights(
     """
     from students.families.loading import load_into
 
-    return load_into(network, spec, file, family=_family(spec), head=head, rows=rows)
-
-
-def begin(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
-    """Give a new student what it shares with its teacher; `weights`: where the teacher's file lies now."""
-    _family(spec).begin(network, spec, teacher, weights)
-
-
-def check_shared(network: "nn.Module", spec: StudentSpec, teacher: "TeacherSpec", weights: str | None) -> None:
-    """Mismatch when what a student shares with its teacher is that of another one."""
-    _family(spec).check_shared(network, spec, teacher, weights)
-
-
-def embed(spec: StudentSpec, network: "nn.Module") -> "Callable[[Tensor], Tensor]":
-    """Normalised pixels -> one embedding an image: what the student makes of it before it names it."""
-    family = _family(spec)
-    return lambda pixels: family.embed(network, pixels)
-
-
-def layer_count(spec: StudentSpec, network: "nn.Module") -> int:
-    """How many layers `layer_of` tells apart."""
-    return _family(spec).layers(network)
-
-
-def layer_of(spec: StudentSpec, network: "nn.Module") -> Callable[[str], int]:
-    """Parameter name -> layer, 0 at the input, for a learning rate that falls towards it."""
-    family = _family(spec)
-    return lambda name: family.layer(name, network)
-
-
-def no_decay(name: str, parameter: "Tensor") -> bool:
-    """True for what weight decay leaves alone: vectors, biases and attention biases (TinyViT/optimizer.py)."""
-    return parameter.ndim <= 1 or name.endswith(".bias") or name.endswith("attention_biases")
+    return load_into(network, spec, file, family=family_of(spec), head=head, rows=rows)

@@ -1,100 +1,89 @@
-"""What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with."""
+"""What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with.
 
-from typing import Annotated, Literal, Self
+`StudentSpec` is what all students have; each family adds its own numbers in a record of its own (`tinyvit/spec.py`).
+"""
 
-from pydantic import Field, model_validator
+from typing import Annotated, Any, ClassVar
 
-from kdcache.base.figures import plural
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+
 from kdcache.base.strict import Strict
-from kdcache.networks.data2vec_shape import MOST_SIDE, MOST_WEIGHTS, Data2VecShape, Layers, Width
+from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Plain
 
 MOST_CLASSES = 1 << 17
 """Classes a student tells apart."""
-MOST_WINDOW = 64
-"""Side of an attention window."""
-Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+RANDOM = "random weights"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-
-
-class Blocks(Strict):
-    """The blocks of a student that shares the encoder of a data2vec teacher."""
-
-    depth: Layers
-    heads: Width
-    hidden: Width
-    """width inside the FFN"""
-    alibi: bool = False
-    """attention minds how far two patches are apart"""
-    begin: Literal["random", "teacher"] = "random"
-    """what the blocks are before the first step: `teacher` copies its first ones"""
-    encoder: Data2VecShape
-    """the numbers of the teacher's network, whose modality encoder it shares"""
-
-    @model_validator(mode="after")
-    def _fit_the_encoder(self) -> Self:
-        if self.encoder.dim % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
-        theirs = self.encoder
-        seen = 1 + theirs.side**2
-        numbers = self.depth * (4 * theirs.dim**2 + 2 * theirs.dim * self.hidden) + self.alibi * self.heads * seen**2
-        if numbers > MOST_WEIGHTS:
-            raise ValueError(f"its blocks have {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
-        alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
-        if self.begin == "teacher" and not alike:
-            raise ValueError(
-                f"blocks that begin as the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
-                f"depth: {theirs.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
-            )
-        return self
+DropPath = Annotated[float, Field(ge=0.0, lt=1.0)]
+FIRST = frozenset({
+    "name", "family", "network", "windows", "blocks", "drop_path", "input", "mean", "std", "geometry", "classes",
+    "depth", "heads", "hidden", "alibi", "begin", "encoder", "image", "patch", "dim", "prenet", "targets",
+    "kind", "fit", "crop_pct", "interpolation",
+})  # fmt: skip
+"""Fields of the specifications of the first release, and of the records in them: they have always counted."""
 
 
 class StudentSpec(Strict):
-    """A small network, what it sees and what it can name."""
+    """A small network, the pixels it is given and the classes it names."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are written only where they were given: a run of an earlier release may have them, a new one has not."""
     name: str
-    """the preset: tinyvit-5m"""
+    """Name of the preset it was made from, such as `tinyvit-5m`."""
     family: str
-    """which builder makes it: tinyvit"""
-    network: str
-    """the builder's own name for it: tiny_vit_5m_224 of timm"""
-    windows: tuple[Annotated[int, Field(ge=1, le=MOST_WINDOW)], ...] = ()
-    """side of the attention windows, a stage each"""
-    blocks: Blocks | None = None
-    """of a student without a classifier"""
-    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Name of its family, such as `tinyvit`."""
     input: tuple[Side, Side]
-    """height and width it sees"""
+    """Height and width of its input, in pixels."""
     mean: tuple[Finite, Finite, Finite]
+    """Mean of the three channels that is subtracted from pixels between 0 and 1."""
     std: tuple[Positive, Positive, Positive]
+    """Deviation of the three channels that pixels are divided by."""
     geometry: Plain
-    """how an image gets to that size when it is not augmented"""
+    """How an image gets to that size when it is not augmented."""
     classes: Annotated[tuple[str, ...], Field(max_length=MOST_CLASSES)]
-    """names in the order of its logits; none where it has none"""
+    """Names of the classes in the order of its logits; empty where it has no classifier."""
 
     @property
     def described(self) -> str:
-        """What it is made of, in a few words."""
-        if self.blocks is not None:
-            encoder = self.blocks.encoder
-            like = f"of {encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
-            return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher {like}"
-        return f"{self.network} of timm"
+        """What the network is made of, in a few words, for lists and errors."""
+        return self.family
 
     @property
     def begun(self) -> str:
-        """What its weights are before the first step, when it begins with no other's."""
-        if self.blocks is None:
-            return "random weights"
-        depth = self.blocks.depth
-        first = (
-            f"its first {plural(depth, 'block')}" if self.blocks.begin == "teacher" else plural(depth, "random block")
-        )
-        return f"its teacher's encoder, and {first}"
+        """What its weights are before the first step, when it begins with nobody else's."""
+        return RANDOM
 
-    @model_validator(mode="after")
-    def _names_something(self) -> "StudentSpec":
-        if self.blocks is None and len(self.classes) < 2:
-            raise ValueError(f"{len(self.classes)} classes: a student needs at least 2")
-        return self
+    @property
+    def details(self) -> dict[str, str]:
+        """Further numbers for `kd student show` and the report: label -> text."""
+        return {}
+
+    @property
+    def layers(self) -> int:
+        """How many layers its output `layers` has; 0: its family gives no such output."""
+        return 0
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        spared = self.left_out - self.model_fields_set
+        return {name: value for name, value in fields.items() if name not in spared}
+
+    def counted(self) -> dict[str, Any]:
+        """What a digest of the network and of how it is shown images is made of (`runs/find_teacher.py`).
+
+        A field that came later counts where it differs from its default, which means what runs did before.
+        """
+        return counted_fields(self)
+
+
+def counted_fields(record: BaseModel) -> dict[str, Any]:
+    """The fields of a record that count, those of the records in it too."""
+    fields = type(record).model_fields
+    return {name: _value(its) for name, its in record if name in FIRST or its != fields[name].default}
+
+
+def _value(value: Any) -> Any:
+    return counted_fields(value) if isinstance(value, BaseModel) else value

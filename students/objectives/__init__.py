@@ -1,1 +1,1 @@
-"""What a student is asked to match, one file each."""
+"""What a student is trained to match: one file an objective, found by its name (registry.py)."""

@@ -1,37 +1,107 @@
 """Dense targets: the student's own layers, put through the teacher's recipe for a target, shall be the teacher's.
 
-Input: what each block of the student said, and the cached signal. Output: one loss an image.
+Input: the student's `layers`, what the FFN of each of its blocks gives, (examples, 1 + patches, channels) each; and the teacher's
+signal. Output: one loss an example. There is nothing to learn between the two: the recipe for a target has no parameters.
 """
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from kdcache.networks.data2vec import Outputs, targets
-from students.objectives.losses import Losses
-from students.recipe import Match
+from kdcache.errors import Mismatch
+from students.base.contracts import Needs, Objective, Sides
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-def match_losses(ask: Match, outputs: Outputs, said: Tensor) -> Losses:
-    """How far a student is from what it is asked to match. Always in float32."""
-    told = class_tokens(outputs.layers) if ask.signal == "cls-layers" else targets(outputs.layers, len(outputs.layers))
-    wanted = said.float()
-    if ask.signal == "cls-layers":
-        wanted = wanted[:, -len(outputs.layers) :]  # the teacher has more layers: the last of them are matched
-    found = squared(told, wanted) if ask.loss == "mse" else turned(told, wanted)
-    return Losses(found, None, None)
+Dense = Literal["targets", "cls-layers"]
+LAYERS = "layers"
 
 
-def class_tokens(layers: list[Tensor]) -> Tensor:
-    """The class token of each layer, float32: (batch, layers, dim)."""
+class Match(Objective):
+    """Dense targets of a data2vec teacher."""
+
+    kind: ClassVar[str] = "match"
+    signal: Dense
+    """`targets`: all tokens of the mean of the teacher's last layers. `cls-layers`: the class token of each layer."""
+    loss: Literal["mse", "cosine"]
+    """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The distance."""
+        return (self.loss,)
+
+    def needs(self) -> Needs:
+        """The teacher's signal, and the student's layers."""
+        return Needs(signals=(self.signal,), outputs=(LAYERS,))
+
+    def check(self, sides: Sides) -> None:
+        """As many tokens and channels, and of class tokens no more layers than the teacher has."""
+        theirs, ours = sides.signals.get(self.signal), sides.outputs[LAYERS].shape
+        other = next((name for name in get_args(Dense) if name in sides.signals), None)
+        if theirs is None:
+            if other is not None:
+                kept = ", ".join(sides.signals)
+                raise Mismatch(
+                    f"{sides.source} keeps {kept}, but the recipe matches {self.signal}",
+                    hint=f"--set {sides.setting}.signal={other}",
+                )
+            return
+        if self.signal == "cls-layers" and theirs.shape[0] < ours[0]:
+            raise Mismatch(
+                f"{sides.spec.name} has {ours[0]} blocks, {self.signal} of {sides.source} have {theirs.shape[0]} layers",
+                hint=f"a student of fewer blocks, or --set {sides.setting}.signal=targets",
+            )
+        wanted = theirs.shape[1:] if self.signal == "cls-layers" else theirs.shape
+        found = ours[2:] if self.signal == "cls-layers" else ours[1:]
+        if wanted != found and not sides.inherits:
+            raise Mismatch(
+                f"{self.signal} of {sides.source} are {_text(wanted)} a layer, the layers of {sides.spec.name} {_text(found)}",
+                hint="take a student that is made for this teacher (kd student list)",
+            )
+
+    def losses(
+        self,
+        output: Mapping[str, Any],
+        signals: Mapping[str, Any],
+        truths: Mapping[str, Any],
+        module: "nn.Module | None" = None,
+    ) -> "dict[str, tuple[float, Tensor]]":
+        """Distance of the student's own targets from the teacher's, always in float32."""
+        from kdcache.networks.data2vec import targets
+
+        layers, wanted = output[LAYERS], signals[self.signal].float()
+        if self.signal == "cls-layers":
+            ours = class_tokens(layers)
+            wanted = wanted[:, -len(layers) :]  # the teacher has more layers: the last of them are matched
+        else:
+            ours = targets(layers, len(layers))
+        return {self.loss: (1.0, squared(ours, wanted) if self.loss == "mse" else turned(ours, wanted))}
+
+
+def class_tokens(layers: "Sequence[Tensor]") -> "Tensor":
+    """The class token of each layer, float32: (examples, layers, channels)."""
+    import torch
+
     return torch.stack([layer[:, 0] for layer in layers], 1).float()
 
 
-def squared(told: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error over all tokens and channels of an image."""
-    return functional.mse_loss(told, wanted, reduction="none").mean((1, 2))
+def squared(ours: "Tensor", wanted: "Tensor") -> "Tensor":
+    """Mean squared error over all tokens and channels of an example."""
+    from torch.nn import functional
+
+    return functional.mse_loss(ours, wanted, reduction="none").mean((1, 2))
 
 
-def turned(told: Tensor, wanted: Tensor) -> Tensor:
-    """1 - cosine, the mean over all tokens of an image."""
-    return 1 - functional.cosine_similarity(told, wanted, dim=2).mean(1)
+def turned(ours: "Tensor", wanted: "Tensor") -> "Tensor":
+    """1 - cosine, the mean over all tokens of an example."""
+    from torch.nn import functional
+
+    return 1 - functional.cosine_similarity(ours, wanted, dim=2).mean(1)
+
+
+def _text(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+OBJECTIVE = Match

@@ -4,41 +4,87 @@ Every refusal names both sides and the way out.
 """
 
 import shlex
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
 from kdcache.check.sampling import Ask, sample, views_that_drift
 from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
 from kdcache.images.source import Source
+from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store import Store
 from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
-from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base.types import LOGITS, Dense
+from students.base.class_names import first_difference
+from students.base.contracts import Needs, Sides
+from students.base.types import LOGITS
+from students.families.outputs import Outputs
+from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.recipe import Recipe
+from students.runs.record import RunRecord
 from students.tasks.matching import is_unnamed, match_classes
 
 REPLAYED = 64
 """views rendered again before a training"""
 
 
-def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> None:
-    """Signals, views and parts."""
+def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -> dict[str, Sides]:
+    """What each objective compares: the teacher of the run, its student, and the truth columns of its images."""
+    teacher, signals = None if record.cache is None else record.cache.teacher, dict[str, Signal]()
+    if record.cache is not None and teacher is not None:
+        kept = record.cache.signals if record.stream == "off" else {each.name for each in teacher.signals}
+        signals = {each.name: each for each in teacher.signals if each.name in kept}
+    usual = Sides(
+        signals=signals,
+        outputs=Outputs(record.student),
+        spec=record.student,
+        truths=columns,
+        classes=class_names(teacher) if teacher is not None else None,
+        source="" if record.cache is None else record.cache.path,
+        images=record.dataset.name,
+        inherits=family_of(record.student).needs(record.student).teacher,
+    )
+    return {name: replace(usual, setting=record.recipe.setting(name)) for name in record.recipe.losses}
+
+
+def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
+    """Every objective can compare its two sides, and all that is needed of signals and truths is there."""
+    for name, objective in record.recipe.losses.items():
+        objective.check(sides[name])
+    given = next(iter(sides.values()))
+    needs = record.recipe.needs | family_of(record.student).needs(record.student)
+    if missing := [signal for signal in needs.signals if signal not in given.signals]:
+        kept = ", ".join(given.signals) or "nothing"
+        raise Mismatch(
+            f"{given.source} keeps {kept}, but the recipe needs {' and '.join(missing)}",
+            hint=_way_to_keep(record, needs),
+        )
+    if lacking := [truth for truth in needs.truths if truth not in given.truths]:
+        known = ", ".join(given.truths) or "nothing"
+        raise Mismatch(
+            f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",
+            hint="another --recipe, or images of which that is known",
+        )
+
+
+def check_outputs(student: StudentSpec, recipe: Recipe, name: str, usual: str) -> None:
+    """The student gives what the objectives compare. `usual`: a recipe that fits the student."""
+    gives = family_of(student).outputs(student)
+    if missing := [output for output in recipe.needs.outputs if output not in gives]:
+        raise Mismatch(
+            f"the recipe {name} compares the student's {' and '.join(missing)}, and {student.name} gives {', '.join(gives)}",
+            hint=f"--recipe {usual}",
+        )
+
+
+def check_cache(cache: Cache, views: Sequence[int] | None) -> None:
+    """Views and parts."""
     plan = cache.plan
     drawable(plan.views.recipe)
-    signal = recipe.objective.signal
-    if signal == LOGITS and signal not in plan.codecs():
-        raise no_logits(cache, "but the recipe asks for soft labels")
-    if signal is not None and signal not in plan.codecs():
-        raise Mismatch(
-            f"{cache.path} keeps {', '.join(plan.codecs())}, but the recipe matches {signal}",
-            hint=_way_to_match(cache, signal),
-        )
     wanted = check_views(cache, views)
     missing = [part for part in cache.missing if part.view in wanted]
     if missing:
@@ -48,38 +94,22 @@ def check_cache(cache: Cache, recipe: Recipe, views: Sequence[int] | None) -> No
         )
 
 
-def _way_to_match(cache: Cache, signal: str) -> str:
-    """Another signal of the cache that can be matched, or the command that keeps this one."""
-    if other := next((kept for kept in cache.plan.codecs() if kept in get_args(Dense)), None):
-        return f"--set objective.signal={other}"
-    if cache.teacher.family != "data2vec":
-        return f"kd cache build --teacher data2vec --signal inputs,{signal}"
-    return f"{' '.join(_again(cache))} --signal inputs,{signal}"
+def _way_to_keep(record: RunRecord, needs: Needs) -> str:
+    """The command that makes a cache of the same images with all that is needed."""
+    assert record.cache is not None, "without a cache no signal is needed"
+    teacher, defaults = record.cache.teacher, family_of(record.student).defaults
+    signals = tuple(dict.fromkeys((*needs.optional, *needs.signals)))
+    if needs.teacher and teacher.family != defaults.teacher:
+        return f"kd cache build --teacher {defaults.teacher} --signal {','.join(signals)}"
+    return way_to_keep(teacher, record.dataset.source, signals)
 
 
-def check_student(cache: Cache, student: StudentSpec, recipe: Recipe) -> None:
-    """The teacher speaks of what the student can say."""
-    if student.blocks is not None:
-        said = next((signal for signal in cache.teacher.signals if signal.name == recipe.objective.signal), None)
-        if recipe.objective.signal == "cls-layers" and said is not None and said.shape[0] < student.blocks.depth:
-            raise Mismatch(
-                f"{student.name} has {student.blocks.depth} blocks, the teacher of {cache.path} tells of {said.shape[0]} layers",
-                hint="a student of fewer blocks, or --set objective.signal=targets",
-            )
-        return
-    names = class_names(cache.teacher)
-    if names != student.classes:
-        raise Mismatch(
-            f"{cache.path} speaks of {len(names):,} classes, the student of {len(student.classes):,} or others",
-            hint="train a new student from this cache, or build a cache with the student's classes",
-        )
-
-
-def class_names(teacher: TeacherSpec) -> tuple[str, ...]:
-    """What the logits of a teacher stand for; numbered where nobody knows the names."""
-    if teacher.classes is not None:
-        return teacher.classes
-    return tuple(f"class {number}" for number in range(teacher.signal(LOGITS).shape[0]))
+def class_names(teacher: TeacherSpec) -> tuple[str, ...] | None:
+    """What the logits of a teacher stand for; numbered where nobody knows the names. None: it has no logits."""
+    logits = next((signal for signal in teacher.signals if signal.name == LOGITS), None)
+    if logits is None:
+        return None
+    return teacher.classes or tuple(f"class {number}" for number in range(logits.shape[0]))
 
 
 def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
@@ -97,29 +127,19 @@ def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
     return wanted
 
 
-def no_logits(cache: Cache, why: str) -> Mismatch:
-    """What a cache without logits keeps, and how one with logits is made of the same images."""
-    plan = cache.plan
-    teacher, words = plan.teacher, _again(cache)
-    from kdcache.teachers.registry import families, needs_head
+def way_to_keep(teacher: TeacherSpec, source: Mapping[str, object], signals: tuple[str, ...]) -> str:
+    """The command that has the same teacher keep these signals of the same images."""
+    from kdcache.teachers.registry import families, needs_head, options_for
 
-    head = " --head FILE (kd teacher fit-head makes one)" if needs_head(teacher) else ""
-    able = [family.name for family in families() if family.sizes is not None and family.headless is False]
-    other = f"; or --teacher {able[0]}, which needs no head" if head and able else ""
-    return Mismatch(
-        f"{cache.path} keeps {', '.join(plan.codecs())}: the teacher was asked for no logits, {why}",
-        hint=f"{' '.join(words)} --signal logits{head}{other}",
-    )
-
-
-def _again(cache: Cache) -> list[str]:
-    """The words of a build with the same teacher and images."""
-    from kdcache.teachers.registry import options_for
-
-    source = cache.plan.dataset.source
-    words = ["kd cache build", *map(shlex.quote, options_for(cache.teacher))]
+    words = ["kd cache build", *map(shlex.quote, options_for(teacher))]
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
-    return words + (["--data", shlex.quote(str(place))] if place else [])
+    words += ["--data", shlex.quote(str(place))] if place else []
+    head = ""
+    if LOGITS in signals and needs_head(teacher):
+        able = [family.name for family in families() if family.sizes is not None and family.headless is False]
+        other = f"; or --teacher {able[0]}, which needs no head" if able else ""
+        head = f" --head FILE (kd teacher fit-head makes one){other}"
+    return f"{' '.join(words)} --signal {','.join(signals)}{head}"
 
 
 def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) -> None:
@@ -135,7 +155,7 @@ def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) 
             numbers = None
         if numbers is not None and (numbers == range(len(run))).all():
             return
-        ours, theirs = _first_difference(classes, run)
+        ours, theirs = first_difference(classes, run)
         if numbers is not None:
             place = int((numbers != range(len(run))).argmax())
             ours, theirs = classes[place], run[place]
@@ -158,45 +178,3 @@ def check_replay(cache: Cache, source: Source, workers: int, progress: Progress,
             f"{len(found)} of {count} sampled views are not what the teacher saw: {first}",
             hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 tells how many they are",
         )
-
-
-def check_truth(dataset: Dataset, classes: tuple[str, ...], labelled: bool) -> None:
-    """True classes of the images are those the student can name."""
-    if not labelled or dataset.classes is None:
-        raise Mismatch(
-            f"the recipe asks for true classes, but the images of {dataset.name} have no labels",
-            hint="put them into one folder a class, or train on soft labels alone: --set objective.hard=0",
-        )
-    if dataset.classes != classes:
-        ours, theirs = _first_difference(dataset.classes, classes)
-        way = "or use a teacher of these classes"
-        if set(dataset.classes) == set(classes):
-            way = (
-                "or, as they are the same in another order, fit the head again (kd teacher fit-head) and build with it"
-            )
-        raise Mismatch(
-            f"the images of {dataset.name} have {len(dataset.classes):,} classes, the student has {len(classes):,}; "
-            f"the first that differs: {ours!r} and {theirs!r}",
-            hint=f"train on soft labels alone (--set objective.hard=0), {way}",
-        )
-
-
-def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str | None, str | None]:
-    for one, other in zip(ours, theirs, strict=False):
-        if one != other:
-            return one, other
-    count = min(len(ours), len(theirs))
-    return (ours[count] if len(ours) > count else None), (theirs[count] if len(theirs) > count else None)
-
-
-def check_pieces(student: StudentSpec, batch: int, micro: int) -> None:
-    """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
-    if student.windows[-1:] != (1,) or (micro > 1 and batch % micro != 1):
-        return
-    fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
-    way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
-    raise Mismatch(
-        f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {student.input[0]} pixels BatchNorm cannot "
-        "take a variance over one image",
-        hint=f"{way}, or see more with --size {2 * student.input[0]}",
-    )

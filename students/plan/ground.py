@@ -3,6 +3,7 @@
 Input: a cache or a source, or none to choose the usual one. Output: its images, their views and classes, and who spoke of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint
 from kdcache.store.plan import Dataset, ViewPlan
+from students.base.contracts import Defaults, Needs
 from students.base.types import LOGITS
-from students.plan.checks import class_names, no_logits
+from students.plan.checks import class_names, way_to_keep
 from students.runs.record import CacheRecord
 
 
@@ -25,39 +27,37 @@ class Ground:
     views: ViewPlan | None
     """as the teacher saw them; None: the recipe says how they are drawn"""
     classes: tuple[str, ...]
+    """Class names of the teacher, or where it has no classifier those of the images."""
     usable: int
     """images of the view with the fewest that could be used"""
     cache: CacheRecord | None
 
 
-def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
-    """The one that was named, or the newest complete one with that signal."""
+def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Defaults, notes: list[str]) -> Cache:
+    """The one that was named, or the newest complete one that keeps the signals a training from it needs."""
     if named is not None:
         return Cache.open(named)
     passed = []
     for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             cache = Cache.open(path.parent)
-            kept = signal in cache.plan.codecs()
-            reason = "is not finished" if cache.missing else None if kept else f"keeps no {signal}"
+            lacking = [signal for signal in needs(cache).signals if signal not in cache.plan.codecs()]
+            reason = "is not finished" if cache.missing else f"keeps no {' and no '.join(lacking)}" if lacking else None
         except KDError as error:
             reason = error.message
         if reason is None:
             notes.append(f"no --cache: using {path.parent}, the newest that fits")
             return cache
         passed.append(f"{path.parent} {reason}")
-    teacher = "florence" if signal == LOGITS else "data2vec"
-    way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {teacher}"
+    way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {usual.teacher}"
     if not passed:
         raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str], *, names: bool) -> Ground:
-    """The images a teacher spoke about; those it could not see are told. `names`: the student names classes."""
+def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: list[str]) -> Ground:
+    """The images a teacher spoke about; those it could not see are told."""
     plan = cache.plan
-    if names and LOGITS not in (signal.name for signal in plan.teacher.signals):
-        raise no_logits(cache, "so there are no classes to learn")
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
     wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
     rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
@@ -68,10 +68,23 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str
     return Ground(
         dataset=plan.dataset,
         views=plan.views,
-        classes=class_names(plan.teacher) if names else (),
+        classes=_classes(cache, needs),
         usable=usable,
         cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
     )
+
+
+def _classes(cache: Cache, needs: Needs) -> tuple[str, ...]:
+    """Those of the teacher where it is matched by class; else those of the images, or of a teacher that names some."""
+    teacher, images = class_names(cache.teacher), cache.plan.dataset.classes
+    classes = teacher or images if LOGITS in needs.signals else images or teacher
+    if needs.classes and not classes:
+        raise Mismatch(
+            f"neither the teacher of {cache.path} nor the images of {cache.plan.dataset.name} have class names: there are "
+            "no classes to learn",
+            hint=way_to_keep(cache.teacher, cache.plan.dataset.source, (LOGITS,)),
+        )
+    return classes or ()
 
 
 def ground_of_data(data: str | None, notes: list[str]) -> Ground:

@@ -15,15 +15,14 @@ from kdcache.images import Listing, Source, open_source
 from kdcache.images.splits import held_out
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
-from students.base.types import LOGITS
 from students.families.preset import Preset
-from students.families.registry import student_preset, student_spec
-from students.families.spec import StudentSpec
+from students.families.registry import family_of, shown_student, student_preset, student_spec
+from students.families.spec import RANDOM, StudentSpec
 from students.options import TrainOptions, Where
-from students.plan.checks import check_head, check_pieces
+from students.plan.checks import check_head, check_outputs
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
 from students.plan.views import views_of
-from students.recipe import Match, Recipe, SoftLabels
+from students.recipe import Recipe
 from students.runs.checkpoint import load_tensors
 from students.runs.record import Pacing, RunRecord
 from students.runs.run import LATEST, Run, find_run, near
@@ -49,16 +48,14 @@ class Planned:
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
     notes: list[str] = []
-    preset = student_preset(_name(options))
-    ground = _ground(options, where, preset, notes)
-    recipe = _recipe(options, ground, preset, notes)
+    ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
-    if not recipe.frozen_norms and processes == 1:
-        check_pieces(student, recipe.batch, pacing.micro)
+    if not recipe.freezes_norms and processes == 1:
+        family_of(student).check_batch(student, recipe.batch, pacing.micro)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
@@ -86,59 +83,75 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
-def _ground(options: TrainOptions, where: Where, preset: Preset, notes: list[str]) -> Ground:
-    """What is learnt from. A student without a classifier is taught by dense targets, which only a teacher says."""
-    names = preset.blocks is None
+def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) -> tuple[Ground, Recipe]:
+    """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
+    name = _name(options)
+    preset, spec = student_preset(name), shown_student(name)
+    family = family_of(spec)
+
+    def recipe(images: Dataset) -> Recipe:
+        loaded = _loaded(options, images, preset)
+        check_outputs(spec, loaded, _recipe_name(options, images, preset), preset.recipe or _preset(images))
+        return loaded
+
     if options.stream == "none":
-        if not names:
+        if family.needs(spec).teacher:
             raise UsageError(
-                f"{_name(options)} has no classifier: it learns from a teacher's targets alone",
-                hint="kd cache build --teacher data2vec, then train from that cache",
+                f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
+                hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        return ground_of_data(where.data, notes)
-    cache = choose_cache(
-        options.cache, LOGITS if names else _recipe_of(options, preset).objective.signal or LOGITS, notes
-    )
-    return ground_of_cache(cache, options.views, notes, names=names)
+        ground = ground_of_data(where.data, notes)
+        recipe(ground.dataset)
+    else:
+        cache = choose_cache(
+            options.cache,
+            lambda cache: _loaded(options, cache.plan.dataset, preset).needs,
+            family.defaults,
+            notes,
+        )
+        ground = ground_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, notes)
+    return ground, _recipe(options, ground, preset, notes)
 
 
-def _hard_only(recipe: Recipe) -> Recipe:
-    asked = recipe.objective
-    if not isinstance(asked, SoftLabels):
-        raise UsageError("a recipe of dense targets needs a teacher", hint="another --recipe, or a cache")
-    return recipe.model_copy(update={"objective": asked.model_copy(update={"soft": 0.0, "hard": asked.hard or 1.0})})
+def _without_teacher(recipe: Recipe, name: str, student: str, notes: list[str]) -> Recipe:
+    """The part of a recipe that can be learnt from truths alone."""
+    bare = recipe.without_teacher()
+    if bare is None:
+        raise UsageError(
+            f"the recipe {name} of {student} learns from a teacher's {' and '.join(recipe.needs.signals)} alone",
+            hint="another --recipe, or a cache: kd cache build",
+        )
+    if lost := [name for name in recipe.losses if name not in bare.losses]:
+        notes.append(f"no teacher: {' and '.join(lost)} of the recipe {name} have no effect")
+    return bare
 
 
 def _preset(dataset: Dataset) -> str:
     return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
 
 
+def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
+    return options.recipe or preset.recipe or _preset(images)
+
+
+def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
+    """The recipe for these images, as it is written."""
+    return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
+
+
 def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
-    name = options.recipe or preset.recipe or _preset(ground.dataset)
+    name = _recipe_name(options, ground.dataset, preset)
     if options.recipe is None:
         notes.append(f"no --recipe: using `{name}`")
-    recipe = load_preset("recipes", name, Recipe, options.settings)
-    if isinstance(recipe.objective, Match) == (preset.blocks is None):
-        asked = "dense targets" if isinstance(recipe.objective, Match) else "classes"
-        raise Mismatch(
-            f"the recipe {name} matches {asked}, which {_name(options)} does not say",
-            hint=f"--recipe {preset.recipe or _preset(ground.dataset)}",
-        )
-    if ground.cache is None and recipe.objective.signal is not None:
-        recipe = _hard_only(recipe)
+    recipe = _loaded(options, ground.dataset, preset)
+    if ground.cache is None:
+        recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
         notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
     return recipe
-
-
-def _recipe_of(options: TrainOptions, preset: Preset) -> Recipe:
-    """The recipe of a student that has one of its own."""
-    name = options.recipe or preset.recipe
-    assert name is not None, "a student without a classifier has a recipe"
-    return load_preset("recipes", name, Recipe, options.settings)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
@@ -157,32 +170,20 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
     if size is None and before is not None:
         size = before.input[0]
         notes.append(f"no --size: {size} pixels, as in {options.start}")
-    if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, ground.classes, taught=ground.cache is not None)
     spec = student_spec(
-        name, classes=ground.classes, size=size, drop_path=recipe.drop_path_of(name), background=background
+        name,
+        classes=ground.classes,
+        size=size,
+        drop_path=recipe.drop_path_of(name),
+        background=background,
+        before=before,
+        weights=options.start if before is None else None,
     )
-    if before is not None:
-        _check_blocks(before, spec)
-    elif spec.blocks is not None and options.start:
-        raise UsageError(
-            f"{options.start} is a file of weights, which does not say how many heads they are for",
-            hint="begin with the folder of a run: --from RUN",
-        )
-    elif spec.blocks is not None:
+    if before is not None and not options.new_head and options.head_rows is None:
+        check_head(before.classes, spec.classes, taught=ground.cache is not None)
+    if not options.start and spec.begun != RANDOM:
         notes.append(f"it begins with {spec.begun}")
     return spec
-
-
-def _check_blocks(before: StudentSpec, spec: StudentSpec) -> None:
-    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
-    for key in ("heads", "alibi"):
-        was, now = (getattr(student.blocks, key, None) for student in (before, spec))
-        if was != now and None not in (was, now):
-            raise Mismatch(
-                f"the {before.name} it begins with has blocks of {key}: {was}, {spec.name} has {key}: {now}",
-                hint="give the preset of that run with --student, or begin without --from",
-            )
 
 
 def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:

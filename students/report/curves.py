@@ -5,6 +5,7 @@ from typing import Any
 
 from students.report.chart import MOST_POINTS, Point, Series, line_chart
 from students.report.markup import Markup, tag
+from students.runs.metrics import LOSSES
 
 Line = dict[str, Any]
 
@@ -34,17 +35,19 @@ def points(lines: Iterable[Line], key: str, times: float = 1.0) -> list[Point]:
 
 
 def _loss(train: list[Line], val: list[Line]) -> Markup:
-    both = any(line.get("soft") is not None and line.get("hard") is not None for line in train)
-    parts = [
-        Series("soft labels", points(train, "soft"), 3),
-        Series("true classes", points(train, "hard"), 4),
-    ]
+    names = list(dict.fromkeys(name for line in train for name in line.get(LOSSES, {})))
+    # One loss alone is the loss of the training, up to its weight. The first two colours are taken.
+    parts = [Series(name, points([_part(line, name) for line in train], name), 3 + n) for n, name in enumerate(names)]
     series = [
         Series("training", points(train, "loss"), 1),
-        *(parts if both else []),
+        *(parts if len(parts) > 1 else []),
         Series("validation", points(val, "loss"), 2, dots=True),
     ]
     return line_chart("Loss", series, shown=_number, across="step")
+
+
+def _part(line: Line, name: str) -> Line:
+    return {"step": line["step"], name: line.get(LOSSES, {}).get(name)}
 
 
 def _accuracy(val: list[Line]) -> Markup:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Silent
-from students.families.registry import embed
+from students.families.registry import head_of
 from students.runs.run import Run
 from students.tasks.features import look_once
 from students.tasks.neighbours import nearest
@@ -34,7 +34,7 @@ def nearest_classes(
     with Pictures(bank, spec, workers=0, batch=PIECE) as pictures:
         known, labels = look_once(network, pictures, device="cpu", precision="float32", progress=Silent())
     with at_rest(network), torch.inference_mode():
-        cosines, rows = nearest(embed(spec, network)(normalised(pixels, spec, "cpu")), known, count)
+        cosines, rows = nearest(head_of(spec, network, "embedding")(normalised(pixels, spec, "cpu")), known, count)
     return [
         [(bank.classes[labels[row]], float(cosine)) for row, cosine in zip(found, near, strict=True)]
         for found, near in zip(rows.tolist(), cosines, strict=True)

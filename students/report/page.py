@@ -123,9 +123,9 @@ def _ended(metrics: Sequence[dict[str, Any]]) -> str:
 def _provenance(facts: Facts) -> Markup:
     record = facts.record
     student = record.student
-    windows = [f"windows {'/'.join(map(str, student.windows))}"] if student.windows else []
+    details = [f"{label} {text}" for label, text in student.details.items()]
     rows: Rows = [
-        ("student", ", ".join([student.name, student.described, *windows])),
+        ("student", ", ".join([student.name, student.described, *details])),
         ("its weights", f"best.safetensors, sha256 {facts.weights_sha256}" if facts.weights_sha256 else "none yet"),
         ("started from", record.started_from or student.begun),
         ("images", _dataset(record.dataset)),

@@ -26,6 +26,7 @@ from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.views.recipe import drawable
+from students.families.registry import head_of
 from students.families.spec import StudentSpec
 from students.report.nearest import BANK, nearest_classes
 from students.runs.run import Run
@@ -185,7 +186,7 @@ def whole_picture(source: Source, image_id: str, background: str) -> NDArray[np.
 def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:
     """The student's first guesses about each image of a batch, on the CPU."""
     with at_rest(network), torch.inference_mode():
-        probabilities = network(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
+        probabilities = head_of(spec, network, "logits")(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
     return [_first(row, spec.classes) for row in probabilities.numpy()]
 
 

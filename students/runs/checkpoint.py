@@ -1,6 +1,7 @@
 """The state of a training after a step: written whole or not at all, read back to the last bit.
 
     checkpoints/00000120/ model.safetensors  average.safetensors (when one is kept)  optimiser.safetensors  state.json
+                          objectives.safetensors  constraints.safetensors (where they have anything to keep)
 
 Tensors are safetensors, the rest is JSON: nothing that is loaded can run code. `state.json` holds a digest of every other file.
 """
@@ -20,6 +21,7 @@ from kdcache.base.foreign import refuse_links
 from kdcache.base.strict import Strict
 from kdcache.base.tensors import FLOATS, load_exact, read_safetensors, write_tensors
 from kdcache.errors import Damage, UsageError
+from students.base.contracts import Constraint
 from students.runs.kept import STATE, checkpoints
 from students.runs.metrics import MOST_STEPS
 
@@ -29,13 +31,17 @@ if TYPE_CHECKING:
 
 KEPT = 2
 DIGEST = "xxh3"
-FILES = MODEL, AVERAGE, OPTIMISER = "model.safetensors", "average.safetensors", "optimiser.safetensors"
+FILES = MODEL, AVERAGE, OPTIMISER, OBJECTIVES, CONSTRAINTS = (
+    "model.safetensors", "average.safetensors", "optimiser.safetensors", "objectives.safetensors", "constraints.safetensors",
+)  # fmt: skip
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """what AdamW keeps of a parameter"""
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 """what torch's GradScaler keeps"""
-SUMS = 4
-"""numbers that a training sums up between two lines of metrics.jsonl"""
+LOSS, IMAGES = "loss", "images"
+"""What is summed up beside the losses by name: their weighted sum, and the images that count."""
+FIRST_SUMS = 4
+"""How many sums the first release kept, without names: loss, soft labels, true classes, images."""
 Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
@@ -56,8 +62,20 @@ class State:
     """validations since then"""
     scaler: dict[str, int | float] = field(default_factory=dict)
     """loss scale of float16"""
-    pending: list[float] = field(default_factory=list)
-    """what was summed since the last line of metrics.jsonl"""
+    pending: dict[str, float] | list[float] = field(default_factory=dict)
+    """Sums since the last line of metrics.jsonl by name; a list without names, as the first release wrote it, is read too."""
+
+    def sums(self, parts: tuple[str, ...]) -> dict[str, float] | None:
+        """The pending sums of a training whose losses are these; None where they are another training's."""
+        names, pending = (LOSS, *parts, IMAGES), self.pending
+        if not pending:
+            return dict.fromkeys(names, 0.0)
+        if isinstance(pending, dict):
+            return pending if pending.keys() == set(names) else None
+        loss, soft, hard, images = pending
+        # It had one objective: both of its parts, or one, whose sum is the one that is not 0, or the loss itself.
+        each = (soft, hard) if len(parts) == 2 else (soft or hard or loss,)
+        return dict(zip(names, (loss, *each, images), strict=True)) if len(parts) == len(each) else None
 
 
 class _Kept(Strict):
@@ -69,7 +87,9 @@ class _Kept(Strict):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.state.scaler.keys() not in (set(), SCALER) or len(self.state.pending) not in (0, SUMS):
+        pending = self.state.pending
+        unnamed = isinstance(pending, list) and len(pending) not in (0, FIRST_SUMS)
+        if self.state.scaler.keys() not in (set(), SCALER) or unnamed:
             raise ValueError("its loss scale or its sums are not those of a training")
         return self
 
@@ -81,6 +101,21 @@ class Parts:
     network: "nn.Module"
     average: "nn.Module | None"
     optimiser: "torch.optim.Optimizer"
+    own: "nn.Module"
+    """the objectives' own weights, which no other file has"""
+    constraints: "tuple[Constraint, ...]" = ()
+
+    @property
+    def trained(self) -> "dict[str, nn.Parameter]":
+        """Every parameter the optimiser may move, by a name of its own: no name in a network has a slash."""
+        own = {f"objectives/{name}": parameter for name, parameter in self.own.named_parameters()}
+        return dict(self.network.named_parameters()) | own
+
+    @property
+    def held(self) -> "dict[str, torch.Tensor]":
+        """What the constraints keep, by their place in the recipe."""
+        each = enumerate(self.constraints)
+        return {f"{place}/{name}": value for place, held in each for name, value in held.state().items()}
 
 
 def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
@@ -139,15 +174,20 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
     refuse_links([folder, *(folder / name for name in (STATE, *FILES))], hint=other)
     kept = _Kept.from_file(folder / STATE, what="the state of a training", hint=other)
     networks = {MODEL: parts.network} | ({AVERAGE: parts.average} if parts.average is not None else {})
-    if kept.files.keys() != {*networks, OPTIMISER}:
+    if parts.own.state_dict():
+        networks[OBJECTIVES] = parts.own
+    if kept.files.keys() != {*networks, OPTIMISER, *([CONSTRAINTS] if parts.held else [])}:
         raise Damage(f"{folder / STATE} names {', '.join(sorted(kept.files))}", hint=other, path=str(folder))
     for name, expected in kept.files.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
             raise Damage(f"{folder / name} is damaged or missing", hint=other, path=str(folder / name))
     for name, network in networks.items():
         tensors = read_safetensors(folder / name)[0]
-        load_exact(network, tensors, source=str(folder / name), what="the student", hint=other)
-    _give_back(parts.network, parts.optimiser, folder / OPTIMISER, hint=other)
+        what = "the objectives" if name == OBJECTIVES else "the student"
+        load_exact(network, tensors, source=str(folder / name), what=what, hint=other)
+    _give_back(parts, folder / OPTIMISER, hint=other)
+    if parts.held:
+        _restore(parts, folder / CONSTRAINTS, hint=other)
     return kept.state
 
 
@@ -155,7 +195,11 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
     kept = {MODEL: parts.network.state_dict()}
     if parts.average is not None:
         kept[AVERAGE] = parts.average.state_dict()
-    names = {id(parameter): name for name, parameter in parts.network.named_parameters()}
+    if own := parts.own.state_dict():
+        kept[OBJECTIVES] = own
+    if held := parts.held:
+        kept[CONSTRAINTS] = held
+    names = {id(parameter): name for name, parameter in parts.trained.items()}
     moments = {
         f"{names[id(parameter)]}/{key}": value
         for parameter, state in parts.optimiser.state.items()
@@ -164,12 +208,23 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
     return kept | {OPTIMISER: moments}
 
 
-def _give_back(network: "nn.Module", optimiser: "torch.optim.Optimizer", file: Path, *, hint: str) -> None:
+def _restore(parts: Parts, file: Path, *, hint: str) -> None:
+    """Hand every constraint what it kept; names, shapes and types must be those it keeps now."""
+    kept, held = read_safetensors(file)[0], parts.held
+    facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, held)]
+    if facts[0] != facts[1]:
+        raise Damage(f"{file} does not fit the constraints of the recipe", hint=hint, path=str(file))
+    for place, constraint in enumerate(parts.constraints):
+        begin = f"{place}/"
+        constraint.restore({n.removeprefix(begin): value for n, value in kept.items() if n.startswith(begin)})
+
+
+def _give_back(parts: Parts, file: Path, *, hint: str) -> None:
     """Hand every parameter its moments, laid out in memory as it is itself: a fused optimiser goes through both in that order."""
     import torch
 
     moments = read_safetensors(file)[0]
-    parameters = dict(network.named_parameters())
+    parameters, optimiser = parts.trained, parts.optimiser
     named = {key.rpartition("/")[0] for key in moments}
     if moments.keys() != {f"{name}/{what}" for name in named for what in MOMENTS} or not named <= parameters.keys():
         raise Damage(f"{file} holds other moments than those of AdamW", hint=hint, path=str(file))

@@ -6,9 +6,6 @@ Input: the name, where the user says it lies, and the weights a plan names. Outp
 from collections.abc import Iterator
 from os.path import isfile
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
 
 from kdcache.base.digest import file_sha256, json_digest
 from kdcache.errors import Mismatch, Unavailable
@@ -19,12 +16,6 @@ from students.runs.run import WEIGHTS, Run, teacher_run
 
 RUN = "run"
 """the family of these teachers: run:NAME"""
-FIRST = frozenset({
-    "name", "family", "network", "windows", "blocks", "drop_path", "input", "mean", "std", "geometry", "classes",
-    "depth", "heads", "hidden", "alibi", "begin", "encoder", "image", "patch", "dim", "prenet", "targets",
-    "kind", "fit", "crop_pct", "interpolation",
-})  # fmt: skip
-"""Fields of a student's specification, and of the records in it, that have always counted."""
 
 
 def find_teacher(name: str, weights: str | None, planned: Weights | None) -> Run:
@@ -83,15 +74,5 @@ def check_weights(run: Run, sha256: str, planned: Weights) -> None:
 
 
 def settings(spec: StudentSpec) -> str:
-    """Digest of what a run's network is built from and how it is shown images.
-
-    A field that came later counts where it differs from its default, which means what runs did before: their caches stay theirs.
-    """
-    return json_digest(_counting(spec))
-
-
-def _counting(value: Any) -> Any:
-    if not isinstance(value, BaseModel):
-        return value
-    fields = type(value).model_fields
-    return {name: _counting(its) for name, its in value if name in FIRST or its != fields[name].default}
+    """Digest of what a run's network is built from and how it is shown images."""
+    return json_digest(spec.counted())

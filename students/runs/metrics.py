@@ -24,6 +24,14 @@ LARGEST = 1e100
 ENDED = ("done", "patience", "steps")
 _NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": ("top1",), "end": ()}
 _WORDS = ("kind", "stopped")
+LOSSES = "losses"
+"""Key under which a line of training has its losses by name: `{"labels.soft": 4.6}`."""
+MOST_LOSSES = 64
+"""Losses of a line."""
+MOST_LETTERS = 100
+"""Letters of the name of a loss."""
+_FIRST = {"soft": "labels.soft", "hard": "labels.hard"}
+"""How the first release called the only losses there were, each by itself in a line -> their names now."""
 
 
 def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
@@ -50,10 +58,18 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     """What was measured, oldest first."""
     found = []
     for _, told in lines_of(file):
-        found.append(told)
+        found.append(_named(told))
         if len(found) > MOST_LINES:
             raise Damage(f"{file} has more than {MOST_LINES:,} lines", hint="remove some of them", path=str(file))
     return found
+
+
+def _named(line: dict[str, Any]) -> dict[str, Any]:
+    """A line whose losses are under their names, whichever release wrote it."""
+    if line["kind"] != "train" or LOSSES in line:
+        return line
+    rest = {key: value for key, value in line.items() if key not in _FIRST}
+    return rest | {LOSSES: {name: line[key] for key, name in _FIRST.items() if line.get(key) is not None}}
 
 
 def _damage(file: Path, number: int, reason: str) -> Damage:
@@ -70,8 +86,10 @@ def _wrong(told: Any) -> str | None:
         return f"its kind is none of {', '.join(_NEEDED)}"
     if type(step) is not int or not 0 <= step <= MOST_STEPS:
         return "it has no step"
-    if odd := [name for name, value in told.items() if name not in _WORDS and not _is_number(value)]:
+    if odd := [name for name, value in told.items() if name not in (*_WORDS, LOSSES) and not _is_number(value)]:
         return f"its {odd[0]} is no number"
+    if LOSSES in told and not _are_losses(told[LOSSES]):
+        return "its losses are no numbers by name"
     lacking = [name for name in _NEEDED[kind] if told.get(name) is None]
     if kind == "val" and told.get("top3") is None and told.get("top5") is None:
         lacking.append("top5")
@@ -80,6 +98,13 @@ def _wrong(told: Any) -> str | None:
     if kind == "end" and told.get("stopped") not in ENDED:
         return f"it stopped for none of {', '.join(ENDED)}"
     return None
+
+
+def _are_losses(losses: Any) -> bool:
+    """Numbers by name, few enough and short enough to be drawn."""
+    if not isinstance(losses, dict) or len(losses) > MOST_LOSSES:
+        return False
+    return all(len(name) <= MOST_LETTERS and value is not None and _is_number(value) for name, value in losses.items())
 
 
 def _is_number(value: Any) -> bool:

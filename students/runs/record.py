@@ -7,7 +7,7 @@ from pydantic import Field
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
-from students.families.spec import StudentSpec
+from students.families.registry import AnyStudent
 from students.options import StreamMode
 from students.recipe import Recipe
 from students.runs.metrics import MOST_STEPS
@@ -48,7 +48,7 @@ class RunRecord(Strict):
 
     format: int = FORMAT
     kind: Literal["train", "finetune"]
-    student: StudentSpec
+    student: AnyStudent
     recipe: Recipe
     seed: int
     stream: StreamMode

@@ -14,7 +14,7 @@ from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage, Mismatch, UsageError
 from students.base.types import Precision
-from students.families.registry import embed
+from students.families.registry import head_of
 from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
 
 
@@ -49,7 +49,7 @@ def look_once(
     """The embedding of every image that can be read, in row order, and its label; `network` is on `device`."""
     found, rows = [], []
     with at_rest(network):
-        speak = embed(pictures.spec, network)
+        speak = head_of(pictures.spec, network, "embedding")
         for which, features in pictures.look(speak, device=device, precision=precision, progress=progress, stage=stage):
             found.append(features.float())
             rows.append(which)

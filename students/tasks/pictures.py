@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from kdcache.base.progress import Progress
 from kdcache.errors import Incomplete, UsageError
 from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
+from kdcache.networks.pixels import autocast
+from kdcache.networks.pixels import normalised as pixels_normalised
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
 from students.base.types import Precision
@@ -122,7 +124,7 @@ class Pictures:
         for rendered in self._pool.batches(self._requests()):
             self.rejected |= {self.images.ids[row]: reason for row, reason in rendered.bad.items()}
             good = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            with torch.inference_mode(), autocast(device, precision):
+            with torch.inference_mode(), autocast(torch.device(device), precision):
                 said = speak(normalised(rendered.pixels, self.spec, device))[good]
             yield np.array([rendered.rows[place] for place in good], np.int64), said
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
@@ -141,17 +143,8 @@ class Pictures:
 
 def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> torch.Tensor:
     """Pixels (n, h, w, 3) as a student's input (n, 3, h, w): (pixel / 255 - mean) / std."""
-    values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(three, device=device).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
-    return (values - mean) / std
-
-
-def autocast(device: str, precision: Precision) -> Any:
-    """The context a network speaks in."""
-    kind = torch.device(device).type
-    if precision == "float32":
-        return torch.autocast(kind, enabled=False)
-    return torch.autocast(kind, dtype=getattr(torch, precision))
+    return pixels_normalised(torch.from_numpy(pixels), mean, std, channels_last=True)
 
 
 @contextmanager

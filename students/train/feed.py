@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kdcache.errors import Drift
 from kdcache.render import Rendered, RenderPool
-from students.objectives.soft_labels import Truth
+from students.base.truths import ClassTruth
 from students.train.images import Rows, Scene
 from students.train.targets import Pixels, Teller, Telling
 
@@ -116,7 +116,11 @@ class Feed:
         return np.array([row not in seen.bad for row in seen.rows], np.bool_)
 
 
-def truth_of(scene: Scene, piece: Piece, telling: Telling, device: torch.device) -> Truth:
-    """True classes of a piece."""
-    first, second, share = scene.truth(piece.rows, telling.view)
-    return Truth(*(torch.from_numpy(array).to(device) for array in (first, second, share)))
+def truths_of(
+    names: tuple[str, ...], scene: Scene, piece: Piece, telling: Telling, device: torch.device
+) -> dict[str, Any]:
+    """The truths of these names of a piece, as tensors on the device."""
+    columns = scene.truths(names, piece.rows, telling.view)
+    return {
+        name: ClassTruth(*(torch.from_numpy(array).to(device) for array in column)) for name, column in columns.items()
+    }

@@ -15,8 +15,11 @@ from kdcache.store.index import ListedIds
 from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views import mix_of
 from kdcache.views.recipe import Augment, Plain, drawable
+from students.base.truths import CLASS
 
 Rows = NDArray[np.int64]
+Classes = tuple[Rows, Rows, NDArray[np.float32]]
+"""What the truth `class` is made of (students/base/truths.py)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,17 @@ class Scene:
         """True when an image may be mixed with another."""
         return isinstance(self.recipe, Augment) and self.recipe.mix is not None
 
-    def truth(self, rows: Rows, view: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
+    @property
+    def columns(self) -> dict[str, tuple[str, ...] | None]:
+        """Truth columns of the images, each with its class names where it is one of classes."""
+        named = self.labels is not None and self.dataset.classes is not None
+        return {CLASS: self.dataset.classes} if named else {}
+
+    def truths(self, names: tuple[str, ...], rows: Rows, view: int) -> dict[str, Classes]:
+        """The columns of these names, in the order of the rows. Every column the images have is looked up here."""
+        return {name: {CLASS: self.classes}[name](rows, view) for name in names}
+
+    def classes(self, rows: Rows, view: int) -> Classes:
         """Class, class of the partner, and the share of the first: what is true of a view of each row that is not rejected."""
         assert self.labels is not None, "asked for true classes of images without any: checked before the first step"
         partners, shares = rows.copy(), np.ones(len(rows), np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,10 +18,10 @@ from kdcache.errors import Mismatch, UsageError
 from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
+from students.base.contracts import Family, Needs, Sides
 from students.base.machine import World
-from students.base.types import INPUTS
 from students.families.loading import Head, HeadRows
-from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
+from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
 from students.options import Where
 from students.plan import checks as fits
@@ -30,6 +31,7 @@ from students.runs.record import Pacing, RunRecord
 from students.tasks.while_training import Judge, judge_of
 from students.train.feed import Feed
 from students.train.images import Scene
+from students.train.losses import own_modules
 from students.train.optimise import Pace
 from students.train.targets import Cached, Connected, Drawn, Teller
 from students.train.trackers import check_names
@@ -40,6 +42,9 @@ class Job:
     """What the loop needs."""
 
     network: nn.Module
+    family: Family[Any]
+    own: nn.ModuleDict
+    """weights of the objectives themselves"""
     spec: StudentSpec
     recipe: Recipe
     pacing: Pacing
@@ -50,9 +55,6 @@ class Job:
     judge: Callable[[], AbstractContextManager[Judge]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
     pace: Pace
-    layer_of: Callable[[str], int]
-    layers: int
-    no_decay: Callable[[str, nn.Parameter], bool]
     compiled: bool
     stop_at: int | None
     trackers: tuple[str, ...]
@@ -62,18 +64,16 @@ class Job:
 def make_job(record: RunRecord, where: Where, world: World, progress: Progress, *, fresh: bool = True) -> Job:
     """Open and check everything. `fresh`: the network gets the weights a run begins with; else a checkpoint will fill it."""
     check_names(where.trackers)
-    scene, teller = _scene_and_teller(record, where, world, progress)
+    scene, teller, sides = _scene_and_teller(record, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
-    if recipe.objective.truth:
-        fits.check_truth(scene.dataset, record.student.classes, scene.labels is not None)
     network = _network(record, where, fresh)
     if where.recompute:
         network.set_grad_checkpointing(True)  # type: ignore[operator]  # timm's networks have it, nn.Module has not
     workers = where.render_workers
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
-    # A student that shares the teacher's encoder need not see an image of which that was kept.
-    sees = None if record.student.blocks is not None and INPUTS in teller.signals else record.student.input
+    family = family_of(record.student)
+    sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
 
     def feed() -> Feed:
         strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
@@ -81,6 +81,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 
     return Job(
         network=network,
+        family=family,
+        own=own_modules(recipe, sides, record.seed),
         spec=record.student,
         recipe=recipe,
         pacing=pacing,
@@ -90,9 +92,6 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         feed=feed,
         judge=judge_of(record, where, world),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
-        layer_of=layer_of(record.student, network),
-        layers=layer_count(record.student, network),
-        no_decay=no_decay,
         compiled=where.compiled,
         stop_at=where.stop_at,
         trackers=where.trackers,
@@ -100,7 +99,9 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
     )
 
 
-def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: Progress) -> tuple[Scene, Teller]:
+def _scene_and_teller(
+    record: RunRecord, where: Where, world: World, progress: Progress
+) -> tuple[Scene, Teller, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
     owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
@@ -110,30 +111,39 @@ def _scene_and_teller(record: RunRecord, where: Where, world: World, progress: P
         progress.warn(small)
     if record.cache is None:
         scene = Scene.of_listing(source, listing, record.views)
+        sides = _sides(record, scene)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
-        return scene, Drawn(scene, views=record.pacing.views, seed=record.seed, share=share)
+        return scene, Drawn(scene, views=record.pacing.views, seed=record.seed, share=share), sides
     cache = _same_cache(record)
-    fits.check_student(cache, record.student, record.recipe)
+    scene = Scene.of_cache(cache, source)
+    sides = _sides(record, scene)
     if cache.teacher.weights.random:
         progress.warn("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
-    scene = Scene.of_cache(cache, source)
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
-        return scene, _connected(record, cache, scene, share, where, world, progress)
-    fits.check_cache(cache, record.recipe, record.pacing.views)
+        return scene, _connected(record, cache, scene, share, where, world, progress), sides
+    fits.check_cache(cache, record.pacing.views)
     if world.first:
         fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
     world.wait()
     views, device = record.pacing.views, str(world.device)
     signals = _signals(record, cache)
-    return scene, Cached(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
+    cached = Cached(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
+    return scene, cached, sides
+
+
+def _sides(record: RunRecord, scene: Scene) -> dict[str, Sides]:
+    """What each objective compares, once that is known to be possible."""
+    sides = fits.sides_of(record, scene.columns)
+    fits.check_sides(record, sides)
+    return sides
 
 
 def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
-    """What is read: what is matched, and what the shared encoder said, where that was kept."""
+    """What is read: all that is needed, and what else the student can use of what was kept."""
+    needs: Needs = record.recipe.needs | family_of(record.student).needs(record.student)
     kept = cache.plan.codecs()
-    shared = INPUTS if record.student.blocks is not None and INPUTS in kept else None
-    return tuple(signal for signal in (record.recipe.objective.signal, shared) if signal is not None)
+    return needs.signals + tuple(signal for signal in needs.optional if signal in kept and signal not in needs.signals)
 
 
 def _same_cache(record: RunRecord) -> Cache:
@@ -178,12 +188,12 @@ def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
         torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)
         if fresh and not record.started_from and record.cache is not None:
-            begin(network, record.student, record.cache.teacher, where.weights)
+            family_of(record.student).start(network, record.student, record.cache.teacher, where.weights)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
             if record.cache is not None:
-                check_shared(network, record.student, record.cache.teacher, where.weights)
+                family_of(record.student).check_shared(network, record.student, record.cache.teacher, where.weights)
     return network

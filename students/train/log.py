@@ -13,9 +13,10 @@ from torch import Tensor
 from kdcache.base.atomic import storage_errors, write_file
 from kdcache.errors import KDError
 from students.base.machine import World
-from students.runs.checkpoint import SUMS, State
-from students.runs.metrics import lines_of
+from students.runs.checkpoint import IMAGES, LOSS, State
+from students.runs.metrics import LOSSES, lines_of
 from students.runs.run import METRICS, Run
+from students.train.losses import Losses
 from students.train.trackers import Tracker, numbers_of
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
@@ -26,17 +27,20 @@ APART = "apart"
 class Log:
     """Sums up steps and writes them down every so often. Losses stay on the device until then."""
 
-    def __init__(self, run: Run, world: World, trackers: Sequence[Tracker] = (), *, timed: bool = False) -> None:
+    def __init__(
+        self, run: Run, world: World, parts: tuple[str, ...], trackers: Sequence[Tracker] = (), *, timed: bool = False
+    ) -> None:
+        """`parts`: names of the losses, each with a sum of its own."""
         self._timed = timed and world.device.type == "cuda"
         self._trackers = trackers
         self._file, self._world = run.path / METRICS, world
         self.rate = 0.0
         self.grad: Tensor = torch.zeros(())
-        self._parts = (False, False)
+        self._parts = parts
         self._clear()
 
     def _clear(self) -> None:
-        self._sums: Tensor = torch.zeros(SUMS, dtype=torch.float64)
+        self._sums: Tensor = torch.zeros(2 + len(self._parts), dtype=torch.float64)
         self._laps = dict.fromkeys((*LAPS, APART), 0.0)
         self._steps = 0
         self._since = time.perf_counter()
@@ -53,24 +57,22 @@ class Log:
                 torch.cuda.synchronize(self._world.device)
             self._laps[name] += time.perf_counter() - start
 
-    def add(self, total: Tensor, soft: Tensor | None, hard: Tensor | None, good: Tensor) -> None:
-        """The losses of a piece, one a row."""
-        zero = torch.zeros_like(total)
-        rows = [total, zero if soft is None else soft, zero if hard is None else hard, zero + 1]
+    def add(self, losses: Losses, good: Tensor) -> None:
+        """The losses of a piece, one value a row."""
+        rows = [losses.total, *(losses.parts[part] for part in self._parts), torch.ones_like(losses.total)]
         sums = torch.stack([(row.detach() * good).sum() for row in rows]).double()
         self._sums = self._sums.to(sums.device) + sums
-        self._parts = (soft is not None, hard is not None)
         self._images += len(good)
 
     def step(self) -> None:
         """A step is over."""
         self._steps += 1
 
-    def pending(self) -> list[float]:
+    def pending(self) -> dict[str, float]:
         """The sums since the last line, the mean over all processes, for a checkpoint; NaN is never kept."""
         sums: list[float] = self._world.mean(self._sums.clone()).tolist()
         self._refuse(sums[0])
-        return sums
+        return dict(zip((LOSS, *self._parts, IMAGES), sums, strict=True))
 
     def _refuse(self, loss: float) -> None:
         """Stop a training that has come to nothing, before its weights are kept."""
@@ -83,7 +85,7 @@ class Log:
     def write(self, state: State, epochs: float) -> str:
         """One line about the steps since the last one -> the few words of it that stand beside the bar."""
         seconds = time.perf_counter() - self._since - self._laps[APART]
-        total, soft, hard, count = self._world.mean(self._sums).tolist()
+        total, *parts, count = self._world.mean(self._sums).tolist()
         images = self._images * self._world.size
         loss = total / max(count, 1)
         line = {
@@ -91,8 +93,7 @@ class Log:
             "step": state.step,
             "epoch": epochs,
             "loss": loss,
-            "soft": soft / max(count, 1) if self._parts[0] else None,
-            "hard": hard / max(count, 1) if self._parts[1] else None,
+            LOSSES: {name: part / max(count, 1) for name, part in zip(self._parts, parts, strict=True)},
             "rate": self.rate,
             "grad": float(self.grad) if math.isfinite(self.grad) else None,
             "images": state.images,
@@ -115,10 +116,9 @@ class Log:
             for tracker in self._trackers:
                 tracker.tell(numbers_of(line), line["step"])
 
-    def rewind(self, step: int, pending: list[float]) -> None:
+    def rewind(self, step: int, sums: dict[str, float]) -> None:
         """Forget what was written after a step that is now taken again, and go on with the sums of then."""
-        if pending:
-            self._sums = torch.tensor(pending, dtype=torch.float64)
+        self._sums = torch.tensor([sums[name] for name in (LOSS, *self._parts, IMAGES)], dtype=torch.float64)
         if not self._world.first or not self._file.is_file():
             return
         # A training that had ended tells its end again.

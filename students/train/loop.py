@@ -27,6 +27,7 @@ from students.train.interrupts import Interrupted, watching
 from students.train.job import Job
 from students.train.learner import Learner
 from students.train.log import APART, Log
+from students.train.losses import part_names
 from students.train.room import check_room
 from students.train.targets import Telling
 from students.train.trackers import trackers
@@ -55,7 +56,8 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
         judge = stack.enter_context(job.judge()) if job.judge is not None and world.first else None
-        log = Log(run, world, stack.enter_context(trackers(job.trackers if world.first else (), run)), timed=job.timed)
+        tracked = stack.enter_context(trackers(job.trackers if world.first else (), run))
+        log = Log(run, world, part_names(job.recipe), tracked, timed=job.timed)
         interrupted = stack.enter_context(watching())
         training = Training(job, run, world, progress, judge, log)
         if resume:
@@ -92,21 +94,23 @@ class Training:
     def resume(self) -> None:
         """Go on from the newest checkpoint."""
         self.state = load_checkpoint(self.run.path, self.learner.parts)
-        self._refuse_another()
+        sums = self._sums()
         self.learner.scaler.load_state_dict(self.state.scaler)
         self._check_room()
         self.before = self.state.seconds
-        self.log.rewind(self.state.step, self.state.pending)
+        self.log.rewind(self.state.step, sums)
         self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
 
-    def _refuse_another(self) -> None:
-        """A state that this training cannot be in, though its files are whole."""
+    def _sums(self) -> dict[str, float]:
+        """The sums of the state; Damage where this training cannot be in it, though its files are whole."""
         state, pacing = self.state, self.job.pacing
         counted = (state.epoch, state.at) == divmod(state.step, pacing.steps_an_epoch) and state.step <= pacing.steps
-        if not counted or bool(state.scaler) != self.learner.scaler.is_enabled():
+        sums = state.sums(part_names(self.job.recipe))
+        if not counted or sums is None or bool(state.scaler) != self.learner.scaler.is_enabled():
             place = f"step {state.step:,}, place {state.at:,} of epoch {state.epoch:,}"
             what = f"the newest checkpoint of {self.run.path} is at {place}: not a state of this training"
             raise Damage(what, hint="start it anew with another --out")
+        return sums
 
     def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
         """Epoch by epoch, step by step."""
@@ -139,8 +143,7 @@ class Training:
             with log.lap(job.teller.stage):
                 said = telling.tell(piece.span, piece.shown)
             with log.lap("student"):
-                found, good = self.learner.learn(piece, said, telling)
-                log.add(found.total, found.soft, found.hard, good)
+                log.add(*self.learner.learn(piece, said, telling))
             with log.lap("waiting"):
                 piece = next(pieces, None)
         with log.lap("optimiser"):
@@ -217,7 +220,7 @@ class Training:
 
     def _keep(self) -> None:
         self.state.scaler = self.learner.scaler.state_dict()
-        self.state.pending = self.log.pending() if self.state.step else []
+        self.state.pending = self.log.pending() if self.state.step else {}
         if self.world.first:
             save_checkpoint(self.run.path, self.state, self.learner.parts)
             self._keep_weights()

@@ -1,16 +1,17 @@
 """AdamW for a student: which parameters decay, how fast each layer learns, and the rate of every step.
 
-Input: a network and a recipe. Output: an optimiser whose groups carry their share of the rate, and the rate itself, a pure
-function of the step.
+Input: the trained parameters of a network, as its family groups them, and a recipe. Output: an optimiser whose groups carry
+their share of the rate, and the rate itself, a pure function of the step.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from students.base.contracts import Group
 from students.recipe import Optimiser
 
 
@@ -33,27 +34,25 @@ class Pace:
         return ask.last_rate + (ask.rate - ask.last_rate) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
-def adamw(
-    network: nn.Module,
-    ask: Optimiser,
-    *,
-    layer_of: Callable[[str], int],
-    layers: int,
-    no_decay: Callable[[str, nn.Parameter], bool],
-    fused: bool,
-) -> torch.optim.AdamW:
-    """Groups by layer and decay; `share` of a group is what its rate is multiplied with."""
+def adamw(trained: Iterable[Group], ask: Optimiser, *, fused: bool, own: nn.Module | None = None) -> torch.optim.AdamW:
+    """Groups by layer and decay; `share` of a group is what its rate is multiplied with, 1 in the last layer.
+
+    `own`: the objectives' weights, which learn as fast as the last layer.
+    """
+    every = list(trained)
+    last = max((each.layer for each in every), default=0)
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            layer = layer_of(name) if ask.layer_decay < 1 else layers - 1
-            groups.setdefault((layer, no_decay(name, parameter)), []).append(parameter)
+    for each in every:
+        layer = each.layer if ask.layer_decay < 1 else last
+        groups.setdefault((layer, not each.decays), []).append(each.parameter)
+    for parameter in own.parameters() if own is not None else ():
+        groups.setdefault((last, parameter.ndim <= 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "weight_decay": 0.0 if spared else ask.decay,
-                "share": ask.layer_decay ** (layers - 1 - layer),
+                "share": ask.layer_decay ** (last - layer),
             }
             for (layer, spared), parameters in sorted(groups.items(), key=lambda item: item[0])
         ],

@@ -13,7 +13,7 @@ from students.runs.checkpoint import KEPT, Parts
 from students.runs.record import Pacing
 from students.runs.run import CHECKPOINTS
 
-_LINE = 512
+_LINE = 1024
 """bytes of a line of metrics.jsonl, generously"""
 _MORE = 1 << 20
 """record, states, an evaluation"""
@@ -39,4 +39,5 @@ def _bytes_of(parts: Parts) -> tuple[int, int]:
     """Of a checkpoint, and of the weights alone. AdamW keeps two moments of everything it moves."""
     weights = sum(tensor.nbytes for tensor in parts.network.state_dict().values())
     moved = sum(tensor.nbytes for group in parts.optimiser.param_groups for tensor in group["params"])
-    return weights * (1 if parts.average is None else 2) + 2 * moved, weights
+    beside = sum(tensor.nbytes for tensor in (*parts.own.state_dict().values(), *parts.held.values()))
+    return weights * (1 if parts.average is None else 2) + 2 * moved + beside, weights

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 from kdcache.errors import Unavailable, UsageError
+from students.runs.metrics import LOSSES
 from students.runs.run import Run
 
 NAMES = ("tensorboard", "wandb")
@@ -74,9 +75,10 @@ def trackers(names: Sequence[str], run: Run) -> Iterator[list[Tracker]]:
 
 
 def numbers_of(line: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a line of metrics.jsonl under their full names."""
+    """The numbers of a line of metrics.jsonl under their full names; losses have names of their own."""
+    flat = line | line.get(LOSSES, {})
     return {
         f"{line['kind']}/{name}": float(value)
-        for name, value in line.items()
+        for name, value in flat.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and name != "step"
     }

@@ -36,13 +36,13 @@ def network(run: Path, out: Path) -> None:
     """Its weights in its network, which says something finite of some pixels or not, but says it."""
     import torch
 
-    from students.families.registry import embed
+    from students.families.registry import head_of
     from students.runs.run import Run
 
     student_run = Run.open(run)
     built, spec = student_run.network(), student_run.record.student
     with torch.inference_mode():
-        embed(spec, built)(torch.zeros(1, 3, *spec.input))
+        head_of(spec, built, "embedding")(torch.zeros(1, 3, *spec.input))
 
 
 def kd(*words: str) -> Callable[[Path, Path], None]:

@@ -77,10 +77,17 @@ def test_one_colour_is_written_one_way():
 
 
 def test_a_preset_of_a_student_does_not_decide_it():
-    from students.families.preset import Preset
+    from students.families.tinyvit.spec import TinyViTPreset
 
     geometry = {"fit": "crop", "background": "black"}
-    plain = {"family": "tinyvit", "input": 32, "drop_path": 0.0, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    plain = {
+        "family": "tinyvit",
+        "network": "tiny_vit_5m_224",
+        "input": 32,
+        "drop_path": 0.0,
+        "mean": [0, 0, 0],
+        "std": [1, 1, 1],
+    }
     with pytest.raises(ValidationError, match="from the views it learns from"):
-        Preset.from_plain({**plain, "geometry": geometry, "enlarged": {"fit": "crop"}})
+        TinyViTPreset.from_plain({**plain, "geometry": geometry, "enlarged": {"fit": "crop"}})
     assert Geometry is not Plain

@@ -18,7 +18,6 @@ def spec_of(*classes: str, size: int = 16) -> StudentSpec:
     return StudentSpec(
         name="tiny",
         family="tinyvit",
-        network="tiny",
         input=(size, size),
         mean=(0.5, 0.4, 0.3),
         std=(0.25, 0.2, 0.3),

@@ -213,9 +213,9 @@ def test_what_was_left_open_fits_the_student():
 @pytest.mark.parametrize(
     ("student", "arm", "build", "why"),
     [
-        ("data2vec-nano", "hard-labels", {}, "has no classifier"),
+        ("data2vec-nano", "hard-labels", {}, "learns from a teacher's targets alone"),
         ("data2vec-nano", "off-stream:k=5", {}, "targets are no classes"),
-        ("data2vec-nano", "off-stream:only=inputs", {}, "the recipe matches targets"),
+        ("data2vec-nano", "off-stream:only=inputs", {}, "the recipe needs targets"),
         ("data2vec-nano", "off-stream", {"signals": ("inputs",)}, "leaves out targets"),
         ("tinyvit-5m", "off-stream:only=targets", {}, "it does not say targets"),
     ],

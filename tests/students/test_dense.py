@@ -188,19 +188,21 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
 
 
 def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
-    with pytest.raises(Mismatch, match="keeps logits, but the recipe matches targets"):
+    with pytest.raises(Mismatch, match="keeps logits, but the recipe needs targets"):
         teach(tmp_path / "a", cache, steps=1)
-    with pytest.raises(Mismatch, match="the recipe demo matches classes, which data2vec-nano does not say"):
+    with pytest.raises(Mismatch, match="the recipe demo compares the student's logits, and data2vec-nano gives layers"):
         teach(tmp_path / "b", dense, steps=1, recipe="demo")
-    with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers: the teacher was asked for no logits"):
+    with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers, but the recipe needs logits"):
         learn(tmp_path / "c", dense, steps=1, size=64)
-    with pytest.raises(UsageError, match="learns from a teacher's targets alone"):
+    with pytest.raises(
+        UsageError, match="begins with weights of its teacher, so that it cannot learn from true classes alone"
+    ):
         teach(tmp_path / "d", None, steps=1, stream="none")
     with pytest.raises(Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano") as told:
         learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)
     assert told.value.hint == "--student data2vec-nano"
     deep = preset(tmp_path, ("depth: 3", "depth: 7"))
-    with pytest.raises(Mismatch, match=r"mine has 7 blocks, the teacher of .* tells of 6 layers"):
+    with pytest.raises(Mismatch, match=r"mine has 7 blocks, cls-layers of .* have 6 layers"):
         learn(tmp_path / "g", dense, student=deep, size=None, steps=1, settings=("objective.signal=cls-layers",))
     with pytest.raises(UsageError, match=r"drop_path is 0\.5, but data2vec-nano drops nothing"):
         teach(tmp_path / "h", dense, steps=1, settings=("drop_path=0.5",))

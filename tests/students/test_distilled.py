@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kdcache.networks.data2vec import Outputs, targets
+from kdcache.networks.data2vec import targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 from students.families.data2vec.network import Distilled, distance_bias, slopes
+from students.families.data2vec.spec import Blocks
 from students.families.registry import student_spec
-from students.families.spec import Blocks
-from students.objectives.match import match_losses
-from students.recipe import Match
+from students.objectives.match import Match
 
 SHAPE = Data2VecShape(image=64, patch=8, dim=96, heads=3, prenet=2, depth=6, targets=6)
 
@@ -19,18 +18,23 @@ def test_the_published_student_has_the_papers_parameters():
     """29,537,280 trainable and 44.46 M in all, as the thesis counts them."""
     spec = student_spec("data2vec-5x768", classes=())
     with torch.device("meta"):
-        network = Distilled(spec.blocks)
+        network = Distilled(spec.blocks)  # type: ignore[attr-defined]
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     shared = sum(p.numel() for p in network.encoder.parameters()) + network.encoder.positions.numel()
     assert trained == 29_537_280
     assert shared == 14_919_168
 
 
+def distance(layers, wanted, signal, loss):
+    losses = Match(signal=signal, loss=loss).losses({"layers": layers}, {signal: wanted}, {})
+    assert [(part, weight) for part, (weight, _) in losses.items()] == [(loss, 1.0)]
+    return losses[loss][1]
+
+
 def test_the_loss_is_the_distance_of_the_students_own_targets():
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
     wanted = torch.randn(2, 5, 8)
-    outputs = Outputs(torch.randn(2, 5, 8), layers, torch.randn(2, 5, 8))
-    found = match_losses(Match(kind="match", signal="targets", loss="mse"), outputs, wanted).total
+    found = distance(layers, wanted, "targets", "mse")
     for row in range(2):
         told = targets([layer[row : row + 1] for layer in layers], 3)[0]
         assert found[row].item() == pytest.approx(functional.mse_loss(told, wanted[row]).item(), rel=1e-5)
@@ -39,28 +43,25 @@ def test_the_loss_is_the_distance_of_the_students_own_targets():
 def test_class_tokens_are_matched_with_the_teachers_last_layers():
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
     wanted = torch.randn(2, 10, 8)
-    outputs = Outputs(layers[0], layers, layers[0])
-    found = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), outputs, wanted).total
+    found = distance(layers, wanted, "cls-layers", "cosine")
     by_hand = [1 - functional.cosine_similarity(layers[n][:, 0], wanted[:, 7 + n], dim=1) for n in range(3)]
     torch.testing.assert_close(found, torch.stack(by_hand).mean(0))
-    same = Outputs(layers[0], [wanted[:, 7 + n, None].expand(2, 5, 8) for n in range(3)], layers[0])
-    perfect = match_losses(Match(kind="match", signal="cls-layers", loss="cosine"), same, wanted).total
+    same = [wanted[:, 7 + n, None].expand(2, 5, 8) for n in range(3)]
+    perfect = distance(same, wanted, "cls-layers", "cosine")
     torch.testing.assert_close(perfect, torch.zeros(2), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("signal", ["targets", "cls-layers"])
 def test_the_recipe_says_how_the_distance_is_taken(signal):
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
-    outputs, wanted = Outputs(layers[0], layers, layers[0]), torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
+    wanted = torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
     told = torch.stack([layer[:, 0] for layer in layers], 1) if signal == "cls-layers" else targets(layers, 3)
     by_hand = {
         "mse": (told - wanted).square().mean((1, 2)),
         "cosine": 1 - functional.cosine_similarity(told, wanted, dim=2).mean(1),
     }
     for loss, expected in by_hand.items():
-        torch.testing.assert_close(
-            match_losses(Match(kind="match", signal=signal, loss=loss), outputs, wanted).total, expected
-        )
+        torch.testing.assert_close(distance(layers, wanted, signal, loss), expected)
 
 
 def test_random_blocks_begin_as_small_as_those_of_bert():

@@ -73,22 +73,20 @@ def test_an_image_that_cannot_be_read_any_more(tmp_path, photos, monkeypatch):
 
 def test_a_cache_without_logits(tmp_path):
     cache = build_cache(tmp_path / "cache", signals=("embedding",), codecs={})
-    with pytest.raises(Mismatch, match=rf"{cache} keeps embedding: the teacher was asked for no logits") as refusal:
+    with pytest.raises(Mismatch, match=rf"{cache} keeps embedding, but the recipe needs logits") as refusal:
         learn(tmp_path / "run", cache, steps=1)
     assert refusal.value.hint == "kd cache build --teacher florence --size nano --signal logits"
 
 
 def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     """The plan's own size and images, and a head, for a teacher that has no classes of its own."""
-    from students.plan.checks import no_logits
+    from students.plan.checks import way_to_keep
 
     cache = Cache.open(
         build_cache(tmp_path / "cache", data=str(photos), size="nano", signals=("embedding",), codecs={})
     )
     teacher = cache.plan.teacher.model_copy(update={"size": "base"})
-    cache._store.plan = cache.plan.model_copy(update={"teacher": teacher})
-    hint = no_logits(cache, "").hint
-    assert hint is not None
+    hint = way_to_keep(teacher, cache.plan.dataset.source, ("logits",))
     assert hint.startswith(f"kd cache build --teacher florence --size base --data {photos} --signal logits --head FILE")
     assert "--teacher clip" in hint
 
@@ -102,13 +100,13 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
     ],
 )
 def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, said):
-    from students.plan.checks import no_logits
+    from students.plan.checks import way_to_keep
 
     cache = Cache.open(build_cache(tmp_path / "cache", signals=("embedding",), codecs={}))
     teacher = cache.plan.teacher.model_copy(update={"family": family, "size": "my runs/one", "classes": classes})
-    cache._store.plan = cache.plan.model_copy(update={"teacher": teacher})
-    assert no_logits(cache, "").hint.startswith(f"kd cache build {said}")
-    assert ("--head" in no_logits(cache, "").hint) == ("--head" in said)
+    hint = way_to_keep(teacher, cache.plan.dataset.source, ("logits",))
+    assert hint.startswith(f"kd cache build {said}")
+    assert ("--head" in hint) == ("--head" in said)
 
 
 def test_true_classes_that_are_not_the_students(tmp_path, photos):
@@ -164,7 +162,7 @@ def test_a_mixed_view_is_labelled_with_both_classes(tmp_path):
     cache = Cache.open(build_cache(tmp_path / "cache", recipe="tinyvit-1k", views=2))
     scene = Scene.of_cache(cache, open_source(cache.plan.dataset.source))
     rows = np.arange(64)
-    first, second, share = scene.truth(rows, 1)
+    first, second, share = scene.classes(rows, 1)
     assert np.array_equal(first, cache.labels)
     mixed = np.flatnonzero(share < 1)
     assert len(mixed) > 32

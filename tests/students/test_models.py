@@ -9,18 +9,15 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from kdcache.config.presets import load_preset
 from kdcache.errors import KDError, Mismatch, Unavailable, UsageError
 from students.families.cost import student_cost
 from students.families.loading import HeadRows
-from students.families.preset import Preset
 from students.families.registry import (
     build_student,
-    layer_count,
-    layer_of,
+    family_of,
     load_weights,
-    no_decay,
     student_names,
+    student_preset,
     student_spec,
 )
 from tests.students.trained import NAMES, shaken, small_spec
@@ -76,8 +73,8 @@ def test_presets_prepare_pixels_as_timm_says(name):
     """All but the crop: timm chose another one than the paper's own evaluation."""
     import timm
 
-    preset = load_preset("students", name, Preset)
-    told = timm.get_pretrained_cfg(f"{preset.network}.in1k")
+    preset, spec = student_preset(name), student_spec(name, classes=THOUSAND)
+    told = timm.get_pretrained_cfg(f"{spec.architecture}.in1k")  # type: ignore[attr-defined]
     assert (told.mean, told.std) == (preset.mean, preset.std)
     assert told.input_size == (3, preset.input, preset.input)
     assert told.interpolation == preset.geometry.interpolation
@@ -88,7 +85,7 @@ def test_presets_prepare_pixels_as_timm_says(name):
     [(32, (1, 1, 2, 1)), (64, (2, 2, 4, 2)), (224, (7, 7, 14, 7)), (384, (12, 12, 24, 12)), (512, (16, 16, 32, 16))],
 )
 def test_windows_grow_with_the_input(size, windows):
-    assert student_spec("tinyvit-21m", classes=THOUSAND, size=size).windows == windows
+    assert student_spec("tinyvit-21m", classes=THOUSAND, size=size).windows == windows  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("size", "near"), [(100, "96 and 128"), (31, "32 and 64"), (225, "224 and 256")])
@@ -114,8 +111,8 @@ def test_the_drop_path_asked_for_is_built():
     spec = student_spec("tinyvit-21m", classes=NAMES, size=32, drop_path=0.3)
     rates = [module.drop_prob for module in build_student(spec).modules() if hasattr(module, "drop_prob")]
     assert max(rates) == pytest.approx(0.3)  # type: ignore[type-var]
-    assert student_spec("tinyvit-21m", classes=NAMES, drop_path=0.0).drop_path == 0.0
-    assert student_spec("tinyvit-21m", classes=NAMES).drop_path == 0.2
+    assert student_spec("tinyvit-21m", classes=NAMES, drop_path=0.0).drop_path == 0.0  # type: ignore[attr-defined]
+    assert student_spec("tinyvit-21m", classes=NAMES).drop_path == 0.2  # type: ignore[attr-defined]
 
 
 def test_the_global_seed_decides_the_first_weights():
@@ -138,7 +135,7 @@ def test_one_class_is_no_student():
 
 def test_layers_are_numbered_as_published(network):
     """`set_layer_lr_decay` of TinyViT/models/tiny_vit.py; a downsampling ends its stage there, and begins the next in timm."""
-    layer = layer_of(small_spec(), network)
+    layers = {group.name: group.layer for group in family_of(small_spec()).groups(network, small_spec())}
     expected = {
         "patch_embed.conv1.conv.weight": 0,
         "patch_embed.conv2.bn.bias": 0,
@@ -155,15 +152,12 @@ def test_layers_are_numbered_as_published(network):
         "head.norm.weight": 11,
         "head.fc.bias": 11,
     }
-    assert {name: layer(name) for name in expected} == expected
-    names = [name for name, _ in network.named_parameters()]
-    assert expected.keys() <= set(names)
-    assert {layer(name) for name in names} == set(range(12))
-    assert layer_count(small_spec(), network) == 12
+    assert {name: layers[name] for name in expected} == expected
+    assert set(layers.values()) == set(range(12))
 
 
 def test_decay_spares_vectors_biases_and_attention_biases(network):
-    decayed = {name for name, parameter in network.named_parameters() if not no_decay(name, parameter)}
+    decayed = {group.name for group in family_of(small_spec()).groups(network, small_spec()) if group.decays}
     assert all(re.search(r"\.(conv|qkv|proj|fc1|fc2|fc)\.weight$", name) for name in decayed)
     spared = {name for name, _ in network.named_parameters()} - decayed
     assert not any(name.endswith((".conv.weight", ".qkv.weight", ".fc.weight")) for name in spared)
@@ -202,7 +196,7 @@ def test_published_weights_give_the_published_logits(tmp_path):
     weights = {name: drawn(name, tuple(tensor.shape)) for name, tensor in published(network).items()}
     torch.save({"model": weights}, tmp_path / "published.pth")
     adapted = load_weights(network, spec, tmp_path / "published.pth", head="keep")
-    assert (adapted.layout, adapted.windows, adapted.head) == ("published", (), "kept")
+    assert (adapted.layout, adapted.changed, adapted.head) == ("published", (), "kept")
     pixels = torch.from_numpy(
         np.random.Generator(np.random.Philox(7)).standard_normal((2, 3, 64, 64)).astype(np.float32)
     )
@@ -222,7 +216,7 @@ def test_indices_that_older_files_carry_are_dropped(network, tmp_path):
 def test_own_weights_come_back_exactly(network, tmp_path):
     fresh = build_student(small_spec())
     adapted = load_weights(fresh, small_spec(), saved(network, tmp_path / "w.safetensors"), head="keep")
-    assert (adapted.layout, adapted.windows, adapted.head) == ("timm", (), "kept")
+    assert (adapted.layout, adapted.changed, adapted.head) == ("timm", (), "kept")
     assert re.fullmatch(r"[0-9a-f]{64}", adapted.sha256)
     assert torch.equal(logits(fresh), logits(network))
 
@@ -265,9 +259,9 @@ def test_moving_to_another_resolution_interpolates_biases_and_nothing_else(netwo
     moved = build_student(larger)
     adapted = load_weights(moved, larger, saved(network, tmp_path / "w.safetensors"), head="keep")
     before, after = network.state_dict(), moved.state_dict()
-    assert set(adapted.windows) == {name for name in before if name.endswith("attention_biases")}
+    assert set(adapted.changed) == {name for name in before if name.endswith("attention_biases")}
     for name, tensor in before.items():
-        if name not in adapted.windows:
+        if name not in adapted.changed:
             assert torch.equal(after[name], tensor), name
     name = "stages.2.blocks.0.attn.attention_biases"
     assert (before[name].shape, after[name].shape) == ((5, 16), (5, 36))
@@ -286,7 +280,7 @@ def test_from_224_to_384_every_bias_has_its_new_shape(tmp_path):
 
 def test_interpolated_biases_keep_their_order():
     """Offsets run along the rows of a square: a slope across columns stays one across columns."""
-    from students.families.tinyvit.family import _resized
+    from students.families.tinyvit.weights import _resized
 
     slope = torch.arange(4.0).repeat(4, 1).reshape(1, 16)
     grown = _resized(slope, 64).reshape(8, 8)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from students.base.contracts import Group
 from students.recipe import Optimiser, Recipe
 from students.train.average import Average
 from students.train.optimise import Pace, adamw, set_rate
@@ -16,8 +17,14 @@ class Layered(torch.nn.Module):
         self.first, self.second, self.head = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
 
 
-def of(name: str) -> int:
-    return ["first", "second", "head"].index(name.partition(".")[0])
+def groups(network: torch.nn.Module, *, spared: bool = True) -> list[Group]:
+    """Three layers, whose vectors do not decay."""
+    layers = ["first", "second", "head"]
+    return [
+        Group(name, parameter, layers.index(name.partition(".")[0]), parameter.ndim > 1 or not spared)
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+    ]
 
 
 def test_the_rate_rises_straight_and_falls_by_half_a_cosine():
@@ -30,7 +37,7 @@ def test_the_rate_rises_straight_and_falls_by_half_a_cosine():
 
 def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
     network = Layered()
-    optimiser = adamw(network, ASK, layer_of=of, layers=3, no_decay=lambda _, p: p.ndim == 1, fused=False)
+    optimiser = adamw(groups(network), ASK, fused=False)
     set_rate(optimiser, 0.8)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in optimiser.param_groups for p in g["params"]}
@@ -46,20 +53,20 @@ def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
 
 def test_moments_are_averaged_as_the_recipe_says():
     asked = ASK.model_copy(update={"betas": (0.5, 0.7), "eps": 0.25})
-    optimiser = adamw(Layered(), asked, layer_of=of, layers=3, no_decay=lambda *_: False, fused=False)
+    optimiser = adamw(groups(Layered(), spared=False), asked, fused=False)
     assert {(group["betas"], group["eps"]) for group in optimiser.param_groups} == {((0.5, 0.7), 0.25)}
 
 
 def test_without_layer_decay_all_learn_alike():
     flat = ASK.model_copy(update={"layer_decay": 1.0})
-    optimiser = adamw(Layered(), flat, layer_of=of, layers=3, no_decay=lambda _, p: p.ndim == 1, fused=False)
+    optimiser = adamw(groups(Layered()), flat, fused=False)
     assert {group["share"] for group in optimiser.param_groups} == {1.0}
 
 
 def test_what_is_frozen_is_not_trained():
     network = Layered()
     network.first.requires_grad_(False)
-    optimiser = adamw(network, ASK, layer_of=of, layers=3, no_decay=lambda *_: False, fused=False)
+    optimiser = adamw(groups(network, spared=False), ASK, fused=False)
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
 
 

@@ -148,10 +148,10 @@ def test_of_plain_photos_timm_makes_the_same_pixels_by_its_own_configuration(nam
     import timm
     import torch
 
-    from students.export.timm import _timm_config
+    from students.families.tinyvit.family import FAMILY
 
     spec = small_spec(name, size=size)
-    told = _timm_config(spec, {"first_conv": None, "classifier": None})["pretrained_cfg"]
+    told = FAMILY.timm_config(spec)["pretrained_cfg"]
     theirs = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=told))
     (tmp_path / "preprocess.json").write_text(json.dumps(preprocess_numbers(spec)))
     monkeypatch.setattr(prepare, "SETTINGS", tmp_path / "preprocess.json")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from kdcache.codecs import make_codec
 from kdcache.codecs.distribution import Logits
 from kdcache.signals.signal import Signal
-from students.objectives.soft_labels import Truth, hard_loss, losses, soft_loss
-from students.recipe import SoftLabels
+from students.base.truths import ClassTruth
+from students.objectives.labels import Labels, hard_loss, soft_loss
 
 CLASSES = 30
 
@@ -69,7 +69,7 @@ def test_the_gradient_keeps_its_size_at_any_temperature():
 
 def test_a_mixed_image_has_both_classes_and_an_unknown_one_weighs_nothing():
     mine = student(rows=3).detach()
-    truth = Truth(torch.tensor([3, 4, -1]), torch.tensor([5, -1, -1]), torch.tensor([0.7, 1.0, 1.0]))
+    truth = ClassTruth(torch.tensor([3, 4, -1]), torch.tensor([5, -1, -1]), torch.tensor([0.7, 1.0, 1.0]))
     got = hard_loss(mine, truth, 0.0)
     logq = mine.log_softmax(-1)
     assert float(got[0]) == pytest.approx(-0.7 * float(logq[0, 3]) - 0.3 * float(logq[0, 5]), rel=1e-5)
@@ -77,14 +77,17 @@ def test_a_mixed_image_has_both_classes_and_an_unknown_one_weighs_nothing():
     assert float(got[2]) == 0.0
 
 
-def test_weights_add_the_two_parts():
+def test_the_two_parts_have_their_own_weights():
     logits, _ = said(1)
     mine = student().detach()
-    truth = Truth(torch.zeros(5, dtype=torch.int64), torch.full((5,), -1), torch.ones(5))
-    found = losses(SoftLabels(soft=0.5, hard=2.0), mine, Logits(logits), truth)
-    torch.testing.assert_close(found.total, 0.5 * found.soft + 2.0 * found.hard)
+    truth = ClassTruth(torch.zeros(5, dtype=torch.int64), torch.full((5,), -1), torch.ones(5))
+    asked = {"output": {"logits": mine}, "signals": {"logits": logits}, "truths": {"class": truth}}
+    losses = Labels(soft=0.5, hard=2.0).losses(**asked)
+    assert {part: weight for part, (weight, _) in losses.items()} == {"soft": 0.5, "hard": 2.0}
+    torch.testing.assert_close(losses["soft"][1], soft_loss(mine, Logits(logits)))
+    torch.testing.assert_close(losses["hard"][1], hard_loss(mine, truth, 0.0))
 
 
-def test_a_recipe_that_asks_for_nothing_is_refused():
+def test_an_objective_that_asks_for_nothing_is_refused():
     with pytest.raises(ValueError, match="nothing would be learnt"):
-        SoftLabels(soft=0.0, hard=0.0)
+        Labels(soft=0.0, hard=0.0)

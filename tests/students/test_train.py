@@ -106,7 +106,7 @@ def test_true_classes_alone_need_no_cache(tmp_path):
     run, outcome = learn(tmp_path / "run", stream="none", steps=4, where={"data": LISTENED}, seed=3)
     assert outcome.ended == "done"
     assert run.record.cache is None
-    assert [line["soft"] for line in run.metrics() if line["kind"] == "train"] == [None] * 4
+    assert [list(line["losses"]) for line in run.metrics() if line["kind"] == "train"] == [["labels.hard"]] * 4
 
 
 def test_fine_tuning_begins_with_the_weights_of_a_run(cache, tmp_path):
@@ -157,23 +157,25 @@ def test_what_cannot_be_compared_is_told_before_the_first_step(cache, tmp_path):
 
 def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     """Pieces that do not divide the batch, two views, stopped within an epoch: each row has what is stored for it."""
+    from students.objectives.labels import Labels
     from students.train import learner
 
     path = build_cache(tmp_path / "cache", codec="topk:10", views=2)
     stored = Cache.open(path)
     seen = []
-    learn_piece, losses = learner.Learner.learn, learner.losses  # type: ignore[attr-defined]
+    learn_piece, losses = learner.Learner.learn, Labels.losses
 
     def watched_piece(self, piece, said, telling):
         seen.append([piece.rows.copy(), telling.view])
         return learn_piece(self, piece, said, telling)
 
-    def watched_losses(ask, logits, said, truth):
-        seen[-1] += [said.ids.numpy().copy(), said.logp.numpy().copy(), truth.first.numpy().copy()]
-        return losses(ask, logits, said, truth)
+    def watched_losses(self, output, signals, truths, module=None):
+        said = signals["logits"]
+        seen[-1] += [said.ids.numpy().copy(), said.logp.numpy().copy(), truths["class"].first.numpy().copy()]
+        return losses(self, output, signals, truths, module)
 
     monkeypatch.setattr(learner.Learner, "learn", watched_piece)
-    monkeypatch.setattr(learner, "losses", watched_losses)
+    monkeypatch.setattr(Labels, "losses", watched_losses)
     asked = {"steps": 12, "micro": 3, "settings": ("objective.hard=1",)}
     learn(tmp_path / "run", path, where={"stop_at": 11}, **asked)
     learn(tmp_path / "run", resume=True)

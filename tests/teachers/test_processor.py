@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kdcache.errors import UsageError
+from kdcache.networks.pixels import normalised
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.frozen import normalised
 from kdcache.teachers.loading.processor import from_processor, from_settings
 from kdcache.teachers.loading.processor_geometry import CONVNEXT_WHOLE, FITTED, TORCH_ONLY, cropped
 from kdcache.views import Drawn, apply

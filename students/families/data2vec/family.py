@@ -1,50 +1,96 @@
-"""Students of data2vec 2.0 image teachers (the family `data2vec`): see distilled.py for the network.
+"""The family `data2vec`: students of data2vec 2.0 image teachers (network.py has the network).
 
 They share the teacher's modality encoder, so they begin with its weights; and they have no classifier.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdcache.errors import Mismatch
+from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec
-from students.families.data2vec.shared_encoder import BLOCKS, ENCODER, shared_tensors
-from students.families.family import Tensors
-from students.families.spec import StudentSpec
+from kdcache.views.recipe import on
+from students.base.contracts import Adopted, Defaults, Group, Head, Needs, Request, Tensors
+from students.families.data2vec.spec import BLOCKS, ENCODER, Data2VecPreset, Data2VecSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+INPUTS = "inputs"
+"""Signal of a data2vec teacher: the tokens its modality encoder gives, which the student's own encoder would give as well."""
 
 
 class Data2VecStudent:
     """The family `data2vec`."""
 
-    head: str | None = None
+    name = "data2vec"
+    description = "a few blocks on the frozen encoder of a data2vec 2.0 teacher"
+    preset = Data2VecPreset
+    spec = Data2VecSpec
+    defaults = Defaults(task="retrieve", teacher="data2vec", signals=(INPUTS, "targets"))
+    classifier: str | None = None
+    exports: Mapping[str, str] = {}
 
-    def windows(self, size: int) -> tuple[int, ...]:
-        """It has none."""
-        return ()
+    def resolve(self, preset: Data2VecPreset, request: Request, before: Data2VecSpec | None) -> Data2VecSpec:
+        """The student of a preset: it has the size of its encoder, and names no classes."""
+        name, side = request.name, request.size or preset.input
+        if side != preset.input:
+            raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
+        if drop_path := request.drop_path or preset.drop_path:
+            raise UsageError(f"drop_path is {drop_path}, but {name} drops nothing", hint="leave it at 0")
+        if request.weights is not None:
+            raise UsageError(
+                f"{request.weights} is a file of weights, which does not say how many heads they are for",
+                hint="begin with the folder of a run: --from RUN",
+            )
+        if preset.input != preset.blocks.encoder.image:
+            raise UsageError(
+                f"{name} has an input of {preset.input} pixels, its encoder of {preset.blocks.encoder.image}"
+            )
+        if before is not None:
+            _check_blocks(before, preset, name)
+        return Data2VecSpec(
+            name=name,
+            family=self.name,
+            blocks=preset.blocks,
+            input=(side, side),
+            mean=preset.mean,
+            std=preset.std,
+            geometry=on(preset.geometry_at(side), request.background),
+            classes=(),
+        )
 
-    def build(self, spec: StudentSpec) -> "nn.Module":
-        """Random weights; the encoder's are filled by `begin`."""
+    def check_batch(self, spec: Data2VecSpec, batch: int, micro: int) -> None:
+        """It has no norms over a batch."""
+
+    def needs(self, spec: Data2VecSpec) -> Needs:
+        """The teacher's encoder; with what that gave for an image, the image itself is not needed."""
+        return Needs(optional=(INPUTS,), instead_of_pixels=(INPUTS,), teacher=True)
+
+    def outputs(self, spec: Data2VecSpec) -> tuple[str, ...]:
+        """`layers`: what the FFN of each block gives, a list of (batch, tokens, channels); `final`: tokens of the last block."""
+        return "layers", "final", "embedding"
+
+    def build(self, spec: Data2VecSpec) -> "nn.Module":
+        """Random weights; the encoder's are filled by `start`."""
         from students.families.data2vec.network import Distilled
 
-        if spec.blocks is None or spec.input != (spec.blocks.encoder.image,) * 2 or spec.classes:
-            raise Mismatch(
-                f"{spec.name} is no student of data2vec: its blocks, input and classes do not belong together",
-                hint="take one of configs/students, or a run that kd wrote",
-            )
         return Distilled(spec.blocks)
 
-    def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+    def trained(self, network: "nn.Module", spec: Data2VecSpec, outputs: frozenset[str]) -> "nn.Module":
+        """One pass, and of it what was asked for."""
+        from students.families.data2vec.network import Trained
+
+        return Trained(network, outputs)
+
+    def start(self, network: "nn.Module", spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Take the encoder from the teacher's file, and its first blocks where the preset says so."""
-        shared = _shared(spec, teacher, weights, blocks=spec.blocks is not None and spec.blocks.begin == "teacher")
+        shared = _shared(spec, teacher, weights, blocks=spec.blocks.begin == "teacher")
         network.get_submodule("encoder").load_state_dict(_below(ENCODER, shared))
         if any(name.startswith(BLOCKS) for name in shared):
             for number, block in enumerate(network.get_submodule("blocks").children()):
                 block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
 
-    def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+    def check_shared(self, network: "nn.Module", spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """Mismatch when a student that has learnt already has another encoder than this teacher."""
         own = network.get_submodule("encoder").state_dict()
         theirs = _below(ENCODER, _shared(spec, teacher, weights, blocks=False))
@@ -55,30 +101,57 @@ class Data2VecStudent:
                 hint="begin with a run that was taught by the same teacher, or without --from",
             )
 
-    def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
-        """The mean of all final tokens."""
-        embedded: Tensor = network.embed(pixels)
-        return embedded
-
-    def own_names(self, tensors: Mapping[str, Any]) -> tuple[Tensors, str]:
+    def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: Data2VecSpec) -> Adopted:
         """Only a run's own weights are known."""
-        return dict(tensors), "own"
+        return Adopted(dict(tensors), "own", ())
 
-    def fitted(self, tensors: Tensors, network: "nn.Module") -> tuple[Tensors, tuple[str, ...]]:
-        """Nothing depends on the input's size."""
-        return tensors, ()
+    def batch(
+        self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: Data2VecSpec
+    ) -> dict[str, Any]:
+        """The view, or what the shared encoder gave for it."""
+        return {"seen": signals[INPUTS].float() if pixels is None else pixels}
 
-    def layers(self, network: Any) -> int:
-        """One for each block."""
-        return len(network.blocks)
+    def heads(self, network: Any, spec: Data2VecSpec) -> Mapping[str, Head]:
+        """One embedding an image, and its tokens."""
 
-    def layer(self, name: str, network: "nn.Module") -> int:
-        """The block a parameter belongs to; the encoder lies below the first."""
-        return int(name.split(".")[1]) if name.startswith("blocks.") else 0
+        def final(pixels: "Tensor") -> "Tensor":
+            tokens: Tensor = network(pixels).final
+            return tokens
+
+        return {
+            "embedding": Head(network.embed, "what it makes of an image before it names it"),
+            "final": Head(final, "tokens of the last block, class token first"),
+        }
+
+    def traced(self, network: Any, spec: Data2VecSpec, head: str) -> "nn.Module":
+        """The network, one head of it."""
+        from students.families.data2vec.network import Traced
+
+        return Traced(network, head)
+
+    def groups(self, network: Any, spec: Data2VecSpec) -> Iterable[Group]:
+        """A layer a block; the encoder is frozen."""
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                layer = int(name.split(".")[1]) if name.startswith(BLOCKS) else 0
+                yield Group(name, parameter, layer, parameter.ndim > 1 and not name.endswith(".bias"))
 
 
-def _shared(spec: StudentSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
-    assert spec.blocks is not None
+def _check_blocks(before: Data2VecSpec, preset: Data2VecPreset, name: str) -> None:
+    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
+    for key in ("heads", "alibi"):
+        was, now = getattr(before.blocks, key), getattr(preset.blocks, key)
+        if was != now:
+            raise Mismatch(
+                f"the {before.name} it begins with has blocks of {key}: {was}, {name} has {key}: {now}",
+                hint="give the preset of that run with --student, or begin without --from",
+            )
+
+
+def _shared(spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
+    # It runs as a program of its own, which Python warns of where it was imported before.
+    from students.families.data2vec.shared_encoder import shared_tensors
+
     theirs = teacher.preprocess
     if (spec.mean, spec.std) != (theirs.mean, theirs.std):
         raise Mismatch(

@@ -5,13 +5,14 @@ that keeps those spares decoding and encoding. Output: what each block's FFN say
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kdcache.networks.data2vec import Block, ModalityEncoder, Outputs
-from students.families.spec import Blocks
+from students.families.data2vec.spec import Blocks
 
 
 class Distilled(nn.Module):
@@ -42,8 +43,7 @@ class Distilled(nn.Module):
         for block in self.blocks:
             tokens, said = self._through(block, tokens)
             layers.append(said)
-        # No loss reads the last norm. Detached, it is seen to be unused where gradients are averaged over processes.
-        return Outputs(seen, layers, tokens.detach() if self.training else tokens)
+        return Outputs(seen, layers, tokens)
 
     def _through(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
         again = self._recompute and torch.is_grad_enabled()
@@ -53,9 +53,45 @@ class Distilled(nn.Module):
         return both
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """The mean of all final tokens, class token included."""
-        final: Tensor = self(pixels).final
-        return final.float().mean(1)
+        """One embedding an image."""
+        return pooled(self(pixels).final)
+
+
+class Trained(nn.Module):
+    """Pixels or encoded tokens -> {output: tensor}, of `layers` (a list), `final` and `embedding`."""
+
+    def __init__(self, network: nn.Module, outputs: frozenset[str]) -> None:
+        super().__init__()
+        self.network, self._outputs = network, outputs
+        # The layers are taken before the last norm, whose parameters are in no loss of theirs.
+        self.uses_all = bool(outputs & {"final", "embedding"})
+
+    def forward(self, seen: Tensor) -> dict[str, Any]:
+        """All asked outputs from one pass."""
+        found: Outputs = self.network(seen)
+        output: dict[str, Any] = {"layers": found.layers, "final": found.final}
+        if "embedding" in self._outputs:
+            output["embedding"] = pooled(found.final)
+        return {name: output[name] for name in output if name in self._outputs}
+
+
+class Traced(nn.Module):
+    """Pixels -> one of the heads, for an exporter."""
+
+    def __init__(self, network: Distilled, head: str) -> None:
+        super().__init__()
+        self.network, self._head = network, head
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The final tokens, or their mean."""
+        final: Tensor = self.network(pixels).final
+        return pooled(final) if self._head == "embedding" else final
+
+
+def pooled(final: Tensor) -> Tensor:
+    """The mean of all final tokens, class token included, in float32."""
+    return final.float().mean(1)
 
 
 def _begin(module: nn.Module) -> None:

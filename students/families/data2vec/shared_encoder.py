@@ -12,11 +12,10 @@ from kdcache.base.own_process import Ended, answer, ask
 from kdcache.errors import KDError, Mismatch
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.signals.teacher import TeacherSpec
+from students.families.data2vec.spec import BLOCKS, ENCODER
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-ENCODER, BLOCKS = "encoder.", "blocks."
 
 
 def shared_tensors(
@@ -66,10 +65,11 @@ def _called(numbers: dict[str, int]) -> str:
 
 def _fitting(shape: Data2VecShape) -> str:
     """Which students share this encoder."""
+    from students.families.data2vec.spec import Data2VecPreset
     from students.families.registry import student_names, student_preset
 
-    blocks = {name: student_preset(name).blocks for name in student_names()}
-    fitting = [name for name, its in blocks.items() if its is not None and its.encoder == shape]
+    presets = {name: student_preset(name) for name in student_names()}
+    fitting = [name for name, its in presets.items() if isinstance(its, Data2VecPreset) and its.blocks.encoder == shape]
     own = f"a preset of your own with `encoder: {shape.plain()}`"
     return f"--student {' or '.join(fitting)}" if fitting else f"--student FILE, {own}"
 

@@ -1,154 +1,171 @@
-"""TinyViT (arXiv 2207.10666) as timm builds it: a convolutional stage, then three of attention in windows.
+"""The family `tinyvit`: a convolutional stage, then three of attention in windows, as timm builds it (arXiv 2207.10666)."""
 
-Facts about the published training code and weights are from TinyViT/ of microsoft/Cream.
-"""
-
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from kdcache.base.strict import first_mistake
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec
-from students.families.family import Tensors
-from students.families.spec import MOST_WINDOW, StudentSpec
+from students.base.contracts import Adopted, Defaults, Group, Head, Needs, Request
+from students.families.tinyvit.spec import LARGEST, STRIDE, TinyViTPreset, TinyViTSpec
+from students.families.tinyvit.weights import adopted, groups
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-STRIDE = 32
-"""the last map has a 32nd of the input's side"""
-LARGEST = MOST_WINDOW // 2 * STRIDE
-"""side of the largest input: the last map but one is looked at in one window"""
-BIASES = "attention_biases"
-INDICES = "attention_bias_idxs"
-_PUBLISHED = re.compile(r"layers\.\d+\.")
-_NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
-"""timm's names of it, none of which leads to the Hub"""
-_RENAMES = (
-    (re.compile(r"^patch_embed\.seq\.0\."), "patch_embed.conv1."),
-    (re.compile(r"^patch_embed\.seq\.2\."), "patch_embed.conv2."),
-    (re.compile(r"^layers\.(\d+)\.downsample\."), lambda found: f"stages.{int(found[1]) + 1}.downsample."),
-    (re.compile(r"^layers\."), "stages."),
-    (re.compile(r"\.c\.weight$"), ".conv.weight"),
-    (re.compile(r"^norm_head\."), "head.norm."),
-    (re.compile(r"^head\.(weight|bias)$"), r"head.fc.\1"),
-)
+TIMM_MODES = {"crop": "center", "squash": "squash"}
+"""How an image gets to its size -> timm's word for it."""
+FIRST_CONVOLUTION = "patch_embed.conv1.conv"
+"""timm's name of the layer that is given pixels."""
 
 
 class TinyViT:
     """The family `tinyvit`."""
 
-    head: str | None = "head.fc"
+    name = "tinyvit"
+    description = "TinyViT of any width and depth, as timm builds it"
+    preset = TinyViTPreset
+    spec = TinyViTSpec
+    defaults = Defaults(task="classify", teacher="florence", signals=("logits",))
+    classifier = "head.fc"
+    exports: Mapping[str, str] = {
+        "timm": "students.export.timm:export_timm",
+        "onnx": "students.export.onnx:export_onnx",
+    }
 
-    def windows(self, size: int) -> tuple[int, ...]:
-        """7/7/14/7 at 224, 12/12/24/12 at 384, 16/16/32/16 at 512: the last map in one window, the one before it too."""
-        if size < STRIDE or size % STRIDE:
-            below = max(STRIDE, size // STRIDE * STRIDE)
+    def resolve(self, preset: TinyViTPreset, request: Request, before: TinyViTSpec | None) -> TinyViTSpec:
+        """The student of a preset, its windows in proportion to the input."""
+        count, side = len(request.classes), request.size or preset.input
+        if count < 2:
+            raise UsageError(f"{count} class: a student needs at least 2", hint="train on images of several classes")
+        if side < STRIDE or side % STRIDE:
+            below = max(STRIDE, side // STRIDE * STRIDE)
             hint = f"{below} and {below + STRIDE} are the nearest"
-            raise UsageError(f"TinyViT cannot see {size} pixels: the side must be a multiple of {STRIDE}", hint=hint)
-        if size > LARGEST:
+            raise UsageError(f"TinyViT cannot see {side} pixels: the side must be a multiple of {STRIDE}", hint=hint)
+        if side > LARGEST:
             raise UsageError(
-                f"TinyViT cannot see {size:,} pixels: {LARGEST:,} at most", hint="512 is the largest published"
+                f"TinyViT cannot see {side:,} pixels: {LARGEST:,} at most", hint="512 is the largest published"
             )
-        side = size // STRIDE
-        return side, side, 2 * side, side
+        try:
+            return TinyViTSpec.of(preset, request, side)
+        except ValidationError as mistakes:
+            place, wanted = first_mistake(mistakes)
+            raise UsageError(f"{request.name} cannot be made: {place} {wanted}".replace("  ", " ")) from mistakes
 
-    def build(self, spec: StudentSpec) -> "nn.Module":
+    def check_batch(self, spec: TinyViTSpec, batch: int, micro: int) -> None:
+        """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
+        if spec.input[0] != STRIDE or (micro > 1 and batch % micro != 1):
+            return
+        fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
+        way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
+        raise Mismatch(
+            f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {spec.input[0]} pixels BatchNorm cannot "
+            "take a variance over one image",
+            hint=f"{way}, or see more with --size {2 * spec.input[0]}",
+        )
+
+    def needs(self, spec: TinyViTSpec) -> Needs:
+        """Nothing beside what its objectives compare it with."""
+        return Needs()
+
+    def outputs(self, spec: TinyViTSpec) -> tuple[str, ...]:
+        """`features`: the last map, (batch, channels, height, width); `embedding`: pooled and normed, before the classifier."""
+        return "logits", "embedding", "features"
+
+    def build(self, spec: TinyViTSpec) -> "nn.Module":
         """timm's network."""
         import timm
 
-        height, width = spec.input
-        fitting = _NETWORK.fullmatch(spec.network) and timm.is_model(spec.network) and spec.blocks is None
-        if not fitting or height != width or spec.windows != self.windows(height):
+        if not timm.is_model(spec.architecture):
             raise Mismatch(
-                f"{spec.name} is no TinyViT: {spec.network} with windows {spec.windows} at {height}x{width} pixels",
-                hint="take the network of one of configs/students, or a run that kd wrote",
+                f"{spec.name} is no TinyViT: timm has no network {spec.architecture}",
+                hint="take one of configs/students, or a run that kd wrote",
             )
         network: nn.Module = timm.create_model(
-            spec.network,
-            pretrained=False,
-            num_classes=len(spec.classes),
-            window_sizes=list(spec.windows),
-            drop_path_rate=spec.drop_path,
+            spec.architecture, pretrained=False, num_classes=len(spec.classes), **spec.arguments
         )
         return network
 
-    def begin(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
+    def trained(self, network: "nn.Module", spec: TinyViTSpec, outputs: frozenset[str]) -> "nn.Module":
+        """Logits alone are timm's own pass; with more asked for, all of it comes from one pass."""
+        from students.families.tinyvit.trained import Trained
+
+        return Trained(network, outputs)
+
+    def start(self, network: "nn.Module", spec: TinyViTSpec, teacher: TeacherSpec, weights: str | None) -> None:
+        """It takes nothing over from its teacher."""
+
+    def check_shared(self, network: "nn.Module", spec: TinyViTSpec, teacher: TeacherSpec, weights: str | None) -> None:
         """It shares nothing with its teacher."""
 
-    def check_shared(self, network: "nn.Module", spec: StudentSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """It shares nothing with its teacher."""
+    def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: TinyViTSpec) -> Adopted:
+        """timm's or the published layout; attention biases of other windows are interpolated."""
+        return adopted(tensors, network)
 
-    def embed(self, network: Any, pixels: "Tensor") -> "Tensor":
-        """The pooled features."""
-        pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
-        return pooled
+    def batch(
+        self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: TinyViTSpec
+    ) -> dict[str, Any]:
+        """Pixels and nothing else."""
+        return {"pixels": pixels}
 
-    def own_names(self, tensors: Mapping[str, Any]) -> tuple[Tensors, str]:
-        """timm's names for tensors in timm's or in the published layout."""
-        kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(INDICES)}
-        if not any(_PUBLISHED.match(name) for name in kept):
-            return kept, "timm"
-        return {_renamed(name): tensor for name, tensor in kept.items()}, "published"
+    def heads(self, network: Any, spec: TinyViTSpec) -> Mapping[str, Head]:
+        """The classifier, and what it is given."""
 
-    def fitted(self, tensors: Tensors, network: "nn.Module") -> tuple[Tensors, tuple[str, ...]]:
-        """Attention biases of windows of another size, interpolated as TinyViT does between resolutions."""
-        wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if name.endswith(BIASES)}
-        changed = {
-            name: _resized(tensors[name], wanted[name][1])
-            for name in wanted
-            if name in tensors and _another_window(tensors[name], wanted[name])
+        def embedding(pixels: "Tensor") -> "Tensor":
+            pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
+            return pooled
+
+        return {
+            "logits": Head(network, "its classifier"),
+            "embedding": Head(embedding, "what it makes of an image before it names it"),
         }
-        return tensors | changed, tuple(changed)
 
-    def layers(self, network: "nn.Module") -> int:
-        """One for each block."""
-        return sum(_depths(network))
+    def traced(self, network: Any, spec: TinyViTSpec, head: str) -> "nn.Module":
+        """Attention looks its biases up, as it does in training, instead of keeping them for every pair of tokens.
 
-    def layer(self, name: str, network: "nn.Module") -> int:
-        """TinyViT's numbering: the stem counts as the first block, a downsampling as the block before it, the head as the last.
-
-        That is `set_layer_lr_decay` of TinyViT/models/tiny_vit.py. There a downsampling ends its stage; timm's begins the next.
+        What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else
+        in these modules depends on the mode.
         """
-        depths = _depths(network)
-        if name.startswith("patch_embed."):
-            return 0
-        if name.startswith("head."):
-            return sum(depths) - 1
-        found = re.match(r"stages\.(\d+)\.(?:downsample|blocks\.(\d+))\.", name)
-        assert found, f"{name} is no parameter of TinyViT"
-        before = sum(depths[: int(found[1])])
-        return before - 1 if found[2] is None else before + int(found[2])
+        from students.families.tinyvit.trained import Embedding
 
+        for module in network.modules():
+            if hasattr(module, "attention_bias_cache"):
+                module.training = True
+        traced: nn.Module = network if head == "logits" else Embedding(network)
+        return traced
 
-def _depths(network: Any) -> tuple[int, ...]:
-    """Blocks of each stage, as timm keeps them."""
-    return tuple(network.depths)
+    def groups(self, network: Any, spec: TinyViTSpec) -> Iterable[Group]:
+        """Layers as `set_layer_lr_decay` of TinyViT numbers them."""
+        return groups(network)
 
-
-def _renamed(name: str) -> str:
-    for pattern, new in _RENAMES:
-        name = pattern.sub(new, name)
-    return name
-
-
-def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
-    """Same heads, another number of offsets, and these a square."""
-    if tensor.ndim != 2 or tensor.shape[0] != wanted[0] or tensor.shape[1] == wanted[1]:
-        return False
-    offsets = int(tensor.shape[1])
-    return math.isqrt(offsets) ** 2 == offsets
-
-
-def _resized(biases: Any, offsets: int) -> Any:
-    """Biases are a square of offsets for each head, (0, 0) first; bicubic, as `load_pretrained` of TinyViT/utils.py."""
-    from torch.nn import functional as F
-
-    heads, old = biases.shape
-    before, after = math.isqrt(old), math.isqrt(offsets)
-    square = biases.float().reshape(1, heads, before, before)
-    return F.interpolate(square, size=(after, after), mode="bicubic").reshape(heads, offsets)
+    def timm_config(self, spec: TinyViTSpec) -> dict[str, Any]:
+        """timm's configuration of the network, with the images and classes of this student."""
+        geometry = spec.geometry
+        if geometry.fit not in TIMM_MODES or geometry.turn or geometry.cut == "floor":
+            pads = geometry.fit not in TIMM_MODES
+            what = "pads its images with black, which" if pads else "turns its images, or cuts them as"
+            raise UsageError(f"{spec.name} {what} timm's configuration cannot say", hint="export it with --format onnx")
+        height, width = spec.input
+        return {
+            "architecture": spec.architecture,
+            "num_classes": len(spec.classes),
+            "label_names": list(spec.classes),
+            "model_args": spec.arguments,
+            "pretrained_cfg": {
+                "custom_load": False,
+                "input_size": [3, height, width],
+                "interpolation": geometry.interpolation,
+                "crop_pct": geometry.crop_pct,
+                "crop_mode": TIMM_MODES[geometry.fit],
+                "mean": list(spec.mean),
+                "std": list(spec.std),
+                "num_classes": len(spec.classes),
+                "first_conv": FIRST_CONVOLUTION,
+                "classifier": self.classifier,
+            },
+        }
 
 
 FAMILY = TinyViT()

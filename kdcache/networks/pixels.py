@@ -1,0 +1,24 @@
+"""What networks are given: normalised pixels, and the precision they compute in.
+
+Input: views as uint8 (batch, height, width, 3). Output: float32 (batch, 3, height, width), and autocast contexts. Teachers and
+students share both, so that a student can be compared with the teacher it came from.
+"""
+
+import torch
+from torch import Tensor
+
+
+def normalised(pixels: Tensor, mean: Tensor, std: Tensor, *, channels_last: bool = False) -> Tensor:
+    """(pixel / 255 - mean) / std in float32, channels first, on the device of `mean`, which is (1, 3, 1, 1) as `std` is.
+
+    `channels_last` keeps the layout in memory that the views have; values do not depend on it.
+    """
+    layout = torch.preserve_format if channels_last else torch.contiguous_format
+    channels_first = pixels.to(mean.device, non_blocking=True).permute(0, 3, 1, 2)
+    return channels_first.to(torch.float32, memory_format=layout).div_(255).sub_(mean).div_(std)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast of a precision; off for float32."""
+    dtype = torch.bfloat16 if precision == "float32" else getattr(torch, precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "float32")

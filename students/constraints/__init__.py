@@ -1,0 +1,1 @@
+"""What is held true while a student is trained: one file a constraint, found by its name (registry.py)."""

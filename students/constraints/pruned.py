@@ -1,0 +1,59 @@
+"""Magnitude pruning: the smallest weights of every matrix and kernel are zero from the first step on, and stay zero.
+
+Input: a network as it is before the first step. Output: masks, kept in checkpoints, that are applied after every step.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from students.base.contracts import Constraint
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Pruned(Constraint):
+    """A share of the weights of each matrix is zero."""
+
+    kind: ClassVar[str] = "pruned"
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Share of the weights of each matrix and kernel that is zero."""
+    _kept: "dict[str, Tensor]" = PrivateAttr(default_factory=dict)
+    """Parameter name -> True where its weights live on."""
+
+    def prepare(self, network: "nn.Module") -> None:
+        """Choose the smallest weights of each trained parameter of two dimensions or more, and make them zero."""
+        import torch
+
+        self._kept.clear()
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad and parameter.ndim >= 2:
+                sizes = parameter.detach().abs().flatten()
+                dropped = sizes.argsort(stable=True)[: round(self.share * len(sizes))]
+                kept = torch.ones_like(sizes, dtype=torch.bool)
+                kept[dropped] = False
+                self._kept[name] = kept.view(parameter.shape)
+        self._apply(network)
+
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
+        """The masks of then: those of the weights now may be others."""
+        for name, kept in state.items():
+            self._kept[name].copy_(kept)
+
+    def after_step(self, network: "nn.Module", step: int) -> None:
+        """Momentum moves weights whose gradient is zero, so they are made zero again."""
+        self._apply(network)
+
+    def state(self) -> "dict[str, Tensor]":
+        """The masks."""
+        return dict(self._kept)
+
+    def _apply(self, network: "nn.Module") -> None:
+        parameters = dict(network.named_parameters())
+        for name, kept in self._kept.items():
+            parameters[name].data.mul_(kept)
+
+
+CONSTRAINT = Pruned

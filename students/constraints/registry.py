@@ -1,0 +1,18 @@
+"""Which constraints there are: one file each in this folder, and those that other packages bring."""
+
+from typing import Annotated
+
+from kdcache.base.plugins import Registry
+from students.base.contracts import Constraint
+from students.base.kinds import Kinds
+from students.base.plugins import brought
+
+CONSTRAINTS: Registry[type[Constraint]] = Registry(
+    package="students.constraints",
+    attribute="CONSTRAINT",
+    what="constraint",
+    others=lambda: brought("constraints", "kind"),
+    passed_over=frozenset({"registry"}),
+)
+AnyConstraint = Annotated[Constraint, Kinds(Constraint, CONSTRAINTS)]
+"""A field that holds one constraint."""

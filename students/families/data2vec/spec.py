@@ -1,0 +1,99 @@
+"""The numbers of a student of data2vec: a preset's, and those a run keeps."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.base.figures import plural
+from kdcache.base.strict import Strict
+from kdcache.networks.bounds import MOST_WEIGHTS, Layers, Width
+from kdcache.networks.data2vec_shape import Data2VecShape
+from students.families.preset import Preset
+from students.families.spec import DropPath, StudentSpec
+
+ENCODER, BLOCKS = "encoder.", "blocks."
+"""Beginnings of the names of its tensors, and of its teacher's."""
+
+
+class Blocks(Strict):
+    """The blocks of a student that shares the encoder of a data2vec teacher."""
+
+    depth: Layers
+    """Number of blocks."""
+    heads: Width
+    """Attention heads of a block."""
+    hidden: Width
+    """Width inside the FFN."""
+    alibi: bool = False
+    """Whether attention falls with the distance of two patches."""
+    begin: Literal["random", "teacher"] = "random"
+    """Weights of the blocks before the first step: `teacher` copies its first ones."""
+    encoder: Data2VecShape
+    """Numbers of the teacher's network, whose modality encoder it shares."""
+
+    @model_validator(mode="after")
+    def _fit_the_encoder(self) -> Self:
+        if self.encoder.dim % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
+        theirs = self.encoder
+        seen = 1 + theirs.side**2
+        numbers = self.depth * (4 * theirs.dim**2 + 2 * theirs.dim * self.hidden) + self.alibi * self.heads * seen**2
+        if numbers > MOST_WEIGHTS:
+            raise ValueError(f"its blocks have {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
+        alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
+        if self.begin == "teacher" and not alike:
+            raise ValueError(
+                f"blocks that begin as the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
+                f"depth: {theirs.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
+            )
+        return self
+
+
+class Data2VecPreset(Preset):
+    """A file of configs/students with `family: data2vec`."""
+
+    blocks: Blocks
+    """Its blocks, and the encoder below them."""
+    drop_path: DropPath = 0.0
+    """Always 0: it drops nothing."""
+
+
+class Data2VecSpec(StudentSpec):
+    """A student without a classifier, on the encoder of a teacher."""
+
+    left_out: ClassVar = frozenset({"network", "windows", "drop_path"})
+    blocks: Blocks
+    """Its blocks, and the encoder below them."""
+    network: Literal[""] = ""
+    """Always empty, as the next two are: fields of another family, which the first release wrote into every run."""
+    windows: Annotated[tuple[int, ...], Field(max_length=0)] = ()
+    drop_path: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if self.input != (self.blocks.encoder.image,) * 2:
+            raise ValueError(f"its input is {self.input[0]}x{self.input[1]}, its encoder's {self.blocks.encoder.image}")
+        if self.classes:
+            raise ValueError(f"{len(self.classes)} classes: it has no classifier")
+        return self
+
+    @property
+    def described(self) -> str:
+        """Its blocks, and the encoder below them."""
+        encoder = self.blocks.encoder
+        like = f"of {encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
+        return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher {like}"
+
+    @property
+    def begun(self) -> str:
+        """The teacher's encoder, and blocks of the teacher or random ones."""
+        depth = self.blocks.depth
+        first = (
+            f"its first {plural(depth, 'block')}" if self.blocks.begin == "teacher" else plural(depth, "random block")
+        )
+        return f"its teacher's encoder, and {first}"
+
+    @property
+    def layers(self) -> int:
+        """One a block."""
+        return self.blocks.depth

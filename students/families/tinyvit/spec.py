@@ -1,0 +1,211 @@
+"""The numbers of a TinyViT: a preset's, and those a run keeps.
+
+The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these factors: widths of the four stages (there
+γ_D), blocks in each (γ_N), sides of the attention windows of the last three (γ_W), the expansion of the convolutional blocks
+(γ_R), that of the FFNs (γ_M) and the channels of a head (γ_E, from which the numbers of heads follow).
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.base.strict import Strict
+from kdcache.networks.bounds import MOST_WEIGHTS, Layers, Width
+from kdcache.views.recipe import on
+from students.base.contracts import Request
+from students.families.preset import Preset
+from students.families.spec import DropPath, StudentSpec, counted_fields
+
+MOST_WINDOW = 64
+"""Side of an attention window."""
+MOST_OFFSETS = 1 << 28
+"""Pairs of tokens, over all blocks: timm keeps an index of 8 bytes for each."""
+STRIDE = 32
+"""The last map has a 32nd of the input's side."""
+LARGEST = MOST_WINDOW // 2 * STRIDE
+"""Side of the largest input: the third stage of the published sizes looks at its whole map in one window."""
+PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
+    "tiny_vit_5m_224": {"widths": (64, 128, 160, 320), "depths": (2, 2, 6, 2), "heads": (2, 4, 5, 10)},
+    "tiny_vit_11m_224": {"widths": (64, 128, 256, 448), "depths": (2, 2, 6, 2), "heads": (2, 4, 8, 14)},
+    "tiny_vit_21m_224": {"widths": (96, 192, 384, 576), "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 18)},
+}
+"""timm's names of the published sizes -> their numbers. The first release wrote the name alone into runs."""
+ANY = "tiny_vit_5m_224"
+"""timm's builder of every other size: all numbers can be given to it."""
+_NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
+"""timm's names of TinyViTs, none of which leads to the Hub."""
+Ratio = Annotated[float, Field(gt=0.0, le=64.0)]
+Kernel = Annotated[int, Field(ge=1, le=31, multiple_of=1)]
+Window = Annotated[int, Field(ge=1, le=MOST_WINDOW)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=4, max_length=4)]
+Depths = Annotated[tuple[Layers, ...], Field(min_length=4, max_length=4)]
+Windows = Annotated[tuple[Window, ...], Field(min_length=4, max_length=4)]
+
+
+class Numbers(Strict):
+    """What a preset and a run both say of a TinyViT."""
+
+    network: str | None = None
+    """timm's name of a network whose numbers are not written out here: the first release wrote no other thing."""
+    widths: Widths | None = None
+    """Channels of the four stages."""
+    depths: Depths | None = None
+    """Blocks of the four stages."""
+    heads: Widths | None = None
+    """Attention heads of the four stages; the first stage is convolutional and uses none."""
+    mlp_ratio: Ratio = 4.0
+    """Width inside an FFN as a multiple of the stage's."""
+    expand_ratio: Ratio = 4.0
+    """Width inside a convolutional block as a multiple of the stage's."""
+    kernel: Kernel = 3
+    """Side of the convolution between attention and FFN."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        numbers = (self.widths, self.depths, self.heads)
+        if self.network is not None:
+            own = any(its is not None for its in numbers) or (self.mlp_ratio, self.expand_ratio, self.kernel) != (
+                4.0,
+                4.0,
+                3,
+            )
+            if own or not _NETWORK.fullmatch(self.network):
+                raise ValueError("a TinyViT has numbers of its own, or is named by `network: tiny_vit_…` of timm")
+            return self
+        if self.widths is None or self.depths is None or self.heads is None:
+            raise ValueError("a TinyViT needs widths, depths and heads, four numbers each")
+        for width, heads in zip(self.widths[1:], self.heads[1:], strict=True):
+            if width % heads:
+                raise ValueError(f"{width} channels cannot be shared out among {heads} heads")
+        if not self.kernel % 2:
+            raise ValueError(f"a kernel of {self.kernel} has no middle: choose an odd side")
+        if (count := _weights(self)) > MOST_WEIGHTS:
+            raise ValueError(f"it has about {count:,} weights, at most {MOST_WEIGHTS:,} can be")
+        return self
+
+
+class TinyViTPreset(Numbers, Preset):
+    """A file of configs/students with `family: tinyvit`."""
+
+    windows: Windows | None = None
+    """Sides of the attention windows of the four stages at `input` pixels, which grow with the input; the first stage uses none.
+    Left out: as published, where the last two stages look at their whole map in one window."""
+    drop_path: DropPath
+    """Stochastic depth, unless a recipe says otherwise."""
+
+    def windows_at(self, side: int) -> tuple[int, ...]:
+        """In proportion to the input: 7/7/14/7 at 224 pixels are 12/12/24/12 at 384 and 16/16/32/16 at 512."""
+        if self.windows is not None:
+            return tuple(max(1, round(window * side / self.input)) for window in self.windows)
+        last = side // STRIDE
+        return last, last, 2 * last, last
+
+
+class TinyViTSpec(Numbers, StudentSpec):
+    """A TinyViT for certain classes and a certain input."""
+
+    left_out: ClassVar = frozenset({"network", "blocks", "widths", "depths", "heads"})
+    blocks: None = None
+    """Always empty: a field of another family, which the first release wrote into every run."""
+    windows: Windows
+    """Sides of the attention windows of the four stages."""
+    drop_path: DropPath = 0.0
+    """Stochastic depth of the last block; it grows from 0 at the first."""
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        height, width = self.input
+        if len(self.classes) < 2:
+            raise ValueError(f"{len(self.classes)} classes: a student needs at least 2")
+        if height != width or height % STRIDE or height > LARGEST:
+            raise ValueError(
+                f"no TinyViT takes {height}x{width} pixels: a square of a multiple of {STRIDE}, up to {LARGEST}"
+            )
+        if self.widths is not None and len(self.classes) * self.widths[-1] > MOST_WEIGHTS:
+            raise ValueError(f"{len(self.classes):,} classes on {self.widths[-1]:,} channels are too many weights")
+        depths = self.depths or (2, 2, 6, 2)
+        pairs = sum(depth * window**4 for depth, window in zip(depths[1:], self.windows[1:], strict=True))
+        if pairs > MOST_OFFSETS:
+            raise ValueError(f"its windows hold {pairs:,} pairs of tokens, at most {MOST_OFFSETS:,} can be")
+        return self
+
+    @classmethod
+    def of(cls, preset: TinyViTPreset, request: Request, side: int) -> Self:
+        """The student of a preset; everything was checked."""
+        return cls(
+            **{name: value for name in Numbers.model_fields if (value := getattr(preset, name)) is not None},
+            name=request.name,
+            family=preset.family,
+            input=(side, side),
+            mean=preset.mean,
+            std=preset.std,
+            geometry=on(preset.geometry_at(side), request.background),
+            classes=request.classes,
+            windows=preset.windows_at(side),
+            drop_path=preset.drop_path if request.drop_path is None else request.drop_path,
+        )
+
+    @property
+    def architecture(self) -> str:
+        """timm's name of it, or of the builder its numbers are given to."""
+        return self.network or self._published or ANY
+
+    @property
+    def _published(self) -> str | None:
+        """timm's name of the published size with these numbers."""
+        same = {"widths": self.widths, "depths": self.depths, "heads": self.heads}
+        plain = (self.mlp_ratio, self.expand_ratio, self.kernel) == (4.0, 4.0, 3)
+        return next((name for name, numbers in PUBLISHED.items() if numbers == same), None) if plain else None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What timm's builder of `architecture` must be told beside the number of classes."""
+        told: dict[str, Any] = {"window_sizes": list(self.windows), "drop_path_rate": self.drop_path}
+        if self.network is None and self._published is None:
+            told |= {"embed_dims": self.widths, "depths": self.depths, "num_heads": self.heads}
+            told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+            told |= {
+                "mlp_ratio": self.mlp_ratio,
+                "mbconv_expand_ratio": self.expand_ratio,
+                "local_conv_size": self.kernel,
+            }
+        return told
+
+    @property
+    def described(self) -> str:
+        """timm's name of it, or its widths and depths."""
+        if name := self.network or self._published:
+            return f"{name} of timm"
+        return (
+            f"a TinyViT of widths {_slashed(self.widths)}, depths {_slashed(self.depths)}, heads {_slashed(self.heads)}"
+        )
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Its windows, stage by stage, and its stochastic depth."""
+        return {"windows": _slashed(self.windows), "drop path": f"{self.drop_path:g}"}
+
+    def counted(self) -> dict[str, Any]:
+        """A published size counts by timm's name of it, as in the first release."""
+        fields = {**counted_fields(self), "network": self.architecture}
+        if self.network is not None or self._published is not None:
+            for name in ("widths", "depths", "heads"):
+                fields.pop(name, None)
+        return fields
+
+
+def _slashed(numbers: tuple[int, ...] | None) -> str:
+    return "/".join(map(str, numbers or ()))
+
+
+def _weights(numbers: Numbers) -> int:
+    """Weights of all matrices and convolutions but the classifier's, in round numbers."""
+    widths, depths = numbers.widths or (), numbers.depths or ()
+    first = widths[0]
+    count = 2 * first**2 + depths[0] * 2 * numbers.expand_ratio * first**2
+    for before, width, depth in zip(widths, widths[1:], depths[1:], strict=False):
+        count += (
+            before * width + width**2 + depth * ((4 + 2 * numbers.mlp_ratio) * width**2 + numbers.kernel**2 * width)
+        )
+    return int(count)

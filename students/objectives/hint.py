@@ -1,0 +1,135 @@
+"""A hint (FitNets, arXiv 1412.6550): something the student computes on its way shall be what the teacher computes there.
+
+Input: an output of the student and a dense signal of the teacher, both a vector or both a map of tokens. Where they differ in
+width, a linear layer that is trained beside the student and thrown away afterwards leads from one to the other; where two maps
+have grids of different size, the finer one is averaged down to the coarser. Output: one loss an example.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kdcache.errors import Mismatch
+from kdcache.signals.signal import Signal
+from students.base.contracts import Needs, Objective, Sides
+from students.base.types import LOGITS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Grid = tuple[int, int]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Hint(Objective):
+    """A vector or a map of the teacher, matched through a linear layer of its own."""
+
+    kind: ClassVar[str] = "hint"
+    signal: Name = "embedding"
+    """The teacher's signal: a vector or a map, such as `embedding` or `features`."""
+    output: Name = "embedding"
+    """The student's output that is matched with it, of the same kind."""
+    loss: Literal["mse", "cosine"] = "mse"
+    """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The distance."""
+        return (self.loss,)
+
+    def needs(self) -> Needs:
+        """The signal and the output."""
+        return Needs(signals=(self.signal,), outputs=(self.output,))
+
+    def check(self, sides: Sides) -> None:
+        """Two vectors, or two maps whose tokens can be laid over one another."""
+        theirs, ours = sides.signals.get(self.signal), sides.outputs[self.output]
+        if theirs is None:
+            return
+        teacher = f"{self.signal} of {sides.source} is {_called(theirs)}"
+        student = f"{self.output} of {sides.spec.name} {_called(ours)}"
+        kind = _kind(theirs)
+        if kind != _kind(ours) or kind not in ("vector", "map"):
+            raise Mismatch(
+                f"{teacher}, {student}: a hint matches two vectors or two maps",
+                hint=f"--set {sides.setting}.signal=… or {sides.setting}.output=…: the cache keeps "
+                f"{', '.join(sides.signals)}, the student gives {', '.join(sides.outputs)}",
+            )
+        if kind == "map" and theirs.shape[0] != ours.shape[0] and None in (theirs.grid, ours.grid):
+            raise Mismatch(
+                f"{teacher}, {student}: without a grid on both sides as many tokens are needed",
+                hint=f"match vectors instead: --set {sides.setting}.signal=embedding --set {sides.setting}.output=embedding",
+            )
+
+    def module(self, sides: Sides) -> "nn.Module":
+        """The linear layer, where one is needed, and the grids of both sides."""
+        theirs, ours = sides.signals[self.signal], sides.outputs[self.output]
+        alike = ours.shape[:-1] == theirs.shape[:-1] and ours.grid == theirs.grid
+        grids = None if alike or ours.grid is None or theirs.grid is None else (ours.grid, theirs.grid)
+        return regressor(ours.shape[-1], theirs.shape[-1], grids)
+
+    def losses(
+        self,
+        output: Mapping[str, Any],
+        signals: Mapping[str, Any],
+        truths: Mapping[str, Any],
+        module: "nn.Module | None" = None,
+    ) -> "dict[str, tuple[float, Tensor]]":
+        """The distance, always in float32."""
+        from torch.nn import functional
+
+        assert module is not None, "a hint has a module of its own"
+        ours, wanted = module(output[self.output].float(), signals[self.signal].float())
+        if self.loss == "mse":
+            each = functional.mse_loss(ours, wanted, reduction="none").mean(-1)
+        else:
+            each = 1 - functional.cosine_similarity(ours, wanted, dim=-1)
+        return {self.loss: (1.0, each if each.ndim == 1 else each.flatten(1).mean(1))}
+
+
+def regressor(width: int, wanted: int, grids: tuple[Grid, Grid] | None) -> "nn.Module":
+    """Student's output and teacher's signal -> the two in one shape. `grids`: of both, where they must be averaged to one."""
+    from torch import nn
+
+    class Regressor(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Identity() if width == wanted else nn.Linear(width, wanted)
+
+        def forward(self, ours: "Tensor", theirs: "Tensor") -> "tuple[Tensor, Tensor]":
+            ours = tokens_of(ours)
+            if grids is not None:
+                coarse = min(grids[0][0], grids[1][0]), min(grids[0][1], grids[1][1])
+                ours, theirs = averaged(ours, grids[0], coarse), averaged(theirs, grids[1], coarse)
+            return self.linear(ours), theirs
+
+    return Regressor()
+
+
+def tokens_of(output: "Tensor") -> "Tensor":
+    """A map with its channels last: (examples, channels, height, width) becomes (examples, tokens, channels)."""
+    return output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
+
+
+def averaged(tokens: "Tensor", grid: Grid, coarse: Grid) -> "Tensor":
+    """(examples, tokens, channels) on a grid, averaged down to a coarser one."""
+    from torch.nn import functional
+
+    if grid == coarse:
+        return tokens
+    image = tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+    return functional.adaptive_avg_pool2d(image, coarse).flatten(2).transpose(1, 2)
+
+
+def _kind(signal: Signal) -> str:
+    """`distribution`, `vector` or `map`: until signals say their kind themselves."""
+    return "distribution" if signal.name == LOGITS else "vector" if len(signal.shape) == 1 else "map"
+
+
+def _called(signal: Signal) -> str:
+    grid = f" on a grid of {signal.grid[0]}×{signal.grid[1]}" if signal.grid else ""
+    return f"a {_kind(signal)} of {'×'.join(map(str, signal.shape))}{grid}"
+
+
+OBJECTIVE = Hint

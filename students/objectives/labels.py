@@ -1,0 +1,151 @@
+"""Classes: cross-entropy with the teacher's distribution (soft), with the true class (hard), or with both.
+
+Input: the student's logits, the teacher's `logits` (top-k, or all of them) and the truth `class`. Output: one loss an example
+and part. The dense distribution over all classes is never made: at 21,841 classes it would be the largest array of the step.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from kdcache.codecs.distribution import Distribution, Logits, Tail, TopK
+from kdcache.errors import Mismatch
+from kdcache.views.recipe import Amount, Share
+from students.base.class_names import first_difference
+from students.base.contracts import Needs, Objective, Sides
+from students.base.truths import CLASS, ClassTruth
+from students.base.types import LOGITS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+UNKNOWN = -1
+"""Number of a class that nobody knows: such an example weighs nothing."""
+
+
+class Labels(Objective):
+    """The teacher's distribution over classes, the true class, or both."""
+
+    kind: ClassVar[str] = "labels"
+    soft: Amount = 1.0
+    """Weight of the cross-entropy with the teacher's distribution."""
+    hard: Amount = 0.0
+    """Weight of the cross-entropy with the true class."""
+    temperature: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 1.0
+    """Temperature of both sides of the soft part, which is multiplied by its square so that its gradients keep their size."""
+    tail: Tail = "uniform"
+    """How the probability outside the stored classes is spread."""
+    smoothing: Share = 0.0
+    """Share of the true class's probability that is spread over all classes."""
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> Self:
+        if self.soft == 0 and self.hard == 0:
+            raise ValueError("soft and hard are both 0: nothing would be learnt")
+        return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """`soft`, `hard`, or both."""
+        return tuple(part for part in ("soft", "hard") if getattr(self, part))
+
+    def needs(self) -> Needs:
+        """Logits of the student; of the teacher for the soft part, and true classes for the hard one."""
+        soft, hard = (LOGITS,) if self.soft else (), (CLASS,) if self.hard else ()
+        return Needs(signals=soft, truths=hard, outputs=(LOGITS,), classes=True)
+
+    def without_teacher(self) -> "Labels":
+        """True classes alone, at full weight where they had none."""
+        return self.model_copy(update={"soft": 0.0, "hard": self.hard or 1.0}) if self.soft else self
+
+    def check(self, sides: Sides) -> None:
+        """The teacher's classes, and the images', are the student's."""
+        ours = tuple(sides.spec.classes)
+        if self.soft and LOGITS in sides.signals and sides.classes != ours:
+            theirs = sides.classes or ()
+            raise Mismatch(
+                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,} or others",
+                hint="train a new student from this cache, or build a cache with the student's classes",
+            )
+        if self.hard:
+            self._check_truth(sides, ours)
+
+    def _check_truth(self, sides: Sides, ours: tuple[str, ...]) -> None:
+        theirs = sides.truths.get(CLASS)
+        alone = f"train on soft labels alone (--set {sides.setting}.hard=0)"
+        if theirs is None:
+            raise Mismatch(
+                f"the recipe needs true classes, but the images of {sides.images} have no labels",
+                hint=f"put them into one folder a class, or {alone}",
+            )
+        if theirs == ours:
+            return
+        one, other = first_difference(theirs, ours)
+        way = "or use a teacher of these classes"
+        if set(theirs) == set(ours):
+            way = (
+                "or, as they are the same in another order, fit the head again (kd teacher fit-head) and build with it"
+            )
+        raise Mismatch(
+            f"the images of {sides.images} have {len(theirs):,} classes, the student has {len(ours):,}; "
+            f"the first that differs: {one!r} and {other!r}",
+            hint=f"{alone}, {way}",
+        )
+
+    def losses(
+        self,
+        output: Mapping[str, Any],
+        signals: Mapping[str, Any],
+        truths: Mapping[str, Any],
+        module: "nn.Module | None" = None,
+    ) -> "dict[str, tuple[float, Tensor]]":
+        """Cross-entropies, always in float32."""
+        logits, losses = output[LOGITS].float(), {}
+        if self.soft:
+            losses["soft"] = (self.soft, soft_loss(logits, distribution(signals[LOGITS]), self.temperature, self.tail))
+        if self.hard:
+            losses["hard"] = (self.hard, hard_loss(logits, truths[CLASS], self.smoothing))
+        return losses
+
+
+def distribution(logits: Any) -> Distribution:
+    """A connected teacher gives its logits as they are, a cache as a distribution."""
+    return logits if isinstance(logits, Distribution) else Logits(logits)
+
+
+def soft_loss(logits: "Tensor", teacher: Distribution, temperature: float = 1.0, tail: Tail = "uniform") -> "Tensor":
+    """Cross-entropy with the teacher's distribution, both at a temperature, times the temperature squared."""
+    logq = (logits / temperature).log_softmax(-1)
+    if isinstance(teacher, TopK):
+        loss = _sparse(logq, teacher, temperature, tail)
+    else:
+        loss = -(teacher.probabilities(temperature) * logq).sum(-1)
+    return loss * temperature**2
+
+
+def _sparse(logq: "Tensor", teacher: TopK, temperature: float, tail: Tail) -> "Tensor":
+    ids, p, rest = teacher.sparse(temperature, tail)
+    listed = logq.gather(1, ids)
+    loss: Tensor = -(p * listed).sum(-1)
+    if ids.shape[1] == teacher.classes:
+        return loss
+    if tail == "uniform":
+        loss = loss - rest * (logq.sum(-1) - listed.sum(-1))
+    if tail == "bucket":
+        loss = loss - rest * logq.scatter(1, ids, float("-inf")).logsumexp(-1)
+    return loss
+
+
+def hard_loss(logits: "Tensor", truth: ClassTruth, smoothing: float) -> "Tensor":
+    """Cross-entropy with the true class, mixed as the image is; rows of unknown class weigh nothing."""
+    from torch.nn import functional
+
+    first, second = (
+        functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, label_smoothing=smoothing, reduction="none")
+        for labels in (truth.first, truth.second)
+    )
+    return truth.share * first + (1 - truth.share) * second
+
+
+OBJECTIVE = Labels

@@ -1,0 +1,78 @@
+"""What every constraint must keep, as tests. A package that brings one runs them on it:
+
+    class TestMine(ConstraintContract):
+        constraint = Mine(share=0.5)
+
+torch is needed, pytest is not: a failed promise is an AssertionError.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from students.base.contracts import Constraint
+from students.constraints.registry import CONSTRAINTS, AnyConstraint
+
+
+class ConstraintContract:
+    """Promises of one constraint; see the module."""
+
+    constraint: ClassVar[Constraint]
+
+    def network(self, seed: int = 0) -> nn.Module:
+        """A small network that the constraint has something to hold in: another one for another seed."""
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
+
+    def test_it_is_read_back_as_it_was_written(self) -> None:
+        """By its kind alone, so that a run that has it can be opened."""
+        plain = self.constraint.plain()
+        assert plain["kind"] == self.constraint.kind
+        assert TypeAdapter[Any](AnyConstraint).validate_python(plain) == type(self.constraint).from_plain(
+            _fields(plain)
+        )
+        assert CONSTRAINTS.get(self.constraint.kind) is type(self.constraint)
+
+    def test_what_it_keeps_survives_a_stop(self) -> None:
+        """Stopped after two steps and gone on with in another process, four steps end with the same weights to the bit."""
+        whole = self._train(self.network(), 0, 4)
+        first = self.network()
+        self._train(first, 0, 2)
+        kept = {name: value.clone() for name, value in self._held.state().items()}
+        again = self.network(seed=1)  # as a process begins that is about to read a checkpoint
+        self._prepare(again)
+        again.load_state_dict(first.state_dict())
+        self._held.restore(kept)
+        halves = self._train(again, 2, 4, prepared=True)
+        assert all(torch.equal(value, halves[name]) for name, value in whole.items())
+
+    def test_another_training_begins_anew(self) -> None:
+        """Nothing of an earlier network is left: two trainings with one record are the same."""
+        one, other = (self._train(self.network(), 0, 2) for _ in range(2))
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+    def _prepare(self, network: nn.Module) -> None:
+        self._held = self.constraint
+        self._held.prepare(network)
+
+    def _train(self, network: nn.Module, start: int, end: int, *, prepared: bool = False) -> dict[str, torch.Tensor]:
+        if not prepared:
+            self._prepare(network)
+        for step in range(start, end):
+            network.train()
+            self._held.before_step(network)
+            pixels = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(step))
+            network(pixels).square().mean().backward()
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    if parameter.grad is not None:
+                        parameter.sub_(0.1 * parameter.grad)
+                        parameter.grad = None
+            self._held.after_step(network, step)
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _fields(plain: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key != "kind"}

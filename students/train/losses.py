@@ -1,0 +1,108 @@
+"""What a training step computes, whatever the student and its objectives: outputs, the loss of every part, and their sum.
+
+Input: the arguments of the student, the teacher's signals and the truths of a piece. Output: Losses. It is one module, so that
+the gradients of the student and of its objectives' own weights are averaged over processes together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import xxhash
+from torch import Tensor, nn
+
+from kdcache.base.dice import Dice
+from kdcache.networks.pixels import autocast
+from students.base.contracts import Objective, Sides
+from students.base.types import Precision
+from students.families.registry import family_of
+from students.families.spec import StudentSpec
+from students.recipe import Recipe
+
+_OWN = 0x57E9_0002
+"""purpose of the random words that an objective's own weights are drawn from"""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """One value an example."""
+
+    total: Tensor
+    """Sum of all parts, each times its weight and its objective's."""
+    parts: dict[str, Tensor]
+    """`OBJECTIVE.PART` -> its loss, without any weight."""
+
+
+def part_names(recipe: Recipe) -> tuple[str, ...]:
+    """`labels.soft`, `hint.mse` …: every loss of a recipe under the name it is logged by, in order."""
+    return tuple(f"{name}.{part}" for name, objective in recipe.losses.items() for part in objective.parts)
+
+
+def own_modules(recipe: Recipe, sides: Mapping[str, Sides], seed: int) -> nn.ModuleDict:
+    """The objectives' own weights, by objective: they depend on the run's seed and the objective's name alone."""
+    modules = nn.ModuleDict()
+    with torch.random.fork_rng(devices=[]):
+        for name, objective in recipe.losses.items():
+            key = xxhash.xxh3_64_intdigest(name.encode())
+            torch.manual_seed(Dice(seed, key, purpose=_OWN).word() >> 1)  # it takes 63 bits
+            if (module := objective.module(sides[name])) is not None:
+                modules[_key(name)] = module
+    return modules
+
+
+def _key(name: str) -> str:
+    """Where an objective's weights are: a plain name may be one that nn.ModuleDict has for itself, such as `items`."""
+    return f"objective_{name}"
+
+
+class Step(nn.Module):
+    """A student and its objectives: what is called once a piece."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: StudentSpec,
+        objectives: Mapping[str, Objective],
+        own: nn.ModuleDict,
+        precision: Precision,
+    ) -> None:
+        super().__init__()
+        outputs = frozenset(name for objective in objectives.values() for name in objective.needs().outputs)
+        self.trained = family_of(spec).trained(network, spec, outputs)
+        self.own = own
+        self._objectives, self._precision = objectives, precision
+
+    @property
+    def uses_all(self) -> bool:
+        """Whether every trained parameter has a gradient after each piece."""
+        weighted = all(objective.weight for objective in self._objectives.values())
+        return weighted and bool(getattr(self.trained, "uses_all", False))
+
+    def forward(
+        self, batch: dict[str, Any], signals: Mapping[str, Any], truths: Mapping[str, Any], device: str
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`Losses`, as plain values. The network computes in the recipe's precision, losses always in float32."""
+        with autocast(torch.device(device), self._precision):
+            output = self.trained(**batch)
+        own = dict(self.own.items())
+        losses = {
+            name: objective.losses(output, signals, truths, own.get(_key(name)))
+            for name, objective in self._objectives.items()
+        }
+        total = weighted(self._objectives, losses)
+        assert total is not None, "a recipe has an objective that weighs something"
+        parts = {f"{name}.{part}": loss for name, each in losses.items() for part, (_, loss) in each.items()}
+        return total, {name: loss.detach() for name, loss in parts.items()}
+
+
+def weighted(
+    objectives: Mapping[str, Objective], losses: Mapping[str, Mapping[str, tuple[float, Tensor]]]
+) -> Tensor | None:
+    """The sum of all parts, each times its weight and its objective's, in order. What weighs 0 is left out, not added as 0."""
+    total: Tensor | None = None
+    for name, objective in objectives.items():
+        for weight, loss in losses[name].values():
+            if share := objective.weight * weight:
+                total = share * loss if total is None else total + share * loss
+    return total
