@@ -116,7 +116,7 @@ def _model(kind: str) -> "type[Strict]":
 
         return Recipe
     if kind == "tasks":
-        from students.tasks.few_shot_numbers import FewShot
+        from students.tasks.few_shot.numbers import FewShot
 
         return FewShot
     from kdcache.teachers.loading.sizes import Family

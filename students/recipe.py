@@ -8,6 +8,7 @@ from kdcache.base.strict import Strict
 from kdcache.codecs.distribution import Tail
 from kdcache.views.recipe import Amount, Positive, Share
 from students.base.types import Count, Dense, DropPath, Images, Passes, Precision, Side
+from students.base.validation import Judged
 
 
 class SoftLabels(Strict):
@@ -86,16 +87,6 @@ class Optimiser(Strict):
     """where the cosine ends"""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """the rate of each layer as a share of that of the next one towards the head"""
-
-
-class Judged(Strict):
-    """How a student is judged while it learns; the best by that is kept."""
-
-    task: Literal["classify", "retrieve"] = "classify"
-    every: Count | None = None
-    """steps; left out: an epoch, or a twentieth of all steps where that is longer"""
-    bank: Count | None = None
-    """retrieve: images of the training set that are searched; left out: all of them"""
 
 
 class Recipe(Strict):

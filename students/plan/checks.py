@@ -20,8 +20,8 @@ from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
 from students.base.types import LOGITS, Dense
 from students.families.spec import StudentSpec
+from students.judging.matching import is_unnamed, match_classes
 from students.recipe import Recipe
-from students.tasks.matching import is_unnamed, match_classes
 
 REPLAYED = 64
 """views rendered again before a training"""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcache.base.newest import CACHES
+from kdcache.base.notes import Notes
 from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
@@ -30,7 +31,7 @@ class Ground:
     cache: CacheRecord | None
 
 
-def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
+def choose_cache(named: Path | None, signal: str, notes: Notes) -> Cache:
     """The one that was named, or the newest complete one with that signal."""
     if named is not None:
         return Cache.open(named)
@@ -43,7 +44,7 @@ def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
         except KDError as error:
             reason = error.message
         if reason is None:
-            notes.append(f"no --cache: using {path.parent}, the newest that fits")
+            notes.add(f"no --cache: using {path.parent}, the newest that fits")
             return cache
         passed.append(f"{path.parent} {reason}")
     teacher = "florence" if signal == LOGITS else "data2vec"
@@ -53,7 +54,7 @@ def choose_cache(named: Path | None, signal: str, notes: list[str]) -> Cache:
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str], *, names: bool) -> Ground:
+def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: Notes, *, names: bool) -> Ground:
     """The images a teacher spoke about; those it could not see are told. `names`: the student names classes."""
     plan = cache.plan
     if names and LOGITS not in (signal.name for signal in plan.teacher.signals):
@@ -64,7 +65,7 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str
     usable = len(cache) - rejected
     if rejected:
         was = "1 was" if rejected == 1 else f"{rejected:,} were"
-        notes.append(f"{usable:,} of {len(cache):,} images; {was} rejected")
+        notes.add(f"{usable:,} of {len(cache):,} images; {was} rejected")
     return Ground(
         dataset=plan.dataset,
         views=plan.views,
@@ -74,10 +75,10 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, notes: list[str
     )
 
 
-def ground_of_data(data: str | None, notes: list[str]) -> Ground:
+def ground_of_data(data: str | None, notes: Notes) -> Ground:
     """Labelled images without any teacher."""
     if data is None:
-        notes.append("no --data: using the embedded shapes")
+        notes.add("no --data: using the embedded shapes")
     source = open_source(data or "shapes")
     listing = source.scan()
     if listing.labels is None or listing.classes is None:

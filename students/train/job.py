@@ -18,16 +18,17 @@ from kdcache.images.enlarged import enlargement
 from kdcache.store.same_images import images_again
 from kdcache.stream import Share
 from students.base.machine import World
+from students.base.task import Measure
 from students.base.types import INPUTS
 from students.families.loading import Head, HeadRows
 from students.families.registry import begin, build_student, check_shared, layer_count, layer_of, load_weights, no_decay
 from students.families.spec import StudentSpec
+from students.judging.while_training import Validation, measure_of, validation_of
 from students.options import Where
 from students.plan import checks as fits
 from students.plan.plan import weights_file
 from students.recipe import Recipe
 from students.runs.record import Pacing, RunRecord
-from students.tasks.while_training import Judge, judge_of
 from students.train.feed import Feed
 from students.train.images import Scene
 from students.train.optimise import Pace
@@ -47,8 +48,10 @@ class Job:
     scene: Scene
     teller: Teller
     feed: Callable[[], Feed]
-    judge: Callable[[], AbstractContextManager[Judge]] | None
+    judge: Callable[[], AbstractContextManager[Validation]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
+    measure: Measure
+    """what the score is that keeps the best weights"""
     pace: Pace
     layer_of: Callable[[str], int]
     layers: int
@@ -88,7 +91,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         scene=scene,
         teller=teller,
         feed=feed,
-        judge=judge_of(record, where, world),
+        judge=validation_of(record, where, world),
+        measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
         layer_of=layer_of(record.student, network),
         layers=layer_count(record.student, network),

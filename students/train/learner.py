@@ -15,12 +15,12 @@ from torch.nn.parallel import DistributedDataParallel
 from kdcache.codecs.distribution import Logits
 from students.base.machine import World
 from students.base.types import INPUTS
+from students.judging.network import autocast, normalised
 from students.objectives.losses import Losses
 from students.objectives.match import match_losses
 from students.objectives.soft_labels import Truth, losses
 from students.recipe import Match
 from students.runs.checkpoint import Parts
-from students.tasks.pictures import autocast, normalised
 from students.train.average import Average
 from students.train.feed import Piece, truth_of
 from students.train.job import Job

@@ -75,8 +75,9 @@ def trackers(names: Sequence[str], run: Run) -> Iterator[list[Tracker]]:
 
 def numbers_of(line: dict[str, Any]) -> dict[str, float]:
     """The numbers of a line of metrics.jsonl under their full names."""
+    place = "/".join(filter(None, (line["kind"], line.get("set"))))
     return {
-        f"{line['kind']}/{name}": float(value)
+        f"{place}/{name}": float(value)
         for name, value in line.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and name != "step"
     }

@@ -91,9 +91,9 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
 
     from kdcache.base.progress import Silent
     from students.base.machine import joined
+    from students.judging.neighbours import nearest
+    from students.judging.while_training import Finding
     from students.runs.checkpoint import checkpoints
-    from students.tasks.neighbours import nearest
-    from students.tasks.while_training import Finding
     from students.train.job import make_job
 
     with joined("cpu") as world:

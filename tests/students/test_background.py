@@ -118,9 +118,9 @@ def test_few_shot_episodes_are_seen_on_it_too(grey_run, photos, monkeypatch):
     from kdcache.base.progress import Silent
     from kdcache.config.presets import load_preset
     from kdcache.images import open_source
+    from students.judging.pictures import labelled
     from students.tasks import few_shot as task
-    from students.tasks.few_shot_numbers import FewShot
-    from students.tasks.pictures import labelled
+    from students.tasks.few_shot.numbers import FewShot
 
     seen = []
 

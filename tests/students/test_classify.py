@@ -11,9 +11,9 @@ from kdcache.base.progress import Silent
 from kdcache.errors import Incomplete, Mismatch, UsageError
 from kdcache.images import load
 from kdcache.views import apply, draw
+from students.judging.pictures import Pictures, labelled
 from students.tasks.classify import evaluate, judge
-from students.tasks.pictures import Pictures, labelled
-from students.tasks.real import RealLabels
+from students.tasks.classify.real import RealLabels
 from tests.students.judging import Labelled, Tiny, cycling, spec_of
 
 ANIMALS = ("cat", "dog", "emu", "fox")

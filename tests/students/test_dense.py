@@ -153,7 +153,7 @@ def test_two_processes_take_the_steps_of_one(dense, tmp_path):
 
 def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense, tmp_path):
     from kdcache.build.options import BuildOptions
-    from students.tasks.evaluate import bank_of
+    from students.judging.evaluate import bank_of
 
     run, _ = teach(tmp_path / "run", dense, steps=1)
     photos = tmp_path / "photos" / "a"

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images.splits import held_out, training_split
-from students.tasks.features import Compared, Embedded, check_bank
-from students.tasks.neighbours import nearest
-from students.tasks.reading import probe, vote
+from students.judging.features import Compared, Embedded, check_bank
+from students.judging.neighbours import nearest
+from students.judging.reading import probe, vote
 from students.tasks.retrieve import retrieve, searched
 
 FACTS = Compared(
@@ -107,8 +107,8 @@ def test_a_bank_that_is_too_small_to_fit_on_is_told():
 
 
 def test_a_probe_with_another_seed_is_another_evaluation():
-    from students.tasks.evaluate import _subject
-    from students.tasks.reading import Reading, ReadReport
+    from students.judging.evaluate import _subject
+    from students.judging.reading import Reading, ReadReport
 
     ran = {"about": FACTS, "precision": "float32", "device": "cpu", "seconds": 1.0}
     one, other = (
@@ -148,7 +148,7 @@ def test_splits_belong_together(tmp_path: Path):
 
 def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
     from kdcache.images import open_source
-    from students.tasks.pictures import labelled
+    from students.judging.pictures import labelled
 
     images, more = (labelled(open_source(f"shapes:{which}")) for which in ("count=30", "split=val,count=40"))
     check_bank(images, more)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from kdcache.base.progress import Silent
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
-from students.tasks.episode_heads import epoch_orders, first_weights, fit_heads, right_answers
-from students.tasks.features import look_once
+from students.judging.features import look_once
+from students.judging.pictures import Pictures, labelled
 from students.tasks.few_shot import draw_episodes, few_shot, measure
-from students.tasks.few_shot_numbers import FewShot
-from students.tasks.pictures import Pictures, labelled
+from students.tasks.few_shot.heads import epoch_orders, first_weights, fit_heads, right_answers
+from students.tasks.few_shot.numbers import FewShot
 from tests.students.judging import Labelled, Tiny, cycling, noise, spec_of
 
 PRESET = load_preset("tasks", "few-shot", FewShot)

@@ -179,8 +179,8 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     from types import SimpleNamespace
 
     from kdcache.store.same_images import images_again
-    from students.tasks.evaluate import bank_of, images_of
-    from students.tasks.while_training import unchanged
+    from students.judging.evaluate import bank_of, images_of
+    from students.judging.while_training import unchanged
 
     for split in ("train", "val"):
         for name in ("apple", "apple pie"):

@@ -14,8 +14,8 @@ from kdcache.base.progress import Silent
 from kdcache.store import Store
 from students.export.onnx import export_onnx
 from students.export.timm import export_timm
+from students.judging.evaluate import How, images_of, judge_run
 from students.runs.run import Run
-from students.tasks.evaluate import How, images_of, judge_run
 from tests.images.odd import odd_images
 from tests.students.conftest import build_cache, learn
 
@@ -96,7 +96,7 @@ def outside(exported: Path, photos: Path) -> dict:
 
 def logits_of(run: Run, photos: Path) -> dict[str, list[float]]:
     """What `kd eval` goes by."""
-    from students.tasks.pictures import Pictures, at_rest
+    from students.judging.pictures import Pictures, at_rest
 
     images, network = images_of(run, str(photos)), run.network()
     with Pictures(images, run.record.student, workers=0, batch=8) as pictures, at_rest(network):

@@ -14,12 +14,12 @@ from kdcache.images import open_source
 from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset, ViewPlan
 from students.families.registry import build_student, student_spec
+from students.judging.evaluate import Evaluation, How, judge_run, read_evaluations
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
 from students.report.samples import taught_samples, validation_samples
 from students.runs.record import CacheRecord, Pacing, RunRecord
 from students.runs.run import Run
-from students.tasks.evaluate import Evaluation, How, judge_run, read_evaluations
 from tests.students.reader import Reader
 
 EVIL = "<script>alert('x')</script>&\"fox\""
@@ -260,10 +260,10 @@ def test_one_of_a_thing_is_told_as_one(tmp_path, photos):
 
 
 def test_embeddings_are_on_the_page(tmp_path):
+    from students.judging.evaluate import Evaluation
+    from students.judging.features import Compared
+    from students.judging.reading import Reading, ReadReport
     from students.report.evaluations import evaluation_section
-    from students.tasks.evaluate import Evaluation
-    from students.tasks.features import Compared
-    from students.tasks.reading import Reading, ReadReport
     from students.tasks.retrieve import Retrieval, Retrieved, RetrieveReport
 
     about = Compared(

@@ -1,0 +1,51 @@
+"""What a network needs around it when it is judged or trained: its normalisation, the precision it computes in, and its mode."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from students.base.types import Precision
+from students.families.spec import StudentSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def normalised(pixels: NDArray[np.uint8], spec: "StudentSpec", device: str) -> "torch.Tensor":
+    """Pixels (n, h, w, 3) as a student's input (n, 3, h, w): (pixel / 255 - mean) / std."""
+    import torch
+
+    values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(three, device=device).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
+    return (values - mean) / std
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """The context a network computes in."""
+    import torch
+
+    kind = torch.device(device).type
+    if precision == "float32":
+        return torch.autocast(kind, enabled=False)
+    return torch.autocast(kind, dtype=getattr(torch, precision))
+
+
+@contextmanager
+def at_rest(network: "nn.Module") -> Iterator[None]:
+    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
+
+    timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
+    called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.train().eval()
+    try:
+        yield
+    finally:
+        network.train()
+        for module, training in modes:
+            module.training = training
