@@ -84,7 +84,7 @@ class Registry(Generic[Thing]):
             return self._others[name]
         names = self.names()
         hint = near(name, names, otherwise=f"there are {', '.join(names)}")
-        raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint)
+        raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint=hint)
 
     def _loaded(self, point: EntryPoint) -> Thing:
         thing: Thing = load(point, self.what)

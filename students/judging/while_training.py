@@ -52,13 +52,14 @@ class Validation:
     """Judges a network again and again."""
 
     def __init__(self, record: RunRecord, sets: list[Opened], batch: int) -> None:
-        self._record, self._sets, self._batch = record, sets, batch
+        self.sets = sets
+        self._record, self._batch = record, batch
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> Outcome:
         """On every set."""
         student = JudgedStudent(network, self._record.student, device, precision, self._batch)
         lines, scores, words = [], {}, []
-        for name, task, settings, examples in self._sets:
+        for name, task, settings, examples in self.sets:
             report = task.judge(student, examples, settings, progress)
             score = task.score(report)
             scores[name or MEAN] = score

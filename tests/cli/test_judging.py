@@ -66,9 +66,15 @@ def test_few_shot_asks_about_any_classes(kd, run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--shots", "5"], "--shots is of few-shot episodes"),
-        (["--set", "way=3"], "--set is of few-shot episodes"),
-        (["--task", "few-shot", "--real", "real.json"], "--real is of classification"),
+        (["--shots", "5"], "--shots is a setting of few-shot, not of classify"),
+        (["--set", "way=3"], "--set way is a setting of few-shot, not of classify"),
+        (["--set", "ways=3"], "ways: unknown key"),
+        (["--seed", "3"], "--seed is a setting of few-shot and probe, not of classify"),
+        (["--bank", "shapes"], "--bank is a setting of knn and probe and retrieve, not of classify"),
+        (["--task", "few-shot", "--real", "real.json"], "--real is a setting of classify, not of few-shot"),
+        (["--task", "few-shots"], "unknown task 'few-shots'"),
+        (["--task", "knn,knn"], "names a task twice"),
+        (["--out", "x.json"], "--out is of a teacher"),
         (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
         (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
         (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),
@@ -191,3 +197,45 @@ def test_validation_images_that_moved_are_told_with_data(kd, photos, tmp_path):
     ran = kd("report", run.path)
     assert ran.code == 0
     assert "warning: Validation images cannot be shown" in ran.err
+
+
+def test_several_tasks_are_judged_in_one_command(kd, run, photos):
+    words = ["--task", "classify,knn", "--bank", "few:6:" + str(photos), "--workers", 0]
+    ran = kd("eval", run, "--data", photos, *words)
+    assert ran.code == 2
+    assert "are in photos" in ran.err, "the bank is a part of the images"
+    assert not (run / "evals").exists(), "nothing is judged before all of it can be"
+    bank, asked = "shapes:split=train,count=120", "shapes:split=val,count=30"
+    few = ["--task", "few-shot", "--set", "way=2", "--shots", "1", "--set", "queries=1", "--set", "episodes=2"]
+    some = kd("eval", run, "--data", asked, "--bank", bank, "--task", "knn,retrieve", "--workers", 0, "--json")
+    assert some.code == 0
+    assert [each["task"] for each in some.json["evaluations"]] == ["knn", "retrieve"]
+    assert {each["about"]["bank_images"] for each in some.json["evaluations"]} == {120}
+    assert len(list((run / "evals").glob("*.json"))) == 2
+    text = kd("eval", run, "--data", asked, "--bank", bank, "--task", "knn,retrieve", "--workers", 0).out
+    assert text.index("knn: shapes-val") < text.index("retrieve: shapes-val")
+    both = kd("eval", run, "--data", photos, *few, "--task", "few-shot,classify", "--workers", 0, "--json").json
+    assert both["evaluations"][0]["settings"]["shots"] == [1], "each setting is taken by the task that has it"
+
+
+def test_a_student_without_classes_names_the_tasks_that_judge_it():
+    from kdcache.errors import UsageError
+    from students.judging.judged import check_head
+    from students.judging.registry import TASKS
+
+    with pytest.raises(UsageError, match="dense has no logits, which the task classify asks for") as refused:
+        check_head("dense", ("embedding",), TASKS.get("classify"), ["knn", "retrieve"])
+    assert refused.value.hint == "--task knn or retrieve"
+
+
+def test_a_teacher_is_judged_as_a_student_is(kd, tmp_path):
+    words = ["--data", "shapes:split=val,count=100", "--workers", 0, "--device", "cpu"]
+    ran = kd("eval", "--teacher", "florence", "--size", "nano", *words, "--out", "judged.json", "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["teacher"], ran.json["task"], ran.json["images"]) == ("florence nano", "classify", 100)
+    assert ran.json["top1"] > 0.6, "it was trained on such images"
+    kept = json.loads((tmp_path / "judged.json").read_text())
+    assert kept["evaluations"][0]["top1"] == ran.json["top1"]
+    assert kd("eval", "--teacher", "florence", "--size", "nano").code == 2
+    assert "no --data" in kd("eval", "--teacher", "florence", "--size", "nano").err
+    assert "name a run or a teacher" in kd("eval").err

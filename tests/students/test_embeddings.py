@@ -14,7 +14,8 @@ from kdcache.errors import Mismatch, UsageError
 from kdcache.images.splits import held_out, training_split
 from students.judging.features import Compared, Embedded, check_bank
 from students.judging.neighbours import nearest
-from students.judging.reading import probe, vote
+from students.tasks.knn import vote
+from students.tasks.probe import probe
 from students.tasks.retrieve import retrieve, searched
 
 FACTS = Compared(
@@ -107,14 +108,12 @@ def test_a_bank_that_is_too_small_to_fit_on_is_told():
 
 
 def test_a_probe_with_another_seed_is_another_evaluation():
-    from students.judging.evaluate import _subject
-    from students.judging.reading import Reading, ReadReport
+    from students.judging.embeddings import Reading
+    from students.tasks.probe import TASK, ProbeReport
 
     ran = {"about": FACTS, "precision": "float32", "device": "cpu", "seconds": 1.0}
-    one, other = (
-        ReadReport(task="probe", marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=seed, **ran) for seed in (0, 1)
-    )
-    assert _subject(one) != _subject(other)
+    one, other = (ProbeReport(marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=seed, **ran) for seed in (0, 1))
+    assert TASK.subject(one) != TASK.subject(other)
 
 
 def test_twenty_vote():

@@ -96,11 +96,13 @@ def outside(exported: Path, photos: Path) -> dict:
 
 def logits_of(run: Run, photos: Path) -> dict[str, list[float]]:
     """What `kd eval` goes by."""
-    from students.judging.pictures import Pictures, at_rest
+    from students.judging.judged import JudgedStudent
+    from students.judging.pictures import Pictures
 
-    images, network = images_of(run, str(photos)), run.network()
-    with Pictures(images, run.record.student, workers=0, batch=8) as pictures, at_rest(network):
-        told = pictures.look(network, device="cpu", precision="float32", progress=Silent())
+    images = images_of(run, str(photos))
+    student = JudgedStudent(run.network(), run.record.student, "cpu", "float32", 8)
+    with Pictures(images, run.record.student, workers=0, batch=8) as pictures, student.at_rest():
+        told = pictures.look(student.ask("logits"), progress=Silent())
         return {
             images.ids[row]: values for rows, logits in told for row, values in zip(rows, logits.tolist(), strict=True)
         }
