@@ -4,10 +4,10 @@ Input: labelled images, and how others are found. Output: an `Examples`, on whic
 trainer keeps it open while the training lasts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from kdcache.errors import UsageError
 from kdcache.images import Source, open_source
@@ -69,6 +69,13 @@ def same_images(dataset: Dataset, place: str | None = None, *, owner: str, optio
     """
     anew = f"name images with {option}: it is judged on those as they are" if option == "--data" else "start a new run"
     return labelled(*images_again(dataset, place, owner=owner, option=option, anew=anew))
+
+
+def judged_source(place: str | Mapping[str, Any], bank: Bank, like: Mapping[str, Any]) -> Source:
+    """The source a set is judged on: as it is named, but its held-out split where a training split is named that is the bank."""
+    source = open_source(place, like=like)
+    other = held_out(source.spec()) if bank == TRAIN_SPLIT else None
+    return source if other is None else open_source(other)
 
 
 def few_of(images: Labelled, count: int | None) -> Labelled:

@@ -12,14 +12,13 @@ from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.errors import Mismatch, UsageError
-from kdcache.images import open_source
 from kdcache.images.splits import training_split
 from kdcache.store.same_images import images_again
 from students.base.machine import World
 from students.base.task import Measure, Task
 from students.base.types import Precision
 from students.base.validation import MEAN, Bank, Judged, named
-from students.judging.examples import TRAIN_SPLIT, Examples, few_of, same_images
+from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, same_images
 from students.judging.judged import JudgedStudent
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import settings_of, task_named
@@ -116,7 +115,11 @@ def validation_of(
 
 
 def _opened(record: RunRecord, judged_on: ValidationSet, place: str | None, where: Where) -> Opened:
-    images = same_images(judged_on.data, place, owner="the run", option="--val")
+    data, moved = judged_on.data, place
+    if place is not None and judged_on.bank_from == TRAIN_SPLIT:
+        spec = judged_source(place, TRAIN_SPLIT, data.source).spec()
+        data, moved = data.model_copy(update={"source": spec}), None
+    images = same_images(data, moved, owner="the run", option="--val")
     task, settings = settings_in(judged_on)
     examples = Examples(images, lambda wanted: _bank(record, judged_on, place, wanted, where), where.render_workers)
     task.check(_Unbuilt(record.student), examples, settings)
@@ -141,7 +144,7 @@ def _bank(record: RunRecord, judged_on: ValidationSet, place: str | None, wanted
         return few_of(images, wanted if isinstance(wanted, int) else None)
     beside = None
     if place is not None and wanted == TRAIN_SPLIT:
-        beside = training_split(open_source(place, like=judged_on.data.source).spec())
+        beside = training_split(judged_source(place, TRAIN_SPLIT, judged_on.data.source).spec())
     dataset = judged_on.bank if beside is None else judged_on.bank.model_copy(update={"source": beside})
     return labelled(*images_again(dataset, None, owner=f"the bank of {judged_on.name}", option="--val"))
 

@@ -13,7 +13,7 @@ from kdcache.images.splits import held_out, training_split
 from kdcache.store.plan import Dataset
 from students.base.validation import MEAN, Bank, JudgedSet, named
 from students.families.spec import StudentSpec
-from students.judging.examples import TRAIN_SPLIT, Examples, few_of, no_split, same_images
+from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, no_split, same_images
 from students.judging.judged import check_head, head_names
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import TASKS, task_named
@@ -105,10 +105,10 @@ def _planned(
     asked: JudgedSet, place: str | dict[str, Any], dataset: Dataset, recipe: Recipe, student: StudentSpec
 ) -> ValidationSet:
     """A set with its images and its bank, checked for this student."""
-    source: Source = open_source(place, like=dataset.source)
+    judge, bank_from = recipe.judge, recipe.judge.bank if asked.bank is None else asked.bank
+    source = judged_source(place, bank_from, dataset.source)
     listing = source.scan()
     images = labelled(source, listing)
-    judge, bank_from = recipe.judge, recipe.judge.bank if asked.bank is None else asked.bank
     bank: list[tuple[Labelled, Dataset | None]] = []
 
     def bank_of(wanted: Bank) -> Labelled:
