@@ -239,3 +239,74 @@ def test_a_teacher_is_judged_as_a_student_is(kd, tmp_path):
     assert kd("eval", "--teacher", "florence", "--size", "nano").code == 2
     assert "no --data" in kd("eval", "--teacher", "florence", "--size", "nano").err
     assert "name a run or a teacher" in kd("eval").err
+
+
+class TestPredictions:
+    """`kd predict` writes a line an image."""
+
+    def test_classes_and_their_probabilities_come_as_csv(self, kd, run, photos, tmp_path):
+        import csv
+
+        ran = kd("predict", run, photos, "--top", 2, "--workers", 0, "--json")
+        assert ran.code == 0, ran.err
+        assert (ran.json["images"], ran.json["head"], ran.json["out"]) == (10, "logits", "predictions.csv")
+        with (tmp_path / "predictions.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        assert list(lines[0]) == ["image", "class1", "probability1", "class2", "probability2"]
+        assert len({line["image"] for line in lines}) == 10
+        for line in lines:
+            assert {line["class1"], line["class2"]} == {"cats", "dogs"}
+            assert float(line["probability1"]) + float(line["probability2"]) == pytest.approx(1)
+        again = kd("predict", run, photos)
+        assert again.code == 2
+        assert "predictions.csv is there already" in again.err
+
+    def test_they_are_those_that_kd_eval_goes_by(self, kd, run, photos, tmp_path):
+        same = ("--workers", 0, "--device", "cpu")
+        assert kd("predict", run, photos, *same, "--out", "all.jsonl", "--top", 9).code == 0
+        lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+        right = sum(line["image"].startswith(line["classes"][0]["class"]) for line in lines)
+        assert right / len(lines) == kd("eval", run, "--data", photos, *same, "--json").json["top1"]
+
+    def test_unreadable_images_are_named_and_have_no_line(self, kd, run, photos, tmp_path):
+        import shutil
+
+        broken = shutil.copytree(photos, tmp_path / "broken")
+        (broken / "cats" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+        ran = kd("predict", run, broken, "--workers", 0, "--out", "some.jsonl", "--json")
+        assert ran.code == 3
+        assert list(ran.json["rejected"]) == ["cats/bad.jpg"]
+        assert "cats/bad.jpg cannot be used" in ran.err
+        assert "bad.jpg" not in (tmp_path / "some.jsonl").read_text()
+
+    def test_a_teacher_predicts_too_and_embeddings_may_be_asked_for(self, kd, tmp_path):
+        words = (
+            "--teacher",
+            "florence",
+            "--size",
+            "nano",
+            "shapes:split=val,count=6",
+            "--workers",
+            0,
+            "--device",
+            "cpu",
+        )
+        assert kd("predict", *words, "--out", "a.jsonl", "--top", 1).code == 0
+        (first, *_) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+        assert len(first["classes"]) == 1
+        assert kd("predict", *words, "--out", "b.csv", "--embedding").code == 0
+        assert (tmp_path / "b.csv").read_text().startswith("image,e0,e1,")
+        assert len((tmp_path / "b.csv").read_text().splitlines()) == 7
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--out", "x.txt"], "neither a .csv nor a .jsonl"),
+            (["--size", "nano"], "--size is of a teacher"),
+            (["--teacher", "florence"], "were named"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, kd, run, photos, words, said):
+        ran = kd("predict", run, photos, *words)
+        assert ran.code == 2
+        assert said in ran.err

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kdcache.errors import Damage, KDError, Mismatch
-from students.judging.evaluate import read_evaluations
+from students.judging.kept import read_evaluations
 from students.report import write_report
 from students.runs.checkpoint import Parts, State, load_checkpoint, save_checkpoint
 from students.runs.metrics import lines_of

@@ -1,4 +1,4 @@
-"""A student may be judged on several sets while it learns, each against a bank of its own, as the notes of data2vec-thesis say."""
+"""A student may be judged on several sets while it learns, each against a bank of its own, as data2vec-thesis asks."""
 
 import json
 import shutil

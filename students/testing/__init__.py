@@ -1,0 +1,1 @@
+"""Contract suites: what a family, an objective, a constraint or a task must keep, as tests for any package."""
