@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, cache, compare, config, doctor, eval, report, runs, student, teacher, train
+from cli import bench, cache, compare, config, doctor, eval, predict, report, runs, student, teacher, train
 from cli.output import BROKEN_PIPE, INTERRUPTED, Ui
 from cli.stopping import Stop, watch
 
@@ -43,6 +43,7 @@ app.add_typer(bench.app, name="bench")
 train.register(app)
 compare.register(app)
 eval.register(app)
+predict.register(app)
 report.register(app)
 doctor.register(app)
 

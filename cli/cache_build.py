@@ -101,7 +101,7 @@ def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
 
     prepared = prepare(options, out, progress=ui.progress())
     for note in prepared.notes:
-        ui.note(note)
+        ui.note(note.text)
     for warning in prepared.warnings:
         ui.warn(warning)
     return prepared
@@ -155,12 +155,12 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
 
     bill = estimate(options, out, progress=ui.progress())
     for note in bill.notes:
-        ui.note(note)
+        ui.note(note.text)
     for warning in bill.warnings:
         ui.warn(warning)
     if not bill.fits:
         ui.warn(f"{size(bill.total_bytes)} do not fit: {size(bill.free_bytes)} are free")
-    ui.answer({**asdict(bill), "fits": bill.fits}, _bill(bill))
+    ui.answer({**asdict(bill), "notes": [note.text for note in bill.notes], "fits": bill.fits}, _bill(bill))
 
 
 def _bill(bill: "Estimate") -> str:

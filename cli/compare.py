@@ -128,7 +128,7 @@ def compare(
     asked = CompareOptions(
         tuple(arms), options, images=images, student=student or "tinyvit-5m", recipe=train_recipe or "",
         settings=tuple(train_settings or ()), size=student_size, steps=steps, repeat=repeat, batch=train_batch,
-        micro=micro, val=val, memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None, out=out,
+        micro=micro, val=t.places(val), memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None, out=out,
         device=options.devices[0] if options.devices else "auto",
         epochs=epochs, students=students, price=price, project=project,
     )  # fmt: skip

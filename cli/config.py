@@ -84,7 +84,7 @@ def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
     from kdcache.config.text import yaml_text
 
     kind, rest = _split(name)
-    loaded = load_config(kind, rest, _model(kind), settings or ())
+    loaded = load_config(kind, rest, _model(kind, rest), settings or ())
     plain = loaded.value.plain()
     facts = {key: {"value": value, "from": loaded.origins[key]} for key, value in flatten(plain).items()}
     text = config_path(kind, rest).read_text("utf-8")
@@ -96,7 +96,7 @@ def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
     from kdcache.config.presets import flatten, load_config
 
     kind, rest = _split(name)
-    loaded = load_config(kind, rest, _model(kind), settings or ())
+    loaded = load_config(kind, rest, _model(kind, rest), settings or ())
     count = len(flatten(loaded.value.plain()))
     ui.answer({"name": name, "valid": True, "keys": count}, f"{on_a_line(name)} is valid: {plural(count, 'key')}")
 
@@ -116,7 +116,7 @@ def _check_kind(kind: str) -> None:
         raise UsageError(f"no kind of preset is called {kind}", hint=f"kinds: {', '.join(KINDS)}")
 
 
-def _model(kind: str) -> "type[Strict] | Callable[[Mapping[str, Any]], type[Strict]]":
+def _model(kind: str, name: str) -> "type[Strict] | Callable[[Mapping[str, Any]], type[Strict]]":
     """The record a kind of preset must fit, or what finds it by the keys and values."""
     if kind == "views":
         from kdcache.views.recipe import Augment
@@ -131,12 +131,24 @@ def _model(kind: str) -> "type[Strict] | Callable[[Mapping[str, Any]], type[Stri
 
         return Recipe
     if kind == "tasks":
-        from students.tasks.few_shot_numbers import FewShot
-
-        return FewShot
+        return _settings(name)
     from kdcache.teachers.loading.sizes import Family
 
     return Family
+
+
+def _settings(name: str) -> "type[Strict]":
+    """The record of a task's settings; a file of them is called like the task."""
+    from kdcache.config.presets import config_path
+    from students.judging.registry import TASKS
+
+    task = config_path("tasks", name).stem
+    if task not in TASKS:
+        raise UsageError(
+            f"{name} is called like no task, so nobody knows whose settings these are",
+            hint=f"call it TASK.yaml; there are {', '.join(TASKS.names())}",
+        )
+    return TASKS.get(task).settings
 
 
 command(app, "list", examples=LIST)(config_list)

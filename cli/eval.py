@@ -1,50 +1,68 @@
-"""`kd eval`: how good a trained student is."""
+"""`kd eval`: how good a trained student is, or a teacher as if it were one."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import complete
 from cli import options as o
 from cli.command import command
 from cli.output import Ui
-from cli.runs import RunPath, open_run
-from cli.text import columns, duration, pairs, plural
+from cli.runs import open_run
+from cli.text import columns, pairs, plural
 from kdcache.base.figures import whole
 from kdcache.errors import Incomplete, UsageError
 from students.base import limits
 
 if TYPE_CHECKING:
-    from students.runs.run import Run
-    from students.tasks.classify import Report
-    from students.tasks.evaluate import How
-    from students.tasks.features import Compared
-    from students.tasks.few_shot import FewShotReport
-    from students.tasks.retrieve import RetrieveReport
+    from students.base.task import Shown, Table
+    from students.judging.evaluate import How, Judgement
+    from students.judging.teacher import AskedTeacher
 
 EVAL = """
 kd eval LATEST
 kd eval kd/runs/first --data imagenetv2-matched-frequency/
 kd eval LATEST --data imagenet:DIR:val --real real.json
 kd eval LATEST --task few-shot --data EuroSAT/ --shots 5,20
-kd eval LATEST --task retrieve
-kd eval LATEST --task knn --data cifar10:DIR:test
+kd eval LATEST --task retrieve,knn,probe --data cifar10:DIR:test
+kd eval --teacher florence --size nano --data shapes:split=val
 """
+
+
+def _tasks(incomplete: str) -> list[str]:
+    from students.judging.registry import TASKS
+
+    return complete.starting(TASKS.names(), incomplete)
+
+
+RunOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run: its folder, its name in ./kd/runs, or LATEST; left out with --teacher."
+    ),
+]
 Images = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="Labelled images; left out: the run's own validation images."),
 ]
-Task = Annotated[
-    Literal["classify", "few-shot", "retrieve", "probe", "knn"] | None,
+Tasks = Annotated[
+    str | None,
     typer.Option(
         "--task",
-        metavar="classify|few-shot|retrieve|probe|knn",
-        help="What it is asked to do; left out: classify, or retrieve where it has no classifier.",
+        metavar="LIST",
+        help="What it is judged by, one or several: classify,knn; left out: classify, or retrieve where it names no classes.",
+        autocompletion=_tasks,
     ),
 ]
 Bank = Annotated[
     str | None,
-    typer.Option("--bank", metavar="SOURCE", help="Images to compare with; left out: the training images, or split."),
+    typer.Option(
+        "--bank",
+        metavar="SOURCE",
+        help="Images to compare with, or train-split; left out: the training images, or split.",
+    ),
 ]
 Real = Annotated[
     Path | None, typer.Option("--real", metavar="FILE", help="Reassessed ImageNet labels (real.json), counted as well.")
@@ -54,17 +72,28 @@ Shots = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a number of configs/tasks/few-shot.yaml; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of a task (configs/tasks); repeatable."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:1.")]
 Batch = Annotated[
-    int | None, typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images the student sees at a time.")
+    int | None, typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images it sees at a time.")
 ]
 PrecisionName = Annotated[
     o.Precision | None,
-    typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16; left out: as it was trained."),
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="float32, bfloat16 or float16; left out: as it was trained; a teacher: float32.",
+    ),
 ]
-_CONFUSED, _NAMED = 5, 5
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Keep a teacher's reports in this JSON file; a run's are kept in it."
+    ),
+]
+_NAMED = 5
+"""Unreadable images that are named."""
 
 
 def register(app: typer.Typer) -> None:
@@ -74,172 +103,134 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     ui: Ui,
-    run: RunPath,
+    run: RunOrNone = None,
+    teacher: o.Teacher = None,
     data: Images = None,
-    task: Task = None,
+    task: Tasks = None,
     bank: Bank = None,
     real: Real = None,
     shots: Shots = None,
     settings: Settings = None,
+    seed: o.Seed = 0,
     device: Device = None,
     batch: Batch = None,
     precision: PrecisionName = None,
     workers: o.Workers = None,
-    seed: o.Seed = 0,
+    size: o.Size = None,
+    weights: o.WeightsFile = None,
+    head: o.HeadFile = None,
+    out: Out = None,
 ) -> int:
-    """Judge a trained student on labelled images, with its best weights.
+    """Judge a trained student on labelled images, with its best weights, or a teacher.
 
     classify: top-1 and top-5, loss, calibration error, the most frequent confusions. The images' classes are found among
     the student's by name; folders called 0 to N-1 or by WordNet ids are understood too. few-shot: a linear head on frozen
     features, 600 episodes of 5 classes, any labelled folder. retrieve: are the nearest images of the bank of the same class,
-    and the other way round? probe: a linear probe fitted on the bank. knn: a vote of its nearest 20. Results are kept in
-    RUN/evals for `kd report`.
+    and the other way round? probe: a linear probe fitted on the bank. knn: a vote of its nearest 20. Results of a run are kept
+    in RUN/evals for `kd report`; those of a teacher nowhere, unless --out names a file.
     """
-    opened = open_run(ui, run)
-    task = task or _usual_task(opened)
-    _check(task, opened, real=real, shots=shots, settings=settings, bank=bank)
-    asked = _numbers(shots)
+    if (run is None) == (teacher is None):
+        raise UsageError(
+            "name a run or a teacher, one of the two", hint="kd eval LATEST, or kd eval --teacher NAME --data …"
+        )
+    _refuse_unheard(ui.given, of_teacher=teacher is not None)
+    given = _given(ui.given, bank=bank, real=None if real is None else str(real), shots=_numbers(shots), seed=seed)
+    overrides = tuple(settings or ())
 
     # After what can be refused at once: this takes torch.
     from kdcache.base.machine import render_workers
-    from students.tasks.evaluate import How
+    from students.judging.evaluate import How
 
     how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
-    if task == "classify":
-        return _classify(ui, opened, how, real)
-    if task == "few-shot":
-        return _few_shot(ui, opened, how, asked, tuple(settings or ()), seed)
-    return _embeddings(ui, opened, task, how, bank, seed)
+    if teacher is not None:
+        from students.judging.teacher import AskedTeacher
+
+        asked = AskedTeacher(teacher, size, weights, head)
+        return _teacher(ui, asked, o.comma_list(task) if task is not None else None, given, overrides, how, out)
+    assert run is not None, "one of the two was named"
+    return _run(ui, run, o.comma_list(task) if task is not None else None, given, overrides, how)
 
 
-def _usual_task(run: "Run") -> Any:
-    from students.families.registry import family_of
+def _run(
+    ui: Ui, name: str, tasks: Sequence[str] | None, given: dict[str, Any], overrides: Sequence[str], how: "How"
+) -> int:
+    from students.judging.evaluate import judge
+    from students.judging.judged import default_task
+    from students.judging.registry import chosen
 
-    return family_of(run.record.student).defaults.task
-
-
-def _check(
-    task: str, run: "Run", *, real: Path | None, shots: str | None, settings: list[str] | None, bank: str | None
-) -> None:
-    if task != "few-shot" and (shots or settings):
-        given = "--shots" if shots else "--set"
-        raise UsageError(f"{given} is of few-shot episodes", hint=f"kd eval RUN --task few-shot {given} …")
-    if task != "classify" and real:
-        raise UsageError("--real is of classification", hint="leave it out, or leave --task out")
-    if task in ("classify", "few-shot") and bank:
-        raise UsageError(f"--bank is of embeddings, not of {task}", hint="--task retrieve, probe or knn")
-    if task == "classify" and not run.record.student.classes:
-        raise UsageError(f"{run.record.student.name} has no classifier", hint="--task retrieve, probe, knn or few-shot")
+    run = open_run(ui, name)
+    wanted = chosen([default_task(run.record.student)] if tasks is None else tasks, given, overrides)
+    found = judge(run, wanted, how, ui.progress())
+    return _answer(ui, {"run": str(run.path)}, f"{run.path}, {run.record.student.name}", found)
 
 
-def _numbers(shots: str | None) -> tuple[int, ...] | None:
+def _teacher(
+    ui: Ui,
+    asked: "AskedTeacher",
+    tasks: Sequence[str] | None,
+    given: dict[str, Any],
+    overrides: Sequence[str],
+    how: "How",
+    out: Path | None,
+) -> int:
+    from students.judging.teacher import judge_teacher, keep_reports
+
+    name, found = judge_teacher(asked, tasks, given, overrides, how, ui.progress())
+    if out is not None:
+        keep_reports(out, name, found)
+    return _answer(ui, {"teacher": name}, name, found, out)
+
+
+def _answer(ui: Ui, facts: dict[str, Any], name: str, found: "Sequence[Judgement]", out: Path | None = None) -> int:
+    """One report as it is, several in a list; in text a block each."""
+    reports = [{**({"kept": str(path)} if (path := each.path or out) else {}), **each.report.plain()} for each in found]
+    blocks = [_block(each.shown, each.path or out) for each in found]
+    data = {**facts, **reports[0]} if len(reports) == 1 else {**facts, "evaluations": reports}
+    ui.answer(data, "\n\n".join([pairs([("run" if "run" in facts else "teacher", name)]), *blocks]))
+    codes = [_left_out(ui, each.shown) for each in found]
+    return max(codes)
+
+
+def _block(shown: "Shown", path: Path | None) -> str:
+    """A report in the terminal: its facts and tables, and where it is kept."""
+    kept = [("kept", str(path))] if path is not None else []
+    tables = [_table(each) for each in shown.tables]
+    return "\n\n".join([f"{shown.title}\n{pairs([*shown.pairs, *kept])}", *tables])
+
+
+def _table(table: "Table") -> str:
+    return columns([list(table.heads), *(list(row) for row in table.rows)], right=table.numbers)
+
+
+def _given(given: frozenset[str], **settings: Any) -> dict[str, Any]:
+    """Settings of tasks that the command line named."""
+    return {name: value for name, value in settings.items() if name in given}
+
+
+def _refuse_unheard(given: frozenset[str], *, of_teacher: bool) -> None:
+    strange = [f"--{name}" for name in ("size", "weights", "head", "out") if name in given]
+    if strange and not of_teacher:
+        raise UsageError(
+            f"{strange[0]} is of a teacher; a run brings its own", hint="leave it out, or name a --teacher"
+        )
+
+
+def _numbers(shots: str | None) -> list[int] | None:
     if shots is None:
         return None
     found = [whole(item) for item in o.comma_list(shots)]
-    numbers = tuple(filter(None, found))
+    numbers = list(filter(None, found))
     if not found or len(set(numbers)) < len(found):
         raise UsageError(f"--shots {shots} is not a list of different whole numbers from 1", hint="--shots 5,20,50")
     return numbers
 
 
-def _classify(ui: Ui, run: "Run", how: "How", real: Path | None) -> int:
-    from students.tasks.evaluate import judge_run
-
-    report, path = judge_run(run, how, ui.progress(), real=real)
-    low, high = report.interval
-    lines = [
-        ("run", f"{run.path}, {run.record.student.name}"),
-        ("images", f"{report.images:,} of {report.data}, classes matched {report.matched}"),
-        ("top-1", f"{report.top1:.2%}, 95 % interval {low:.2%} to {high:.2%}"),
-        ("top-5", f"{report.top5:.2%}"),
-    ]
-    if report.real:
-        low, high = report.real.interval
-        of = f"{report.real.images:,} images that have labels"
-        lines.append(("real", f"{report.real.top1:.2%} of {of}, 95 % interval {low:.2%} to {high:.2%}"))
-    lines += [
-        ("loss", f"{report.loss:.4f}"),
-        ("calibration error", f"{report.calibration_error:.4f}"),
-        ("took", f"{duration(report.seconds)}, {report.images / report.seconds:,.0f} images/s on {report.device}"),
-        ("kept", str(path)),
-    ]
-    confused = report.most_confused(_CONFUSED)
-    table = columns([["was", "was taken for", "images"], *([t, g, f"{n:,}"] for t, g, n in confused)], right=(2,))
-    ui.answer({**_facts(run, path), **report.plain()}, pairs(lines) + (f"\n\n{table}" if confused else ""))
-    return _left_out(ui, report)
-
-
-def _few_shot(
-    ui: Ui, run: "Run", how: "How", shots: tuple[int, ...] | None, settings: tuple[str, ...], seed: int
-) -> int:
-    from students.tasks.evaluate import judge_few_shot
-
-    report, path = judge_few_shot(run, how, ui.progress(), shots=shots, settings=settings, seed=seed)
-    asked = report.settings
-    lines = [
-        ("run", f"{run.path}, {run.record.student.name}"),
-        ("images", f"{report.images:,} of {report.data}"),
-        (
-            "episodes",
-            f"{asked.episodes:,} of {asked.way} classes, {asked.queries} questions a class, seed {report.seed}",
-        ),
-        ("took", f"{duration(report.seconds)} on {report.device}"),
-        ("kept", str(path)),
-    ]
-    rows = [[f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}", f"{m.classes:,}"] for m in report.marks]
-    table = columns([["shots", "accuracy", "classes"], *rows], right=(0, 2))
-    ui.answer({**_facts(run, path), **report.plain()}, f"{pairs(lines)}\n\n{table}")
-    return _left_out(ui, report)
-
-
-def _embeddings(
-    ui: Ui, run: "Run", task: Literal["retrieve", "probe", "knn"], how: "How", bank: str | None, seed: int
-) -> int:
-    from students.tasks.evaluate import judge_embeddings
-    from students.tasks.retrieve import RetrieveReport
-
-    report, path = judge_embeddings(run, task, how, ui.progress(), bank=bank, seed=seed)
-    about = report.about
-    lines = [
-        ("run", f"{run.path}, {run.record.student.name}"),
-        ("images", f"{about.images:,} of {about.data}"),
-        ("bank", f"{about.bank_images:,} of {about.bank}"),
-        ("took", f"{duration(report.seconds)} on {report.device}"),
-        ("kept", str(path)),
-    ]
-    if isinstance(report, RetrieveReport):
-        text = f"{pairs(lines)}\n\n{_retrieved(report)}"
-    else:
-        low, high = report.marks.interval
-        text = pairs([*lines, ("top-1", f"{report.marks.top1:.2%}, 95 % interval {low:.2%} to {high:.2%}")])
-    ui.answer({**_facts(run, path), **report.plain()}, text)
-    return _left_out(ui, about)
-
-
-def _retrieved(report: "RetrieveReport") -> str:
-    ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
-    rows = [
-        [
-            name,
-            f"{way.top1:.2%} ({way.interval[0]:.1%} to {way.interval[1]:.1%})",
-            f"{way.top3:.2%}",
-            f"{way.top3_all:.2%}",
-        ]
-        for name, way in ways
-    ]
-    return columns([["searched", "nearest", "one of three", "all three"], *rows], right=(1, 2, 3))
-
-
-def _facts(run: "Run", path: Path) -> dict[str, str]:
-    return {"run": str(run.path), "kept": str(path)}
-
-
-def _left_out(ui: Ui, report: "Report | FewShotReport | Compared") -> int:
-    """Images that count for nothing are told; unreadable ones make the evaluation incomplete."""
-    if report.unlabelled:
-        ui.warn(f"{plural(report.unlabelled, 'image')} without a class left out")
-    for image_id, reason in list(report.rejected.items())[:_NAMED]:
+def _left_out(ui: Ui, shown: "Shown") -> int:
+    """Images that count for nothing are named; unreadable ones make the evaluation incomplete."""
+    for warning in shown.warnings:
+        ui.warn(warning)
+    for image_id, reason in list(shown.rejected.items())[:_NAMED]:
         ui.warn(f"{image_id} cannot be used: {reason}")
-    if len(report.rejected) > _NAMED:
-        ui.warn(f"… and {plural(len(report.rejected) - _NAMED, 'image')} more: see rejected in the kept file")
-    return Incomplete.exit_code if report.rejected else 0
+    if len(shown.rejected) > _NAMED:
+        ui.warn(f"… and {plural(len(shown.rejected) - _NAMED, 'image')} more: see `rejected` with --json")
+    return Incomplete.exit_code if shown.rejected else 0

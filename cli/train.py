@@ -74,7 +74,7 @@ def train(
 
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
-        return _told(ui, go_on(run.path, replace(where, val=asked.val), ui.progress()))
+        return _told(ui, go_on(run.path, replace(where, val=asked.validation), ui.progress()))
     t.check_source(stream, ui.given, asked.student)
     from students.train.start import start as begin
 
@@ -111,7 +111,7 @@ def _told(ui: Ui, finished: "Finished") -> int:
         "images": state.images,
         "seconds": round(state.seconds, 2),
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
-        "validation": judged,
+        "validation": judged[0] if len(judged) == 1 else judged or None,
         "best": state.best,
         "unreadable": outcome.unreadable,
     }
@@ -122,12 +122,12 @@ def _told(ui: Ui, finished: "Finished") -> int:
         ("student", f"{student.name} at {student.input[0]} pixels{_classes(len(student.classes))}"),
         ("took", f"{state.step:,} of {pacing.steps:,} steps, {duration(state.seconds)}, {speed}"),
     ]
-    if judged is not None:
-        word = "nearest" if "top3" in judged else "top-1"
-        # A line of the best may have been lost with the machine: checkpoints are flushed to disk, lines are not.
-        kept = [line["top1"] for line in run.metrics() if line["kind"] == "val" and line.get("best")]
-        of_kept = f", the kept weights {kept[-1]:.1%}" if kept else ""
-        lines.append((word, f"{judged['top1']:.1%} of {judged['images']:,} images{of_kept}"))
+    measure = outcome.measure
+    if outcome.score is not None:
+        of_kept = "" if state.best is None else f", the kept weights {measure.text(state.best)}"
+        lines.append((measure.name, f"{measure.text(outcome.score)}{of_kept}"))
+    if len(judged) > 1:
+        lines += [(f"  {line['set']}", f"{line['score']:.4g}, {line['images']:,} images") for line in judged]
     if outcome.ended == "steps":
         lines.append(("go on", run.way_on))
     ui.answer(data, pairs(lines))

@@ -49,7 +49,12 @@ DataNow = Annotated[
     str | None, typer.Option("--data", metavar="SOURCE", help="The images: where they lie now, or those to learn from.")
 ]
 Val = Annotated[
-    str | None, typer.Option("--val", metavar="SOURCE", help="Images to judge it on while it learns, or `none`.")
+    list[str] | None,
+    typer.Option(
+        "--val",
+        metavar="[NAME=]SOURCE",
+        help="Images to judge it on while it learns, or `none`; repeatable: several sets, each with a name of its own.",
+    ),
 ]
 StreamChoice = Annotated[
     Stream,
@@ -165,7 +170,7 @@ def asked(
         message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
         raise UsageError(message, hint="such as --epochs 30")
     options = TrainOptions(
-        student=student, recipe=recipe, settings=tuple(settings or ()), val=val, size=size, new_head=new_head, out=out,
+        student=student, recipe=recipe, settings=tuple(settings or ()), val=places(val), size=size, new_head=new_head, out=out,
         background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
         log_every=log_every, validate_every=val_every, keep_every=keep_every,
     )  # fmt: skip
@@ -174,6 +179,11 @@ def asked(
         trackers=o.comma_list(track),
     )  # fmt: skip
     return options, where
+
+
+def places(val: list[str] | None) -> str | tuple[str, ...] | None:
+    """Images to judge on: none that are named, one, or several sets."""
+    return val[0] if val and len(val) == 1 else tuple(val) if val else None
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

@@ -46,7 +46,7 @@ def refuse_unheard(given: frozenset[str], run: "Run") -> None:
         told.append(
             f"--weights and --head are of a connected teacher: the run was begun at --stream {run.record.stream}"
         )
-    if "val" in given and run.record.val is None:
+    if "val" in given and not run.record.validation:
         told.append("--val has no effect with --resume: the run was begun at none")
     if told:
         raise UsageError("; ".join(told), hint=f"leave it out, or begin a new run; beside --resume go {_HEARD}")

@@ -18,8 +18,8 @@ class Where:
     """processes that render views; None: one a core, at most sixteen"""
     data: str | None = None
     """where the images lie now, when they have moved"""
-    val: str | None = None
-    """the same of the validation images of a run that goes on"""
+    val: tuple[str, ...] = ()
+    """the same of the validation images of a run that goes on; of several sets NAME=SOURCE each"""
     weights: str | None = None
     """where the files of a connected teacher lie, or of one whose encoder the student shares"""
     head: str | None = None
@@ -59,7 +59,8 @@ class TrainOptions:
     stream: StreamMode = "off"
     background: str | None = None
     """under transparent pixels, where no cache says it; None: as the run it begins with, or the recipe of the views"""
-    val: str | None = None
+    val: str | tuple[str, ...] | None = None
+    """images it is judged on; several sets as NAME=SOURCE each; `none`: it is not judged; None: what the recipe says"""
     size: int | None = None
     start: str | None = None
     """a run or a weights file to begin with"""
@@ -77,3 +78,10 @@ class TrainOptions:
     log_every: int | None = None
     validate_every: int | None = None
     keep_every: int | None = None
+
+    @property
+    def validation(self) -> tuple[str, ...]:
+        """The places of `val`, as they were given."""
+        if isinstance(self.val, str):
+            return (self.val,)
+        return self.val or ()

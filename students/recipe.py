@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -11,6 +11,7 @@ from kdcache.base.strict import Strict
 from kdcache.views.recipe import Amount, Positive, Share
 from students.base.contracts import Constraint, Needs, Objective
 from students.base.types import Count, DropPath, Images, Passes, Precision, Side
+from students.base.validation import Judged
 from students.constraints.frozen_norms import FrozenNorms
 from students.constraints.registry import AnyConstraint
 from students.objectives.labels import Labels
@@ -43,16 +44,6 @@ class Optimiser(Strict):
     """where the cosine ends"""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """the rate of each layer as a share of that of the next one towards the head"""
-
-
-class Judged(Strict):
-    """How a student is judged while it learns; the best by that is kept."""
-
-    task: Literal["classify", "retrieve"] = "classify"
-    every: Count | None = None
-    """steps; left out: an epoch, or a twentieth of all steps where that is longer"""
-    bank: Count | None = None
-    """retrieve: images of the training set that are searched; left out: all of them"""
 
 
 class Recipe(Strict):

@@ -20,7 +20,7 @@ from kdcache.teachers.loading.sizes import Family
 from kdcache.views.recipe import Augment
 from students.families.registry import preset_model
 from students.recipe import Recipe
-from students.tasks.few_shot_numbers import FewShot
+from students.tasks.few_shot.numbers import FewShot
 
 MODELS = {"views": Augment, "teachers": Family, "students": preset_model, "recipes": Recipe, "tasks": FewShot}
 BAD = """

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdcache.base.newest import CACHES
+from kdcache.base.notes import Note, Notes
 from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import prepare, shows_embedded
+from kdcache.build.prepare import RANDOM, prepare, shows_embedded
 from kdcache.build.trial import Trial
 from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing
@@ -66,7 +67,7 @@ class Estimate:
     teacher_images_per_second: float
     render_images_per_second: float
     hours: float
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -79,13 +80,13 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     """Measure one batch and multiply. Nothing is written."""
     from kdcache.teachers.registry import family_of
 
-    notes: list[str] = []
+    notes = Notes()
     if options.weights is None and not _at_hand(options):
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
-        notes.append("measured with random weights: time and bytes do not depend on their values")
+        notes.add("measured with random weights: time and bytes do not depend on their values")
         if "logits" in options.kept and options.head is None and family_of(options.teacher).headless:
-            notes.append("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
+            notes.add("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial
     assert trial is not None
@@ -93,7 +94,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     teacher_rate = trial.batch / trial.say_seconds
     render_rate = max(1, options.render_workers) / trial.render_seconds
     if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
-        notes.append(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
+        notes.add(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
     told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
@@ -113,7 +114,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         teacher_images_per_second=teacher_rate,
         render_images_per_second=render_rate,
         hours=images / min(teacher_rate, render_rate) / 3600,
-        notes=(*notes, *(note for note in prepared.notes if not note.startswith("random"))),
+        notes=(*notes, *(note for note in prepared.notes if note.kind != RANDOM)),
         warnings=prepared.warnings,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcache.base.machine import default_batch
 from kdcache.base.newest import CACHES
+from kdcache.base.notes import Note, Notes
 from kdcache.base.progress import Progress, Silent
 from kdcache.base.versions import library_versions
 from kdcache.build.check import asked_recipe, check_asked
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 MAX_ROWS_PER_PART = 16384
 
+RANDOM, PART_ROWS = "random", "part-rows"
+"""Kinds of notes: the weights are random; --part-rows was rounded up."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -51,7 +55,7 @@ class Prepared:
     teacher: "Teacher"
     trial: Trial | None
     """None when the plan was there already"""
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     warnings: tuple[str, ...] = ()
     """what may make the cache useless or dear"""
 
@@ -96,7 +100,7 @@ def prepare(
         refuse_misfit(out, there, plan)
     if out is None and not quick and (older := _older_cache(options, plan, progress)) is not None:
         return older
-    notes = tuple(_notes(options, plan, asked) + older_pixels_note(there))
+    notes = (*_notes(options, plan, asked), *older_pixels_note(there))
     warnings = tuple(_warnings(plan, source, listing))
     found = with_weights_of(options, teacher.spec)
     return Prepared(found, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
@@ -192,23 +196,24 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
     )
 
 
-def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> list[str]:
-    notes = []
+def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> Notes:
+    notes = Notes()
     if options.data is None:
-        notes.append(
+        notes.add(
             f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
         )
     if options.size is None and plan.teacher.size == "nano":
-        notes.append(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
+        notes.add(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
     if options.recipe is None and options.views > 1:
-        notes.append(f"{options.views} views and no --recipe: using `augment`")
+        notes.add(f"{options.views} views and no --recipe: using `augment`")
     if plan.teacher.weights.random:
-        notes.append("random weights: this cache measures time and memory; the plan carries the stamp `random`")
+        notes.add("random weights: this cache measures time and memory; the plan carries the stamp `random`", RANDOM)
     if plan.batch < asked_batch:
-        notes.append(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
+        notes.add(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
     if options.part_rows and options.part_rows < plan.layout.rows_per_part:
-        notes.append(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}")
-    return notes + _split_note(options.data, plan.dataset.source)
+        notes.add(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}", PART_ROWS)
+    notes += _split_note(options.data, plan.dataset.source)
+    return notes
 
 
 def _warnings(plan: Plan, source: Source, listing: Listing) -> list[str]:
@@ -231,10 +236,12 @@ def _class_warning(plan: Plan) -> list[str]:
     ]
 
 
-def _split_note(data: str | None, source: dict[str, Any]) -> list[str]:
+def _split_note(data: str | None, source: dict[str, Any]) -> list[Note]:
     """Which split of a dataset is used when none was named, and how the other one is."""
     other = None if data is None else split_not_named(parse(data), source)
-    return [] if other is None else [f"{source['kind']}: using the split `train`; for the other one, --data {other}"]
+    if other is None:
+        return []
+    return [Note(f"{source['kind']}: using the split `train`; for the other one, --data {other}")]
 
 
 def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:

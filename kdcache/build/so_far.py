@@ -6,6 +6,7 @@ cache would have a better one.
 
 from pathlib import Path
 
+from kdcache.base.notes import Note
 from kdcache.build.options import BuildOptions
 from kdcache.signals.teacher import Preprocess
 from kdcache.store.plan import Plan
@@ -28,7 +29,7 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
     return own.preprocess if not model or Path(model).name == Path(own.size).name else None
 
 
-def older_pixels_note(there: Plan | None) -> list[str]:
+def older_pixels_note(there: Plan | None) -> list[Note]:
     """A cache of the first releases is gone on with as it began; how to get the publisher's own pixels is told."""
     from kdcache.teachers.registry import has_own_pixels
 
@@ -38,6 +39,8 @@ def older_pixels_note(there: Plan | None) -> list[str]:
     if not teacher.preprocess.geometry.of_first_releases:
         return []
     return [
-        "this cache prepares its pixels as it was planned, less exactly than kd does now (docs/preprocessing.md): for those of "
-        "the teacher's publisher, build another one with --out"
+        Note(
+            "this cache prepares its pixels as it was planned, less exactly than kd does now (docs/preprocessing.md): for "
+            "those of the teacher's publisher, build another one with --out"
+        )
     ]

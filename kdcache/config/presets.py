@@ -108,8 +108,27 @@ def load_config(
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded[Model]:
     """`load_preset`, with where each value came from."""
-    path, origin = config_path(kind, name), config_origin(kind, name)
-    data, mistakes = _read(path), list[str]()
+    return _checked(kind, name, _read(config_path(kind, name)), config_origin(kind, name), model, overrides, environ)
+
+
+def load_alone(kind: str, name: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Defaults of a record that has no preset, changed as those of presets are."""
+    prefix = f"KD_{kind.upper()}__"  # of all records of a kind: those of others are not its own
+    its = tuple(f"{prefix}{key.upper()}" for key in model.model_fields)
+    environ = {key: value for key, value in os.environ.items() if key.startswith(its)}
+    return _checked(kind, name, {}, "default", model, overrides, environ).value
+
+
+def _checked(
+    kind: str,
+    name: str,
+    data: dict[str, Any],
+    origin: str,
+    model: type[Model] | Callable[[Mapping[str, Any]], type[Model]],
+    overrides: Sequence[str],
+    environ: Mapping[str, str],
+) -> Loaded[Model]:
+    mistakes = list[str]()
     origins = dict.fromkeys(flatten(data), origin)
     for key, text, place in _settings(kind, overrides, environ, mistakes):
         if problem := _put(data, key, text):

@@ -1,6 +1,16 @@
-"""What a student is judged on: one task is one file or folder, and its report is shown in one way everywhere."""
+"""What a student is judged on: one task is one file or folder, and its report is shown in one way everywhere.
 
-from dataclasses import dataclass
+    settings = settings_of(task, given)                      students/tasks/registry.py
+    task.check(student, examples, settings)                  refuses before anything is rendered
+    report = task.judge(student, examples, settings, progress)
+    task.measure.text(task.score(report)); task.show(report)
+
+`student` is a `Judged` (students/tasks/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
+`Examples` (students/tasks/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kdcache.base.strict import Strict
@@ -10,19 +20,22 @@ if TYPE_CHECKING:
     from kdcache.base.progress import Progress
 
 
-class Score(NamedTuple):
-    """The one number of a report that decides which weights are the best and stands in a table."""
+class Measure(NamedTuple):
+    """What the score of a task is: it decides which weights are the best, and stands in the table of a comparison."""
 
     name: str
-    """`top-1`, `ANLS`."""
-    value: float
+    """What it is called in tables, such as `top-1` or `ANLS`."""
     percent: bool = True
+    """Whether it is a share of 1, written in per cent."""
     higher_is_better: bool = True
 
-    @property
-    def text(self) -> str:
-        """As a reader sees it."""
-        return f"{self.value:.1%}" if self.percent else f"{self.value:.4g}"
+    def text(self, value: float, digits: int = 1) -> str:
+        """A score as a reader sees it; `digits` after the point of a percentage."""
+        return f"{value:.{digits}%}" if self.percent else f"{value:.4g}"
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether one score is better than another."""
+        return value > than if self.higher_is_better else value < than
 
 
 @dataclass(frozen=True)
@@ -37,8 +50,33 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """One bar of a chart of shares."""
+
+    height: float
+    """Share of the chart's height, from 0 to 1."""
+    weight: float
+    """How dark it is, from 0 to 1."""
+    remark: str
+    """What a reader sees when the pointer rests on it."""
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Bars over an axis from 0 % to 100 %, as wide as the chart together; a bar of weight 0 is not drawn."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    axis: str
+    """What the horizontal axis is."""
+    note: str = ""
+    diagonal: bool = False
+    """Whether a line from 0 % to 100 % is drawn, on which bars should end."""
+
+
+@dataclass(frozen=True)
 class Shown:
-    """A report as every reader sees it: the terminal, the page and `kd compare` print this and nothing else."""
+    """A report as every reader sees it: the terminal and the page print this and nothing else."""
 
     title: str
     pairs: tuple[tuple[str, str], ...]
@@ -46,12 +84,12 @@ class Shown:
     tables: tuple[Table, ...] = ()
     details: tuple[Table, ...] = ()
     """What a page shows and a terminal leaves out."""
-    charts: tuple[Any, ...] = ()
-    """Drawings of a page (students/report/chart.py)."""
+    charts: tuple[BarChart, ...] = ()
+    """Drawings of a page."""
     warnings: tuple[str, ...] = ()
     """Images that count for nothing, and why."""
-    incomplete: bool = False
-    """Some images could not be read: the command ends with exit code 3."""
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    """Image id -> why it could not be read; where there are any, the command ends with exit code 3."""
 
 
 class Task(Protocol[R]):
@@ -68,15 +106,25 @@ class Task(Protocol[R]):
     """The head of a student it asks (`Family.heads`)."""
     truths: tuple[str, ...]
     """Truth columns the images must have."""
+    measure: Measure
+    """What its score is."""
+    curves: Mapping[str, str]
+    """Those of its `numbers` that a page draws over the steps of a training -> the name of the curve."""
+
+    def check(self, student: Any, examples: Any, settings: Any) -> None:
+        """UsageError or Mismatch where it cannot be judged on these images. `student` has `spec` alone: nothing is computed."""
 
     def judge(self, student: Any, examples: Any, settings: Any, progress: "Progress") -> R:
-        """Judge. `student` has `head(name)`, `spec`, `device`, `precision` and `batch`; `examples`: images."""
+        """Judge. The same student, examples and settings give the same report, but for the time it took."""
 
-    def score(self, report: R) -> Score:
-        """The number that decides."""
+    def score(self, report: R) -> float:
+        """The number that decides, as `measure` says it."""
+
+    def numbers(self, report: R) -> dict[str, float]:
+        """What a line of metrics.jsonl keeps beside the score, while a student is trained."""
 
     def subject(self, report: R) -> dict[str, Any]:
-        """What the report is about; of two about the same the later one is kept."""
+        """What the report is about; of two about the same the later one is kept. `data` is the name of the images."""
 
     def show(self, report: R) -> Shown:
         """For readers."""

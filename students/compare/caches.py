@@ -53,14 +53,14 @@ def build_caches(
     options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
 ) -> Caches:
     """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
-    from kdcache.build.prepare import prepare
+    from kdcache.build.prepare import PART_ROWS, prepare
     from kdcache.build.run import build
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
     for note in prepared.notes:
-        if not note.startswith("--part-rows"):  # which nobody asked for
-            progress.note(note)
+        if note.kind != PART_ROWS:  # which nobody asked for
+            progress.note(note.text)
     for warning in prepared.warnings:
         progress.warn(warning)
     progress.note(f"{'using' if _is_whole(prepared.out) else 'building'} {prepared.out}")

@@ -25,7 +25,8 @@ class CompareOptions:
     repeat: int = 3
     batch: int | None = None
     micro: int | None = None
-    val: str | None = None
+    val: str | tuple[str, ...] | None = None
+    """images students are judged on, as `TrainOptions.val`"""
     memory: int | None = None
     """bytes of one device: the largest batch that fits is found by trying"""
     device: str = "auto"
@@ -40,3 +41,9 @@ class CompareOptions:
         asked = {key: value for key, value in asdict(self).items() if key != "out"}
         build = {f"build.{key}": value for key, value in asked.pop("build").items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the images lie that were named with `val`."""
+        given = (self.val,) if isinstance(self.val, str) else self.val or ()
+        return tuple(each for each in given if each != "none")

@@ -27,6 +27,8 @@ from kdcache.images import open_source
 from kdcache.store import Store
 from kdcache.views.recipe import drawable
 from students.base import limits
+from students.base.task import Measure
+from students.base.validation import named
 from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
@@ -37,6 +39,7 @@ from students.compare.options import CompareOptions
 from students.compare.result.comparison import Comparison
 from students.compare.result.sums import Job, projected
 from students.compare.room import Room, room
+from students.judging.while_training import measure_of_recipe
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN
 from students.runs.run import Run
@@ -45,8 +48,6 @@ COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
 """what was asked; what was measured"""
 AGAIN = "remove it and run the same command again, or choose another folder with --out"
-METRICS = {"classify": "top-1", "retrieve": "retrieval"}
-"""by how a recipe judges"""
 
 
 class Begun(Strict):
@@ -99,8 +100,8 @@ def _compare(
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
     # Without a batch of the user's, images that cannot be read make a batch of all of them smaller.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
-    options, metric = replace(options, build=build, batch=batch), METRICS[recipe.judge.task]
-    measured = _measure(options, arms, caches, metric, out, progress)
+    options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
+    measured = _measure(options, arms, caches, measure, out, progress)
     plan, first = caches.store.plan, next(iter(measured.values()))[0]
     return Comparison(
         arms=arms,
@@ -114,7 +115,9 @@ def _compare(
         image_bytes=much.bytes,
         batch=batch,
         steps=options.steps,
-        metric=metric,
+        metric=measure.name,
+        percent=measure.percent,
+        higher_is_better=measure.higher_is_better,
         unjudged="the teacher's weights are random" if plan.teacher.knows_nothing else first.unjudged,
         recipe=options.recipe,
         pixels=first.pixels,
@@ -142,8 +145,8 @@ def _asked(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]
     """What must be the same for a comparison in a folder to go on: the options, and what they name."""
     begun = Store.plan_at(out / "caches" / BASE)
     like = None if begun is None else begun.dataset.source
-    val = None if options.val in (None, "none") else open_source(options.val, like=like).scan().fingerprint
-    asked = {**options.plain(), "recipe": recipe.plain(), "val images": val}
+    val = [open_source(named(each)[1], like=like).scan().fingerprint for each in options.places]
+    asked = {**options.plain(), "recipe": recipe.plain(), "val images": val if len(val) > 1 else next(iter(val), None)}
     if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
         # Which run it is matters, not where it lies.
         asked |= {"build.weights": None, "teacher sha256": file_sha256(Run.open(options.build.weights).weights)}
@@ -167,7 +170,7 @@ def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
 
 
 def _measure(
-    options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, metric: str, out: Path, progress: Progress
+    options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, measure: Measure, out: Path, progress: Progress
 ) -> dict[str, tuple[Measured, ...]]:
     make_folder(out / "measured")
     found: dict[str, list[Measured]] = {arm.name: [] for arm in arms}
@@ -188,7 +191,7 @@ def _measure(
                 )
             write_file(file, [json.dumps(measured.plain()).encode()])
             found[arm.name].append(measured)
-            result = "" if measured.score is None else f", {metric} {measured.score:.1%}"
+            result = "" if measured.score is None else f", {measure.name} {measure.text(measured.score)}"
             took = "measured before" if done else f"{time.monotonic() - began:.0f} s"
             speed = f"{measured.images_per_second:,.3g} images/s{result}"
             progress.note(f"{repeat + 1} of {options.repeat}  {arm.name}: {speed} ({took})")

@@ -24,9 +24,9 @@ from students.base.types import LOGITS
 from students.families.outputs import Outputs
 from students.families.registry import family_of
 from students.families.spec import StudentSpec
+from students.judging.matching import is_unnamed, match_classes
 from students.recipe import Recipe
 from students.runs.record import RunRecord
-from students.tasks.matching import is_unnamed, match_classes
 
 REPLAYED = 64
 """views rendered again before a training"""

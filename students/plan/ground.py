@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcache.base.newest import CACHES
+from kdcache.base.notes import Notes
 from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import open_source
@@ -33,7 +34,7 @@ class Ground:
     cache: CacheRecord | None
 
 
-def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Defaults, notes: list[str]) -> Cache:
+def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Defaults, notes: Notes) -> Cache:
     """The one that was named, or the newest complete one that keeps the signals a training from it needs."""
     if named is not None:
         return Cache.open(named)
@@ -46,7 +47,7 @@ def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Def
         except KDError as error:
             reason = error.message
         if reason is None:
-            notes.append(f"no --cache: using {path.parent}, the newest that fits")
+            notes.add(f"no --cache: using {path.parent}, the newest that fits")
             return cache
         passed.append(f"{path.parent} {reason}")
     way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {usual.teacher}"
@@ -55,7 +56,7 @@ def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Def
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: list[str]) -> Ground:
+def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: Notes) -> Ground:
     """The images a teacher spoke about; those it could not see are told."""
     plan = cache.plan
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
@@ -64,7 +65,7 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, n
     usable = len(cache) - rejected
     if rejected:
         was = "1 was" if rejected == 1 else f"{rejected:,} were"
-        notes.append(f"{usable:,} of {len(cache):,} images; {was} rejected")
+        notes.add(f"{usable:,} of {len(cache):,} images; {was} rejected")
     return Ground(
         dataset=plan.dataset,
         views=plan.views,
@@ -87,10 +88,10 @@ def _classes(cache: Cache, needs: Needs) -> tuple[str, ...]:
     return classes or ()
 
 
-def ground_of_data(data: str | None, notes: list[str]) -> Ground:
+def ground_of_data(data: str | None, notes: Notes) -> Ground:
     """Labelled images without any teacher."""
     if data is None:
-        notes.append("no --data: using the embedded shapes")
+        notes.add("no --data: using the embedded shapes")
     source = open_source(data or "shapes")
     listing = source.scan()
     if listing.labels is None or listing.classes is None:

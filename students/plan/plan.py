@@ -6,13 +6,13 @@ Input: options. Output: a RunRecord, and remarks a person should read.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kdcache.base.digest import file_digest
+from kdcache.base.notes import Note, Notes
 from kdcache.base.versions import library_versions
 from kdcache.config.presets import load_preset
-from kdcache.errors import KDError, Mismatch, UsageError
-from kdcache.images import Listing, Source, open_source
-from kdcache.images.splits import held_out
+from kdcache.errors import UsageError
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
 from students.families.preset import Preset
@@ -21,14 +21,12 @@ from students.families.spec import RANDOM, StudentSpec
 from students.options import TrainOptions, Where
 from students.plan.checks import check_head, check_outputs
 from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
+from students.plan.validation import validation_sets
 from students.plan.views import views_of
 from students.recipe import Recipe
 from students.runs.checkpoint import load_tensors
 from students.runs.record import Pacing, RunRecord
 from students.runs.run import LATEST, Run, find_run, near
-from students.tasks.features import check_bank
-from students.tasks.pictures import Labelled, labelled
-from students.tasks.while_training import unchanged
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
@@ -40,20 +38,20 @@ class Planned:
     """A run that could start."""
 
     record: RunRecord
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     warnings: tuple[str, ...]
     """what may cost time for nothing"""
 
 
 def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
     """Decide everything about a training."""
-    notes: list[str] = []
+    notes = Notes()
     ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
     pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
-        notes.append("float16 is slow on a CPU: --set precision=bfloat16, or float32")
+        notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
         family_of(student).check_batch(student, recipe.batch, pacing.micro)
     record = RunRecord(
@@ -65,7 +63,7 @@ def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
         dataset=ground.dataset,
         views=views,
         cache=ground.cache,
-        val=_validation(options, ground, recipe, student, notes),
+        **_validation(options, ground, recipe, student, notes),
         started_from=_started_from(options.start),
         rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
@@ -83,7 +81,7 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
-def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) -> tuple[Ground, Recipe]:
+def _ground_and_recipe(options: TrainOptions, where: Where, notes: Notes) -> tuple[Ground, Recipe]:
     """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
@@ -113,7 +111,7 @@ def _ground_and_recipe(options: TrainOptions, where: Where, notes: list[str]) ->
     return ground, _recipe(options, ground, preset, notes)
 
 
-def _without_teacher(recipe: Recipe, name: str, student: str, notes: list[str]) -> Recipe:
+def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
     """The part of a recipe that can be learnt from truths alone."""
     bare = recipe.without_teacher()
     if bare is None:
@@ -122,7 +120,7 @@ def _without_teacher(recipe: Recipe, name: str, student: str, notes: list[str]) 
             hint="another --recipe, or a cache: kd cache build",
         )
     if lost := [name for name in recipe.losses if name not in bare.losses]:
-        notes.append(f"no teacher: {' and '.join(lost)} of the recipe {name} have no effect")
+        notes.add(f"no teacher: {' and '.join(lost)} of the recipe {name} have no effect")
     return bare
 
 
@@ -139,17 +137,17 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: list[str]) -> Recipe:
+def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: Notes) -> Recipe:
     name = _recipe_name(options, ground.dataset, preset)
     if options.recipe is None:
-        notes.append(f"no --recipe: using `{name}`")
+        notes.add(f"no --recipe: using `{name}`")
     recipe = _loaded(options, ground.dataset, preset)
     if ground.cache is None:
         recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
-        notes.append(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
+        notes.add(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
     return recipe
 
@@ -164,12 +162,12 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: str, notes: list[str]) -> StudentSpec:
+def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
         size = before.input[0]
-        notes.append(f"no --size: {size} pixels, as in {options.start}")
+        notes.add(f"no --size: {size} pixels, as in {options.start}")
     spec = student_spec(
         name,
         classes=ground.classes,
@@ -182,7 +180,7 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, spec.classes, taught=ground.cache is not None)
     if not options.start and spec.begun != RANDOM:
-        notes.append(f"it begins with {spec.begun}")
+        notes.add(f"it begins with {spec.begun}")
     return spec
 
 
@@ -211,45 +209,14 @@ def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: in
 
 
 def _validation(
-    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
-) -> Dataset | None:
-    judged = _judged_on(options, ground, recipe, student, notes)
-    if judged is None and recipe.patience is not None:
-        notes.append(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
-    return judged
-
-
-def _judged_on(
-    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: list[str]
-) -> Dataset | None:
-    if options.val == "none":
-        return None
-    guess = held_out(ground.dataset.source)
-    if options.val is None and guess is None:
-        notes.append("no --val: the student is not judged while it learns, the last weights are kept")
-        return None
-    try:
-        source: Source = open_source(options.val or guess or {}, like=ground.dataset.source)
-        listing: Listing = source.scan()
-        images = labelled(source, listing)
-        if recipe.judge.task == "classify":
-            images.named_by(student)
-        else:
-            _check_searched(images, ground)
-    except KDError as error:
-        if options.val is not None:
-            raise
-        notes.append(f"not judged while it learns: {error.message}")
-        return None
-    return Dataset.of(source, listing)
-
-
-def _check_searched(images: Labelled, ground: Ground) -> None:
-    try:
-        check_bank(images, unchanged(ground.dataset))
-    except (UsageError, Mismatch) as error:  # its hint is of kd eval
-        hint = "name other images with --val; --val none trains without"
-        raise type(error)(error.message, hint=hint) from error
+    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: Notes
+) -> dict[str, Any]:
+    """The fields of the record that say on which images it is judged: `val` for one set without a name, else `sets`."""
+    sets = validation_sets(options.validation, ground.dataset, recipe, student, notes)
+    if not sets and recipe.patience is not None:
+        notes.add(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+    plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
+    return {"val": sets[0].data} if plain else {"sets": sets}
 
 
 def _started_from(start: str | None) -> str | None:

@@ -4,6 +4,7 @@ Input: options, and the cache or images. Output: a ViewPlan. The student of the 
 and exported with the one it learnt with.
 """
 
+from kdcache.base.notes import Notes
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
 from kdcache.images.background import described
@@ -16,7 +17,7 @@ from students.recipe import Recipe
 
 
 def views_of(
-    options: TrainOptions, ground: Ground, recipe: Recipe, before: StudentSpec | None, notes: list[str]
+    options: TrainOptions, ground: Ground, recipe: Recipe, before: StudentSpec | None, notes: Notes
 ) -> ViewPlan:
     """The views of the cache; without one, those of the recipe, on the background of `before`, the student it begins with."""
     kept = before.geometry.background if before is not None else None
@@ -25,17 +26,17 @@ def views_of(
     if ground.views is not None:
         _refuse_another(options.background, now)
     if kept not in (None, now):
-        notes.append(f"{options.start} learnt with {described(kept)}; from now on it is {described(now)}")
+        notes.add(f"{options.start} learnt with {described(kept)}; from now on it is {described(now)}")
     return views
 
 
-def _drawn(options: TrainOptions, recipe: Recipe, kept: str | None, notes: list[str]) -> ViewPlan:
+def _drawn(options: TrainOptions, recipe: Recipe, kept: str | None, notes: Notes) -> ViewPlan:
     """The views of images that have no cache."""
     if recipe.views is None:
         raise UsageError("this recipe does not say how images are varied", hint="--set views=augment")
     drawn = load_preset("views", recipe.views, Augment)
     if options.background is None and kept not in (None, drawn.background):
-        notes.append(f"no --background: {described(kept)}, as in {options.start}; the recipe says {drawn.background}")
+        notes.add(f"no --background: {described(kept)}, as in {options.start}; the recipe says {drawn.background}")
     return ViewPlan(recipe=on(drawn, options.background or kept), seed=options.seed, count=1)
 
 

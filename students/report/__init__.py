@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.digest import file_sha256
+from students.judging.kept import read_evaluations
 from students.report.page import Facts, page
 from students.report.samples import Samples, taught_samples, validation_samples
 from students.runs.run import Run
-from students.tasks.evaluate import read_evaluations
 
 __all__ = ["write_report"]
 

@@ -1,27 +1,57 @@
 """The curves of a training: loss, learning rate, validation accuracy, throughput, from the lines of metrics.jsonl."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kdcache.errors import Mismatch
+from students.judging.registry import TASKS
+from students.judging.while_training import deciding
 from students.report.chart import MOST_POINTS, Point, Series, line_chart
 from students.report.markup import Markup, tag
 from students.runs.metrics import LOSSES
+from students.runs.record import RunRecord
 
 Line = dict[str, Any]
 
 
+Drawn = Mapping[str | None, Mapping[str, str]]
+"""Validation set -> its numbers that are drawn -> what each is called."""
+
+
 def latest_by_step(lines: Iterable[Line], kind: str) -> list[Line]:
-    """The lines of a kind by step; of a step that was done twice (the run was stopped and resumed) the last one."""
-    found = {line["step"]: line for line in lines if line["kind"] == kind}
-    return [found[step] for step in sorted(found)]
+    """The lines of a kind by step; of a step that was done twice (the run was stopped and resumed) the last one.
+
+    Of several validation sets a step has a line each.
+    """
+    found = {(line["step"], line.get("set") or ""): line for line in lines if line["kind"] == kind}
+    return [found[key] for key in sorted(found)]
 
 
-def curves(lines: Sequence[Line]) -> Markup:
+def score_of(line: Line) -> float:
+    """The score of a validation; the first releases had no other than top-1."""
+    return float(line["top1"] if line.get("score") is None else line["score"])
+
+
+def scores_by_step(lines: Iterable[Line], best: str) -> dict[int, float]:
+    """Step -> the score that decided: that of the set `best`, or the mean of all."""
+    at: dict[int, dict[str, float]] = {}
+    for line in latest_by_step(lines, "val"):
+        at.setdefault(line["step"], {})[line.get("set") or ""] = score_of(line)
+    return {step: deciding(scores, best) for step, scores in at.items()}
+
+
+def curves_of(record: RunRecord) -> Drawn:
+    """What is drawn of each validation set, as its task says."""
+    sets = {each.name: TASKS.get(each.task, unknown=Mismatch).curves for each in record.validation}
+    return sets or {None: TASKS.get(record.recipe.judge.task, unknown=Mismatch).curves}
+
+
+def curves(lines: Sequence[Line], drawn: Drawn) -> Markup:
     """All charts there is something to draw for, or a sentence."""
     train, val = latest_by_step(lines, "train"), latest_by_step(lines, "val")
     if not train and not val:
         return tag("p", "Nothing has been measured yet.", class_="note")
-    charts = [_loss(train, val), _accuracy(val), _rate(train), _throughput(train), _waiting(train)]
+    charts = [_loss(train, val), *_validation(val, drawn), _rate(train), _throughput(train), _waiting(train)]
     thinned = len(train) > MOST_POINTS
     note = (
         f"Lines of training are means over about {len(train) // MOST_POINTS + 1} measurements each." if thinned else ""
@@ -41,7 +71,10 @@ def _loss(train: list[Line], val: list[Line]) -> Markup:
     series = [
         Series("training", points(train, "loss"), 1),
         *(parts if len(parts) > 1 else []),
-        Series("validation", points(val, "loss"), 2, dots=True),
+        *(
+            Series(f"validation {name}" if name else "validation", points(its, "loss"), 2 + place, dots=True)
+            for place, (name, its) in enumerate(_by_set(val).items())
+        ),
     ]
     return line_chart("Loss", series, shown=_number, across="step")
 
@@ -50,13 +83,26 @@ def _part(line: Line, name: str) -> Line:
     return {"step": line["step"], name: line.get(LOSSES, {}).get(name)}
 
 
-def _accuracy(val: list[Line]) -> Markup:
-    series = [
-        Series("top-1", points(val, "top1", 100), 1, dots=True),
-        Series("top-5", points(val, "top5", 100), 2, dots=True),
-        Series("one of the nearest three", points(val, "top3", 100), 2, dots=True),
-    ]
-    return line_chart("Validation accuracy", series, shown=_percent, across="step")
+def _by_set(val: list[Line]) -> dict[str | None, list[Line]]:
+    found: dict[str | None, list[Line]] = {}
+    for line in val:
+        found.setdefault(line.get("set"), []).append(line)
+    return found
+
+
+def _validation(val: list[Line], drawn: Drawn) -> list[Markup]:
+    """A chart a set; shares of 1 are drawn in per cent."""
+    charts = []
+    for name, lines in _by_set(val).items():
+        keys = drawn.get(name) or {"score": "score"}
+        shares = all(0 <= line[key] <= 1 for line in lines for key in keys if line.get(key) is not None)
+        series = [
+            Series(called, points(lines, key, 100 if shares else 1), 1 + place, dots=True)
+            for place, (key, called) in enumerate(keys.items())
+        ]
+        title = f"Validation: {name}" if name else "Validation"
+        charts.append(line_chart(title, series, shown=_percent if shares else _number, across="step"))
+    return charts
 
 
 def _rate(train: list[Line]) -> Markup:

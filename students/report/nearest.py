@@ -5,16 +5,15 @@ Input: a run, its network and pictures. Output: for each picture the classes of 
 
 from typing import TYPE_CHECKING
 
-import torch
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Silent
-from students.families.registry import head_of
+from students.judging.examples import few_of, same_images
+from students.judging.features import look_once
+from students.judging.judged import EMBEDDING, JudgedStudent
+from students.judging.neighbours import nearest
+from students.judging.pictures import Pictures
 from students.runs.run import Run
-from students.tasks.features import look_once
-from students.tasks.neighbours import nearest
-from students.tasks.pictures import Pictures, at_rest, normalised
-from students.tasks.while_training import bank_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,12 +28,13 @@ def nearest_classes(
     run: Run, network: "nn.Module", pixels: "NDArray[np.uint8]", count: int
 ) -> list[list[tuple[str, float]]]:
     """(class, cosine) of the nearest images of the bank, nearest first."""
-    spec, bank = run.record.student, bank_of(run.record.dataset, BANK)
+    spec, bank = run.record.student, few_of(same_images(run.record.dataset, owner="the run"), BANK)
+    student = JudgedStudent(network, spec, "cpu", "float32", PIECE)
     assert bank.classes is not None, "only labelled images are searched"
     with Pictures(bank, spec, workers=0, batch=PIECE) as pictures:
-        known, labels = look_once(network, pictures, device="cpu", precision="float32", progress=Silent())
-    with at_rest(network), torch.inference_mode():
-        cosines, rows = nearest(head_of(spec, network, "embedding")(normalised(pixels, spec, "cpu")), known, count)
+        known, labels = look_once(student, pictures, progress=Silent())
+    with student.at_rest():
+        cosines, rows = nearest(student.ask(EMBEDDING)(pixels), known, count)
     return [
         [(bank.classes[labels[row]], float(cosine)) for row, cosine in zip(found, near, strict=True)]
         for found, near in zip(rows.tolist(), cosines, strict=True)

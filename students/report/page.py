@@ -8,14 +8,16 @@ from typing import Any
 from kdcache.base.figures import duration, plural
 from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset
-from students.report.curves import curves, latest_by_step
+from students.judging.kept import Evaluation
+from students.judging.while_training import measure_of
+from students.report.curves import curves, curves_of, latest_by_step, score_of, scores_by_step
 from students.report.document import document
 from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
 from students.runs.record import RunRecord
-from students.tasks.evaluate import Evaluation
+from students.runs.validation import ValidationSet
 
 Rows = list[tuple[str, str]]
 
@@ -41,9 +43,9 @@ def page(facts: Facts) -> str:
     return document(
         title,
         _head(facts),
-        _tiles(facts.metrics),
+        _tiles(facts),
         tag("h2", "How it went"),
-        curves(facts.metrics),
+        curves(facts.metrics, curves_of(record)),
         tag("h2", "What it sees"),
         _taught(facts),
         tag("h3", "Validation images"),
@@ -91,15 +93,27 @@ def _stamp(record: RunRecord) -> Markup:
     )
 
 
-def _tiles(metrics: Sequence[dict[str, Any]]) -> Markup:
-    train, val = latest_by_step(metrics, "train"), latest_by_step(metrics, "val")
-    tiles: Rows = []
-    if val:
-        best = max(val, key=lambda line: line["score"] if "score" in line else line["top1"])
-        names, finds = ("top-1", "top-5"), ("nearest image", "one of the nearest three")
-        first, more = finds if "top3" in best else names
-        tiles.append((f"{best['top1']:.1%}", f"best {first}, step {best['step']:,}"))
-        tiles.append((f"{best['top3' if 'top3' in best else 'top5']:.1%}", f"{more} there"))
+def _best(facts: Facts) -> Rows:
+    """The best validation: its score, and beside it those of the single sets, or what else its task draws."""
+    measure, drawn = measure_of(facts.record), curves_of(facts.record)
+    scores = scores_by_step(facts.metrics, facts.record.recipe.judge.best)
+    if not scores:
+        return []
+    step = (max if measure.higher_is_better else min)(scores, key=lambda at: scores[at])
+    lines = [line for line in latest_by_step(facts.metrics, "val") if line["step"] == step]
+    rows = [(measure.text(scores[step]), f"best {measure.name}, step {step:,}")]
+    if len(lines) > 1:
+        return rows + [(measure.text(score_of(line)), f"{line.get('set', 'all')} there") for line in lines]
+    others = drawn.get(lines[0].get("set"), {}).items()
+    values = [(lines[0].get(key), name) for key, name in others]
+    return rows + [
+        (measure.text(value), f"{name} there") for value, name in values if value not in (None, scores[step])
+    ]
+
+
+def _tiles(facts: Facts) -> Markup:
+    metrics = facts.metrics
+    train, tiles = latest_by_step(metrics, "train"), _best(facts)
     if train:
         last = train[-1]
         waited = sum(line["waiting"] for line in train) / len(train)
@@ -130,7 +144,7 @@ def _provenance(facts: Facts) -> Markup:
         ("started from", record.started_from or student.begun),
         ("images", _dataset(record.dataset)),
         ("views", f"{record.views.count:,} of {record.views.recipe.kind}, seed {record.views.seed}"),
-        ("validation", _dataset(record.val) if record.val else "none"),
+        *(_validation(each) for each in record.validation or (None,)),
         ("seed", str(record.seed)),
         *_teacher(record),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
@@ -142,6 +156,13 @@ def _provenance(facts: Facts) -> Markup:
         _folded("View recipe", record.views.recipe.model_dump(mode="json")),
         _folded("Everything in run.json", record.plain()),
     )
+
+
+def _validation(of: ValidationSet | None) -> tuple[str, str]:
+    if of is None:
+        return ("validation", "none")
+    against = f", compared with {_dataset(of.bank)}" if of.bank else ""
+    return (f"validation {of.name}" if of.name else "validation", _dataset(of.data) + against)
 
 
 def _dataset(dataset: Dataset) -> str:

@@ -28,11 +28,11 @@ from kdcache.store.plan import PartId
 from kdcache.views.recipe import drawable
 from students.families.registry import head_of
 from students.families.spec import StudentSpec
+from students.judging.evaluate import images_of
+from students.judging.matching import is_unnamed
+from students.judging.network import at_rest, normalised
 from students.report.nearest import BANK, nearest_classes
 from students.runs.run import Run
-from students.tasks.evaluate import images_of
-from students.tasks.matching import is_unnamed
-from students.tasks.pictures import at_rest, normalised
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,7 +76,7 @@ class Samples:
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     """Images the student never learnt from."""
     found, spec = Samples(), run.record.student
-    if run.record.val is None:
+    if not run.record.validation:
         found.notes.append("The run has no validation images.")
         return found
     try:

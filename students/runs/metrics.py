@@ -5,6 +5,7 @@ size that can be drawn; Damage names the line that is none.
 """
 
 import math
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from kdcache.base.atomic import storage_errors
 from kdcache.base.foreign import opened
 from kdcache.base.plain_json import NotPlain, parse_json
 from kdcache.errors import Damage
+from students.base.validation import NAME
 
 MOST_LINE_BYTES = 1 << 16
 """Bytes of a line of metrics.jsonl."""
@@ -22,8 +24,9 @@ MOST_LINES = 1_000_000
 MOST_STEPS = 1 << 53
 LARGEST = 1e100
 ENDED = ("done", "patience", "steps")
-_NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": ("top1",), "end": ()}
-_WORDS = ("kind", "stopped")
+_NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": (), "end": ()}
+_WORDS = ("kind", "stopped", "set")
+_NAME = re.compile(NAME)
 LOSSES = "losses"
 """Key under which a line of training has its losses by name: `{"labels.soft": 4.6}`."""
 MOST_LOSSES = 64
@@ -86,13 +89,16 @@ def _wrong(told: Any) -> str | None:
         return f"its kind is none of {', '.join(_NEEDED)}"
     if type(step) is not int or not 0 <= step <= MOST_STEPS:
         return "it has no step"
+    called = told.get("set", "none")
+    if not isinstance(called, str) or not _NAME.fullmatch(called):
+        return "its set has no name"
     if odd := [name for name, value in told.items() if name not in (*_WORDS, LOSSES) and not _is_number(value)]:
         return f"its {odd[0]} is no number"
     if LOSSES in told and not _are_losses(told[LOSSES]):
         return "its losses are no numbers by name"
     lacking = [name for name in _NEEDED[kind] if told.get(name) is None]
-    if kind == "val" and told.get("top3") is None and told.get("top5") is None:
-        lacking.append("top5")
+    if kind == "val" and told.get("score") is None and told.get("top1") is None:  # the first releases had top-1 alone
+        lacking.append("score")
     if lacking:
         return f"it has no {lacking[0]}"
     if kind == "end" and told.get("stopped") not in ENDED:

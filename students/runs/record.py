@@ -1,8 +1,8 @@
 """What is written down of a run: everything that fixes it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
@@ -11,6 +11,7 @@ from students.families.registry import AnyStudent
 from students.options import StreamMode
 from students.recipe import Recipe
 from students.runs.metrics import MOST_STEPS
+from students.runs.validation import ValidationSet
 
 FORMAT = 1
 
@@ -58,7 +59,9 @@ class RunRecord(Strict):
     """as the teacher saw them, or, without a cache, as they are drawn"""
     cache: CacheRecord | None = None
     val: Dataset | None = None
-    """images it is judged on"""
+    """images it is judged on, where they are one set without a name"""
+    sets: tuple[ValidationSet, ...] = ()
+    """the same where they have names"""
     started_from: str | None = None
     """weights file it began with, and its digest"""
     rejected: int = 0
@@ -70,3 +73,16 @@ class RunRecord(Strict):
     pacing: Pacing
     processes: Count = 1
     versions: dict[str, str]
+
+    @property
+    def validation(self) -> tuple[ValidationSet, ...]:
+        """The sets it is judged on while it is trained."""
+        if self.val is None:
+            return self.sets
+        judge = self.recipe.judge
+        return (ValidationSet(data=self.val, task=judge.task, settings=judge.settings, bank_from=judge.bank),)
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A field that came later is written where it says something."""
+        return {name: value for name, value in write(self).items() if name != "sets" or value}

@@ -1,1 +1,1 @@
-"""What a student is judged on, one file each, and what these share."""
+"""What students and teachers are judged on: a file or a folder here is a task, which its name `TASK` declares."""

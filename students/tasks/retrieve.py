@@ -4,17 +4,22 @@ Input: embeddings of images to ask about and of a memory bank of others. Output:
 their class, that have their class among the nearest three (any), and of whose nearest three all are; asked both ways round.
 """
 
-from typing import Literal
+import time
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
-
+from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
+from students.base.task import Measure, Shown, Table
 from students.base.types import Precision
-from students.tasks.features import Compared, Embedded
-from students.tasks.interval import wilson
-from students.tasks.neighbours import nearest
-from students.tasks.pictures import Rows
+from students.judging.embeddings import BankSettings, about, check_both, look, shown
+from students.judging.examples import Examples
+from students.judging.features import Compared, Embedded
+from students.judging.interval import wilson
+from students.judging.judged import EMBEDDING, Judged
+from students.judging.pictures import Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEAR = 3
 """how many of the nearest are looked at"""
@@ -59,6 +64,66 @@ class RetrieveReport(Strict):
     seconds: float
 
 
+class Retrieve:
+    """The task `retrieve`."""
+
+    name = "retrieve"
+    description = "whether the nearest images of the bank are of the same class, and the other way round"
+    settings = BankSettings
+    report = RetrieveReport
+    head = EMBEDDING
+    truths = ("class",)
+    measure = Measure("retrieval")
+    curves = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
+
+    def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
+        """Images and bank belong together."""
+        check_both(examples, settings.bank)
+
+    def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> RetrieveReport:
+        """Search both ways."""
+        started = time.perf_counter()
+        seen = look(student, examples, settings.bank, progress)
+        marks = retrieve(seen)
+        return RetrieveReport(
+            about=seen.facts,
+            marks=marks,
+            precision=student.precision,
+            device=student.device,
+            seconds=time.perf_counter() - started,
+        )
+
+    def score(self, report: RetrieveReport) -> float:
+        """The mean of top-1 and top-3, both ways."""
+        return report.marks.mean
+
+    def numbers(self, report: RetrieveReport) -> dict[str, float]:
+        """Both ways."""
+        one, other = report.marks.found, report.marks.inverse
+        inverse = {"inverse_top1": other.top1, "inverse_top3": other.top3}
+        return {"top1": one.top1, "top3": one.top3, **inverse, "images": one.queries}
+
+    def subject(self, report: RetrieveReport) -> dict[str, Any]:
+        """These images against this bank."""
+        return about(report.about, precision=report.precision)
+
+    def show(self, report: RetrieveReport) -> Shown:
+        """A row each way."""
+        ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
+        rows = tuple(
+            (
+                name,
+                f"{way.top1:.2%} ({way.interval[0]:.1%} to {way.interval[1]:.1%})",
+                f"{way.top3:.2%}",
+                f"{way.top3_all:.2%}",
+            )
+            for name, way in ways
+        )
+        table = Table(("searched", "nearest", "one of three", "all three"), rows, numbers=(1, 2, 3))
+        mean = ("retrieval", f"{report.marks.mean:.2%}, the mean of nearest and one of three, both ways")
+        return shown(self.name, report.about, report.seconds, report.device, (mean,), table)
+
+
 def retrieve(seen: Embedded) -> Retrieval:
     """Search each in the other."""
     return Retrieval(
@@ -67,8 +132,12 @@ def retrieve(seen: Embedded) -> Retrieval:
     )
 
 
-def searched(queries: Tensor, labels: Rows, bank: Tensor, bank_labels: Rows) -> Retrieved:
+def searched(queries: "Tensor", labels: Rows, bank: "Tensor", bank_labels: Rows) -> Retrieved:
     """Search the bank for each query."""
+    import torch
+
+    from students.judging.neighbours import nearest
+
     _, rows = nearest(queries, bank, NEAR)
     right = torch.from_numpy(bank_labels)[rows.cpu()].numpy() == labels[:, None]
     first = int(right[:, 0].sum())
@@ -79,3 +148,6 @@ def searched(queries: Tensor, labels: Rows, bank: Tensor, bank_labels: Rows) -> 
         top3=float(right.any(1).mean()),
         top3_all=float(right.all(1).mean()),
     )
+
+
+TASK = Retrieve()

@@ -1,1 +1,1 @@
-"""Contract suites: what a family, an objective or a constraint must keep, as tests that any package can run on its own."""
+"""Contract suites: what a family, an objective, a constraint or a task must keep, as tests that any package can run."""

@@ -20,15 +20,16 @@ from kdcache.store.same_images import images_again
 from kdcache.stream import Share
 from students.base.contracts import Family, Needs, Sides
 from students.base.machine import World
+from students.base.task import Measure
 from students.families.loading import Head, HeadRows
 from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
+from students.judging.while_training import Validation, measure_of, validation_of
 from students.options import Where
 from students.plan import checks as fits
 from students.plan.plan import weights_file
 from students.recipe import Recipe
 from students.runs.record import Pacing, RunRecord
-from students.tasks.while_training import Judge, judge_of
 from students.train.feed import Feed
 from students.train.images import Scene
 from students.train.losses import own_modules
@@ -52,8 +53,10 @@ class Job:
     scene: Scene
     teller: Teller
     feed: Callable[[], Feed]
-    judge: Callable[[], AbstractContextManager[Judge]] | None
+    judge: Callable[[], AbstractContextManager[Validation]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
+    measure: Measure
+    """what the score is that keeps the best weights"""
     pace: Pace
     compiled: bool
     stop_at: int | None
@@ -90,7 +93,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
         scene=scene,
         teller=teller,
         feed=feed,
-        judge=judge_of(record, where, world),
+        judge=validation_of(record, where, world),
+        measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
         compiled=where.compiled,
         stop_at=where.stop_at,

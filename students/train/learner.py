@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from students.base.machine import World
+from students.judging.network import normalised
 from students.runs.checkpoint import Parts
-from students.tasks.pictures import normalised
 from students.train.average import Average
 from students.train.feed import Piece, truths_of
 from students.train.job import Job

@@ -19,9 +19,10 @@ from kdcache.base.figures import plural
 from kdcache.base.progress import Progress
 from kdcache.errors import Damage
 from students.base.machine import World
+from students.base.task import Measure
+from students.judging.while_training import Validation
 from students.runs.checkpoint import State, load_checkpoint, save_checkpoint, save_tensors
 from students.runs.run import Run
-from students.tasks.while_training import Judge
 from students.train.feed import Feed, Piece
 from students.train.interrupts import Interrupted, watching
 from students.train.job import Job
@@ -45,8 +46,12 @@ class Outcome:
 
     ended: Ended
     state: State
-    validation: dict[str, Any] | None
-    """the last one"""
+    validation: list[dict[str, Any]]
+    """the lines of the last one, one a set; none where the student was not judged"""
+    score: float | None
+    """what it came to: the score of the set that decides, or the mean"""
+    measure: Measure
+    """what the score is"""
     unreadable: int
     """images that could not be used, of those this process met"""
 
@@ -70,12 +75,15 @@ def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool 
 class Training:
     """A training in progress."""
 
-    def __init__(self, job: Job, run: Run, world: World, progress: Progress, judge: Judge | None, log: Log) -> None:
+    def __init__(
+        self, job: Job, run: Run, world: World, progress: Progress, judge: Validation | None, log: Log
+    ) -> None:
         self.job, self.run, self.world, self.progress, self.judge = job, run, world, progress, judge
         self.learner = Learner(job, world)
         self.state = State()
         self.log = log
-        self.validation: dict[str, Any] | None = None
+        self.validation: list[dict[str, Any]] = []
+        self.score: float | None = None
         self.before = 0.0
         self.started = time.perf_counter()
 
@@ -130,7 +138,7 @@ class Training:
             image_id, reason = next(iter(feed.unreadable.items()))
             left = plural(len(feed.unreadable), "image")
             self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
-        return Outcome(ended, state, self.validation, len(feed.unreadable))
+        return Outcome(ended, state, self.validation, self.score, job.measure, len(feed.unreadable))
 
     def _step(self, pieces: Iterator[Piece], telling: Telling) -> None:
         """One step over all its pieces."""
@@ -191,27 +199,34 @@ class Training:
             if self.judge is not None:
                 score = self._judge(self.judge)
             score = self.world.same(score)
-            better = state.best is None or score > state.best
+            better = self._better(score)
             state.best = score if better else state.best
             state.worse = 0 if better else state.worse + 1
         if better and self.world.first:
             save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
         return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
 
-    def _judge(self, judge: Judge) -> float:
+    def _judge(self, judge: Validation) -> float:
         state = self.state
         self.progress.finish()
         device, precision = str(self.world.device), self.job.recipe.precision
-        line = judge.judge(self.learner.judged, device, precision, self.progress)
-        score = float(line["score"])
+        judged = judge.judge(self.learner.judged, device, precision, self.progress)
         place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
-        self.validation = {"kind": "val", **place, **line, "best": state.best is None or score > state.best}
-        self.log.append(self.validation)
-        self.progress.note(f"step {state.step:,}: {judge.told(line)}")
+        self.validation = [
+            {"kind": "val", **place, **line, "best": self._better(judged.score)} for line in judged.lines
+        ]
+        for line in self.validation:
+            self.log.append(line)
+        self.score = judged.score
+        self.progress.note(f"step {state.step:,}: {judged.text}")
         total = self.job.pacing.steps * self.job.recipe.batch
         self.progress.start("train", total, state.step * self.job.recipe.batch)
         self.learner.begin()
-        return score
+        return judged.score
+
+    def _better(self, score: float) -> bool:
+        best = self.state.best
+        return best is None or self.job.measure.better(score, best)
 
     @property
     def epochs(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from kdcache.base.notes import Note
 from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Locked, Mismatch, OutOfMemory, StorageError, UsageError
 from students.base.machine import joined
@@ -30,6 +31,8 @@ class Finished:
     outcome: Outcome
     first: bool
     """this process is the one that speaks"""
+    notes: tuple[Note, ...] = ()
+    """remarks of the plan"""
 
 
 def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
@@ -39,7 +42,7 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
         progress.doing("listing the images")
         planned = plan_run(options, where, world.size)
         for note in planned.notes:
-            progress.note(note)
+            progress.note(note.text)
         for warning in planned.warnings:
             progress.warn(warning)
         job = make_job(planned.record, where, world, progress)
@@ -47,7 +50,8 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
             world.wait()
             progress.note(f"training {run.path}")
             with _way_on(run):
-                return Finished(run, train(job, run, world, progress), world.first)
+                outcome = train(job, run, world, progress)
+                return Finished(run, outcome, world.first, planned.notes)
 
 
 def go_on(path: Path, where: Where, progress: Progress) -> Finished:

@@ -76,9 +76,10 @@ def trackers(names: Sequence[str], run: Run) -> Iterator[list[Tracker]]:
 
 def numbers_of(line: dict[str, Any]) -> dict[str, float]:
     """The numbers of a line of metrics.jsonl under their full names; losses have names of their own."""
+    place = "/".join(filter(None, (line["kind"], line.get("set"))))
     flat = line | line.get(LOSSES, {})
     return {
-        f"{line['kind']}/{name}": float(value)
+        f"{place}/{name}": float(value)
         for name, value in flat.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and name != "step"
     }

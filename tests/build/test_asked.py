@@ -74,8 +74,8 @@ def test_a_folder_that_cannot_be_a_cache_is_refused(images: Path, tmp_path: Path
 def test_part_rows_below_a_batch_are_rounded_up_and_told(images: Path, tmp_path: Path) -> None:
     ready = prepared(images, tmp_path / "c", part_rows=3)
     assert ready.plan.layout.rows_per_part == 8
-    assert "--part-rows 3 is rounded up to a batch: 8" in ready.notes
-    assert not [note for note in prepared(images, tmp_path / "c", part_rows=8).notes if "rounded" in note]
+    assert "--part-rows 3 is rounded up to a batch: 8" in [note.text for note in ready.notes]
+    assert not [note for note in prepared(images, tmp_path / "c", part_rows=8).notes if "rounded" in note.text]
 
 
 MISFITS = [

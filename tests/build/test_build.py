@@ -145,7 +145,7 @@ def test_a_batch_that_never_fits_is_planned_smaller(
     )
     ready = prepared(images, tmp_path / "c")
     assert ready.plan.batch == 2
-    assert any("does not fit" in note for note in ready.notes)
+    assert any("does not fit" in note.text for note in ready.notes)
 
 
 def test_the_same_folder_is_not_used_for_another_cache(images: Path, tmp_path: Path) -> None:

@@ -66,9 +66,15 @@ def test_few_shot_asks_about_any_classes(kd, run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--shots", "5"], "--shots is of few-shot episodes"),
-        (["--set", "way=3"], "--set is of few-shot episodes"),
-        (["--task", "few-shot", "--real", "real.json"], "--real is of classification"),
+        (["--shots", "5"], "--shots is a setting of few-shot, not of classify"),
+        (["--set", "way=3"], "--set way is a setting of few-shot, not of classify"),
+        (["--set", "ways=3"], "ways: unknown key"),
+        (["--seed", "3"], "--seed is a setting of few-shot and probe, not of classify"),
+        (["--bank", "shapes"], "--bank is a setting of knn and probe and retrieve, not of classify"),
+        (["--task", "few-shot", "--real", "real.json"], "--real is a setting of classify, not of few-shot"),
+        (["--task", "few-shots"], "unknown task 'few-shots'"),
+        (["--task", "knn,knn"], "names a task twice"),
+        (["--out", "x.json"], "--out is of a teacher"),
         (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
         (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
         (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),
@@ -191,3 +197,116 @@ def test_validation_images_that_moved_are_told_with_data(kd, photos, tmp_path):
     ran = kd("report", run.path)
     assert ran.code == 0
     assert "warning: Validation images cannot be shown" in ran.err
+
+
+def test_several_tasks_are_judged_in_one_command(kd, run, photos):
+    words = ["--task", "classify,knn", "--bank", "few:6:" + str(photos), "--workers", 0]
+    ran = kd("eval", run, "--data", photos, *words)
+    assert ran.code == 2
+    assert "are in photos" in ran.err, "the bank is a part of the images"
+    assert not (run / "evals").exists(), "nothing is judged before all of it can be"
+    bank, asked = "shapes:split=train,count=120", "shapes:split=val,count=30"
+    few = ["--task", "few-shot", "--set", "way=2", "--shots", "1", "--set", "queries=1", "--set", "episodes=2"]
+    some = kd("eval", run, "--data", asked, "--bank", bank, "--task", "knn,retrieve", "--workers", 0, "--json")
+    assert some.code == 0
+    assert [each["task"] for each in some.json["evaluations"]] == ["knn", "retrieve"]
+    assert {each["about"]["bank_images"] for each in some.json["evaluations"]} == {120}
+    assert len(list((run / "evals").glob("*.json"))) == 2
+    text = kd("eval", run, "--data", asked, "--bank", bank, "--task", "knn,retrieve", "--workers", 0).out
+    assert text.index("knn: shapes-val") < text.index("retrieve: shapes-val")
+    both = kd("eval", run, "--data", photos, *few, "--task", "few-shot,classify", "--workers", 0, "--json").json
+    assert both["evaluations"][0]["settings"]["shots"] == [1], "each setting is taken by the task that has it"
+
+
+def test_a_student_without_classes_names_the_tasks_that_judge_it():
+    from kdcache.errors import UsageError
+    from students.judging.judged import check_head
+    from students.judging.registry import TASKS
+
+    with pytest.raises(UsageError, match="dense has no logits, which the task classify asks for") as refused:
+        check_head("dense", ("embedding",), TASKS.get("classify"), ["knn", "retrieve"])
+    assert refused.value.hint == "--task knn or retrieve"
+
+
+def test_a_teacher_is_judged_as_a_student_is(kd, tmp_path):
+    words = ["--data", "shapes:split=val,count=100", "--workers", 0, "--device", "cpu"]
+    ran = kd("eval", "--teacher", "florence", "--size", "nano", *words, "--out", "judged.json", "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["teacher"], ran.json["task"], ran.json["images"]) == ("florence nano", "classify", 100)
+    assert ran.json["top1"] > 0.6, "it was trained on such images"
+    kept = json.loads((tmp_path / "judged.json").read_text())
+    assert kept["evaluations"][0]["top1"] == ran.json["top1"]
+    assert kd("eval", "--teacher", "florence", "--size", "nano").code == 2
+    assert "no --data" in kd("eval", "--teacher", "florence", "--size", "nano").err
+    assert "name a run or a teacher" in kd("eval").err
+
+
+class TestPredictions:
+    """`kd predict` writes a line an image."""
+
+    def test_classes_and_their_probabilities_come_as_csv(self, kd, run, photos, tmp_path):
+        import csv
+
+        ran = kd("predict", run, photos, "--top", 2, "--workers", 0, "--json")
+        assert ran.code == 0, ran.err
+        assert (ran.json["images"], ran.json["head"], ran.json["out"]) == (10, "logits", "predictions.csv")
+        with (tmp_path / "predictions.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        assert list(lines[0]) == ["image", "class1", "probability1", "class2", "probability2"]
+        assert len({line["image"] for line in lines}) == 10
+        for line in lines:
+            assert {line["class1"], line["class2"]} == {"cats", "dogs"}
+            assert float(line["probability1"]) + float(line["probability2"]) == pytest.approx(1)
+        again = kd("predict", run, photos)
+        assert again.code == 2
+        assert "predictions.csv is there already" in again.err
+
+    def test_they_are_those_that_kd_eval_goes_by(self, kd, run, photos, tmp_path):
+        same = ("--workers", 0, "--device", "cpu")
+        assert kd("predict", run, photos, *same, "--out", "all.jsonl", "--top", 9).code == 0
+        lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+        right = sum(line["image"].startswith(line["classes"][0]["class"]) for line in lines)
+        assert right / len(lines) == kd("eval", run, "--data", photos, *same, "--json").json["top1"]
+
+    def test_unreadable_images_are_named_and_have_no_line(self, kd, run, photos, tmp_path):
+        import shutil
+
+        broken = shutil.copytree(photos, tmp_path / "broken")
+        (broken / "cats" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+        ran = kd("predict", run, broken, "--workers", 0, "--out", "some.jsonl", "--json")
+        assert ran.code == 3
+        assert list(ran.json["rejected"]) == ["cats/bad.jpg"]
+        assert "cats/bad.jpg cannot be used" in ran.err
+        assert "bad.jpg" not in (tmp_path / "some.jsonl").read_text()
+
+    def test_a_teacher_predicts_too_and_embeddings_may_be_asked_for(self, kd, tmp_path):
+        words = (
+            "--teacher",
+            "florence",
+            "--size",
+            "nano",
+            "shapes:split=val,count=6",
+            "--workers",
+            0,
+            "--device",
+            "cpu",
+        )
+        assert kd("predict", *words, "--out", "a.jsonl", "--top", 1).code == 0
+        (first, *_) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+        assert len(first["classes"]) == 1
+        assert kd("predict", *words, "--out", "b.csv", "--embedding").code == 0
+        assert (tmp_path / "b.csv").read_text().startswith("image,e0,e1,")
+        assert len((tmp_path / "b.csv").read_text().splitlines()) == 7
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--out", "x.txt"], "neither a .csv nor a .jsonl"),
+            (["--size", "nano"], "--size is of a teacher"),
+            (["--teacher", "florence"], "were named"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, kd, run, photos, words, said):
+        ran = kd("predict", run, photos, *words)
+        assert ran.code == 2
+        assert said in ran.err

@@ -91,9 +91,11 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
 
     from kdcache.base.progress import Silent
     from students.base.machine import joined
+    from students.judging.embeddings import look
+    from students.judging.judged import JudgedStudent
+    from students.judging.neighbours import nearest
+    from students.judging.while_training import Validation
     from students.runs.kept import checkpoints
-    from students.tasks.neighbours import nearest
-    from students.tasks.while_training import Finding
     from students.train.job import make_job
 
     with joined("cpu") as world:
@@ -101,16 +103,18 @@ def _judged(run: Run, where: Where, *, beside: bool) -> Found:
         assert job.judge is not None
         assert run.record.cache is not None
         with job.judge() as judge:
-            assert isinstance(judge, Finding)
+            assert isinstance(judge, Validation)
             teacher = run.record.cache.teacher
             asked = (
                 {"begun": job.network, "teacher": _teacher(teacher), "targets": _teacher(teacher, targets=True)}
                 if beside
                 else {}
             )
-            marks = {name: judge.judge(network, "cpu", "float32", Silent()) for name, network in asked.items()}
+            marks = {name: judge.judge(network, "cpu", "float32", Silent()).lines[0] for name, network in asked.items()}
             job.network.load_state_dict(load_file(checkpoints(run.path)[-1] / "model.safetensors"))
-            seen = judge.look(job.network, "cpu", "float32", Silent())
+            (validation,) = judge.sets
+            student = JudgedStudent(job.network, run.record.student, "cpu", "float32", run.record.pacing.micro)
+            seen = look(student, validation.examples, validation.settings.bank, Silent())
     found = nearest(seen.queries, seen.bank, 1)[1]
     return {
         "nearest": found[:, 0].tolist(),

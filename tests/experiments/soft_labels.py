@@ -94,8 +94,8 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
         validate_every=STEPS,
     )
     outcome = start(options, Where(device="cpu", workers=0), Silent()).outcome
-    assert outcome.validation is not None
-    return {"top1": outcome.validation["top1"]}
+    (line,) = outcome.validation
+    return {"top1": line["top1"]}
 
 
 def summary(found: list[list[float]]) -> str:

@@ -20,7 +20,7 @@ from kdcache.exchange import import_tinyvit
 from kdcache.images import open_source
 from kdcache.reshape.convert import convert
 from kdcache.reshape.more_views import add_views
-from students.tasks.evaluate import How, judge_run
+from students.judging.evaluate import How, judge_run
 from students.train.start import go_on
 from tests.exchange.making import CLIP_LIKE, their_records, write_theirs
 from tests.golden.facts import write_facts

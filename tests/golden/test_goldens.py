@@ -292,8 +292,8 @@ def compare(file: Path, whole: str, name: str) -> None:
 
 
 def test_a_finished_run_is_judged_as_it_was(goldens):
+    from students.judging.evaluate import How, judge_run
     from students.runs.run import Run
-    from students.tasks.evaluate import How, judge_run
     from tests.golden.small import VAL
 
     run = Run.open(goldens.run("whole"))

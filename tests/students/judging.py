@@ -7,10 +7,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from kdcache.base.progress import Silent
 from kdcache.images.listing import Lister
 from kdcache.images.source import Listing
 from kdcache.views.recipe import Plain
 from students.families.spec import StudentSpec
+from students.judging.examples import Examples
+from students.judging.judged import JudgedStudent
+from students.judging.pictures import labelled
+from students.judging.registry import TASKS, settings_of
 from tests.views.sources import Painted
 
 
@@ -78,3 +83,29 @@ def cycling(count: int, classes: tuple[str, ...] | None, of: int = 0) -> Labelle
 
 def noise(rows: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.Generator(np.random.Philox(seed)).normal(size=(rows, width))
+
+
+def student_of(network: Any, spec: Any, *, precision: Any = "float32", batch: int = 8) -> JudgedStudent:
+    return JudgedStudent(network, spec, "cpu", precision, batch)
+
+
+def examples_of(source: Any, bank: Any = None, workers: int = 0) -> Examples:
+    return Examples(labelled(source), lambda wanted: labelled(bank if wanted is None else wanted), workers)
+
+
+def judged_by(
+    task: str,
+    network: Any,
+    spec: Any,
+    source: Any,
+    *,
+    bank: Any = None,
+    settings: Any = None,
+    workers: int = 0,
+    **how: Any,
+) -> Any:
+    """The report of one task."""
+    judges = TASKS.get(task)
+    with examples_of(source, bank, workers) as examples:
+        wanted = settings_of(judges) if settings is None else settings
+        return judges.judge(student_of(network, spec, **how), examples, wanted, Silent())

@@ -67,7 +67,9 @@ def test_a_run_it_begins_with_follows_and_that_is_noted(black_cache, tmp_path):
     first = make_run(tmp_path / "first", small_spec(classes=Store.open(black_cache).plan.teacher.classes))
     found = planned(cache=black_cache, start=str(first.path))
     assert backgrounds(found) == {"black"}
-    assert any("learnt with transparency on white; from now on it is transparency on black" in n for n in found.notes)
+    assert any(
+        "learnt with transparency on white; from now on it is transparency on black" in n.text for n in found.notes
+    )
 
 
 def test_a_connected_teacher_sees_what_the_cached_one_saw(black_cache, tmp_path, photos):
@@ -101,10 +103,10 @@ def test_fine_tuning_keeps_that_of_the_run_unless_another_is_asked_for(photos, g
     plain = {"stream": "none", "settings": ("views=augment",), "start": str(grey_run.path)}
     kept = planned(photos, **plain)
     assert backgrounds(kept) == {"9,9,9"}
-    assert any("no --background: transparency on 9,9,9" in note for note in kept.notes)
+    assert any("no --background: transparency on 9,9,9" in note.text for note in kept.notes)
     changed = planned(photos, background="white", **plain)
     assert backgrounds(changed) == {"white"}
-    assert any("from now on it is transparency on white" in note for note in changed.notes)
+    assert any("from now on it is transparency on white" in note.text for note in changed.notes)
 
 
 # ---- afterwards
@@ -115,12 +117,11 @@ class _SeenEnough(Exception):
 
 
 def test_few_shot_episodes_are_seen_on_it_too(grey_run, photos, monkeypatch):
-    from kdcache.base.progress import Silent
     from kdcache.config.presets import load_preset
     from kdcache.images import open_source
-    from students.tasks import few_shot as task
-    from students.tasks.few_shot_numbers import FewShot
-    from students.tasks.pictures import labelled
+    from students.judging import examples
+    from students.tasks.few_shot import Settings
+    from tests.students.judging import judged_by
 
     seen = []
 
@@ -128,12 +129,10 @@ def test_few_shot_episodes_are_seen_on_it_too(grey_run, photos, monkeypatch):
         seen.append(geometry)
         raise _SeenEnough
 
-    monkeypatch.setattr(task, "Pictures", look)
-    numbers = load_preset("tasks", "few-shot", FewShot, ("way=2", "shots=[2]", "queries=2", "episodes=2"))
-    images, student = labelled(open_source(str(photos))), grey_run.record.student
-    how = {"seed": 0, "device": "cpu", "workers": 0, "batch": 4, "precision": "float32", "progress": Silent()}
+    monkeypatch.setattr(examples, "Pictures", look)
+    numbers = load_preset("tasks", "few-shot", Settings, ("way=2", "shots=[2]", "queries=2", "episodes=2"))
     with pytest.raises(_SeenEnough):
-        task.few_shot(None, student, images, numbers, **how)
+        judged_by("few-shot", None, grey_run.record.student, open_source(str(photos)), settings=numbers)
     assert (seen[0].background, seen[0].fit, seen[0].interpolation) == ("9,9,9", "squash", "bilinear")
 
 

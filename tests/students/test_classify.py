@@ -11,18 +11,18 @@ from kdcache.base.progress import Silent
 from kdcache.errors import Incomplete, Mismatch, UsageError
 from kdcache.images import load
 from kdcache.views import apply, draw
-from students.tasks.classify import evaluate, judge
-from students.tasks.pictures import Pictures, labelled
-from students.tasks.real import RealLabels
-from tests.students.judging import Labelled, Tiny, cycling, spec_of
+from students.judging.pictures import labelled
+from students.tasks.classify import TASK, Settings
+from students.tasks.classify.real import RealLabels
+from tests.students.judging import Labelled, Tiny, cycling, examples_of, judged_by, spec_of, student_of
 
 ANIMALS = ("cat", "dog", "emu", "fox")
-USUAL = {"device": "cpu", "precision": "float32", "progress": Silent()}
 
 
 def judged(source, spec, *, workers=0, batch=8, real=None, network=None):
-    network, images = network or Tiny(len(spec.classes)), labelled(source)
-    return evaluate(network, spec, images, workers=workers, batch=batch, real=real, **USUAL)
+    settings = Settings(real=None if real is None else str(real.path))
+    network = network or Tiny(len(spec.classes))
+    return judged_by("classify", network, spec, source, settings=settings, workers=workers, batch=batch)
 
 
 def without_time(report):
@@ -91,8 +91,10 @@ def test_pictures_may_be_looked_at_again_and_the_network_keeps_its_mode():
     """A trainer's use: the pool stays open; norms that were frozen while training stay so."""
     network, spec = Tiny(4).train(), spec_of(*ANIMALS)
     network.norm.eval()
-    with Pictures(labelled(cycling(20, ANIMALS)).named_by(spec), spec, workers=1, batch=8) as pictures:
-        first, second = (judge(network, pictures, **USUAL) for _ in range(2))
+    student = student_of(network, spec)
+    with examples_of(cycling(20, ANIMALS), workers=1) as examples:
+        first, second = (TASK.judge(student, examples, Settings(), Silent()) for _ in range(2))
+        assert len(examples._opened) == 1, "one pool renders both times"
     assert without_time(first) == without_time(second)
     assert (network.training, network.drop.training, network.norm.training) == (True, True, False)
     assert int(network.norm.num_batches_tracked) == 0
@@ -105,14 +107,15 @@ def test_weights_that_changed_since_are_the_ones_that_are_judged():
     spec = student_spec("tinyvit-5m", classes=ANIMALS, size=32)
     torch.manual_seed(0)
     network = build_student(spec).eval()
-    with Pictures(labelled(cycling(8, ANIMALS)).named_by(spec), spec, workers=0, batch=8) as pictures:
-        before = judge(network, pictures, **USUAL)
+    student = student_of(network, spec)
+    with examples_of(cycling(8, ANIMALS)) as examples:
+        before = TASK.judge(student, examples, Settings(), Silent())
         with torch.no_grad():
             network(torch.zeros(1, 3, 32, 32))
             for name, parameter in network.named_parameters():
                 if name.endswith("attention_biases"):
                     parameter.uniform_(-30, 30)
-        after = judge(network, pictures, **USUAL)
+        after = TASK.judge(student, examples, Settings(), Silent())
     fresh = build_student(spec)
     fresh.load_state_dict(network.state_dict())
     assert after.loss == judged(cycling(8, ANIMALS), spec, network=fresh).loss != before.loss
@@ -128,10 +131,7 @@ def test_autocast_is_used_where_it_is_asked_for():
             return said
 
     for precision in ("float32", "bfloat16"):
-        evaluate(
-            Listens(4), spec_of(*ANIMALS), labelled(cycling(4, ANIMALS)), workers=0, batch=4,
-            **{**USUAL, "precision": precision},
-        )  # fmt: skip
+        judged_by("classify", Listens(4), spec_of(*ANIMALS), cycling(4, ANIMALS), batch=4, precision=precision)
     assert seen == [torch.float32, torch.bfloat16]
 
 

@@ -153,16 +153,16 @@ def test_two_processes_take_the_steps_of_one(dense, tmp_path):
 
 def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense, tmp_path):
     from kdcache.build.options import BuildOptions
-    from students.tasks.evaluate import bank_of
+    from students.judging.evaluate import examples_of
 
     run, _ = teach(tmp_path / "run", dense, steps=1)
     photos = tmp_path / "photos" / "a"
     photos.mkdir(parents=True)
     (photos / "1.jpg").write_bytes(b"")
-    assert len(bank_of(run, str(photos.parent), None).ids) == 48
-    assert len(bank_of(run, "shapes:split=val", None).ids) == 20_000
+    assert len(examples_of(run, str(photos.parent), None).bank(None).ids) == 48
+    assert len(examples_of(run, "shapes:split=val", None).bank(None).ids) == 20_000
     with pytest.raises(UsageError, match="shapes is a training split") as told:
-        bank_of(run, "shapes", None)
+        examples_of(run, "shapes", None).bank(None)
     assert "its val split" in told.value.hint
     assert BuildOptions(f"run:{run.path}").kept == ("embedding",), "it names no classes"
 

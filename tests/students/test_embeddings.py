@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images.splits import held_out, training_split
-from students.tasks.features import Compared, Embedded, check_bank
-from students.tasks.neighbours import nearest
-from students.tasks.reading import probe, vote
+from students.judging.features import Compared, Embedded, check_bank
+from students.judging.neighbours import nearest
+from students.tasks.knn import vote
+from students.tasks.probe import probe
 from students.tasks.retrieve import retrieve, searched
 
 FACTS = Compared(
@@ -107,14 +108,12 @@ def test_a_bank_that_is_too_small_to_fit_on_is_told():
 
 
 def test_a_probe_with_another_seed_is_another_evaluation():
-    from students.tasks.evaluate import _subject
-    from students.tasks.reading import Reading, ReadReport
+    from students.judging.embeddings import Reading
+    from students.tasks.probe import TASK, ProbeReport
 
     ran = {"about": FACTS, "precision": "float32", "device": "cpu", "seconds": 1.0}
-    one, other = (
-        ReadReport(task="probe", marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=seed, **ran) for seed in (0, 1)
-    )
-    assert _subject(one) != _subject(other)
+    one, other = (ProbeReport(marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=seed, **ran) for seed in (0, 1))
+    assert TASK.subject(one) != TASK.subject(other)
 
 
 def test_twenty_vote():
@@ -148,7 +147,7 @@ def test_splits_belong_together(tmp_path: Path):
 
 def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
     from kdcache.images import open_source
-    from students.tasks.pictures import labelled
+    from students.judging.pictures import labelled
 
     images, more = (labelled(open_source(f"shapes:{which}")) for which in ("count=30", "split=val,count=40"))
     check_bank(images, more)

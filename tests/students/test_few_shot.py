@@ -9,15 +9,20 @@ from hypothesis import strategies as st
 from kdcache.base.progress import Silent
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
-from students.tasks.episode_heads import epoch_orders, first_weights, fit_heads, right_answers
-from students.tasks.features import look_once
-from students.tasks.few_shot import draw_episodes, few_shot, measure
-from students.tasks.few_shot_numbers import FewShot
-from students.tasks.pictures import Pictures, labelled
-from tests.students.judging import Labelled, Tiny, cycling, noise, spec_of
+from students.judging.features import look_once
+from students.judging.pictures import Pictures, labelled
+from students.tasks.few_shot import Settings
+from students.tasks.few_shot.episodes import draw_episodes, measure
+from students.tasks.few_shot.heads import epoch_orders, first_weights, fit_heads, right_answers
+from students.tasks.few_shot.numbers import FewShot
+from tests.students.judging import Labelled, Tiny, cycling, judged_by, noise, spec_of, student_of
 
 PRESET = load_preset("tasks", "few-shot", FewShot)
-USUAL = {"seed": 0, "device": "cpu", "workers": 0, "batch": 8, "precision": "float32", "progress": Silent()}
+
+
+def judged(source, settings):
+    wanted = Settings.from_plain(settings.plain())
+    return judged_by("few-shot", Tiny(2), spec_of("left", "right"), source, settings=wanted)
 
 
 def small(**changes):
@@ -127,11 +132,11 @@ def test_features_that_tell_classes_apart_score_high_and_noise_scores_chance():
 def test_a_folder_of_any_classes_will_do():
     """The student's own classes play no part."""
     source = cycling(60, ("a", "b", "c", "d"))
-    report = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(shots=(1, 4)), **USUAL)
+    report = judged(source, small(shots=(1, 4)))
     assert [marks.shots for marks in report.marks] == [1, 4]
     assert [marks.classes for marks in report.marks] == [4, 4]
     assert report.images == 60
-    again = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(shots=(4,)), **USUAL)
+    again = judged(source, small(shots=(4,)))
     assert again.marks == report.marks[1:], "what is asked besides changes nothing"
 
 
@@ -141,9 +146,9 @@ def test_features_of_a_real_student_are_what_its_classifier_sees():
     spec = student_spec("tinyvit-5m", classes=("left", "right"), size=32)
     network, source = build_student(spec), cycling(6, ("a", "b"))
     with Pictures(labelled(source), spec, workers=0, batch=4) as pictures:
-        known = {k: v for k, v in USUAL.items() if k in ("device", "precision", "progress")}
-        features, labels = look_once(network, pictures, **known)
-        (_, logits), *_ = pictures.look(network.eval(), **known)
+        student = student_of(network.eval(), spec)
+        features, labels = look_once(student, pictures, progress=Silent())
+        (_, logits), *_ = pictures.look(student.ask("logits"), progress=Silent())
     assert features.shape == (6, 320)
     assert labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert torch.allclose(network.head.fc(features)[:4], logits, atol=1e-5)
@@ -152,16 +157,16 @@ def test_features_of_a_real_student_are_what_its_classifier_sees():
 def test_unreadable_images_are_named_and_not_drawn():
     good = cycling(60, ("a", "b", "c", "d"))
     source = Labelled(ids=("bad-1", *good.ids), labels=(0, *good.labels), classes=good.classes)
-    report = few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(), **USUAL)
+    report = judged(source, small())
     assert report.rejected == {"bad-1": "bad-1 is broken"}
-    expected = few_shot(Tiny(2), spec_of("left", "right"), labelled(good), small(), **USUAL)
+    expected = judged(good, small())
     assert report.marks == expected.marks
 
 
 def test_too_few_images_are_refused_before_anything_is_rendered():
     source = Labelled(ids=("gone-1", "gone-2"), labels=(0, 1), classes=("a", "b"))
     with pytest.raises(UsageError, match=r"3 classes with 5 images each .* painted has 0 such classes of 2"):
-        few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(), **USUAL)
+        judged(source, small())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_too_few_images_are_refused_before_anything_is_rendered():
     [
         ((9, 9), {}, "--set way=2, or"),
         ((9,), {}, "give images of more classes"),
-        ((9, 8, 4), {"shots": [3]}, "--shots 1 at most"),
+        ((9, 8, 4), {"shots": (3,)}, "--shots 1 at most"),
         ((9, 3, 3), {}, "with 3 images a class: --shots 1 --set queries=2"),
         ((9, 9, 1), {}, "give more images a class"),
     ],
@@ -178,7 +183,7 @@ def test_what_the_images_are_enough_for_is_told(each, changed, way):
     labels = tuple(number for number, count in enumerate(each) for _ in range(count))
     source = Labelled(ids=tuple(f"gone-{n}" for n in range(len(labels))), labels=labels, classes=("a", "b", "c"))
     with pytest.raises(UsageError) as refused:
-        few_shot(Tiny(2), spec_of("left", "right"), labelled(source), small(**changed), **USUAL)
+        judged(source, small(**changed))
     assert refused.value.hint.startswith(way)
 
 

@@ -177,8 +177,8 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     from types import SimpleNamespace
 
     from kdcache.store.same_images import images_again
-    from students.tasks.evaluate import bank_of, images_of
-    from students.tasks.while_training import unchanged
+    from students.judging.evaluate import examples_of, images_of
+    from students.judging.examples import same_images
 
     for split in ("train", "val"):
         for name in ("apple", "apple pie"):
@@ -190,10 +190,8 @@ def test_images_given_anew_are_opened_in_the_order_of_the_run(tmp_path):
     (tmp_path / "old").rename(tmp_path / "new")
     train, val = str(tmp_path / "new" / "train"), str(tmp_path / "new" / "val")
     assert images_again(dataset, train, owner="the run")[1].fingerprint == listing.fingerprint
-    assert unchanged(dataset, train).classes == ("apple pie", "apple")
-    run = SimpleNamespace(
-        record=SimpleNamespace(dataset=dataset, val=None, student=SimpleNamespace(classes=())), path=tmp_path
-    )
+    assert same_images(dataset, train, owner="the run").classes == ("apple pie", "apple")
+    run = SimpleNamespace(record=SimpleNamespace(dataset=dataset, student=SimpleNamespace(classes=())), path=tmp_path)
     assert images_of(run, train).fingerprint == listing.fingerprint
-    assert images_of(run, val).classes == bank_of(run, val, None).classes == ("apple pie", "apple")
-    assert bank_of(run, val, train).fingerprint == listing.fingerprint
+    assert images_of(run, val).classes == examples_of(run, val, None).bank(None).classes == ("apple pie", "apple")
+    assert examples_of(run, val, None).bank(train).fingerprint == listing.fingerprint

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kdcache.errors import Damage, KDError, Mismatch
+from students.judging.kept import read_evaluations
 from students.report import write_report
 from students.runs.checkpoint import Parts, State, load_checkpoint, save_checkpoint
 from students.runs.metrics import lines_of
 from students.runs.run import METRICS, Run
-from students.tasks.evaluate import read_evaluations
 from tests.students.trained import make_run
 from tests.test_plain_json import HOSTILE
 
@@ -105,7 +105,10 @@ def test_a_record_that_no_training_wrote_is_told_before_a_network_is_built(keys,
         '{"kind": "train", "step": 1, "epoch": 1, "images": 8, "seconds": NaN, "waiting": 0}',
         '{"kind": "train", "step": 1, "epoch": 1, "images": 8, "seconds": 1e200, "waiting": 0}',
         '{"kind": "val", "step": 1}',
-        '{"kind": "val", "step": 1, "top1": 0.5}',
+        '{"kind": "val", "step": 1, "loss": 0.5}',
+        '{"kind": "val", "step": 1, "score": 0.5, "set": 5}',
+        '{"kind": "val", "step": 1, "score": 0.5, "set": "a b"}',
+        '{"kind": "val", "step": 1, "score": 0.5, "set": "\\u001b[2J"}',
         '{"kind": "end", "step": 1, "stopped": "\\u001b[2J"}',
         '{"kind": "end", "step": 1, "stopped": {"a": 1}}',
         "[" * 1000,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdcache.errors import Mismatch
-from students.tasks.matching import match_classes
+from students.judging.matching import match_classes
 
 ANIMALS = ("cat", "dog", "emu", "fox")
 UNNAMED = tuple(f"class {n}" for n in range(4))

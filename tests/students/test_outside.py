@@ -12,8 +12,8 @@ from kdcache.base.progress import Silent
 from kdcache.store import Store
 from students.export.onnx import export_onnx
 from students.export.timm import export_timm
+from students.judging.evaluate import How, images_of, judge_run
 from students.runs.run import Run
-from students.tasks.evaluate import How, images_of, judge_run
 from tests.docs.blocks import blocks_of
 from tests.images.odd import odd_images
 from tests.students.conftest import build_cache, learn
@@ -95,11 +95,13 @@ def outside(exported: Path, photos: Path) -> dict:
 
 def logits_of(run: Run, photos: Path) -> dict[str, list[float]]:
     """What `kd eval` goes by."""
-    from students.tasks.pictures import Pictures, at_rest
+    from students.judging.judged import JudgedStudent
+    from students.judging.pictures import Pictures
 
-    images, network = images_of(run, str(photos)), run.network()
-    with Pictures(images, run.record.student, workers=0, batch=8) as pictures, at_rest(network):
-        told = pictures.look(network, device="cpu", precision="float32", progress=Silent())
+    images = images_of(run, str(photos))
+    student = JudgedStudent(run.network(), run.record.student, "cpu", "float32", 8)
+    with Pictures(images, run.record.student, workers=0, batch=8) as pictures, student.at_rest():
+        told = pictures.look(student.ask("logits"), progress=Silent())
         return {
             images.ids[row]: values for rows, logits in told for row, values in zip(rows, logits.tolist(), strict=True)
         }

@@ -164,7 +164,7 @@ def test_of_plain_photos_timm_makes_the_same_pixels_by_its_own_configuration(nam
 def test_the_numbers_are_those_of_the_student_to_the_last_bit(tmp_path, monkeypatch):
     import torch
 
-    from students.tasks.pictures import normalised
+    from students.judging.network import normalised
 
     spec = small_spec()
     (tmp_path / "preprocess.json").write_text(json.dumps(preprocess_numbers(spec)))

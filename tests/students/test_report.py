@@ -14,12 +14,13 @@ from kdcache.images import open_source
 from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset, ViewPlan
 from students.families.registry import build_student, student_spec
+from students.judging.evaluate import How, judge_run
+from students.judging.kept import Evaluation, read_evaluations
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
 from students.report.samples import taught_samples, validation_samples
 from students.runs.record import CacheRecord, Pacing, RunRecord
 from students.runs.run import Run
-from students.tasks.evaluate import Evaluation, How, judge_run, read_evaluations
 from tests.students.reader import Reader
 
 EVIL = "<script>alert('x')</script>&\"fox\""
@@ -112,7 +113,7 @@ def read(path):
 
 
 def test_a_page_is_whole_and_needs_nothing_else(full):
-    judge_run(full, How(batch=4), progress(), real=None)
+    judge_run(full, How(batch=4), progress())
     path = write_report(full, samples=3)
     page = read(path)
     assert page.addresses
@@ -131,7 +132,7 @@ def test_a_page_says_what_was_measured_and_where_it_comes_from(full, cache):
     record = full.record
     for fact in (
         "best top-1, step 3", "50.0%", "RANDOM WEIGHTS", record.cache.identity, record.cache.teacher.weights.sha256,
-        record.dataset.fingerprint, "timm test_vit", "Validation accuracy", "Learning rate", "Time spent waiting",
+        record.dataset.fingerprint, "timm test_vit", "Validation top-1 top-5", "Learning rate", "Time spent waiting",
         "kd eval run", "12 of photos", "kd-cache 0",
     ):  # fmt: skip
         assert fact.replace("photos", record.dataset.name) in words, fact
@@ -260,10 +261,10 @@ def test_one_of_a_thing_is_told_as_one(tmp_path, photos):
 
 
 def test_embeddings_are_on_the_page(tmp_path):
+    from students.judging.embeddings import Reading
+    from students.judging.features import Compared
     from students.report.evaluations import evaluation_section
-    from students.tasks.evaluate import Evaluation
-    from students.tasks.features import Compared
-    from students.tasks.reading import Reading, ReadReport
+    from students.tasks.knn import KnnReport
     from students.tasks.retrieve import Retrieval, Retrieved, RetrieveReport
 
     about = Compared(
@@ -280,10 +281,10 @@ def test_embeddings_are_on_the_page(tmp_path):
     ran = {"about": about, "precision": "float32", "device": "cpu", "seconds": 1.0}
     found = {
         "retrieve": RetrieveReport(marks=Retrieval(found=way, inverse=way.model_copy(update={"top1": 0.3})), **ran),
-        "knn": ReadReport(task="knn", marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=0, **ran),
+        "knn": KnnReport(marks=Reading(top1=0.4, interval=(0.2, 0.5)), seed=0, **ran),
     }
     page = evaluation_section({name: Evaluation(weights_sha256="w", report=r) for name, r in found.items()}, "w", "run")
-    for fact in ("25.00%", "30.00%", "50.0%", "40.00%", "a vote of the nearest 20", "&lt;more&gt; birds"):
+    for fact in ("25.00%", "30.00%", "50.00%", "40.00%", "knn: birds", "&lt;more&gt; birds"):
         assert fact in page, fact
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcache.errors import Damage
-from students.tasks.interval import half_width, wilson
-from students.tasks.scores import Scores
+from students.judging.interval import half_width, wilson
+from students.tasks.classify.scores import Scores
 from tests.students.judging import noise
 
 CLASSES = 7

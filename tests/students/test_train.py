@@ -139,7 +139,7 @@ def test_patience_without_validation_is_told(cache):
     from students.plan.plan import plan_run
 
     options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=("patience=2",))
-    notes = plan_run(options, Where(device="cpu", workers=0), 1).notes
+    notes = [note.text for note in plan_run(options, Where(device="cpu", workers=0), 1).notes]
     assert any("will not stop early: patience 2" in note for note in notes)
 
 
@@ -236,7 +236,7 @@ def test_float16_on_a_cpu_is_told(cache):
 
     def notes(precision):
         options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=(f"precision={precision}",))
-        return " ".join(plan_run(options, Where(device="cpu", workers=0), 1).notes)
+        return " ".join(note.text for note in plan_run(options, Where(device="cpu", workers=0), 1).notes)
 
     assert "float16 is slow on a CPU" in notes("float16")
     assert "slow" not in notes("bfloat16")

@@ -5,10 +5,12 @@ an off-stream training must not have a teacher anywhere in its process.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kdcache.base.digest import file_digest
+from kdcache.base.notes import Note
 from kdcache.base.own_process import answer
 from kdcache.base.strict import Strict
 from kdcache.errors import OutOfMemory
@@ -17,6 +19,7 @@ from students.compare.measuring.bars import Relayed
 from students.compare.measuring.energy import Energy
 from students.compare.measuring.memory import peak_memory
 from students.options import TrainOptions, Where
+from students.plan.validation import UNJUDGED
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
 
@@ -31,7 +34,7 @@ class Task(Strict):
     recipe: str
     settings: tuple[str, ...]
     data: str | None
-    val: str | None
+    val: str | tuple[str, ...] | None
     size: int | None
     background: str | None
     """of views that no cache gives"""
@@ -86,8 +89,7 @@ def measure(task: Task) -> Measured:
     if task.memory is not None and not _where(task).on_cpu:
         _keep_within(task.memory)
     energy = Energy()
-    heard = _Listening()
-    finished = start(_options(task), _where(task), heard)
+    finished = start(_options(task), _where(task), Relayed())
     run, outcome = finished.run, finished.outcome
     lines = [line for line in run.metrics() if line["kind"] == "train"]
     stages, step_seconds = _split(lines)
@@ -106,23 +108,17 @@ def measure(task: Task) -> Measured:
         reserved=reserved,
         energy=energy.joules_a_step(outcome.state.step),
         losses=tuple(line["loss"] for line in lines),
-        score=None if outcome.validation is None else outcome.validation["score"],
-        unjudged=None if outcome.validation else heard.unjudged or "it was asked not to be judged",
+        score=outcome.score,
+        unjudged=None if outcome.validation else _unjudged(finished.notes),
         pixels=run.record.student.input[0],
         weights=file_digest(run.weights),
         imported_teacher=any(name.startswith("kdcache.teachers") for name in sys.modules),
     )
 
 
-class _Listening(Relayed):
-    """Keeps why a student is not judged."""
-
-    unjudged: str | None = None
-
-    def note(self, text: str) -> None:
-        """A remark of the training."""
-        if text.startswith(("no --val", "not judged")):
-            self.unjudged = text
+def _unjudged(notes: Sequence[Note]) -> str:
+    """Why a student is not judged."""
+    return next((note.text for note in notes if note.kind == UNJUDGED), "it was asked not to be judged")
 
 
 def _options(task: Task) -> TrainOptions:

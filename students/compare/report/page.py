@@ -12,7 +12,7 @@ from students.compare.report.worked import papers_section, sums_section
 from students.compare.result.comparison import Comparison
 from students.compare.result.table import heading, table
 from students.compare.result.verdict import Verdict
-from students.compare.result.words import milliseconds, percent, reach
+from students.compare.result.words import milliseconds, reach
 from students.report.document import document
 from students.report.markup import Markup, join, tag
 
@@ -97,7 +97,7 @@ def _repeats(found: Comparison) -> Markup:
             f"{one.images_per_second:,.3g}",
             size(one.peak_memory if one.allocated is None else one.allocated),
             f"{one.losses[-1]:.4f}",
-            "n/a" if one.score is None else percent(one.score),
+            "n/a" if one.score is None else found.measure.text(one.score),
             "yes" if one.imported_teacher else "no",
             one.weights[:12],
         )

@@ -2,6 +2,7 @@
 
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
+from students.base.task import Measure
 from students.compare.arms import Arm
 from students.compare.measuring.measure import Measured
 from students.compare.result.built import Built
@@ -30,6 +31,9 @@ class Comparison(Strict):
     steps: int
     metric: str
     """what the score of a student is called"""
+    percent: bool = True
+    """the score is a share of 1, written in per cent"""
+    higher_is_better: bool = True
     unjudged: str | None
     """why there is none"""
     recipe: str
@@ -40,6 +44,11 @@ class Comparison(Strict):
     job: Job
     """all images of the source, for the epochs that were asked for"""
     project: Job | None
+
+    @property
+    def measure(self) -> Measure:
+        """What the score of a student is."""
+        return Measure(self.metric, self.percent, self.higher_is_better)
 
     def cache(self, arm: Arm) -> Built | None:
         """The cache an arm learns from."""

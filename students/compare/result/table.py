@@ -36,7 +36,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
         _line("  money", rows, lambda row: reach(row.bill.money, rate)),
         _line("pays after", rows, _pays),
         _line("last loss", rows, lambda row: f"{row.loss.mean:.4f}"),
-        _line(found.metric, rows, lambda row: "n/a" if row.score is None else reach(row.score, percent)),
+        _line(found.metric, rows, lambda row: "n/a" if row.score is None else reach(row.score, found.measure.text)),
     ]
     return [line for line in lines if any(cell != NOT_THERE for cell in line[1:])]
 

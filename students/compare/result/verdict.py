@@ -59,8 +59,9 @@ def _scores(pairs: list[tuple[Measured, Measured]]) -> list[float]:
 def _apart(found: Comparison, base: Arm, arm: Arm, pairs: list[tuple[Measured, Measured]]) -> str:
     marks = _scores(pairs)
     apart = Spread.of(marks or [other.losses[-1] - one.losses[-1] for one, other in pairs])
-    unit = f"points of {found.metric}" if marks else "of the last loss"
-    scale = 100 if marks else 1
+    points = "points of " if found.percent else "of "
+    unit = f"{points}{found.metric}" if marks else "of the last loss"
+    scale = 100 if marks and found.percent else 1
     reach = "" if apart.half is None else f" ± {scale * apart.half:.2g}"
     return f"{arm.name} less {base.name}: {scale * apart.mean:+.2g}{reach} {unit}"
 

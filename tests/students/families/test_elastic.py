@@ -41,7 +41,7 @@ def test_a_fourth_width_trains_is_judged_and_opens_in_timm(preset, cache, tmp_pa
 
     from kdcache.base.progress import Silent
     from students.export.exported import exporter
-    from students.tasks.evaluate import How, judge_run
+    from students.judging.evaluate import How, judge_run
 
     run, _ = learn(tmp_path / "run", cache, student=preset, steps=2, size=64)
     spec = run.record.student

@@ -1,31 +1,29 @@
 """Labelled images as a student sees them: rendered by processes of their own, in full batches, the unreadable counted and named.
 
-Input: an image source and the geometry, size and normalisation of a student. Output: batches of pixels with their rows, and
-what a network says about them. A `Pictures` may be kept open and looked at again and again: a trainer does so.
+Input: an image source, and the geometry and size a student sees. Output: batches of views with their rows, and what a head gives
+for them. A `Pictures` may be kept open and looked at again and again: a trainer does so.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.errors import Incomplete, UsageError
 from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
-from kdcache.networks.pixels import autocast
-from kdcache.networks.pixels import normalised as pixels_normalised
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
-from students.base.types import Precision
-from students.families.spec import StudentSpec
-from students.tasks.matching import Matching, match_classes
+from students.judging.judged import Ask, Sees
+from students.judging.matching import Matching, match_classes
+
+if TYPE_CHECKING:
+    import torch
 
 Rows = NDArray[np.int64]
 
@@ -51,7 +49,7 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def named_by(self, spec: StudentSpec) -> "Labelled":
+    def named_by(self, spec: Sees) -> "Labelled":
         """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
         matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
         numbers = matched.numbers[self.labels]
@@ -81,7 +79,7 @@ class Pictures:
     """Labelled images, rendered for one student again and again. Use it in a with statement."""
 
     def __init__(
-        self, images: Labelled, spec: StudentSpec, *, workers: int, batch: int, geometry: Plain | None = None
+        self, images: Labelled, spec: Sees, *, workers: int, batch: int, geometry: Plain | None = None
     ) -> None:
         self.images, self.spec, self.batch = images, spec, batch
         self.rejected: dict[str, str] = {}
@@ -105,28 +103,25 @@ class Pictures:
     ) -> None:
         self._pool.__exit__(kind, error, trace)
 
-    def look(
-        self,
-        speak: Callable[[torch.Tensor], torch.Tensor],
-        *,
-        device: str,
-        precision: Precision,
-        progress: Progress,
-        stage: str = "evaluate",
-    ) -> Iterator[tuple[Rows, torch.Tensor]]:
-        """(rows, what `speak` says about them) for every batch, in row order, without the rows that cannot be read.
+    def of(self, images: Labelled) -> "Pictures":
+        """The same images under other class numbers, rendered by the same pool."""
+        assert images.ids == self.images.ids, "the pool renders those"
+        same = copy.copy(self)
+        same.images, same.rejected = images, {}
+        return same
 
-        The network always sees full batches, the last one filled up with black: what is said about an image does not
-        depend on how many there are.
+    def look(self, ask: Ask, *, progress: Progress, stage: str = "evaluate") -> "Iterator[tuple[Rows, torch.Tensor]]":
+        """(rows, what `ask` gives for them) for every batch, in row order, without the rows that cannot be read.
+
+        A network always sees full batches, the last one filled up with black: what it gives for an image does not depend on how
+        many there are.
         """
         self.rejected = {}
         progress.start(stage, len(self.images))
         for rendered in self._pool.batches(self._requests()):
             self.rejected |= {self.images.ids[row]: reason for row, reason in rendered.bad.items()}
             good = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            with torch.inference_mode(), autocast(torch.device(device), precision):
-                said = speak(normalised(rendered.pixels, self.spec, device))[good]
-            yield np.array([rendered.rows[place] for place in good], np.int64), said
+            yield np.array([rendered.rows[place] for place in good], np.int64), ask(rendered.pixels)[good]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
         progress.finish()
         if len(self.rejected) == len(self.images):
@@ -139,26 +134,3 @@ class Pictures:
     def _requests(self) -> Iterator[tuple[int, range]]:
         for first in range(0, len(self.images), self.batch):
             yield 0, range(first, min(first + self.batch, len(self.images)))
-
-
-def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> torch.Tensor:
-    """Pixels (n, h, w, 3) as a student's input (n, 3, h, w): (pixel / 255 - mean) / std."""
-    mean, std = (torch.tensor(three, device=device).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
-    return pixels_normalised(torch.from_numpy(pixels), mean, std, channels_last=True)
-
-
-@contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
-
-    timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
-    called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    network.train().eval()
-    try:
-        yield
-    finally:
-        network.train()
-        for module, training in modes:
-            module.training = training

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from kdcache.base.plain_json import read_json
 from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
-from students.tasks.interval import wilson
-from students.tasks.matching import folder_numbers
-from students.tasks.pictures import Labelled
+from students.judging.interval import wilson
+from students.judging.matching import folder_numbers
+from students.judging.pictures import Labelled
 
 _ENOUGH = 20
 """images, from which on it shows whether labels and classes belong together"""

@@ -1,30 +1,23 @@
-"""How well a student's features serve classes it never saw: N-way few-shot episodes on a frozen backbone.
+"""Few-shot episodes: which images each of them draws, and how often its head is right.
 
-Input: a student and a labelled source. Every image is looked at once; then each episode draws some classes, a few support
-images of each, fits a linear head on their features, and is asked about other images. Output: mean accuracy over the
-episodes with its 95 % interval, for each number of shots.
-
-Episodes are drawn by (seed, shots, episode): the first ten of 600 are those of a run with ten.
+Input: features and labels. Output: mean accuracy over the episodes with its 95 % interval, for a number of shots. Episodes are
+drawn by (seed, shots, episode): the first ten of 600 are those of a run with ten.
 """
 
-import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from kdcache.base.dice import Dice
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.errors import UsageError
-from kdcache.views.recipe import on
-from students.base.types import Precision
-from students.families.spec import StudentSpec
-from students.tasks.episode_heads import right_answers
-from students.tasks.features import look_once
-from students.tasks.few_shot_numbers import FewShot
-from students.tasks.interval import half_width
-from students.tasks.pictures import Labelled, Pictures, Rows
+from students.judging.interval import half_width
+from students.judging.pictures import Rows
+from students.tasks.few_shot.numbers import FewShot
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPISODES = 0xFE357
 
@@ -41,71 +34,13 @@ class ShotMarks(Strict):
     """that have enough images to be drawn"""
 
 
-class FewShotReport(Strict):
-    """What came of the episodes."""
-
-    task: Literal["few-shot"] = "few-shot"
-    data: str
-    fingerprint: str
-    images: int
-    unlabelled: int
-    rejected: dict[str, str]
-    seed: int
-    settings: FewShot
-    marks: tuple[ShotMarks, ...]
-    precision: Precision
-    device: str
-    seconds: float
-
-
-def few_shot(
-    network: Any,
-    spec: StudentSpec,
-    images: Labelled,
-    settings: FewShot,
-    *,
-    seed: int,
-    device: str,
-    workers: int,
-    batch: int,
-    precision: Precision,
-    progress: Progress,
-) -> FewShotReport:
-    """Measure a student's features on labelled images of any classes; UsageError when too few classes have enough images.
-
-    `network` is on `device`.
-    """
-    started = time.perf_counter()
-    for shots in settings.shots:
-        _drawable(images.labels, settings, shots, images.source.name)
-    geometry = on(settings.geometry, spec.geometry.background)
-    pictures = Pictures(images, spec, workers=workers, batch=batch, geometry=geometry)
-    with pictures:
-        features, labels = look_once(network, pictures, device=device, precision=precision, progress=progress)
-    marks = tuple(
-        measure(features, labels, settings, shots, seed=seed, progress=progress, name=images.source.name)
-        for shots in settings.shots
-    )
-    return FewShotReport(
-        data=images.source.name,
-        fingerprint=images.fingerprint,
-        images=len(labels),
-        unlabelled=images.unlabelled,
-        rejected=pictures.rejected,
-        seed=seed,
-        settings=settings,
-        marks=marks,
-        precision=precision,
-        device=device,
-        seconds=time.perf_counter() - started,
-    )
-
-
 def measure(
-    features: Tensor, labels: Rows, settings: FewShot, shots: int, *, seed: int, progress: Progress, name: str
+    features: "Tensor", labels: Rows, settings: FewShot, shots: int, *, seed: int, progress: Progress, name: str
 ) -> ShotMarks:
     """All episodes with one number of shots."""
-    classes = _drawable(labels, settings, shots, name)
+    from students.tasks.few_shot.heads import right_answers
+
+    classes = drawable_classes(labels, settings, shots, name)
     support, queries = draw_episodes(labels, classes, settings, shots, seed)
     progress.start(f"{shots} shots", support.size * settings.epochs)
     right = right_answers(features, support, queries, settings, seed=seed, progress=progress)
@@ -137,7 +72,7 @@ def _shuffled(dice: Dice, count: int) -> Rows:
     return np.argsort(dice.words(count), kind="stable")
 
 
-def _drawable(labels: Rows, settings: FewShot, shots: int, name: str) -> Rows:
+def drawable_classes(labels: Rows, settings: FewShot, shots: int, name: str) -> Rows:
     """The classes with enough images for an episode."""
     numbers, counts = np.unique(labels, return_counts=True)
     wanted = shots + settings.queries

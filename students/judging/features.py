@@ -4,18 +4,18 @@ Input: a student and labelled pictures. Output: embeddings, float32 on the devic
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage, Mismatch, UsageError
-from students.base.types import Precision
-from students.families.registry import head_of
-from students.tasks.pictures import Labelled, Pictures, Rows, at_rest
+from students.judging.judged import EMBEDDING, Judged
+from students.judging.pictures import Labelled, Pictures, Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Compared(Strict):
@@ -36,21 +36,22 @@ class Compared(Strict):
 class Embedded:
     """The embeddings of both, and their labels."""
 
-    queries: Tensor
+    queries: "Tensor"
     labels: Rows
-    bank: Tensor
+    bank: "Tensor"
     bank_labels: Rows
     facts: Compared
 
 
 def look_once(
-    network: Any, pictures: Pictures, *, device: str, precision: Precision, progress: Progress, stage: str = "features"
-) -> tuple[Tensor, Rows]:
-    """The embedding of every image that can be read, in row order, and its label; `network` is on `device`."""
+    student: Judged, pictures: Pictures, *, progress: Progress, stage: str = "features"
+) -> "tuple[Tensor, Rows]":
+    """The embedding of every image that can be read, in row order, and its label."""
+    import torch
+
     found, rows = [], []
-    with at_rest(network):
-        speak = head_of(pictures.spec, network, "embedding")
-        for which, features in pictures.look(speak, device=device, precision=precision, progress=progress, stage=stage):
+    with student.at_rest():
+        for which, features in pictures.look(student.ask(EMBEDDING), progress=progress, stage=stage):
             found.append(features.float())
             rows.append(which)
     features = torch.cat(found)
@@ -62,12 +63,10 @@ def look_once(
     return features, pictures.images.labels[np.concatenate(rows)]
 
 
-def look_at_both(
-    network: Any, asked: Pictures, known: Pictures, *, device: str, precision: Precision, progress: Progress
-) -> Embedded:
+def look_at_both(student: Judged, asked: Pictures, known: Pictures, *, progress: Progress) -> Embedded:
     """Embed the images that are asked about, and the bank."""
-    queries, labels = look_once(network, asked, device=device, precision=precision, progress=progress)
-    bank, bank_labels = look_once(network, known, device=device, precision=precision, progress=progress, stage="bank")
+    queries, labels = look_once(student, asked, progress=progress)
+    bank, bank_labels = look_once(student, known, progress=progress, stage="bank")
     facts = Compared(
         data=asked.images.source.name,
         fingerprint=asked.images.fingerprint,

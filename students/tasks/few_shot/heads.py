@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdcache.base.dice import Dice
 from kdcache.base.progress import Progress
-from students.tasks.few_shot_numbers import FewShot
+from students.tasks.few_shot.numbers import FewShot
 
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350

@@ -12,15 +12,17 @@ their order changes any result.
 """
 
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
 from kdcache.base.strict import Strict
 from kdcache.errors import Damage
+
+if TYPE_CHECKING:
+    import torch
 
 BINS = 15
 _UNIT = 2.0**32
@@ -56,8 +58,10 @@ class Scores:
         self._bins = [[0, 0, 0] for _ in range(BINS)]  # images, right ones, sum of confidences
         self._pairs: Counter[tuple[int, int]] = Counter()
 
-    def add(self, logits: torch.Tensor, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    def add(self, logits: "torch.Tensor", labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """More images; their first guesses come back. Damage when a logit is not a number."""
+        import torch
+
         assert logits.shape == (len(labels), self.classes)
         if not len(labels):
             return labels

@@ -1,0 +1,80 @@
+"""How a recipe judges a student while it is trained: by which task, on which sets, how often, and what keeps the best weights.
+
+judge: {task: retrieve, every: 5000}                    one set: --val, or the held-out split of the images it learns from
+judge:                                                  several, each with a bank of its own
+  every: 5000
+  task: retrieve
+  sets:
+    - {name: cifar10, bank: train-split}                --val cifar10:DIR says where it lies on this machine
+    - {name: digits, data: "shapes:split=val", bank: 500}
+  best: cifar10                                         left out: the mean of all
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from kdcache.base.strict import Strict
+from students.base.types import Count
+
+MEAN = "mean"
+"""The score of all sets together."""
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,59}"
+SetName = Annotated[str, Field(pattern=rf"^{NAME}$")]
+Bank = Count | Annotated[str, Field(min_length=1, max_length=4096)] | None
+
+
+class JudgedSet(Strict):
+    """One set of validation images."""
+
+    name: SetName
+    """What its lines in metrics.jsonl are called, and `--val NAME=SOURCE`."""
+    data: str | None = None
+    """Where the images lie; None: `--val` says it, or the student is not judged on them."""
+    task: str | None = None
+    """None: the task of all sets."""
+    bank: Bank = None
+    """As of all sets, for this one: `train-split`, a source, or a number of training images. None: the training images."""
+    settings: dict[str, Any] = {}
+    """Other settings of its task."""
+
+
+class Judged(Strict):
+    """How a student is judged while it is trained; the best by that is kept."""
+
+    task: Annotated[str, Field(min_length=1, max_length=100)] = "classify"
+    every: Count | None = None
+    """Steps between validations; None: an epoch, or a twentieth of all steps where that is longer."""
+    bank: Bank = None
+    """Images that the task compares with, where it does: a number of training images, `train-split` or a source; None: all
+    training images."""
+    settings: dict[str, Any] = {}
+    """Other settings of the task."""
+    sets: tuple[JudgedSet, ...] = ()
+    """Several sets; none: the images of `--val`, or the held-out split of the images it learns from."""
+    best: Annotated[str, Field(max_length=100)] = MEAN
+    """Whose score keeps the best weights: `mean`, or the name of a set."""
+
+    @model_validator(mode="after")
+    def _names_its_sets(self) -> Self:
+        names = [each.name for each in self.sets]
+        if len(set(names)) < len(names) or MEAN in names:
+            raise ValueError(f"sets are called {', '.join(names)}: give each a name of its own, and none `{MEAN}`")
+        if self.best != MEAN and names and self.best not in names:
+            raise ValueError(f"best is {self.best}, and there are {', '.join(names)}; or `{MEAN}`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that came later are written where they say something."""
+        later: Mapping[str, Any] = {"settings": {}, "sets": [], "best": MEAN}
+        plain: dict[str, Any] = write(self)
+        return {k: v for k, v in plain.items() if k not in later or (list(v) if k == "sets" else v) != later[k]}
+
+
+def named(text: str) -> tuple[str | None, str]:
+    """`cifar10=DIR` -> ("cifar10", "DIR"); what names no set is a source as it stands."""
+    found = re.fullmatch(rf"({NAME})=(.+)", text, re.DOTALL)
+    return (found[1], found[2]) if found else (None, text)

@@ -1,0 +1,187 @@
+"""A run's student, or a teacher, judged by any tasks: the one place that evaluates when no training is going on.
+
+Input: a run or an open teacher, tasks with their settings, and images (a run's own validation images when none are named).
+Output: a report for each task; those of a run are kept (kept.py).
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kdcache.base.machine import best_device, default_batch
+from kdcache.base.progress import Progress
+from kdcache.errors import UsageError
+from kdcache.images import Source, open_source
+from kdcache.images.splits import HELD_OUT
+from students.base.task import Shown, Task
+from students.base.types import Precision
+from students.judging.examples import (
+    TRAIN_SPLIT,
+    Bank,
+    Examples,
+    few_of,
+    no_split,
+    refuse_training_split,
+    same_images,
+    split_beside,
+)
+from students.judging.judged import Judged, JudgedStudent, check_head, default_task, head_names
+from students.judging.kept import keep
+from students.judging.pictures import Labelled, labelled
+from students.judging.registry import TASKS, chosen
+from students.runs.run import Run
+from students.runs.validation import ValidationSet
+
+SPLITS = (*HELD_OUT, "train")
+"""Folders that hold folders of classes, those to judge on first."""
+Wanted = Sequence[tuple[Task[Any], Any]]
+"""Tasks and their settings."""
+
+
+@dataclass(frozen=True)
+class How:
+    """On which images and how a student is judged. None: what fits."""
+
+    data: str | None = None
+    device: str | None = None
+    workers: int = 0
+    batch: int | None = None
+    precision: Precision | None = None
+    """None: as it was trained, so that the numbers agree with those of its validation."""
+
+
+class Judgement(NamedTuple):
+    """What came of one task on one set of images."""
+
+    task: Task[Any]
+    report: Any
+    path: Path | None
+    """Where it is kept; None: nowhere."""
+
+    @property
+    def shown(self) -> Shown:
+        """For readers."""
+        return self.task.show(self.report)
+
+
+def judge(run: Run, wanted: Wanted, how: How, progress: Progress) -> list[Judgement]:
+    """Judge a run by each of these tasks, on the images that are named or on each of its own validation sets."""
+    for task, _ in wanted:
+        check_task(run, task)
+    sets: Sequence[ValidationSet | None] = [None] if how.data is not None else own_sets(run)
+    found = []
+    for judged_on in sets:
+        with examples_of(run, how.data, judged_on, how.workers) as examples:
+            student = student_of(run, how)
+            found += judge_all(student, examples, wanted, progress, run)
+    return found
+
+
+def judge_all(
+    student: Judged, examples: Examples, wanted: Wanted, progress: Progress, run: Run | None = None
+) -> list[Judgement]:
+    """All tasks are checked before the first is judged by; `run`: where the reports are kept."""
+    for task, settings in wanted:
+        task.check(student, examples, settings)
+    found = []
+    for task, settings in wanted:
+        report = task.judge(student, examples, settings, progress)
+        found.append(Judgement(task, report, keep(run, task, report) if run is not None else None))
+    return found
+
+
+def judge_run(
+    run: Run, how: How, progress: Progress, *, task: str | None = None, settings: Mapping[str, Any] | None = None
+) -> tuple[Any, Path]:
+    """A run by one task, with settings of it by name -> its report, and where it is kept."""
+    wanted = chosen([task or default_task(run.record.student)], settings or {})
+    found = judge(run, wanted, how, progress)[0]
+    assert found.path is not None, "a run's are kept"
+    return found.report, found.path
+
+
+def check_task(run: Run, task: Task[Any]) -> None:
+    """Refuse a task that asks for a head the run's student does not have."""
+    student = run.record.student
+    heads = head_names(student)
+    check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads])
+
+
+def student_of(run: Run, how: How) -> JudgedStudent:
+    """The run's student with its best weights, on the device that was asked for."""
+    from students.base.machine import device_of
+
+    record = run.record
+    device = str(device_of(how.device or best_device()))
+    batch = how.batch or default_batch(record.student.input, device)
+    precision = how.precision or record.recipe.precision
+    return JudgedStudent(run.network().to(device), record.student, device, precision, batch)
+
+
+def own_sets(run: Run) -> Sequence[ValidationSet]:
+    """The images a run was judged on while it was trained."""
+    if not run.record.validation:
+        raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
+    return run.record.validation
+
+
+def examples_of(run: Run, data: str | None, judged_on: ValidationSet | None, workers: int = 0) -> Examples:
+    """The images that are meant, and how a bank for them is found."""
+    images = images_of(run, data, judged_on)
+    return Examples(images, lambda wanted: bank_of(run, images, wanted, data, judged_on), workers)
+
+
+def images_of(run: Run, data: str | None, judged_on: ValidationSet | None = None) -> Labelled:
+    """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
+    if data is None:
+        own = judged_on or own_sets(run)[0]
+        return same_images(own.data, owner=f"the validation of {run.path}")
+    given = _given(run, data)
+    _refuse_splits(given.spec(), run)
+    return labelled(given)
+
+
+def bank_of(
+    run: Run, images: Labelled, wanted: Bank, data: str | None = None, judged_on: ValidationSet | None = None
+) -> Labelled:
+    """The images a bank is made of.
+
+    Those named; where none are, the training split beside `data`, or, for the run's own images, what they were compared with in
+    the training, else the training images.
+    """
+    if isinstance(wanted, int):
+        return few_of(same_images(run.record.dataset, owner="the run"), wanted)
+    if wanted == TRAIN_SPLIT:
+        beside = split_beside(images.source)
+        if beside is None:
+            raise no_split(images.source)
+        return beside
+    if wanted is not None:
+        return labelled(_given(run, wanted))
+    if data is None:
+        return same_images((judged_on and judged_on.bank) or run.record.dataset, owner="the run")
+    if (beside := split_beside(images.source)) is not None:
+        return beside
+    refuse_training_split(images.source, data)
+    return same_images(run.record.dataset, owner="the run")
+
+
+def _given(run: Run, data: str) -> Source:
+    """Images that a user names, in the order of those the run knows: then the same ones are known to be the same."""
+    return open_source(data, like=run.record.dataset.source)
+
+
+def _refuse_splits(spec: dict[str, Any], run: Run) -> None:
+    """A folder of splits looks like a folder of classes called train and val."""
+    if spec.get("kind") != "folder":
+        return
+    folder = Path(str(spec["path"]))
+    inside = {path.name for path in folder.glob("*/")}
+    if not inside or inside - set(SPLITS) or inside & set(run.record.student.classes):
+        return
+    raise UsageError(
+        f"{folder} holds {', '.join(sorted(inside))}, which are splits and no classes of images",
+        hint=f"--data {shlex.quote(str(folder / next(name for name in SPLITS if name in inside)))}",
+    )

@@ -1,0 +1,41 @@
+"""What a network needs around it when it is judged or trained: its normalisation and its mode."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from students.families.spec import StudentSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> "torch.Tensor":
+    """Pixels (n, h, w, 3) as a student's input (n, 3, h, w): (pixel / 255 - mean) / std."""
+    import torch
+
+    from kdcache.networks.pixels import normalised as by_numbers
+
+    mean, std = (torch.tensor(three, device=device).view(1, 3, 1, 1) for three in (spec.mean, spec.std))
+    return by_numbers(torch.from_numpy(pixels), mean, std, channels_last=True)
+
+
+@contextmanager
+def at_rest(network: "nn.Module") -> Iterator[None]:
+    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
+
+    timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
+    called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.train().eval()
+    try:
+        yield
+    finally:
+        network.train()
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,83 @@
+"""Which tasks there are: files and folders of students/tasks, and what other packages bring. Reports are told apart by `task`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from kdcache.base.plugins import Registry
+from kdcache.base.strict import Strict
+from kdcache.config.presets import load_alone, load_preset, preset_names
+from kdcache.errors import KDError, UsageError
+from students.base.plugins import brought
+from students.base.task import Task
+
+TASKS: Registry[Task[Any]] = Registry("students.tasks", "TASK", "task", others=lambda: brought("tasks"))
+
+
+def task_named(name: str, *, unknown: Callable[..., KDError] = UsageError) -> Task[Any]:
+    """A task; `unknown` makes the error where there is none."""
+    return TASKS.get(name, unknown=unknown)
+
+
+def tasks_that_have(key: str) -> list[str]:
+    """Tasks with a setting of that name."""
+    return [name for name, task in TASKS if key in task.settings.model_fields]
+
+
+def settings_of(task: Task[Any], given: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Any:
+    """A task's settings: its preset where it has one, else its defaults, changed by `overrides` (KEY=VALUE) and by `given`."""
+    with_preset = task.name in preset_names("tasks")
+    load = load_preset if with_preset else load_alone
+    settings: Strict = load("tasks", task.name, task.settings, overrides)
+    if not given:
+        return settings
+    try:
+        return task.settings.from_plain({**settings.plain(), **given})
+    except ValidationError as error:
+        raise UsageError(
+            f"settings of the task {task.name}: {error.errors(include_url=False)[0]['msg']}",
+            hint=f"it has {', '.join(task.settings.model_fields)}",
+        ) from error
+
+
+def chosen(
+    names: Sequence[str], given: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> list[tuple[Task[Any], Any]]:
+    """Tasks with their settings. Each setting is taken by those tasks that have it; UsageError where none of them has."""
+    if len(set(names)) < len(names) or not names:
+        raise UsageError(f"--task {','.join(names)} names a task twice, or none", hint="--task classify,knn")
+    tasks = [task_named(name) for name in names]
+    for key in given:
+        _refuse_strange(tasks, key, f"--{key}")
+    for item in overrides:
+        _refuse_strange(tasks, item.partition("=")[0].partition(".")[0], "--set", typo=True)
+    return [(task, settings_of(task, _its(task, given), _overrides(task, tasks, overrides))) for task in tasks]
+
+
+def _its(task: Task[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key in task.settings.model_fields}
+
+
+def _overrides(task: Task[Any], tasks: list[Task[Any]], overrides: Sequence[str]) -> list[str]:
+    """Those of a task; one that is nobody's is given to all, each of which names its own keys in the refusal."""
+
+    def is_of(item: str, one: Task[Any]) -> bool:
+        return item.partition("=")[0].partition(".")[0] in one.settings.model_fields
+
+    return [item for item in overrides if is_of(item, task) or not any(is_of(item, other) for other in tasks)]
+
+
+def _refuse_strange(tasks: list[Task[Any]], key: str, option: str, *, typo: bool = False) -> None:
+    """`typo`: a key that no task has at all is refused by who reads it, with the nearest right one."""
+    if any(key in task.settings.model_fields for task in tasks):
+        return
+    having = tasks_that_have(key)
+    if typo and not having:
+        return
+    what = option if option == f"--{key}" else f"{option} {key}"
+    others = f"is a setting of {' and '.join(having)}" if having else "is a setting of no task"
+    raise UsageError(
+        f"{what} {others}, not of {' or '.join(task.name for task in tasks)}",
+        hint=f"--task {' or '.join(having)}, or leave it out" if having else "leave it out",
+    )

@@ -1,0 +1,90 @@
+"""A teacher judged as if it were a student: its logits and embedding are the heads that tasks ask.
+
+Input: which teacher, tasks, and labelled images. Output: a report for each task, kept nowhere unless a file is named.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdcache.base.atomic import make_folder, write_file
+from kdcache.base.machine import best_device, default_batch
+from kdcache.base.progress import Progress
+from kdcache.errors import UsageError
+from kdcache.images import open_source
+from kdcache.teachers.registry import open_teacher
+from students.judging.evaluate import How, Judgement, judge_all
+from students.judging.examples import TRAIN_SPLIT, Bank, Examples, no_split, refuse_training_split, split_beside
+from students.judging.judged import JudgedTeacher
+from students.judging.pictures import Labelled, labelled
+from students.judging.registry import chosen
+
+DEFAULT_TASK = "classify"
+
+
+@dataclass(frozen=True)
+class AskedTeacher:
+    """Which teacher, as `kd cache build` takes it."""
+
+    name: str
+    size: str | None = None
+    weights: str | None = None
+    head: str | None = None
+
+
+def opened(asked: AskedTeacher, heads: Sequence[str], how: How, offered: tuple[str, ...] | None) -> JudgedTeacher:
+    """The teacher, with these heads; `offered`: class names for one that can tell any classes apart."""
+    from students.base.machine import device_of
+
+    device = str(device_of(how.device or best_device()))
+    teacher = open_teacher(
+        asked.name,
+        size=asked.size,
+        weights=asked.weights,
+        head=asked.head,
+        signals=tuple(heads),
+        precision=how.precision or "float32",
+        device=device,
+        offered=offered,
+    )
+    return JudgedTeacher(teacher, device, how.batch or default_batch(teacher.spec.preprocess.size, device))
+
+
+def judge_teacher(
+    asked: AskedTeacher,
+    tasks: Sequence[str] | None,
+    given: Mapping[str, Any],
+    overrides: Sequence[str],
+    how: How,
+    progress: Progress,
+) -> tuple[str, list[Judgement]]:
+    """What the teacher is called, and what came of each task."""
+    if how.data is None:
+        raise UsageError("no --data: a teacher has no validation images of its own", hint="--data SOURCE")
+    wanted = chosen([DEFAULT_TASK] if tasks is None else tasks, given, overrides)
+    images = labelled(open_source(how.data))
+    progress.note("loading the teacher")
+    teacher = opened(asked, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
+    with Examples(images, lambda bank: _bank(images, str(how.data), bank), how.workers) as examples:
+        return teacher.spec.name, judge_all(teacher, examples, wanted, progress)
+
+
+def _bank(images: Labelled, data: str, wanted: Bank) -> Labelled:
+    """The images that are compared with: those named, or the training split beside the images."""
+    if isinstance(wanted, int):
+        raise UsageError(f"--set bank={wanted}: a teacher has no training images", hint="--bank few:N:SOURCE")
+    if wanted is not None and wanted != TRAIN_SPLIT:
+        return labelled(open_source(wanted, like=images.source.spec()))
+    if (beside := split_beside(images.source)) is not None:
+        return beside
+    refuse_training_split(images.source, data)
+    raise no_split(images.source)
+
+
+def keep_reports(out: Path, teacher: str, found: Sequence[Judgement]) -> None:
+    """Write the reports into one JSON file."""
+    plain = {"teacher": teacher, "evaluations": [each.report.plain() for each in found]}
+    make_folder(out.absolute().parent)
+    write_file(out, [json.dumps(plain, ensure_ascii=False, indent=1).encode() + b"\n"])

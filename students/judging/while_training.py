@@ -1,0 +1,181 @@
+"""How a student is judged while it is trained: by the tasks of `kd eval`, on one set of images or several, which stay open.
+
+Input: a run record. Output: a `Validation`. Its lines go into metrics.jsonl, one a set; the score of one set, or the mean of all,
+decides which weights are the best.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from kdcache.base.progress import Progress
+from kdcache.errors import Mismatch, UsageError
+from kdcache.images.splits import training_split
+from kdcache.store.same_images import images_again
+from students.base.machine import World
+from students.base.task import Measure, Task
+from students.base.types import Precision
+from students.base.validation import MEAN, Bank, Judged, named
+from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, same_images
+from students.judging.judged import JudgedStudent
+from students.judging.pictures import Labelled, labelled
+from students.judging.registry import settings_of, task_named
+from students.options import Where
+from students.runs.record import RunRecord
+from students.runs.validation import ValidationSet
+
+
+class Opened(NamedTuple):
+    """One set, ready to be judged on."""
+
+    name: str | None
+    task: Task[Any]
+    settings: Any
+    examples: Examples
+
+
+class Outcome(NamedTuple):
+    """What one validation came to."""
+
+    lines: list[dict[str, Any]]
+    """Numbers for metrics.jsonl, one line a set; `set` is its name where it has one."""
+    score: float
+    """The score that decides."""
+    text: str
+    """The scores as a reader sees them."""
+
+
+class Validation:
+    """Judges a network again and again."""
+
+    def __init__(self, record: RunRecord, sets: list[Opened], batch: int) -> None:
+        self.sets = sets
+        self._record, self._batch = record, batch
+
+    def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> Outcome:
+        """On every set."""
+        student = JudgedStudent(network, self._record.student, device, precision, self._batch)
+        lines, scores, words = [], {}, []
+        for name, task, settings, examples in self.sets:
+            report = task.judge(student, examples, settings, progress)
+            score = task.score(report)
+            scores[name or MEAN] = score
+            lines.append({**({"set": name} if name else {}), "score": score, **task.numbers(report)})
+            words.append(f"{name + ': ' if name else ''}{task.measure.name} {task.measure.text(score)}")
+        return Outcome(lines, deciding(scores, self._record.recipe.judge.best), ", ".join(words))
+
+
+def deciding(scores: Mapping[str, float], best: str) -> float:
+    """The score of the set that decides, or the mean of all."""
+    return scores[best] if best in scores else sum(scores.values()) / len(scores)
+
+
+def measure_of(record: RunRecord) -> Measure:
+    """What the score is that decides which weights are the best."""
+    sets = {each.name: task_named(each.task, unknown=Mismatch).measure for each in record.validation}
+    if not sets:
+        return task_named(record.recipe.judge.task).measure
+    return sets.get(record.recipe.judge.best, next(iter(sets.values())))
+
+
+def measure_of_recipe(judge: Judged) -> Measure:
+    """The same before it is known on which sets a student can be judged."""
+    decides = [each for each in judge.sets if judge.best in (MEAN, each.name)]
+    return task_named((decides[0].task if decides else None) or judge.task).measure
+
+
+def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
+    """The task of a set, with its settings."""
+    task = task_named(judged_on.task, unknown=Mismatch)
+    bank = {} if judged_on.bank_from is None else {"bank": judged_on.bank_from}
+    return task, settings_of(task, {**judged_on.settings, **bank})
+
+
+def validation_of(
+    record: RunRecord, where: Where, world: World
+) -> Callable[[], AbstractContextManager[Validation]] | None:
+    """What judges a student as its record says, to be opened; only the first process judges."""
+    if not record.validation:
+        return None
+    if not world.first:
+        return _never
+    places = places_of(where.val, record)
+    sets = [_opened(record, each, places.get(each.name), where) for each in record.validation]
+
+    @contextmanager
+    def opened() -> Iterator[Validation]:
+        with ExitStack() as stack:
+            for each in sets:
+                stack.enter_context(each.examples)
+            yield Validation(record, sets, record.pacing.micro)
+
+    return opened
+
+
+def _opened(record: RunRecord, judged_on: ValidationSet, place: str | None, where: Where) -> Opened:
+    data, moved = judged_on.data, place
+    if place is not None and judged_on.bank_from == TRAIN_SPLIT:
+        spec = judged_source(place, TRAIN_SPLIT, data.source).spec()
+        data, moved = data.model_copy(update={"source": spec}), None
+    images = same_images(data, moved, owner="the run", option="--val")
+    task, settings = settings_in(judged_on)
+    examples = Examples(images, lambda wanted: _bank(record, judged_on, place, wanted, where), where.render_workers)
+    task.check(_Unbuilt(record.student), examples, settings)
+    return Opened(judged_on.name, task, settings, examples)
+
+
+class _Unbuilt(NamedTuple):
+    """A student whose network is not built yet: enough to be checked."""
+
+    spec: Any
+
+
+def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) -> None:
+    """Refuse images that a student of this specification cannot be judged on, before its network is built."""
+    task.check(_Unbuilt(spec), examples, settings)
+
+
+def _bank(record: RunRecord, judged_on: ValidationSet, place: str | None, wanted: Bank, where: Where) -> Labelled:
+    """The images that are compared with: training images, or those of the set, which must be unchanged."""
+    if judged_on.bank is None:
+        images = same_images(record.dataset, where.data, owner="the run")
+        return few_of(images, wanted if isinstance(wanted, int) else None)
+    beside = None
+    if place is not None and wanted == TRAIN_SPLIT:
+        beside = training_split(judged_source(place, TRAIN_SPLIT, judged_on.data.source).spec())
+    dataset = judged_on.bank if beside is None else judged_on.bank.model_copy(update={"source": beside})
+    return labelled(*images_again(dataset, None, owner=f"the bank of {judged_on.name}", option="--val"))
+
+
+def places_of(given: tuple[str, ...], record: RunRecord) -> dict[str | None, str]:
+    """Where the sets of a run lie now, by their names."""
+    names = [each.name for each in record.validation]
+    places: dict[str | None, str] = {}
+    for text in given:
+        name, place = set_of(text, names)
+        if name in places:
+            raise UsageError(f"--val names the place of {name or 'the validation images'} twice", hint="give it once")
+        places[name] = place
+    return places
+
+
+def set_of(text: str, names: list[str | None]) -> tuple[str | None, str]:
+    """Which set a `--val` means, and the source: `NAME=SOURCE`, or a source that is called like it (`cifar10:DIR`)."""
+    if names == [None]:
+        return None, text
+    name, source = named(text)
+    kind = source.partition(":")[0]
+    if name is None and kind in names:
+        name = kind
+    if name is None or name not in names:
+        raise UsageError(
+            f"--val {text} is the place of no set; the student is judged on {', '.join(str(each) for each in names)}",
+            hint=f"--val {names[0]}=SOURCE",
+        )
+    return name, source
+
+
+def _never() -> AbstractContextManager[Validation]:
+    raise AssertionError("only the first process judges")

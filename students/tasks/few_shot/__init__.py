@@ -1,0 +1,123 @@
+"""How well a student's features serve classes it never saw: N-way few-shot episodes on a frozen backbone.
+
+Every image is looked at once; then each episode draws some classes, a few support images of each, fits a linear head on their
+features, and is asked about other images (episodes.py).
+"""
+
+import time
+from typing import Any, Literal
+
+from kdcache.base.figures import duration
+from kdcache.base.progress import Progress
+from kdcache.base.strict import Strict
+from kdcache.views.recipe import on
+from students.base.task import Measure, Shown, Table
+from students.base.types import Precision
+from students.judging.examples import Examples
+from students.judging.features import look_once
+from students.judging.judged import EMBEDDING, Judged
+from students.judging.shown import left_out
+from students.tasks.few_shot.episodes import ShotMarks, drawable_classes, measure
+from students.tasks.few_shot.numbers import FewShot
+
+
+class Settings(FewShot):
+    """The numbers of the benchmark, and the seed of the episodes."""
+
+    seed: int = 0
+    """Seed of what the episodes draw."""
+
+
+class FewShotReport(Strict):
+    """What came of the episodes."""
+
+    task: Literal["few-shot"] = "few-shot"
+    data: str
+    fingerprint: str
+    images: int
+    unlabelled: int
+    rejected: dict[str, str]
+    seed: int
+    settings: FewShot
+    marks: tuple[ShotMarks, ...]
+    precision: Precision
+    device: str
+    seconds: float
+
+
+class FewShotTask:
+    """The task `few-shot`."""
+
+    name = "few-shot"
+    description = "a linear head on frozen features, 600 episodes of 5 classes; any labelled images"
+    settings = Settings
+    report = FewShotReport
+    head = EMBEDDING
+    truths = ("class",)
+    measure = Measure("few-shot")
+    curves: dict[str, str] = {}
+
+    def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
+        """Enough classes have enough images."""
+        for shots in settings.shots:
+            drawable_classes(examples.images.labels, settings, shots, examples.images.source.name)
+
+    def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> FewShotReport:
+        """Measure its features on labelled images of any classes."""
+        started, images = time.perf_counter(), examples.images
+        self.check(student, examples, settings)
+        geometry = on(settings.geometry, student.spec.geometry.background)
+        pictures = examples.pictures(images, student, geometry)
+        features, labels = look_once(student, pictures, progress=progress)
+        name, seed = images.source.name, settings.seed
+        numbers = FewShot.from_plain({k: v for k, v in settings.plain().items() if k != "seed"})
+        marks = tuple(
+            measure(features, labels, numbers, shots, seed=seed, progress=progress, name=name)
+            for shots in numbers.shots
+        )
+        return FewShotReport(
+            data=name,
+            fingerprint=images.fingerprint,
+            images=len(labels),
+            unlabelled=images.unlabelled,
+            rejected=pictures.rejected,
+            seed=seed,
+            settings=numbers,
+            marks=marks,
+            precision=student.precision,
+            device=student.device,
+            seconds=time.perf_counter() - started,
+        )
+
+    def score(self, report: FewShotReport) -> float:
+        """The mean over the numbers of shots."""
+        return sum(marks.accuracy for marks in report.marks) / len(report.marks)
+
+    def numbers(self, report: FewShotReport) -> dict[str, float]:
+        """One a number of shots."""
+        return {**{f"shots{marks.shots}": marks.accuracy for marks in report.marks}, "images": report.images}
+
+    def subject(self, report: FewShotReport) -> dict[str, Any]:
+        """These images, with these numbers."""
+        settled = {"settings": report.settings.plain(), "seed": report.seed}
+        return {"data": report.data, "fingerprint": report.fingerprint, "precision": report.precision, **settled}
+
+    def show(self, report: FewShotReport) -> Shown:
+        """A row a number of shots."""
+        asked = report.settings
+        rows = tuple((f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}", f"{m.classes:,}") for m in report.marks)
+        episodes = f"{asked.episodes:,} of {asked.way} classes, {asked.queries} questions a class, seed {report.seed}"
+        return Shown(
+            title=f"few-shot: {report.data}",
+            pairs=(
+                ("images", f"{report.images:,} of {report.data}"),
+                ("episodes", episodes),
+                ("took", f"{duration(report.seconds)} on {report.device}"),
+            ),
+            tables=(Table(("shots", "accuracy", "classes"), rows, numbers=(0, 1, 2)),),
+            warnings=left_out(report.unlabelled),
+            rejected=report.rejected,
+        )
+
+
+TASK = FewShotTask()
