@@ -18,6 +18,7 @@ from kdcache.codecs.distribution import Logits, TopK
 from kdcache.errors import Damage, UsageError
 from kdcache.reshape.convert import convert
 from kdcache.signals.padded import Padded
+from kdcache.signals.shown import Shown
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.store import Store
@@ -52,7 +53,8 @@ class Reader:
         )
         self.memory: int | None = None
 
-    def say(self, pixels: torch.Tensor) -> dict[str, Padded]:
+    def emit(self, shown: Shown) -> dict[str, Padded]:
+        pixels = shown.pixels
         if self.memory is not None and len(pixels) > self.memory:
             raise torch.OutOfMemoryError("CUDA out of memory")
         cells = pixels.float().unfold(1, 4, 4).unfold(2, 4, 4).mean((-1, -2)) / 127.5 - 1
@@ -93,7 +95,7 @@ def emitted(cache: Cache, images: Path, rows: np.ndarray) -> dict[str, Padded]:
     for row in rows.tolist():
         with Image.open(images / cache.ids[row]) as picture:
             views.append(np.array(picture.convert("RGB").resize((16, 16), Image.Resampling.BICUBIC)))
-    return Reader(tuple(SIGNALS)).say(torch.from_numpy(np.stack(views)))
+    return Reader(tuple(SIGNALS)).emit(Shown(torch.from_numpy(np.stack(views))))
 
 
 def test_a_stream_gives_back_what_the_teacher_emitted_and_how_much_of_it(cache: Path, images: Path) -> None:
