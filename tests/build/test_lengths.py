@@ -152,7 +152,7 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
         said["patches"] = Padded(said["patches"].values, (said["patches"].lengths + 1) % (POSITIONS + 1))
         return said
 
-    monkeypatch.setattr(Reader, "say", other)
+    monkeypatch.setattr(Reader, "emit", other)
     report = verify(cache, Ask(teacher=99), Silent())
     assert report.teacher_drifted
     assert not report.damaged
@@ -252,6 +252,6 @@ def test_what_a_signal_cannot_have_names_the_image(
 ) -> None:
     ready = prepared(images, tmp_path / "c", signals=("words",))
     whole = Padded(torch.zeros((8, POSITIONS), dtype=torch.long), torch.full((8,), 2))
-    monkeypatch.setattr(Reader, "say", lambda self, pixels: {"words": dataclasses.replace(whole, **change)})
+    monkeypatch.setattr(Reader, "emit", lambda self, pixels: {"words": dataclasses.replace(whole, **change)})
     with pytest.raises(Damage, match=f"{message}.*words of '.*png' and 7 more, part v000/000000, row 0"):
         build(ready, progress=Silent())
