@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from kdcache.base.strict import Strict
 
 MOST_WEIGHTS = 1 << 30
-"""Numbers in a network that a file may ask for."""
+"""Largest number of weights a network described by a file may have."""
 MOST_SIDE = 4096
-"""Pixels along a side of its input."""
+"""Largest side length of a network's input, in pixels."""
 MOST_LAYERS = 256
 MOST_WIDTH = 1 << 16
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
@@ -25,11 +25,11 @@ class Data2VecShape(Strict):
     dim: Width
     heads: Width
     prenet: Annotated[int, Field(ge=0, le=MOST_LAYERS)]
-    """blocks inside the modality encoder"""
+    """Number of blocks inside the modality encoder."""
     depth: Layers
-    """blocks after it"""
+    """Number of shared blocks after the modality encoder."""
     targets: Layers
-    """how many of the last blocks make a target"""
+    """How many of the last blocks are averaged into a target."""
 
     @property
     def side(self) -> int:
