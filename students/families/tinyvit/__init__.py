@@ -1,0 +1,1 @@
+"""TinyViT: a convolutional stage, then three stages of attention in windows."""

@@ -1,0 +1,1 @@
+"""CLIP image towers with zero-shot logits, in the layouts of OpenAI, open_clip and transformers."""

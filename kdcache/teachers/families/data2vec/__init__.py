@@ -1,0 +1,1 @@
+"""data2vec 2.0 image models and their checkpoints."""
