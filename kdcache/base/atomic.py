@@ -20,7 +20,7 @@ from kdcache.errors import KDError, StorageError, UsageError
 Buffer = bytes | bytearray | memoryview
 _MARK = ".tmp-"
 DEPTH = 8
-"""folders deep that leftovers are looked for: deeper than anything that is written here"""
+"""How many folders deep leftovers are looked for: deeper than anything that is written here."""
 _HINTS = {
     errno.ENOSPC: "free some space there and run the same command again; finished parts are kept",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -30,9 +30,9 @@ _HINTS = {
     errno.EIO: "the disk reports an error; check its health and the system log",
 }
 WRONG_PATH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
-"""the path is at fault, not the disk"""
+"""Errors that mean a wrong path, not a failing disk."""
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-"""what file systems say that know no hard links (FAT, some network shares)"""
+"""Errors of file systems without hard links (FAT, some network shares)."""
 
 
 @contextmanager

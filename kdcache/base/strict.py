@@ -11,7 +11,7 @@ from kdcache.base.plain_json import crowd, parse_json, read_json
 from kdcache.errors import Damage, KDError
 
 MOST_MISTAKES = 1000
-"""Mistakes of a record that are looked at one by one."""
+"""How many mistakes of a record are examined one by one; with more, only their number is reported."""
 
 
 class Strict(BaseModel):

@@ -7,7 +7,7 @@ PIXELS = ("kd-cache", "numpy", "pillow")
 NUMBERS = ("torch", "timm", "transformers")
 FILES = ("h5py", "zarr")
 DECODERS = {"libjpeg-turbo": "libjpeg_turbo", "libwebp": "webp", "openjpeg": "jpg_2000", "libavif": "avif"}
-"""libraries inside Pillow that decode with losses -> what Pillow calls them"""
+"""Libraries inside Pillow that decode lossy formats -> Pillow's name for each."""
 
 
 def library_versions() -> dict[str, str]:

@@ -58,9 +58,9 @@ class Memory:
     """What the process holds, in bytes."""
 
     own: int
-    """anonymous and shared memory: buffers, heaps"""
+    """Bytes of anonymous and shared memory: buffers, heaps."""
     files: int
-    """pages of mapped files; the kernel takes them back when it needs them"""
+    """Bytes of mapped files in memory, which the kernel takes back when it needs them."""
 
     @classmethod
     def now(cls) -> "Memory":

@@ -23,7 +23,8 @@ from kdcache.bench.workloads import WORKLOADS, Workload, Written, write
 from kdcache.errors import StorageError, UsageError
 
 LEAST_SECONDS, MOST_SECONDS = 0.2, 2.0
-"""short epochs are repeated, long ones cut off: rows one at a time through h5py would take minutes"""
+"""An epoch shorter than the first is repeated; one longer than the second is cut off: rows one at a time through h5py
+would take minutes."""
 COLD_SECONDS = 120.0
 GOALS = {"tensorstore": 2.0, "memmap": 0.9, "zarr": 0.75, "disk": 0.8, "memory": 8.0}
 
@@ -36,7 +37,7 @@ class Rate:
     kind: str
     shuffle: str
     rows_per_second: float | None
-    """median; None when its library is not installed"""
+    """Median over the repeats; None when the library of this reader is not installed."""
     gb_per_second: float | None
     lowest: float | None
     highest: float | None
@@ -51,7 +52,7 @@ class Goal:
     limit: float
     measured: float
     at_most: bool = False
-    """the limit is a ceiling, not a floor"""
+    """True when the goal is an upper limit, False when it is a lower one."""
 
     @property
     def met(self) -> bool:

@@ -21,7 +21,7 @@ from kdcache.cache import Cache
 Batches = Iterator[int]
 POOL = 16
 OURS, OURS_ZARR, MEMMAP = "kd HDF5", "kd Zarr", "np.memmap, buffer used again"
-"""The readers that goals are about."""
+"""Names of the readers that the goals compare."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Reader:
     kind: Literal["ours", "peer"]
     shuffle: Literal["full", "blocks"]
     open: Callable[[], Callable[[int], Batches]]
-    """opens the files and gives back what reads an epoch"""
+    """Opens the files; returns the function that reads an epoch."""
     needs: str | None = None
-    """a library that may not be installed"""
+    """Library this reader needs, which may not be installed; None: none."""
 
     @property
     def missing(self) -> bool:

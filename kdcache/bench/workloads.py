@@ -36,7 +36,7 @@ class Workload:
     codec: str
     batch: int
     cold_times: int = 1
-    """so many times the rows when the disk is measured: it should not be done before it has begun"""
+    """How many times more rows are read when the disk is measured, so that a fast disk is busy long enough to be timed."""
 
     @property
     def field(self) -> Field:

@@ -1,0 +1,1 @@
+"""Presets and settings: plain YAML in, checked records out, every mistake explained."""

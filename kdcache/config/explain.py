@@ -7,9 +7,9 @@ from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 Place = Callable[[str], str]
-"""key -> where its value came from"""
+"""Gives, for a dotted key, where its value came from."""
 MOST_LINES = 50
-"""Mistakes of a configuration that are told."""
+"""How many mistakes of a configuration are listed."""
 
 
 @runtime_checkable

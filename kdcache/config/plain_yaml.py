@@ -17,9 +17,10 @@ from kdcache.base.plain_json import MOST_LEVELS, NotPlain, whole_number
 from kdcache.errors import UsageError
 
 MOST_BYTES = 1 << 18
-"""Bytes of a file of settings."""
+"""Bytes of a settings file."""
 MOST_VALUES = 10_000
-"""Values in it, keys among them, and again once its aliases are written out: a hundred times those of the longest preset."""
+"""Values in a settings file, keys included, also after its aliases are expanded: a hundred times as many as the
+longest preset has."""
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _RESOLVERS = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),

@@ -26,7 +26,7 @@ from kdcache.errors import UsageError
 
 Model = TypeVar("Model", bound=Strict)
 _SHOWN = 60
-"""characters of a value that a mistake shows"""
+"""How many characters of a wrong value an error shows."""
 
 
 @dataclass(frozen=True)

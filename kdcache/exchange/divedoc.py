@@ -31,7 +31,7 @@ SHOWN_LETTERS = 120
 WRITE_BYTES = 32 << 20
 CHUNK_BYTES = 1 << 20
 ROW_OVERHEAD = 256
-"""chunk index and heap of a row, generously"""
+"""Bytes of chunk index and heap that HDF5 needs for a row, generously estimated."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Exported:
     tables: tuple[Path, ...]
     rows: dict[str, int]
     left_out: int
-    """rows of unreadable images"""
+    """Rows of unreadable images, which are not exported."""
     bytes: int
 
 

@@ -53,7 +53,7 @@ class Exported:
     epochs: tuple[int, ...]
     records: int
     left_out: int
-    """rows of unreadable images: TinyViT's files have no word for them"""
+    """Rows of unreadable images, which are not exported: TinyViT's format cannot mark them."""
     notes: tuple[str, ...]
 
 

@@ -26,10 +26,10 @@ NAME = re.compile(r"logits_top(?P<k>[1-9][0-9]*)_epoch(?P<epoch>[0-9]+)")
 FILE = re.compile(r"rank(?P<rank>0|[1-9][0-9]*)-(?P<part>keys\.txt|values\.bin)")
 MOST_EPOCH = 10**9
 MOST_KEYS_BYTES = 1 << 30
-"""Bytes of the keys of one rank: those of 14 million images have half as many."""
+"""Largest key file of one rank, in bytes: the keys of 14 million images take half of it."""
 _SHOWN = 3
 NOT_A_DISTRIBUTION = 1.02
-"""K float16 values rounded up cannot carry a sum further"""
+"""A sum above this is no distribution: K float16 values, each rounded up, cannot exceed it."""
 
 
 def record_dtype(k: int) -> np.dtype[Any]:
@@ -54,9 +54,9 @@ class TinyViTFolder:
     k: int
     epoch: int
     keys: pa.Array
-    """large_string, a key for each record; a key in two ranks is there twice"""
+    """Arrow large_string array with one key a record; a key that two ranks hold appears twice."""
     ranks: tuple[NDArray[Any], ...]
-    """the records of each rank, mapped"""
+    """Memory-mapped records of each rank."""
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -39,7 +39,7 @@ class Imported:
     epochs: tuple[int, ...]
     rows: int
     without_record: int
-    """rows of all views for which the folders hold nothing; marked as bad"""
+    """Rows, over all views, for which the folders hold no record; they are marked as bad."""
     notes: tuple[str, ...]
 
 

@@ -1,0 +1,1 @@
+"""Networks that a teacher and a student share."""

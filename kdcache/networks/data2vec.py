@@ -19,11 +19,11 @@ class Outputs(NamedTuple):
     """All a pass says, with the class token first."""
 
     inputs: Tensor
-    """modality encoder, (batch, 1 + patches, dim)"""
+    """Output of the modality encoder, (batch, 1 + patches, dim)."""
     layers: list[Tensor]
-    """FFN of each shared block, before residual and norm"""
+    """Output of each shared block's FFN, before residual and norm, (batch, 1 + patches, dim) each."""
     final: Tensor
-    """last block"""
+    """Output of the last block, (batch, 1 + patches, dim)."""
 
 
 class Attention(nn.Module):

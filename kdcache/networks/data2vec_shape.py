@@ -16,11 +16,11 @@ class Data2VecShape(Strict):
     dim: Width
     heads: Width
     prenet: Annotated[int, Field(ge=0, le=MOST_LAYERS)]
-    """blocks inside the modality encoder"""
+    """Number of blocks inside the modality encoder."""
     depth: Layers
-    """blocks after it"""
+    """Number of shared blocks after the modality encoder."""
     targets: Layers
-    """how many of the last blocks make a target"""
+    """How many of the last blocks are averaged into a target."""
 
     @property
     def side(self) -> int:

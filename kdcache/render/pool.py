@@ -19,9 +19,9 @@ from kdcache.views.recipe import Augment, Plain
 from kdcache.views.replay import drifts
 
 TASK_IMAGES = 8
-"""Images a task at most: small, so that all workers share a batch and none is left with the rest of it."""
+"""Largest number of images in a task: small, so that all workers share a batch and none is left with the rest of it."""
 Request = tuple[int, Sequence[int]]
-"""A view number and the rows wanted of it."""
+"""A view number and the rows to render in that view."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Rendered:
     view: int
     rows: tuple[int, ...]
     pixels: NDArray[np.uint8]
-    """(batch, height, width, 3), always full: places beyond the rows are black"""
+    """uint8 (batch, height, width, 3). The batch is always full: positions beyond the requested rows are black."""
     digests: NDArray[np.uint32]
-    """one a row; 0 for a bad one"""
+    """Digest of the pixels of each row; 0 for an unreadable image."""
     bad: dict[int, str]
-    """row -> why its image cannot be used; its pixels are black"""
+    """Row -> why its image cannot be read; its pixels are black."""
     tokens: TokenBatch | None = None
     """Token ids that a teacher is shown beside the pixels; None where it is shown pixels alone."""
 
@@ -55,7 +55,7 @@ class _Pending:
     rendered: Rendered
     slot: int
     left: int
-    """tasks to come"""
+    """Number of tasks of this batch that are not finished yet."""
 
     def accept(self, done: Done) -> None:
         first = done.task.first

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Shape = tuple[int, int, int, int]
-"""images, height, width, 3"""
+"""Shape of a slot: (images, height, width, 3)."""
 
 
 class Ring:

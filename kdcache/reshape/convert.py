@@ -17,7 +17,7 @@ from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
 
 MEASURED_ROWS = 256
-"""Rows on which the error of a new codec is measured."""
+"""How many rows the error of a new codec is measured on."""
 
 
 @dataclass(frozen=True)

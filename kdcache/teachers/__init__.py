@@ -1,0 +1,1 @@
+"""Frozen networks that emit signals about views. A family is imported only when it is opened."""

@@ -57,7 +57,7 @@ class DrawnMix:
     kind: Literal["mixup", "cutmix"]
     own: int
     box: tuple[float, float, float, float] | None
-    """left, top, right, bottom of the partner's part (CutMix only)"""
+    """Rectangle (left, top, right, bottom) that comes from the partner image (CutMix only)."""
 
     @property
     def share_of_own(self) -> float:
@@ -73,7 +73,7 @@ class Drawn:
     crop: DrawnCrop | None = None
     flip: bool = False
     ops: tuple[Op, ...] = ()
-    """RandAugment operations, then colour jitter, in the order they are applied"""
+    """RandAugment operations, then colour jitter, in the order in which they are applied."""
     erase: ErasedBox | None = None
     mix: DrawnMix | None = None
 

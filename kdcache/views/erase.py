@@ -15,9 +15,9 @@ from kdcache.views.drawn import GRID, ErasedBox
 _MIDDLE = 2 * 65535
 _BITS = 20
 _MEAN = np.array([123.675, 116.28, 103.53])
-"""255 x ImageNet mean"""
+"""Mean of the noise: 255 x ImageNet mean."""
 _STEP = np.rint(np.array([58.395, 57.12, 57.375]) * 2**_BITS / (4 * (65536**2 - 1) / 12) ** 0.5).astype(np.int32)
-"""255 x ImageNet deviation, over the deviation of the sum of four words"""
+"""Factor that gives the sum of four random words the deviation 255 x ImageNet deviation."""
 _START = np.rint(_MEAN * 2**_BITS).astype(np.int32) + (1 << (_BITS - 1))
 
 

@@ -14,10 +14,11 @@ from kdcache.views.recipe import Interpolation, Plain, Shrink
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 Sides = tuple[int, int]
-"""height, width"""
+"""(height, width) in pixels."""
 
 MOST_PIXELS = 1 << 27
-"""Of a picture that is resized whole before it is cut (half a GiB in Pillow). A longer strip is resized and cut at once."""
+"""Largest picture, in pixels, that is resized whole before it is cut (half a GiB in Pillow). A longer strip is
+resized and cut at once."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

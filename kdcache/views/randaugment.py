@@ -27,10 +27,11 @@ NAMES: Final = (
     "translate_x",
     "translate_y",
 )
-"""In the order of timm. The place is what the dice name: append, never insert."""
+"""Names of the operations, in timm's order. The random draw is a position in this list: append, never insert."""
 TOP: Final = 10.0
 FILL: Final = (124, 116, 104)
-"""round(255 x ImageNet mean), as timm fills for the teachers it trains"""
+"""Colour outside the picture after a geometric operation: round(255 x ImageNet mean), as timm fills for the teachers
+it trains."""
 _TURN = 30.0
 _SHEAR = 0.3
 _SHIFT = 0.45

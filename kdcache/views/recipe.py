@@ -37,9 +37,9 @@ class Shrink(Strict):
     """
 
     interpolation: Interpolation
-    """of the second step; the first has that of the geometry"""
+    """Interpolation of the second step; the first step uses the geometry's own."""
     sides: Literal["floor", "nearest"]
-    """Of the thumbnail: the other side is rounded down (transformers), or to what keeps the ratio best (Pillow's own)."""
+    """How the other side of the thumbnail is rounded: down (transformers), or to what keeps the ratio best (Pillow's own)."""
     gap: Annotated[float, Field(ge=1.0, le=1000.0)] | None = None
     """Pillow's `reducing_gap`: what is much larger is first reduced by whole numbers, down to this many times its size"""
 
@@ -60,11 +60,11 @@ class Plain(Strict):
     whole picture is resized and then cut, at half of what is too much: a half is rounded to the even number (torchvision, timm)
     or down (transformers)."""
     turn: bool = False
-    """turn the picture clockwise by a quarter where its long side is not that of the canvas"""
+    """Whether the picture is turned clockwise by a quarter when its long side is not that of the canvas."""
     shrink: Shrink | None = None
-    """for `pad`: how it fits; None: one resize, sides rounded"""
+    """How `pad` makes the picture fit; None: one resize, sides rounded."""
     background: Background = WHITE
-    """Under transparent pixels of the image. What `pad` adds is black whatever this is."""
+    """Colour under transparent pixels of the image. What `pad` adds is always black."""
 
     @model_validator(mode="after")
     def _only_pages_shrink(self) -> Self:
@@ -100,7 +100,7 @@ def _leaves_background_out(geometry: Plain) -> Plain:
 
 
 Geometry = Annotated[Plain, AfterValidator(_leaves_background_out)]
-"""How an image gets to a size, in a preset that does not decide what lies under transparent pixels."""
+"""How an image is brought to a size, in a preset that does not decide the colour under transparent pixels."""
 
 
 class Crop(Strict):
@@ -169,7 +169,7 @@ class Augment(Strict):
     erase: Erase | None = None
     mix: Mix | None = None
     background: Background = WHITE
-    """Under transparent pixels of the image."""
+    """Colour under transparent pixels of the image."""
 
     @property
     def depends_on(self) -> frozenset[Literal["seed", "row"]]:
@@ -187,9 +187,9 @@ class Foreign(Strict):
     kind: Literal["foreign"] = "foreign"
     project: Literal["tinyvit"]
     keys: Literal["id", "stem", "index"]
-    """what the project calls an image: its id, its file name without the ending, or its row"""
+    """How the other project names an image: by its id, by its file name without the ending, or by its row."""
     epochs: tuple[int, ...]
-    """view number -> the epoch it was imported from"""
+    """Epoch each view was imported from, by view number."""
 
     @property
     def depends_on(self) -> frozenset[Literal["seed", "row"]]:

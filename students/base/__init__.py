@@ -1,0 +1,1 @@
+"""What everything in `students` stands on: the contracts to implement, limits, shared types, this machine."""

@@ -1,0 +1,1 @@
+"""The families of students, one folder each, and what they share."""

@@ -1,0 +1,1 @@
+"""A run on disk: its record, metrics, checkpoints and weights."""

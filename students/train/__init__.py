@@ -1,0 +1,1 @@
+"""The training loop and all it uses: batches, targets, optimiser, log, interrupts."""

@@ -143,11 +143,11 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
     assert (report.said_again, set(report.distance)) == (99, set(SIGNALS))
     assert report.distance["words"] == 0.0
 
-    plain = Reader.say
+    plain = Reader.emit
     longer = np.random.default_rng(0)
 
-    def other(self: Reader, pixels: torch.Tensor) -> dict[str, Padded]:
-        said = plain(self, pixels)
+    def other(self: Reader, shown: Shown) -> dict[str, Padded]:
+        said = plain(self, shown)
         said["words"].values[:, 0] = torch.from_numpy(longer.integers(0, VOCABULARY, len(pixels)))
         said["patches"] = Padded(said["patches"].values, (said["patches"].lengths + 1) % (POSITIONS + 1))
         return said

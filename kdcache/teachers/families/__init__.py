@@ -1,0 +1,1 @@
+"""The families of teachers, one file or folder each."""

@@ -1,0 +1,1 @@
+"""Weights, settings and preprocessing as their publishers wrote them."""

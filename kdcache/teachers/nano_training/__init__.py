@@ -1,0 +1,1 @@
+"""How the nano teachers that ship in the package were trained."""

@@ -55,9 +55,9 @@ class Captions:
     """Token ids of every class (first axis) under every template (second)."""
 
     ids: Tensor
-    """int64 (classes, templates, CONTEXT)"""
+    """Token ids, int64 (classes, templates, CONTEXT)."""
     spare: Tensor
-    """bool: the token belongs to the template only, the class is known without it"""
+    """Boolean mask like `ids`: True where a token belongs to the template and says nothing about the class."""
 
     @classmethod
     def of_shapes(cls) -> "Captions":

@@ -22,13 +22,13 @@ class Recipe:
 
     epochs: int
     rate: float
-    """of AdamW: convolutions, embeddings, heads, vectors"""
+    """Rate of AdamW, which trains convolutions, embeddings, heads and vectors."""
     matrix_rate: float = 6e-3
-    """of Muon: the matrices inside"""
+    """Rate of Muon, which trains the matrices inside the network."""
     batch: int = 64
     decay: float = 0.05
     warmup: float = 0.05
-    """share of all steps"""
+    """Length of the warm-up as a share of all steps."""
 
 
 class Descent:

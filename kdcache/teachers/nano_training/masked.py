@@ -19,11 +19,11 @@ from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 
 WHOLE = 0.01
-"""weight of the class token's loss"""
+"""Weight of the class token's loss."""
 LOUDNESS = 2.3
-"""standard deviation of a patch before training, where positions have 0.7"""
+"""Standard deviation of a patch embedding before training; that of the positions is 0.7."""
 NOISE = 0.01
-"""standard deviation of what the decoder is given where nothing is shown"""
+"""Standard deviation of the noise the decoder is given at masked patches."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Masking:
     """What is shown of a picture."""
 
     masks: int = 6
-    """of each picture, at a time"""
+    """Number of masks drawn for each picture in a step."""
     shown: int = 16
-    """patches under each mask"""
+    """Number of patches that stay visible under each mask."""
     block: int = 1
-    """patches are shown in squares of this side; 1, as eight patches side by side leave no room for larger ones"""
+    """Side length, in patches, of the squares that stay visible; 1, because a grid of eight patches a side leaves no
+    room for larger ones."""
 
 
 class SelfTaught(nn.Module):

@@ -30,11 +30,11 @@ class Pictures:
     """A split in memory."""
 
     pixels: Tensor
-    """uint8 (count, 3, size, size)"""
+    """Pictures, uint8 (count, 3, size, size)."""
     alone: Tensor
-    """the same without clutter and occlusion"""
+    """The same pictures without clutter and occlusion."""
     outline: Tensor
-    """uint8 (count, 1, size, size): 255 where the target is, seen or not"""
+    """Mask of the target, uint8 (count, 1, size, size): 255 where it is, hidden or not."""
     labels: Tensor
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano_training.pictures import Pictures, normalised
 
 LOOKED_AT = 4_000
-"""pictures of the train split, from the first, that probe and neighbours are made of"""
+"""How many pictures of the training split, from the first on, the probe and the neighbours are made of."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Probed:
 
     linear: float
     nearest: float
-    """by the class of the most similar picture looked at"""
+    """Accuracy of giving each picture the class of its most similar training picture."""
 
 
 def probed(embed: Callable[[Tensor], Tensor], pictures: Pictures, held_out: Pictures) -> Probed:

@@ -17,11 +17,11 @@ class Seen:
     """What a network in training makes of a batch."""
 
     logits: Tensor
-    """(batch, classes)"""
+    """Class logits, (batch, classes)."""
     grids: tuple[Tensor, ...]
-    """(batch, dim, 8, 8) half-way, the first says where the target is"""
+    """Feature maps half-way through the network, (batch, dim, 8, 8); the first predicts where the target is."""
     whole: Tensor
-    """(batch, dim): the picture as one vector"""
+    """Embedding of the whole picture, (batch, dim)."""
 
 
 class Pupil(Protocol):
@@ -29,7 +29,7 @@ class Pupil(Protocol):
 
     network: nn.Module
     dims: tuple[int, ...]
-    """of the grids, then of the whole"""
+    """Channels of each feature map, then of the embedding."""
 
     def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
         """What it sees, as it is in training."""

@@ -20,7 +20,7 @@ from kdcache.teachers.nano_training.pictures import Pictures, normalised, varied
 from kdcache.teachers.nano_training.pupils import Pupil
 
 ALONE = 0.2
-"""share of all steps over which targets alone give way to whole pictures"""
+"""Share of all steps during which isolated targets give way to whole pictures."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class _Lesson:
     """A batch as it is shown."""
 
     raw: Tensor
-    """pixels in 0..255, for the guide"""
+    """Pixels in 0..255, for the guide."""
     pixels: Tensor
-    """the same as the pupil wants them"""
+    """The same pixels, normalised for the pupil."""
     outline: Tensor
     labels: Tensor
 
