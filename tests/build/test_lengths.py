@@ -148,7 +148,7 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
 
     def other(self: Reader, shown: Shown) -> dict[str, Padded]:
         said = plain(self, shown)
-        said["words"].values[:, 0] = torch.from_numpy(longer.integers(0, VOCABULARY, len(pixels)))
+        said["words"].values[:, 0] = torch.from_numpy(longer.integers(0, VOCABULARY, len(shown)))
         said["patches"] = Padded(said["patches"].values, (said["patches"].lengths + 1) % (POSITIONS + 1))
         return said
 
