@@ -14,7 +14,7 @@ from kdcache.base.newest import newest_cache
 from kdcache.errors import Damage, Drift, Incomplete
 
 if TYPE_CHECKING:
-    from kdcache.check.sampling import Report
+    from kdcache.check.sampling import VerifyReport
 
 VERIFY = """
 kd cache verify
@@ -66,10 +66,10 @@ def verify(
     sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at. --untrusted
     also tells of links and pipes in the folder, and decompresses every block; it stops at what it finds before a byte is mapped.
     """
-    from kdcache.check.sampling import Ask
+    from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify as check
 
-    ask = Ask(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed, untrusted)
+    ask = VerifyOptions(replay, teacher, tolerance, data, weights, head, device or "cpu", workers or 0, seed, untrusted)
     report = check(cache or newest_cache(), ask, ui.progress())
     state = "damaged" if report.damaged else "drifted" if not report.ok else "incomplete" if report.missing else "ok"
     facts = {
@@ -93,7 +93,7 @@ def verify(
     return {"ok": 0, "incomplete": Incomplete.exit_code, "damaged": Damage.exit_code, "drifted": Drift.exit_code}[state]
 
 
-def _ways_out(report: "Report", untrusted: bool) -> list[str]:
+def _ways_out(report: "VerifyReport", untrusted: bool) -> list[str]:
     """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
     from kdcache.store import Store
     from kdcache.store.again import way_to_mend
@@ -114,7 +114,7 @@ def _ways_out(report: "Report", untrusted: bool) -> list[str]:
     return ways
 
 
-def _checked(ui: Ui, report: "Report", state: str) -> str:
+def _checked(ui: Ui, report: "VerifyReport", state: str) -> str:
     lines = [("cache", str(report.path)), ("parts", f"{report.parts:,} read, {report.missing:,} missing")]
     if report.replayed:
         lines.append(("pixels", f"{plural(report.replayed, 'view')} rendered again"))

@@ -14,7 +14,7 @@ from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
     from kdcache.store.plan import Plan, StoredSignal
-    from kdcache.views.recipe import Recipe
+    from kdcache.views.recipe import ViewRecipe
 
 INFO = """
 kd cache info
@@ -91,7 +91,7 @@ def _plan_lines(plan: "Plan") -> list[tuple[str, str]]:
     return lines
 
 
-def _background(recipe: "Recipe") -> str:
+def _background(recipe: "ViewRecipe") -> str:
     """What lies under transparent pixels, with a comma; nothing for views that another project rendered."""
     from kdcache.images.background import described
 

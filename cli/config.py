@@ -132,9 +132,9 @@ def _model(kind: str, name: str) -> "type[Strict] | Callable[[Mapping[str, Any]]
         return Recipe
     if kind == "tasks":
         return _settings(name)
-    from kdcache.teachers.loading.sizes import Family
+    from kdcache.teachers.loading.sizes import FamilyFacts
 
-    return Family
+    return FamilyFacts
 
 
 def _settings(name: str) -> "type[Strict]":

@@ -18,7 +18,7 @@ from students.base import limits
 
 if TYPE_CHECKING:
     from students.base.task import Shown, Table
-    from students.judging.evaluate import How, Judgement
+    from students.judging.evaluate import Judgement, JudgeOptions
     from students.judging.teacher import AskedTeacher
 
 EVAL = """
@@ -139,9 +139,9 @@ def evaluate(
 
     # After what can be refused at once: this takes torch.
     from kdcache.base.machine import render_workers
-    from students.judging.evaluate import How
+    from students.judging.evaluate import JudgeOptions
 
-    how = How(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
+    how = JudgeOptions(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if teacher is not None:
         from students.judging.teacher import AskedTeacher
 
@@ -152,7 +152,7 @@ def evaluate(
 
 
 def _run(
-    ui: Ui, name: str, tasks: Sequence[str] | None, given: dict[str, Any], overrides: Sequence[str], how: "How"
+    ui: Ui, name: str, tasks: Sequence[str] | None, given: dict[str, Any], overrides: Sequence[str], how: "JudgeOptions"
 ) -> int:
     from students.judging.evaluate import judge
     from students.judging.judged import default_task
@@ -170,7 +170,7 @@ def _teacher(
     tasks: Sequence[str] | None,
     given: dict[str, Any],
     overrides: Sequence[str],
-    how: "How",
+    how: "JudgeOptions",
     out: Path | None,
 ) -> int:
     from students.judging.teacher import judge_teacher, keep_reports

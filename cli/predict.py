@@ -80,7 +80,7 @@ def predict(
     from kdcache.base.machine import render_workers
     from kdcache.images import open_source
     from students.base.types import LOGITS
-    from students.judging.evaluate import How, student_of
+    from students.judging.evaluate import JudgeOptions, student_of
     from students.judging.judged import EMBEDDING
     from students.judging.predict import check_file
     from students.judging.predict import predict as written
@@ -88,7 +88,7 @@ def predict(
 
     check_file(out)
     source = open_source(images)
-    how = How(device=device, workers=render_workers(workers), batch=batch)
+    how = JudgeOptions(device=device, workers=render_workers(workers), batch=batch)
     student: Judged
     if teacher is not None:
         asked, name = (EMBEDDING if embedding else LOGITS), teacher

@@ -15,7 +15,7 @@ from cli.train_resume import RESUME_HELP, refuse_unheard
 from kdcache.errors import Incomplete, UsageError
 
 if TYPE_CHECKING:
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.train.start import Finished
 
 TRAIN = """
@@ -42,7 +42,7 @@ Begin = Annotated[
         autocompletion=complete.runs,
     ),
 ]
-Asked = tuple["TrainOptions", "Where"]
+Asked = tuple["TrainOptions", "MachineOptions"]
 
 
 def register(app: typer.Typer) -> None:

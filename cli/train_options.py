@@ -13,7 +13,7 @@ from kdcache.errors import UsageError
 from students.base import limits
 
 if TYPE_CHECKING:
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
 
 Stream = Literal["off", "on", "none"]
 
@@ -113,11 +113,11 @@ TeacherWeights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|RUN",
-        help="Where the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
+        help="MachineOptions the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
     ),
 ]
 TeacherHead = Annotated[
-    str | None, typer.Option("--head", metavar="FILE", help="Where the head of a connected teacher lies.")
+    str | None, typer.Option("--head", metavar="FILE", help="MachineOptions the head of a connected teacher lies.")
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the student: slow to start, fast afterwards.")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activations: less memory, more time.")]
@@ -162,9 +162,9 @@ def asked(
     compiled: Compile = False,
     recompute: Recompute = False,
     track: Track = None,
-) -> "tuple[TrainOptions, Where]":
+) -> "tuple[TrainOptions, MachineOptions]":
     """What is asked of a training, and what is said about this machine."""
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
 
     if epochs is not None and not 0 < epochs <= limits.EPOCHS:
         message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
@@ -174,7 +174,7 @@ def asked(
         background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
         log_every=log_every, validate_every=val_every, keep_every=keep_every,
     )  # fmt: skip
-    where = Where(
+    where = MachineOptions(
         device=device, workers=workers, data=data, compiled=compiled, recompute=recompute, stop_at=stop_at,
         trackers=o.comma_list(track),
     )  # fmt: skip

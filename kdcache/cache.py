@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said(Mapping[str, Any]):
+class Entry(Mapping[str, Any]):
     """What the teacher said about one view of one image: signal name -> values, as `Batch.decode` gives them.
 
     Arrays are without an axis of rows; distributions, and signals whose rows differ in length (`Padded`), have the one row.
@@ -122,10 +122,10 @@ class Cache:
         """The image ids, as of a dict: `for image_id in cache: cache[image_id]`."""
         return iter(self.ids)
 
-    def __getitem__(self, image_id: str) -> Said:
+    def __getitem__(self, image_id: str) -> Entry:
         return self.get(image_id)
 
-    def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Said:
+    def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Entry:
         """What was said about one view of an image; `raw` gives the stored arrays instead of values."""
         _refuse_numbers(image_id)
         row = self._store.index.row_of(image_id)
@@ -145,7 +145,7 @@ class Cache:
             values = {name: decode(codec, fields, rows, shelf) for name, codec in context.codecs.items()}
             signals = {name: v[0] if isinstance(v, np.ndarray) else v for name, v in values.items()}
         label = -1 if self.labels is None else int(self.labels[row])
-        return Said(image_id, row, view, None if label < 0 else label, signals)
+        return Entry(image_id, row, view, None if label < 0 else label, signals)
 
     def stream(
         self,

@@ -10,7 +10,7 @@ StreamMode = Literal["off", "on", "none"]
 
 
 @dataclass(frozen=True)
-class Where:
+class MachineOptions:
     """This machine: nothing here changes what is learnt, beyond the rounding of another device."""
 
     device: str = "auto"

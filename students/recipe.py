@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.base.strict import Strict
-from kdcache.views.recipe import Amount, Positive, Share
+from kdcache.views.recipe import Amount, Fraction, Positive
 from students.base.contracts import Constraint, Needs, Objective
 from students.base.types import Count, DropPath, Images, Passes, Precision, Side
 from students.base.validation import Judged
@@ -30,13 +30,13 @@ class Optimiser(Strict):
     """peak, at the recipe's own batch"""
     decay: Amount
     """weight decay of matrices; vectors, biases and attention biases have none"""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     eps: Positive = 1e-8
     clip: Positive | None = None
     """largest length of the gradient"""
     warmup: Amount = 0.0
     """epochs"""
-    warmup_share: Share = 0.0
+    warmup_share: Fraction = 0.0
     """of all steps, where it is not said in epochs"""
     first_rate: Amount = 0.0
     """where the warm-up starts"""

@@ -7,20 +7,20 @@ import time
 
 import pytest
 
-from kdcache.base.own_process import Ended, ask
+from kdcache.base.own_process import Ended, run_module
 from kdcache.errors import StorageError
 
 WORKER = """
 import os, sys, time
-from kdcache.base.own_process import answer, tell
+from kdcache.base.own_process import serve, send
 from kdcache.errors import StorageError
 
 def work(task):
     if task == "full":
         raise StorageError("no space", hint="make some")
-    if task == "tell":
+    if task == "send":
         for number in range(3):
-            tell({"step": number, "word": "é"})
+            send({"step": number, "word": "é"})
     if task == "die":
         sys.exit("gone")
     if task == "sleep":
@@ -29,7 +29,7 @@ def work(task):
     return {"heard": task}
 
 if __name__ == "__main__":
-    answer(work)
+    serve(work)
 """
 
 
@@ -44,36 +44,37 @@ def module(tmp_path, monkeypatch):
 
 
 def test_an_answer_comes_back(module):
-    assert ask(module, [1, "é"]) == {"heard": [1, "é"]}
+    assert run_module(module, [1, "é"]) == {"heard": [1, "é"]}
 
 
 def test_what_is_told_on_the_way_is_heard_as_it_comes(module):
     heard = []
-    assert ask(module, "tell", heard.append) == {"heard": "tell"}
+    assert run_module(module, "send", heard.append) == {"heard": "send"}
     assert heard == [{"step": number, "word": "é"} for number in range(3)]
-    assert ask(module, "tell") == {"heard": "tell"}, "nobody need listen"
+    assert run_module(module, "send") == {"heard": "send"}, "nobody need listen"
 
 
 def test_a_refusal_is_raised_here_as_it_was_there(module):
     with pytest.raises(StorageError, match="no space") as told:
-        ask(module, "full")
+        run_module(module, "full")
     assert told.value.hint == "make some"
 
 
 def test_one_that_ends_without_an_answer_says_what_it_said(module):
     with pytest.raises(Ended) as told:
-        ask(module, "die")
+        run_module(module, "die")
     assert (told.value.code, told.value.told.strip()) == (1, "gone")
 
 
 def test_a_file_in_the_current_folder_stands_in_for_nothing(module, tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit(3)")
-    assert ask(module, 1) == {"heard": 1}
+    assert run_module(module, 1) == {"heard": 1}
 
 
 def test_it_ends_with_the_process_that_asked(module, tmp_path):
     code = (
-        f"import sys; sys.path.insert(0, 'on_path'); from kdcache.base.own_process import ask; ask({module!r}, 'sleep')"
+        "import sys; sys.path.insert(0, 'on_path'); from kdcache.base.own_process import run_module; "
+        f"run_module({module!r}, 'sleep')"
     )
     path = os.pathsep.join(sys.path)
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}) as asking:

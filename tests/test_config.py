@@ -16,13 +16,13 @@ from kdcache.config.presets import (
     preset_names,
 )
 from kdcache.errors import UsageError
-from kdcache.teachers.loading.sizes import Family
+from kdcache.teachers.loading.sizes import FamilyFacts
 from kdcache.views.recipe import Augment
 from students.families.registry import preset_model
 from students.recipe import Recipe
 from students.tasks.few_shot.numbers import FewShot
 
-MODELS = {"views": Augment, "teachers": Family, "students": preset_model, "recipes": Recipe, "tasks": FewShot}
+MODELS = {"views": Augment, "teachers": FamilyFacts, "students": preset_model, "recipes": Recipe, "tasks": FewShot}
 BAD = """
 kind: augment
 crp: {}

@@ -16,7 +16,7 @@ from kdcache.errors import Locked
 
 
 @contextmanager
-def held(folder: Path, doing: str) -> Iterator[None]:
+def locked_folder(folder: Path, doing: str) -> Iterator[None]:
     """Nobody else does it meanwhile."""
     with storage_errors(folder), beneath.opened(folder, "lock", os.O_RDWR | os.O_CREAT) as found:
         descriptor = os.dup(found)

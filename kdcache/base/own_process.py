@@ -1,6 +1,6 @@
 """Work done in a process of its own, of which nothing is left in this one: its memory, its modules, its threads.
 
-Input: a module that calls `answer`, and a task as JSON has it. Output: what it answered. Its KDErrors are raised here as they
+Input: a module that calls `serve`, and a task as JSON has it. Output: what it answered. Its KDErrors are raised here as they
 were there. It does not outlive this process: when the pipe it was asked through closes, it ends.
 """
 
@@ -18,20 +18,20 @@ from kdcache.base.children import out_of_reach
 from kdcache.errors import KDError
 
 _STDIN = 0
-_TOLD = "told "
-"""begins a line of `tell`"""
+_MESSAGE = "told "
+"""begins a line of `send`"""
 
 
 class Ended(Exception):
-    """It ended without an answer."""
+    """It ended without an serve."""
 
     def __init__(self, code: int, told: str) -> None:
         super().__init__(f"exit code {code}")
         self.code, self.told = code, told
 
 
-def ask(module: str, task: object, hear: Callable[[Any], None] | None = None) -> Any:
-    """Run the module in a fresh process and hand it the task. What it tells on the way goes to `hear`."""
+def run_module(module: str, task: object, on_message: Callable[[Any], None] | None = None) -> Any:
+    """Run the module in a fresh process and hand it the task. What it tells on the way goes to `on_message`."""
     # -P: a file in the current folder must not stand in for a module.
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
@@ -39,14 +39,14 @@ def ask(module: str, task: object, hear: Callable[[Any], None] | None = None) ->
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told,
         _started(command, env, told) as process,
     ):
-        last = _exchange(process, json.dumps(task), hear or (lambda value: None))
+        last = _exchange(process, json.dumps(task), on_message or (lambda value: None))
         told.seek(0)
         if process.returncode or last is None:
             raise Ended(process.returncode, told.read())
-    answer = json.loads(last)
-    if "error" in answer:
-        raise _error(**answer["error"])
-    return answer["said"]
+    serve = json.loads(last)
+    if "error" in serve:
+        raise _error(**serve["error"])
+    return serve["said"]
 
 
 def _started(command: list[str], env: dict[str, str], told: IO[str]) -> "subprocess.Popen[str]":
@@ -56,8 +56,8 @@ def _started(command: list[str], env: dict[str, str], told: IO[str]) -> "subproc
         )
 
 
-def _exchange(process: "subprocess.Popen[str]", task: str, hear: Callable[[Any], None]) -> str | None:
-    """The last line it wrote; lines that begin as those of `tell` are passed on as they come."""
+def _exchange(process: "subprocess.Popen[str]", task: str, on_message: Callable[[Any], None]) -> str | None:
+    """The last line it wrote; lines that begin as those of `send` are passed on as they come."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -67,17 +67,17 @@ def _exchange(process: "subprocess.Popen[str]", task: str, hear: Callable[[Any],
         pass  # it is gone already; its exit code says more
     last = None
     for line in process.stdout:
-        if line.startswith(_TOLD):
-            hear(json.loads(line.removeprefix(_TOLD)))
+        if line.startswith(_MESSAGE):
+            on_message(json.loads(line.removeprefix(_MESSAGE)))
         else:
             last = line
     process.wait()
     return last
 
 
-def tell(value: object) -> None:
+def send(value: object) -> None:
     """From a module that is asked: something on the way, while it is at work."""
-    sys.stdout.write(f"{_TOLD}{json.dumps(value)}\n")
+    sys.stdout.write(f"{_MESSAGE}{json.dumps(value)}\n")
     sys.stdout.flush()
 
 
@@ -88,7 +88,7 @@ def _error(kind: str, message: str, hint: str | None, details: dict[str, Any]) -
     return found
 
 
-def answer(work: Callable[[Any], object]) -> None:
+def serve(work: Callable[[Any], object]) -> None:
     """For the main of a module that is asked: do the work on the task it is handed."""
     task = bytearray()
     while not task.endswith(b"\n"):

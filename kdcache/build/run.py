@@ -16,7 +16,7 @@ from kdcache.build.prepare import Prepared
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 
-Share = tuple[int, int]
+Portion = tuple[int, int]
 """(3, 16): the third of sixteen"""
 
 
@@ -45,7 +45,7 @@ class BuildResult:
         return self.images / self.seconds if self.seconds else 0.0
 
 
-def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) -> BuildResult:
+def build(prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
     """Build every missing part of a cache, or the missing parts of one share."""
     store = Store.create(prepared.out, prepared.plan, prepared.listing)
     with store.building(only):
@@ -76,6 +76,6 @@ def build(prepared: Prepared, *, only: Share | None = None, progress: Progress) 
     )
 
 
-def share_of(parts: Sequence[PartId], only: Share | None) -> list[PartId]:
+def share_of(parts: Sequence[PartId], only: Portion | None) -> list[PartId]:
     """The parts of one share: every n-th, so that shares are equally long."""
     return list(parts) if only is None else list(parts[only[0] - 1 :: only[1]])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcache.base.progress import Progress
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Damage, Mismatch
 from kdcache.store import Finding, Place, Store
@@ -42,7 +42,7 @@ def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
     """
     store = Store.open(where)
     with store.building() if apply else nullcontext():
-        report = verify(store.place, Ask(), progress)
+        report = verify(store.place, VerifyOptions(), progress)
         foreign = [found for found in report.findings if found.kind == "foreign"]
         if foreign and not any(_fits(store, part) for part in store.with_receipt()):
             path = store.place.at(PLAN)

@@ -18,7 +18,7 @@ from kdcache.views.replay import drifts
 
 
 @dataclass(frozen=True)
-class Ask:
+class VerifyOptions:
     """What to look at beyond structure and checksums."""
 
     replay: int = 0
@@ -38,7 +38,7 @@ class Ask:
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was looked at and what was found."""
 
     place: Place
@@ -123,7 +123,7 @@ def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[n
 
 
 def views_that_drift(
-    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, progress: Progress
+    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: VerifyOptions, progress: Progress
 ) -> Iterator[Finding]:
     """Render sampled views again; those whose digests differ from the stored ones."""
     for part, batch in rendered_again(store, source, rows, ask.workers):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Progress
-from kdcache.check.sampling import Ask, Report, drifted, rendered_again
+from kdcache.check.sampling import VerifyOptions, VerifyReport, drifted, rendered_again
 from kdcache.codecs.codec import naming_rows
 from kdcache.images.source import Source
 from kdcache.store import Finding, Store
@@ -20,7 +20,12 @@ WAY_OUT = "verify on a --device that has more memory, or without --teacher"
 
 
 def check_teacher(
-    store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: Ask, report: Report, progress: Progress
+    store: Store,
+    source: Source,
+    rows: list[tuple[PartId, list[int]]],
+    ask: VerifyOptions,
+    report: VerifyReport,
+    progress: Progress,
 ) -> None:
     """Say sampled rows again; findings are rows beyond the tolerance, which is the codec's own error plus `REPEATABLE`."""
     from kdcache.teachers.batches import Batches
@@ -56,7 +61,7 @@ def check_teacher(
         report.said_again += len(seen)
 
 
-def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64], report: Report) -> None:
+def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64], report: VerifyReport) -> None:
     report.distance[name] = max(report.distance.get(name, 0.0), float(far.max(initial=0.0)))
     limit = report.tolerance[name]
     beyond = ~(far <= limit)

@@ -7,19 +7,19 @@ part and the rows. Nothing is changed here: see repair.py.
 from pathlib import Path
 
 from kdcache.base.progress import Progress
-from kdcache.check.sampling import Ask, Report, sample, views_that_drift
+from kdcache.check.sampling import VerifyOptions, VerifyReport, sample, views_that_drift
 from kdcache.images import open_source
 from kdcache.store import Place, Store
 from kdcache.store.plan import PartId
 
 
-def verify(where: Path | Place, ask: Ask, progress: Progress) -> Report:
+def verify(where: Path | Place, ask: VerifyOptions, progress: Progress) -> VerifyReport:
     """Check every byte of a cache, then the samples that were asked for."""
     store = Store.open(where)
     if ask.untrusted and (found := store.verify_unopened()):
-        return Report(store.place, parts=len(store.with_receipt()), findings=found)
+        return VerifyReport(store.place, parts=len(store.with_receipt()), findings=found)
     frame = store.verify_frame()
-    report = Report(
+    report = VerifyReport(
         store.place,
         findings=[found for found in frame if found.kind != "stray"],
         warnings=[found for found in frame if found.kind == "stray"],
@@ -44,7 +44,7 @@ def verify(where: Path | Place, ask: Ask, progress: Progress) -> Report:
     return report
 
 
-def _check_parts(store: Store, report: Report, progress: Progress) -> list[PartId]:
+def _check_parts(store: Store, report: VerifyReport, progress: Progress) -> list[PartId]:
     """Structure and checksums of every part -> the parts that are there and sound."""
     sound = []
     parts = store.with_receipt()

@@ -35,7 +35,7 @@ ROW_OVERHEAD = 256
 
 
 @dataclass(frozen=True)
-class Exported:
+class DiveDocExport:
     """What an export wrote."""
 
     path: Path
@@ -48,7 +48,7 @@ class Exported:
 
 def export_divedoc(
     splits: Mapping[str, Store], file: Path, *, progress: Progress, signal: str = "features", view: int = 0
-) -> Exported:
+) -> DiveDocExport:
     """Write one view of caches, a split each (`{"train": store}`), as the file and tables of DIVE-Doc."""
     if file.exists():
         raise UsageError(f"{file} is there already", hint="choose another file")
@@ -74,7 +74,7 @@ def export_divedoc(
     flush_folder(file.absolute().parent)
     progress.finish()
     left_out = sum(store.plan.dataset.rows for store in splits.values()) - sum(rows.values())
-    return Exported(file, tuple(written), rows, left_out, file.stat().st_size)
+    return DiveDocExport(file, tuple(written), rows, left_out, file.stat().st_size)
 
 
 def _check_ids(store: Store) -> None:

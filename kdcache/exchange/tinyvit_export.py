@@ -45,7 +45,7 @@ OUR_VIEWS = (
 
 
 @dataclass(frozen=True)
-class Exported:
+class TinyVitExport:
     """What an export wrote."""
 
     path: Path
@@ -65,7 +65,7 @@ def export_tinyvit(
     views: Sequence[int] | None = None,
     k: int | None = None,
     keys: Keys | None = None,
-) -> Exported:
+) -> TinyVitExport:
     """Write views of a cache as `out/logits_top{K}_epoch{E}`: view v becomes epoch v, or the epoch it was imported from.
 
     `k`: classes a record, by default as many as are stored. `keys`: what to call an image; by default its id, or what it was
@@ -101,7 +101,7 @@ def export_tinyvit(
         notes.append(OTHER_NUMBERS)
     if left_out:
         notes.append(f"{left_out:,} rows have no record: their images could not be read")
-    return Exported(out, k, epochs, records, left_out, tuple(notes))
+    return TinyVitExport(out, k, epochs, records, left_out, tuple(notes))
 
 
 def _written(about: dict[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from kdcache.base.children import out_of_reach
 from kdcache.errors import KDError
 from kdcache.render.ring import Ring
-from kdcache.render.worker import Done, Failed, Setup, Task
+from kdcache.render.worker import Done, Failed, RenderTask, Setup
 
 QUEUED = 2
 """Tasks a worker holds: the one in hand and the next, so that it never waits for the parent."""
@@ -31,7 +31,7 @@ class Crew:
     def __init__(self, count: int, ring: Ring, setup: Setup) -> None:
         self._workers: dict[Connection, subprocess.Popen[bytes]] = {}
         self._held: dict[Connection, int] = {}
-        self._tasks: deque[Task] = deque()
+        self._tasks: deque[RenderTask] = deque()
         self._unanswered = 0
         self._answers: queue.SimpleQueue[Done | Failed] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Crew:
         """Process ids of the workers."""
         return [process.pid for process in self._workers.values()]
 
-    def submit(self, tasks: Iterable[Task]) -> None:
+    def submit(self, tasks: Iterable[RenderTask]) -> None:
         """Queue tasks behind those that wait; never blocks."""
         with self._lock:
             self._tasks.extend(tasks)

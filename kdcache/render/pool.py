@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kdcache.images.source import Source
 from kdcache.render.crew import Crew
 from kdcache.render.ring import Ring
-from kdcache.render.worker import Done, Setup, Task, render_rows
+from kdcache.render.worker import Done, RenderTask, Setup, render_rows
 from kdcache.signals.shown import Shown, TokenBatch, Tokens, row_digests, token_batch
 from kdcache.views import DriftedRow, Ids
 from kdcache.views.recipe import Augment, Plain
@@ -177,7 +177,7 @@ class RenderPool:
             slot, number = progress.free.popleft(), progress.started
             rendered = self._empty(*request, ring.slots[slot])
             tasks = [
-                Task(number, slot, first, rendered.view, rendered.rows[first : first + self._task_images])
+                RenderTask(number, slot, first, rendered.view, rendered.rows[first : first + self._task_images])
                 for first in range(0, len(rendered.rows), self._task_images)
             ]
             progress.pending[number] = _Pending(rendered, slot, len(tasks))

@@ -40,7 +40,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Task:
+class RenderTask:
     """Some rows of a batch: row `rows[i]` belongs at `slot`, place `first + i`."""
 
     batch: int
@@ -54,7 +54,7 @@ class Task:
 class Done:
     """A finished task: a digest a row, and why rows are bad."""
 
-    task: Task
+    task: RenderTask
     digests: tuple[int, ...]
     bad: dict[int, str]
 
@@ -106,7 +106,7 @@ def _serve(connection: Connection, ring_descriptor: int) -> None:
     setup: Setup = connection.recv()
     slots = mapped_slots(ring_descriptor, setup.shape, setup.slots)
     while True:
-        task: Task = connection.recv()
+        task: RenderTask = connection.recv()
         out = slots[task.slot, task.first : task.first + len(task.rows)]
         try:
             digests, bad = render_rows(setup, task.view, task.rows, out)

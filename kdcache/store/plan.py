@@ -19,7 +19,7 @@ from kdcache.images.source import Listing, Source
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.index import index_digest
-from kdcache.views.recipe import Recipe
+from kdcache.views.recipe import ViewRecipe
 
 FORMAT = 1
 VIEW_DIGEST = Field("view_digest", "<u4", (), attributes=(("meaning", "digest of the pixels the teacher saw"),))
@@ -116,7 +116,7 @@ class StoredSignal(Strict):
 class ViewPlan(Strict):
     """Which views are stored."""
 
-    recipe: Recipe
+    recipe: ViewRecipe
     seed: int
     count: int
 

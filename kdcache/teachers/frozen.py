@@ -22,17 +22,17 @@ from kdcache.teachers.heads.heads import Head
 from kdcache.teachers.request import Request
 
 
-class Said(NamedTuple):
+class Output(NamedTuple):
     """What a tower said under one name; `grid` when the tokens lie on one."""
 
     values: Tensor
     grid: tuple[int, int] | None = None
 
 
-def from_map(values: Tensor) -> Said:
+def from_map(values: Tensor) -> Output:
     """A feature map (batch, channels, height, width) as tokens, rows of the grid first."""
     height, width = values.shape[-2:]
-    return Said(values.flatten(2).transpose(1, 2), (height, width))
+    return Output(values.flatten(2).transpose(1, 2), (height, width))
 
 
 class Tower(Protocol):
@@ -46,7 +46,7 @@ class Tower(Protocol):
     def taps(self) -> dict[str, str]:
         """Every signal it can say -> where that is tapped, in words."""
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Normalised float pixels (batch, 3, height, width) -> at least the wanted signals."""
 
 
@@ -107,7 +107,7 @@ class FrozenTeacher:
         """Signal name -> float32 (batch, *shape)."""
         return {name: said.values for name, said in self._emit(shown).items()}
 
-    def _emit(self, shown: Shown) -> dict[str, Said]:
+    def _emit(self, shown: Shown) -> dict[str, Output]:
         pixels = shown.pixels
         self._check_tokens(shown)
         height, width = self._preprocess.size
@@ -120,9 +120,9 @@ class FrozenTeacher:
             said = self._speak(normalised(pixels, self._mean, self._std), shown)
         # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
-            copies = {name: Said(_float32(said[name].values), said[name].grid) for name in self._wanted}
+            copies = {name: Output(_float32(said[name].values), said[name].grid) for name in self._wanted}
             if self._head is not None:
-                copies["logits"] = Said(_through(self._head, copies["embedding"].values))
+                copies["logits"] = Output(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
 
     def _check_tokens(self, shown: Shown) -> None:
@@ -130,12 +130,12 @@ class FrozenTeacher:
             reads = "reads token ids and was shown none" if self._reads is not None else "reads no token ids"
             raise UsageError(f"this teacher {reads}", hint="show it Shown(pixels) or Shown(pixels, tokens, lengths)")
 
-    def _speak(self, pixels: Tensor, shown: Shown) -> dict[str, Said]:
+    def _speak(self, pixels: Tensor, shown: Shown) -> dict[str, Output]:
         if shown.tokens is None or shown.lengths is None:
             return self._tower.speak(pixels, self._wanted)
         reading: Any = self._tower
         tokens, lengths = (values.to(self._device) for values in (shown.tokens, shown.lengths))
-        found: dict[str, Said] = reading.speak_of(pixels, tokens, lengths, self._wanted)
+        found: dict[str, Output] = reading.speak_of(pixels, tokens, lengths, self._wanted)
         return found
 
     def _measure(self) -> tuple[Signal, ...]:

@@ -15,7 +15,7 @@ from kdcache.errors import UsageError
 from kdcache.images.background import FORMS, WHITE, Background, canonical
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -118,7 +118,7 @@ class Jitter(Strict):
     contrast: Amount = 0.0
     saturation: Amount = 0.0
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    probability: Share = 1.0
+    probability: Fraction = 1.0
 
 
 class RandAugment(Strict):
@@ -127,7 +127,7 @@ class RandAugment(Strict):
     layers: Annotated[int, Field(ge=1, le=LAYERS)]
     magnitude: Annotated[float, Field(ge=0.0, le=10.0)]
     std: Amount
-    probability: Share
+    probability: Fraction
     increasing: bool
     """`inc1`: every operation grows stronger with the magnitude."""
 
@@ -135,7 +135,7 @@ class RandAugment(Strict):
 class Erase(Strict):
     """Random erasing of a box with pixel noise, in image space, so that teacher and student see the same noise."""
 
-    probability: Share
+    probability: Fraction
     area: Shares
     ratio: Ratios
 
@@ -146,10 +146,10 @@ class Mix(Strict):
     An alpha of 0 turns that kind off; `switch` is the chance of CutMix when both are on.
     """
 
-    probability: Share
+    probability: Fraction
     mixup_alpha: Amount
     cutmix_alpha: Amount
-    switch: Share
+    switch: Fraction
 
     @model_validator(mode="after")
     def _something_is_on(self) -> Self:
@@ -163,7 +163,7 @@ class Augment(Strict):
 
     kind: Literal["augment"] = "augment"
     crop: Crop
-    flip: Share
+    flip: Fraction
     jitter: Jitter | None = None
     randaugment: RandAugment | None = None
     erase: Erase | None = None
@@ -197,7 +197,7 @@ class Foreign(Strict):
         return frozenset({"seed", "row"})
 
 
-Recipe = Annotated[Plain | Augment | Foreign, Field(discriminator="kind")]
+ViewRecipe = Annotated[Plain | Augment | Foreign, Field(discriminator="kind")]
 Drawable = TypeVar("Drawable", Plain, Augment)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kdcache.base.digest import file_sha256
 from kdcache.errors import UsageError
 from kdcache.signals.teacher import Preprocess, Weights
-from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.frozen import Candidate, Output
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.request import Request
 from students.families.registry import heads
@@ -26,9 +26,9 @@ class RunTower:
         self._heads = {name: head for name, head in heads(spec, network).items() if head.signal}
         self.taps = {name: head.description for name, head in self._heads.items()}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Each wanted signal from a pass of its own: a student is small."""
-        return {name: Said(head(pixels)) for name, head in self._heads.items() if name in wanted}
+        return {name: Output(head(pixels)) for name, head in self._heads.items() if name in wanted}
 
 
 def load_run(request: Request) -> Candidate:

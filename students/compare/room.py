@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
-from students.compare.measuring.measure import Task
+from students.compare.measuring.measure import ArmTask
 from students.compare.measuring.process import in_a_process
 
 STEPS = 2
@@ -32,7 +32,7 @@ class Room(Strict):
         return -(-batch // self.largest) if self.largest else None
 
 
-def room(task: Task, memory: int, most: int, progress: Progress) -> Room:
+def room(task: ArmTask, memory: int, most: int, progress: Progress) -> Room:
     """Try with the task's own student, teacher and images, of which there are `most`."""
 
     def fits(batch: int) -> bool:

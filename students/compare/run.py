@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.digest import file_sha256
-from kdcache.base.folder_lock import held
+from kdcache.base.folder_lock import locked_folder
 from kdcache.base.plain_json import parse_json
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
@@ -33,11 +33,11 @@ from students.compare.amount import Amount, amount
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
 from students.compare.choices import check_arms, settle
-from students.compare.measuring.measure import Measured, Task
+from students.compare.measuring.measure import ArmTask, Measured
 from students.compare.measuring.process import in_a_process
 from students.compare.options import CompareOptions
 from students.compare.result.comparison import Comparison
-from students.compare.result.sums import Job, projected
+from students.compare.result.sums import Workload, projected
 from students.compare.room import Room, room
 from students.judging.while_training import measure_of_recipe
 from students.recipe import Recipe
@@ -72,7 +72,7 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     # Chosen before there is a folder: what cannot be compared leaves nothing behind.
     chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
     make_folder(out)
-    with held(out, "compared"):
+    with locked_folder(out, "compared"):
         if (much := _begun(out, asked)) is None:
             much = chosen
             write_file(out / BEGUN, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
@@ -91,7 +91,7 @@ def _compare(
     arms: tuple[Arm, ...],
     recipe: Recipe,
     much: Amount,
-    job: Job,
+    job: Workload,
     out: Path,
     progress: Progress,
 ) -> Comparison:
@@ -128,11 +128,11 @@ def _compare(
     )
 
 
-def _job(options: CompareOptions) -> Job:
+def _job(options: CompareOptions) -> Workload:
     """All images, which are not counted yet, for what was asked."""
     asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
     try:
-        return Job.from_plain({"images": 1, "views": options.build.views, **asked})
+        return Workload.from_plain({"images": 1, "views": options.build.views, **asked})
     except ValidationError:
         told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
         raise UsageError(
@@ -154,7 +154,7 @@ def _asked(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]
     return plain
 
 
-def _projected(options: CompareOptions, job: Job) -> Job | None:
+def _projected(options: CompareOptions, job: Workload) -> Workload | None:
     return None if options.project is None else projected(options.project, job)
 
 
@@ -207,10 +207,10 @@ def _rooms(
     return {task.arm.name: room(task, options.memory, caches.usable, progress) for task in tasks}
 
 
-def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> Task:
+def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> ArmTask:
     val = options.val or ("none" if caches.store.plan.teacher.knows_nothing else None)
     name = arm.name.replace(":", "-").replace("=", "-")
-    return Task(
+    return ArmTask(
         arm=arm,
         cache=str(caches.path(arm)),
         out=str(out / "runs" / f"{name}-{repeat}"),

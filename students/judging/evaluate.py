@@ -41,7 +41,7 @@ Wanted = Sequence[tuple[Task[Any], Any]]
 
 
 @dataclass(frozen=True)
-class How:
+class JudgeOptions:
     """On which images and how a student is judged. None: what fits."""
 
     data: str | None = None
@@ -66,7 +66,7 @@ class Judgement(NamedTuple):
         return self.task.show(self.report)
 
 
-def judge(run: Run, wanted: Wanted, how: How, progress: Progress) -> list[Judgement]:
+def judge(run: Run, wanted: Wanted, how: JudgeOptions, progress: Progress) -> list[Judgement]:
     """Judge a run by each of these tasks, on the images that are named or on each of its own validation sets."""
     for task, _ in wanted:
         check_task(run, task)
@@ -93,7 +93,12 @@ def judge_all(
 
 
 def judge_run(
-    run: Run, how: How, progress: Progress, *, task: str | None = None, settings: Mapping[str, Any] | None = None
+    run: Run,
+    how: JudgeOptions,
+    progress: Progress,
+    *,
+    task: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Path]:
     """A run by one task, with settings of it by name -> its report, and where it is kept."""
     wanted = chosen([task or default_task(run.record.student)], settings or {})
@@ -109,7 +114,7 @@ def check_task(run: Run, task: Task[Any]) -> None:
     check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads])
 
 
-def student_of(run: Run, how: How) -> JudgedStudent:
+def student_of(run: Run, how: JudgeOptions) -> JudgedStudent:
     """The run's student with its best weights, on the device that was asked for."""
     from students.base.machine import device_of
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from students.families.spec import StudentSpec
 
 EMBEDDING = "embedding"
-Ask = Callable[["NDArray[np.uint8]"], "Tensor"]
+HeadCall = Callable[["NDArray[np.uint8]"], "Tensor"]
 """Views (rows, height, width, 3) -> what a head gives, a row each."""
 
 
@@ -64,7 +64,7 @@ class Judged(Protocol):
     def batch(self) -> int:
         """Images it sees at a time."""
 
-    def ask(self, head: str) -> Ask:
+    def ask(self, head: str) -> HeadCall:
         """What one of its heads gives, without gradients, in the precision it is judged in."""
 
     def at_rest(self) -> AbstractContextManager[None]:
@@ -81,7 +81,7 @@ class JudgedStudent:
     precision: Precision
     batch: int
 
-    def ask(self, head: str) -> Ask:
+    def ask(self, head: str) -> HeadCall:
         """Through the student's own normalisation."""
         import torch
 
@@ -129,7 +129,7 @@ class JudgedTeacher:
         self.device, self.batch = device, batch
         self.precision: Precision = spec.precision  # type: ignore[assignment]  # checked when it was asked for
 
-    def ask(self, head: str) -> Ask:
+    def ask(self, head: str) -> HeadCall:
         """It normalises by itself."""
         import torch
 

@@ -19,7 +19,7 @@ from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
 from kdcache.render import RenderPool
 from kdcache.views.recipe import Plain
-from students.judging.judged import Ask, Sees
+from students.judging.judged import HeadCall, Sees
 from students.judging.matching import Matching, match_classes
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class Pictures:
         same.images, same.rejected = images, {}
         return same
 
-    def look(self, ask: Ask, *, progress: Progress, stage: str = "evaluate") -> "Iterator[tuple[Rows, torch.Tensor]]":
+    def look(
+        self, ask: HeadCall, *, progress: Progress, stage: str = "evaluate"
+    ) -> "Iterator[tuple[Rows, torch.Tensor]]":
         """(rows, what `ask` gives for them) for every batch, in row order, without the rows that cannot be read.
 
         A network always sees full batches, the last one filled up with black: what it gives for an image does not depend on how

@@ -15,7 +15,7 @@ from kdcache.base.progress import Progress
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.teachers.registry import open_teacher
-from students.judging.evaluate import How, Judgement, judge_all
+from students.judging.evaluate import Judgement, JudgeOptions, judge_all
 from students.judging.examples import TRAIN_SPLIT, Bank, Examples, no_split, refuse_training_split, split_beside
 from students.judging.judged import JudgedTeacher
 from students.judging.pictures import Labelled, labelled
@@ -34,7 +34,9 @@ class AskedTeacher:
     head: str | None = None
 
 
-def opened(asked: AskedTeacher, heads: Sequence[str], how: How, offered: tuple[str, ...] | None) -> JudgedTeacher:
+def opened(
+    asked: AskedTeacher, heads: Sequence[str], how: JudgeOptions, offered: tuple[str, ...] | None
+) -> JudgedTeacher:
     """The teacher, with these heads; `offered`: class names for one that can tell any classes apart."""
     from students.base.machine import device_of
 
@@ -57,7 +59,7 @@ def judge_teacher(
     tasks: Sequence[str] | None,
     given: Mapping[str, Any],
     overrides: Sequence[str],
-    how: How,
+    how: JudgeOptions,
     progress: Progress,
 ) -> tuple[str, list[Judgement]]:
     """What the teacher is called, and what came of each task."""

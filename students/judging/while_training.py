@@ -22,7 +22,7 @@ from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_sour
 from students.judging.judged import JudgedStudent
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import settings_of, task_named
-from students.options import Where
+from students.options import MachineOptions
 from students.runs.record import RunRecord
 from students.runs.validation import ValidationSet
 
@@ -94,7 +94,7 @@ def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
 
 
 def validation_of(
-    record: RunRecord, where: Where, world: World
+    record: RunRecord, where: MachineOptions, world: World
 ) -> Callable[[], AbstractContextManager[Validation]] | None:
     """What judges a student as its record says, to be opened; only the first process judges."""
     if not record.validation:
@@ -114,7 +114,7 @@ def validation_of(
     return opened
 
 
-def _opened(record: RunRecord, judged_on: ValidationSet, place: str | None, where: Where) -> Opened:
+def _opened(record: RunRecord, judged_on: ValidationSet, place: str | None, where: MachineOptions) -> Opened:
     data, moved = judged_on.data, place
     if place is not None and judged_on.bank_from == TRAIN_SPLIT:
         spec = judged_source(place, TRAIN_SPLIT, data.source).spec()
@@ -137,7 +137,9 @@ def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) 
     task.check(_Unbuilt(spec), examples, settings)
 
 
-def _bank(record: RunRecord, judged_on: ValidationSet, place: str | None, wanted: Bank, where: Where) -> Labelled:
+def _bank(
+    record: RunRecord, judged_on: ValidationSet, place: str | None, wanted: Bank, where: MachineOptions
+) -> Labelled:
     """The images that are compared with: training images, or those of the set, which must be unchanged."""
     if judged_on.bank is None:
         images = same_images(record.dataset, where.data, owner="the run")
@@ -150,7 +152,7 @@ def _bank(record: RunRecord, judged_on: ValidationSet, place: str | None, wanted
 
 
 def places_of(given: tuple[str, ...], record: RunRecord) -> dict[str | None, str]:
-    """Where the sets of a run lie now, by their names."""
+    """MachineOptions the sets of a run lie now, by their names."""
     names = [each.name for each in record.validation]
     places: dict[str | None, str] = {}
     for text in given:

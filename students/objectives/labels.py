@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from kdcache.codecs.distribution import Distribution, Logits, Tail, TopK
 from kdcache.errors import Mismatch
-from kdcache.views.recipe import Amount, Share
+from kdcache.views.recipe import Amount, Fraction
 from students.base.class_names import first_difference
 from students.base.contracts import Needs, Objective, Sides
 from students.base.truths import CLASS, ClassTruth
@@ -36,8 +36,8 @@ class Labels(Objective):
     """Temperature of both sides of the soft part, which is multiplied by its square so that its gradients keep their size."""
     tail: Tail = "uniform"
     """How the probability outside the stored classes is spread."""
-    smoothing: Share = 0.0
-    """Share of the true class's probability that is spread over all classes."""
+    smoothing: Fraction = 0.0
+    """Fraction of the true class's probability that is spread over all classes."""
 
     @model_validator(mode="after")
     def _has_a_part(self) -> Self:

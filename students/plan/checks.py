@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask, sample, views_that_drift
+from kdcache.check.sampling import VerifyOptions, sample, views_that_drift
 from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
 from kdcache.images.source import Source
 from kdcache.signals.signal import Signal
@@ -170,7 +170,7 @@ def check_replay(cache: Cache, source: Source, workers: int, progress: Progress,
     rows = sample(store, store.built(), REPLAYED, seed)
     count = sum(len(each) for _, each in rows)
     progress.start("replay", count)
-    found = list(views_that_drift(store, source, rows, Ask(workers=workers), progress))
+    found = list(views_that_drift(store, source, rows, VerifyOptions(workers=workers), progress))
     progress.finish()
     if found:
         first = "; ".join(drift.what for drift in found[:3])

@@ -18,9 +18,9 @@ from kdcache.views.recipe import drawable
 from students.families.preset import Preset
 from students.families.registry import family_of, shown_student, student_preset, student_spec
 from students.families.spec import RANDOM, StudentSpec
-from students.options import TrainOptions, Where
+from students.options import MachineOptions, TrainOptions
 from students.plan.checks import check_head, check_outputs
-from students.plan.ground import Ground, choose_cache, ground_of_cache, ground_of_data
+from students.plan.data import TrainingData, choose_cache, data_of_cache, data_of_images
 from students.plan.validation import validation_sets
 from students.plan.views import views_of
 from students.recipe import Recipe
@@ -43,7 +43,7 @@ class Planned:
     """what may cost time for nothing"""
 
 
-def plan_run(options: TrainOptions, where: Where, processes: int) -> Planned:
+def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Planned:
     """Decide everything about a training."""
     notes = Notes()
     ground, recipe = _ground_and_recipe(options, where, notes)
@@ -81,7 +81,7 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
 
 
-def _ground_and_recipe(options: TrainOptions, where: Where, notes: Notes) -> tuple[Ground, Recipe]:
+def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
     """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
@@ -98,7 +98,7 @@ def _ground_and_recipe(options: TrainOptions, where: Where, notes: Notes) -> tup
                 f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        ground = ground_of_data(where.data, notes)
+        ground = data_of_images(where.data, notes)
         recipe(ground.dataset)
     else:
         cache = choose_cache(
@@ -107,7 +107,7 @@ def _ground_and_recipe(options: TrainOptions, where: Where, notes: Notes) -> tup
             family.defaults,
             notes,
         )
-        ground = ground_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, notes)
+        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, notes)
     return ground, _recipe(options, ground, preset, notes)
 
 
@@ -137,7 +137,7 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, ground: Ground, preset: Preset, notes: Notes) -> Recipe:
+def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: Notes) -> Recipe:
     name = _recipe_name(options, ground.dataset, preset)
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
@@ -162,7 +162,7 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
+def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -184,7 +184,9 @@ def _student(options: TrainOptions, ground: Ground, recipe: Recipe, background: 
     return spec
 
 
-def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: int, where: Where) -> Pacing:
+def _pacing(
+    options: TrainOptions, recipe: Recipe, ground: TrainingData, processes: int, where: MachineOptions
+) -> Pacing:
     if recipe.batch % processes:
         raise UsageError(
             f"a batch of {recipe.batch} cannot be shared by {processes} processes",
@@ -209,7 +211,7 @@ def _pacing(options: TrainOptions, recipe: Recipe, ground: Ground, processes: in
 
 
 def _validation(
-    options: TrainOptions, ground: Ground, recipe: Recipe, student: StudentSpec, notes: Notes
+    options: TrainOptions, ground: TrainingData, recipe: Recipe, student: StudentSpec, notes: Notes
 ) -> dict[str, Any]:
     """The fields of the record that say on which images it is judged: `val` for one set without a name, else `sets`."""
     sets = validation_sets(options.validation, ground.dataset, recipe, student, notes)

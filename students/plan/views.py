@@ -12,12 +12,12 @@ from kdcache.store.plan import ViewPlan
 from kdcache.views.recipe import Augment, Plain, drawable, on
 from students.families.spec import StudentSpec
 from students.options import TrainOptions
-from students.plan.ground import Ground
+from students.plan.data import TrainingData
 from students.recipe import Recipe
 
 
 def views_of(
-    options: TrainOptions, ground: Ground, recipe: Recipe, before: StudentSpec | None, notes: Notes
+    options: TrainOptions, ground: TrainingData, recipe: Recipe, before: StudentSpec | None, notes: Notes
 ) -> ViewPlan:
     """The views of the cache; without one, those of the recipe, on the background of `before`, the student it begins with."""
     kept = before.geometry.background if before is not None else None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kdcache.base.dice import Dice
 from kdcache.base.progress import Silent
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask, sample, views_that_drift
+from kdcache.check.sampling import VerifyOptions, sample, views_that_drift
 from kdcache.codecs.distribution import Distribution
 from kdcache.errors import KDError, Mismatch
 from kdcache.images import load, open_source
@@ -143,7 +143,7 @@ def _unchanged_rows(run: Run, cache: Cache, count: int) -> tuple[list[int], list
     store = Store.open(cache.path)
     parts: list[PartId] = [part for part in store.built() if part.view == 0]
     drawn = sample(store, parts, count, run.record.seed) if parts else []
-    drifted = views_that_drift(store, open_source(cache.plan.dataset.source), drawn, Ask(), Silent())
+    drifted = views_that_drift(store, open_source(cache.plan.dataset.source), drawn, VerifyOptions(), Silent())
     changed = sorted(found.rows.start for found in drifted if found.rows is not None)
     return [row for _, rows in drawn for row in rows if row not in changed], changed
 

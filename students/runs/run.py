@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from kdcache.base.atomic import make_folder, sweep, write_file
-from kdcache.base.folder_lock import held
+from kdcache.base.folder_lock import locked_folder
 from kdcache.base.foreign import refuse_links
 from kdcache.base.plain_json import read_json
 from kdcache.errors import Mismatch, UsageError
@@ -54,7 +54,7 @@ class Run:
         """
         make_folder(path)
         _refuse_links(path)
-        with held(path, "trained"):
+        with locked_folder(path, "trained"):
             if (path / "run.json").exists():
                 hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
                 raise UsageError(f"{path} holds a run already", hint=hint)
@@ -88,9 +88,9 @@ class Run:
         return cls(path, RunRecord.from_content(plain, file, what="a run record", hint=RESTORE))
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
-        with held(self.path, "trained"):
+        with locked_folder(self.path, "trained"):
             self._sweep()
             yield
 

@@ -25,7 +25,7 @@ from kdcache.views.recipe import Plain
 from students.base.task import Measure, Shown, Table, Task
 from students.base.types import LOGITS, Precision
 from students.judging.examples import Bank, Examples
-from students.judging.judged import Ask, TeacherSpec
+from students.judging.judged import HeadCall, TeacherSpec
 from students.judging.pictures import labelled
 from students.judging.registry import settings_of
 
@@ -45,7 +45,7 @@ class Answering:
     precision: Precision = "float32"
     batch: int = 16
 
-    def ask(self, head: str) -> Ask:
+    def ask(self, head: str) -> HeadCall:
         """The answer of the contract."""
         return lambda pixels: self.contract.answer(head, pixels, self.spec.classes)
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from kdcache.errors import Drift
 from kdcache.render import Rendered, RenderPool
 from students.base.truths import ClassTruth
-from students.train.images import Rows, Scene
-from students.train.targets import Pixels, Teller, Telling
+from students.train.images import Rows, TrainingImages
+from students.train.targets import EpochTargets, Pixels, TargetSource
 
 AHEAD = 4
 """pieces rendered early"""
@@ -47,7 +47,14 @@ class Feed:
     """Renders the views of a scene for one process. Use it in a with statement, for the pieces of one epoch at a time."""
 
     def __init__(
-        self, scene: Scene, teller: Teller, *, size: tuple[int, int] | None, micro: int, workers: int, strict: bool
+        self,
+        scene: TrainingImages,
+        teller: TargetSource,
+        *,
+        size: tuple[int, int] | None,
+        micro: int,
+        workers: int,
+        strict: bool,
     ) -> None:
         """`size`: height and width the student sees; None: it learns from what was said and sees no image."""
         self._scene, self._teller, self._micro, self._strict = scene, teller, micro, strict
@@ -80,7 +87,7 @@ class Feed:
     ) -> None:
         self._stack.close()
 
-    def pieces(self, telling: Telling, start: int) -> Iterator[Piece]:
+    def pieces(self, telling: EpochTargets, start: int) -> Iterator[Piece]:
         """The pieces of an epoch from step `start` on."""
         rendered = {size: pool.batches(self._requests(telling, start)) for size, pool in self._pools.items()}
         for step in range(start, len(telling)):
@@ -99,7 +106,7 @@ class Feed:
                     good=self._good(next(iter(seen.values()))) if seen else np.ones(count, np.bool_),
                 )
 
-    def _requests(self, telling: Telling, start: int) -> Iterator[tuple[int, list[int]]]:
+    def _requests(self, telling: EpochTargets, start: int) -> Iterator[tuple[int, list[int]]]:
         for step in range(start, len(telling)):
             rows = telling.rows(step).tolist()
             for first in range(0, len(rows), self._micro):
@@ -117,7 +124,7 @@ class Feed:
 
 
 def truths_of(
-    names: tuple[str, ...], scene: Scene, piece: Piece, telling: Telling, device: torch.device
+    names: tuple[str, ...], scene: TrainingImages, piece: Piece, telling: EpochTargets, device: torch.device
 ) -> dict[str, Any]:
     """The truths of these names of a piece, as tensors on the device."""
     columns = scene.truths(names, piece.rows, telling.view)

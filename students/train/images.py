@@ -23,7 +23,7 @@ Classes = tuple[Rows, Rows, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Scene:
+class TrainingImages:
     """Rows of images and the views of them."""
 
     source: Source
@@ -33,12 +33,12 @@ class Scene:
     views: ViewPlan
 
     @classmethod
-    def of_cache(cls, cache: Cache, source: Source) -> "Scene":
+    def of_cache(cls, cache: Cache, source: Source) -> "TrainingImages":
         """The images a teacher spoke about; `source` is where they lie on this machine."""
         return cls(source, cache.ids, cache.labels, cache.plan.dataset, cache.plan.views)
 
     @classmethod
-    def of_listing(cls, source: Source, listing: Listing, views: ViewPlan) -> "Scene":
+    def of_listing(cls, source: Source, listing: Listing, views: ViewPlan) -> "TrainingImages":
         """A dataset that no teacher has spoken about, or speaks about while the student learns."""
         return cls(source, ListedIds(listing), listing.labels, Dataset.of(source, listing), views)
 

@@ -25,16 +25,16 @@ from students.families.loading import Head, HeadRows
 from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
 from students.judging.while_training import Validation, measure_of, validation_of
-from students.options import Where
+from students.options import MachineOptions
 from students.plan import checks as fits
 from students.plan.plan import weights_file
 from students.recipe import Recipe
 from students.runs.record import Pacing, RunRecord
 from students.train.feed import Feed
-from students.train.images import Scene
+from students.train.images import TrainingImages
 from students.train.losses import own_modules
 from students.train.optimise import Pace
-from students.train.targets import Cached, Connected, Drawn, Teller
+from students.train.targets import CachedTargets, LabelsOnly, LiveTeacher, TargetSource
 from students.train.trackers import check_names
 
 
@@ -50,8 +50,8 @@ class Job:
     recipe: Recipe
     pacing: Pacing
     seed: int
-    scene: Scene
-    teller: Teller
+    scene: TrainingImages
+    teller: TargetSource
     feed: Callable[[], Feed]
     judge: Callable[[], AbstractContextManager[Validation]] | None
     """opens what judges it on validation images; None: not judged while it learns"""
@@ -64,7 +64,7 @@ class Job:
     timed: bool
 
 
-def make_job(record: RunRecord, where: Where, world: World, progress: Progress, *, fresh: bool = True) -> Job:
+def make_job(record: RunRecord, where: MachineOptions, world: World, progress: Progress, *, fresh: bool = True) -> Job:
     """Open and check everything. `fresh`: the network gets the weights a run begins with; else a checkpoint will fill it."""
     check_names(where.trackers)
     scene, teller, sides = _scene_and_teller(record, where, world, progress)
@@ -104,8 +104,8 @@ def make_job(record: RunRecord, where: Where, world: World, progress: Progress, 
 
 
 def _scene_and_teller(
-    record: RunRecord, where: Where, world: World, progress: Progress
-) -> tuple[Scene, Teller, dict[str, Sides]]:
+    record: RunRecord, where: MachineOptions, world: World, progress: Progress
+) -> tuple[TrainingImages, TargetSource, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
     owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
@@ -114,12 +114,12 @@ def _scene_and_teller(
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
     if record.cache is None:
-        scene = Scene.of_listing(source, listing, record.views)
+        scene = TrainingImages.of_listing(source, listing, record.views)
         sides = _sides(record, scene)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
-        return scene, Drawn(scene, views=record.pacing.views, seed=record.seed, share=share), sides
+        return scene, LabelsOnly(scene, views=record.pacing.views, seed=record.seed, share=share), sides
     cache = _same_cache(record)
-    scene = Scene.of_cache(cache, source)
+    scene = TrainingImages.of_cache(cache, source)
     sides = _sides(record, scene)
     if cache.teacher.weights.random:
         progress.warn("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
@@ -132,11 +132,11 @@ def _scene_and_teller(
     world.wait()
     views, device = record.pacing.views, str(world.device)
     signals = _signals(record, cache)
-    cached = Cached(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
+    cached = CachedTargets(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
     return scene, cached, sides
 
 
-def _sides(record: RunRecord, scene: Scene) -> dict[str, Sides]:
+def _sides(record: RunRecord, scene: TrainingImages) -> dict[str, Sides]:
     """What each objective compares, once that is known to be possible."""
     sides = fits.sides_of(record, scene.columns)
     fits.check_sides(record, sides)
@@ -163,8 +163,14 @@ def _same_cache(record: RunRecord) -> Cache:
 
 
 def _connected(
-    record: RunRecord, cache: Cache, scene: Scene, share: Share, where: Where, world: World, progress: Progress
-) -> Teller:
+    record: RunRecord,
+    cache: Cache,
+    scene: TrainingImages,
+    share: Share,
+    where: MachineOptions,
+    world: World,
+    progress: Progress,
+) -> TargetSource:
     """The teacher itself, on the rows and views the cache has or would have."""
     from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
@@ -173,12 +179,12 @@ def _connected(
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
-    drawn = Drawn(scene, views=views, seed=record.seed, share=share, rejected=rejected)
+    drawn = LabelsOnly(scene, views=views, seed=record.seed, share=share, rejected=rejected)
     if cache.teacher.reads is not None:
         message = f"the teacher of {cache.path} reads token ids, which a training does not show it yet"
         raise UsageError(message, hint="train from the cache: --stream off")
     hint = "train from the cache (--stream off), or show fewer images at once with --micro"
-    return Connected(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
+    return LiveTeacher(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 
 
 def torch_seed(seed: int) -> int:
@@ -186,7 +192,7 @@ def torch_seed(seed: int) -> int:
     return seed if -(1 << 63) <= seed < 1 << 63 else seed % (1 << 63)
 
 
-def _network(record: RunRecord, where: Where, fresh: bool) -> nn.Module:
+def _network(record: RunRecord, where: MachineOptions, fresh: bool) -> nn.Module:
     """The student as it is before the first step: random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(record.seed))

@@ -20,7 +20,7 @@ from students.train.job import Job
 from students.train.losses import Losses, Step
 from students.train.optimise import adamw, set_rate
 from students.train.synced import synced
-from students.train.targets import Said, Telling
+from students.train.targets import EpochTargets, Signals
 
 
 class Learner:
@@ -73,7 +73,7 @@ class Learner:
         for constraint in self._job.recipe.held:
             constraint.before_step(self.network)
 
-    def learn(self, piece: Piece, said: Said, telling: Telling) -> tuple[Losses, Tensor]:
+    def learn(self, piece: Piece, said: Signals, telling: EpochTargets) -> tuple[Losses, Tensor]:
         """Add the gradient of one piece -> its losses, and which of its rows count.
 
         Each image weighs the same, however a step is cut into pieces and processes.

@@ -30,7 +30,7 @@ from students.train.learner import Learner
 from students.train.log import APART, Log
 from students.train.losses import part_names
 from students.train.room import check_room
-from students.train.targets import Telling
+from students.train.targets import EpochTargets
 from students.train.trackers import trackers
 
 Ended = Literal["done", "patience", "steps"]
@@ -140,7 +140,7 @@ class Training:
             self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
         return Outcome(ended, state, self.validation, self.score, job.measure, len(feed.unreadable))
 
-    def _step(self, pieces: Iterator[Piece], telling: Telling) -> None:
+    def _step(self, pieces: Iterator[Piece], telling: EpochTargets) -> None:
         """One step over all its pieces."""
         job, state, log = self.job, self.state, self.log
         torch.manual_seed(Dice(job.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits

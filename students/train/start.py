@@ -11,7 +11,7 @@ from kdcache.base.notes import Note
 from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Locked, Mismatch, OutOfMemory, StorageError, UsageError
 from students.base.machine import joined
-from students.options import TrainOptions, Where
+from students.options import MachineOptions, TrainOptions
 from students.plan.plan import plan_run
 from students.runs.newest import RUNS, remember_run
 from students.runs.record import RunRecord
@@ -35,7 +35,7 @@ class Finished:
     """remarks of the plan"""
 
 
-def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
+def start(options: TrainOptions, where: MachineOptions, progress: Progress) -> Finished:
     """Plan a run, write its record, train."""
     with joined(where.device) as world:
         progress = progress if world.first else Silent()
@@ -54,7 +54,7 @@ def start(options: TrainOptions, where: Where, progress: Progress) -> Finished:
                 return Finished(run, outcome, world.first, planned.notes)
 
 
-def go_on(path: Path, where: Where, progress: Progress) -> Finished:
+def go_on(path: Path, where: MachineOptions, progress: Progress) -> Finished:
     """Go on with a run from its newest checkpoint."""
     with joined(where.device) as world:
         progress = progress if world.first else Silent()
@@ -65,7 +65,7 @@ def go_on(path: Path, where: Where, progress: Progress) -> Finished:
                 hint=run.way_on,
             )
         job = make_job(run.record, where, world, progress, fresh=False)
-        with _way_on(run), run.held() if world.first else nullcontext():
+        with _way_on(run), run.locked() if world.first else nullcontext():
             return Finished(run, train(job, run, world, progress, resume=True), world.first)
 
 

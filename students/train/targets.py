@@ -1,7 +1,7 @@
 """Who tells a student what to match: a cache, a connected teacher, or nobody.
 
 All three give the rows of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in where
-the signals come from and in nothing else. Only `Connected` ever imports a teacher.
+the signals come from and in nothing else. Only `LiveTeacher` ever imports a teacher.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from kdcache.cache import Cache
 from kdcache.codecs.distribution import Distribution
 from kdcache.signals.shown import Shown
 from kdcache.stream import Order, Share, Stream, view_of
-from students.train.images import Rows, Scene
+from students.train.images import Rows, TrainingImages
 
 if TYPE_CHECKING:
     from kdcache.signals.teacher import TeacherSpec
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Stage = Literal["waiting", "teacher"]
 
-Said = dict[str, Distribution | torch.Tensor]
+Signals = dict[str, Distribution | torch.Tensor]
 """signal -> what was said of some rows"""
 
 
-class Telling(Protocol):
+class EpochTargets(Protocol):
     """One epoch of one process."""
 
     @property
@@ -42,11 +42,11 @@ class Telling(Protocol):
     def rows(self, number: int) -> Rows:
         """This process's rows of a step."""
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """What is said about these of the step's rows, which come in order; nothing when nobody speaks."""
 
 
-class Teller(Protocol):
+class TargetSource(Protocol):
     """Opens epochs."""
 
     sees: tuple[int, int] | None
@@ -56,11 +56,11 @@ class Teller(Protocol):
     signals: tuple[str, ...]
     """what it says"""
 
-    def epoch(self, number: int, start: int) -> Telling:
+    def epoch(self, number: int, start: int) -> EpochTargets:
         """Epoch `number` from step `start` on."""
 
 
-class Cached:
+class CachedTargets:
     """Off-stream: signals are read from a cache."""
 
     sees: tuple[int, int] | None = None
@@ -79,7 +79,7 @@ class Cached:
         self._cache, self._views, self._seed, self._share, self._device = cache, views, seed, share, device
         self.signals = signals
 
-    def epoch(self, number: int, start: int) -> "CachedEpoch":
+    def epoch(self, number: int, start: int) -> "CachedEpochTargets":
         """A stream over one stored view: each is used once before any is used twice."""
         share = self._share
         stream = self._cache.stream(
@@ -93,10 +93,10 @@ class Cached:
             start=start,
             drop_last=share.drop_last,
         )
-        return CachedEpoch(stream, bool(self.signals), self._device)
+        return CachedEpochTargets(stream, bool(self.signals), self._device)
 
 
-class CachedEpoch:
+class CachedEpochTargets:
     """An epoch read back from disk."""
 
     def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
@@ -116,7 +116,7 @@ class CachedEpoch:
         """As the stream has them."""
         return self._stream.rows(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """Decoded. A step is read when its first rows are asked for."""
         if self._speaks and piece.start == 0:
             self._said = next(self._batches).decode()
@@ -127,7 +127,7 @@ class CachedEpoch:
         return torch.tensor(some, device=self._device) if isinstance(some, np.ndarray) else some.to(self._device)
 
 
-class Drawn:
+class LabelsOnly:
     """Nobody speaks: true classes are all there is to learn from."""
 
     sees: tuple[int, int] | None = None
@@ -136,7 +136,7 @@ class Drawn:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: TrainingImages,
         *,
         views: Sequence[int] | None,
         seed: int,
@@ -146,16 +146,16 @@ class Drawn:
         """`rejected`: the rows of a view that cannot be used, where that is known."""
         self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
 
-    def epoch(self, number: int, start: int) -> "DrawnEpoch":
+    def epoch(self, number: int, start: int) -> "LabelsOnlyEpoch":
         """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
         fresh = number if self._scene.recipe.kind == "augment" else 0
         view = fresh if self._views is None else view_of(number, self._views)
         bad = None if self._rejected is None else self._rejected(view)
         order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=bad)
-        return DrawnEpoch(order, replace(self._share, total=len(order)), view)
+        return LabelsOnlyEpoch(order, replace(self._share, total=len(order)), view)
 
 
-class DrawnEpoch:
+class LabelsOnlyEpoch:
     """An epoch in which nobody speaks."""
 
     def __init__(self, order: Order, share: Share, view: int) -> None:
@@ -168,31 +168,31 @@ class DrawnEpoch:
         """In the order of the epoch."""
         return self._order.slice(*self._share.span(number))
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """Nothing."""
         return {}
 
 
-class Connected:
+class LiveTeacher:
     """On-stream: the teacher looks at the views of every step. Rows and views are those of the cache it would have made."""
 
     stage: Stage = "teacher"
 
-    def __init__(self, drawn: Drawn, teacher: "TeacherSpec", batches: "Batches") -> None:
+    def __init__(self, drawn: LabelsOnly, teacher: "TeacherSpec", batches: "Batches") -> None:
         """`batches`: the teacher, shown as many images at a time as the plan says, for a row's bits depend on that number."""
         self._drawn, self._batches = drawn, batches
         self.signals = tuple(signal.name for signal in teacher.signals)
         self.sees: tuple[int, int] | None = teacher.preprocess.size
 
-    def epoch(self, number: int, start: int) -> "ConnectedEpoch":
+    def epoch(self, number: int, start: int) -> "LiveTeacherEpoch":
         """The same rows, with a teacher that speaks."""
-        return ConnectedEpoch(self._drawn.epoch(number, start), self._batches)
+        return LiveTeacherEpoch(self._drawn.epoch(number, start), self._batches)
 
 
-class ConnectedEpoch:
+class LiveTeacherEpoch:
     """An epoch with the teacher in the process."""
 
-    def __init__(self, drawn: DrawnEpoch, batches: "Batches") -> None:
+    def __init__(self, drawn: LabelsOnlyEpoch, batches: "Batches") -> None:
         self._drawn, self._batches = drawn, batches
 
     @property
@@ -207,7 +207,7 @@ class ConnectedEpoch:
         """In the order of the epoch."""
         return self._drawn.rows(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Said:
+    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """What the teacher emits about them now."""
         assert pixels is not None, "a connected teacher is shown its views"
         return dict(self._batches.emit(Shown(torch.from_numpy(pixels))))

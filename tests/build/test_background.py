@@ -7,7 +7,7 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
-from kdcache.check.sampling import Ask, sample, views_that_drift
+from kdcache.check.sampling import VerifyOptions, sample, views_that_drift
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.store import Store
@@ -50,7 +50,9 @@ def test_the_plan_says_it_and_only_transparent_images_look_different(odd, tmp_pa
         store = built(odd, tmp_path / background.replace(",", "-"), background=background)
         assert json.loads((store.path / "plan.json").read_bytes())["views"]["recipe"]["background"] == background
         assert not list(
-            views_that_drift(store, open_source(str(odd)), sample(store, store.built(), 24, 0), Ask(), Silent())
+            views_that_drift(
+                store, open_source(str(odd)), sample(store, store.built(), 24, 0), VerifyOptions(), Silent()
+            )
         )
         seen[background] = digests(store)
     for other in BACKGROUNDS[1:]:
@@ -77,7 +79,9 @@ def test_a_cache_from_before_there_was_a_choice_is_the_same_cache(odd, tmp_path,
     old.drop_part(old.plan.parts()[0])
     result = build(prepare_again(store.path, options(odd)), progress=Silent())
     assert (result.parts_built, result.complete) == (1, True)
-    assert not list(views_that_drift(old, open_source(str(odd)), sample(old, old.built(), 24, 0), Ask(), Silent()))
+    assert not list(
+        views_that_drift(old, open_source(str(odd)), sample(old, old.built(), 24, 0), VerifyOptions(), Silent())
+    )
 
 
 def test_a_build_goes_on_as_it_was_planned(odd, tmp_path):

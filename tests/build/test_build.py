@@ -166,7 +166,7 @@ def test_class_counts_choose_the_codec(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels(images: Path, tmp_path: Path) -> None:
-    from kdcache.check.sampling import Ask
+    from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify
     from kdcache.views import mix_of
     from kdcache.views.recipe import drawable
@@ -192,7 +192,7 @@ def test_a_partner_that_is_away_for_a_moment_makes_a_bad_row_and_no_other_pixels
     whose = {row} | {r for r in range(100) if r == broken or partner(r) == broken}
     assert set(bad) == whose
     assert {e.row for e in Store.open(tmp_path / "c").rejected()} == whose
-    assert verify(tmp_path / "c", Ask(replay=1000), Silent()).ok
+    assert verify(tmp_path / "c", VerifyOptions(replay=1000), Silent()).ok
 
 
 def test_a_teacher_that_says_no_number_is_told_with_image_and_part(images: Path, tmp_path: Path) -> None:

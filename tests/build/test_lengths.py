@@ -12,7 +12,7 @@ from kdcache.base.progress import Silent
 from kdcache.build.estimate import estimate
 from kdcache.build.run import build
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.codecs.distribution import Logits, TopK
 from kdcache.errors import Damage, UsageError
@@ -138,7 +138,7 @@ def test_one_image_is_one_row_of_it(cache: Path) -> None:
 def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = verify(cache, Ask(replay=40, teacher=99), Silent())
+    report = verify(cache, VerifyOptions(replay=40, teacher=99), Silent())
     assert report.ok, report.findings[:3]
     assert (report.said_again, set(report.distance)) == (99, set(SIGNALS))
     assert report.distance["words"] == 0.0
@@ -153,7 +153,7 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
         return said
 
     monkeypatch.setattr(Reader, "emit", other)
-    report = verify(cache, Ask(teacher=99), Silent())
+    report = verify(cache, VerifyOptions(teacher=99), Silent())
     assert report.teacher_drifted
     assert not report.damaged
     assert report.distance["patches"] == np.inf
@@ -181,7 +181,7 @@ def test_it_is_converted_to_another_format_and_other_codecs(cache: Path, tmp_pat
         assert np.array_equal(mine["answers"].values.ids[..., :5][mask], theirs["answers"].values.ids[mask])
         assert np.array_equal(mine["words"].values, theirs["words"].values)
         assert np.allclose(mine["patches"].values, theirs["patches"].values, rtol=1e-3)
-    report = verify(tmp_path / "d", Ask(teacher=99, untrusted=True), Silent())
+    report = verify(tmp_path / "d", VerifyOptions(teacher=99, untrusted=True), Silent())
     assert report.ok, report.findings[:3]
 
 

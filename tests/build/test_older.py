@@ -12,7 +12,7 @@ from kdcache.build.prepare import Prepared, prepare
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.images import open_source
 from kdcache.reshape.convert import convert
@@ -97,7 +97,7 @@ def test_new_ones_are_planned_in_the_new_order_beside_it(apples: Path, half: Pat
 
 def test_its_views_are_replayed_with_images_given_anew(apples: Path, whole: Path, tmp_path: Path) -> None:
     moved = apples.rename(tmp_path / "moved")
-    report = verify(whole, Ask(replay=40, data=str(moved)), Silent())
+    report = verify(whole, VerifyOptions(replay=40, data=str(moved)), Silent())
     assert report.ok
     assert report.replayed == 40
 
@@ -109,7 +109,7 @@ def test_more_views_of_it_are_like_the_first(apples: Path, tmp_path: Path) -> No
     assert add_views(out, 1).identity == identity
     assert build(prepare_again(out, options(apples)), progress=Silent()).complete
     assert "valid" not in Store.open(out).map_part(Store.open(out).plan.parts()[-1])
-    assert verify(out, Ask(replay=80), Silent()).ok
+    assert verify(out, VerifyOptions(replay=80), Silent()).ok
 
 
 @pytest.mark.parametrize("early", [True, False])

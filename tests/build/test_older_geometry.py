@@ -18,7 +18,7 @@ from kdcache.build.prepare import prepare
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Mismatch, UsageError
 from kdcache.store import Store
@@ -83,7 +83,7 @@ def test_it_is_gone_on_with_under_its_plan(old: Path, photos: Path, model: Path)
     assert build(ready, only=(2, 3), progress=Silent()).parts_built == 1
     assert build(prepare(options(photos, model, STRANGE), old), progress=Silent()).complete
     assert Store.open(old).plan.identity == identity
-    report = verify(old, Ask(replay=12, teacher=12, weights=weights), Silent())
+    report = verify(old, VerifyOptions(replay=12, teacher=12, weights=weights), Silent())
     assert report.ok, report.findings
     assert report.distance["embedding"] < 1e-6
 

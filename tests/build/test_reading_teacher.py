@@ -12,7 +12,7 @@ from kdcache.base.digest import pixel_digest, shown_digest
 from kdcache.base.progress import Silent
 from kdcache.build.prepare import prepare
 from kdcache.build.run import build
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Mismatch
 from kdcache.images import open_source
@@ -97,7 +97,7 @@ def test_token_ids_reach_the_teacher_and_the_digest(source: WithTokens, images: 
             recipe, seed=0, view=0, row=row, size=(16, 16), ids=store.index.ids, load=lambda i: load(source.of, i)
         )
         assert mapped[VIEW_DIGEST.name].take(place)[0] == shown_digest(pixel_digest(pixels), ids)
-    report = verify(tmp_path / "c", Ask(replay=200, teacher=200), Silent())
+    report = verify(tmp_path / "c", VerifyOptions(replay=200, teacher=200), Silent())
     assert report.ok
     assert report.replayed == 99
 
@@ -111,7 +111,7 @@ def test_another_text_beside_the_same_pixels_is_told(
     other = {**source.tokens.ids, store.index[3]: (1, 2)}
     changed = replace(source, tokens=Tokens(other, LONGEST))
     monkeypatch.setattr(verifying, "open_source", lambda *_, **__: changed)
-    (found,) = verify(tmp_path / "c", Ask(replay=200), Silent()).findings
+    (found,) = verify(tmp_path / "c", VerifyOptions(replay=200), Silent()).findings
     assert found.rows == range(3, 4)
 
 

@@ -13,7 +13,7 @@ from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
 from kdcache.check import repair as module
 from kdcache.check.repair import repair
-from kdcache.check.sampling import Ask, Report
+from kdcache.check.sampling import VerifyOptions, VerifyReport
 from kdcache.check.verify import verify
 from kdcache.errors import Locked, Mismatch, StorageError
 from kdcache.store import Store
@@ -74,7 +74,7 @@ def test_a_foreign_plan_drops_nothing(cache: Path, images: Path, tmp_path: Path)
     assert "plan.json from another copy" in str(caught.value.hint)
     assert files(cache) == before
     (cache / "plan.json").write_bytes(own)
-    assert verify(cache, Ask(), Silent()).ok
+    assert verify(cache, VerifyOptions(), Silent()).ok
 
 
 def test_a_part_of_another_plan_is_told_and_stays(cache: Path, images: Path, tmp_path: Path) -> None:
@@ -109,14 +109,14 @@ def test_the_files_zarr_needs_are_mended_when_applied(images: Path, tmp_path: Pa
     flip(record)
     assert [f.part for f in repair(tmp_path / "c", apply=False, progress=Silent()).others] == [None]
     assert repair(tmp_path / "c", apply=True, progress=Silent()).others == ()
-    assert verify(tmp_path / "c", Ask(), Silent()).ok
+    assert verify(tmp_path / "c", VerifyOptions(), Silent()).ok
 
 
 def test_strangers_among_the_parts_are_no_damage_and_stay(cache: Path) -> None:
     strangers = [cache / "parts" / name for name in ("README.txt", "v000/.nfs0000a1")]
     for path in strangers:
         path.write_text("not ours")
-    report = verify(cache, Ask(), Silent())
+    report = verify(cache, VerifyOptions(), Silent())
     assert report.ok
     assert {f.path for f in report.warnings} == {str(path.relative_to(cache)) for path in strangers}
     done = repair(cache, apply=True, progress=Silent())
@@ -125,7 +125,7 @@ def test_strangers_among_the_parts_are_no_damage_and_stay(cache: Path) -> None:
 
 
 def test_nobody_builds_between_the_look_and_the_drop(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(place: Place, ask: Ask, progress: Silent) -> Report:
+    def look(place: Place, ask: VerifyOptions, progress: Silent) -> VerifyReport:
         with pytest.raises(Locked), build_lock(place):
             pass
         return verify(place, ask, progress)

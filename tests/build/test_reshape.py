@@ -10,7 +10,7 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.resume import prepare_again
 from kdcache.build.run import build
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Damage, Mismatch, UsageError
 from kdcache.reshape.convert import convert
@@ -39,7 +39,7 @@ def decoded(cache: Path, signal: str, number: int = 1) -> Any:
 def test_the_other_backend_and_back_gives_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     convert(cache, tmp_path / "z", backend="zarr", progress=Silent())
     convert(tmp_path / "z", tmp_path / "h", backend="hdf5", progress=Silent())
-    assert verify(tmp_path / "z", Ask(replay=20, teacher=20), Silent()).ok
+    assert verify(tmp_path / "z", VerifyOptions(replay=20, teacher=20), Silent()).ok
     for path in cache.rglob("*.h5"):
         assert (tmp_path / "h" / path.relative_to(cache)).exists()
     np.testing.assert_array_equal(decoded(tmp_path / "h", "features"), decoded(cache, "features"))
@@ -51,7 +51,7 @@ def test_a_coarser_codec_stays_within_its_error_and_remembers_where_it_came_from
     assert [s.via for s in plan.signals] == [("topk:8",), ("float32",)]
     exact, coarse = np.asarray(decoded(cache, "features")), np.asarray(decoded(tmp_path / "i", "features"))
     assert 0 < np.abs(exact - coarse).max() <= np.abs(exact).max() / 127
-    assert verify(tmp_path / "i", Ask(teacher=50), Silent()).ok
+    assert verify(tmp_path / "i", VerifyOptions(teacher=50), Silent()).ok
 
 
 def test_fewer_classes_keep_their_probabilities_and_the_rest_becomes_tail(cache: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_cache_without_some_of_its_signals_is_the_one_a_teacher_asked_for_less
     assert [made.receipt(part).fields for part in made.built()] == [
         asked.receipt(part).fields for part in asked.built()
     ]
-    assert verify(tmp_path / "f", Ask(replay=20, teacher=20), Silent()).ok
+    assert verify(tmp_path / "f", VerifyOptions(replay=20, teacher=20), Silent()).ok
     with pytest.raises(UsageError, match="no signal depth in this cache; it holds"):
         convert(cache, tmp_path / "d", signals=("depth",), progress=Silent())
     with pytest.raises(UsageError, match="a codec is given for logits, which would not be kept"):
@@ -189,7 +189,7 @@ def test_a_damaged_part_is_taken_from_the_next_cache_that_has_it(images: Path, t
     for number, order in enumerate((("harmed", "sound"), ("sound", "harmed"))):
         out = tmp_path / f"m{number}"
         assert merge([tmp_path / name for name in order], out, progress=Silent()).parts_missing == 0
-        assert verify(out, Ask(), Silent()).ok
+        assert verify(out, VerifyOptions(), Silent()).ok
 
 
 def test_views_added_at_the_same_time_add_up(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from kdcache.base.progress import Silent
 from kdcache.build.run import build
 from kdcache.check.repair import repair
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Mismatch
 from kdcache.store import Store
@@ -18,7 +18,7 @@ from kdcache.store.plan import PartId
 from tests.build.conftest import Listener, prepared
 
 pytestmark = pytest.mark.usefixtures("listener")
-SAMPLES = Ask(replay=60, teacher=60)
+SAMPLES = VerifyOptions(replay=60, teacher=60)
 
 
 @pytest.fixture(params=["hdf5", "zarr"])
@@ -53,16 +53,16 @@ def test_a_flipped_byte_is_named_and_repair_and_build_mend_it(cache: Path, image
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
-    report = verify(cache, Ask(), Silent())
+    report = verify(cache, VerifyOptions(), Silent())
     assert not report.ok
     assert {str(f.part) for f in report.findings} == {"v001/000003"}
     rows = report.findings[0].rows
     assert rows
     assert set(rows) <= set(Store.open(cache).plan.rows_of(PartId(1, 3)))
     assert not repair(cache, apply=False, progress=Silent()).applied
-    assert not verify(cache, Ask(), Silent()).ok
+    assert not verify(cache, VerifyOptions(), Silent()).ok
     assert len(repair(cache, apply=True, progress=Silent()).parts) == 1
-    assert verify(cache, Ask(), Silent()).missing == 1
+    assert verify(cache, VerifyOptions(), Silent()).missing == 1
     codecs = {"features": "int8", "logits": "topk:5"}
     signals = ("logits", "embedding", "features")
     backend = Store.open(cache).plan.layout.backend
@@ -73,7 +73,7 @@ def test_a_flipped_byte_is_named_and_repair_and_build_mend_it(cache: Path, image
 
 def test_a_missing_file_of_a_sealed_part_is_damage(cache: Path) -> None:
     a_file_of(cache, "v000/000001").unlink()
-    report = verify(cache, Ask(), Silent())
+    report = verify(cache, VerifyOptions(), Silent())
     assert [str(f.part) for f in report.findings] == ["v000/000001"]
 
 
@@ -81,7 +81,7 @@ def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache:
     changed = images / "cats" / "042.png"
     shape = np.asarray(Image.open(changed)).shape
     Image.fromarray(np.zeros(shape, np.uint8)).save(changed)
-    report = verify(cache, Ask(replay=1000), Silent())
+    report = verify(cache, VerifyOptions(replay=1000), Silent())
     row = Store.open(cache).index.row_of("cats/042.png")
     assert {r for f in report.findings for r in f.rows or ()} == {row}
     assert {f.field for f in report.findings} == {"view_digest"}
@@ -95,7 +95,7 @@ def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: p
         return {name: values * 1.5 for name, values in said(self, shown).items()}
 
     monkeypatch.setattr(Listener, "emit", louder)
-    report = verify(cache, Ask(teacher=40), Silent())
+    report = verify(cache, VerifyOptions(teacher=40), Silent())
     assert {f.field for f in report.findings} == {"logits", "embedding", "features"}
 
 
@@ -107,7 +107,7 @@ def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch
     other.spec = other.spec.model_copy(update={"weights": weights})
     monkeypatch.setattr(reopen, "open_teacher", lambda *_, **__: other)
     with pytest.raises(Mismatch, match="sha256"):
-        verify(cache, Ask(teacher=1), Silent())
+        verify(cache, VerifyOptions(teacher=1), Silent())
 
 
 @pytest.mark.parametrize("nothing", [float("nan"), float("inf"), -float("inf")])
@@ -120,14 +120,14 @@ def test_a_teacher_that_says_no_number_is_infinitely_far(
         return {name: values.fill_(nothing) for name, values in said(self, shown).items()}
 
     monkeypatch.setattr(Listener, "emit", broken)
-    report = verify(cache, Ask(teacher=40), Silent())
+    report = verify(cache, VerifyOptions(teacher=40), Silent())
     assert not report.ok
     assert len(report.findings) == 3 * 40
     assert set(report.distance.values()) == {float("inf")}
 
 
 def test_a_tolerance_of_nothing_is_one(cache: Path) -> None:
-    report = verify(cache, Ask(teacher=20, tolerance=0.0), Silent())
+    report = verify(cache, VerifyOptions(teacher=20, tolerance=0.0), Silent())
     assert set(report.tolerance.values()) == {0.0}
     assert {f.field for f in report.findings} >= {"logits", "embedding"}
 
@@ -136,7 +136,7 @@ def test_other_images_are_refused_before_they_are_measured(cache: Path, tmp_path
     other = tmp_path / "other"
     other.mkdir()
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(other / "a.png")
-    for ask in (Ask(teacher=5, data=str(other)), Ask(replay=5, data=str(other))):
+    for ask in (VerifyOptions(teacher=5, data=str(other)), VerifyOptions(replay=5, data=str(other))):
         with pytest.raises(Mismatch, match="other images") as caught:
             verify(cache, ask, Silent())
         assert caught.value.exit_code == 6
@@ -145,7 +145,7 @@ def test_other_images_are_refused_before_they_are_measured(cache: Path, tmp_path
 def test_an_image_that_is_gone_is_no_distance(cache: Path, images: Path) -> None:
     (images / "cats" / "042.png").unlink()
     row = Store.open(cache).index.row_of("cats/042.png")
-    report = verify(cache, Ask(teacher=1000), Silent())
+    report = verify(cache, VerifyOptions(teacher=1000), Silent())
     assert report.findings
     assert all(report.distance[name] <= report.tolerance[name] for name in report.distance)
     assert {(f.field, f.kind) for f in report.findings} == {("view_digest", "drift")}

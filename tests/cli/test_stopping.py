@@ -109,13 +109,13 @@ def test_five_fast_ones_at_any_moment_of_a_build_leave_no_traceback(build_words,
 def test_an_arm_of_a_comparison_leaves_ctrl_c_to_its_parent(tmp_path):
     """And ends with it."""
     script = (
-        "from kdcache.base.own_process import answer; import os, time; "
-        "print(os.getpid()); answer(lambda task: time.sleep(60))"
+        "from kdcache.base.own_process import serve; import os, time; "
+        "print(os.getpid()); serve(lambda task: time.sleep(60))"
     )
     (tmp_path / "arm.py").write_text(
         script.replace("print(os.getpid())", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))")
     )
-    asking = "import sys; sys.path.insert(0, sys.argv[1]); from kdcache.base.own_process import ask; ask('arm', 1)"
+    asking = "import sys; sys.path.insert(0, sys.argv[1]); from kdcache.base.own_process import run_module; run_module('arm', 1)"
     started = subprocess.Popen(
         [sys.executable, "-c", asking, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
     )

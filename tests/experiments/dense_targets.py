@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.signals.teacher import TeacherSpec
-from students.options import StreamMode, TrainOptions, Where
+from students.options import MachineOptions, StreamMode, TrainOptions
 from students.runs.run import Run
 from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
 
@@ -75,7 +75,7 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
         batch=BATCH,
         validate_every=EVERY,
     )
-    where = Where(device="cpu", workers=0)
+    where = MachineOptions(device="cpu", workers=0)
     run = start(options, where, Silent()).run
     lines = run.metrics()
     curve = [{key: line[key] for key in ("step", *MARKS)} for line in lines if line["kind"] == "val"]
@@ -83,7 +83,7 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
     return {"curve": curve, "loss": loss, **_judged(run, where, beside=arm == 0)}
 
 
-def _judged(run: Run, where: Where, *, beside: bool) -> Found:
+def _judged(run: Run, where: MachineOptions, *, beside: bool) -> Found:
     """Which training image is nearest to each that is held out, for the student at its end. `beside`: what it was before
     its first step, and what the teacher and its targets are, judged on the same images.
     """

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from students.options import StreamMode, TrainOptions, Where
+from students.options import MachineOptions, StreamMode, TrainOptions
 from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
 
 IMAGES, VIEWS = 2000, 8
@@ -93,7 +93,7 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
         batch=BATCH,
         validate_every=STEPS,
     )
-    outcome = start(options, Where(device="cpu", workers=0), Silent()).outcome
+    outcome = start(options, MachineOptions(device="cpu", workers=0), Silent()).outcome
     (line,) = outcome.validation
     return {"top1": line["top1"]}
 

@@ -20,7 +20,7 @@ from kdcache.exchange import import_tinyvit
 from kdcache.images import open_source
 from kdcache.reshape.convert import convert
 from kdcache.reshape.more_views import add_views
-from students.judging.evaluate import How, judge_run
+from students.judging.evaluate import JudgeOptions, judge_run
 from students.train.start import go_on
 from tests.exchange.making import CLIP_LIKE, their_records, write_theirs
 from tests.golden.facts import write_facts
@@ -133,7 +133,7 @@ def make_runs(root: Path, folder: Path) -> None:
         "validate_every": 3,
     }
     tiny |= {"settings": ("average=0.9", "optimiser.warmup=0", "precision=float32")}
-    judge_run(learn(folder / "whole", **tiny), How(VAL, device="cpu"), Silent())
+    judge_run(learn(folder / "whole", **tiny), JudgeOptions(VAL, device="cpu"), Silent())
     learn(folder / "stopped", **tiny, stop_at=4)
     learn(folder / "resumed", **tiny, stop_at=4)
     go_on(folder / "resumed", CPU, Silent())

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from kdcache.base.progress import Silent
-from students.options import TrainOptions, Where
+from students.options import MachineOptions, TrainOptions
 from students.train.start import start
 from tests.golden import network as _network  # noqa: F401  (timm learns of it)
 
 HERE = Path(__file__).parent
 SHAPES = "shapes:count=40,size=32"
 VAL = "shapes:split=val,count=20,size=32"
-CPU = Where(device="cpu", workers=0)
+CPU = MachineOptions(device="cpu", workers=0)
 VIEWS = ("crop.scale=[0.5,1.0]",)
 
 

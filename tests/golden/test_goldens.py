@@ -12,7 +12,7 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.build.options import BuildOptions
 from kdcache.cache import Cache
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.codecs.distribution import TopK
 from kdcache.errors import BadImage
@@ -48,9 +48,9 @@ def test_a_cache_reads_as_it_did(name, goldens):
 def test_a_cache_is_found_sound_its_views_are_replayed_and_its_teacher_says_the_same(name, goldens):
     cache = goldens.cache(name)
     if name == "imported":
-        report = verify(cache, Ask(), Silent())  # by TinyViT's own augmentation, of an unknown teacher
+        report = verify(cache, VerifyOptions(), Silent())  # by TinyViT's own augmentation, of an unknown teacher
     else:
-        ask = Ask(replay=200, teacher=8, data=data_of(goldens, name), weights=weights_for(goldens, name))
+        ask = VerifyOptions(replay=200, teacher=8, data=data_of(goldens, name), weights=weights_for(goldens, name))
         report = verify(cache, ask, Silent())
         assert report.replayed == min(200, sum(len(rows) for rows in good_rows(cache)))
         assert report.said_again == 8
@@ -139,7 +139,7 @@ def test_more_views_can_still_be_planned_and_built(goldens):
     assert add_views(cache, 1).identity == CACHES["zarr"]["identity"]
     assert build(prepare_again(cache, USUAL), progress=Silent()).parts_built == 3
     assert {name: digest for name, digest in parts_of(cache).items() if "v002" not in name} == CACHES["zarr"]["files"]
-    assert verify(cache, Ask(replay=200), Silent()).ok
+    assert verify(cache, VerifyOptions(replay=200), Silent()).ok
 
 
 @pytest.mark.parametrize(
@@ -292,13 +292,13 @@ def compare(file: Path, whole: str, name: str) -> None:
 
 
 def test_a_finished_run_is_judged_as_it_was(goldens):
-    from students.judging.evaluate import How, judge_run
+    from students.judging.evaluate import JudgeOptions, judge_run
     from students.runs.run import Run
     from tests.golden.small import VAL
 
     run = Run.open(goldens.run("whole"))
     before = json.loads((HERE / "runs/whole/evals/classify-shapes-val.json").read_text())["report"]
-    report, _ = judge_run(run, How(VAL, device="cpu"), Silent())
+    report, _ = judge_run(run, JudgeOptions(VAL, device="cpu"), Silent())
     assert report.images == 20
     assert report.top1 == before["top1"]
     assert report.loss == pytest.approx(before["loss"], rel=1e-4)

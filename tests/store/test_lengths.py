@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kdcache import Cache
 from kdcache.base.progress import Silent
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.codecs.codec import Fields
 from kdcache.errors import Damage, KDError, Mismatch
@@ -65,7 +65,7 @@ def cache(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_rows_of_unreadable_images_have_no_positions_and_the_others_all_theirs(cache: Path) -> None:
-    assert verify(cache, Ask(untrusted=True), Silent()).ok
+    assert verify(cache, VerifyOptions(untrusted=True), Silent()).ok
     store = Store.open(cache)
     lengths = np.concatenate([np.array(store.map_part(part)["words_length"].whole()) for part in store.built()])
     wanted = np.concatenate([emitted(store.plan, part)["words"].lengths for part in store.built()])
@@ -110,7 +110,7 @@ def test_any_lengths_come_back_from_any_cache_in_any_order_converted_or_not(
             rows = plan.rows_of(part)
             fields = plan.codecs()["answers"].encode(true[rows.start : rows.stop])
             store.write_part(part, fields | {"view_digest": np.zeros(len(rows), "<u4")}, {})
-        assert verify(path, Ask(untrusted=True), Silent()).ok
+        assert verify(path, VerifyOptions(untrusted=True), Silent()).ok
         convert(
             path, out, backend="zarr" if backend == "hdf5" else "hdf5", codecs={"answers": "topk:1"}, progress=Silent()
         )

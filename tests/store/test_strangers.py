@@ -15,7 +15,7 @@ from kdcache import Cache
 from kdcache.base import beneath, limits
 from kdcache.base.progress import Silent
 from kdcache.check.repair import repair
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.codecs import make_codec
 from kdcache.errors import Damage, KDError, Mismatch, UsageError
@@ -76,7 +76,7 @@ def refuses(cache: Path, match: str) -> None:
         except Damage as error:
             told.append((name, re.search(match, error.message) is not None))
     assert told == [(name, True) for name in every_reader(cache)]
-    findings = verify(cache, Ask(), Silent()).findings
+    findings = verify(cache, VerifyOptions(), Silent()).findings
     assert [str(finding.part) for finding in findings] == [str(PART)]
 
 
@@ -141,7 +141,7 @@ def test_only_plain_files_are_opened(cache: Path, outside: Path, backend: str, k
     with pytest.raises(Damage, match=path.name):
         list(Cache.open(cache).stream(8))
     if path.name != "plan.json":
-        assert path.name in str(verify(cache, Ask(), Silent()).findings[0])
+        assert path.name in str(verify(cache, VerifyOptions(), Silent()).findings[0])
 
 
 @pytest.mark.parametrize("folder", ["parts", "parts/v000", "views", "locks"])
@@ -163,7 +163,7 @@ def test_the_cache_itself_may_be_reached_through_a_link(cache: Path) -> None:
     store = Store.open(cache.parent / "link")
     with store.building():
         assert store.missing() == []
-    assert verify(cache.parent / "link", Ask(), Silent()).ok
+    assert verify(cache.parent / "link", VerifyOptions(), Silent()).ok
 
 
 @pytest.mark.parametrize("name", ["build.lock", "turn.lock", "share-1-of-2.lock"])
@@ -334,7 +334,7 @@ def test_a_block_of_another_size_is_not_filled_up_or_cut(
     for name in ("stream", "unchecked stream", "map", "convert"):
         with pytest.raises(Damage, match=message):
             every_reader(cache)[name]()
-    [finding] = verify(cache, Ask(untrusted=True), Silent()).findings
+    [finding] = verify(cache, VerifyOptions(untrusted=True), Silent()).findings
     assert message in finding.what
 
 
@@ -367,10 +367,10 @@ def test_an_untrusted_cache_is_held_against_its_plan_before_anything_is_mapped(
 ) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(finished_cache("zarr", "zstd:3").store.path, cache)
-    ask = Ask(untrusted=True)
+    ask = VerifyOptions(untrusted=True)
     assert verify(cache, ask, Silent()).ok
     replace_block(cache, "embedding", 0, zstd_bomb(1_900_000_000, tells=None))
-    assert verify(cache, Ask(), Silent()).ok  # every byte is what the receipt says
+    assert verify(cache, VerifyOptions(), Silent()).ok  # every byte is what the receipt says
     [found] = verify(cache, ask, Silent()).findings
     assert found.part == PART
     assert "it is not compressed as the plan says" in found.what
@@ -448,7 +448,7 @@ def test_an_index_is_held_against_the_plan_before_it_is_used(tmp_path: Path, fin
         _ = crafted.index
     with pytest.raises(Damage, match=r"index\.arrow"):
         Cache.open(cache).get("img/1/ü00050.jpg")
-    assert "index.arrow" in str(verify(cache, Ask(), Silent()).findings[0])
+    assert "index.arrow" in str(verify(cache, VerifyOptions(), Silent()).findings[0])
 
 
 # plans
@@ -479,7 +479,11 @@ def test_a_plan_beyond_the_limits_is_refused_in_a_line(tmp_path: Path, way: str,
     Store.create(cache, make_plan(), _listing())
     plan = _with(Store.open(cache).plan, way, value)
     write_plan(cache, plan)
-    for act in (lambda: Store.open(cache), lambda: verify(cache, Ask(), Silent()), lambda: Cache.open(cache).stream()):
+    for act in (
+        lambda: Store.open(cache),
+        lambda: verify(cache, VerifyOptions(), Silent()),
+        lambda: Cache.open(cache).stream(),
+    ):
         with pytest.raises(Mismatch) as caught:
             act()
         assert len(caught.value.message) < 600
@@ -543,7 +547,7 @@ def test_a_plan_of_very_many_parts_costs_what_is_there(cache: Path) -> None:
     store = Store.open(cache)
     assert len(store.plan.parts()) == count * plan.parts_per_view
     assert store.plan.parts()[-1] == PartId(count - 1, plan.parts_per_view - 1)
-    report = verify(cache, Ask(), Silent())
+    report = verify(cache, VerifyOptions(), Silent())
     assert (report.ok, report.parts) == (True, 2 * plan.parts_per_view)
     assert report.missing == (count - 2) * plan.parts_per_view
     assert len(store.built()) == 2 * plan.parts_per_view
@@ -579,7 +583,7 @@ def _listing() -> Any:
 
 def test_what_is_sound_passes(made: Made) -> None:
     """Every kind of cache that is made today is one that all of this lets through."""
-    assert verify(made.store.path, Ask(), Silent()).ok
+    assert verify(made.store.path, VerifyOptions(), Silent()).ok
     assert len(list(Cache.open(made.store.path).stream(8))) > 0
     assert isinstance(made.store.index.row_of("img/1/ü00050.jpg"), int)
     assert not issubclass(KDError, UsageError)

@@ -8,7 +8,7 @@ import pytest
 from kdcache import Cache
 from kdcache.base.progress import Silent
 from kdcache.check.repair import repair
-from kdcache.check.sampling import Ask
+from kdcache.check.sampling import VerifyOptions
 from kdcache.check.verify import verify
 from kdcache.errors import Damage, Locked, Mismatch, UsageError
 from kdcache.reshape.convert import convert
@@ -60,7 +60,7 @@ def test_a_cache_that_was_begun_goes_on_and_another_is_refused(places):
 
 def test_what_is_built_is_sound_and_read(made: Made):
     cache = Cache.open(made.store.place)
-    report = verify(made.store.place, Ask(untrusted=True), Silent())
+    report = verify(made.store.place, VerifyOptions(untrusted=True), Silent())
     assert (report.findings, report.warnings, report.missing) == ([], [], 0)
     assert str(made.store.place) in repr(cache)
     assert cache.rejected(1).tolist() == sorted(made.bad)
@@ -80,7 +80,7 @@ def test_damage_is_named_by_every_reader_and_repaired(made: Made, places):
     store = made.store
     seal = store.receipt(PART).fields["embedding"]
     flip(store.place, seal.file, seal.span(0)[0])
-    [finding] = verify(store.place, Ask(), Silent()).findings
+    [finding] = verify(store.place, VerifyOptions(), Silent()).findings
     assert (finding.part, finding.field) == (PART, "embedding")
     message = rf"part {PART}, field 'embedding', rows {finding.rows[0]}-{finding.rows[-1]}: damaged"
     with pytest.raises(Damage, match=message):
@@ -94,13 +94,13 @@ def test_damage_is_named_by_every_reader_and_repaired(made: Made, places):
     again = Store.open(store.place)
     assert again.missing() == [PART]
     fill(again, made.bad)
-    assert verify(store.place, Ask(), Silent()).ok
+    assert verify(store.place, VerifyOptions(), Silent()).ok
 
 
 def test_a_damaged_frame_is_named_and_restored(made: Made):
     place = made.store.place
     flip(place, INDEX, 200, 3)
-    [finding] = verify(place, Ask(), Silent()).findings
+    [finding] = verify(place, VerifyOptions(), Silent()).findings
     assert INDEX in finding.what
     assert Store.create(place, made.store.plan, make_listing()).verify_frame() == []
     flip(place, PLAN, 90)
@@ -164,12 +164,12 @@ def test_threads_build_a_cache_together(places, backend):
     for thread in threads:
         thread.join(60)
     assert Store.open(place).missing() == []
-    assert verify(place, Ask(), Silent()).ok
+    assert verify(place, VerifyOptions(), Silent()).ok
 
 
 def test_parts_are_converted_merged_and_checked_between_places(made: Made, places):
     done = convert(made.store.place, places("zarr"), backend="zarr", compression="zstd:1", progress=Silent())
-    assert verify(done.place, Ask(untrusted=True), Silent()).ok
+    assert verify(done.place, VerifyOptions(untrusted=True), Silent()).ok
     made.store.drop_part(PART)
     whole = merge([made.store.place], places("merged"), progress=Silent())
     assert (whole.parts_missing, whole.parts_written) == (1, len(made.payloads) - 1)

@@ -7,14 +7,14 @@ from students.compare.arms import arms_of
 from students.compare.measuring.measure import Measured
 from students.compare.result.built import Built
 from students.compare.result.comparison import Comparison
-from students.compare.result.sums import Job, Spread
+from students.compare.result.sums import Spread, Workload
 from students.compare.room import Room
 
 BATCH = 10
 WAYS = ("on-stream", "off-stream")
 STEPS = {"connected": 0.5, "stored": 0.3, "none": 0.2}
 """seconds of a step by where the teacher is"""
-JOB = Job(images=1000, epochs=10.0, students=1, views=1)
+JOB = Workload(images=1000, epochs=10.0, students=1, views=1)
 
 
 def teacher(*, source="package:florence-nano", **changes):

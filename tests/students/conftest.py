@@ -48,10 +48,10 @@ def learn(
     out: Path, cache: Path | None = None, *, where: dict[str, Any] | None = None, resume: bool = False, **asked: Any
 ):
     """A short training in float32, eight images a step at 32 pixels -> (run, outcome)."""
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.train.start import go_on, start
 
-    here = Where(device="cpu", **{"workers": 0, **(where or {})})
+    here = MachineOptions(device="cpu", **{"workers": 0, **(where or {})})
     if resume:
         finished = go_on(out, here, Silent())
         return finished.run, finished.outcome

@@ -7,7 +7,7 @@ from kdcache.build.prepare import prepare
 from kdcache.errors import UsageError
 from kdcache.store import Store
 from kdcache.views.recipe import on
-from students.options import TrainOptions, Where
+from students.options import MachineOptions, TrainOptions
 from students.plan.plan import plan_run
 from students.runs.find_teacher import settings
 from tests.build.conftest import options
@@ -41,7 +41,9 @@ def photos(tmp_path_factory):
 
 def planned(data=None, **asked):
     return plan_run(
-        TrainOptions(**{"size": 32, "batch": 8, "val": "none", **asked}), Where("cpu", data=data and str(data)), 1
+        TrainOptions(**{"size": 32, "batch": 8, "val": "none", **asked}),
+        MachineOptions("cpu", data=data and str(data)),
+        1,
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 from kdcache.base.progress import Silent
 from kdcache.errors import KDError, Locked, UsageError
 from students.compare.result.sums import (
-    Job,
     Spread,
+    Workload,
     bill,
     break_even,
     divedoc_differences,
@@ -17,7 +17,7 @@ from students.compare.result.sums import (
     tinyvit_saving,
 )
 
-JOB = Job(images=1000, epochs=10.0, students=2, views=3, gpus=2, price=6.0)
+JOB = Workload(images=1000, epochs=10.0, students=2, views=3, gpus=2, price=6.0)
 
 
 def test_the_papers_own_figures_give_the_papers_own_results():
@@ -129,7 +129,7 @@ def test_arms_that_cannot_be_compared_are_refused(names):
 
 def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
-    from kdcache.base.folder_lock import held
+    from kdcache.base.folder_lock import locked_folder
     from kdcache.build.options import BuildOptions
     from students.compare.options import CompareOptions
     from students.compare.result.verdict import verdict
@@ -175,7 +175,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     assert compare(options, Silent())[0] == again, "nor is a finished one done again"
     with pytest.raises(UsageError, match="was begun with steps 3, now 4"):
         compare(replace(options, steps=4), Silent())
-    with held(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
+    with locked_folder(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
         compare(options, Silent())
 
 

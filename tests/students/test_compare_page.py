@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kdcache.base.visible import on_a_line
 from students.compare.report import page, write_page
-from students.compare.result.sums import Job
+from students.compare.result.sums import Workload
 from students.compare.result.table import table
 from students.compare.result.verdict import verdict
 from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH
@@ -186,7 +186,7 @@ def test_the_sums_are_written_out():
 
 
 def test_the_papers_own_figures_stand_beside_ours():
-    words = read(comparison(project=Job(images=36_000, epochs=10.0, views=1, gpus=4))).words
+    words = read(comparison(project=Workload(images=36_000, epochs=10.0, views=1, gpus=4))).words
     for text in ("92.4 days", "140 days", "330.9 days", "29.8%", "4 hours", "3,700 MiB", "-180 GB"):
         assert text in words
     assert "off-stream 48 min 00 s 3 h 03 min 3 h 51 min 5 h 06 min 24.3%" in words, (

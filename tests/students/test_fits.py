@@ -157,10 +157,10 @@ def test_another_cache_under_the_same_name(cache, tmp_path):
 def test_a_mixed_view_is_labelled_with_both_classes(tmp_path):
     """The share is the one the pixels were mixed with. A view whose partner cannot be read is rejected: it needs no label."""
     from kdcache.images import open_source
-    from students.train.images import Scene
+    from students.train.images import TrainingImages
 
     cache = Cache.open(build_cache(tmp_path / "cache", recipe="tinyvit-1k", views=2))
-    scene = Scene.of_cache(cache, open_source(cache.plan.dataset.source))
+    scene = TrainingImages.of_cache(cache, open_source(cache.plan.dataset.source))
     rows = np.arange(64)
     first, second, share = scene.classes(rows, 1)
     assert np.array_equal(first, cache.labels)

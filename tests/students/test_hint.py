@@ -136,11 +136,11 @@ def test_a_student_that_does_not_give_the_output_is_refused(hinted, tmp_path):
 
 
 def test_true_classes_are_left_where_there_is_no_teacher(hinted, tmp_path):
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.plan.plan import plan_run
 
     options = TrainOptions(recipe=hinted["recipe"], stream="none", size=32, batch=8, val="none")
-    planned = plan_run(options, Where(device="cpu", workers=0, data="shapes:count=32,size=32"), 1)
+    planned = plan_run(options, MachineOptions(device="cpu", workers=0, data="shapes:count=32,size=32"), 1)
     assert {name: its.plain()["hard"] for name, its in planned.record.recipe.losses.items()} == {"labels": 1.0}
     assert any("hint and shape of the recipe" in note and "have no effect" in note for note in planned.notes)
 

@@ -12,7 +12,7 @@ from kdcache.base.progress import Silent
 from kdcache.store import Store
 from students.export.onnx import export_onnx
 from students.export.timm import export_timm
-from students.judging.evaluate import How, images_of, judge_run
+from students.judging.evaluate import JudgeOptions, images_of, judge_run
 from students.runs.run import Run
 from tests.docs.blocks import blocks_of
 from tests.images.odd import odd_images
@@ -120,7 +120,7 @@ def test_the_student_sees_what_its_teacher_saw(run):
 def test_it_says_the_logits_and_the_top1_that_kd_says(run, photos, outside, program):
     inside = logits_of(run, photos)
     assert furthest(inside, outside[program]) < 1e-4
-    report, _ = judge_run(run, How(data=str(photos), device="cpu", precision="float32"), Silent())
+    report, _ = judge_run(run, JudgeOptions(data=str(photos), device="cpu", precision="float32"), Silent())
     guesses = {name: CLASSES[logits.index(max(logits))] for name, logits in outside[program].items()}
     assert outside["classes"] == list(CLASSES)
     assert report.top1 == sum(name.startswith(f"{guess}/") for name, guess in guesses.items()) / len(guesses)

@@ -55,7 +55,7 @@ def test_a_run_that_is_being_trained_is_running(root):
     """The lock belongs to another process; it is seen, and neither taken nor changed."""
     hold = (
         "import sys; from pathlib import Path; from students.runs.run import Run\n"
-        "with Run.open(Path(sys.argv[1])).held():\n"
+        "with Run.open(Path(sys.argv[1])).locked():\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(root / "stopped")]

@@ -14,7 +14,7 @@ from kdcache.images import open_source
 from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset, ViewPlan
 from students.families.registry import build_student, student_spec
-from students.judging.evaluate import How, judge_run
+from students.judging.evaluate import JudgeOptions, judge_run
 from students.judging.kept import Evaluation, read_evaluations
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
@@ -113,7 +113,7 @@ def read(path):
 
 
 def test_a_page_is_whole_and_needs_nothing_else(full):
-    judge_run(full, How(batch=4), progress())
+    judge_run(full, JudgeOptions(batch=4), progress())
     path = write_report(full, samples=3)
     page = read(path)
     assert page.addresses
@@ -154,7 +154,7 @@ def test_a_run_without_a_cache_says_so(tmp_path, photos):
 
 def test_names_cannot_become_markup(tmp_path, photos):
     run = make_run(tmp_path / EVIL.replace("/", "|"), photos=photos, classes=("cats", "dogs", EVIL))
-    judge_run(run, How(batch=4), progress())
+    judge_run(run, JudgeOptions(batch=4), progress())
     path = write_report(run)
     page = read(path)
     assert "script" not in page.names
@@ -243,7 +243,7 @@ def test_a_run_that_only_began_has_a_page_too(tmp_path, photos):
 
 def test_an_evaluation_of_earlier_weights_is_marked(tmp_path, photos):
     run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"))
-    report, path = judge_run(run, How(batch=4), progress())
+    report, path = judge_run(run, JudgeOptions(batch=4), progress())
     assert path.parent == run.path / "evals"
     assert read_evaluations(run) == {
         path.stem: Evaluation(weights_sha256=next(iter(read_evaluations(run).values())).weights_sha256, report=report)

@@ -95,7 +95,7 @@ def test_one_process_at_a_time_trains_a_run(cache, tmp_path):
     drafts[0].mkdir()
     (drafts[0] / "model.safetensors").write_bytes(b"half")
     drafts[1].write_bytes(b"half")
-    with run.held(), pytest.raises(Locked, match="trained by another process"):
+    with run.locked(), pytest.raises(Locked, match="trained by another process"):
         learn(run.path, resume=True)
     _, outcome = learn(run.path, resume=True)
     assert outcome.ended == "done"

@@ -107,13 +107,13 @@ def test_one_set_may_decide_and_each_may_have_a_task_of_its_own(dense, sets, tmp
 
 
 def test_a_set_without_a_place_is_left_out_and_a_note_names_it(dense, sets, tmp_path):
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.plan.plan import plan_run
     from students.plan.validation import UNJUDGED
 
     def planned(*val, settings=SETS):
         options = TrainOptions(student="data2vec-nano", cache=dense, steps=2, batch=8, val=val, settings=settings)
-        return plan_run(options, Where(device="cpu", workers=0), 1)
+        return plan_run(options, MachineOptions(device="cpu", workers=0), 1)
 
     found = planned(places(sets)[0])
     assert [each.name for each in found.record.sets] == ["cifar10"]
@@ -153,12 +153,12 @@ def test_a_recipe_names_its_sets_and_old_ones_are_written_as_ever():
 
 def test_its_page_and_kd_eval_go_by_the_same_sets(dense, sets, tmp_path):
     from kdcache.base.progress import Silent
-    from students.judging.evaluate import How, judge
+    from students.judging.evaluate import JudgeOptions, judge
     from students.judging.registry import chosen
     from students.report import write_report
 
     run, _ = teach(tmp_path / "run", dense, sets)
-    found = judge(run, chosen(["retrieve"], {}), How(device="cpu"), Silent())
+    found = judge(run, chosen(["retrieve"], {}), JudgeOptions(device="cpu"), Silent())
     last = [line for line in validations(run) if line["step"] == 4]
     best = {line["step"]: line["best"] for line in validations(run)}
     assert [each.report.about.data for each in found] == ["cifar10-test", "cifar100-test"]

@@ -55,7 +55,7 @@ def test_a_measured_training_without_memory_for_its_teacher_does_not_fit(
         raise OutOfMemory("none left")
 
     monkeypatch.setattr(measure, "measure", none_left)
-    monkeypatch.setattr(measure.Task, "from_plain", classmethod(lambda cls, task: task))
+    monkeypatch.setattr(measure.ArmTask, "from_plain", classmethod(lambda cls, task: task))
     assert measure.measured({}) is None
 
 
@@ -63,18 +63,18 @@ def test_a_measured_training_without_memory_for_its_teacher_does_not_fit(
 def test_a_teacher_that_is_asked_again_by_verify_is_shown_fewer_images_at_a_time(
     cache: Path, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
-    from kdcache.check.sampling import Ask
+    from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify
 
     seen = with_memory_for(monkeypatch, memory)
     if memory:
-        report = verify(cache, Ask(teacher=20), Silent())
+        report = verify(cache, VerifyOptions(teacher=20), Silent())
         assert report.ok
         assert report.said_again == 20
         assert set(seen) == {2}
     else:
         with pytest.raises(OutOfMemory) as caught:
-            verify(cache, Ask(teacher=20), Silent())
+            verify(cache, VerifyOptions(teacher=20), Silent())
         assert "without --teacher" in str(caught.value.hint)
 
 

@@ -44,9 +44,11 @@ def test_a_step_in_pieces_is_the_same_step_up_to_rounding(cache, tmp_path):
 
 def test_each_view_comes_once_before_any_comes_twice(cache, tmp_path):
     from kdcache.stream import Share
-    from students.train.targets import Cached
+    from students.train.targets import CachedTargets
 
-    teller = Cached(Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), signals=(), device="cpu")
+    teller = CachedTargets(
+        Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), signals=(), device="cpu"
+    )
     assert [teller.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
 
 
@@ -135,11 +137,11 @@ def test_validation_keeps_the_best_and_patience_ends_the_training(cache, tmp_pat
 
 
 def test_patience_without_validation_is_told(cache):
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.plan.plan import plan_run
 
     options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=("patience=2",))
-    notes = [note.text for note in plan_run(options, Where(device="cpu", workers=0), 1).notes]
+    notes = [note.text for note in plan_run(options, MachineOptions(device="cpu", workers=0), 1).notes]
     assert any("will not stop early: patience 2" in note for note in notes)
 
 
@@ -231,12 +233,12 @@ def test_norms_over_several_processes_do_not_lose_small_variances(tmp_path):
 
 
 def test_float16_on_a_cpu_is_told(cache):
-    from students.options import TrainOptions, Where
+    from students.options import MachineOptions, TrainOptions
     from students.plan.plan import plan_run
 
     def notes(precision):
         options = TrainOptions(cache=cache, size=32, batch=8, val="none", settings=(f"precision={precision}",))
-        return " ".join(note.text for note in plan_run(options, Where(device="cpu", workers=0), 1).notes)
+        return " ".join(note.text for note in plan_run(options, MachineOptions(device="cpu", workers=0), 1).notes)
 
     assert "float16 is slow on a CPU" in notes("float16")
     assert "slow" not in notes("bfloat16")

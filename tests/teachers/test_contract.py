@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kdcache.errors import UsageError
 from kdcache.signals.shown import Shown
 from kdcache.signals.teacher import Preprocess, Weights
-from kdcache.teachers.frozen import Candidate, FrozenTeacher, Said
+from kdcache.teachers.frozen import Candidate, FrozenTeacher, Output
 from kdcache.teachers.registry import families, open_teacher
 from kdcache.teachers.request import Request
 from kdcache.teachers.teacher import Teacher
@@ -53,12 +53,12 @@ class ReadingTower:
         self.network = nn.Identity()
         self.taps = {"counts": "sum and number of the token ids", "light": "mean of the pixels"}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         raise AssertionError("it reads")
 
-    def speak_of(self, pixels: Tensor, tokens: Tensor, lengths: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak_of(self, pixels: Tensor, tokens: Tensor, lengths: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         counts = torch.stack([tokens.sum(1), lengths], 1).float()
-        return {"counts": Said(counts), "light": Said(pixels.mean((2, 3)))}
+        return {"counts": Output(counts), "light": Output(pixels.mean((2, 3)))}
 
 
 class TestReading(TeacherContract):

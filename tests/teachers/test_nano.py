@@ -133,11 +133,11 @@ def test_mirrors_and_turns_move_the_outline_with_the_picture(pictures):
 def test_training_learns_and_repeats_itself(family, pictures):
     """Eight epochs on 64 pictures."""
     from kdcache.teachers.nano_training.clip import ClipPupil
-    from kdcache.teachers.nano_training.descent import Recipe
+    from kdcache.teachers.nano_training.descent import Schedule
     from kdcache.teachers.nano_training.florence import FlorencePupil
     from kdcache.teachers.nano_training.training import fit
 
-    recipe = Recipe(epochs=8, rate=2e-3, batch=32)
+    recipe = Schedule(epochs=8, rate=2e-3, batch=32)
 
     def train(seed, progress):
         kinds: dict[str, Any] = {"clip": ClipPupil, "florence": FlorencePupil}

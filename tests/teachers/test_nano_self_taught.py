@@ -12,9 +12,9 @@ from kdcache.signals.shown import Shown
 from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import IMAGENET_PIXELS, NANO_DATA2VEC
-from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.masked import WHOLE, Masking, SelfTaught, shown_patches
-from kdcache.teachers.nano_training.pictures import SPOTS, Pictures, cropped, paint_all, relit
+from kdcache.teachers.nano_training.pictures import SPOTS, DrawnPictures, cropped, paint_all, relit
 from kdcache.teachers.nano_training.probe import LOOKED_AT, Probed, probed
 from kdcache.teachers.nano_training.self_taught import teach_itself
 from kdcache.teachers.registry import open_teacher
@@ -150,7 +150,7 @@ def test_a_crop_shows_a_part_of_the_picture_and_sometimes_its_mirror():
 
 def test_training_learns_and_repeats_itself():
     pictures = paint_all("train", count=32, workers=1).pixels
-    recipe, masking = Recipe(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
+    recipe, masking = Schedule(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
 
     def train(seed: int, progress: Progress) -> Data2Vec:
         return teach_itself(pictures, IMAGENET_PIXELS, recipe, masking, seed=seed, progress=progress)
@@ -165,7 +165,7 @@ def test_the_copy_sees_pictures_in_their_own_light_and_follows_more_slowly_in_ti
     monkeypatch.setattr(SelfTaught, "loss", lambda self, *asked: seen.append(asked[:2]) or loss(self, *asked))
     monkeypatch.setattr(SelfTaught, "follow", lambda self, keep: kept.append(keep) or follow(self, keep))
     painted, preprocess = paint_all("train", count=16, workers=1).pixels, IMAGENET_PIXELS
-    recipe = Recipe(epochs=4, rate=2e-3, batch=8)
+    recipe = Schedule(epochs=4, rate=2e-3, batch=8)
     teach_itself(painted, preprocess, recipe, Masking(masks=1), seed=0, progress=Silent())
     brightest = (1 - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
     for whole, lit in seen:
@@ -193,7 +193,7 @@ def test_what_is_written_is_read_as_a_checkpoint_of_fairseq(save, tmp_path):
     assert teacher.spec.size == "nano"
 
 
-def measured(weights: str | None, pictures: Pictures, held_out: Pictures) -> Probed:
+def measured(weights: str | None, pictures: DrawnPictures, held_out: DrawnPictures) -> Probed:
     """What is read from the embedding that the teacher says."""
     teacher = open_teacher("data2vec", size="nano", weights=weights, signals=("embedding",))
 

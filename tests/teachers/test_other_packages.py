@@ -19,7 +19,7 @@ FAMILY = TeacherFamily(name="{name}", about="the mean of all pixels", opener="{n
 TOWER = """
 import torch
 from kdcache.signals.teacher import Preprocess, Weights
-from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.frozen import Candidate, Output
 from kdcache.views.recipe import Plain
 
 
@@ -30,7 +30,7 @@ class Tower:
         self.network = torch.nn.Identity()
 
     def speak(self, pixels, wanted):
-        return {"embedding": Said(self.network(pixels).mean((2, 3)))}
+        return {"embedding": Output(self.network(pixels).mean((2, 3)))}
 
 
 def open_it(request):
@@ -168,7 +168,7 @@ def test_a_cache_is_built_and_verified_with_a_teacher_of_another_package(monkeyp
     from kdcache.build.options import BuildOptions
     from kdcache.build.prepare import prepare
     from kdcache.build.run import build
-    from kdcache.check.sampling import Ask
+    from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify
 
     grey(monkeypatch, tmp_path / "site", "grey4")
@@ -176,6 +176,6 @@ def test_a_cache_is_built_and_verified_with_a_teacher_of_another_package(monkeyp
         "grey4", data="shapes:count=6,size=32", signals=("embedding",), batch=4, workers=0, devices=("cpu",)
     )
     assert build(prepare(options, tmp_path / "c"), progress=Silent()).complete
-    report = verify(tmp_path / "c", Ask(teacher=6), Silent())
+    report = verify(tmp_path / "c", VerifyOptions(teacher=6), Silent())
     assert report.ok
     assert report.said_again == 6

@@ -24,7 +24,7 @@ class Size(Strict):
     architecture: dict[str, Any]
 
 
-class Family(Strict):
+class FamilyFacts(Strict):
     """All published sizes of one family."""
 
     default: str
@@ -46,6 +46,6 @@ class Family(Strict):
 
 
 @cache
-def family_facts(family: str) -> Family:
+def family_facts(family: str) -> FamilyFacts:
     """Read and check the facts of a family."""
-    return load_preset("teachers", family, Family)
+    return load_preset("teachers", family, FamilyFacts)

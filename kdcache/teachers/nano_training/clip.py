@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kdcache.teachers.families.clip import FAMILY
 from kdcache.teachers.nano import nano_clip_config
 from kdcache.teachers.nano_training.captions import Captions, save_tokenizer
-from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.guide import Guide
 from kdcache.teachers.nano_training.named import trained_on_names
 from kdcache.teachers.nano_training.pupils import Seen, save_half
@@ -106,4 +106,4 @@ def _make(work: Work) -> Made:
     return trained_on_names(pupil, work, measured="zero-shot", guide=Guide(pupil.dims))
 
 
-TRAINER = Trainer(Recipe(epochs=24, rate=1e-3), _make)
+TRAINER = Trainer(Schedule(epochs=24, rate=1e-3), _make)

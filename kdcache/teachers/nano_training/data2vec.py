@@ -4,7 +4,7 @@ from functools import partial
 
 from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import fairseq_tensors
-from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.probe import LOOKED_AT, embedded, probed, untrained
 from kdcache.teachers.nano_training.pupils import save_half
 from kdcache.teachers.nano_training.self_taught import teach_itself
@@ -31,4 +31,4 @@ def _make(work: Work) -> Made:
     return Made(lambda out, header: save_half(tensors, out / FAMILY.nano_file, header), good.linear, facts)
 
 
-TRAINER = Trainer(Recipe(epochs=4, rate=1e-3, batch=16), _make)
+TRAINER = Trainer(Schedule(epochs=4, rate=1e-3, batch=16), _make)

@@ -17,7 +17,7 @@ _OUTER = ("embed", "projection", "head")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Schedule:
     """How long and how fast to train."""
 
     epochs: int
@@ -34,7 +34,7 @@ class Recipe:
 class Descent:
     """Steps over `count` pictures for a network and its helpers, which are thrown away afterwards."""
 
-    def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Recipe, count: int) -> None:
+    def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Schedule, count: int) -> None:
         self._network, self._recipe, self._count = network, recipe, count
         self._an_epoch = count // recipe.batch
         self.steps = recipe.epochs * self._an_epoch
@@ -69,7 +69,7 @@ class Descent:
         self._lost += float(loss.detach())
 
 
-def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Schedule) -> list[torch.optim.Optimizer]:
     """Muon for the matrices between the first and the last layer, AdamW for the rest."""
     matrices: list[nn.Parameter] = []
     others = list(helpers.parameters())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kdcache.teachers.families.florence import FAMILY
 from kdcache.teachers.nano import nano_florence
-from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.named import trained_on_names
 from kdcache.teachers.nano_training.pupils import Seen, save_half
 from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
@@ -47,4 +47,4 @@ def _make(work: Work) -> Made:
     return trained_on_names(FlorencePupil(), work, measured="through the head")
 
 
-TRAINER = Trainer(Recipe(epochs=24, rate=2e-3), _make)
+TRAINER = Trainer(Schedule(epochs=24, rate=2e-3), _make)

@@ -26,11 +26,11 @@ _BLOCK = 500
 
 
 @dataclass(frozen=True)
-class Pictures:
+class DrawnPictures:
     """A split in memory."""
 
     pixels: Tensor
-    """Pictures, uint8 (count, 3, size, size)."""
+    """DrawnPictures, uint8 (count, 3, size, size)."""
     alone: Tensor
     """The same pictures without clutter and occlusion."""
     outline: Tensor
@@ -52,7 +52,7 @@ def _planes(split: str, first: int, last: int) -> NDArray[np.uint8]:
     return planes
 
 
-def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> Pictures:
+def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> DrawnPictures:
     """Paint a split, or the first `count` pictures of it, `workers` processes at a time."""
     count = count or COUNTS[split]
     starts = range(0, count, _BLOCK)
@@ -62,7 +62,7 @@ def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> Pict
             painted = pool.map(_planes, [split] * len(ends), starts, ends)
         planes = torch.from_numpy(np.concatenate(list(painted)))
     labels = torch.tensor([label_of(index) for index in range(count)])
-    return Pictures(planes[:, :3].contiguous(), planes[:, 3:6].contiguous(), planes[:, 6:].contiguous(), labels)
+    return DrawnPictures(planes[:, :3].contiguous(), planes[:, 3:6].contiguous(), planes[:, 6:].contiguous(), labels)
 
 
 def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
@@ -72,7 +72,7 @@ def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
 
 
 def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
+    """DrawnPictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
 
     Every class is still itself in a mirror. Colours keep their hue, as classes are told by it.
     """
@@ -90,7 +90,7 @@ def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tens
 
 
 def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """Pictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
+    """DrawnPictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
     count = len(pixels)
     draw = torch.rand((5, count), generator=dice)
     side, slim = (0.4 + 0.6 * draw[0]).sqrt(), torch.exp(0.2 * (2 * draw[1] - 1))

@@ -18,7 +18,7 @@ from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.heads.fit import accuracy, fit_head
 from kdcache.teachers.loading.networks import seeded
 from kdcache.teachers.nano import NANO_DATA2VEC
-from kdcache.teachers.nano_training.pictures import Pictures, normalised
+from kdcache.teachers.nano_training.pictures import DrawnPictures, normalised
 
 LOOKED_AT = 4_000
 """How many pictures of the training split, from the first on, the probe and the neighbours are made of."""
@@ -33,7 +33,7 @@ class Probed:
     """Accuracy of giving each picture the class of its most similar training picture."""
 
 
-def probed(embed: Callable[[Tensor], Tensor], pictures: Pictures, held_out: Pictures) -> Probed:
+def probed(embed: Callable[[Tensor], Tensor], pictures: DrawnPictures, held_out: DrawnPictures) -> Probed:
     """Look at the first pictures with their labels, be measured on all that are held out."""
     labels, wanted = pictures.labels[:LOOKED_AT], held_out.labels
     known, asked = embed(pictures.pixels[:LOOKED_AT]), embed(held_out.pixels)

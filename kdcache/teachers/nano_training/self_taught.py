@@ -11,7 +11,7 @@ from kdcache.networks.data2vec import Data2Vec
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import NANO_DATA2VEC
-from kdcache.teachers.nano_training.descent import Descent, Recipe
+from kdcache.teachers.nano_training.descent import Descent, Schedule
 from kdcache.teachers.nano_training.masked import Masking, SelfTaught
 from kdcache.teachers.nano_training.pictures import cropped, normalised, relit
 
@@ -23,7 +23,7 @@ FIRST_KEEP, LAST_KEEP = 0.995, 0.9995
 def teach_itself(
     pixels: torch.Tensor,
     preprocess: Preprocess,
-    recipe: Recipe,
+    recipe: Schedule,
     masking: Masking = MASKING,
     *,
     seed: int,

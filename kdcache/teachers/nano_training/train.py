@@ -15,7 +15,7 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.shapes import COUNTS, VERSION
 from kdcache.teachers.family import Nano, TeacherFamily
-from kdcache.teachers.nano_training.descent import Recipe
+from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.pictures import paint_all
 from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
 from kdcache.teachers.registry import PLUGINS, trainable_names
@@ -72,7 +72,7 @@ def _trainable(name: str) -> tuple[TeacherFamily, Nano, Trainer]:
     return family, family.nano, trainer
 
 
-def _recipe(trainer: Trainer, file: Path, epochs: int | None, count: int | None) -> Recipe:
+def _recipe(trainer: Trainer, file: Path, epochs: int | None, count: int | None) -> Schedule:
     if not hasattr(torch.optim, "Muon"):
         raise Unavailable(f"torch {torch.__version__} has no Muon optimiser", hint="pip install 'torch>=2.9'")
     if file.exists():

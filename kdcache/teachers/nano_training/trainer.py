@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kdcache.base.progress import Progress
 from kdcache.teachers.family import TeacherFamily
-from kdcache.teachers.nano_training.descent import Recipe
-from kdcache.teachers.nano_training.pictures import Pictures
+from kdcache.teachers.nano_training.descent import Schedule
+from kdcache.teachers.nano_training.pictures import DrawnPictures
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Work:
     """One training of a nano size."""
 
     family: TeacherFamily
-    pictures: Pictures
-    """Pictures it learns from."""
-    held_out: Pictures
-    """Pictures it is measured on."""
-    recipe: Recipe
+    pictures: DrawnPictures
+    """DrawnPictures it learns from."""
+    held_out: DrawnPictures
+    """DrawnPictures it is measured on."""
+    recipe: Schedule
     seed: int
     progress: Progress
 
@@ -39,6 +39,6 @@ class Made:
 class Trainer:
     """How the nano size of one family is trained."""
 
-    recipe: Recipe
+    recipe: Schedule
     """As the weights in the package were made."""
     make: Callable[[Work], Made]

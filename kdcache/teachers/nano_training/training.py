@@ -14,9 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kdcache.base.progress import Progress
 from kdcache.images.shapes.scene import SHAPES, SURFACES
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.nano_training.descent import Descent, Recipe
+from kdcache.teachers.nano_training.descent import Descent, Schedule
 from kdcache.teachers.nano_training.guide import Guide
-from kdcache.teachers.nano_training.pictures import Pictures, normalised, varied
+from kdcache.teachers.nano_training.pictures import DrawnPictures, normalised, varied
 from kdcache.teachers.nano_training.pupils import Pupil
 
 ALONE = 0.2
@@ -54,9 +54,9 @@ def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, 
 
 def fit(
     pupil: Pupil,
-    pictures: Pictures,
+    pictures: DrawnPictures,
     preprocess: Preprocess,
-    recipe: Recipe,
+    recipe: Schedule,
     *,
     seed: int,
     progress: Progress,
@@ -77,7 +77,7 @@ def fit(
             descent.step(_loss(pupil, sight, guide, _Lesson(raw, pixels, outline, pictures.labels[rows]), dice))
 
 
-def accuracy(pupil: Pupil, pictures: Pictures, preprocess: Preprocess) -> float:
+def accuracy(pupil: Pupil, pictures: DrawnPictures, preprocess: Preprocess) -> float:
     """Share of pictures it names right."""
     pupil.network.eval()
     right = 0

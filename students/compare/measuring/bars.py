@@ -6,7 +6,7 @@ Input there: what a training reports. Output here: the same calls on the progres
 import time
 from typing import Any
 
-from kdcache.base.own_process import tell
+from kdcache.base.own_process import send
 from kdcache.base.progress import Progress, Silent
 
 _EVERY = 0.2
@@ -23,7 +23,7 @@ class Relayed(Silent):
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """A stage begins."""
         self._images, self._told = 0, time.monotonic()
-        tell(["start", stage, total, done])
+        send(["start", stage, total, done])
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
         """More images are through; told a few times a second."""
@@ -34,11 +34,11 @@ class Relayed(Silent):
     def finish(self) -> None:
         """The stage is over."""
         self._pass_on()
-        tell(["finish"])
+        send(["finish"])
 
     def _pass_on(self) -> None:
         if self._images:
-            tell(["advance", self._images])
+            send(["advance", self._images])
         self._images, self._told = 0, time.monotonic()
 
 

@@ -1,6 +1,6 @@
 """One arm, once, in a process of its own: memory, time and result of nothing but this training.
 
-Input: a Task. Output: Measured, both as JSON. The peak of memory is a process's, and
+Input: a ArmTask. Output: Measured, both as JSON. The peak of memory is a process's, and
 an off-stream training must not have a teacher anywhere in its process.
 """
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from kdcache.base.digest import file_digest
 from kdcache.base.notes import Note
-from kdcache.base.own_process import answer
+from kdcache.base.own_process import serve
 from kdcache.base.strict import Strict
 from kdcache.errors import OutOfMemory
 from students.compare.arms import Arm
 from students.compare.measuring.bars import Relayed
 from students.compare.measuring.energy import Energy
 from students.compare.measuring.memory import peak_memory
-from students.options import TrainOptions, Where
+from students.options import MachineOptions, TrainOptions
 from students.plan.validation import UNJUDGED
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
 
 
-class Task(Strict):
+class ArmTask(Strict):
     """What the process is told."""
 
     arm: Arm
@@ -82,7 +82,7 @@ class Measured(Strict):
     imported_teacher: bool
 
 
-def measure(task: Task) -> Measured:
+def measure(task: ArmTask) -> Measured:
     """Train, and look at what it took."""
     from students.train.start import start
 
@@ -121,7 +121,7 @@ def _unjudged(notes: Sequence[Note]) -> str:
     return next((note.text for note in notes if note.kind == UNJUDGED), "it was asked not to be judged")
 
 
-def _options(task: Task) -> TrainOptions:
+def _options(task: ArmTask) -> TrainOptions:
     return TrainOptions(
         student=task.student,
         recipe=task.recipe,
@@ -142,9 +142,11 @@ def _options(task: Task) -> TrainOptions:
     )
 
 
-def _where(task: Task) -> Where:
+def _where(task: ArmTask) -> MachineOptions:
     data = task.data
-    return Where(task.device, task.workers, data, weights=task.teacher_weights, head=task.teacher_head, timed=True)
+    return MachineOptions(
+        task.device, task.workers, data, weights=task.teacher_weights, head=task.teacher_head, timed=True
+    )
 
 
 def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
@@ -155,7 +157,7 @@ def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
     return stages, sum(each) / len(each)
 
 
-def _accelerator(where: Where) -> tuple[int | None, int | None]:
+def _accelerator(where: MachineOptions) -> tuple[int | None, int | None]:
     if where.on_cpu:
         return None, None
     import torch
@@ -172,14 +174,14 @@ def _keep_within(memory: int) -> None:
 
 
 def measured(task: dict[str, Any]) -> dict[str, Any] | None:
-    """Task in, Measured out; None when the accelerator's memory is not enough."""
+    """ArmTask in, Measured out; None when the accelerator's memory is not enough."""
     from kdcache.base.machine import out_of_memory
 
     try:
-        return measure(Task.from_plain(task)).plain()
+        return measure(ArmTask.from_plain(task)).plain()
     except (out_of_memory(), OutOfMemory):
         return None
 
 
 if __name__ == "__main__":
-    answer(measured)
+    serve(measured)

@@ -13,8 +13,8 @@ from students.compare.result.sums import (
     DIVEDOC_OFF,
     DIVEDOC_ON,
     TINYVIT,
-    Job,
     Spread,
+    Workload,
     divedoc_differences,
     tinyvit_saving,
 )
@@ -44,7 +44,7 @@ def sums_section(found: Comparison, judged: Verdict) -> Markup:
     )
 
 
-def _job(job: Job) -> list[tuple[str, str]]:
+def _job(job: Workload) -> list[tuple[str, str]]:
     price = [] if job.price is None else [("price", f"{job.price:g} for an hour of one device")]
     return [
         ("n, images", f"{job.images:,}"),
@@ -92,7 +92,7 @@ def papers_section(judged: Verdict) -> Markup:
     return join(_tinyvit(judged.job, pairs), _divedoc(judged, pairs))
 
 
-def _tinyvit(job: Job, pairs: Sequence[tuple[Row, Row]]) -> Markup:
+def _tinyvit(job: Workload, pairs: Sequence[tuple[Row, Row]]) -> Markup:
     build, train = TINYVIT["build GPU-days"], TINYVIT["train GPU-days"]
     paper = [f"{days:g} days" for days in (build, train, build + train, TINYVIT["on GPU-days"])]
     lines = [["TinyViT", *paper, percent(tinyvit_saving())]]
@@ -106,7 +106,7 @@ def _tinyvit(job: Job, pairs: Sequence[tuple[Row, Row]]) -> Markup:
     )
 
 
-def _device_time(job: Job, hours: Spread) -> str:
+def _device_time(job: Workload, hours: Spread) -> str:
     return duration(3600 * job.gpus * hours.mean)
 
 

@@ -6,7 +6,7 @@ from students.base.task import Measure
 from students.compare.arms import Arm
 from students.compare.measuring.measure import Measured
 from students.compare.result.built import Built
-from students.compare.result.sums import Job
+from students.compare.result.sums import Workload
 from students.compare.room import Room
 
 
@@ -41,9 +41,9 @@ class Comparison(Strict):
     """that a side of what the student sees has"""
     device: str
     machine: str
-    job: Job
+    job: Workload
     """all images of the source, for the epochs that were asked for"""
-    project: Job | None
+    project: Workload | None
 
     @property
     def measure(self) -> Measure:

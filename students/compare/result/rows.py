@@ -7,7 +7,7 @@ from kdcache.base.strict import Strict
 from students.compare.arms import Arm
 from students.compare.measuring.measure import STAGES
 from students.compare.result.comparison import Comparison
-from students.compare.result.sums import NOTHING, Bill, BreakEven, Job, Spread, bill, break_even, saved
+from students.compare.result.sums import NOTHING, Bill, BreakEven, Spread, Workload, bill, break_even, saved
 from students.compare.room import Room
 
 
@@ -42,7 +42,7 @@ class Row(Strict):
     """when its cache has paid for itself; None: never, or there is nothing to compare with"""
 
 
-def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
+def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
     """Everything of one arm; `on`: the one whose teacher is connected."""
     each = found.measured[arm.name]
     built = found.cache(arm)
@@ -72,7 +72,7 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Job) -> Row:
     )
 
 
-def _saves(found: Comparison, on: Arm, off: Arm, job: Job, image: Spread) -> Spread:
+def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -> Spread:
     """1 - off-stream / on-stream of the mean times; how sure it is, from the repeats, which ran side by side."""
 
     def share(connected: float, stored: float) -> float:

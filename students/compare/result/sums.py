@@ -69,7 +69,7 @@ class Spread(Strict):
 NOTHING = Spread(mean=0.0, half=0.0)
 
 
-class Job(Strict):
+class Workload(Strict):
     """What is to be done in the end."""
 
     images: Count
@@ -93,7 +93,7 @@ class Bill(Strict):
     money: Spread | None
 
 
-def bill(job: Job, image: Spread, built: Spread) -> Bill:
+def bill(job: Workload, image: Spread, built: Spread) -> Bill:
     """V n b + M E n t seconds of one device, divided by the devices; `image` is t, `built` is b."""
     build = built.times(job.views * job.images / 3600)
     train = image.times(job.students * job.epochs * job.images / 3600)
@@ -118,7 +118,7 @@ class BreakEven(Strict):
     students: float
 
 
-def break_even(job: Job, faster: Spread, built: Spread) -> BreakEven | None:
+def break_even(job: Workload, faster: Spread, built: Spread) -> BreakEven | None:
     """E* = V b / (t_on - t_off), M* = E* / E; `faster` is t_on - t_off, `built` is b. None: never."""
     if faster.mean <= 0:
         return None
@@ -166,7 +166,7 @@ _WORDS = {
 }
 
 
-def projected(text: str, job: Job) -> Job:
+def projected(text: str, job: Workload) -> Workload:
     """A job of another size: `n_images=14.2M epochs=90 gpus=8`."""
     found: dict[str, float] = {}
     for word in text.replace(",", " ").split():
@@ -174,7 +174,7 @@ def projected(text: str, job: Job) -> Job:
         if key not in _WORDS or not equals:
             raise UsageError(f"--project {word!r} is not understood", hint=f"KEY=NUMBER with {', '.join(_WORDS)}")
         found[_WORDS[key]] = _number(word, value, whole=key not in ("epochs", "price"))
-    return Job.from_plain({**job.plain(), **found})
+    return Workload.from_plain({**job.plain(), **found})
 
 
 def _number(word: str, text: str, *, whole: bool) -> float:

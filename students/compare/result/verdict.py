@@ -9,7 +9,7 @@ from students.compare.arms import Arm
 from students.compare.measuring.measure import Measured
 from students.compare.result.comparison import Comparison
 from students.compare.result.rows import Row, faster, row_of
-from students.compare.result.sums import BreakEven, Job, Spread
+from students.compare.result.sums import BreakEven, Spread, Workload
 from students.compare.result.words import milliseconds, percent, reach, times
 
 RESTLESS = 0.25
@@ -20,7 +20,7 @@ class Verdict(Strict):
     """All of it."""
 
     rows: tuple[Row, ...]
-    job: Job
+    job: Workload
     image_bytes: int | None
     """on disk, of the job"""
     sentences: tuple[str, ...]
@@ -78,7 +78,7 @@ def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[s
     return [*told, *([f"{found.metric} is n/a: {found.unjudged}"] if found.unjudged else [])]
 
 
-def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Job) -> list[str]:
+def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Workload) -> list[str]:
     """Whether each cache pays, and if not, why."""
     connected = rows[found.arms.index(on)]
     pairs = [(arm, row) for arm, row in zip(found.arms, rows, strict=True) if arm.teacher == "stored"]
@@ -92,7 +92,7 @@ def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Job) -> list[
     return told
 
 
-def _pays(row: Row, on: Row, gain: Spread, job: Job) -> str:
+def _pays(row: Row, on: Row, gain: Spread, job: Workload) -> str:
     ours, theirs = milliseconds(row.step_seconds.mean), milliseconds(on.step_seconds.mean)
     steps = f"a step takes {ours}, and {theirs} with the teacher connected"
     whole = times(job.epochs, "epoch", "epochs") + (f" of {job.students} students" if job.students > 1 else "")

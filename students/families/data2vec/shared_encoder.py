@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from kdcache.base.own_process import Ended, answer, ask
+from kdcache.base.own_process import Ended, run_module, serve
 from kdcache.errors import KDError, Mismatch
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.signals.teacher import TeacherSpec
@@ -28,7 +28,7 @@ def shared_tensors(
         file = Path(folder) / "shared.safetensors"
         asked = {"teacher": teacher.plain(), "weights": weights, "encoder": encoder, "student": student}
         try:
-            ask(__name__, {**asked, "blocks": blocks, "file": str(file)})
+            run_module(__name__, {**asked, "blocks": blocks, "file": str(file)})
         except Ended as end:
             last = (end.told.strip().splitlines() or [str(end)])[-1]
             raise KDError(f"the encoder of {teacher.family} {teacher.size} could not be read: {last}") from end
@@ -75,4 +75,4 @@ def _fitting(shape: Data2VecShape) -> str:
 
 
 if __name__ == "__main__":
-    answer(_write)
+    serve(_write)

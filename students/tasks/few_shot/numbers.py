@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from kdcache.base.strict import Strict
-from kdcache.views.recipe import Amount, Geometry, Positive, Share
+from kdcache.views.recipe import Amount, Fraction, Geometry, Positive
 from students.base.types import Count
 
 
@@ -24,8 +24,8 @@ class FewShot(Strict):
     epochs: Count
     batch: Count
     rate: Positive
-    momentum: Share
-    dampening: Share
+    momentum: Fraction
+    dampening: Fraction
     decay: Amount
 
     @model_validator(mode="after")

@@ -41,12 +41,12 @@ def test_a_fourth_width_trains_is_judged_and_opens_in_timm(preset, cache, tmp_pa
 
     from kdcache.base.progress import Silent
     from students.export.exported import exporter
-    from students.judging.evaluate import How, judge_run
+    from students.judging.evaluate import JudgeOptions, judge_run
 
     run, _ = learn(tmp_path / "run", cache, student=preset, steps=2, size=64)
     spec = run.record.student
     assert (spec.widths, spec.depths, spec.windows) == ((16, 32, 48, 80), (1, 2, 3, 1), (2, 2, 4, 2))
-    report, _ = judge_run(run, How(data="shapes:split=val,count=20,size=32", device="cpu"), Silent())
+    report, _ = judge_run(run, JudgeOptions(data="shapes:split=val,count=20,size=32", device="cpu"), Silent())
     assert report.images == 20
     exporter(run, "timm")(run, tmp_path / "out")
     opened = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()

@@ -16,13 +16,13 @@ from kdcache.teachers.families.clip.layouts import ClipParts, take_apart
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.families.clip.tokens import Tokenizer
 from kdcache.teachers.family import NANO
-from kdcache.teachers.frozen import Candidate, Said, exact_kernels
+from kdcache.teachers.frozen import Candidate, Output, exact_kernels
 from kdcache.teachers.heads.classifier import Classifier, choose_classifier
 from kdcache.teachers.heads.zeroshot import zero_shot_head, zero_shot_record
 from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, Family, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, family_facts
 from kdcache.teachers.loading.weights import find_checkpoint, find_nano
 from kdcache.teachers.nano import NANO_CLASSES, NANO_TEMPLATES
 from kdcache.teachers.request import Request
@@ -59,14 +59,14 @@ class ClipTower:
             "features": f"patch tokens after the last layer norm and the projection, without the class token{note}",
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The class token, and the patch tokens when they are wanted, both projected."""
         network: Any = self.network
         out = network(pixel_values=pixels, interpolate_pos_encoding=self._stretched)
-        said = {"embedding": Said(out.image_embeds)}
+        said = {"embedding": Output(out.image_embeds)}
         if "features" in wanted:  # last_hidden_state comes before the last layer norm
             tokens = network.vision_model.post_layernorm(out.last_hidden_state[:, 1:])
-            said["features"] = Said(network.visual_projection(tokens), self._grid)
+            said["features"] = Output(network.visual_projection(tokens), self._grid)
         return said
 
 
@@ -126,7 +126,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
     return parts, found, partial(_preprocess, facts, found, parts), checkpoint.folder
 
 
-def _size_of(facts: Family, parts: ClipParts) -> str:
+def _size_of(facts: FamilyFacts, parts: ClipParts) -> str:
     """Which published size a checkpoint is; `custom` when it is none of them."""
     for name, size in facts.sizes.items():
         shape = ClipShape.from_plain(size.architecture)
@@ -139,7 +139,7 @@ def _size_of(facts: Family, parts: ClipParts) -> str:
     return CUSTOM
 
 
-def _preprocess(facts: Family, size: str, parts: ClipParts) -> Preprocess:
+def _preprocess(facts: FamilyFacts, size: str, parts: ClipParts) -> Preprocess:
     """What the checkpoint says of itself, else what was published with its size."""
     if parts.preprocess is not None:
         return parts.preprocess()

@@ -10,11 +10,11 @@ from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import classes_of, network_tensors, shape_of
 from kdcache.teachers.family import NANO
-from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.frozen import Candidate, Output
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, Family, Size, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, Size, family_facts
 from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.request import Request
@@ -44,23 +44,23 @@ class Data2VecTower:
         if network.classifier is not None:
             self.taps["logits"] = "the fine-tuned checkpoint's own classifier on the mean of the patch tokens"
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """All signals from one pass."""
         inputs, layers, final = self.network(pixels)
         grid = (self._shape.side, self._shape.side)
         said = {
-            "inputs": Said(inputs),
-            "final": Said(final),
-            "features": Said(final[:, 1:], grid),
-            "cls-layers": Said(torch.stack([layer[:, 0] for layer in layers], dim=1)),
-            "embedding": Said(final.float().mean(1)),
+            "inputs": Output(inputs),
+            "final": Output(final),
+            "features": Output(final[:, 1:], grid),
+            "cls-layers": Output(torch.stack([layer[:, 0] for layer in layers], dim=1)),
+            "embedding": Output(final.float().mean(1)),
         }
         if self.network.classifier is not None:
-            said["logits"] = Said(self.network.classifier(final[:, 1:].mean(1)))
+            said["logits"] = Output(self.network.classifier(final[:, 1:].mean(1)))
         if "targets" in wanted:
-            said["targets"] = Said(targets(layers, self._shape.targets))
+            said["targets"] = Output(targets(layers, self._shape.targets))
         if "targets-patches" in wanted:
-            said["targets-patches"] = Said(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
+            said["targets-patches"] = Output(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
         return said
 
 
@@ -99,7 +99,7 @@ def prepared_for(usual: Preprocess, side: int) -> Preprocess:
     return usual.model_copy(update={"size": (side, side), "geometry": geometry})
 
 
-def data2vec_facts() -> Family:
+def data2vec_facts() -> FamilyFacts:
     """The published sizes and the one in the package."""
     facts = family_facts("data2vec")
     nano = Size(preprocess=FAMILY.nano_preprocess(), architecture=NANO_DATA2VEC)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.frozen import Candidate, Said
+from kdcache.teachers.frozen import Candidate, Output
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.loading.processor import from_processor, has_processor
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, Family, Size, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, Size, family_facts
 from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint
 from kdcache.teachers.request import NORMALISATIONS, Request
 from kdcache.views.recipe import Plain, Shrink
@@ -78,16 +78,16 @@ class DonutTower:
             **{f"stage{i}": f"output of stage {i}, after its downsampling if it has one" for i in stages},
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals from one pass; the maps of early stages are large and kept only when wanted."""
         deep = any(name.startswith("stage") for name in wanted)
         out = self.network(pixels, output_hidden_states=deep)
         tokens, stride = out.last_hidden_state, stride_of(self.network.config)
         grid = (pixels.shape[2] // stride, pixels.shape[3] // stride)
-        said = {"features": Said(tokens, grid), "embedding": Said(tokens.float().mean(1))}
+        said = {"features": Output(tokens, grid), "embedding": Output(tokens.float().mean(1))}
         if deep:
             maps = zip(out.hidden_states[1:], out.reshaped_hidden_states[1:], strict=True)
-            said |= {f"stage{i}": Said(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
+            said |= {f"stage{i}": Output(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
         return said
 
 
@@ -177,7 +177,9 @@ def _outer_name(name: str) -> str | None:
     return name
 
 
-def _recognised(facts: Family, request: Request, checkpoint: Checkpoint) -> tuple[str, Any, Callable[[], Preprocess]]:
+def _recognised(
+    facts: FamilyFacts, request: Request, checkpoint: Checkpoint
+) -> tuple[str, Any, Callable[[], Preprocess]]:
     """Size, configuration and preprocessing: the checkpoint's own where it has them, else those of the size named."""
     name = request.size or facts.default
     settings = checkpoint.settings("config.json")

@@ -16,13 +16,13 @@ from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers.families.florence import FAMILY
 from kdcache.teachers.family import NANO
-from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.frozen import Candidate, Output, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.heads.heads import Head
 from kdcache.teachers.loading.networks import load_strict, renamed, seeded, state_record
 from kdcache.teachers.loading.processor import from_folder
 from kdcache.teachers.loading.settings import with_settings
-from kdcache.teachers.loading.sizes import CUSTOM, Family, family_facts
+from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, family_facts
 from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
 from kdcache.teachers.nano import NANO_CLASSES, nano_florence
 from kdcache.teachers.request import Request
@@ -85,11 +85,11 @@ class FlorenceTower:
             "embedding": f"mean of the last stage's feature map, attention windows of {window}",
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Both signals from one pass."""
         network: Any = self.network
         feature_map: Tensor = network.forward_features(pixels)
-        return {"features": from_map(feature_map), "embedding": Said(feature_map.float().mean((2, 3)))}
+        return {"features": from_map(feature_map), "embedding": Output(feature_map.float().mean((2, 3)))}
 
 
 def open_florence(request: Request) -> Candidate:
@@ -194,7 +194,7 @@ def _own_head(tensors: Mapping[str, Any]) -> Head:
 
 
 def _recognised(
-    facts: Family, request: Request, tensors: Mapping[str, Any], settings: dict[str, Any] | None
+    facts: FamilyFacts, request: Request, tensors: Mapping[str, Any], settings: dict[str, Any] | None
 ) -> tuple[str, DavitShape]:
     """Which size a checkpoint is, from its tensors; one that is none of them must bring its configuration."""
     count = 1 + max((int(n.split(".")[1]) for n in tensors if n.startswith("stages.")), default=0)

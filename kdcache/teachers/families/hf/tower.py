@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdcache.base.tensors import refuse_broken, refuse_types, shortened
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import Preprocess, Weights
-from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.frozen import Candidate, Output, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.layers import LayerTaps
@@ -51,14 +51,14 @@ class HfTower:
         }
         self.taps = {name: tap + note for name, tap in taps.items()}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals, from one whole pass."""
         out = self.network(pixel_values=pixels)
-        said = {name: Said(values) for name, values in self._layers.collect().items()}
+        said = {name: Output(values) for name, values in self._layers.collect().items()}
         if "logits" in wanted:
-            said["logits"] = Said(out.logits)
+            said["logits"] = Output(out.logits)
         if "embedding" in wanted:
-            said["embedding"] = Said(self._pooled().flatten(1))
+            said["embedding"] = Output(self._pooled().flatten(1))
         if "features" in wanted:
             said["features"] = self._tokens(self._base_output.last_hidden_state, pixels)
         self._classifier_input = self._base_output = None  # or they would hold the device's memory until the next batch
@@ -72,15 +72,15 @@ class HfTower:
             raise UsageError("this model has no pooled output", hint="ask for features or a layer by its name")
         return pooled
 
-    def _tokens(self, hidden: Tensor, pixels: Tensor) -> Said:
+    def _tokens(self, hidden: Tensor, pixels: Tensor) -> Output:
         if hidden.ndim == 4:
             return from_map(hidden)
         patch = getattr(self.network.config, "patch_size", None)
         if not isinstance(patch, int):
-            return Said(hidden)
+            return Output(hidden)
         grid = (pixels.shape[2] // patch, pixels.shape[3] // patch)
         extra = hidden.shape[1] - grid[0] * grid[1]
-        return Said(hidden[:, extra:], grid) if extra >= 0 else Said(hidden)
+        return Output(hidden[:, extra:], grid) if extra >= 0 else Output(hidden)
 
     def _catch_classifier_input(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._classifier_input = inputs[0]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdcache.errors import UsageError
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.frozen import Candidate, Said, from_map
+from kdcache.teachers.frozen import Candidate, Output, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.loading.layers import LayerTaps
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
@@ -40,19 +40,19 @@ class TimmTower:
             **self._layers.taps,
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Said]:
+    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals; named layers need the whole pass."""
         features = self.network.forward_features(pixels)
-        said: dict[str, Said] = {}
+        said: dict[str, Output] = {}
         if "features" in wanted:
             said["features"] = self._tokens(features, pixels)
         if "embedding" in wanted:
-            said["embedding"] = Said(self.network.forward_head(features, pre_logits=True).flatten(1))
+            said["embedding"] = Output(self.network.forward_head(features, pre_logits=True).flatten(1))
         if "logits" in wanted or self._layers.taps:
-            said["logits"] = Said(self.network.forward_head(features))
-        return said | {name: Said(values) for name, values in self._layers.collect().items()}
+            said["logits"] = Output(self.network.forward_head(features))
+        return said | {name: Output(values) for name, values in self._layers.collect().items()}
 
-    def _tokens(self, features: Any, pixels: Tensor) -> Said:
+    def _tokens(self, features: Any, pixels: Tensor) -> Output:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
             raise UsageError("this model's forward_features is no map of tokens", hint="ask for a layer by its name")
         if features.ndim == 4:
@@ -62,9 +62,9 @@ class TimmTower:
         tokens = features[:, self._prefix :]
         patch = getattr(getattr(self.network, "patch_embed", None), "patch_size", None)
         if patch is None:
-            return Said(tokens)
+            return Output(tokens)
         grid = (pixels.shape[2] // patch[0], pixels.shape[3] // patch[1])
-        return Said(tokens, grid if grid[0] * grid[1] == tokens.shape[1] else None)
+        return Output(tokens, grid if grid[0] * grid[1] == tokens.shape[1] else None)
 
 
 def open_timm(request: Request) -> Candidate:

@@ -21,7 +21,7 @@ from students.runs.record import CacheRecord
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrainingData:
     """What is learnt from."""
 
     dataset: Dataset
@@ -56,7 +56,7 @@ def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Def
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: Notes) -> Ground:
+def data_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: Notes) -> TrainingData:
     """The images a teacher spoke about; those it could not see are told."""
     plan = cache.plan
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
@@ -66,7 +66,7 @@ def ground_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, n
     if rejected:
         was = "1 was" if rejected == 1 else f"{rejected:,} were"
         notes.add(f"{usable:,} of {len(cache):,} images; {was} rejected")
-    return Ground(
+    return TrainingData(
         dataset=plan.dataset,
         views=plan.views,
         classes=_classes(cache, needs),
@@ -88,7 +88,7 @@ def _classes(cache: Cache, needs: Needs) -> tuple[str, ...]:
     return classes or ()
 
 
-def ground_of_data(data: str | None, notes: Notes) -> Ground:
+def data_of_images(data: str | None, notes: Notes) -> TrainingData:
     """Labelled images without any teacher."""
     if data is None:
         notes.add("no --data: using the embedded shapes")
@@ -99,4 +99,4 @@ def ground_of_data(data: str | None, notes: Notes) -> Ground:
             f"the images of {source.name} have no labels",
             hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
         )
-    return Ground(Dataset.of(source, listing), None, listing.classes, len(listing), None)
+    return TrainingData(Dataset.of(source, listing), None, listing.classes, len(listing), None)
