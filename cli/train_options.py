@@ -113,11 +113,11 @@ TeacherWeights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|RUN",
-        help="MachineOptions the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
+        help="Where the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
     ),
 ]
 TeacherHead = Annotated[
-    str | None, typer.Option("--head", metavar="FILE", help="MachineOptions the head of a connected teacher lies.")
+    str | None, typer.Option("--head", metavar="FILE", help="Where the head of a connected teacher lies.")
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the student: slow to start, fast afterwards.")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activations: less memory, more time.")]

@@ -23,7 +23,7 @@ _MESSAGE = "told "
 
 
 class Ended(Exception):
-    """It ended without an serve."""
+    """It ended without an answer."""
 
     def __init__(self, code: int, told: str) -> None:
         super().__init__(f"exit code {code}")
@@ -43,10 +43,10 @@ def run_module(module: str, task: object, on_message: Callable[[Any], None] | No
         told.seek(0)
         if process.returncode or last is None:
             raise Ended(process.returncode, told.read())
-    serve = json.loads(last)
-    if "error" in serve:
-        raise _error(**serve["error"])
-    return serve["said"]
+    answer = json.loads(last)
+    if "error" in answer:
+        raise _error(**answer["error"])
+    return answer["said"]
 
 
 def _started(command: list[str], env: dict[str, str], told: IO[str]) -> "subprocess.Popen[str]":

@@ -142,7 +142,7 @@ def test_true_classes_are_left_where_there_is_no_teacher(hinted, tmp_path):
     options = TrainOptions(recipe=hinted["recipe"], stream="none", size=32, batch=8, val="none")
     planned = plan_run(options, MachineOptions(device="cpu", workers=0, data="shapes:count=32,size=32"), 1)
     assert {name: its.plain()["hard"] for name, its in planned.record.recipe.losses.items()} == {"labels": 1.0}
-    assert any("hint and shape of the recipe" in note and "have no effect" in note for note in planned.notes)
+    assert any("hint and shape of the recipe" in note.text and "have no effect" in note.text for note in planned.notes)
 
 
 def test_classes_come_from_the_images_where_no_teacher_names_any(hinted, tmp_path):

@@ -116,9 +116,9 @@ def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
         learn(run.path, resume=True)
     assert told.value.hint == "say where the images lie now: --val DIR"
     with pytest.raises(Mismatch, match="are other images"):
-        learn(run.path, resume=True, where={"val": "shapes:split=val,count=20"})
-    _, outcome = learn(run.path, resume=True, where={"val": str(tmp_path / "moved")})
-    assert outcome.validation["images"] == 100
+        learn(run.path, resume=True, where={"val": ("shapes:split=val,count=20",)})
+    _, outcome = learn(run.path, resume=True, where={"val": (str(tmp_path / "moved"),)})
+    assert [line["images"] for line in outcome.validation] == [100]
 
 
 def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):

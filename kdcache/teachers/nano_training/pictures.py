@@ -30,7 +30,7 @@ class DrawnPictures:
     """A split in memory."""
 
     pixels: Tensor
-    """DrawnPictures, uint8 (count, 3, size, size)."""
+    """Pictures, uint8 (count, 3, size, size)."""
     alone: Tensor
     """The same pictures without clutter and occlusion."""
     outline: Tensor
@@ -72,7 +72,7 @@ def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
 
 
 def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-    """DrawnPictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
+    """Pictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
 
     Every class is still itself in a mirror. Colours keep their hue, as classes are told by it.
     """
@@ -90,7 +90,7 @@ def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tens
 
 
 def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """DrawnPictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
+    """Pictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
     count = len(pixels)
     draw = torch.rand((5, count), generator=dice)
     side, slim = (0.4 + 0.6 * draw[0]).sqrt(), torch.exp(0.2 * (2 * draw[1] - 1))

@@ -16,9 +16,9 @@ class Work:
 
     family: TeacherFamily
     pictures: DrawnPictures
-    """DrawnPictures it learns from."""
+    """Pictures it learns from."""
     held_out: DrawnPictures
-    """DrawnPictures it is measured on."""
+    """Pictures it is measured on."""
     recipe: Schedule
     seed: int
     progress: Progress

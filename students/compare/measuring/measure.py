@@ -1,6 +1,6 @@
 """One arm, once, in a process of its own: memory, time and result of nothing but this training.
 
-Input: a ArmTask. Output: Measured, both as JSON. The peak of memory is a process's, and
+Input: an ArmTask. Output: Measured, both as JSON. The peak of memory is a process's, and
 an off-stream training must not have a teacher anywhere in its process.
 """
 

@@ -1,6 +1,6 @@
 """Runs one arm in a process of its own.
 
-Input: a ArmTask. Output: what it measured, or None when there was not enough memory.
+Input: an ArmTask. Output: what it measured, or None when there was not enough memory.
 """
 
 import shutil
