@@ -40,7 +40,9 @@ def _tasks(incomplete: str) -> list[str]:
 RunOrNone = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]", help="A run: its folder, its name in ./kd/runs, or LATEST; left out with --teacher."
+        metavar="[RUN]",
+        help="A run: its folder, its name in ./kd/runs, or LATEST; left out with --teacher.",
+        autocompletion=complete.runs,
     ),
 ]
 Images = Annotated[
