@@ -68,6 +68,8 @@ class TrainOptions:
     """begin with all of it but the classifier"""
     head_rows: str | None = None
     """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
+    freeze: bool = False
+    """Whether the classifier alone is trained: the constraint `frozen` is added to the recipe."""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None
