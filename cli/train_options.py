@@ -137,6 +137,8 @@ HeadRows = Annotated[
     typer.Option("--head-rows", metavar="FILE", help="Rows of the old classifier to begin with, one a line, -1: none."),
 ]
 
+Freeze = Annotated[bool, typer.Option("--freeze", help="Train the classifier alone; the rest stays as it is.")]
+
 
 def asked(
     student: Student = None,

@@ -1,8 +1,8 @@
 """What the commands `kd cache …` do, as functions: keyword arguments are called like the options, records come back.
 
-An option of several words has underscores (`part_rows`); a list or a table is one (`signal=["logits"]`, `codec={"logits": "topk:50"}`).
-What is wrong raises a `kdcache.errors.KDError`, whose `hint` is a way out. `progress` is told what is being done and what a person
-should read; left out, nobody is.
+An option of several words has underscores (`part_rows`); a list or a table is one (`signal=["logits"]`,
+`codec={"logits": "topk:50"}`). What is wrong raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done,
+and remarks and warnings, go to `progress`; left out, nowhere.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """What `kd train`, `kd eval`, `kd compare` and their like do, as functions: keyword arguments are called like the options.
 
 An option that is a word of Python gets an underscore (`from_`); one of several words has underscores (`new_head`). What is wrong
-raises a `kdcache.errors.KDError`, whose `hint` is a way out. `progress` is told what is being done and what a person should read;
-left out, nobody is. `run` is a run's folder, its name in ./kd/runs, or LATEST.
+raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done, and remarks and warnings, go to `progress`; left
+out, nowhere. `run` is a run's folder, its name in ./kd/runs, or LATEST.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import Any
 Names = str | Sequence[str]
 """One name, several in a list, or several as a command line writes them: `a,b`."""
 Settings = Mapping[str, Any] | Sequence[str]
-"""Values that replace those of a recipe: {"objective.tail": "bucket"}, or the same as `--set` takes it: ["objective.tail=bucket"]."""
+"""Values that replace those of a recipe: {"objective.tail": "bucket"}, or ["objective.tail=bucket"] as `--set` takes it."""
 
 
 def names(given: Names | None) -> tuple[str, ...]:

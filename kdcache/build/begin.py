@@ -1,4 +1,4 @@
-"""A build as a user asks for it: of a new cache, of one that is planned again the same way, or of one that goes on from its own plan."""
+"""A build as a user asks for it: of a new cache, or of one that is there and goes on."""
 
 from dataclasses import fields
 from pathlib import Path
