@@ -88,7 +88,7 @@ def build_options(**keywords: Unpack[BuildKeywords]) -> "BuildOptions":
     for name in ("data", "weights", "head", "classes", "templates", "recipe"):
         given[name] = text(given.get(name))
     side = given.get("input_size")
-    signals = given.get("signals")
+    signals, devices = given.get("signals"), given.pop("device", None)
     return replace(
         BuildOptions(""),
         **{
@@ -98,7 +98,7 @@ def build_options(**keywords: Unpack[BuildKeywords]) -> "BuildOptions":
             "overrides": settings(given.get("overrides")),
             "signals": None if signals is None else names(signals),
             "codecs": dict(given.get("codecs") or {}),
-            "devices": names(given.pop("device", None)),
+            "devices": names(devices),
         },
     )
 

@@ -283,7 +283,7 @@ def compare_streams(
 ) -> Compared:
     """Measure the same training several ways, such as ["on-stream", "off-stream"]: `kd compare`.
 
-    Each arm runs in a process of its own: a script that calls this needs `if __name__ == "__main__":`.
+    `train_recipe`, `train_set` and `train_batch` are of the training, `recipe`, `set` and `batch` of the cache that is built.
     """
     from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions
