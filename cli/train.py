@@ -76,7 +76,9 @@ def train(
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
         return _told(ui, go_on(run.path, replace(where, val=asked.validation), ui.progress()))
-    t.check_source(stream, ui.given, asked.student)
+    from students.plan.effects import check_source
+
+    check_source(stream, ui.given, asked.student)
     from students.train.start import start as begin
 
     start = start and meant(ui, start)

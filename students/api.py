@@ -95,9 +95,13 @@ def train_student(
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
     """Train a student from a cache (`stream` off), beside its teacher (on) or on true classes (none): `kd train`."""
+    from students.plan.effects import check_source
+
+    given = {"cache": cache, "views": views, "weights": weights, "head": head}
+    asked, where = _training(options, weights, head)
+    check_source(stream, [name for name, value in given.items() if value is not None], asked.student)
     from students.train.start import start
 
-    asked, where = _training(options, weights, head)
     asked = replace(asked, cache=None if cache is None else Path(cache), stream=stream, start=text(from_))
     return start(replace(asked, views=None if views is None else tuple(views)), where, progress or Silent())
 
