@@ -167,10 +167,9 @@ def asked(
 ) -> "tuple[TrainOptions, MachineOptions]":
     """What is asked of a training, and what is said about this machine."""
     from students.options import MachineOptions, TrainOptions
+    from students.plan.effects import check_epochs
 
-    if epochs is not None and not 0 < epochs <= limits.EPOCHS:
-        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
-        raise UsageError(message, hint="such as --epochs 30")
+    check_epochs(epochs)
     options = TrainOptions(
         student=student, recipe=recipe, settings=tuple(settings or ()), val=places(val), size=size, new_head=new_head, out=out,
         background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,

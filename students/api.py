@@ -335,7 +335,9 @@ def _training(
 ) -> "tuple[TrainOptions, MachineOptions]":
     """What is asked of a training, and what is known of this machine."""
     from students.options import MachineOptions, TrainOptions
+    from students.plan.effects import check_epochs
 
+    check_epochs(options.get("epochs"))
     if strange := options.keys() - TrainKeywords.__annotations__.keys():
         raise TypeError(f"unexpected keyword {', '.join(sorted(strange))}: see students.api.TrainKeywords")
     given: dict[str, Any] = dict(options)

@@ -1,9 +1,17 @@
-"""Options of a training that would be passed over, because of what it learns from, are refused. Nothing is opened for that."""
+"""Options of a training that make no sense, or that would have no effect, are refused. Nothing is opened for that."""
 
 from collections.abc import Collection
 
 from kdcache.errors import UsageError
+from students.base import limits
 from students.options import StreamMode
+
+
+def check_epochs(epochs: float | None) -> None:
+    """UsageError for a number of passes that is none."""
+    if epochs is not None and not 0 < epochs <= limits.EPOCHS:
+        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
+        raise UsageError(message, hint="such as --epochs 30")
 
 
 def check_source(stream: StreamMode, given: Collection[str], student: str | None) -> None:
