@@ -127,7 +127,7 @@ def test_what_would_have_no_effect_is_refused(tmp_path):
 def test_every_key_of_a_table_of_keywords_is_taken():
     """A key that is written down and then forgotten would be a TypeError far from here."""
     from kdcache.api import build_options
-    from students.api import _training
+    from students.api.training import _training
 
     build_options(**dict.fromkeys(BuildKeywords.__annotations__))
     _training(dict.fromkeys(TrainKeywords.__annotations__))
