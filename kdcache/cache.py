@@ -32,7 +32,7 @@ class Entry(Mapping[str, Any]):
     row: int
     view: int
     label: int | None
-    """class number; None when it is unknown"""
+    """Class number of the image; None when it is unknown."""
     signals: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> Any:

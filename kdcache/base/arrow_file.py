@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 _TOGETHER = 1 << 16
-"""bytes handed on at once: Arrow writes in many small pieces"""
+"""Number of bytes handed on at once, because Arrow writes in many small pieces."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Arrow's own reader decompresses buffers of any size, so whoever reads a stranger
 import struct
 
 _HEADER, _COMPRESSION = 2, 3
-"""places of the record batch in a message, and of its compression in a record batch (Message.fbs)"""
+"""Field numbers of the record batch in a message, and of the compression in a record batch (Message.fbs)."""
 
 
 def is_compressed(message: memoryview) -> bool:

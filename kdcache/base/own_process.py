@@ -19,7 +19,7 @@ from kdcache.errors import KDError
 
 _STDIN = 0
 _MESSAGE = "told "
-"""begins a line of `send`"""
+"""Prefix of the lines that `send` writes."""
 
 
 class Ended(Exception):

@@ -17,7 +17,7 @@ from kdcache.store import Store
 from kdcache.store.plan import PartId
 
 Portion = tuple[int, int]
-"""(3, 16): the third of sixteen"""
+"""One of several equal shares of the work: (3, 16) is the third of sixteen."""
 
 
 @dataclass(frozen=True)

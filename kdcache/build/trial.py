@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WARM_UP_LIMIT = 5.0
 QUICK_LIMIT = 20.0
-"""seconds an estimate may take to measure"""
+"""Longest time, in seconds, that the measurements of an estimate may take."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Trial:
     batch: int
     said: dict[str, "torch.Tensor"]
     render_seconds: float
-    """a view, on one core"""
+    """Seconds to render one view on one core."""
     say_seconds: float
     """a batch"""
 

@@ -19,15 +19,15 @@ class Repair:
 
     place: Place
     parts: tuple[PartId, ...]
-    """parts that are damaged"""
+    """Parts that are damaged."""
     rows: int
     applied: bool
     missing: int
-    """parts to build: those that were dropped are among them"""
+    """Parts to build, including those that were dropped."""
     others: tuple[Finding, ...]
-    """what is wrong beside them; when applied, what is left for a build or a person to mend"""
+    """Damage outside the parts; after applying, what a build or a person still has to repair."""
     warnings: tuple[Finding, ...]
-    """names that do not belong; they stay"""
+    """Files that do not belong to the cache; they are left alone."""
 
     @property
     def path(self) -> Path:

@@ -22,9 +22,9 @@ class VerifyOptions:
     """What to look at beyond structure and checksums."""
 
     replay: int = 0
-    """views to render again"""
+    """Number of views that are rendered again and compared with their digests."""
     teacher: int = 0
-    """views to say again"""
+    """Number of views that the teacher is run on again."""
     tolerance: float | None = None
     data: str | None = None
     weights: str | None = None
@@ -32,9 +32,11 @@ class VerifyOptions:
     device: str = "cpu"
     workers: int = 0
     seed: int = 0
-    """another seed looks at other rows"""
+    """Seed of the random choice of rows; another seed checks other rows."""
     untrusted: bool = False
-    """it may be a stranger's: hold all of it against the plan before anything is mapped, and decompress every block"""
+    """Whether the cache may come from a stranger: all of it is checked against the plan before anything is mapped,
+    and every block is decompressed.
+    """
 
 
 @dataclass
@@ -47,11 +49,11 @@ class VerifyReport:
     replayed: int = 0
     said_again: int = 0
     distance: dict[str, float] = field(default_factory=dict)
-    """signal -> largest distance between what is stored and what the teacher says now"""
+    """Largest distance, by signal, between the stored values and those the teacher emits now."""
     tolerance: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
-    """names that do not belong: never read, never removed, no damage"""
+    """Files that do not belong to the cache: they are never read, never removed, and count as no damage."""
 
     @property
     def path(self) -> Path:

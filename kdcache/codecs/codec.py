@@ -32,11 +32,11 @@ class Field:
 
     name: str
     dtype: str
-    """numpy name with byte order, always little-endian: `<u2`, `<f4`, `|i1` …"""
+    """Numpy name with byte order, always little-endian: `<u2`, `<f4`, `|i1` …"""
     shape: tuple[int, ...]
     per_part: bool = False
     attributes: tuple[tuple[str, str], ...] = ()
-    """written beside the array so that it explains itself"""
+    """Attributes written beside the array, so that the file explains itself."""
     by_position: bool = False
     """Whether its first axis is that of the signal: where rows differ in length, it is then zero beyond each row's own."""
 

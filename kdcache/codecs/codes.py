@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 WIDTHS = {"|u1": 1 << 8, "<u2": 1 << 16, "<u4": 1 << 32}
-"""numpy name -> how many different codes it can tell apart"""
+"""Number of different codes that each numpy type can represent."""
 SHOWN = 20
 """Codes that are shown to people."""
 

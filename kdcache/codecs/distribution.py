@@ -56,9 +56,9 @@ class Logits:
     """The logits of all classes of some rows, or of their positions."""
 
     values: Any
-    """(n, classes) or (n, L, classes) raw logits"""
+    """Raw logits, (n, classes) or (n, L, classes)."""
     lengths: Any = None
-    """(n,) how many positions each row has; None where all have as many, or where there are none"""
+    """Number of positions in each row, (n,); None where all rows have the same number, or there are no positions."""
 
     @property
     def classes(self) -> int:

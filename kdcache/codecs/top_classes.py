@@ -14,11 +14,13 @@ class Sparse(NamedTuple):
     """A distribution by its k listed classes and one number for all the others."""
 
     ids: Any
-    """(n, k) class numbers; (n, L, k) where there are positions, and so on"""
+    """Class numbers, (n, k); with positions (n, L, k), and so on."""
     p: Any
-    """(n, k) their probabilities"""
+    """Probabilities of the listed classes, of the same shape as `ids`."""
     rest: Any
-    """(n,) `uniform`: probability of each class that is not listed; `bucket`: of one class named other; else 0"""
+    """Remaining probability, (n,). `uniform`: of each class that is not listed; `bucket`: of a single class named
+    other; otherwise 0.
+    """
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,16 @@ class TopK:
     """The k likeliest classes of some rows, or of their positions, their log-probabilities, and how much lies outside of them."""
 
     ids: Any
-    """int64 (n, k), or (n, L, k), likeliest first"""
+    """Class numbers, int64 (n, k) or (n, L, k), likeliest first."""
     logp: Any
-    """float32 of the same shape, log-probabilities at temperature 1"""
+    """Log-probabilities at temperature 1, float32 of the same shape as `ids`."""
     tails: Any
-    """float32 (n, 3) or (n, L, 3): log(tail mass / head mass) at temperatures 1, 2, 4, -inf for no tail; the last axis is 1 when
-    only temperature 1 is known"""
+    """Log of (tail mass / head mass) at temperatures 1, 2 and 4, float32 (n, 3) or (n, L, 3); -inf for no tail. The
+    last axis has length 1 when only temperature 1 is known.
+    """
     classes: int
     lengths: Any = None
-    """(n,) how many positions each row has; None where all have as many, or where there are none"""
+    """Number of positions in each row, (n,); None where all rows have the same number, or there are no positions."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -35,10 +35,10 @@ class Edition:
     test: str
     names: str
     label: str = ""
-    """key of the labels, when the files are pickles"""
+    """Key of the labels in the pickle files."""
     name_key: str = ""
     label_bytes: int = 1
-    """bytes in front of the pixels, when they are not; the last is the label"""
+    """Number of bytes before the pixels of a binary record; the last of them is the label."""
 
     @property
     def wanted(self) -> tuple[str, ...]:

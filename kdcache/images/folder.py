@@ -23,7 +23,7 @@ from kdcache.images.truths.sidecar import Sidecar
 from kdcache.images.walk import Walk
 
 MAX_FILE_BYTES = 1 << 30
-"""no image within the pixel limit needs more"""
+"""Largest image file that is read, in bytes; no image within the pixel limit needs more."""
 
 
 class FolderSource:
@@ -35,7 +35,7 @@ class FolderSource:
             raise UsageError(f"{self._root} is not a folder", hint="give the folder that holds the images")
         self._sidecar = Sidecar(self._root)
         self.skipped: dict[str, int] = {}
-        """after a scan: files left out, by ending"""
+        """Number of files left out by the last scan, by file name ending."""
 
     @property
     def name(self) -> str:

@@ -38,7 +38,7 @@ _USUAL = (
     "heif",
 )
 EXTENSIONS = frozenset((*_USUAL, "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx"))
-"""file name endings that are listed as images, in lower case"""
+"""File name endings that are listed as images, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Format:
     name: str
     plugin: str
     essential: Callable[[bytes], tuple[bytes, bytes]] | None = None
-    """leaves out what decides no pixel, and gives the EXIF block"""
+    """Function that leaves out what affects no pixel, and returns the EXIF block as well."""
     silent: bool = False
-    """its reader never issues a warning, so that none has to be held back"""
+    """Whether the reader of this format never issues a warning, so that none has to be suppressed."""
 
     def open(self, raw: bytes) -> ImageFile:
         """Read the header. Pillow raises what it likes; the caller turns that into BadImage."""
@@ -86,7 +86,7 @@ _MAGIC = (
     (b"BM", BMP),
 )
 _START_OF_DATA, _END_OF_CODESTREAM = b"\xff\x93", b"\xff\xd9"
-"""JPEG 2000 markers; no packet of data can hold them"""
+"""JPEG 2000 markers, which no packet of data can contain."""
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 

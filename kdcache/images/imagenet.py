@@ -65,7 +65,7 @@ class ImageNetSource:
         self._opened: Shards | None = None
         self._disputed: str | None = None
         self.skipped: dict[str, int] = {}
-        """after a scan: files left out, by ending"""
+        """Number of files left out by the last scan, by file name ending."""
 
     @property
     def name(self) -> str:

@@ -9,9 +9,11 @@ from kdcache.errors import BadImage
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset((0x00, 0x01, _START, *range(0xD0, 0xD8)))
-"""codes without a length: stuffing, restarts, a second start"""
+"""Marker codes without a length: stuffing, restarts, a second start."""
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
-"""APP1 to APP13, APP15 and comments; APP0 (JFIF) and APP14 (Adobe) say how colours are coded"""
+"""Marker codes of metadata: APP1 to APP13, APP15 and comments. APP0 (JFIF) and APP14 (Adobe) are not among them
+because they describe the coding of colours.
+"""
 _APP1 = 0xE1
 _EXIF = b"Exif\0\0"
 

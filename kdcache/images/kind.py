@@ -43,7 +43,7 @@ class SourceKind:
     recognise: Callable[[str], Plain | None] | None = None
     """The options that a file or folder is read with, None where it is not of this kind; None: no path is recognised."""
     precedence: int = 50
-    """Of all kinds that recognise a path the one with the smallest number is taken."""
+    """Rank of this kind: of all kinds that recognise a path, the one with the smallest number is taken."""
     embedded: bool = False
     """Whether its images come with the package. Teachers that have a nano size show it to them when no size is named."""
     other_split: str | None = None

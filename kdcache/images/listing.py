@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kdcache.images.source import UNLABELLED, Listing
 
 _CHUNK = 1 << 16
-"""ids packed at a time; part of the fingerprint, so it never changes"""
+"""Number of ids packed at a time; part of the fingerprint, so it never changes."""
 
 
 class Lister:

@@ -12,7 +12,7 @@ from kdcache.errors import UsageError
 NAMES = "names"
 THEM = "torchvision's ImageFolder"
 THEIR_ENDINGS = frozenset(("jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"))
-"""of the files that torchvision's ImageFolder takes for images, in lower case"""
+"""File name endings that torchvision's ImageFolder takes for images, in lower case."""
 OWN_ORDER = "its order is its own"
 NO_CLASSES = f"{THEM} numbers images in one folder a class only"
 OLD_ORDER = "this cache lists them in the order of an earlier version of kd"

@@ -11,7 +11,7 @@ from kdcache.errors import BadImage, Unavailable
 from kdcache.images.registry import kind_of
 
 SPLITS = ("train", "val", "valid", "validation", "test", "dev")
-"""folder names that say which share of a dataset, not which class"""
+"""Folder names that stand for a split of a dataset, not for a class."""
 
 
 def inner_splits(source: Mapping[str, Any]) -> list[Path]:

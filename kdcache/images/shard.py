@@ -33,7 +33,7 @@ class Shard:
     path: str
     start: int = 0
     length: int | None = None
-    """None: to the end of the file"""
+    """Number of bytes; None: to the end of the file."""
 
     @contextmanager
     def open(self) -> Iterator[tuple[Reader, int, Stamp]]:

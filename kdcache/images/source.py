@@ -18,15 +18,17 @@ class Listing:
     """All images of a source in their one stable order."""
 
     ids: pa.Array
-    """large_string, unique, in row order"""
+    """Image ids in row order, unique, an Arrow large_string array."""
     labels: NDArray[np.int32] | None
-    """class number a row, UNLABELLED where unknown; None when the source has no labels"""
+    """Class number of each row, UNLABELLED where unknown; None when the source has no labels."""
     classes: tuple[str, ...] | None
-    """class names by number"""
+    """Class names, by class number."""
     fingerprint: str
-    """changes when an image is added, removed, renamed or changed in size"""
+    """Digest of the listing, which changes when an image is added, removed, renamed or changed in size."""
     order_doubt: str | None = OWN_ORDER
-    """why somebody else's row numbers may mean other images; None where all who read this source number it alike"""
+    """Why another program's row numbers may refer to other images; None where every program numbers this source
+    alike.
+    """
 
     def __len__(self) -> int:
         return len(self.ids)

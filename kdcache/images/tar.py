@@ -34,7 +34,7 @@ from kdcache.images.unique import Lookup, refuse_duplicates
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 _MOST_TARS = 1_000_000
-"""that one pattern may name"""
+"""Largest number of tar files that one pattern may match."""
 _MAX_LABEL_BYTES = 1 << 24
 
 
@@ -49,7 +49,7 @@ class TarSource:
         self._shards = Shards([Shard(os.path.relpath(path, root), path) for path in paths])
         self._sidecar = Sidecar(root)
         self.skipped: dict[str, int] = {}
-        """after a scan: members left out, by ending"""
+        """Number of members left out by the last scan, by file name ending."""
 
     @property
     def name(self) -> str:

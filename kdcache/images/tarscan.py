@@ -13,7 +13,7 @@ from kdcache.errors import Damage, UsageError
 
 BLOCK = 512
 Reader = Callable[[int, int], bytes]
-"""(offset, length) -> at most that many bytes"""
+"""Function of (offset, length) that returns at most `length` bytes."""
 
 _EMPTY = bytes(BLOCK)
 _FILE = (b"0", b"\0", b"7")
@@ -21,7 +21,7 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _MAX_EXTENSION = 1 << 20
 _OCTAL = re.compile(rb"[0-7]*")
 _MOST_DIGITS = 19
-"""of a size in a pax header: more would be beyond any disk"""
+"""Largest number of digits of a size in a pax header; more would exceed any disk."""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 

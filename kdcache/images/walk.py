@@ -26,9 +26,9 @@ from kdcache.images.order import THEIR_ENDINGS, THEM, check_order
 
 BROKEN_LINK = -1
 MOST_WAYS = 100
-"""times that one folder may be reached by way of links"""
+"""How many times one folder may be reached through links."""
 MOST_LEVELS = 200
-"""folders inside one another"""
+"""Largest depth of nested folders."""
 _ENDINGS = frozenset(e.encode() for e in EXTENSIONS)
 _THEIR_ENDINGS = frozenset(e.encode() for e in THEIR_ENDINGS)
 _Inode = tuple[int, int]
@@ -38,9 +38,9 @@ class _Entry(NamedTuple):
     """A file or a folder in a folder."""
 
     name: bytes
-    """of a folder with `/` at its end"""
+    """Name of the entry; that of a folder ends with `/`."""
     size: int | None
-    """None for a folder"""
+    """Size of the file in bytes; None for a folder."""
     linked: bool
 
 
@@ -48,9 +48,9 @@ class _Way(NamedTuple):
     """How the walk came to a folder."""
 
     above: tuple[_Inode, ...] = ()
-    """the folders it lies in, from the root down"""
+    """Folders that contain this one, from the root down."""
     link: bytes | None = None
-    """the last link on the way"""
+    """Last link on the path to this folder."""
 
     def into(self, here: _Inode, path: bytes, *, linked: bool) -> "_Way":
         """The way to a folder in the folder `here`."""
@@ -64,15 +64,21 @@ class Walk:
         self._root = os.fsencode(root)
         self._order = check_order(order)
         self.skipped: Counter[str] = Counter()
-        """files left out, by ending"""
+        """Number of files left out, by file name ending."""
         self.top: dict[str, int] = {}
-        """folders at the top, numbered in order; complete before the first image comes"""
+        """Top-level folders, numbered in order; complete before the first image is yielded."""
         self.by_names = True
-        """whether the images came in the order `names`, as they often do in the other one, too; complete at the end"""
+        """Whether the images came in the order `names`, as they often do in the other order too; complete at the
+        end.
+        """
         self.disputed: str | None = None
-        """what only one of torchvision's ImageFolder and this walk lists, and which of them; complete at the end"""
+        """Files that only one of this walk and torchvision's ImageFolder lists, and which of the two; complete at
+        the end.
+        """
         self._ways: Counter[_Inode] = Counter()
-        """times that a folder was reached by way of a link; the others are not counted, as there may be many"""
+        """How many times each folder was reached through a link; other folders are not counted, as there may be
+        many.
+        """
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         way = _Way()

@@ -23,11 +23,13 @@ class Shown:
     """A batch as a teacher is shown it."""
 
     pixels: "torch.Tensor"
-    """uint8 (batch, height, width, 3): the views, on any device."""
+    """The views, uint8 (batch, height, width, 3), on any device."""
     tokens: "torch.Tensor | None" = None
-    """int64 (batch, longest): token ids, zero beyond the length of a row. None for a teacher that is shown pixels alone."""
+    """Token ids, int64 (batch, longest), zero beyond the length of a row. None for a teacher that is shown pixels
+    alone.
+    """
     lengths: "torch.Tensor | None" = None
-    """int64 (batch,): how many token ids a row has."""
+    """Number of token ids in each row, int64 (batch,)."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -80,7 +82,7 @@ class TokenBatch:
     ids: NDArray[np.int64]
     """(batch, longest), zero beyond the length of a row."""
     lengths: NDArray[np.int64]
-    """(batch,)"""
+    """Number of token ids in each row, int64 (batch,)."""
 
 
 def token_batch(tokens: Tokens, image_ids: Sequence[str | None], batch: int) -> TokenBatch:

@@ -93,7 +93,7 @@ class Signal(Strict):
     lengths: bool = False
     """Whether rows differ in how much of their first axis they fill. `shape` then has the greatest length there can be."""
     vocabulary: Annotated[int, Field(ge=1, le=VOCABULARY)] | None = None
-    """Of `codes`, how many different ones there are: each is one of 0 to vocabulary - 1. None for other kinds."""
+    """Number of different `codes`: each is one of 0 to vocabulary - 1. None for other kinds."""
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

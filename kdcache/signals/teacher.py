@@ -14,7 +14,7 @@ class Preprocess(Strict):
     """How pixels are prepared for a teacher: geometry first, then (pixel / 255 - mean) / std."""
 
     size: tuple[int, int]
-    """Height and width the teacher sees."""
+    """Size of the teacher (nano, base, huge …), or the name of the model or run."""
     geometry: Plain
     """How an image gets to that size when it is not augmented."""
     mean: tuple[float, float, float]
@@ -45,7 +45,7 @@ class TeacherSpec(Strict):
     family: str
     """Name of its family, as `kd teacher list` has it."""
     size: str
-    """nano, base, huge … or the name of the model or run"""
+    """Size of the teacher (nano, base, huge …), or the name of the model or run."""
     weights: Weights
     head: Weights | None = None
     """A separate classifier head, when the logits come from one (fitted probe, zero-shot text embeddings)."""
@@ -57,7 +57,7 @@ class TeacherSpec(Strict):
     classes: tuple[str, ...] | None = None
     """Class names in the order of the logits, when it says logits and the names are known."""
     precision: str = "float32"
-    """float32, bfloat16 or float16: the autocast precision. Softmax is float32 always."""
+    """Autocast precision: float32, bfloat16 or float16. Softmax is always float32."""
     reads: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
     """Most token ids it is shown beside the pixels of an image; None for pixels alone. Every batch is padded to so many."""
 

@@ -19,10 +19,10 @@ from kdcache.images.source import UNLABELLED
 from kdcache.store.places.place import Place, file_digest
 
 _MAGIC = 8
-"""bytes before the first message"""
+"""Bytes before the first message."""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
 ROW_BYTES = 8 + 4 + 8 + 4
-"""of one row in every column, beside the letters of its id"""
+"""Bytes of one row over all columns, without the characters of its id."""
 
 
 def mapped_batch(place: Place, name: str) -> pa.RecordBatch:

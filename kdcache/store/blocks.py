@@ -21,10 +21,10 @@ class Cut:
     shape: tuple[int, ...]
     block_rows: int
     raw: memoryview
-    """the bytes as the teacher's codec made them"""
+    """Bytes of the field as the codec encoded them."""
     compressor: Compressor | None
     chunks: tuple[bytes, ...]
-    """the blocks compressed, each filled up with zero rows to `block_rows`; empty when they are not"""
+    """Compressed blocks, each padded with zero rows to `block_rows`; empty when the field is not compressed."""
     hashes: tuple[str, ...]
 
     @property

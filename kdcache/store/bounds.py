@@ -15,7 +15,7 @@ from kdcache.store.plan import Plan
 from kdcache.views.recipe import Foreign
 
 _SHOWN = 200
-"""letters of a list of names"""
+"""How many characters of a list of names an error shows."""
 _MANY_DIGITS = 10**30
 
 

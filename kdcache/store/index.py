@@ -33,11 +33,11 @@ from kdcache.store.places.place import Place
 
 CHUNK = 1 << 16
 LOOK_ALIKES = 4096
-"""ids compared letter by letter when one is not found"""
+"""How many ids are compared letter by letter when an id is missing."""
 COMPARED_BYTES = 512
-"""of an id that is compared: longer ones are nobody's typing mistake"""
+"""Longest id, in bytes, that is compared: a longer one is hardly a typing mistake."""
 MOST_WORK = 6_000_000
-"""letters times letters of all that are compared"""
+"""Largest total cost of the comparisons, in letters times letters."""
 SHOWN_LETTERS = 120
 
 

@@ -21,7 +21,7 @@ FOLDER = "locks"
 WHOLE = "build.lock"
 _SIGNATURE_BYTES = 4096
 _HOST = 255
-"""letters of a host name"""
+"""How many characters of a host name are kept."""
 
 
 @contextmanager

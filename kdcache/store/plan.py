@@ -74,11 +74,11 @@ class Dataset(Strict):
 
     name: str
     source: dict[str, Any]
-    """what `open_source` reopens"""
+    """Specification of the images, from which `open_source` reopens them."""
     fingerprint: str
     rows: int
     index_digest: str
-    """xxh3-128 of index.arrow"""
+    """Digest (xxh3-128) of index.arrow."""
     classes: tuple[str, ...] | None
     generations: tuple[int, ...] = ()
     """Row counts at which each generation of rows ends, the last of them `rows`, once rows were added later. Reserved: it is
@@ -108,9 +108,11 @@ class StoredSignal(Strict):
     codec: str
     bytes_per_row: float
     error: dict[str, float] = {}
-    """measured on the first batch when the plan was made"""
+    """Error of the codec, measured on the first batch when the plan was made."""
     via: tuple[str, ...] = ()
-    """codecs it went through before this one, oldest first: a converted cache does not claim more than it had"""
+    """Codecs the signal went through before this one, oldest first, so that a converted cache claims no more
+    precision than it had.
+    """
 
 
 class ViewPlan(Strict):
@@ -126,10 +128,10 @@ class Layout(Strict):
 
     backend: Literal["hdf5", "zarr"]
     compression: str | None = None
-    """None or `zstd:LEVEL` / `blosc:LEVEL`: lossless, a block of rows at a time"""
+    """None, `zstd:LEVEL` or `blosc:LEVEL`: lossless, one block of rows at a time."""
     rows_per_part: int
     block_rows: dict[str, int]
-    """field name -> rows under one checksum; divides rows_per_part"""
+    """Rows covered by one checksum, by field name; divides rows_per_part."""
     self_describing: bool = False
     """Whether readers that know nothing of receipts are told enough: parts have the field `valid`, texts in HDF5 read as
     `str`, groups of Zarr say which rows a part holds. Caches planned before this was there have none of it."""
@@ -148,7 +150,7 @@ class Plan(Strict):
     views: ViewPlan
     signals: tuple[StoredSignal, ...]
     batch: int
-    """images a teacher batch; parts hold whole batches, the last one of a part padded"""
+    """Number of images in a teacher batch. Parts hold whole batches; the last batch of a part is padded."""
     layout: Layout
     versions: dict[str, str]
 

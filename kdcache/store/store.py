@@ -46,7 +46,7 @@ from kdcache.store.same_images import expect_images
 
 REJECTED = "rejected.jsonl"
 REJECTED_BYTES = 1 << 30
-"""read of it, at most: eight million images with the reasons that are usual"""
+"""Largest rejected.jsonl that is read, in bytes: eight million images with the usual reasons."""
 
 
 class Store:

@@ -16,9 +16,11 @@ from kdcache.stream.order import Order, Share
 from kdcache.stream.shelf import Page, Shelf
 
 PATIENCE = 4
-"""announcements without a read before all is taken to be in memory; some file systems do not count what is read ahead"""
+"""Number of announcements without a read after which everything is assumed to be in memory; some file systems do
+not count what is read ahead.
+"""
 AHEAD_BYTES = 64 << 20
-"""announced and not yet wanted, at most a step more"""
+"""Bytes announced but not yet needed; exceeded by one step at most."""
 
 
 class ReadAhead:

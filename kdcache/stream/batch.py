@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LARGE_ROW = 32 << 10
-"""bytes of a decoded row"""
+"""Size of a decoded row, in bytes, from which it counts as large."""
 
 
 class DecodesInto(Protocol):
@@ -62,15 +62,15 @@ class Batch:
         items: Rows | None = None,
     ) -> None:
         self.number = number
-        """of the global batch in its epoch; `start=number + 1` resumes behind it"""
+        """Number of the global batch in its epoch; `start=number + 1` resumes after it."""
         self.rows = rows
-        """row of the dataset of each example"""
+        """Row in the dataset of each example."""
         self.examples = rows if examples is None else examples
-        """number of each example among all examples of the dataset; its row where there are no items"""
+        """Number of each example among all examples of the dataset; equal to its row where there are no items."""
         self.items = items
-        """number of each example's item within its row, from 0; None where there are no items"""
+        """Number of each example's item within its row, from 0; None where there are no items."""
         self.fields = fields
-        """stored arrays by field name, as coded"""
+        """Stored arrays by field name, still encoded."""
         self._context = context
 
     def __len__(self) -> int:

@@ -19,14 +19,15 @@ from kdcache.stream.examples import Rows
 from kdcache.stream.order import Order, Share
 
 SUPERBATCH_BYTES = 4 << 20
-"""gathered at once: enough to make the cost of a call small beside that of its bytes"""
+"""Bytes gathered at once: enough to make the cost of a call small beside that of its bytes."""
 READERS = 8
-"""threads that wait for the disk, none of them started while nothing has to be read"""
+"""Number of threads that wait for the disk; none is started while nothing has to be read."""
 REPEATED = 2
-"""examples a row, on average over what is gathered at once, from which on a row is read once and then copied: the copies go
-through a new array, which costs about as much as to read mapped rows a second time"""
+"""Mean number of examples a row, over what is gathered at once, from which on a row is read once and then copied:
+the copies go through a new array, which costs about as much as reading mapped rows a second time.
+"""
 KEPT = 2
-"""a batch is valid until so many more were drawn"""
+"""How many later batches may be drawn while a batch stays valid."""
 
 
 class Stream:

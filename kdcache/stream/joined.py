@@ -42,9 +42,9 @@ class Address(NamedTuple):
     """Where a signal of joined caches is."""
 
     cache: str
-    """name of the cache among those that are joined"""
+    """Name of the cache among those that are joined."""
     signal: str
-    """name of the signal in it"""
+    """Name of the signal in that cache."""
 
 
 def join(caches: Sequence[Readable] | Mapping[str, Readable], *, same_views: bool = True) -> "Joined":

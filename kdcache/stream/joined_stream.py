@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 Addresses = Mapping[str, tuple[str, str]]
-"""address of a signal -> (name of its cache, name of the signal there)"""
+"""Maps the address of a signal to (name of its cache, name of the signal there)."""
 
 
 class JoinedBatch:
@@ -31,19 +31,19 @@ class JoinedBatch:
 
     def __init__(self, batches: Mapping[str, Batch], signals: Addresses, index: Index, rows: Rows, view: int) -> None:
         self.batches = batches
-        """the batch of each cache that is read, by the name of the cache; its `rows` are rows of that cache"""
+        """Batch of each cache that is read, by the name of the cache; its `rows` are rows of that cache."""
         self._signals, self._index = signals, index
         first = next(iter(batches.values()))
         self.number = first.number
-        """of the global batch in its epoch; `start=number + 1` resumes behind it"""
+        """Number of the global batch in its epoch; `start=number + 1` resumes after it."""
         self.rows = rows
-        """row of each example, as the first cache counts"""
+        """Row of each example in the first cache."""
         self.examples = first.examples
-        """number of each example among all examples of the dataset; its row where there are no items"""
+        """Number of each example among all examples of the dataset; equal to its row where there are no items."""
         self.items = first.items
-        """number of each example's item within its row, from 0; None where there are no items"""
+        """Number of each example's item within its row, from 0; None where there are no items."""
         self.view = view
-        """the stored view, in every cache"""
+        """Number of the stored view, the same in every cache."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,7 +109,7 @@ class JoinedStream:
     ) -> None:
         self._streams, self._signals, self._order, self._share, self._index = streams, signals, order, share, index
         self.view = view
-        """The view this epoch reads."""
+        """Number of the stored view, the same in every cache."""
         self.start = start
         """The global batch it begins with."""
 

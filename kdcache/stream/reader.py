@@ -19,7 +19,7 @@ from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
 
 SHELVES = 2
-"""views kept mapped when nobody reads them"""
+"""Number of views that stay mapped when nobody reads them."""
 
 
 class UnknownSignal(UsageError, KeyError):

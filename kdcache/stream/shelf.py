@@ -21,7 +21,7 @@ from kdcache.store.reading.mapped import reads_huge_pages
 from kdcache.stream.receipts import Receipts
 
 Page = tuple[str, int]
-"""a field, and one of the huge pages it is mapped to"""
+"""A field, and the number of one of the huge pages it is mapped to."""
 
 
 class Shelf:
@@ -31,7 +31,7 @@ class Shelf:
         store.expect_rows()
         self.store, self.view, self.check = store, view, check
         self.dense = reads_huge_pages() and self._fits_into_memory()
-        """what is read stays in memory, so that reading more at once costs nothing"""
+        """Whether what is read stays in memory, so that reading more at once costs nothing."""
         self._receipts = Receipts(store, view)
         self._lock = Lock()
         self._arenas: dict[str, Arena] = {}

@@ -60,9 +60,9 @@ class Candidate:
     preprocess: Preprocess
     classifier: Classifier | None = None
     classes: tuple[str, ...] | None = None
-    """names of the tower's own logits"""
+    """Class names of the tower's own logits."""
     hints: Mapping[str, str] = field(default_factory=dict)
-    """signal it may not be able to say -> the way out"""
+    """Hint for each signal that the teacher may be unable to emit, by signal."""
     reads: int | None = None
     """Most token ids it reads beside an image; its tower then has `speak_of(pixels, tokens, lengths, wanted)` in place of
     `speak`. None: it is shown pixels alone."""

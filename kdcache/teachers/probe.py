@@ -40,14 +40,14 @@ class FittedHead:
     teacher: str
     classes: int
     images: int
-    """that the probe was fitted on, chosen with, or measured on"""
+    """Images the probe was fitted, selected or tested on."""
     rejected: int
     reason: str
-    """the first image that could not be read, and why"""
+    """Name of the first image that could not be read, and why."""
     empty: tuple[str, ...]
-    """classes without an image"""
+    """Classes without an image."""
     accuracy: float
-    """top-1 on the tenth that was held out"""
+    """Top-1 accuracy on the tenth of the images that is not used for fitting."""
 
 
 @dataclass(frozen=True)

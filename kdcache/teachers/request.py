@@ -23,7 +23,7 @@ class Request:
 
     family: str
     model: str | None
-    """what follows the colon in `timm:NAME` and `hf:NAME`"""
+    """Part after the colon in `timm:NAME` and `hf:NAME`."""
     size: str | None
     weights: str | None
     head: str | None
@@ -32,15 +32,15 @@ class Request:
     device: str
     input_size: tuple[int, int] | None
     classes: tuple[str, ...] | None
-    """names of the logits, as a claim: they must fit"""
+    """Class names claimed for the logits; they must match the teacher's."""
     offered: tuple[str, ...] | None
-    """names for teachers that have no classes of their own, such as those of the images"""
+    """Class names for teachers that have none of their own, such as those of the images."""
     templates: str | tuple[str, ...] | None
     normalise: str | tuple[Triple, Triple] | None
     planned: Preprocess | None = None
-    """how the plan of a cache says that pixels are prepared: then nothing else decides it"""
+    """Preprocessing that the plan of a cache records; if given, nothing else decides it."""
     planned_weights: Weights | None = None
-    """the weights a plan names, when its teacher is opened again: a family that knows where they may lie looks for these"""
+    """Weights that a plan names, when its teacher is opened again; a family looks for these in the places it knows."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

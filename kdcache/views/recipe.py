@@ -41,7 +41,9 @@ class Shrink(Strict):
     sides: Literal["floor", "nearest"]
     """How the other side of the thumbnail is rounded: down (transformers), or to what keeps the ratio best (Pillow's own)."""
     gap: Annotated[float, Field(ge=1.0, le=1000.0)] | None = None
-    """Pillow's `reducing_gap`: what is much larger is first reduced by whole numbers, down to this many times its size"""
+    """Pillow's `reducing_gap`: a much larger picture is first reduced by whole factors, down to this many times the
+    target size.
+    """
 
 
 class Plain(Strict):

@@ -21,7 +21,7 @@ from kdcache.images.shapes.scene import CLASSES, SPLITS, label_of, scene
 from kdcache.images.source import Listing
 
 VERSION = 1
-"""raised whenever any picture changes"""
+"""Version of the generated pictures, raised whenever any picture changes."""
 COUNTS = {"train": 20_000, "val": 2_000}
 SMALLEST, LARGEST = 32, 512
 

@@ -15,7 +15,7 @@ from kdcache.images.shapes.stencils import LEVELS, RADIUS, Picture, cos, pattern
 Ints = NDArray[np.intp]
 Planes = NDArray[np.int32]
 FINE = 20
-"""bits after the point in stencil coordinates"""
+"""Number of fractional bits in stencil coordinates."""
 
 
 @lru_cache(maxsize=16)

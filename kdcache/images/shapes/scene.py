@@ -41,12 +41,12 @@ class Thing(NamedTuple):
     y: int
     radius: int
     stretch: int
-    """256 = as drawn; the shape is this much longer along its own x and as much shorter along y"""
+    """Stretch of the shape, 256 = as drawn: it grows by this factor along its own x and shrinks by it along y."""
     angle: int
     shade: tuple[int, int]
-    """how much lighter (1/256) one radius further along its own x and y"""
+    """Shading of the shape: how much lighter (in 1/256) it is one radius further along its own x and y."""
     shadow: tuple[int, int, int]
-    """offset x and y, and depth (of 256)"""
+    """Shadow of the shape: offset in x and y, and darkness out of 256."""
 
 
 class Scene(NamedTuple):
@@ -55,11 +55,11 @@ class Scene(NamedTuple):
     background: Surface
     things: tuple[Thing, ...]
     gain: Colour
-    """brightness of the three channels, 256 = as drawn"""
+    """Brightness of the three channels, 256 = as drawn."""
     slope: tuple[int, int]
-    """change of brightness from edge to edge, of 256"""
+    """Change of brightness from edge to edge, out of 256."""
     target: int
-    """place of the thing that the class names"""
+    """Index of the thing that the class names."""
 
     def alone(self) -> "Scene":
         """The same without clutter and occlusion."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from kdcache.base.dice import Dice
 
 RADIUS = 256
-"""radius of a shape in texels at the finest level"""
+"""Radius of a shape in texels at the finest level."""
 LEVELS = 6
-"""radius 256, 128, ... 8"""
+"""Number of stencil levels, of radius 256, 128, ... 8."""
 TURN = 4096
-"""steps of a full turn in the integer sine table"""
+"""Steps of a full turn in the integer sine table."""
 ONE = 1 << 14
-"""1.0 in the integer sine table"""
+"""Integer that stands for 1.0 in the sine table."""
 COS: tuple[int, ...] = tuple(round(math.cos(2 * math.pi * i / TURN) * ONE) for i in range(TURN))
 
 Picture = NDArray[np.uint8]
@@ -107,7 +107,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {
     "bolt": _bolt,
     "bar": _bar,
 }
-"""outlines in thousandths of a radius, y downwards; the bar is only ever clutter"""
+"""Outlines in thousandths of a radius, y downwards; the bar is only ever clutter."""
 
 
 def fill(points: Sequence[Point], side: int, radius: int) -> Picture:

@@ -25,7 +25,7 @@ from kdcache.images.truths.table import IDS
 from kdcache.images.unique import Lookup
 
 _MAGIC = 8
-"""bytes before the first message of an Arrow file"""
+"""Bytes before the first message of an Arrow file."""
 _HINT = "write it again: kdcache.images.truths.write_truths makes one"
 _NO_BATCH = (pa.ArrowException, OSError, ValueError, OverflowError, struct.error)
 

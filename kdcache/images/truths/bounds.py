@@ -30,7 +30,7 @@ Name = Annotated[str, Field(min_length=1, max_length=MOST_WORD_LETTERS)]
 Position = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 """A share of the width, or of the height, of the image."""
 Point = tuple[Position, Position]
-"""x and y as shares of width and height, from the upper left corner."""
+"""x and y as fractions of width and height, from the upper left corner."""
 
 
 def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

@@ -20,7 +20,7 @@ class FieldExtent:
 
     offset: int
     stored: tuple[tuple[int, int], ...] | None
-    """(offset, bytes) of every block when they are compressed"""
+    """(offset, bytes) of every block when the blocks are compressed."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import h5py
 
 TextWriter = Callable[[Any, str, str], None]
-"""(file or dataset, name, text): adds an attribute"""
+"""Function of (file or dataset, name, text) that adds an attribute."""
 
 
 class Hdf5:

@@ -22,7 +22,7 @@ class Finding:
     part: PartId | None
     field: str | None
     rows: range | None
-    """rows of the dataset"""
+    """Rows of the dataset that are damaged."""
     what: str
     path: str | None = None
     kind: Literal["damage", "foreign", "stray", "drift"] = "damage"

@@ -50,20 +50,20 @@ class FieldSeal(Strict):
     """Where one field lies and what its blocks hash to."""
 
     file: str
-    """relative to the cache"""
+    """Path of the file that contains the field, relative to the cache."""
     dtype: str
     shape: tuple[int, ...]
-    """rows first, unless the field belongs to the part as a whole"""
+    """Shape of the array, rows first unless the field belongs to the part as a whole."""
     per_part: bool
     offset: int
-    """of the first byte of the field in the file"""
+    """Offset of the field's first byte in the file."""
     nbytes: int
-    """of the field, uncompressed"""
+    """Size of the field in bytes, uncompressed."""
     block_rows: int
     blocks: tuple[str, ...]
-    """xxh3-64 of every block as it is stored"""
+    """Checksum (xxh3-64) of every block as it is stored."""
     stored: tuple[tuple[int, int], ...] | None
-    """(offset in the file, bytes) of every block when they are compressed"""
+    """(offset in the file, bytes) of every block when the blocks are compressed."""
 
     @property
     def rows(self) -> int:
@@ -94,7 +94,7 @@ class FileSeal(Strict):
     path: str
     nbytes: int
     digest: str
-    """xxh3-128"""
+    """Digest (xxh3-128) of the file."""
 
 
 class Receipt(Strict):
@@ -102,18 +102,18 @@ class Receipt(Strict):
 
     format: int
     plan: str
-    """identity of the plan it was built for"""
+    """Identity of the plan this part was built for."""
     view: int
     part: int
     first_row: int
     rows: int
     bad: dict[int, str]
-    """row of the dataset -> why its image could not be used; its bytes are zeros"""
+    """Reason, by row of the dataset, why an image could not be used; the bytes of such a row are zeros."""
     compression: str | None
     fields: dict[str, FieldSeal]
     files: tuple[FileSeal, ...]
     facts: dict[str, JsonValue]
-    """how the part was made: seconds, device, …"""
+    """How the part was made: seconds, device, …"""
 
     @property
     def id(self) -> PartId:

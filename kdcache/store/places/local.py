@@ -25,9 +25,9 @@ from kdcache.base.atomic import (
 from kdcache.store.places.place import File, Kind, Place
 
 _ANNOUNCED_BYTES = 256 << 10
-"""in one call: of more, the kernel reads no more than the device takes in one request"""
+"""Bytes announced in one call; beyond this, the kernel reads no more than the device takes in one request."""
 _held: set[int] = set()
-"""descriptors of the locks that this process holds"""
+"""Descriptors of the locks this process has taken."""
 
 
 def _leave_to_parent() -> None:

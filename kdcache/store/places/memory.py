@@ -82,7 +82,7 @@ class MemoryPlace(Place):
         self._name = name
         self._files: dict[str, bytes] = {}
         self._locks: dict[str, int] = {}
-        """name of a lock -> how many share it; -1 when one holds it alone"""
+        """Number of shared holders of each lock, by name; -1 for an exclusive one."""
         self._changed = Condition()
 
     def __str__(self) -> str:

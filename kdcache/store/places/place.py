@@ -21,7 +21,7 @@ from kdcache.errors import Damage, UsageError
 
 Kind = Literal["file", "folder", "link", "other"]
 _READ = 4 << 20
-"""bytes hashed at a time"""
+"""Number of bytes hashed at a time."""
 
 
 class File(ABC):

@@ -32,7 +32,7 @@ _MOST_SPACE = 8 << 40
 FUSED_BYTES = 4 << 20
 """On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
 ANNOUNCED_BYTES = 256 << 10
-"""in one call: of more, the kernel reads no more than the device takes in one request"""
+"""Bytes announced in one call; beyond this, the kernel reads no more than the device takes in one request."""
 _SLACK_BYTES = 32 << 10
 CLAIMED = 64
 """Blocks that one thread checks before it looks what others have done."""

@@ -18,7 +18,7 @@ from kdcache.store.reading.arena import Arena, Grid, Rows
 from kdcache.store.reading.piece import Piece
 
 MOST_BYTES = 512 << 20
-"""of decompressed blocks of one field"""
+"""Largest total of decompressed blocks kept for one field, in bytes."""
 _MAP_NORESERVE = 0x4000
 
 

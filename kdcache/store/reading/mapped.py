@@ -18,7 +18,7 @@ from kdcache.store.reading.piece import Piece
 
 _DENSE_SINCE = (5, 18)
 MOST_PARTS = 8192
-"""mapped at once; the kernel allows 65,530 maps a process by default"""
+"""Largest number of parts mapped at once; the kernel allows 65,530 maps a process by default."""
 
 
 def reads_huge_pages() -> bool:

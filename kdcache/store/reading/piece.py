@@ -23,7 +23,7 @@ class Piece:
     field: str
     place: Place
     file: str
-    """its name in the place"""
+    """Name of the file in the place."""
     file_bytes: int
     first_row: int
     rows: int
@@ -31,9 +31,9 @@ class Piece:
     nbytes: int
     block_rows: int
     expected: NDArray[np.uint64]
-    """xxh3-64 of every block as it is stored"""
+    """Checksum (xxh3-64) of every block as it is stored."""
     stored: NDArray[np.int64] | None
-    """(offset, bytes) of every block when they are compressed"""
+    """(offset, bytes) of every block when the blocks are compressed."""
 
     @classmethod
     def of(cls, receipt: Receipt, field: Field, place: Place) -> "Piece":

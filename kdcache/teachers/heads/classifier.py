@@ -20,7 +20,7 @@ class Classifier:
     head: Head
     tap: str
     record: Weights | None = None
-    """None when the head came with the teacher's own weights"""
+    """Record of the fitted head; None when the head came with the teacher's own weights."""
 
 
 def choose_classifier(

@@ -40,7 +40,7 @@ class Head:
     eps: float = 1e-5
     classes: tuple[str, ...] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
-    """what is told about it: accuracy, teacher, dataset …"""
+    """Facts recorded about the head: accuracy, teacher, dataset …"""
 
     def __call__(self, embedding: Tensor) -> Tensor:
         """float32 embeddings (batch, dim) -> logits (batch, classes)."""

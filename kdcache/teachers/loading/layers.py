@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kdcache.errors import UsageError
 
 USUAL = ("logits", "embedding", "features")
-"""signals that are no layers, whatever a network's modules are called"""
+"""Signals that are not layers, even if the network has a module of that name."""
 
 
 class LayerTaps:

@@ -16,7 +16,7 @@ from kdcache.teachers.loading.processor_geometry import EXTRA, FITTED, TORCH_ONL
 from kdcache.teachers.loading.weights import read_json
 
 FILES = ("processor_config.json", "preprocessor_config.json")
-"""transformers looks into them in this order; the first counts only where it has an `image_processor`"""
+"""Files transformers reads, in this order; the first counts only where it has an `image_processor`."""
 _PIXELS = {
     "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
     "image_std",

@@ -12,11 +12,11 @@ from kdcache.views.recipe import Interpolation, Plain, Shrink
 
 Settings = Mapping[str, Any]
 Sides = tuple[int, int]
-"""height, width"""
+"""(height, width) in pixels."""
 RESAMPLING: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""PIL's codes, which image processors use"""
+"""PIL's interpolation codes, which image processors use."""
 CONVNEXT_WHOLE = 384
-"""from this size on, ConvNeXt's processor squashes instead of cropping"""
+"""Input size from which ConvNeXt's processor squashes the image instead of cropping it."""
 LONGEST_SIDE = 1 << 14
 
 
@@ -136,7 +136,7 @@ FITTED: dict[str, Callable[[Settings, float | None], tuple[Sides, Plain]]] = {
     "SiglipImageProcessor": _standard,
     "ViTImageProcessor": _standard,
 }
-"""every processor that is known"""
+"""All processors that are supported."""
 EXTRA: dict[str, frozenset[str]] = {
     "ConvNextImageProcessor": frozenset({"crop_pct"}),
     "DPTImageProcessor": frozenset({"keep_aspect_ratio", "ensure_multiple_of", "size_divisor"}),
@@ -144,7 +144,7 @@ EXTRA: dict[str, frozenset[str]] = {
     "EfficientNetImageProcessor": frozenset({"rescale_offset", "include_top"}),
     "PoolFormerImageProcessor": frozenset({"crop_pct"}),
 }
-"""settings that only one of them has"""
+"""Settings that exist in a single processor only."""
 TORCH_ONLY = ("DINOv3ViTImageProcessor",)
 """Processors without a PIL form: they resize unrounded values, of which kd's pixels are the nearest grey level or the next."""
 

@@ -10,16 +10,16 @@ from kdcache.errors import UsageError
 from kdcache.signals.teacher import Preprocess
 
 CUSTOM = "custom"
-"""the size of a checkpoint that brings its own configuration and is none of the published ones"""
+"""Size given to a checkpoint with its own configuration that matches no published size."""
 
 
 class Size(Strict):
     """One published size."""
 
     hub: str | None = None
-    """Hub repository of its checkpoint"""
+    """Hub repository of the checkpoint."""
     url: str | None = None
-    """where it is published otherwise; told in the error, never fetched"""
+    """Where the checkpoint is published if not on the Hub; shown in the error, never fetched."""
     preprocess: Preprocess
     architecture: dict[str, Any]
 
@@ -29,10 +29,10 @@ class FamilyFacts(Strict):
 
     default: str
     signals: tuple[str, ...] = ("logits",)
-    """what a cache keeps when nobody says"""
+    """Signals a cache stores unless others are requested."""
     sizes: dict[str, Size]
     templates: dict[str, tuple[str, ...]] = {}
-    """prompt templates by name, for families that read text"""
+    """Prompt templates by name, for families that read text."""
 
     def size(self, name: str, family: str) -> Size:
         """A size by name; a UsageError that suggests the nearest one."""

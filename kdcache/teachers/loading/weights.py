@@ -32,7 +32,7 @@ class Checkpoint:
     record: Weights
     folder: Path | None
     nbytes: int = 0
-    """bytes of its files"""
+    """Total size of the weights' files in bytes."""
 
     def settings(self, name: str) -> dict[str, Any] | None:
         """A JSON file beside the weights; None when there is none."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SIZE = 64
 NANO_CLASSES = CLASSES
-"""class names in the order of the logits of florence and clip"""
+"""Class names in the order of the logits of florence and clip."""
 IMAGENET_PIXELS = Preprocess(
     size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
@@ -32,7 +32,7 @@ CLIP_PIXELS = Preprocess(
 )
 """How clip-nano sees images: normalised as OpenAI's CLIP."""
 NANO_DATA2VEC = {"image": SIZE, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
-"""the numbers of data2vec-nano's shape"""
+"""Shape of the data2vec-nano network."""
 NANO_TEMPLATES = (
     "a picture of a {}.",
     "a photo of a {}.",
@@ -43,9 +43,9 @@ NANO_TEMPLATES = (
     "there is a {} in the picture.",
     "one large {} among small things.",
 )
-"""prompt templates clip-nano was trained with; the prompts of a class are their mean"""
+"""Prompt templates clip-nano was trained with; the prompts of a class are averaged."""
 CONTEXT = 16
-"""tokens a caption is padded to"""
+"""Length in tokens that captions are padded to."""
 SPECIAL_TOKENS = ("<pad>", "<start>", "<unknown>", "<end>")
 
 

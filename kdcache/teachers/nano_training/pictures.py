@@ -20,8 +20,9 @@ from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import SIZE
 
 LIGHT, SLOPE, SPOTS = 0.35, 0.4, 0.5
-"""how much the light of a picture is changed as a whole, from its middle to an edge, and from place to place: standard
-deviations of its logarithm"""
+"""Change of light in a picture: as a whole, from its middle to an edge, and from place to place. Each is a standard
+deviation of the logarithm.
+"""
 _BLOCK = 500
 
 

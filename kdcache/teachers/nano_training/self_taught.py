@@ -17,7 +17,7 @@ from kdcache.teachers.nano_training.pictures import cropped, normalised, relit
 
 MASKING = Masking()
 FIRST_KEEP, LAST_KEEP = 0.995, 0.9995
-"""share of itself that the slow copy keeps at a step: it grows in a straight line over the first half, then stays"""
+"""Share of itself that the slow copy keeps at a step: it grows in a straight line over the first half, then stays."""
 
 
 def teach_itself(

@@ -22,7 +22,7 @@ from kdcache.teachers.request import NORMALISATIONS
 from kdcache.views.recipe import Plain
 
 HEAD_WIDTH = 64
-"""width of an attention head in all of OpenAI's towers"""
+"""Width of an attention head in all of OpenAI's towers."""
 # Scalars that OpenAI's programs carry beside the weights.
 SCALARS = ("input_resolution", "context_length", "vocab_size")
 LEAF_NAMES = {
@@ -53,7 +53,7 @@ PIXELS: dict[str, dict[str, Any]] = {
     "resize_mode": {"shortest": Plain(fit="crop", cut="round"), "squash": Plain(fit="squash")},
     "interpolation": {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"},
 }
-"""what is known of open_clip's preprocess_cfg; its evaluation takes `random` for bicubic"""
+"""Settings of open_clip's preprocess_cfg that are understood; its evaluation takes `random` for bicubic."""
 SEE = "docs/preprocessing.md lists the settings it knows; take a model with one of them"
 
 
@@ -62,17 +62,19 @@ class ClipParts:
     """A CLIP taken apart."""
 
     tensors: Mapping[str, Any]
-    """transformers' names"""
+    """Tensors under the names transformers uses."""
     vision: Any
-    """CLIPVisionConfig"""
+    """Settings of the image tower, as in CLIPVisionConfig."""
     text: Any
-    """CLIPTextConfig, or None"""
+    """Settings of the text tower, as in CLIPTextConfig, or None."""
     weights: Weights
     head: Head | None = None
     preprocess: Callable[[], Preprocess] | None = None
-    """what the checkpoint itself says"""
+    """Preprocessing that the checkpoint itself specifies."""
     authors: bool = False
-    """laid out as OpenAI's or open_clip's program writes it, which prepare images with torchvision"""
+    """Whether the checkpoint has the layout of OpenAI's or open_clip's program, both of which prepare images with
+    torchvision.
+    """
 
 
 def take_apart(checkpoint: Checkpoint, named: ClipShape | None) -> ClipParts:

@@ -5,7 +5,9 @@ from typing import Any
 from kdcache.base.strict import Strict
 
 LARGEST_ID_ENDS = 2
-"""eos_token_id by which transformers takes the text embedding at the largest id, as OpenAI and open_clip do"""
+"""Value of eos_token_id for which transformers takes the text embedding at the largest id, as OpenAI and open_clip
+do.
+"""
 
 
 class TextShape(Strict):

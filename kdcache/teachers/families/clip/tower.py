@@ -40,7 +40,7 @@ TELLING = (
     "projection_dim",
     "hidden_act",
 )
-"""settings by which a published size is recognised"""
+"""Settings by which a published size is recognised."""
 VISION_NAMES = ("vision_model.", "visual_projection.")
 TEXT_NAMES = ("text_model.", "text_projection.")
 

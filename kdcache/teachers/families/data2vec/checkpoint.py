@@ -32,12 +32,12 @@ TOLD = {
     "embed_dim": "dim", "num_heads": "heads", "depth": "depth", "average_top_k_layers": "targets",
     "prenet_depth": "prenet", "patch_size": "patch", "input_size": "image",
 }  # fmt: skip
-"""what fairseq calls the numbers"""
+"""fairseq's names for the numbers of a shape."""
 FIXED = {
     "layer_norm_first": False, "end_of_block_targets": False, "use_alibi_encoder": False, "norm_eps": EPS, "mlp_ratio": 4,
     "num_extra_tokens": 1,
 }  # fmt: skip
-"""settings of fairseq's that all published image models share; another network is not built"""
+"""fairseq settings that all published image models share; a network with others is not built."""
 
 
 def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kdcache.teachers.request import Request
 
 HINTS = {"logits": "pass a fine-tuned checkpoint, or fit a head with `kd teacher fit-head` and pass --head FILE"}
 CUT_FROM_MORE = 224
-"""up to this size, fairseq cuts the input from a larger image"""
+"""Largest input size for which fairseq crops the input from a larger image."""
 
 
 class Data2VecTower:

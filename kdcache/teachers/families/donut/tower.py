@@ -31,7 +31,7 @@ from kdcache.views.recipe import Plain, Shrink
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
 TELLING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
-"""settings by which a published size is recognised"""
+"""Settings by which a published size is recognised."""
 AUTHORS = "encoder.model."
 # Inside a block: timm's names -> transformers'.
 BLOCK_NAMES = {
