@@ -223,4 +223,4 @@ def _refuse_numbers(image_id: object) -> None:
     """Rows are an easy mistake for a reader who thinks of a list."""
     if not isinstance(image_id, str):
         kind = type(image_id).__name__
-        raise TypeError(f"images are found by their id, not by {kind}: cache[cache.ids[ROW]] is that of a row")
+        raise TypeError(f"a cache is indexed by image id, not by {kind}; to get a row, use cache[cache.ids[ROW]]")

@@ -11,5 +11,7 @@ def newest_cache(root: Path = CACHES) -> Path:
     """The cache whose plan was written last; UsageError when there is none."""
     plans = [path for path in root.glob("*/plan.json") if path.is_file()]
     if not plans:
-        raise UsageError(f"no cache was named, and there is none in ./{root}", hint="kd cache build --teacher florence")
+        raise UsageError(
+            f"no cache was named, and no cache was found in ./{root}", hint="kd cache build --teacher florence"
+        )
     return max(plans, key=lambda path: (path.stat().st_mtime_ns, path.name)).parent

@@ -101,7 +101,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked_for = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asked_for[1]}" if asked_for else str(error).split("\n", 1)[0]
+        reason = f"it contains a {asked_for[1]}" if asked_for else str(error).split("\n", 1)[0]
         raise UsageError(f"{path} holds more than weights: {reason}", hint="convert it to safetensors") from error
     except KDError:
         raise

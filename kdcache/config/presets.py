@@ -75,7 +75,7 @@ def config_path(kind: str, name: str) -> Path:
     if (preset := _preset(kind, name)) is not None:
         return preset
     if (kind, name) == ("views", "plain"):
-        what = "the view recipe `plain` has no settings: one view, made the way the teacher's publisher says"
+        what = "the view recipe `plain` has no settings: one view, prepared as the teacher's publisher specifies"
         raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
     names = preset_names(kind)
     near = get_close_matches(name, names, 1)

@@ -63,7 +63,7 @@ class TinyViTFolder:
         """Open and check a folder. Damage names the file that is torn, missing or left over from another run."""
         name = _parse_name(path)
         if name is None or not path.is_dir():
-            raise UsageError(f"{path} is no logits folder", hint="they are called logits_top{K}_epoch{E}")
+            raise UsageError(f"{path} is not a logits folder", hint="they are called logits_top{K}_epoch{E}")
         k, epoch = name
         keys, ranks = zip(*(_open_rank(path, rank, k) for rank in _rank_numbers(path)), strict=True)
         _check_duplicates(path, keys)
@@ -116,8 +116,10 @@ def _parse_name(path: Path) -> tuple[int, int] | None:
     k, epoch = int(name["k"]), int(name["epoch"])
     for number, most, what in ((k, MOST_CLASSES, "classes a record"), (epoch, MOST_EPOCH, "as an epoch")):
         if number > most:
-            message = f"{path} is no logits folder: its name says {number:,} {what}, at most {most:,} can be"
-            raise UsageError(message, hint="give it the name that TinyViT gave it")
+            message = (
+                f"{path} is not a logits folder: its name gives {number:,} {what}, more than the limit of {most:,}"
+            )
+            raise UsageError(message, hint="restore the name TinyViT gave it")
     return k, epoch
 
 

@@ -59,7 +59,8 @@ def places_of(found: pa.Array, ids: pa.Array, keys: Keys) -> NDArray[np.int64]:
     names = keys_of(ids, keys)
     if keys == "stem" and len(pc.unique(names)) != len(names):
         raise Mismatch(
-            "several images of this source have the same file name", hint="keys `stem` cannot tell them apart"
+            "several images of this source have the same file name",
+            hint="keys `stem` is ambiguous here: use another --keys",
         )
     rows = pc.index_in(found, value_set=names)
     if rows.null_count:

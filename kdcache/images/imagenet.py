@@ -132,7 +132,7 @@ class ImageNetSource:
             synset = name.partition("/")[0]
         elif synsets.validation is None:
             raise UsageError(
-                f"nothing in {self._path} says which class {image_id} has",
+                f"{self._path} has no file that gives the class of {image_id}",
                 hint=f"put {SOLUTION} and {MAPPING}, or {DEVKIT}.tar.gz (it has {TRUTH} and {META}) beside the images; "
                 f"or use folder:{os.path.join(self._images, self._split)} without labels",
             )

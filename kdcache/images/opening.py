@@ -40,7 +40,7 @@ def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = 
     for key in kind.needed:
         if not plain.get(key):
             raise UsageError(
-                f"{name} needs a {key}", hint=f"{name}:{key.upper()}" if key == kind.subject else f"say its {key}"
+                f"{name} needs a {key}", hint=f"{name}:{key.upper()}" if key == kind.subject else f"add {key}=VALUE"
             )
     return kind.make(**plain)
 
@@ -92,7 +92,7 @@ def _options(kind: SourceKind, rest: str) -> dict[str, Any]:
         if not equals and kind.takes_split and "split" not in found:
             key, value = "split", item
         elif not equals:
-            raise UsageError(f"{item!r} in {kind.name} says nothing", hint=f"write {kind.name}:KEY=VALUE,KEY=VALUE")
+            raise UsageError(f"{item!r} in {kind.name} is not an option", hint=f"write {kind.name}:KEY=VALUE,KEY=VALUE")
         found[key] = converted(kind.name, key, value, kind.options.get(key, str))
     return found
 

@@ -64,7 +64,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it contains a {module}.{name}, which is not allowed")
         return admitted
 
     def persistent_load(self, pid: Any) -> Any:

@@ -151,7 +151,7 @@ class Crew:
 def _obituary(process: subprocess.Popen[bytes]) -> KDError:
     code = process.wait()
     if code >= 0:
-        how, hint = f"ended with exit code {code}", "What it printed on stderr says why."
+        how, hint = f"ended with exit code {code}", "Its output on stderr shows why."
     else:
         how = f"was killed by {signal.Signals(-code).name}"
         hint = "If the machine ran out of memory: use fewer workers or a smaller batch."

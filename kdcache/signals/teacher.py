@@ -14,7 +14,7 @@ class Preprocess(Strict):
     """How pixels are prepared for a teacher: geometry first, then (pixel / 255 - mean) / std."""
 
     size: tuple[int, int]
-    """Size of the teacher (nano, base, huge …), or the name of the model or run."""
+    """(height, width) of the teacher's input, in pixels."""
     geometry: Plain
     """How an image gets to that size when it is not augmented."""
     mean: tuple[float, float, float]

@@ -119,7 +119,7 @@ def _decode(codec: Any, stored: Buffer, block: memoryview) -> None:
 
 def _refuse_other(found: int | None, nbytes: int) -> None:
     if found is None:
-        raise NotThatBlock("it is not compressed as the plan says")
+        raise NotThatBlock("it is not compressed as the plan requires")
     if found != nbytes:
         raise NotThatBlock(f"it would decompress to {found:,} bytes, a block has {nbytes:,}")
 

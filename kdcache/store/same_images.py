@@ -41,7 +41,7 @@ def images_again(
     try:
         source = open_source(given or dataset.source, like=dataset.source)
     except Unavailable as error:
-        raise Unavailable(error.message, hint=f"say where the images lie now: {option} DIR") from error
+        raise Unavailable(error.message, hint=f"pass the images' new location: {option} DIR") from error
     listing = source.scan()
     expect_images(dataset, source, listing, owner=owner, given=given, option=option, anew=anew)
     return source, listing

@@ -140,7 +140,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         store = self._reader.store
         return Drift(
             f"view {self._view} of {store.index.ids[row]} is not what the teacher of {store.place} saw",
-            hint=f"{pixels_hint(store.path, store.plan)}; kd cache verify {store.place} --replay 1000 tells how many they are",
+            hint=f"{pixels_hint(store.path, store.plan)}; kd cache verify {store.place} --replay 1000 counts how many differ",
         )
 
 

@@ -109,7 +109,7 @@ class JoinedStream:
     ) -> None:
         self._streams, self._signals, self._order, self._share, self._index = streams, signals, order, share, index
         self.view = view
-        """Number of the stored view, the same in every cache."""
+        """Number of the stored view this epoch reads."""
         self.start = start
         """The global batch it begins with."""
 

@@ -56,7 +56,7 @@ def _pinned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     import torch
 
     if not torch.cuda.is_available():
-        raise Unavailable("pinned buffers need a CUDA device and there is none", hint="leave out pin=True")
+        raise Unavailable("pinned buffers need a CUDA device, and this machine has none", hint="leave out pin=True")
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
     pinned: NDArray[Any] = memory.numpy().view(dtype).reshape(shape)

@@ -36,7 +36,9 @@ def expect_same_views(ours: Store, theirs: Store, rows: Rows | None) -> None:
             f"{there} has other views than {here}: seed is {plan.views.seed} there, {other.views.seed} here", hint=hint
         )
     if rows is not None and "row" in plan.views.recipe.depends_on:
-        message = f"{there} has other views than {here}: partners are found by row, and its rows have another order"
+        message = (
+            f"{there} has other views than {here}: CutMix and MixUp partners depend on the row order, which differs"
+        )
         raise Mismatch(message, hint=hint)
     if rows is None and plan.dataset.fingerprint != other.dataset.fingerprint:
         facts = f"fingerprint is {plan.dataset.fingerprint} there, {other.dataset.fingerprint} here"

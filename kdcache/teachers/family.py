@@ -95,7 +95,7 @@ class TeacherFamily:
     @property
     def nano_file(self) -> str:
         """Path of the weights file of its nano size, below the folder of a package or of a training."""
-        assert self.nano is not None, "only families with a nano size are asked for it"
+        assert self.nano is not None, "this family has no nano size"
         return self.nano.file
 
     def nano_weights(self) -> Path:
@@ -111,6 +111,6 @@ class TeacherFamily:
 
     def nano_preprocess(self) -> "Preprocess":
         """How images are prepared for its nano size."""
-        assert self.nano is not None, "only families with a nano size are asked for it"
+        assert self.nano is not None, "this family has no nano size"
         preprocess: Preprocess = attribute(self.nano.preprocess)
         return preprocess

@@ -162,7 +162,7 @@ def check_request(name: str, *, size: str | None = None, device: str = "cpu") ->
     family, _ = _split(name)
     sizes = sizes_of(family.name) if size is not None else []
     if size is not None and not sizes:
-        raise UsageError(f"{name} has no sizes; the name says it all", hint="leave --size out")
+        raise UsageError(f"{name} has no sizes: the name alone selects the model", hint="leave --size out")
     if size is not None and size not in (*sizes, CUSTOM):
         hint = near(size, sizes, otherwise="kd teacher list")
         raise UsageError(f"{family.name} has no size {size!r}; it has {', '.join(sizes)}", hint=hint)

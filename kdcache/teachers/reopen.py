@@ -100,7 +100,7 @@ def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
     ):
         if ours != theirs:
             raise Mismatch(
-                f"this is not the teacher of the cache: {name} is {_short(theirs)}, the plan says {_short(ours)}",
+                f"this is not the teacher of the cache: {name} is {_short(theirs)}, but the plan records {_short(ours)}",
                 hint="point --weights (and --head) at the files the cache was built with",
             )
 

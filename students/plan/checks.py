@@ -185,5 +185,5 @@ def check_replay(cache: Cache, source: Source, workers: int, progress: Progress,
         first = "; ".join(drift.what for drift in found[:3])
         raise Drift(
             f"{len(found)} of {count} sampled views are not what the teacher saw: {first}",
-            hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 tells how many they are",
+            hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 counts how many differ",
         )

@@ -31,7 +31,7 @@ WRONG = [
     ({"compression": "zstd:99"}, "unknown compression 'zstd:99'", "zstd:1..22"),
     ({"codecs": {"logits": "topk"}}, "topk", "topk:"),
     ({"codecs": {"logits": "flaot16"}}, "unknown codec 'flaot16'", "float16"),
-    ({"codecs": {"logits": "tinyvit:10"}}, "holds imported records only", "topk:10"),
+    ({"codecs": {"logits": "tinyvit:10"}}, "is for imported records only", "topk:10"),
     ({"codecs": {"features": "int8"}}, "a codec is given for features", "--signal"),
     ({"recipe": "augmnt"}, "did you mean augment", "presets:"),
     ({"recipe": "augment", "overrides": ("flip=2",)}, "1 mistake", "kd config show"),

@@ -39,7 +39,7 @@ def test_tinyvit_records_do_not_become_top_k_because_two_tails_are_unknown():
     decoded = records.decode({"logits": np.ones((2, 12), "<u2")})
     with pytest.raises(UsageError, match="no tails at temperatures 2 and 4"):
         make_codec("topk:5", LOGITS).recode(decoded)
-    with pytest.raises(UsageError, match="imported records only"):
+    with pytest.raises(UsageError, match="is for imported records only"):
         records.recode(decoded)
 
 

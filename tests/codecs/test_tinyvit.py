@@ -65,5 +65,5 @@ def test_rows_without_a_record_decode_to_finite_numbers():
 def test_a_teachers_logits_are_not_stored_this_way():
     codec = make_codec("tinyvit:2", logits_signal(10))
     for ask in (codec.encode, codec.error):
-        with pytest.raises(UsageError, match="imported records only"):
+        with pytest.raises(UsageError, match="is for imported records only"):
             ask(torch.zeros(1, 10))

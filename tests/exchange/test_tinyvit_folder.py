@@ -111,9 +111,9 @@ def test_a_rank_of_a_number_beyond_any_is_told_without_counting_up_to_it(tmp_pat
 def test_a_folder_whose_name_has_a_number_beyond_any_is_told(tmp_path, name, what):
     write_theirs(tmp_path / name, share(0, 1))
     for read in (find_folders, TinyViTFolder.open):
-        with pytest.raises(UsageError, match=f"is no logits folder: its name says .*{what}"):
+        with pytest.raises(UsageError, match=f"is not a logits folder: its name gives .*{what}"):
             read(tmp_path / name)
-    with pytest.raises(UsageError, match="is no logits folder"):
+    with pytest.raises(UsageError, match="is not a logits folder"):
         find_folders(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_an_empty_folder_and_a_folder_of_another_name_are_told(tmp_path):
     (tmp_path / NAME).mkdir()
     with pytest.raises(Damage, match="no rank files"):
         TinyViTFolder.open(tmp_path / NAME)
-    with pytest.raises(UsageError, match="no logits folder"):
+    with pytest.raises(UsageError, match="not a logits folder"):
         TinyViTFolder.open(tmp_path)
 
 

@@ -46,7 +46,7 @@ WRONG = [
     ("", UsageError, "no image source is given", "name a path, or leave it out for shapes"),
     ("shapes:sze=3", UsageError, "shapes has no option 'sze'", "did you mean size or seed?"),
     ("shapes:size=big", UsageError, "size of shapes is 'big'", "it takes a whole number"),
-    ("shapes:val", UsageError, "'val' in shapes says nothing", "write shapes:KEY=VALUE,KEY=VALUE"),
+    ("shapes:val", UsageError, "'val' in shapes is not an option", "write shapes:KEY=VALUE,KEY=VALUE"),
     ("tar:", UsageError, "tar needs a pattern", "tar:PATTERN"),
     ("hf:a/b,confg=x", UsageError, "hf has no option 'confg'", "did you mean config?"),
     (
@@ -62,7 +62,7 @@ WRONG = [
         "unknown image source '[None]'",
         "sources are a path or " + ", ".join(KINDS.names()),
     ),
-    ({"kind": "few", "of": {"kind": "shapes"}}, UsageError, "few needs a count", "say its count"),
+    ({"kind": "few", "of": {"kind": "shapes"}}, UsageError, "few needs a count", "add count=VALUE"),
     ({"kind": "folder", "path": 3}, UsageError, "path of folder is 3", "it takes a word"),
     ({"kind": "shapes", "size": True}, UsageError, "size of shapes is True", "it takes a whole number"),
     ("/no/such/dir", Unavailable, "no such file or folder: /no/such/dir", "check the path"),

@@ -373,7 +373,7 @@ def test_an_untrusted_cache_is_held_against_its_plan_before_anything_is_mapped(
     assert verify(cache, VerifyOptions(), Silent()).ok  # every byte is what the receipt says
     [found] = verify(cache, ask, Silent()).findings
     assert found.part == PART
-    assert "it is not compressed as the plan says" in found.what
+    assert "it is not compressed as the plan requires" in found.what
     monkeypatch.setattr("mmap.mmap", None)
     (cache / "more").symlink_to(outside)
     os.mkfifo(cache / "views" / "pipe")

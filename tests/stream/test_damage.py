@@ -80,7 +80,7 @@ def test_a_missing_or_short_file_is_named(plain: Made, check: bool) -> None:
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(size - 1)
-    with pytest.raises(Damage, match=f"part v000/000001: .* has {size - 1:,} bytes, its receipt says {size:,}"):
+    with pytest.raises(Damage, match=f"part v000/000001: .* has {size - 1:,} bytes, but its receipt records {size:,}"):
         list(Cache.open(plain.store.path).stream(8, check=check))
     stream = Cache.open(plain.store.path).stream(8, check=check)
     path.unlink()

@@ -114,7 +114,7 @@ def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
     (tmp_path / "val").rename(tmp_path / "moved")
     with pytest.raises(Unavailable) as told:
         learn(run.path, resume=True)
-    assert told.value.hint == "say where the images lie now: --val DIR"
+    assert told.value.hint == "pass the images' new location: --val DIR"
     with pytest.raises(Mismatch, match="are other images"):
         learn(run.path, resume=True, where={"val": ("shapes:split=val,count=20",)})
     _, outcome = learn(run.path, resume=True, where={"val": (str(tmp_path / "moved"),)})

@@ -89,7 +89,7 @@ def test_a_file_of_openais_names_needs_its_size(wrapped, openai, family, pixels,
     if wrapped:
         tensors = {"epoch": 3, "state_dict": {f"module.{name}": value for name, value in tensors.items()}}
     torch.save(tensors, tmp_path / "clip.pt")
-    with pytest.raises(UsageError, match="does not say its activation"):
+    with pytest.raises(UsageError, match="does not specify its activation"):
         open_teacher("clip", weights=str(tmp_path / "clip.pt"), signals=SIGNALS)
     teacher = open_teacher("clip", size="tiny", weights=str(tmp_path / "clip.pt"), signals=SIGNALS)
     assert teacher.spec.size == "tiny"
@@ -123,7 +123,7 @@ def write_processor(folder: Path, side: int = IMAGE) -> None:
 
 def test_transformers_folder(transformers_model, pixels, normal, tmp_path: Path):
     transformers_model.save_pretrained(tmp_path)
-    with pytest.raises(UsageError, match="does not say how pixels are prepared"):
+    with pytest.raises(UsageError, match="does not specify its preprocessing"):
         open_teacher("clip", weights=str(tmp_path), signals=SIGNALS)
     write_processor(tmp_path)
     write_tokenizer(tmp_path)
@@ -158,7 +158,7 @@ def test_an_image_tower_alone_has_no_zero_shot(transformers_model, pixels, tmp_p
     views = pixels(2, (IMAGE, IMAGE))
     alone, whole = (open_teacher("clip", weights=str(tmp_path / kind), signals=SIGNALS) for kind in ("vision", "whole"))
     assert all(torch.equal(alone.emit(Shown(views))[name], whole.emit(Shown(views))[name]) for name in SIGNALS)
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say embedding, features") as caught:
+    with pytest.raises(UsageError, match="cannot emit 'logits'; it can emit embedding, features") as caught:
         open_teacher("clip", weights=str(tmp_path / "vision"), classes=["cat"])
     assert "--head FILE" in str(caught.value.hint)
 

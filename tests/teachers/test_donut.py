@@ -149,7 +149,7 @@ def test_the_authors_configuration_is_read(family, authors, tmp_path: Path):
     wide = {**SHAPE.plain(), "depths": [1, 1, 1, 1], "window": 4}
     family("donut", base={**wide, "size": CANVAS})
     write_authors(authors, tmp_path)
-    with pytest.raises(Mismatch, match="--size says base"):
+    with pytest.raises(Mismatch, match="--size is base"):
         open_teacher("donut", size="base", weights=str(tmp_path), signals=["features"])
 
 

@@ -204,19 +204,19 @@ def test_tensors_left_over_or_of_another_size_are_refused(tower, family, save, t
     with pytest.raises(Mismatch, match=r"unexpected .*gamma"):
         open_teacher("florence", weights=str(save(tensors, tmp_path / "w.safetensors")), signals=SIGNALS)
     path = save(tower.state_dict(), tmp_path / "v.safetensors")
-    with pytest.raises(Mismatch, match="--size says base, the checkpoint is florence tiny"):
+    with pytest.raises(Mismatch, match="--size is base, but the checkpoint is florence tiny"):
         open_teacher("florence", size="base", weights=str(path), signals=SIGNALS)
 
 
 def test_a_file_without_a_head_says_no_logits(tower, family, save, tmp_path: Path):
     family("florence", tiny=dict(TINY))
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say features, embedding") as caught:
+    with pytest.raises(UsageError, match="cannot emit 'logits'; it can emit features, embedding") as caught:
         open_teacher("florence", weights=str(save(tower.state_dict(), tmp_path / "w.safetensors")))
     assert "kd teacher fit-head" in str(caught.value.hint)
 
 
 def test_a_tower_of_no_published_size_must_bring_its_configuration(tower, save, tmp_path: Path):
-    with pytest.raises(UsageError, match=r"\(8, 16, 24, 32\).* is none of base, huge") as caught:
+    with pytest.raises(UsageError, match=r"\(8, 16, 24, 32\).* matches no published size .base, huge") as caught:
         open_teacher("florence", weights=str(save(tower.state_dict(), tmp_path / "w.safetensors")), signals=SIGNALS)
     assert "config.json" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no DaViT tower"):

@@ -142,7 +142,7 @@ def test_a_head_for_another_teacher_is_refused(resnet, tmp_path: Path):
         check_fits(head, name="timm:resnet18", weights=resnet.spec.weights)
     assert "fit-head" in str(caught.value.hint)
     save_head(Head(torch.zeros(3, 7), torch.zeros(3)), path, teacher=resnet.spec, dataset="d", fingerprint="f")
-    with pytest.raises(Mismatch, match="embeddings of 7 numbers, the teacher says 512"):
+    with pytest.raises(Mismatch, match="embeddings of 7 numbers, but the teacher emits 512"):
         open_teacher("timm:resnet18", weights="random", input_size=32, head=str(path))
     with pytest.raises(Unavailable, match="no head at"):
         open_teacher("timm:resnet18", weights="random", input_size=32, head=str(tmp_path / "gone"))

@@ -88,7 +88,7 @@ def test_a_model_without_head(randomised, pixels, tmp_path: Path):
     folder = write(model, tmp_path)
     teacher = open_teacher(f"hf:{folder}", signals=["embedding", "features"])
     assert teacher.spec.signal("features").grid == (4, 4)
-    with pytest.raises(UsageError, match="it can say embedding, features"):
+    with pytest.raises(UsageError, match="it can emit embedding, features"):
         open_teacher(f"hf:{folder}")
 
 
@@ -103,7 +103,7 @@ def test_missing_tensors_are_an_error(vit, save, tmp_path: Path):
 
 def test_without_a_processor_only_random_weights_open(vit, tmp_path: Path):
     folder = write(vit, tmp_path, processor=None)
-    with pytest.raises(UsageError, match="does not say how pixels are prepared"):
+    with pytest.raises(UsageError, match="does not specify its preprocessing"):
         open_teacher(f"hf:{folder}")
     teacher = open_teacher(f"hf:{folder}", weights="random", signals=["embedding"])
     assert "default preprocessing" in teacher.spec.taps["embedding"]

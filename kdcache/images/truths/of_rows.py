@@ -101,6 +101,6 @@ class Truths:
         except NotThatTruth as reason:
             raise UsageError(
                 f"{kind.name} of row {row} ({self._ids[row]}) in {self._source.name} cannot be used: {reason}",
-                hint="docs/sources.md tells what a truth may be",
+                hint="docs/sources.md describes what a truth may be",
                 row=row,
             ) from reason

@@ -60,7 +60,7 @@ def _check_file(cache: Place, receipt: Receipt, seal: FileSeal) -> Iterator[Find
     try:
         with cache.opened(seal.path) as file:
             if file.nbytes != seal.nbytes:
-                what = f"{seal.path} has {file.nbytes:,} bytes, its receipt says {seal.nbytes:,}"
+                what = f"{seal.path} has {file.nbytes:,} bytes, but its receipt records {seal.nbytes:,}"
                 yield Finding(receipt.id, only, rows, what, seal.path)
                 return
             if file_digest(file) == seal.digest:

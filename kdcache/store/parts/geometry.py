@@ -64,7 +64,7 @@ def _misplaced(seal: FieldSeal, nbytes: int, *, compressed: bool) -> Iterator[st
     if not 0 <= seal.offset <= nbytes:
         yield f"it starts at byte {_short(seal.offset)} of {nbytes:,}"
     if (seal.stored is not None) != compressed:
-        yield "it is compressed, and the plan says it is not, or the other way round"
+        yield "it is compressed although the plan has no compression, or the other way round"
     elif seal.stored is None:
         if seal.offset + seal.nbytes > nbytes:
             yield f"it ends at byte {seal.offset + seal.nbytes:,} of {nbytes:,}"

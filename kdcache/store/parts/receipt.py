@@ -35,7 +35,7 @@ def opened(part: str, cache: Place, name: str, written: int) -> Iterator[File]:
         except Damage as error:
             raise Damage(f"part {part}: {error.message}", hint=error.hint, part=part, path=path) from error
         if file.nbytes != written:
-            message = f"part {part}: {path} has {file.nbytes:,} bytes, its receipt says {written:,}"
+            message = f"part {part}: {path} has {file.nbytes:,} bytes, but its receipt records {written:,}"
             raise Damage(message, hint=MEND, part=part, path=path)
         yield file
 

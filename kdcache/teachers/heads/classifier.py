@@ -48,7 +48,7 @@ def _random(request: Request, dim: int) -> Classifier:
     """A head that means nothing, so that the cost of logits can be measured before there is one."""
     if request.names_to_tell is None:
         raise UsageError(
-            f"random weights of {request.name} do not know how many classes to tell apart",
+            f"random weights of {request.name} have no number of classes",
             hint="pass --classes FILE, or images in class folders",
         )
     with seeded() as stamp:

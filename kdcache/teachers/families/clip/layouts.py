@@ -132,8 +132,8 @@ def _from_openai_names(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
         shape = named
     else:
         raise UsageError(
-            f"{checkpoint.record.source} does not say its activation function and its heads",
-            hint="name what it is with --size, or pass the folder that has its open_clip_config.json",
+            f"{checkpoint.record.source} does not specify its activation function and number of heads",
+            hint="give its size with --size, or pass the folder that has its open_clip_config.json",
         )
     parts = openai_to_transformers(tensors)
     vision, text = shape.vision_config(), shape.text_config()
@@ -146,8 +146,8 @@ def _from_transformers(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
     settings = checkpoint.settings("config.json")
     if settings is None and named is None:
         raise UsageError(
-            f"{checkpoint.record.source} does not say its activation function and its heads",
-            hint="name what it is with --size, or pass the folder that has its config.json",
+            f"{checkpoint.record.source} does not specify its activation function and number of heads",
+            hint="give its size with --size, or pass the folder that has its config.json",
         )
     if settings is None:
         assert named is not None

@@ -122,7 +122,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
     _check_names(parts)
     found = _size_of(facts, parts)
     if name not in (None, found):
-        raise Mismatch(f"--size says {name}, the checkpoint is clip {found}")
+        raise Mismatch(f"--size is {name}, but the checkpoint is clip {found}")
     return parts, found, partial(_preprocess, facts, found, parts), checkpoint.folder
 
 
@@ -151,7 +151,7 @@ def _preprocess(facts: FamilyFacts, size: str, parts: ClipParts) -> Preprocess:
         side = parts.vision.image_size
         return facts.sizes["l14-22k"].preprocess.model_copy(update={"size": (side, side)})
     raise UsageError(
-        f"{parts.weights.source} does not say how pixels are prepared for it",
+        f"{parts.weights.source} does not specify its preprocessing",
         hint="put its preprocessor_config.json into the folder",
     )
 

@@ -93,7 +93,7 @@ def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[
         f"{key} {told[key]}, its tensors make {seen[key]}" for key in seen if told.get(key, seen[key]) != seen[key]
     ]
     if wrong:
-        raise Mismatch(f"the configuration in {source} says {'; '.join(wrong)}", hint="fetch the checkpoint again")
+        raise Mismatch(f"the configuration in {source} has {'; '.join(wrong)}", hint="fetch the checkpoint again")
     known = next((size for size in sizes.values() if seen.items() <= size.plain().items()), None)
     numbers = {**(known.plain() if known else {}), **told, **seen}
     if not numbers.keys() >= Data2VecShape.model_fields.keys():
@@ -135,7 +135,9 @@ def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     told = {ours: every[theirs] for theirs, ours in TOLD.items() if every.get(theirs) is not None}
     for ours, value in told.items():
         if not _is_number(value):
-            raise Mismatch(f"the configuration in {source} says that {ours} is a {type(value).__name__}, not a number")
+            raise Mismatch(
+                f"the configuration in {source} gives a {type(value).__name__} for {ours}, which must be a number"
+            )
     return told
 
 

@@ -80,7 +80,7 @@ def open_data2vec(request: Request) -> Candidate:
         shape = shape_of(checkpoint, tensors, sizes)
         name = next((known for known, size in sizes.items() if size == shape), CUSTOM)
         if request.size not in (None, name):
-            raise Mismatch(f"--size says {request.size}, the checkpoint is data2vec {name} ({shape})")
+            raise Mismatch(f"--size is {request.size}, but the checkpoint is data2vec {name} ({shape})")
         network, weights = Data2Vec(shape, classes_of(checkpoint, tensors)), checkpoint.record
         load_strict(network, tensors, source=weights.source, what=f"data2vec {name}")
     published = facts.sizes.get(name, facts.sizes[facts.default])

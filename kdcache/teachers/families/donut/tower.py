@@ -189,9 +189,7 @@ def _recognised(
     config, canvas = _from_settings(settings)
     if name != CUSTOM and not _same(_shape(facts.size(name, "donut")).config(), config):
         if request.size is not None:
-            raise Mismatch(
-                f"--size says {name}, the checkpoint's config.json says something else: {config.depths} blocks"
-            )
+            raise Mismatch(f"--size is {name}, but the checkpoint's config.json has {config.depths} blocks")
         name = CUSTOM
     if checkpoint.folder is not None and has_processor(checkpoint.folder):
         return name, config, partial(from_processor, checkpoint.folder, checkpoint.record.source)

@@ -207,7 +207,7 @@ def _recognised(
             return name, shape
     if settings is None:
         raise UsageError(
-            f"a tower of widths {dims} and depths {depths} is none of {', '.join(facts.sizes)}",
+            f"a tower of widths {dims} and depths {depths} matches no published size ({', '.join(facts.sizes)})",
             hint="pass the folder that has its config.json",
         )
     _agree(request, CUSTOM)
@@ -230,4 +230,4 @@ def _dim_names(count: int) -> list[str]:
 
 def _agree(request: Request, found: str) -> None:
     if request.size not in (None, found):
-        raise Mismatch(f"--size says {request.size}, the checkpoint is florence {found}")
+        raise Mismatch(f"--size is {request.size}, but the checkpoint is florence {found}")

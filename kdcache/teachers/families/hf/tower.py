@@ -69,7 +69,7 @@ class HfTower:
         if pooled is None:
             pooled = getattr(self._base_output, "pooler_output", None)
         if pooled is None:
-            raise UsageError("this model has no pooled output", hint="ask for features or a layer by its name")
+            raise UsageError("this model has no pooled output", hint="request features, or a layer by its name")
         return pooled
 
     def _tokens(self, hidden: Tensor, pixels: Tensor) -> Output:
@@ -211,7 +211,7 @@ def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Pr
         if request.planned is not None:
             return request.planned, ""
         raise UsageError(
-            f"{request.name} does not say how pixels are prepared for it",
+            f"{request.name} does not specify its preprocessing",
             hint="put its preprocessor_config.json into the folder",
         )
     side = getattr(network.config, "image_size", DEFAULT_SIZE)

@@ -54,7 +54,9 @@ class TimmTower:
 
     def _tokens(self, features: Any, pixels: Tensor) -> Output:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
-            raise UsageError("this model's forward_features is no map of tokens", hint="ask for a layer by its name")
+            raise UsageError(
+                "this model's forward_features returns no map of tokens", hint="request a layer by its name"
+            )
         if features.ndim == 4:
             width, told = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
             last = features.shape[-1] == width and (features.shape[1] != width or told == "NHWC")
@@ -144,8 +146,8 @@ def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
 
 def _unclear(name: str, reason: str) -> UsageError:
     return UsageError(
-        f"timm's configuration of {name} does not say how pixels are prepared: {reason}",
-        hint="docs/preprocessing.md lists what kd knows; take a model with one of these",
+        f"timm's configuration of {name} does not specify the preprocessing: {reason}",
+        hint="choose a model with a preprocessing listed in docs/preprocessing.md",
     )
 
 
