@@ -78,7 +78,7 @@ def verify(
         "parts": report.parts,
         "parts_missing": report.missing,
         "replayed": report.replayed,
-        "said_again": report.said_again,
+        "said_again": report.rerun,
         "distance": {name: far if isfinite(far) else None for name, far in report.distance.items()},
         "tolerance": report.tolerance,
         "findings": [finding.plain() for finding in report.findings],
@@ -120,7 +120,7 @@ def _checked(ui: Ui, report: "VerifyReport", state: str) -> str:
         lines.append(("pixels", f"{plural(report.replayed, 'view')} rendered again"))
     for name, distance in report.distance.items():
         told = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
-        lines.append((name, f"{plural(report.said_again, 'view')} said again, {told}"))
+        lines.append((name, f"{plural(report.rerun, 'view')} run through the teacher again, {told}"))
     found = [f"  {on_a_line(str(finding))}" for finding in report.findings]
     table = pairs([*lines, ("state", state)]).removesuffix(state)  # its cells hold no colours: they are made printable
     return "\n".join([table + ui.paint("ok" if state == "ok" else "error", state), *found])

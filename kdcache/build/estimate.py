@@ -91,11 +91,11 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     plan, trial = prepared.plan, prepared.trial
     assert trial is not None
     images = plan.dataset.rows * plan.views.count
-    teacher_rate = trial.batch / trial.say_seconds
+    teacher_rate = trial.batch / trial.teacher_seconds
     render_rate = max(1, options.render_workers) / trial.render_seconds
     if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
         notes.add(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
-    told = {name: values for name, values in trial.said.items() if _worth_telling(name, plan, trial)}
+    told = {name: values for name, values in trial.emitted.items() if _worth_telling(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
     added = sum(field.row_bytes for field in plan.layout.added_fields())
@@ -129,7 +129,7 @@ def _at_hand(options: BuildOptions) -> bool:
 
 def _worth_telling(signal: str, plan: Plan, trial: Trial) -> bool:
     """A codec's error on a few images, or on logits that random weights make up, would only mislead."""
-    return len(trial.said[signal]) >= min(ERROR_IMAGES, plan.dataset.rows) and not (
+    return len(trial.emitted[signal]) >= min(ERROR_IMAGES, plan.dataset.rows) and not (
         plan.teacher.weights.random and plan.teacher.signal(signal).kind == "distribution"
     )
 

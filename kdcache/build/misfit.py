@@ -12,7 +12,7 @@ from kdcache.store.differences import differences
 from kdcache.store.plan import Plan
 
 _SHOWN, _MOST = 60, 3
-Tell = Callable[[Plan], object]
+Read = Callable[[Plan], object]
 
 
 def refuse_misfit(path: Path, there: Plan, here: Plan) -> None:
@@ -20,19 +20,19 @@ def refuse_misfit(path: Path, there: Plan, here: Plan) -> None:
     found = [name for name, *_ in differences(there.essence(), here.essence())]
     if found:
         hint = "choose another folder with --out, or use the settings of the cache that is there"
-        raise Mismatch(f"{path} holds another cache: {told(there, here, found)}", hint=hint, differences=found)
+        raise Mismatch(f"{path} holds another cache: {described(there, here, found)}", hint=hint, differences=found)
     if there.views.count != here.views.count:
         counts = f"--views: {there.views.count} there, {here.views.count} here"
         hint = "`kd cache add-views` plans more views of a cache"
         raise Mismatch(f"{path} holds another cache: {counts}", hint=hint, differences=["views.count"])
 
 
-def told(there: Plan, here: Plan, found: list[str]) -> str:
-    """`--data: photos there, wds here; --signal: …`: what follows from something told already is left out."""
+def described(there: Plan, here: Plan, found: list[str]) -> str:
+    """`--data: photos there, wds here; --signal: …`: what follows from an earlier difference is left out."""
     lines: list[str] = []
     seen: set[str] = set()
-    for option, tell, causes in _WORDS:
-        ours, theirs = tell(there), tell(here)
+    for option, read, causes in _WORDS:
+        ours, theirs = read(there), read(here)
         same = there.dataset.fingerprint == here.dataset.fingerprint if option == "--data" else ours == theirs
         if same or seen & set(causes):
             continue
@@ -88,7 +88,7 @@ def _classes(plan: Plan) -> str:
 
 
 # Option, what it says of a plan, and the options whose difference explains this one.
-_WORDS: tuple[tuple[str, Tell, tuple[str, ...]], ...] = (
+_WORDS: tuple[tuple[str, Read, tuple[str, ...]], ...] = (
     ("--data", _data, ()),
     ("--teacher", _teacher, ()),
     ("--size", lambda plan: plan.teacher.size, ("--teacher",)),

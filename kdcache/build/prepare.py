@@ -192,7 +192,7 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
         signal=codec.signal,
         codec=codec.name,
         bytes_per_row=sum(shares),
-        error=codec.error(trial.said[codec.signal.name]),
+        error=codec.error(trial.emitted[codec.signal.name]),
     )
 
 

@@ -32,14 +32,15 @@ QUICK_LIMIT = 20.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What a teacher said about the first good images, and how long it took."""
+    """What a teacher emitted for the first good images, and how long it took."""
 
     batch: int
-    said: dict[str, "torch.Tensor"]
+    emitted: dict[str, "torch.Tensor"]
+    """Signals of the measured images, by name."""
     render_seconds: float
     """Seconds to render one view on one core."""
-    say_seconds: float
-    """a batch"""
+    teacher_seconds: float
+    """Seconds the teacher takes for one batch."""
 
 
 def run_trial(
@@ -78,12 +79,14 @@ def _as_many_as_are_quick(
     """What a few images say of a batch that would take long; None when a batch does not."""
     one = run_trial(teacher, source, listing, views, 1)
     progress.advance(1)
-    count = max(1, int(QUICK_LIMIT / one.say_seconds))
+    count = max(1, int(QUICK_LIMIT / one.teacher_seconds))
     if count >= batch:
         return None
     few = one if count == 1 else run_trial(teacher, source, listing, views, count)
-    progress.note(f"the teacher is slow here: measured on {len(next(iter(few.said.values())))} of a batch of {batch}")
-    return Trial(batch, few.said, few.render_seconds, few.say_seconds * batch / few.batch)
+    progress.note(
+        f"the teacher is slow here: measured on {len(next(iter(few.emitted.values())))} of a batch of {batch}"
+    )
+    return Trial(batch, few.emitted, few.render_seconds, few.teacher_seconds * batch / few.batch)
 
 
 def _measured(batches: "Batches", shown: Shown) -> tuple[dict[str, "torch.Tensor"], float]:

@@ -41,13 +41,14 @@ class VerifyOptions:
 
 @dataclass
 class VerifyReport:
-    """What was looked at and what was found."""
+    """What was checked, and what is wrong."""
 
     place: Place
     parts: int = 0
     missing: int = 0
     replayed: int = 0
-    said_again: int = 0
+    rerun: int = 0
+    """Number of views the teacher was run on again."""
     distance: dict[str, float] = field(default_factory=dict)
     """Largest distance, by signal, between the stored values and those the teacher emits now."""
     tolerance: dict[str, float] = field(default_factory=dict)

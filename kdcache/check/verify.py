@@ -37,7 +37,7 @@ def verify(where: Path | Place, ask: VerifyOptions, progress: Progress) -> Verif
             progress.start("replay", report.replayed)
             report.findings += views_that_drift(store, source, rows, ask, progress)
         if ask.teacher:
-            from kdcache.check.say_again import check_teacher
+            from kdcache.check.teacher_again import check_teacher
 
             check_teacher(store, source, sample(store, sound, ask.teacher, ask.seed), ask, report, progress)
     progress.finish()

@@ -7,7 +7,7 @@ from kdcache.base.progress import Progress
 from kdcache.errors import Damage, Mismatch
 from kdcache.reshape.convert import Reshaped
 from kdcache.store import Place, Receipt, Store
-from kdcache.store.differences import differences, tell
+from kdcache.store.differences import described, differences
 from kdcache.store.plan import PartId
 
 
@@ -17,7 +17,7 @@ def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progre
     first = stores[0]
     for other in stores[1:]:
         if other.plan.identity != first.plan.identity:
-            told = tell(differences(first.plan.essence(), other.plan.essence()))
+            told = described(differences(first.plan.essence(), other.plan.essence()))
             message = f"{first.place} and {other.place} are different caches: {told}"
             raise Mismatch(message, hint="only parts of one plan can be merged")
     views = max(store.plan.views.count for store in stores)

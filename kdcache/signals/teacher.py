@@ -67,8 +67,8 @@ class TeacherSpec(Strict):
         return {name: value for name, value in write(self).items() if name != "reads" or value is not None}
 
     @property
-    def knows_nothing(self) -> bool:
-        """True when its weights or those of its head are random."""
+    def has_random_weights(self) -> bool:
+        """True when the weights of the teacher or of its head are random."""
         return self.weights.random or (self.head is not None and self.head.random)
 
     def without_paths(self) -> "TeacherSpec":

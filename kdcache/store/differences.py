@@ -17,7 +17,7 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[tuple[str, Any, 
     return [found for name, a, b in pairs for found in differences(a, b, name)]
 
 
-def tell(found: list[tuple[str, Any, Any]], *, most: int = 3) -> str:
+def described(found: list[tuple[str, Any, Any]], *, most: int = 3) -> str:
     """The first differences as one line: `views.seed is 0 there, 1 here; …`."""
     lines = [f"{path} is {_short(ours)} there, {_short(theirs)} here" for path, ours, theirs in found[:most]]
     rest = len(found) - most

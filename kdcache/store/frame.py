@@ -10,7 +10,7 @@ from kdcache.images.source import Listing
 from kdcache.store.arrow import index_file_digest
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.bounds import unfit
-from kdcache.store.differences import differences, tell
+from kdcache.store.differences import described, differences
 from kdcache.store.index import Index, write_index
 from kdcache.store.locks import FOLDER, turn
 from kdcache.store.parts.check import Finding, finding_of
@@ -114,7 +114,7 @@ def _same_or_refuse(cache: Place, old: Plan, new: Plan) -> None:
     if found:
         hint = "choose another folder with --out, or use the settings of the cache that is there"
         raise Mismatch(
-            f"{cache} holds another cache: {tell(found)}", hint=hint, differences=[path for path, *_ in found]
+            f"{cache} holds another cache: {described(found)}", hint=hint, differences=[path for path, *_ in found]
         )
     if old.views.count != new.views.count:
         counts = f"views.count is {old.views.count} there, {new.views.count} here"

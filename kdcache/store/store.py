@@ -19,7 +19,7 @@ from kdcache.images.source import Listing, Source
 from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
-from kdcache.store.differences import differences, tell
+from kdcache.store.differences import described, differences
 from kdcache.store.frame import (
     INDEX,
     PLAN,
@@ -184,7 +184,7 @@ class Store:
         if receipt is None:
             raise Incomplete(f"part {part} of {source.place} is not built", part=str(part))
         if receipt.plan != self.identity:
-            found = tell(differences(source.plan.essence(), self.plan.essence()))
+            found = described(differences(source.plan.essence(), self.plan.essence()))
             raise Mismatch(f"{source.place} is not a piece of {self.place}: {found}", part=str(part))
         restore_view_files(self.place, self.plan, part.view)
         self._open.forget(part)

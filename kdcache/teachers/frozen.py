@@ -36,17 +36,17 @@ def from_map(values: Tensor) -> Output:
 
 
 class Tower(Protocol):
-    """What a family brings."""
+    """The network of a teacher, as its family loads it."""
 
     @property
     def network(self) -> nn.Module:
-        """All modules that `speak` runs."""
+        """All modules that `emit` runs."""
 
     @property
     def taps(self) -> dict[str, str]:
-        """Every signal it can say -> where that is tapped, in words."""
+        """Where each signal it can emit is tapped, in words, by signal."""
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Normalised float pixels (batch, 3, height, width) -> at least the wanted signals."""
 
 
@@ -64,12 +64,13 @@ class Candidate:
     hints: Mapping[str, str] = field(default_factory=dict)
     """Hint for each signal that the teacher may be unable to emit, by signal."""
     reads: int | None = None
-    """Most token ids it reads beside an image; its tower then has `speak_of(pixels, tokens, lengths, wanted)` in place of
-    `speak`. None: it is shown pixels alone."""
+    """Largest number of token ids it reads with an image; its tower then has
+    `emit_with_tokens(pixels, tokens, lengths, wanted)` in place of `emit`. None: it is shown pixels alone.
+    """
 
     @property
     def taps(self) -> dict[str, str]:
-        """Every signal it can say, with its head -> where that is tapped."""
+        """Where each signal it can emit, those of its head included, is tapped, by signal."""
         return self.tower.taps | ({"logits": self.classifier.tap} if self.classifier else {})
 
 
@@ -132,10 +133,10 @@ class FrozenTeacher:
 
     def _speak(self, pixels: Tensor, shown: Shown) -> dict[str, Output]:
         if shown.tokens is None or shown.lengths is None:
-            return self._tower.speak(pixels, self._wanted)
+            return self._tower.emit(pixels, self._wanted)
         reading: Any = self._tower
         tokens, lengths = (values.to(self._device) for values in (shown.tokens, shown.lengths))
-        found: dict[str, Output] = reading.speak_of(pixels, tokens, lengths, self._wanted)
+        found: dict[str, Output] = reading.emit_with_tokens(pixels, tokens, lengths, self._wanted)
         return found
 
     def _measure(self) -> tuple[Signal, ...]:

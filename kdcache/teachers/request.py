@@ -58,13 +58,13 @@ class Request:
         return f"{self.family}:{self.model}" if self.model else self.family
 
     @property
-    def names_to_tell(self) -> tuple[str, ...] | None:
-        """Class names for a teacher that can tell any classes apart."""
+    def class_names(self) -> tuple[str, ...] | None:
+        """Class names for a teacher that can classify into any classes."""
         return self.classes if self.classes is not None else self.offered
 
     @property
     def random(self) -> bool:
-        """Random weights were asked for: time and memory are real, what is said means nothing."""
+        """True when random weights are requested: time and memory are realistic, the signals are meaningless."""
         return self.weights == "random"
 
     @property

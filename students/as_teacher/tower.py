@@ -26,7 +26,7 @@ class RunTower:
         self._heads = {name: head for name, head in heads(spec, network).items() if head.signal}
         self.taps = {name: head.description for name, head in self._heads.items()}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Each wanted signal from a pass of its own: a student is small."""
         return {name: Output(head(pixels)) for name, head in self._heads.items() if name in wanted}
 

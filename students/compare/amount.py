@@ -86,7 +86,7 @@ def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
     """Of one image."""
     trial = prepare(build, quick=True, progress=progress).trial
     assert trial is not None, "measuring is what it was asked for"
-    return trial.say_seconds / trial.batch
+    return trial.teacher_seconds / trial.batch
 
 
 def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:

@@ -118,7 +118,7 @@ def _compare(
         metric=measure.name,
         percent=measure.percent,
         higher_is_better=measure.higher_is_better,
-        unjudged="the teacher's weights are random" if plan.teacher.knows_nothing else first.unjudged,
+        unjudged="the teacher's weights are random" if plan.teacher.has_random_weights else first.unjudged,
         recipe=options.recipe,
         pixels=first.pixels,
         device=_device(options.device),
@@ -208,7 +208,7 @@ def _rooms(
 
 
 def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> ArmTask:
-    val = options.val or ("none" if caches.store.plan.teacher.knows_nothing else None)
+    val = options.val or ("none" if caches.store.plan.teacher.has_random_weights else None)
     name = arm.name.replace(":", "-").replace("=", "-")
     return ArmTask(
         arm=arm,

@@ -87,7 +87,7 @@ def _images(record: RunRecord) -> str:
 def _stamp(record: RunRecord) -> Markup:
     """A teacher with random weights taught nothing, whatever the curves look like."""
     teacher = record.cache.teacher if record.cache else None
-    if teacher is None or not teacher.knows_nothing:
+    if teacher is None or not teacher.has_random_weights:
         return Markup("")
     return tag(
         "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"

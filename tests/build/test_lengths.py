@@ -140,7 +140,7 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
 ) -> None:
     report = verify(cache, VerifyOptions(replay=40, teacher=99), Silent())
     assert report.ok, report.findings[:3]
-    assert (report.said_again, set(report.distance)) == (99, set(SIGNALS))
+    assert (report.rerun, set(report.distance)) == (99, set(SIGNALS))
     assert report.distance["words"] == 0.0
 
     plain = Reader.emit

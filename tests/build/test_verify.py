@@ -43,7 +43,7 @@ def test_a_sound_cache_has_no_findings(cache: Path) -> None:
     assert report.ok
     assert report.missing == 0
     assert report.replayed == 60
-    assert report.said_again == 60
+    assert report.rerun == 60
     assert set(report.distance) == {"logits", "embedding", "features"}
 
 

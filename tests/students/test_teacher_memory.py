@@ -70,7 +70,7 @@ def test_a_teacher_that_is_asked_again_by_verify_is_shown_fewer_images_at_a_time
     if memory:
         report = verify(cache, VerifyOptions(teacher=20), Silent())
         assert report.ok
-        assert report.said_again == 20
+        assert report.rerun == 20
         assert set(seen) == {2}
     else:
         with pytest.raises(OutOfMemory) as caught:

@@ -53,10 +53,12 @@ class ReadingTower:
         self.network = nn.Identity()
         self.taps = {"counts": "sum and number of the token ids", "light": "mean of the pixels"}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         raise AssertionError("it reads")
 
-    def speak_of(self, pixels: Tensor, tokens: Tensor, lengths: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit_with_tokens(
+        self, pixels: Tensor, tokens: Tensor, lengths: Tensor, wanted: frozenset[str]
+    ) -> dict[str, Output]:
         counts = torch.stack([tokens.sum(1), lengths], 1).float()
         return {"counts": Output(counts), "light": Output(pixels.mean((2, 3)))}
 

@@ -29,7 +29,7 @@ class Tower:
     def __init__(self):
         self.network = torch.nn.Identity()
 
-    def speak(self, pixels, wanted):
+    def emit(self, pixels, wanted):
         return {"embedding": Output(self.network(pixels).mean((2, 3)))}
 
 
@@ -178,4 +178,4 @@ def test_a_cache_is_built_and_verified_with_a_teacher_of_another_package(monkeyp
     assert build(prepare(options, tmp_path / "c"), progress=Silent()).complete
     report = verify(tmp_path / "c", VerifyOptions(teacher=6), Silent())
     assert report.ok
-    assert report.said_again == 6
+    assert report.rerun == 6

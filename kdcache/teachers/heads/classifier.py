@@ -46,13 +46,13 @@ def choose_classifier(
 
 def _random(request: Request, dim: int) -> Classifier:
     """A head that means nothing, so that the cost of logits can be measured before there is one."""
-    if request.names_to_tell is None:
+    if request.class_names is None:
         raise UsageError(
             f"random weights of {request.name} have no number of classes",
             hint="pass --classes FILE, or images in class folders",
         )
     with seeded() as stamp:
-        layer = nn.Linear(dim, len(request.names_to_tell))
+        layer = nn.Linear(dim, len(request.class_names))
     with torch.no_grad():
-        head = Head(layer.weight.clone(), layer.bias.clone(), classes=request.names_to_tell)
+        head = Head(layer.weight.clone(), layer.bias.clone(), classes=request.class_names)
     return Classifier(head, "random linear head on the embedding", state_record(layer, stamp))

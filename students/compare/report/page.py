@@ -46,7 +46,7 @@ def page(found: Comparison, judged: Verdict) -> str:
 
 def _stamp(found: Comparison) -> Markup:
     """Time and memory of a teacher with random weights are real; what it teaches is not."""
-    if not found.teacher.knows_nothing:
+    if not found.teacher.has_random_weights:
         return Markup("")
     return tag(
         "p", "RANDOM WEIGHTS: this teacher knows nothing; time and memory are measured, results are not", class_="stamp"

@@ -64,7 +64,7 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
         images_per_second=step.turned(found.batch),
         energy=_known([one.energy for one in each]),
         build_seconds=0.0 if built is None else built.seconds,
-        score=None if found.teacher.knows_nothing else _known([one.score for one in each]),
+        score=None if found.teacher.has_random_weights else _known([one.score for one in each]),
         loss=Spread.of([one.losses[-1] for one in each]),
         bill=owed,
         saves=None if on is None or built is None else _saves(found, on, arm, job, built.image),

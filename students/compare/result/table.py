@@ -45,7 +45,7 @@ def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
     """What was compared, and where."""
     job, teacher = judged.job, found.teacher
     repeats = len(found.measured[found.arms[0].name])
-    stamp = " RANDOM WEIGHTS" if teacher.knows_nothing else ""
+    stamp = " RANDOM WEIGHTS" if teacher.has_random_weights else ""
     work = f"{plural(job.images, 'image')} × {times(job.epochs, 'epoch', 'epochs')} × {plural(job.students, 'student')}"
     return [
         ("teacher", f"{teacher.family} {teacher.size}{stamp}"),

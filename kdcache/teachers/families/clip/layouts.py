@@ -77,7 +77,7 @@ class ClipParts:
     """
 
 
-def take_apart(checkpoint: Checkpoint, named: ClipShape | None) -> ClipParts:
+def split_checkpoint(checkpoint: Checkpoint, named: ClipShape | None) -> ClipParts:
     """Recognise the layout. `named`: the published size the user named, for files that do not say what they are."""
     tensors = _unwrapped(checkpoint.tensors)
     if "visual.conv1.weight" in tensors:

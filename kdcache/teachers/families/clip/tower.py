@@ -12,7 +12,7 @@ from kdcache.base.tensors import shortened
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.families.clip import FAMILY
-from kdcache.teachers.families.clip.layouts import ClipParts, take_apart
+from kdcache.teachers.families.clip.layouts import ClipParts, split_checkpoint
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.families.clip.tokens import Tokenizer
 from kdcache.teachers.family import NANO
@@ -31,7 +31,7 @@ DEFAULT_TEMPLATES = "openai"
 HINTS = {
     "logits": "no text tower came with this checkpoint: fit a head with `kd teacher fit-head`, then pass --head FILE"
 }
-TELLING = (
+IDENTIFYING = (
     "image_size",
     "patch_size",
     "hidden_size",
@@ -59,7 +59,7 @@ class ClipTower:
             "features": f"patch tokens after the last layer norm and the projection, without the class token{note}",
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The class token, and the patch tokens when they are wanted, both projected."""
         network: Any = self.network
         out = network(pixel_values=pixels, interpolate_pos_encoding=self._stretched)
@@ -100,7 +100,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
     facts = family_facts("clip")
     if request.size == NANO:
         checkpoint = find_nano(request.weights, lambda: FAMILY.nano_weights().parent, source="package:clip-nano")
-        return take_apart(checkpoint, None), NANO, FAMILY.nano_preprocess, checkpoint.folder
+        return split_checkpoint(checkpoint, None), NANO, FAMILY.nano_preprocess, checkpoint.folder
     by_file = request.weights is not None and not request.random
     name = request.size or (None if by_file else facts.default)
     named = facts.size(name, "clip") if name not in (None, CUSTOM) else None
@@ -115,7 +115,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
     if named and named.url and request.weights is None:
         raise Unavailable(f"clip {name} is not on the Hub", hint=f"pass --weights FILE; it is published as {named.url}")
     checkpoint = find_checkpoint(request.weights, named.hub if named else None, name=request.name)
-    parts = take_apart(checkpoint, shape)
+    parts = split_checkpoint(checkpoint, shape)
     for tower, config in ((CLIPVisionModelWithProjection, parts.vision), (CLIPTextModelWithProjection, parts.text)):
         if shape is None and config is not None:  # a published shape is known, and compared below
             check_size(partial(tower, config), checkpoint.nbytes, source=checkpoint.record.source)
@@ -133,7 +133,7 @@ def _size_of(facts: FamilyFacts, parts: ClipParts) -> str:
         config = shape.vision_config()
         with_head = shape.text is None  # of one shape, the published size without text is the one with a head
         if with_head == (parts.head is not None) and all(
-            getattr(config, k) == getattr(parts.vision, k) for k in TELLING
+            getattr(config, k) == getattr(parts.vision, k) for k in IDENTIFYING
         ):
             return name
     return CUSTOM
@@ -160,7 +160,7 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
     """Class names through the text tower, which is dropped afterwards."""
     from transformers import CLIPTextModelWithProjection
 
-    classes = request.names_to_tell or (NANO_CLASSES if size == NANO else None)
+    classes = request.class_names or (NANO_CLASSES if size == NANO else None)
     if classes is None:
         raise UsageError(
             "zero-shot logits need class names", hint="pass --classes FILE (a name a line), or images in class folders"

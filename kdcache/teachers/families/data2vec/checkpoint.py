@@ -28,7 +28,7 @@ NAMES = (
 )
 OURS = ("encoder.", "classifier.")
 DROPPED = ("_ema.", f"{MODALITY}decoder.")
-TOLD = {
+FAIRSEQ_NAMES = {
     "embed_dim": "dim", "num_heads": "heads", "depth": "depth", "average_top_k_layers": "targets",
     "prenet_depth": "prenet", "patch_size": "patch", "input_size": "image",
 }  # fmt: skip
@@ -88,14 +88,14 @@ def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[
     seen = {"image": int(places**0.5) * patch, "patch": patch, "dim": dim, "prenet": 0, "depth": 0}
     for key, prefix in (("prenet", "encoder.blocks."), ("depth", "blocks.")):
         seen[key] = len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})
-    told = _told(checkpoint)
+    stated = _stated(checkpoint)
     wrong = [
-        f"{key} {told[key]}, its tensors make {seen[key]}" for key in seen if told.get(key, seen[key]) != seen[key]
+        f"{key} {stated[key]}, its tensors make {seen[key]}" for key in seen if stated.get(key, seen[key]) != seen[key]
     ]
     if wrong:
         raise Mismatch(f"the configuration in {source} has {'; '.join(wrong)}", hint="fetch the checkpoint again")
     known = next((size for size in sizes.values() if seen.items() <= size.plain().items()), None)
-    numbers = {**(known.plain() if known else {}), **told, **seen}
+    numbers = {**(known.plain() if known else {}), **stated, **seen}
     if not numbers.keys() >= Data2VecShape.model_fields.keys():
         raise UsageError(f"{source} is no published size ({seen}) and has no configuration of fairseq's")
     try:
@@ -118,7 +118,7 @@ def _sides(tensors: Mapping[str, Any], name: str, count: int, source: str) -> tu
     return found
 
 
-def _told(checkpoint: Checkpoint) -> dict[str, Any]:
+def _stated(checkpoint: Checkpoint) -> dict[str, Any]:
     """The numbers fairseq's model configuration gives; of a fine-tuned checkpoint, that of the model it started from."""
     source = checkpoint.record.source
     model = _part(_part(checkpoint.tensors, "cfg", source), "model", source)
@@ -132,13 +132,13 @@ def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     for name, value in FIXED.items():
         if not _is_number(every.get(name, value)) or every.get(name, value) != value:
             raise Mismatch(f"{source} was trained with {name} {every[name]}; only {value} is known")
-    told = {ours: every[theirs] for theirs, ours in TOLD.items() if every.get(theirs) is not None}
-    for ours, value in told.items():
+    stated = {ours: every[theirs] for theirs, ours in FAIRSEQ_NAMES.items() if every.get(theirs) is not None}
+    for ours, value in stated.items():
         if not _is_number(value):
             raise Mismatch(
                 f"the configuration in {source} gives a {type(value).__name__} for {ours}, which must be a number"
             )
-    return told
+    return stated
 
 
 def _is_number(value: Any) -> bool:

@@ -44,7 +44,7 @@ class Data2VecTower:
         if network.classifier is not None:
             self.taps["logits"] = "the fine-tuned checkpoint's own classifier on the mean of the patch tokens"
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """All signals from one pass."""
         inputs, layers, final = self.network(pixels)
         grid = (self._shape.side, self._shape.side)

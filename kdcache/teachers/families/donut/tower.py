@@ -30,7 +30,7 @@ from kdcache.views.recipe import Plain, Shrink
 
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
-TELLING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
+IDENTIFYING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
 """Settings by which a published size is recognised."""
 AUTHORS = "encoder.model."
 # Inside a block: timm's names -> transformers'.
@@ -78,7 +78,7 @@ class DonutTower:
             **{f"stage{i}": f"output of stage {i}, after its downsampling if it has one" for i in stages},
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals from one pass; the maps of early stages are large and kept only when wanted."""
         deep = any(name.startswith("stage") for name in wanted)
         out = self.network(pixels, output_hidden_states=deep)
@@ -203,7 +203,7 @@ def _shape(size: Size) -> SwinShape:
 
 def _same(one: Any, other: Any) -> bool:
     ours, theirs = one.to_dict(), other.to_dict()
-    return all(np.array_equal(ours[key], theirs[key]) for key in TELLING)
+    return all(np.array_equal(ours[key], theirs[key]) for key in IDENTIFYING)
 
 
 def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:

@@ -85,7 +85,7 @@ class FlorenceTower:
             "embedding": f"mean of the last stage's feature map, attention windows of {window}",
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """Both signals from one pass."""
         network: Any = self.network
         feature_map: Tensor = network.forward_features(pixels)

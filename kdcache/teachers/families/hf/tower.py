@@ -51,7 +51,7 @@ class HfTower:
         }
         self.taps = {name: tap + note for name, tap in taps.items()}
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals, from one whole pass."""
         out = self.network(pixel_values=pixels)
         said = {name: Output(values) for name, values in self._layers.collect().items()}

@@ -40,7 +40,7 @@ class TimmTower:
             **self._layers.taps,
         }
 
-    def speak(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
+    def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals; named layers need the whole pass."""
         features = self.network.forward_features(pixels)
         said: dict[str, Output] = {}

@@ -1,4 +1,4 @@
-"""Let the teacher say stored rows again and measure how far it is from what the cache holds."""
+"""Run the teacher again on stored rows, and measure how far its signals are from the stored ones."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from kdcache.store import Finding, Store
 from kdcache.store.plan import PartId
 
 REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
-"""What another machine or library version may change: a share of a dense row's length, or the probability of a class. What codecs
-on the way may have changed comes on top; each says so itself."""
+"""Largest difference that another machine or library version may cause, by precision: a share of a dense row's length, or a
+difference in the probability of a class. The error of the codecs on the way comes on top, as each codec declares it."""
 
 WAY_OUT = "verify on a --device that has more memory, or without --teacher"
 
@@ -27,7 +27,10 @@ def check_teacher(
     report: VerifyReport,
     progress: Progress,
 ) -> None:
-    """Say sampled rows again; findings are rows beyond the tolerance, which is the codec's own error plus `REPEATABLE`."""
+    """Run the teacher on sampled rows again; report rows whose distance exceeds the tolerance.
+
+    The tolerance is the codec's own error plus `REPEATABLE`.
+    """
     from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
@@ -58,7 +61,7 @@ def check_teacher(
             with naming_rows(rows_seen):
                 far = codec.distance(fields, said[name].cpu().numpy()[seen])
             _judge(part, name, rows_seen, far, report)
-        report.said_again += len(seen)
+        report.rerun += len(seen)
 
 
 def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64], report: VerifyReport) -> None:
