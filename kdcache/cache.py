@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry(Mapping[str, Any]):
-    """What the teacher said about one view of one image: signal name -> values, as `Batch.decode` gives them.
+    """What the teacher emitted for one view of one image: signal name -> values, as `Batch.decode` gives them.
 
     Arrays are without an axis of rows; distributions, and signals whose rows differ in length (`Padded`), have the one row.
     """
@@ -49,7 +49,7 @@ class Entry(Mapping[str, Any]):
 
 
 class Cache:
-    """What a frozen teacher said about every image of a dataset, read from disk."""
+    """The signals of a frozen teacher for every image of a dataset, read from disk."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -80,7 +80,7 @@ class Cache:
 
     @property
     def teacher(self) -> TeacherSpec:
-        """Who said it."""
+        """The teacher the cache was built with."""
         return self.plan.teacher
 
     @property
@@ -126,7 +126,7 @@ class Cache:
         return self.get(image_id)
 
     def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Entry:
-        """What was said about one view of an image; `raw` gives the stored arrays instead of values."""
+        """What was emitted for one view of an image; `raw` gives the stored arrays instead of values."""
         _refuse_numbers(image_id)
         row = self._store.index.row_of(image_id)
         shelf = self.reader.shelf(view)

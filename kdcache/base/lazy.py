@@ -1,4 +1,4 @@
-"""A value that is computed when it is first asked for, and kept: `functools.cached_property` without its lock.
+"""A value that is computed when it is first requested, and kept: `functools.cached_property` without its lock.
 
 On Python 3.11 that lock belongs to the class: a process that is forked while another thread holds it inherits it held, and
 waits for ever. Here two threads that ask at the same moment may both compute; all of them get the value that was kept first.

@@ -1,5 +1,4 @@
-"""What there may be, at most: every number that is read from a cache, or asked for, is held against these before anything is made
-of it.
+"""Upper limits: every number that is read from a cache, or requested, is compared with these before anything is allocated for it.
 
 All are far above what a cache of 14 million images and 300 views has. SECURITY.md shows them as a table, which a test compares.
 """

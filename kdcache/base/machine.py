@@ -4,7 +4,7 @@ import os
 
 
 def render_workers(asked: int | None) -> int:
-    """Processes that render views: as asked, or one a core but at most sixteen."""
+    """Number of processes that render views: as requested, or one a core but at most sixteen."""
     return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
 
 

@@ -1,4 +1,4 @@
-"""Which cache is meant when none is named: the newest under ./kd/caches."""
+"""The cache that is used when none is named: the newest under ./kd/caches."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Work done in a process of its own, of which nothing is left in this one: its memory, its modules, its threads.
 
-Input: a module that calls `serve`, and a task as JSON has it. Output: what it answered. Its KDErrors are raised here as they
-were there. It does not outlive this process: when the pipe it was asked through closes, it ends.
+Input: a module that calls `serve`, and a task as JSON has it. Output: its result. Its KDErrors are raised here as they
+were there. It does not outlive this process: when the pipe to this process closes, it ends.
 """
 
 import json
@@ -31,7 +31,7 @@ class Ended(Exception):
 
 
 def run_module(module: str, task: object, on_message: Callable[[Any], None] | None = None) -> Any:
-    """Run the module in a fresh process and hand it the task. What it tells on the way goes to `on_message`."""
+    """Run the module in a fresh process and hand it the task. The messages it sends on the way go to `on_message`."""
     # -P: a file in the current folder must not stand in for a module.
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
@@ -76,7 +76,7 @@ def _exchange(process: "subprocess.Popen[str]", task: str, on_message: Callable[
 
 
 def send(value: object) -> None:
-    """From a module that is asked: something on the way, while it is at work."""
+    """Send a message to the parent process while the task is running."""
     sys.stdout.write(f"{_MESSAGE}{json.dumps(value)}\n")
     sys.stdout.flush()
 
@@ -89,7 +89,7 @@ def _error(kind: str, message: str, hint: str | None, details: dict[str, Any]) -
 
 
 def serve(work: Callable[[Any], object]) -> None:
-    """For the main of a module that is asked: do the work on the task it is handed."""
+    """The main of such a module: read a task, run it, and send back the result."""
     task = bytearray()
     while not task.endswith(b"\n"):
         piece = os.read(_STDIN, 1 << 16)

@@ -3,7 +3,7 @@
     kd.students, kd.teachers, kd.codecs, kd.images        the groups of entry points
 
 Adding a thing is adding a file: no list anywhere names it. Names are known without importing anything; a module is imported
-when its thing is asked for, so that one that cannot be imported breaks nothing but itself, and neither does a name that two
+when its thing is requested, so that one that cannot be imported breaks nothing but itself, and neither does a name that two
 packages bring.
 """
 
@@ -28,7 +28,7 @@ OURS = "kd-cache"
 
 
 def near(name: str, names: list[str], *, otherwise: str | None = None) -> str | None:
-    """The hint of a name nobody has: the one that was probably meant, or what else to do."""
+    """The hint of a name nobody has: the nearest existing one, or what else to do."""
     alike = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {alike[0]}?" if alike else otherwise
 

@@ -1,4 +1,4 @@
-"""How long work tells that it is alive. The library calls; the command line (or a notebook, or nobody) shows."""
+"""How long-running work reports its progress. The library calls; the command line (or a notebook, or nobody) shows."""
 
 from typing import Protocol
 
@@ -13,10 +13,10 @@ class Progress(Protocol):
         """More images are through; `bytes` were written, `rejected` of the images could not be read."""
 
     def aside(self, text: str) -> None:
-        """What stands beside the numbers from now on: a loss, say."""
+        """Set the text shown beside the numbers from now on, such as a loss."""
 
     def doing(self, what: str) -> None:
-        """Something begins of which nobody can say how long it takes: listing a folder, loading a teacher."""
+        """Something begins of unknown duration: listing a folder, loading a teacher."""
 
     def note(self, text: str) -> None:
         """Something a person should read, in one line."""

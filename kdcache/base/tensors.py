@@ -52,7 +52,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says it holds, tensor by tensor; nothing of it is believed yet but that it is JSON."""
+    """Header of a safetensors file, tensor by tensor; only its JSON syntax is checked here."""
     with opened(path, hint=FETCH) as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MOST_BYTES:
@@ -131,7 +131,7 @@ def _tensors_in(loaded: Any) -> Iterator[torch.Tensor]:
 
 
 def _is_hollow(value: torch.Tensor) -> bool:
-    """A tensor that says one number many times over: a few bytes that would become terabytes when it is copied."""
+    """A tensor that repeats one number many times: a few bytes that would become terabytes when it is copied."""
     strided = value.layout == torch.strided and not value.is_meta
     return strided and value.numel() * value.element_size() > value.untyped_storage().nbytes()
 
@@ -182,7 +182,7 @@ def load_exact(network: nn.Module, tensors: Mapping[str, Any], *, source: str, w
 
 
 def refuse_broken(network: nn.Module, *, source: str) -> None:
-    """Damage when weights are no numbers: nothing that is said with them is one either."""
+    """Raise Damage when weights contain NaN or infinity: every signal would, too."""
     kept = {name: value for name, value in network.state_dict().items() if not name.endswith(DERIVED)}
     if broken := [name for name, value in kept.items() if not _is_finite(value)]:
         what = f"{source} has weights that are NaN or infinite: {shortened(broken)}"

@@ -166,7 +166,7 @@ def _rate(reader: Reader, measured: list[float] | None, workload: Workload) -> R
 
 
 def _goals(result: dict[str, Any]) -> list[Goal]:
-    """The promises this run can tell about."""
+    """The goals this run can judge."""
     name = result["name"]
     rates = {rate["reader"]: rate["rows_per_second"] for rate in result["warm"]}
     goals = [Goal(name, "Zarr, of HDF5", GOALS["zarr"], rates[OURS_ZARR] / rates[OURS])]

@@ -1,4 +1,4 @@
-"""What a user asked of a build, checked before anything is scanned, loaded or written.
+"""The options of a build, checked before anything is scanned, loaded or written.
 
 Input: the options. Output: nothing, or the first mistake, at once and not after a minute.
 """
@@ -56,7 +56,7 @@ def _check_codecs(options: BuildOptions) -> None:
 
 
 def asked_recipe(options: BuildOptions) -> Augment | None:
-    """The recipe that was asked for; None for `plain`, whose geometry is the teacher's own."""
+    """The recipe that was requested; None for `plain`, whose geometry is the teacher's own."""
     if options.views < 1:
         raise UsageError(f"--views is {options.views}", hint="store at least one view")
     name = options.recipe or (PLAIN if options.views == 1 else "augment")

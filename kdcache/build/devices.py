@@ -25,7 +25,7 @@ POLL_SECONDS = 0.2
 
 
 def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId], progress: Progress) -> None:
-    """Build the missing parts on all devices that were asked for. The first failure stops them all."""
+    """Build the missing parts on all devices that were requested. The first failure stops them all."""
     context = multiprocessing.get_context("spawn")
     told: Queue[tuple[str, Any]] = context.Queue()
     devices = prepared.options.devices
@@ -50,7 +50,7 @@ def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId
 
 
 def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: Progress) -> None:
-    """Pass on what the children tell until all are done."""
+    """Pass on the messages of the children until all are done."""
     from queue import Empty
 
     running = len(children)
@@ -77,7 +77,7 @@ def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: P
 
 
 class _Told:
-    """The progress of a child, told to its parent."""
+    """The progress of a child process, sent to its parent."""
 
     def __init__(self, queue: "Queue[tuple[str, Any]]", parent: int) -> None:
         self._queue = queue
@@ -101,7 +101,7 @@ class _Told:
         self._queue.put(("warn", text))
 
     def doing(self, what: str) -> None:
-        """The parent's bar says enough."""
+        """The parent's bar shows enough."""
 
     def aside(self, text: str) -> None:
         """A build has nothing to put there."""

@@ -1,6 +1,6 @@
-"""Why a build does not fit the cache that is in its folder, in the words of the options, what matters most first.
+"""Why a build does not fit the cache that is in its folder, in terms of the options, the most important difference first.
 
-Input: the plan that is there and the one that was asked for. Output: nothing, or a Mismatch.
+Input: the plan that is there and the one that was requested. Output: nothing, or a Mismatch.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _short(value: object) -> str:
 
 
 def _data(plan: Plan) -> str:
-    """Where the images lie is told, but only the fingerprint decides whether they are the same."""
+    """The location of the images is shown, but only the fingerprint decides whether they are the same."""
     return f"{plan.dataset.name} ({plan.dataset.rows:,} images, fingerprint {plan.dataset.fingerprint[:8]})"
 
 

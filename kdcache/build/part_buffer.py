@@ -79,7 +79,7 @@ class PartInHand:
         return self._fields, {"seconds": round(time.perf_counter() - self._started, 3)}
 
     def _encoded(self, codec: Codec, values: "torch.Tensor", rows: range) -> Fields:
-        """The values coded; what must not be stored is told with the image and the part it belongs to."""
+        """The values coded; the error for a value that must not be stored names the image and the part."""
         try:
             return codec.encode(values)
         except Damage as error:

@@ -13,7 +13,7 @@ from kdcache.views.recipe import Foreign
 
 
 def prepare_again(path: Path, options: BuildOptions) -> Prepared:
-    """Open source and teacher of an existing cache again, and make sure that both are still what the plan says.
+    """Open source and teacher of an existing cache again, and make sure that both are still what the plan states.
 
     Of the options, only where things lie on this machine (data, weights, head), devices and workers count.
     """

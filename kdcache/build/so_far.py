@@ -1,6 +1,6 @@
 """How a cache that is already there prepares its pixels, for a build that goes on with it.
 
-Input: the plan that is there and what was asked for. Output: the preprocessing to open the teacher with, and a word where a new
+Input: the plan that is there and what was requested. Output: the preprocessing to open the teacher with, and a word where a new
 cache would have a better one.
 """
 
@@ -13,9 +13,9 @@ from kdcache.store.plan import Plan
 
 
 def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | None) -> Preprocess | None:
-    """That of the plan: it is kept whatever is published or computed now. `size`: the one that was asked for, None for the usual.
+    """That of the plan: it is kept whatever is published or computed now. `size`: the one that was requested, None for the usual.
 
-    None where there is no plan, or another teacher or input is asked for: then the two plans are told apart.
+    None where there is no plan, or another teacher or input is requested: then the two plans differ.
     """
     from kdcache.teachers.registry import has_own_pixels, usual_size
 
@@ -30,7 +30,7 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
 
 
 def older_pixels_note(there: Plan | None) -> list[Note]:
-    """A cache of the first releases is gone on with as it began; how to get the publisher's own pixels is told."""
+    """A build that resumes a cache of the first releases keeps its preprocessing; this note explains how to get the publisher's own pixels."""
     from kdcache.teachers.registry import has_own_pixels
 
     teacher = there.teacher if there else None

@@ -1,4 +1,4 @@
-"""One batch, rendered and said before anything is written: what it costs, what it looks like, whether it fits in memory."""
+"""One batch, rendered and run through the teacher before anything is written: its cost, its values, whether it fits in memory."""
 
 import time
 from dataclasses import dataclass
@@ -52,9 +52,9 @@ def run_trial(
     *,
     quick: Progress | None = None,
 ) -> Trial:
-    """Render and say one batch, halving it for as long as the device has not the memory for it.
+    """Render one batch and run the teacher on it, halving the batch for as long as the device runs out of memory.
 
-    `quick`, for an estimate, measures a few images instead where a batch would take long, and is told so.
+    `quick`, for an estimate, measures a few images instead where a batch would take long, and the progress notes that.
     """
     from kdcache.teachers.batches import Batches
 
@@ -76,7 +76,7 @@ def run_trial(
 def _as_many_as_are_quick(
     teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int, progress: Progress
 ) -> Trial | None:
-    """What a few images say of a batch that would take long; None when a batch does not."""
+    """An estimate from a few images for a batch that would take long; None when a batch does not."""
     one = run_trial(teacher, source, listing, views, 1)
     progress.advance(1)
     count = max(1, int(QUICK_LIMIT / one.teacher_seconds))

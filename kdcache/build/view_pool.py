@@ -1,4 +1,4 @@
-"""The views of a cache, rendered as its plan says: for the build that stores what is said about them, and every check later."""
+"""The views of a cache, rendered as its plan states: for the build that stores the signals of them, and every check later."""
 
 from kdcache.images.source import Source
 from kdcache.render import RenderPool

@@ -42,7 +42,7 @@ def check_target(path: Path) -> None:
 
 
 def save_view(cache: Path, image_id: str, path: Path, *, view: int = 0, data: str | None = None) -> Saved:
-    """Write one view of an image. `data`: where the images lie now, if not where the plan says.
+    """Write one view of an image. `data`: where the images lie now, if not where the plan states.
 
     Drift, and no file, where it renders to other pixels today than the teacher saw; BadImage where the image cannot be read.
     """

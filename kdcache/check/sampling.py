@@ -78,7 +78,7 @@ class VerifyReport:
 
     @property
     def teacher_drifted(self) -> bool:
-        """The teacher says something else about the pixels it saw."""
+        """The teacher now emits other values for the pixels it was shown."""
         return any(found.kind == "drift" and found.field != VIEW_DIGEST.name for found in self.findings)
 
 

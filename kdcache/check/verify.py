@@ -1,6 +1,6 @@
-"""Is what is on disk what was written, are these still the pixels the teacher saw, and would it say the same again?
+"""Is what is on disk what was written, are these still the pixels the teacher saw, and would it emit the same values again?
 
-Three questions, asked separately, so that a drift of the decoder is told apart from a drift of the teacher. A finding names the
+Three questions, asked separately, so that a drift of the decoder is not confused with a drift of the teacher. A finding names the
 part and the rows. Nothing is changed here: see repair.py.
 """
 
@@ -14,7 +14,7 @@ from kdcache.store.plan import PartId
 
 
 def verify(where: Path | Place, ask: VerifyOptions, progress: Progress) -> VerifyReport:
-    """Check every byte of a cache, then the samples that were asked for."""
+    """Check every byte of a cache, then the samples that were requested."""
     store = Store.open(where)
     if ask.untrusted and (found := store.verify_unopened()):
         return VerifyReport(store.place, parts=len(store.with_receipt()), findings=found)

@@ -49,7 +49,7 @@ class Field:
 class Codec(ABC):
     """One way to write one signal. Made as `cls(signal)`, or `cls(signal, number)` where its form has one.
 
-    A codec that stores two halves of a vector is this, and the two methods that its base class asks for:
+    A codec that stores two halves of a vector is this, and the two methods that its base class requests:
 
         class Halves(ArrayCodec):
             form = "halves"

@@ -104,7 +104,7 @@ class Float16(Float32):
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
-        """Where nothing else is asked for."""
+        """Name of this codec where it is the default for the signal, else None."""
         return cls.form if cls.usable_for(signal) is None else None
 
 

@@ -19,7 +19,7 @@ CHUNK = 1 << 18
 
 
 def refuse_non_finite(values: "torch.Tensor", signal: Signal) -> float:
-    """The greatest magnitude. Raises when a teacher said NaN or infinity: such a row must never reach a student."""
+    """The greatest magnitude. Raises when a teacher emitted NaN or infinity: such a row must never reach a student."""
     import torch
 
     if not values.numel():

@@ -1,4 +1,4 @@
-"""Which codecs there are, and the one that a name means for a signal.
+"""Which codecs there are, and the one that a name selects for a signal.
 
 Those of this folder are found by being in it: every class with a `form`. Those of other packages come by entry points of the
 group `kd.codecs`, whose name is the first word of the codec's form; they are imported when they are named, or listed. A word
@@ -80,7 +80,7 @@ def codec_choices(signal: Signal) -> tuple[str, ...]:
 
 
 def default_codec(signal: Signal) -> str:
-    """The codec a signal gets when none was asked for: what one of them declares to be the usual one."""
+    """The codec a signal gets when none was requested: what one of them declares to be the usual one."""
     return next(name for each in codec_classes() if (name := each.usual_for(signal)) is not None)
 
 

@@ -14,7 +14,7 @@ MOST_LINES = 50
 
 @runtime_checkable
 class Known(Protocol):
-    """Metadata of a field whose records are told apart by a registry."""
+    """Metadata of a field whose records are distinguished by a registry."""
 
     def models(self) -> Iterator[type[BaseModel]]:
         """Every record that may stand there."""

@@ -2,7 +2,7 @@
 
 A preset is configs/KIND/NAME.yaml, here or in a folder that another package brings (folders.py); a user's own file goes wherever
 a preset's name goes. Later places win:
-default < preset or file < environment (KD_VIEWS__CROP__RATIO=...) < --set crop.ratio=... All mistakes are told at once.
+default < preset or file < environment (KD_VIEWS__CROP__RATIO=...) < --set crop.ratio=... All mistakes are reported at once.
 """
 
 import os

@@ -38,7 +38,7 @@ def record_dtype(k: int) -> np.dtype[Any]:
 
 
 class Record(NamedTuple):
-    """What the teacher said about one view of one image."""
+    """What the teacher emitted for one view of one image."""
 
     key: str
     seed: int

@@ -1,7 +1,7 @@
 """Where images come from: folder trees, tar shards, Hugging Face datasets, CIFAR, ImageNet and the generated set `shapes`.
 
 `open_source("DIR")` gives a source; `source.scan()` lists it once; `load(source, image_id)` gives the pixels of one image.
-These are imported when they are asked for: listing the kinds of sources needs neither numpy nor Arrow.
+These are imported when they are used: listing the kinds of sources needs neither numpy nor Arrow.
 """
 
 from typing import TYPE_CHECKING, Any

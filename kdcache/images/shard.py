@@ -1,7 +1,7 @@
 """Random access to the members of tars.
 
 Input: shards, each a named stretch of a file that is a tar. Output: the bytes of the member an id `shard name/member` names. A
-shard's headers are walked the first time it is asked for one of its members; what is kept is 32 bytes a member, and the shards
+shard's headers are walked the first time one of its members is requested; what is kept is 32 bytes a member, and the shards
 asked least recently are forgotten when that grows too large. What is read is checked against the header in front of it.
 """
 

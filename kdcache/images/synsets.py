@@ -24,7 +24,7 @@ _CLASSES = 1000
 
 
 class Synsets:
-    """The documents of one copy of ImageNet, each read when asked for."""
+    """The documents of one copy of ImageNet, each read when requested."""
 
     def __init__(self, root: str) -> None:
         self._root = root

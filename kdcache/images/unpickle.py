@@ -2,7 +2,7 @@
 
 Input: the bytes of a pickle. Output: the dictionary in it. A pickle is a program; this reader gives it only containers, numbers,
 strings and one kind of object, a uint8 array. Even that is put together here from its shape and bytes, so no code but ours
-runs, whatever the file asks for.
+runs, whatever the file requests.
 """
 
 import io

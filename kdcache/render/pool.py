@@ -26,7 +26,7 @@ Request = tuple[int, Sequence[int]]
 
 @dataclass(frozen=True)
 class Rendered:
-    """One batch of views. `pixels` is reused: it holds this batch until the next one is asked for."""
+    """One batch of views. `pixels` is reused: it holds this batch until the next one is requested."""
 
     view: int
     rows: tuple[int, ...]

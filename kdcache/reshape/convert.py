@@ -73,7 +73,7 @@ def convert(
 
 
 def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
-    """The plan of a cache whose teacher had been asked for these signals only."""
+    """The plan of a cache whose teacher had been requested these signals only."""
     if names is None:
         return plan
     _check_known(plan, names)

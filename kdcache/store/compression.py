@@ -15,7 +15,7 @@ LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
 
 
 class NotThatBlock(ValueError):
-    """What is stored does not decompress to a block of the size that the plan says."""
+    """What is stored does not decompress to a block of the size that the plan states."""
 
 
 class Compressor(Protocol):

@@ -20,7 +20,7 @@ def pixels_hint(path: Path, plan: Plan) -> str:
 
 
 def teacher_hint(path: Path, plan: Plan) -> str:
-    """The ways out where the teacher says something else about the same pixels."""
+    """Hints for a teacher that emits other values for the same pixels."""
     libraries = way_back(plan.versions, numbers=True)
     if libraries is not None:
         return f"since {path} was planned, {libraries}: the likely cause. Bring that back, or {ANEW}"

@@ -44,7 +44,7 @@ class PartId(NamedTuple):
 
 
 class Parts(Sequence[PartId]):
-    """All parts in build order, view by view, made as they are asked for: a plan may have millions."""
+    """All parts in build order, view by view, made as they are requested: a plan may have millions."""
 
     def __init__(self, views: int, each: int) -> None:
         self._views, self._each = views, each

@@ -278,7 +278,7 @@ class Store:
             yield finding_of(error, part, self.plan.rows_of(part))
 
     def verify_blocks(self, part: PartId) -> list[Finding]:
-        """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan says."""
+        """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan states."""
         try:
             for field in self._map(part, most_bytes=1).values():
                 field.check_each()

@@ -71,7 +71,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         return self.__getitems__([number % len(self)])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Several items, read together: what a DataLoader asks for."""
+        """Several items, read together: what a DataLoader requests."""
         examples = np.array([self._order.slice(number, number + 1)[0] for number in numbers], np.int64)
         rows, items = self._order.rows_of(examples), self._order.examples.items_of(examples)
         targets, truths = self._targets(rows), self._truths.read(self._columns, rows)

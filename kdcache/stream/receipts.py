@@ -21,7 +21,7 @@ class Kept:
 
 
 class Receipts:
-    """What the receipts of a view say, part by part."""
+    """The receipts of a view, part by part."""
 
     def __init__(self, store: Store, view: int) -> None:
         self._store, self._view = store, view

@@ -24,7 +24,7 @@ class Batches:
     """A teacher that is shown `size` images at a time."""
 
     def __init__(self, teacher: "Teacher", size: int, *, hint: str, note: Callable[[str], None] | None = None) -> None:
-        """`hint`: the way out where not even one image fits. `note` is told, in a line, when the size is halved."""
+        """`hint`: the way out where not even one image fits. `note` is called with a line of text when the size is halved."""
         self._teacher, self._hint, self._note = teacher, hint, note
         self.planned = size
         """Images at a time where memory suffices."""

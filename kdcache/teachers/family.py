@@ -70,7 +70,7 @@ class TeacherFamily:
         return f"{self.name}:NAME" if self.by_model else self.name
 
     def open(self, request: "Request") -> "Candidate":
-        """Load the teacher that is asked for."""
+        """Load the teacher that is requested."""
         opener: Any = attribute(self.opener) if isinstance(self.opener, str) else self.opener
         candidate: Candidate = opener(request)
         return candidate

@@ -23,7 +23,7 @@ from kdcache.teachers.request import Request
 
 
 class Output(NamedTuple):
-    """What a tower said under one name; `grid` when the tokens lie on one."""
+    """The values of one signal; `grid` is set when the tokens lie on a grid."""
 
     values: Tensor
     grid: tuple[int, int] | None = None
@@ -96,12 +96,12 @@ class FrozenTeacher:
 
     @property
     def spec(self) -> TeacherSpec:
-        """Who it is and what it says."""
+        """Description of the teacher: weights, preprocessing and signals."""
         return self._spec
 
     @property
     def network(self) -> nn.Module:
-        """What speaks, for a student that begins with a part of it."""
+        """The teacher's network, for a student that is initialised from a part of it."""
         return self._tower.network
 
     def emit(self, shown: Shown) -> dict[str, Tensor]:
@@ -205,7 +205,7 @@ def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -
 
 
 def _classes(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> tuple[str, ...] | None:
-    """Names of the logits: those asked for, else those the head or the model brings."""
+    """Names of the logits: those requested, else those the head or the model brings."""
     logits = next((s for s in signals if s.name == "logits"), None)
     if logits is None:
         return None

@@ -1,4 +1,4 @@
-"""From a request to a frozen teacher, whatever its files hold: what a library fails at is told as of the files."""
+"""From a request to a frozen teacher, whatever its files hold: an error inside a library is reported as an error of the files."""
 
 from collections.abc import Callable
 

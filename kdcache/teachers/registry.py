@@ -58,7 +58,7 @@ def teacher_names() -> list[str]:
 
 
 def families_with_sizes() -> list[str]:
-    """The families that are published in sizes; of the others, a name says it all."""
+    """The families that are published in sizes; for the others, the name alone selects the model."""
     return [family.name for family in families() if family.sizes is not None]
 
 
@@ -68,7 +68,7 @@ def family_of(name: str) -> TeacherFamily:
 
 
 def sizes_of(family: str) -> list[str]:
-    """The sizes of a family, the default one first; empty for families such as `timm`, of which a name says it all."""
+    """The sizes of a family, the default one first; empty for families such as `timm`, where the name alone selects the model."""
     from kdcache.teachers.loading.sizes import family_facts
 
     record = _known(family, family)
@@ -146,7 +146,7 @@ def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
 
 
 def usual_size(name: str, weights: str | None) -> str | None:
-    """The size that is opened when none is named; None where the weights tell, or the name."""
+    """The size that is opened when none is named; None where the weights or the name decide."""
     from kdcache.teachers.loading.sizes import family_facts
 
     family, _ = _split(name)

@@ -17,8 +17,8 @@ _NOBODY = Weights(source="none", sha256="none")
 def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
     """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine.
 
-    Left out, weights are fetched or found as the plan says: published ones by their name, a run where it lay (or by its name, or
-    by its digest, in ./kd/runs). Only a file of weights must always be given.
+    Left out, weights are fetched or found as the plan states: published ones by their name, a run where it lay (or by its name,
+    or by its digest, in ./kd/runs). Only a file of weights must always be given.
     """
     found = _weights(spec, weights)
     by_model, sized = _how_written(spec.family)

@@ -1,4 +1,4 @@
-"""What `open_teacher` was asked for, checked once for every family."""
+"""The arguments of `open_teacher`, checked once for every family."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NORMALISATIONS: dict[str, tuple[Triple, Triple]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A teacher, as asked for. None means: what its publisher says."""
+    """A teacher, as requested. None means: as its publisher specifies."""
 
     family: str
     model: str | None
@@ -73,7 +73,7 @@ class Request:
         return f"{self.name}-{self.size}" if self.size else self.name
 
     def check_signals(self, can: Iterable[str], hints: Mapping[str, str]) -> None:
-        """Refuse signals the teacher cannot say, listing those it can."""
+        """Refuse signals the teacher cannot emit, listing those it can."""
         can = list(can)
         for signal in self.signals:
             if signal not in can:
@@ -86,7 +86,7 @@ class Request:
                 )
 
     def prepared(self, published: Callable[[], Preprocess]) -> Preprocess:
-        """As a plan says, else as published, with the input size and the normalisation that were asked for.
+        """As a plan states, else as published, with the input size and the normalisation that were requested.
 
         What is published is looked up only without a plan: a cache outlives the processor file that it was planned from.
         """

@@ -13,7 +13,7 @@ class Teacher(Protocol):
 
     @property
     def spec(self) -> TeacherSpec:
-        """Who it is and what it says."""
+        """Description of the teacher: weights, preprocessing and signals."""
 
     def emit(self, shown: Shown) -> dict[str, torch.Tensor]:
         """Signal name -> float32 (batch, *shape), on the teacher's device.

@@ -67,7 +67,7 @@ class DrawnMix:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One view. Either `plain` is set, or `crop` and what else the recipe asked for."""
+    """One view. Either `plain` is set, or `crop` and what else the recipe requested."""
 
     plain: Plain | None = None
     crop: DrawnCrop | None = None

@@ -182,7 +182,7 @@ class Augment(Strict):
 class Foreign(Strict):
     """Views that another project rendered and only it can render again.
 
-    Such a cache keeps what was said about them, and the project's seeds where it has any; kd can neither draw nor replay
+    Such a cache keeps the teacher's signals for them, and the project's seeds where it has any; kd can neither draw nor replay
     these views. Their pixel digests are unknown and stored as 0.
     """
 

@@ -1,7 +1,7 @@
 """`truths.arrow`: an Arrow IPC file, mapped, a row an image. `write_truths` makes one.
 
 Columns are texts (`large_string`): `image_id`, then any of the truths. `text` and `description` are there as they are; of the
-others there is the JSON of the value. Record batches of some hundred rows each, uncompressed: only what is asked for is read.
+others there is the JSON of the value. Record batches of some hundred rows each, uncompressed: only what is requested is read.
 What a stranger wrote is checked before it is touched: offsets and letters of a column of a batch, before its first value is read.
 """
 

@@ -1,7 +1,7 @@
 """`truths.jsonl`: a JSON object a line, `{"image_id": …, "questions": […], …}`.
 
-It is gone through once to find where lines begin and whose they are; a line is parsed again when it is asked for. For many images
-`truths.arrow` is better: nothing of it is parsed but what is asked for (`write_truths` makes it from the same records).
+It is gone through once to find where lines begin and whose they are; a line is parsed again when it is requested. For many images
+`truths.arrow` is better: nothing of it is parsed but what is requested (`write_truths` makes it from the same records).
 """
 
 import mmap

@@ -1,6 +1,6 @@
 """The file of truths beside the images: `truths.arrow`, or `truths.jsonl` of the same columns.
 
-Input: the folder of a source. Output: its columns, and the plain values of any images in them. Opened when it is first asked for,
+Input: the folder of a source. Output: its columns, and the plain values of any images in them. Opened when it is first requested,
 in every process for itself; nothing of it is kept but where the rows are, 24 bytes each. What the values may be, `Truths` checks.
 """
 

@@ -30,7 +30,7 @@ class Question(Strict):
 
 
 class QuestionsTruth(Strict):
-    """Questions about the image, each an example of its own where a training asks for that."""
+    """Questions about the image, each an example of its own where a training requests that."""
 
     questions: Annotated[tuple[Question, ...], Field(max_length=MOST_ITEMS)]
 

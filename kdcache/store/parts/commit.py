@@ -39,7 +39,7 @@ def commit_part(cache: Place, images: Sequence[FileImage], receipt: Callable[[Se
 
 
 def copy_files(source: Place, cache: Place, receipt: Receipt) -> Receipt:
-    """Copy the files of a part into another cache; Damage, and nothing is there, when they are not what its receipt says."""
+    """Copy the files of a part into another cache; Damage, and nothing is there, when they are not what its receipt states."""
 
     def checked(files: Sequence[Draft]) -> Receipt:
         for seal, file in zip(receipt.files, files, strict=True):

@@ -41,7 +41,7 @@ def opened(part: str, cache: Place, name: str, written: int) -> Iterator[File]:
 
 
 def wrong_bytes(part: str, field: str, first: int, last: int, why: str = "the checksum differs") -> Damage:
-    """A block of rows is not what its receipt or the plan says."""
+    """A block of rows is not what its receipt or the plan states."""
     message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, {why}"
     return Damage(message, hint=MEND, part=part, field=field, rows=(first, last))
 

@@ -36,7 +36,7 @@ class File(ABC):
 
     @abstractmethod
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill a buffer from `offset` on; the number of bytes read, fewer than asked for where the file ends."""
+        """Fill a buffer from `offset` on; the number of bytes read, fewer than requested where the file ends."""
 
     @abstractmethod
     def map(self) -> memoryview:

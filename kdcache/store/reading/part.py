@@ -74,7 +74,7 @@ class MappedField:
 
 
 class MappedPart(Mapping[str, MappedField]):
-    """The fields of one part by name, each mapped when it is first asked for.
+    """The fields of one part by name, each mapped when it is first requested.
 
     `most_bytes`: of decompressed blocks of a field that are kept; all of them must be for `whole`.
     """
@@ -101,7 +101,7 @@ class MappedPart(Mapping[str, MappedField]):
 
     @lazy
     def good(self) -> NDArray[np.bool_]:
-        """Which rows hold what a teacher said; the others belong to images that could not be read."""
+        """Which rows hold what a teacher emitted; the others belong to images that could not be read."""
         mask = np.ones(self.receipt.rows, np.bool_)
         mask[[row - self.receipt.first_row for row in self.receipt.bad]] = False
         return mask

@@ -37,7 +37,7 @@ class Piece:
 
     @classmethod
     def of(cls, receipt: Receipt, field: Field, place: Place) -> "Piece":
-        """What a receipt says about one field. One that belongs to the part is a single block of all its rows."""
+        """One field, as the receipt records it. One that belongs to the part is a single block of all its rows."""
         seal = receipt.fields[field.name]
         return cls(
             part=str(receipt.id),

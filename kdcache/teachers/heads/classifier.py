@@ -26,7 +26,7 @@ class Classifier:
 def choose_classifier(
     request: Request, *, weights: Weights, dim: int | None = None, own: Head | None = None
 ) -> Classifier | None:
-    """The head that was asked for, else the checkpoint's own; None when there is neither.
+    """The head that was requested, else the checkpoint's own; None when there is neither.
 
     `dim`: numbers in the embedding, for teachers whose random weights come with a random head.
     """

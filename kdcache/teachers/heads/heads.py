@@ -68,7 +68,7 @@ class Head:
 
 
 def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fingerprint: str) -> Weights:
-    """Write a head file, told which teacher and which images it was fitted on. Returns its identity."""
+    """Write a head file, which records the teacher and the images it was fitted on. Returns its identity."""
     metadata = {
         **head.facts,
         "format": HEAD_FORMAT,

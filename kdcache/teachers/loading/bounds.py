@@ -1,7 +1,8 @@
-"""What files of others may ask for when a teacher is opened from them.
+"""Limits on a teacher that is opened from files of others.
 
 Input: the settings beside weights, the opener of a family. Output: a teacher, or one line. Settings are within bounds before a
-library sees them, a network has no more weights than its files have bytes, and what a library fails at is told as of the files.
+library sees them, a network has no more weights than its files have bytes, and an error
+inside a library is reported as an error of the files.
 """
 
 import re

@@ -80,7 +80,7 @@ def _convnext(settings: Settings, _gap: float | None) -> tuple[Sides, Plain]:
 
 
 def _poolformer(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """`crop_pct` enlarges what the image is resized to, and the cut is told apart from it."""
+    """`crop_pct` enlarges what the image is resized to, and the crop is a separate step."""
     size, share = _size(settings, "size"), _crop_pct(settings)
     if isinstance(size, tuple) and size[0] != size[1]:
         larger = {"height": int(size[0] / share), "width": int(size[1] / share)}

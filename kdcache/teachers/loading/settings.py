@@ -27,7 +27,7 @@ SILENT = frozenset(
 
 
 def with_settings(weights: Weights, *configurations: Any) -> Weights:
-    """The record of weights, told which configurations they ran under."""
+    """The record of the weights, with the configurations they ran under."""
     return weights.model_copy(update={"settings": settings_digest(*configurations)})
 
 

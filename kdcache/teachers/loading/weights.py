@@ -41,7 +41,7 @@ class Checkpoint:
 
 
 def find_checkpoint(weights: str | None, published: str | None, *, name: str) -> Checkpoint:
-    """The checkpoint that was asked for; without a wish, the published one from the Hub."""
+    """The checkpoint that was requested; without a wish, the published one from the Hub."""
     if weights is None and published is None:
         raise UsageError(f"{name} has no checkpoint on the Hub", hint="pass --weights FILE, or --weights random")
     path, source = _locate(weights or f"hub:{published}")
@@ -57,7 +57,7 @@ def find_nano(weights: str | None, package: Callable[[], Path], *, source: str) 
 
 
 def find_folder(weights: str | None, published: str) -> tuple[Path, str]:
-    """The folder of a model and its source: what was asked for, else `published`, a folder or Hub repository."""
+    """The folder of a model and its source: what was requested, else `published`, a folder or Hub repository."""
     folder, source = _locate(weights or (published if Path(published).is_dir() else f"hub:{published}"))
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file; this teacher needs the folder with its config.json")

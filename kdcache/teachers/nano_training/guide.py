@@ -1,6 +1,6 @@
 """What clip-nano learns from besides captions: florence-nano, which sees shapes well because it convolves.
 
-Input: the same pixels, and what the pupil made of them. Output: one loss. A small transformer that is told only the class takes
+Input: the same pixels, and what the pupil made of them. Output: one loss. A small transformer trained on the class alone takes
 hundreds of epochs to see a shape; told at every patch what a convolving network sees there, it takes tens.
 """
 

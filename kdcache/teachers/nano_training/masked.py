@@ -69,7 +69,7 @@ class SelfTaught(nn.Module):
 
     @torch.no_grad()
     def _targets(self, pixels: Tensor) -> Tensor:
-        """What the slow copy says of the whole picture, by patch."""
+        """Output of the slow copy for the whole picture, by patch."""
         (slow,) = self._slow
         with torch.autocast("cpu", torch.bfloat16):
             layers = slow(pixels).layers

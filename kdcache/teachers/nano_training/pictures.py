@@ -75,7 +75,7 @@ def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
 def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
     """Pictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
 
-    Every class is still itself in a mirror. Colours keep their hue, as classes are told by it.
+    Every class is still itself in a mirror. Colours keep their hue, as some classes differ in nothing else.
     """
     count = len(pixels)
     draw = torch.rand((6, count), generator=dice) * 2 - 1

@@ -1,4 +1,4 @@
-"""Networks that learn the names of classes: what each has to tell a training, and how a checkpoint is written.
+"""Networks that learn the names of classes: what each provides to the training, and how a checkpoint is written.
 
 Input: normalised pixels. Output: logits for the classes of `shapes`, and weights files in float16.
 """

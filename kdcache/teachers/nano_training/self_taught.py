@@ -1,4 +1,4 @@
-"""The training loop of data2vec-nano, which nobody tells what it sees.
+"""The training loop of data2vec-nano, which is trained without labels.
 
 Input: pictures in memory, of which only the pixels are read. Output: a trained encoder.
 """

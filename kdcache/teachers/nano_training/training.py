@@ -1,4 +1,4 @@
-"""The training loop of the nano teachers that are told what they see.
+"""The training loop of the nano teachers that are trained with labels.
 
 Input: a pupil and pictures in memory. Output: a trained pupil. What makes a small network learn in minutes on a CPU: it
 is told where the target is (a loss on the grid half-way, whose small head is thrown away), it is judged on shape and

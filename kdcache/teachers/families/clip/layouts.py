@@ -59,7 +59,7 @@ SEE = "docs/preprocessing.md lists the settings it knows; take a model with one 
 
 @dataclass(frozen=True)
 class ClipParts:
-    """A CLIP taken apart."""
+    """The parts of a CLIP checkpoint."""
 
     tensors: Mapping[str, Any]
     """Tensors under the names transformers uses."""

@@ -81,7 +81,10 @@ def _our_name(name: str) -> str | None:
 
 
 def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[str, Data2VecShape]) -> Data2VecShape:
-    """What the tensors make. How many heads and targets they cannot tell: the configuration does, else the published size."""
+    """The shape of the network, read from its tensors.
+
+    The numbers of heads and of targets do not follow from them: they come from the configuration, else from the published size.
+    """
     source = checkpoint.record.source
     dim, _, patch, _ = _sides(tensors, "encoder.patches.weight", 4, source)
     _, places, _ = _sides(tensors, "encoder.positions", 3, source)
@@ -106,7 +109,7 @@ def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[
 
 
 def classes_of(checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> int:
-    """How many classes its classifier tells apart; none where it has no classifier."""
+    """Number of classes of its classifier; none where it has no classifier."""
     bias = "classifier.1.bias"
     return _sides(tensors, bias, 1, checkpoint.record.source)[0] if bias in tensors else 0
 

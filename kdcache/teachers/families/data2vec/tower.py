@@ -1,4 +1,4 @@
-"""data2vec 2.0 image teachers and what they say; data2vec_checkpoint.py reads fairseq's files."""
+"""data2vec 2.0 image teachers and their signals; data2vec_checkpoint.py reads fairseq's files."""
 
 import torch
 from torch import Tensor

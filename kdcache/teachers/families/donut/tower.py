@@ -92,7 +92,7 @@ class DonutTower:
 
 
 def open_donut(request: Request) -> Candidate:
-    """Load an encoder, and the head that was asked for."""
+    """Load an encoder, and the head that was requested."""
     facts = family_facts("donut")
     if request.head is None and not request.random:
         request.check_signals(SIGNALS, HINTS)

@@ -93,7 +93,7 @@ class FlorenceTower:
 
 
 def open_florence(request: Request) -> Candidate:
-    """Load a tower and the head that was asked for."""
+    """Load a tower and the head that was requested."""
     if request.size == NANO:
         return _open_nano(request)
     facts = family_facts("florence")

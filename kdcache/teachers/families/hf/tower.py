@@ -90,7 +90,7 @@ class HfTower:
 
 
 def open_hf(request: Request) -> Candidate:
-    """Make the model, load what was asked for, and read its preprocessing from its own processor."""
+    """Make the model, load what was requested, and read its preprocessing from its own processor."""
     name = request.model
     assert name is not None
     if request.random:
@@ -163,7 +163,7 @@ def _maker(config: Any) -> Any:
 
 @contextmanager
 def _without_bar() -> Iterator[None]:
-    """Loading shows no progress bar: whoever asked for the teacher shows progress of their own."""
+    """Loading shows no progress bar: whoever requested the teacher shows progress of their own."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

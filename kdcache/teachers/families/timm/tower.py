@@ -70,7 +70,7 @@ class TimmTower:
 
 
 def open_timm(request: Request) -> Candidate:
-    """Make the model, load what was asked for, and read its preprocessing from its own configuration."""
+    """Make the model, load what was requested, and read its preprocessing from its own configuration."""
     name = request.model
     assert name is not None
     published = _published(name)
@@ -99,7 +99,7 @@ def open_timm(request: Request) -> Candidate:
 
 
 def _published(name: str) -> dict[str, Any]:
-    """timm's configuration of a model; unknown names are told with their nearest."""
+    """timm's configuration of a model; the error for an unknown name suggests the nearest."""
     import timm
 
     architecture, _, tag = name.partition(".")
@@ -160,7 +160,7 @@ def _class_count(told: Mapping[str, Any], checkpoint: Checkpoint) -> int:
 
 
 def _class_names(network: Any, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names published with the weights, else ImageNet's where the model is known to tell those apart."""
+    """Names published with the weights, else ImageNet's where the model is known to have those classes."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     if names := settings.get("label_names"):
