@@ -71,7 +71,7 @@ def iso(when: datetime | None) -> str | None:
 
 
 def whole(text: str) -> int | None:
-    """A whole number from 0 in decimal digits, of which no setting needs more than 18; None where it is none."""
+    """Parse a non-negative whole number of at most 18 digits, which is enough for every setting; None for any other text."""
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 

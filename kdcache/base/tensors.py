@@ -210,7 +210,7 @@ def _refuse_strange(types: Mapping[str, str], known: tuple[str, ...], source: st
     strange = [f"{n} ({kind})" for n, kind in types.items() if kind not in known and not n.endswith(DERIVED)]
     if strange:
         hint = "take the weights that were trained: quantised ones are another network"
-        raise Mismatch(f"{source} holds weights that are no floats: {shortened(strange)}", hint=hint)
+        raise Mismatch(f"{source} has weights that are not floating-point numbers: {shortened(strange)}", hint=hint)
 
 
 def _type(value: torch.Tensor) -> str:

@@ -93,7 +93,7 @@ class PartInHand:
 
 
 def along(way: Sequence[Codec], fields: Fields, bad: Sequence[int]) -> Fields:
-    """All rows of a part in the first codec of a way -> in its last. Rows of `bad` images stay zeros."""
+    """Convert all rows of a part from the first codec of `way` to the last, step by step. Rows of `bad` images stay zeros."""
     for before, after in pairwise(way):
         fields = after.recode(before.decode(fields))
         for field in after.fields():

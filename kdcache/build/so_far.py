@@ -30,7 +30,7 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
 
 
 def older_pixels_note(there: Plan | None) -> list[Note]:
-    """A build that resumes a cache of the first releases keeps its preprocessing; this note explains how to get the publisher's own pixels."""
+    """Note that a resumed cache of the first releases keeps its preprocessing, and how to get the publisher's own pixels."""
     from kdcache.teachers.registry import has_own_pixels
 
     teacher = there.teacher if there else None

@@ -38,7 +38,7 @@ class Repair:
 def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
     """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part.
 
-    What is looked at is what is dropped: with `apply`, nobody builds from the first look to the last drop.
+    With `apply` the cache stays locked from the search to the last removal, so that no build changes it in between.
     """
     store = Store.open(where)
     with store.building() if apply else nullcontext():

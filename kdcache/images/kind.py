@@ -45,7 +45,7 @@ class SourceKind:
     precedence: int = 50
     """Rank of this kind: of all kinds that recognise a path, the one with the smallest number is taken."""
     embedded: bool = False
-    """Whether its images come with the package. Teachers that have a nano size show it to them when no size is named."""
+    """Whether its images come with the package. For these, a teacher that has a nano size uses it unless a size is named."""
     other_split: str | None = None
     """The split that a training split is judged on, where there is one by convention."""
     splits_are_folders: bool = False

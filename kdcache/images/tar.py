@@ -78,7 +78,7 @@ class TarSource:
         return self._shards.read(image_id)
 
     def truths(self) -> tuple[str, ...]:
-        """Columns of `truths.arrow` or `truths.jsonl` in the folder that ids begin below."""
+        """Names of the truths in `truths.arrow` or `truths.jsonl`, which lies in the folder that ids are relative to."""
         return self._sidecar.columns
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:

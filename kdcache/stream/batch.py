@@ -98,7 +98,7 @@ class Batch:
         return None if labels is None else labels[self.rows]
 
     def coded(self, name: str) -> tuple[Codec, Fields]:
-        """The codec of one signal, and the stored arrays it reads, by the names it knows them by."""
+        """The codec of one signal, and the stored arrays that it decodes, by field name."""
         codec = self._context.codecs[name]
         return codec, {field.name: self.fields[field.name] for field in codec.fields() if not field.per_part}
 

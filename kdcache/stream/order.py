@@ -12,6 +12,12 @@ Six rows, of which row 3 is rejected, with seed 7:
     row          0  2  1  5  4      the same, as there are no items
 
 A `Share` of batch 1 for two processes: rank 0 gets positions 0, 2, none; rank 1 gets 1, 3, 4. Global batches are 0-1, 2-3 and 4.
+
+    >>> order = Order(6, seed=7, rejected=np.array([3]))
+    >>> order.slice(0, 5).tolist()
+    [0, 2, 1, 5, 4]
+    >>> [[Share(5, 1, rank, world=2).span(number) for number in range(3)] for rank in range(2)]    # [first, after last)
+    [[(0, 1), (2, 3), (4, 4)], [(1, 2), (3, 4), (4, 5)]]
 """
 
 from collections.abc import Sequence
@@ -152,7 +158,7 @@ class Order:
 
     @lazy
     def _short(self) -> tuple[int, int]:
-        """The window with the last, shorter run, and how many rows it lacks."""
+        """(Number of the window that contains the last run, rows by which that run is shorter than the others)."""
         runs = len(self._run_order)
         place = int(np.flatnonzero(self._run_order == runs - 1)[0])
         return place // self.runs, runs * self.run - self.count

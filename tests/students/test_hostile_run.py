@@ -182,7 +182,7 @@ def test_a_training_begins_with_no_weights_of_whole_numbers(name, run):
 
     weights(run, lambda found: found | {name: found[name].mul(100).long()})
     spec = student_spec("tinyvit-5m", classes=("a", "b", "c", "d"), size=96)
-    with pytest.raises(Mismatch, match=rf"weights that are no floats: {name} \(int64\)"):
+    with pytest.raises(Mismatch, match=rf"weights that are not floating-point numbers: {name} \(int64\)"):
         load_weights(build_student(spec), spec, run / "best.safetensors", head="keep")
 
 

@@ -200,7 +200,7 @@ def test_a_model_of_whole_numbers_is_refused_before_transformers_converts_it(vit
     tensors = load_file(path)
     weight = tensors["classifier.weight"]
     save_file(tensors | {"classifier.weight": weight.long()}, path, {"format": "pt"})
-    with pytest.raises(Mismatch, match=r"no floats: classifier\.weight \(I64\)"):
+    with pytest.raises(Mismatch, match=r"not floating-point numbers: classifier\.weight \(I64\)"):
         open_teacher(f"hf:{vit}", signals=["logits"])
     save_file(tensors | {"classifier.weight": weight * float("nan")}, path, {"format": "pt"})
     with pytest.raises(Damage, match=r"NaN or infinite: classifier\.weight"):

@@ -56,7 +56,7 @@ class Hdf5:
 
 
 def _create(sparse: SparseFile, alignment: int) -> "h5py.File":
-    """An empty HDF5 file that writes into `sparse`."""
+    """A new HDF5 file whose bytes go to `sparse` instead of a disk."""
     import h5py
 
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)

@@ -4,6 +4,23 @@ Input: where each part keeps the field. Output: `gather`, which checks blocks of
 for all parts and filled in as rows are wanted: with the files themselves (mapped.py) or with decompressed blocks (inflated.py).
 A part's place is a whole number of rows and of pages, so it may be longer than the part; `locate` turns rows of the dataset
 into rows of the array.
+
+Ten rows in parts of four (4 + 4 + 2), checked in blocks of two; a row is 768 float32 numbers, that is 3,072 bytes:
+
+    array     (parts x rows a place, *shape of a row), uninitialised where no part lies
+    rows      int64 (n,): rows of the dataset, as everywhere outside this file
+    stride    bytes of one place: the smallest multiple of 3,072 bytes and of a huge page (2 MiB), 6 MiB or 2,048 rows
+
+    >>> from kdcache.store.reading.mapped import Mapped
+    >>> def pieces(part): ...    # where part 0, 1 or 2 lies in its file; called on first touch only
+    >>> field = Field("embedding", "<f4", (768,))
+    >>> arena = Mapped(field, pieces, Grid(rows=10, rows_per_part=4, block_rows=2), offset=0, check=True, dense=False)
+    >>> arena.stride, arena.array.shape
+    (6291456, (6144, 768))
+    >>> arena.locate(np.array([3, 4, 9])).tolist()    # the last row of part 0, the first of part 1, the last of part 2
+    [3, 2048, 4097]
+    >>> arena.block_bytes(2)    # the first two rows of part 1
+    (6291456, 6297600)
 """
 
 import mmap
