@@ -5,7 +5,6 @@ import importlib
 
 import pytest
 
-
 MODULES = ["codecs.topk", "codecs.distribution", "signals.padded", "store.reading.arena", "stream.order"]
 
 

@@ -203,7 +203,7 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         ({"modalities": {"image": "a"}}, "its `image` is a str"),
         ({"pretrained_model_args": "a"}, "its `pretrained_model_args` is a str"),
         ({"pretrained_model_args": {"other": 1}}, "no published size"),
-        ({"num_heads": torch.ones(2)}, "says that heads is a Tensor, not a number"),
+        ({"num_heads": torch.ones(2)}, "gives a Tensor for heads, which must be a number"),
     ],
 )
 def test_a_configuration_of_something_else_is_told_in_one_line(model, said, tensors, tmp_path: Path):
