@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
-"""of a receipt, and of each field and each block named in it"""
+"""Bytes of a receipt, and of each field and each block it lists."""
 INDEX_BYTES = 16
-"""a row, beside its id"""
+"""Bytes of a row in the index, without its id."""
 ERROR_IMAGES = 4
 
 
@@ -45,7 +45,7 @@ class CodecCost:
     bytes_per_row: float
     total_bytes: float
     error: dict[str, float]
-    """measured; empty where too few images were, or where random weights make it up"""
+    """Measured error of each signal's codec; empty where there were too few images, or the weights are random."""
     chosen: bool
 
 
@@ -60,7 +60,7 @@ class Estimate:
     views: int
     costs: tuple[CodecCost, ...]
     overhead_bytes: float
-    """index, headers of files, receipts"""
+    """Bytes of the index, file headers and receipts."""
     total_bytes: float
     parts: int
     free_bytes: int

@@ -18,26 +18,28 @@ class BuildOptions:
     signals: tuple[str, ...] | None = None
     codecs: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None
-    """None: `plain` for one view, `augment` for more"""
+    """View recipe; None: `plain` for one view, `augment` for more."""
     overrides: tuple[str, ...] = ()
     background: str | None = None
-    """under transparent pixels; None: as the recipe says, which is white unless the file of the recipe says otherwise"""
+    """Colour under transparent pixels; None: that of the recipe, which is white unless its file sets another."""
     views: int = 1
     seed: int = 0
     backend: Literal["hdf5", "zarr"] = "hdf5"
     compression: str | None = None
     batch: int | None = None
     step: int | None = None
-    """images a step of a training that will run this teacher too: without `batch`, one is chosen that fills steps up least"""
+    """Training batch size, when the same teacher will also run on-stream: without `batch`, the teacher batch is
+    chosen to waste the least padding per step.
+    """
     precision: str = "float32"
     devices: tuple[str, ...] = ()
     workers: int | None = None
     part_rows: int | None = None
     input_size: tuple[int, int] | None = None
     classes: str | None = None
-    """a file with one class name a line"""
+    """File with one class name a line."""
     templates: str | None = None
-    """a file with one prompt template a line, `{}` where the class name goes"""
+    """File with one prompt template a line, `{}` where the class name goes."""
 
     @property
     def kept(self) -> tuple[str, ...]:

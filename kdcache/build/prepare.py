@@ -54,10 +54,10 @@ class Prepared:
     listing: Listing
     teacher: "Teacher"
     trial: Trial | None
-    """None when the plan was there already"""
+    """Measurements of one batch; None when the plan existed already."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...] = ()
-    """what may make the cache useless or dear"""
+    """Remarks about what may make the cache useless or expensive."""
 
 
 def prepare(
