@@ -23,7 +23,7 @@ _MESSAGE = "told "
 
 
 class Ended(Exception):
-    """It ended without an answer."""
+    """The process ended without returning a result."""
 
     def __init__(self, code: int, told: str) -> None:
         super().__init__(f"exit code {code}")

@@ -173,7 +173,7 @@ def _likeliest(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], 
 
 
 def _fewer(codec: Codec, top: TopK, k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """The same from top-k records, which may hold more classes than are wanted."""
+    """The same from top-k records, which may have more classes than the export needs."""
     if codec.name != f"topk:{k}":
         fewer = TopKCodec(codec.signal, k)
         top = fewer.decode(fewer.recode(top))

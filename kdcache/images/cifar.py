@@ -28,7 +28,7 @@ _FETCH = "fetch it again from its publisher"
 
 @dataclass(frozen=True)
 class Edition:
-    """The files of one way of publishing one of the two sets."""
+    """The files of CIFAR-10 or CIFAR-100 in one of the formats they are published in."""
 
     folder: str
     train: tuple[str, ...]

@@ -9,7 +9,7 @@ from kdcache.networks.bounds import MOST_LAYERS, MOST_WEIGHTS, Layers, Side, Wid
 
 
 class Data2VecShape(Strict):
-    """The numbers of one size."""
+    """Architecture of one size: widths, depths and input size."""
 
     image: Side
     patch: Side

@@ -99,7 +99,7 @@ def as_torch(rows: Any) -> Any:
 
 
 def joined(pieces: Sequence[Any]) -> Any:
-    """Tensors, or padded tensors, one behind the other."""
+    """Concatenate tensors, or padded tensors, along their rows."""
     import torch
 
     if len(pieces) == 1:

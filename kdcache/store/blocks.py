@@ -51,8 +51,8 @@ def field_compressor(layout: Layout, field: Field) -> Compressor | None:
 
 
 def cut_payload(plan: Plan, fields: tuple[Field, ...], rows: range, payload: Fields, bad: dict[int, str]) -> list[Cut]:
-    """Check a payload against the plan, blank its bad rows, and cut every field. Which rows those are is in `valid`, if the plan
-    has it: nobody who fills a part needs to know of it."""
+    """Check a payload against the plan, blank its bad rows, and cut every field. If the plan has the field
+    `valid`, it is filled in here from the bad rows, so that callers need not write it."""
     if VALID in fields:
         payload = payload | {VALID.name: np.ones(len(rows), VALID.dtype)}
     assert set(payload) == {f.name for f in fields}, (

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def _parse(rest: str) -> Plain:
-    """`500:SPEC`: how many, and of which source."""
+    """Parse `500:SPEC` into the number of images and the source they come from."""
     from kdcache.images.opening import converted, parse
 
     number, _, of = rest.partition(":")
