@@ -103,9 +103,9 @@ def test_a_rank_of_a_number_beyond_any_is_told_without_counting_up_to_it(tmp_pat
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("logits_top99999999999999_epoch0", "99,999,999,999,999 classes a record, at most 32,768"),
+        ("logits_top99999999999999_epoch0", "99,999,999,999,999 classes a record, more than the limit of 32,768"),
         ("logits_top32769_epoch0", "32,769 classes a record"),
-        (f"logits_top5_epoch{'9' * 30}", "as an epoch, at most 1,000,000,000"),
+        (f"logits_top5_epoch{'9' * 30}", "as an epoch, more than the limit of 1,000,000,000"),
     ],
 )
 def test_a_folder_whose_name_has_a_number_beyond_any_is_told(tmp_path, name, what):

@@ -124,7 +124,7 @@ def test_validation_images_without_any_document_are_refused_with_the_way_out(unp
         open_source(f"imagenet:{unpacked}:val").scan()
     assert "ILSVRC2012_devkit_t12.tar.gz" in str(caught.value.hint)
     write(unpacked / "ILSVRC2012_validation_ground_truth.txt", TRUTH)
-    with pytest.raises(UsageError, match="nothing in"):
+    with pytest.raises(UsageError, match="has no file that gives the class"):
         open_source(f"imagenet:{unpacked}:val").scan()
 
 

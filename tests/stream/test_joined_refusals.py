@@ -63,7 +63,7 @@ UNMIXED = MIXED.model_copy(update={"mix": None})
             drawn(1, MIXED),
             shuffled(LISTING),
             drawn(1, MIXED),
-            r"partners are found by row, and its rows have another order",
+            r"CutMix and MixUp partners depend on the row order, which differs",
         ),
         ({}, LISTING, {"count": 3}, r"one has 2 views, .*two has 3"),
     ],
