@@ -53,7 +53,7 @@ def test_a_cache_is_found_sound_its_views_are_replayed_and_its_teacher_says_the_
         ask = VerifyOptions(replay=200, teacher=8, data=data_of(goldens, name), weights=weights_for(goldens, name))
         report = verify(cache, ask, Silent())
         assert report.replayed == min(200, sum(len(rows) for rows in good_rows(cache)))
-        assert report.said_again == 8
+        assert report.rerun == 8
     assert not [str(finding) for finding in report.findings]
     assert report.missing == len(CACHES[name]["missing"])
 
