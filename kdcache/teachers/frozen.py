@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.networks.pixels import autocast, normalised
-from kdcache.signals.shown import Shown
 from kdcache.signals.padded import Padded
+from kdcache.signals.shown import Shown
 from kdcache.signals.signal import Kind, Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.teachers.heads.classifier import Classifier

@@ -27,7 +27,10 @@ class ThreeBytes(ArrayCodec):
 
     def fields(self) -> tuple[Field, ...]:
         """One array, named like the signal."""
-        about = (("codec", self.form), ("meaning", "bytes 1 to 3 of a little-endian IEEE 754 single, whose byte 0 is 0"))
+        about = (
+            ("codec", self.form),
+            ("meaning", "bytes 1 to 3 of a little-endian IEEE 754 single, whose byte 0 is 0"),
+        )
         return (Field(self.signal.name, "|u1", (*self.signal.shape, 3), attributes=about, by_position=True),)
 
     def encode(self, values: Any) -> Fields:

@@ -1,6 +1,5 @@
 """The teacher's network, and how it is opened."""
 
-
 from torch import Tensor, nn
 
 from kd_toy.words import VOCABULARY, read
