@@ -81,7 +81,7 @@ def predict(
     from kdcache.images import open_source
     from students.base.types import LOGITS
     from students.judging.evaluate import JudgeOptions, student_of
-    from students.judging.judged import EMBEDDING
+    from students.judging.judged import EMBEDDING, head_names
     from students.judging.predict import check_file
     from students.judging.predict import predict as written
     from students.judging.teacher import AskedTeacher, opened
@@ -97,7 +97,7 @@ def predict(
     else:
         opened_run = open_run(ui, str(run))
         student, name = student_of(opened_run, how), str(opened_run.path)
-        asked = LOGITS if student.spec.classes and not embedding else EMBEDDING
+        asked = EMBEDDING if embedding or LOGITS not in head_names(opened_run.record.student) else LOGITS
     done = written(student, source, asked, out, top=top, workers=how.workers, progress=ui.progress())
     facts = {"out": str(done.path), "images": done.images, "head": done.head, "rejected": done.rejected}
     what = "classes" if asked == LOGITS else "embeddings"

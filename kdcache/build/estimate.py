@@ -23,6 +23,7 @@ from kdcache.images.source import Listing
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.plan import PartId, Plan, StoredSignal
+from kdcache.teachers.family import HEAD_SIGNAL
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,6 @@ class Estimate:
 
 def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
     """Measure one batch and multiply. Nothing is written."""
-    from kdcache.teachers.family import HEAD_SIGNAL
     from kdcache.teachers.registry import family_of
 
     notes = Notes()
