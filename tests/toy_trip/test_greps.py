@@ -1,4 +1,4 @@
-"""Nothing outside the folder of a kind asks which one it has: neither by its name, nor by its class, nor by a field it alone has."""
+"""Nothing outside the folder of a kind asks which one it has: by its name, its class, or a field that it alone has."""
 
 import re
 
