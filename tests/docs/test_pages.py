@@ -20,7 +20,6 @@ def test_every_file_a_page_names_exists(page):
         t for t in links if not (page.parent / t).exists()
     ]
     assert missing == []
-    assert missing == []
 
 
 def test_the_index_lists_every_page():
