@@ -32,4 +32,6 @@ def test_every_test_file_is_collected():
         text=True,
     )
     collected = {line.rpartition(":")[0] for line in ran.stdout.splitlines() if ".py: " in line}
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")} == collected
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    # tests/toy is a project of its own, whose tests tests/toy_trip runs where it is installed.
+    assert {file for file in files if not file.startswith("tests/toy/")} == collected

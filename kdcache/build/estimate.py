@@ -23,6 +23,7 @@ from kdcache.images.source import Listing
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.plan import PartId, Plan, StoredSignal
+from kdcache.teachers.family import HEAD_SIGNAL
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +86,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         check_asked(options, out)  # before the wish is changed
         options = replace(options, weights="random")
         notes.add("measured with random weights: time and bytes do not depend on their values")
-        if "logits" in options.kept and options.head is None and family_of(options.teacher).headless:
+        if HEAD_SIGNAL in options.kept and options.head is None and family_of(options.teacher).headless:
             notes.add("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial

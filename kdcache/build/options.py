@@ -43,12 +43,13 @@ class BuildOptions:
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The signals: as asked, or logits where a head is given, or those of the teacher's family."""
+        """The signals: as asked, or what a head emits where a head is given, or those of the teacher's family."""
+        from kdcache.teachers.family import LOGITS
         from kdcache.teachers.registry import usual_signals
 
         if self.signals is not None:
             return self.signals
-        return ("logits",) if self.head is not None else usual_signals(self.teacher, self.weights)
+        return LOGITS if self.head is not None else usual_signals(self.teacher, self.weights)
 
     @property
     def device(self) -> str:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 NANO = "nano"
 """Name of the size whose weights come in the package."""
-LOGITS = ("logits",)
+HEAD_SIGNAL = "logits"
+"""What a fitted head emits, whatever the family it is put on."""
+LOGITS = (HEAD_SIGNAL,)
 
 
 @dataclass(frozen=True)

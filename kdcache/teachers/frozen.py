@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.networks.pixels import autocast, normalised
+from kdcache.signals.padded import Padded
 from kdcache.signals.shown import Shown
-from kdcache.signals.signal import Signal
+from kdcache.signals.signal import Kind, Signal
 from kdcache.signals.teacher import Preprocess, TeacherSpec, Weights
 from kdcache.teachers.heads.classifier import Classifier
 from kdcache.teachers.heads.heads import Head
@@ -23,10 +24,33 @@ from kdcache.teachers.request import Request
 
 
 class Output(NamedTuple):
-    """The values of one signal; `grid` is set when the tokens lie on a grid."""
+    """What a tower emits under one name, and what does not follow from name and shape: see `Signal`."""
 
     values: Tensor
+    """(batch, *shape)."""
     grid: tuple[int, int] | None = None
+    """Height and width where the tokens lie on a grid."""
+    lengths: Tensor | None = None
+    """(batch,): how much of its first axis each row fills; None where all rows are full."""
+    kind: Kind | None = None
+    """What its numbers are; None: what a signal of this name and shape usually is."""
+    axes: tuple[str, ...] | None = None
+    """Names of its axes; None: those its kind usually has."""
+    vocabulary: int | None = None
+    """Of codes, how many different ones there are."""
+
+    def signal(self, name: str) -> Signal:
+        """The signal it is a batch of."""
+        given = {"kind": self.kind, "axes": self.axes, "vocabulary": self.vocabulary}
+        shape, lengths = tuple(self.values.shape[1:]), self.lengths is not None
+        named = {key: value for key, value in given.items() if value is not None}
+        return Signal(name=name, shape=shape, grid=self.grid, lengths=lengths, **named)  # type: ignore[arg-type]
+
+    def copied(self) -> "Output":
+        """The same in memory of its own: whole numbers as int64, all else as float32."""
+        dtype = torch.int64 if self.kind == "codes" else torch.float32
+        values = torch.empty(self.values.shape, dtype=dtype, device=self.values.device).copy_(self.values)
+        return self._replace(values=values, lengths=None if self.lengths is None else self.lengths.clone())
 
 
 def from_map(values: Tensor) -> Output:
@@ -104,9 +128,12 @@ class FrozenTeacher:
         """The teacher's network, for a student that is initialised from a part of it."""
         return self._tower.network
 
-    def emit(self, shown: Shown) -> dict[str, Tensor]:
-        """Signal name -> float32 (batch, *shape)."""
-        return {name: said.values for name, said in self._emit(shown).items()}
+    def emit(self, shown: Shown) -> dict[str, Any]:
+        """Signal name -> (batch, *shape), float32 or of codes int64; `Padded` where rows differ in length."""
+        return {
+            name: said.values if said.lengths is None else Padded(said.values, said.lengths)
+            for name, said in self._emit(shown).items()
+        }
 
     def _emit(self, shown: Shown) -> dict[str, Output]:
         pixels = shown.pixels
@@ -121,7 +148,7 @@ class FrozenTeacher:
             said = self._speak(normalised(pixels, self._mean, self._std), shown)
         # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
-            copies = {name: Output(_float32(said[name].values), said[name].grid) for name in self._wanted}
+            copies = {name: said[name].copied() for name in self._wanted}
             if self._head is not None:
                 copies["logits"] = Output(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
@@ -144,7 +171,7 @@ class FrozenTeacher:
         black = torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8)
         no_tokens = None if self._reads is None else torch.zeros((1, self._reads), dtype=torch.int64)
         said = self._emit(Shown(black, no_tokens, None if no_tokens is None else torch.zeros(1, dtype=torch.int64)))
-        return tuple(Signal(name=n, shape=tuple(s.values.shape[1:]), grid=s.grid) for n, s in said.items())
+        return tuple(output.signal(name) for name, output in said.items())
 
 
 def check_device(name: str) -> None:
@@ -185,10 +212,6 @@ def _through(head: Head, embedding: Tensor) -> Tensor:
     return head(embedding)
 
 
-def _float32(values: Tensor) -> Tensor:
-    return torch.empty(values.shape, dtype=torch.float32, device=values.device).copy_(values)
-
-
 def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> TeacherSpec:
     return TeacherSpec(
         family=request.family,
@@ -205,8 +228,8 @@ def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -
 
 
 def _classes(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> tuple[str, ...] | None:
-    """Names of the logits: those requested, else those the head or the model brings."""
-    logits = next((s for s in signals if s.name == "logits"), None)
+    """Names of what its distribution is over: those requested, else those the head or the model brings."""
+    logits = next((signal for signal in signals if signal.names_classes), None)
     if logits is None:
         return None
     own = candidate.classifier.head.classes if candidate.classifier else candidate.classes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kdcache.base.plugins import Registry, near
 from kdcache.errors import UsageError
-from kdcache.teachers.family import LOGITS, NANO, TeacherFamily
+from kdcache.teachers.family import HEAD_SIGNAL, LOGITS, NANO, TeacherFamily
 from kdcache.teachers.first_edition import family_of_opener
 
 if TYPE_CHECKING:
@@ -95,10 +95,11 @@ def is_published(name: str) -> bool:
     return family_of(name).published
 
 
-def needs_head(teacher: "TeacherSpec") -> bool:
-    """Whether logits of a teacher, named in a plan, need a head that is fitted first. False where nothing brings it any more."""
+def needs_head(teacher: "TeacherSpec", signals: Sequence[str]) -> bool:
+    """Whether a teacher, named in a plan, needs a head that is fitted first to emit these signals. False where nothing brings it
+    any more."""
     family = PLUGINS.find(teacher.family)
-    if family is None:
+    if family is None or HEAD_SIGNAL not in signals:
         return False
     return teacher.classes is None if family.headless is None else family.needs_head(teacher.size)
 

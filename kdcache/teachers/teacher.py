@@ -1,8 +1,6 @@
 """The one small interface every teacher has."""
 
-from typing import Protocol
-
-import torch
+from typing import Any, Protocol
 
 from kdcache.signals.shown import Shown
 from kdcache.signals.teacher import TeacherSpec
@@ -15,8 +13,9 @@ class Teacher(Protocol):
     def spec(self) -> TeacherSpec:
         """Description of the teacher: weights, preprocessing and signals."""
 
-    def emit(self, shown: Shown) -> dict[str, torch.Tensor]:
-        """Signal name -> float32 (batch, *shape), on the teacher's device.
+    def emit(self, shown: Shown) -> dict[str, Any]:
+        """Signal name -> tensor (batch, *shape) on the teacher's device: float32, or of codes int64; `Padded` where rows differ
+        in length.
 
         Normalises by itself, runs under inference_mode and the autocast of its spec.
         """

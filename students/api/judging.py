@@ -102,7 +102,7 @@ def predict(
     from kdcache.images import open_source
     from students.base.types import LOGITS
     from students.judging.evaluate import student_of
-    from students.judging.judged import EMBEDDING, Judged
+    from students.judging.judged import EMBEDDING, Judged, head_names
     from students.judging.predict import check_file
     from students.judging.predict import predict as write
     from students.judging.teacher import AskedTeacher, opened
@@ -120,8 +120,9 @@ def predict(
         named = AskedTeacher(teacher, size, text(weights), text(head))
         student = opened(named, (asked,), how, source.scan().classes)
     else:
-        student = student_of(Opened.open(str(run)), how)
-        asked = LOGITS if student.spec.classes and not embedding else EMBEDDING
+        opened_run = Opened.open(str(run))
+        student = student_of(opened_run, how)
+        asked = EMBEDDING if embedding or LOGITS not in head_names(opened_run.record.student) else LOGITS
     return write(student, source, asked, Path(out), top=top, workers=how.workers, progress=progress)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kdcache.errors import UsageError
 from kdcache.views.recipe import Plain
-from students.base.types import LOGITS, Precision
+from students.base.types import Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,8 +122,8 @@ class JudgedTeacher:
 
     def __init__(self, teacher: "Teacher", device: str, batch: int) -> None:
         spec = teacher.spec
-        sees, logits = spec.preprocess, next((s for s in spec.signals if s.name == LOGITS), None)
-        names = spec.classes or (() if logits is None else tuple(f"class {n}" for n in range(logits.size)))
+        sees, over = spec.preprocess, next((signal for signal in spec.signals if signal.names_classes), None)
+        names = spec.classes or (() if over is None else tuple(f"class {n}" for n in range(over.size)))
         self._teacher = teacher
         self.spec = TeacherSpec(f"{spec.family} {spec.size}", sees.size, sees.geometry, names)
         self.device, self.batch = device, batch

@@ -13,7 +13,6 @@ from pydantic import Field
 from kdcache.errors import Mismatch
 from kdcache.signals.signal import Signal
 from students.base.contracts import Needs, Objective, Sides
-from students.base.types import LOGITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,8 +48,8 @@ class Hint(Objective):
             return
         teacher = f"{self.signal} of {sides.source} is {_called(theirs)}"
         student = f"{self.output} of {sides.spec.name} {_called(ours)}"
-        kind = _kind(theirs)
-        if kind != _kind(ours) or kind not in ("vector", "map"):
+        kind = theirs.kind
+        if kind != ours.kind or kind not in ("vector", "map"):
             raise Mismatch(
                 f"{teacher}, {student}: a hint matches two vectors or two maps",
                 hint=f"--set {sides.setting}.signal=… or {sides.setting}.output=…: the cache keeps "
@@ -122,14 +121,9 @@ def averaged(tokens: "Tensor", grid: Grid, coarse: Grid) -> "Tensor":
     return functional.adaptive_avg_pool2d(image, coarse).flatten(2).transpose(1, 2)
 
 
-def _kind(signal: Signal) -> str:
-    """`distribution`, `vector` or `map`: until signals say their kind themselves."""
-    return "distribution" if signal.name == LOGITS else "vector" if len(signal.shape) == 1 else "map"
-
-
 def _called(signal: Signal) -> str:
     grid = f" on a grid of {signal.grid[0]}×{signal.grid[1]}" if signal.grid else ""
-    return f"a {_kind(signal)} of {'×'.join(map(str, signal.shape))}{grid}"
+    return f"a {signal.kind} of {'×'.join(map(str, signal.shape))}{grid}"
 
 
 OBJECTIVE = Hint

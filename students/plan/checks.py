@@ -20,7 +20,6 @@ from kdcache.store.drift import pixels_hint
 from kdcache.views.recipe import drawable
 from students.base.class_names import first_difference
 from students.base.contracts import Needs, Sides
-from students.base.types import LOGITS
 from students.families.outputs import Outputs
 from students.families.registry import FAMILIES, family_of, student_preset
 from students.families.spec import StudentSpec
@@ -105,11 +104,11 @@ def _way_to_keep(record: RunRecord, needs: Needs) -> str:
 
 
 def class_names(teacher: TeacherSpec) -> tuple[str, ...] | None:
-    """What the logits of a teacher stand for; numbered where nobody knows the names. None: it has no logits."""
-    logits = next((signal for signal in teacher.signals if signal.name == LOGITS), None)
-    if logits is None:
+    """What a teacher's distribution over classes is over; numbered where nobody knows the names. None: it gives none."""
+    over = next((signal for signal in teacher.signals if signal.names_classes), None)
+    if over is None:
         return None
-    return teacher.classes or tuple(f"class {number}" for number in range(logits.shape[0]))
+    return teacher.classes or tuple(f"class {number}" for number in range(over.classes))
 
 
 def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
@@ -135,7 +134,7 @@ def way_to_keep(teacher: TeacherSpec, source: Mapping[str, object], signals: tup
     place = next((source[key] for key in ("path", "pattern") if key in source), None)
     words += ["--data", shlex.quote(str(place))] if place else []
     head = ""
-    if LOGITS in signals and needs_head(teacher):
+    if needs_head(teacher, signals):
         able = [family.name for family in families() if family.sizes is not None and family.headless is False]
         other = f"; or --teacher {able[0]}, which needs no head" if able else ""
         head = f" --head FILE (kd teacher fit-head makes one){other}"

@@ -78,7 +78,8 @@ def data_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, not
 def _classes(cache: Cache, needs: Needs) -> tuple[str, ...]:
     """Those of the teacher where it is matched by class; else those of the images, or of a teacher that names some."""
     teacher, images = class_names(cache.teacher), cache.plan.dataset.classes
-    classes = teacher or images if LOGITS in needs.signals else images or teacher
+    by_class = any(signal.names_classes for signal in cache.teacher.signals if signal.name in needs.signals)
+    classes = teacher or images if by_class else images or teacher
     if needs.classes and not classes:
         raise Mismatch(
             f"neither the teacher of {cache.path} nor the images of {cache.plan.dataset.name} have class names: there are "

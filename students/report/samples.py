@@ -26,9 +26,11 @@ from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from kdcache.views.recipe import drawable
+from students.base.types import LOGITS
 from students.families.registry import head_of
 from students.families.spec import StudentSpec
 from students.judging.evaluate import images_of
+from students.judging.judged import EMBEDDING, head_names
 from students.judging.matching import is_unnamed
 from students.judging.network import at_rest, normalised
 from students.report.nearest import BANK, nearest_classes
@@ -79,9 +81,15 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     if not run.record.validation:
         found.notes.append("The run has no validation images.")
         return found
+    heads = head_names(spec)
+    if LOGITS not in heads and EMBEDDING not in heads:
+        found.notes.append(
+            f"{spec.name} gives {', '.join(heads)}: neither classes nor embeddings, which are shown here."
+        )
+        return found
     try:
         images = images_of(run, None)
-        images = images.named_by(spec) if spec.classes else images
+        images = images.named_by(spec) if LOGITS in heads else images
         words = Dice(run.record.seed, len(images), purpose=_CHOICE).words(len(images))
         rows = np.sort(np.argsort(words, kind="stable")[:count])
         images = replace(images, ids=[images.ids[row] for row in rows], labels=images.labels[rows])
@@ -89,11 +97,11 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
             images.source, spec.geometry, seed=0, size=spec.input, ids=images.ids, workers=0, batch=len(images)
         )
         (rendered,) = pool.batches([(0, range(len(images)))])
-        guesses = say(network, spec, rendered) if spec.classes else _nearest(run, network, rendered)
+        guesses = say(network, spec, rendered) if LOGITS in heads else _nearest(run, network, rendered)
     except KDError as error:
         found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
-    if not spec.classes:
+    if LOGITS not in heads:
         found.notes.append(f"Shown are the classes of the nearest of at most {BANK} training images, and their cosine.")
     for row, image_id in enumerate(images.ids):
         if row in rendered.bad:
@@ -108,7 +116,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
 def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     """Images the student learnt from, with what its teacher said about them."""
     found = Samples()
-    if not run.record.student.classes:
+    if LOGITS not in head_names(run.record.student):
         return found
     if run.record.cache is None:
         found.notes.append("The run had no cache, so nothing is known of a teacher.")
@@ -133,7 +141,7 @@ def _its_cache(run: Run) -> Cache:
     if cache.plan.identity != recorded.identity:
         raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was made from {recorded.identity}")
     if cache.plan.first_of_classes() is None:
-        raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no logits")
+        raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no distribution over classes")
     drawable(cache.plan.views.recipe)
     return cache
 
@@ -186,7 +194,7 @@ def whole_picture(source: Source, image_id: str, background: str) -> NDArray[np.
 def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:
     """The student's first guesses about each image of a batch, on the CPU."""
     with at_rest(network), torch.inference_mode():
-        probabilities = head_of(spec, network, "logits")(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
+        probabilities = head_of(spec, network, LOGITS)(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
     return [_first(row, spec.classes) for row in probabilities.numpy()]
 
 

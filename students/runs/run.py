@@ -175,5 +175,12 @@ def teacher_run(name: str, weights: str | None) -> Run:
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
-    """What a cache of a run keeps when nobody says: its logits, or, where it names no classes, its embeddings."""
-    return ("logits",) if teacher_run(name, weights).record.student.classes else ("embedding",)
+    """What a cache of a run keeps when nobody says: what its student is for, the first of its heads that can be kept."""
+    import torch
+
+    from students.families.registry import build_student, heads
+
+    spec = teacher_run(name, weights).record.student
+    with torch.device("meta"):
+        found = heads(spec, build_student(spec))
+    return tuple(name for name, head in found.items() if head.signal)[:1]

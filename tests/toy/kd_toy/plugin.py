@@ -1,0 +1,17 @@
+"""What this package brings for students; a teacher and a codec are entry points of their own."""
+
+from pathlib import Path
+
+from kd_toy.constraint import Bounded
+from kd_toy.family import Toy
+from kd_toy.objective import Spelling
+from kd_toy.task import Reading
+from students.base.contracts import Plugin
+
+PLUGIN = Plugin(
+    families=(Toy(),),
+    objectives=(Spelling,),
+    constraints=(Bounded,),
+    tasks=(Reading(),),
+    presets=Path(__file__).parent / "presets",
+)

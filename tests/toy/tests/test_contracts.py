@@ -1,0 +1,77 @@
+"""What this package brings keeps what every teacher, codec, family, objective, constraint and task of kd must keep."""
+
+import torch
+from kd_toy.codec import ThreeBytes
+from kd_toy.constraint import Bounded
+from kd_toy.family import Toy
+from kd_toy.objective import Spelling
+from kd_toy.spec import ToySpec
+from kd_toy.task import Reading
+from kd_toy.words import POSITIONS, VOCABULARY, read
+
+from kdcache.signals.padded import Padded
+from kdcache.signals.signal import Signal
+from kdcache.teachers.registry import open_teacher
+from kdcache.testing.codecs import CodecContract
+from kdcache.testing.teachers import TeacherContract
+from kdcache.views.recipe import Plain
+from students.base.contracts import Sides
+from students.testing.constraints import ConstraintContract
+from students.testing.families import FamilyContract
+from students.testing.objectives import Example, ObjectiveContract
+from students.testing.tasks import TaskContract
+
+HALF = (0.5, 0.5, 0.5)
+SMALL = ToySpec(
+    name="small", family="toy", input=(32, 32), mean=HALF, std=HALF, geometry=Plain(fit="squash"),
+    classes=("a", "b"), width=8,
+)  # fmt: skip
+
+
+def words(rows):
+    return Padded(torch.arange(rows * POSITIONS).view(rows, POSITIONS) % VOCABULARY, torch.arange(rows) % POSITIONS + 1)
+
+
+class TestTeacher(TeacherContract):
+    signals = ("words", "shades")
+
+    def open(self, signals):
+        return open_teacher("toy", signals=signals)
+
+
+class TestCodec(CodecContract):
+    codec = ThreeBytes
+
+
+class TestFamily(FamilyContract):
+    family, spec = Toy(), SMALL
+
+    def signals(self, rows):
+        return {"words": words(rows)}
+
+
+class TestObjective(ObjectiveContract):
+    objective = Spelling(smoothing=0.1)
+
+    def sides(self, vocabulary=VOCABULARY):
+        theirs = Signal(name="words", shape=(POSITIONS,), kind="codes", vocabulary=vocabulary, lengths=True)
+        ours = Signal(name="guesses", shape=(POSITIONS, VOCABULARY))
+        return Sides({"words": theirs}, {"guesses": ours}, SMALL, source="a cache")
+
+    def example(self):
+        guesses = torch.randn(3, POSITIONS, VOCABULARY, generator=torch.Generator().manual_seed(0))
+        return Example({"guesses": guesses}, {"words": words(3)}, {}, 3)
+
+    def misfits(self):
+        return [(self.sides(vocabulary=9), ("of 9", f"of {VOCABULARY}"))]
+
+
+class TestConstraint(ConstraintContract):
+    constraint = Bounded(limit=0.05)
+
+
+class TestTask(TaskContract):
+    task = Reading()
+
+    def answer(self, head, pixels, classes):
+        return read(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)[0]
