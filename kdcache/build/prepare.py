@@ -69,7 +69,7 @@ def prepare(
     """
     progress = progress or Silent()
     check_asked(options, out)
-    store = Store.open(out) if out is not None and not quick and (out / "plan.json").is_file() else None
+    store = None if quick else Store.at(out)
     there = None if store is None else store.plan
     source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
     listing = _listed(options, source, progress)
