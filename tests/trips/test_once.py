@@ -6,6 +6,8 @@ import pytest
 
 from tests.trips.ran import COMMANDS, counted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def noted(tmp_path_factory):
