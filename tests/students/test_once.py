@@ -14,7 +14,7 @@ from tests.students.conftest import learn
 def counts(monkeypatch):
     """How often each set of images was scanned, by its name, and how often a cache was opened."""
     found = Counter()
-    opened = Store.open.__func__
+    opened = vars(Store)["open"].__func__
 
     def watch(kind):
         scan = kind.scan
