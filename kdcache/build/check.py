@@ -1,6 +1,7 @@
 """The options of a build, checked before anything is scanned, loaded or written.
 
-Input: the options. Output: nothing, or the first mistake, at once and not after a minute.
+Input: the options. Output: the recipe of the views, or the first mistake, at once and not
+after a minute.
 """
 
 import os
@@ -18,8 +19,11 @@ PLAIN = "plain"
 _VIEWS = "KD_VIEWS__"
 
 
-def check_asked(options: BuildOptions, out: Path | None) -> None:
-    """Refuse what cannot be: a name that does not exist, a codec or compression that is none, a folder that is something else."""
+def check_asked(options: BuildOptions, out: Path | None) -> Augment | None:
+    """Refuse what cannot be: a name that does not exist, a codec or compression that is none, a folder that is something else.
+
+    The recipe of the views comes back; None for `plain`, whose geometry is the teacher's own.
+    """
     from kdcache.teachers.registry import check_request
 
     if out is not None:
@@ -30,7 +34,7 @@ def check_asked(options: BuildOptions, out: Path | None) -> None:
     _check_codecs(options)
     if options.compression is not None:
         compressor(options.compression, 1)
-    asked_recipe(options)
+    return _recipe(options)
 
 
 def check_folder(out: Path) -> None:
@@ -55,7 +59,7 @@ def _check_codecs(options: BuildOptions) -> None:
         check_codec_name(text)  # whether it suits its signal is seen when the teacher has said what that is
 
 
-def asked_recipe(options: BuildOptions) -> Augment | None:
+def _recipe(options: BuildOptions) -> Augment | None:
     """The recipe that was requested; None for `plain`, whose geometry is the teacher's own."""
     if options.views < 1:
         raise UsageError(f"--views is {options.views}", hint="store at least one view")

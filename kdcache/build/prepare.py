@@ -12,7 +12,7 @@ from kdcache.base.newest import CACHES
 from kdcache.base.notes import Note, Notes
 from kdcache.base.progress import Progress, Silent
 from kdcache.base.versions import library_versions
-from kdcache.build.check import asked_recipe, check_asked
+from kdcache.build.check import check_asked
 from kdcache.build.misfit import refuse_misfit
 from kdcache.build.options import BuildOptions
 from kdcache.build.so_far import older_pixels_note, preprocess_so_far
@@ -68,8 +68,8 @@ def prepare(
     `quick` is for estimates: a slow teacher says a few images instead of a batch, and what lies in `out` does not matter.
     """
     progress = progress or Silent()
-    check_asked(options, out)
-    store = Store.open(out) if out is not None and not quick and (out / "plan.json").is_file() else None
+    augment = check_asked(options, out)
+    store = None if quick else Store.at(out)
     there = None if store is None else store.plan
     source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
     listing = _listed(options, source, progress)
@@ -78,8 +78,9 @@ def prepare(
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
     progress.doing("loading the teacher")
-    teacher = _open_teacher(options, offered, preprocess_so_far(there, options, _size(options)))
-    recipe = asked_recipe(options) or on(teacher.spec.preprocess.geometry, options.background)
+    size = _size(options, source)
+    teacher = _open_teacher(options, size, offered, preprocess_so_far(there, options, size))
+    recipe = augment or on(teacher.spec.preprocess.geometry, options.background)
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
     # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
     asked = options.batch or (there and there.batch) or _usual_batch(options, teacher)
@@ -132,12 +133,14 @@ def _usual_batch(options: BuildOptions, teacher: "Teacher") -> int:
     return default_batch(teacher.spec.preprocess.size, options.device, options.step)
 
 
-def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planned: Preprocess | None) -> "Teacher":
+def _open_teacher(
+    options: BuildOptions, size: str | None, offered: tuple[str, ...] | None, planned: Preprocess | None
+) -> "Teacher":
     from kdcache.teachers.registry import open_teacher
 
     return open_teacher(
         options.teacher,
-        size=_size(options),
+        size=size,
         planned=planned,
         weights=options.weights,
         head=options.head,
@@ -151,15 +154,20 @@ def _open_teacher(options: BuildOptions, offered: tuple[str, ...] | None, planne
     )
 
 
-def _size(options: BuildOptions) -> str | None:
-    return options.size or ("nano" if options.weights is None and shows_embedded(options) else None)
+def _size(options: BuildOptions, source: Source) -> str | None:
+    """The size that was chosen, or nano for embedded images; None: what is usual for the teacher."""
+    return options.size or ("nano" if options.weights is None and _has_nano_for(options.teacher, source) else None)
 
 
 def shows_embedded(options: BuildOptions) -> bool:
     """Are the images an embedded set, and has the teacher a nano size? Then that is the default size."""
+    return _has_nano_for(options.teacher, open_source(options.data or "shapes"))
+
+
+def _has_nano_for(teacher: str, source: Source) -> bool:
     from kdcache.teachers.registry import has_nano
 
-    return has_nano(options.teacher) and (options.data is None or is_embedded(open_source(options.data).spec()))
+    return has_nano(teacher) and is_embedded(source.spec())
 
 
 def _unnamed_classes() -> tuple[str, ...]:

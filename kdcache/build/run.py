@@ -47,7 +47,16 @@ class BuildResult:
 
 def build(prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
     """Build every missing part of a cache, or the missing parts of one share."""
-    store = Store.create(prepared.out, prepared.plan, prepared.listing)
+    return build_missing(begun(prepared), prepared, only=only, progress=progress)
+
+
+def begun(prepared: Prepared) -> Store:
+    """The cache of a build, open: a new one without parts, or the one that the build goes on with."""
+    return Store.create(prepared.out, prepared.plan, prepared.listing)
+
+
+def build_missing(store: Store, prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
+    """Build every missing part of a cache that is open, or the missing parts of one share."""
     with store.building(only):
         asked = share_of(store.plan.parts(), only)
         absent = set(store.missing(sizes=True))

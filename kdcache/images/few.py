@@ -41,7 +41,10 @@ class Few:
 
     def scan(self) -> Listing:
         """The chosen rows of the other's listing; all of them when there are no more."""
-        whole = self.of.scan()
+        return self.of_listing(self.of.scan())
+
+    def of_listing(self, whole: Listing) -> Listing:
+        """The same from a listing of the other that was made before."""
         rows = chosen(self.count, len(whole), self.seed, _CHOICE)
         return Listing(
             ids=whole.ids.take(rows),

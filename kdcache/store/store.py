@@ -78,10 +78,16 @@ class Store:
         return cls(place, read_plan(place))
 
     @classmethod
+    def at(cls, where: Path | Place | None) -> Self | None:
+        """The cache that is there already, open; None where there is none."""
+        there = where is not None and place_at(where).kind(PLAN) in ("file", "link")
+        return cls.open(where) if where is not None and there else None
+
+    @classmethod
     def plan_at(cls, where: Path | Place | None) -> Plan | None:
         """The plan of the cache that is there already; None where there is none."""
-        there = where is not None and place_at(where).kind(PLAN) in ("file", "link")
-        return cls.open(where).plan if where is not None and there else None
+        store = cls.at(where)
+        return None if store is None else store.plan
 
     @property
     def path(self) -> Path:

@@ -49,12 +49,12 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
     whole = len(listing)
     wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
     if options.images is None or options.batch is None:
-        build = replace(options.build, data=few_of(data, min(wish.images, whole)))
+        build = replace(options.build, data=few_of(data, min(wish.images, whole), whole))
         wish = _bearable(options, arms, wish, _teacher_seconds(build, progress), progress)
     images = min(wish.images, whole)
     batch = options.batch or min(wish.batch, images)
     return Amount(
-        data=few_of(data, images), images=images, whole=whole, bytes=image_bytes(source, listing), batch=batch
+        data=few_of(data, images, whole), images=images, whole=whole, bytes=image_bytes(source, listing), batch=batch
     )
 
 
@@ -73,13 +73,12 @@ def image_bytes(source: Source, listing: Listing) -> int | None:
     return None
 
 
-def few_of(data: str, images: int) -> str:
-    """So many of these images."""
-    source = open_source(data)
-    spec = source.spec()
+def few_of(data: str, images: int, whole: int) -> str:
+    """So many of these images, of which there are `whole`."""
+    spec = open_source(data).spec()
     if spec["kind"] == "shapes":
         return "shapes:" + ",".join(f"{key}={images if key == 'count' else spec[key]}" for key in spec if key != "kind")
-    return data if len(source.scan()) <= images else f"few:{images}:{data}"
+    return data if whole <= images else f"few:{images}:{data}"
 
 
 def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:

@@ -54,7 +54,7 @@ def build_caches(
 ) -> Caches:
     """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
     from kdcache.build.prepare import PART_ROWS, prepare
-    from kdcache.build.run import build
+    from kdcache.build.run import begun, build_missing
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
@@ -63,9 +63,9 @@ def build_caches(
             progress.note(note.text)
     for warning in prepared.warnings:
         progress.warn(warning)
-    progress.note(f"{'using' if _is_whole(prepared.out) else 'building'} {prepared.out}")
-    build(prepared, progress=progress)
-    store = Store.open(prepared.out)
+    store = begun(prepared)
+    progress.note(f"{'building' if store.missing_count else 'using'} {prepared.out}")
+    build_missing(store, prepared, progress=progress)
     image = seconds_an_image(store)
     of = {arm.name: _name(arm, store.plan, signal) for arm in arms}
     built = {BASE: _built(store, image)}
@@ -86,14 +86,11 @@ def _name(arm: Arm, plan: Plan, signal: str) -> str:
 def _converted(base: Store, arm: Arm, signal: str, path: Path, progress: Progress) -> Store:
     from kdcache.reshape.convert import convert
 
-    progress.note(f"{'using' if _is_whole(path) else 'converting'} for {arm.name}: {path}")
+    there = Store.at(path)
+    whole = there is not None and not there.missing_count
+    progress.note(f"{'using' if whole else 'converting'} for {arm.name}: {path}")
     convert(base.path, path, codecs={signal: arm.codec} if arm.codec else None, signals=arm.only, progress=progress)
     return Store.open(path)
-
-
-def _is_whole(path: Path) -> bool:
-    """It was made before, as when a comparison that was stopped goes on."""
-    return (path / "plan.json").is_file() and not Store.open(path).missing()
 
 
 def _built(store: Store, image: Spread) -> Built:

@@ -80,7 +80,10 @@ def judged_source(place: str | Mapping[str, Any], bank: Bank, like: Mapping[str,
 
 def few_of(images: Labelled, count: int | None) -> Labelled:
     """So many of these images, or all of them."""
-    return images if count is None else labelled(Few(images.source, count, BANK_SEED))
+    if count is None:
+        return images
+    few = Few(images.source, count, BANK_SEED)
+    return labelled(few, few.of_listing(images.listing))
 
 
 def split_beside(source: Source) -> Labelled | None:

@@ -39,6 +39,8 @@ class Labelled:
     classes: tuple[str, ...] | None
     """class names by number"""
     fingerprint: str
+    listing: Listing
+    """All images of the source, as its one scan listed them."""
     unlabelled: int
     """images that were left out because nobody knows their class"""
     matching: Matching | None = None
@@ -71,6 +73,7 @@ def labelled(source: Source, listing: Listing | None = None) -> Labelled:
         labels=listing.labels[rows].astype(np.int64),
         classes=listing.classes,
         fingerprint=listing.fingerprint,
+        listing=listing,
         unlabelled=len(listing) - len(rows),
     )
 

@@ -61,6 +61,7 @@ def predict(
         labels=np.full(len(listing), -1, np.int64),
         classes=None,
         fingerprint=listing.fingerprint,
+        listing=listing,
         unlabelled=len(listing),
     )
     lines = _Csv() if out.suffix == ".csv" else _Json()

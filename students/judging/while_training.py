@@ -4,7 +4,7 @@ Input: a run record. Output: a `Validation`. Its lines go into metrics.jsonl, on
 decides which weights are the best.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -76,15 +76,16 @@ def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
 
 
 def validation_of(
-    record: RunRecord, where: MachineOptions, world: World
+    record: RunRecord, examples: Sequence[Examples], world: World
 ) -> Callable[[], AbstractContextManager[Validation]] | None:
-    """What judges a student as its record says, to be opened; only the first process judges."""
+    """What judges a student on these examples, one for each set of its record, to be opened; only the first process judges."""
     if not record.validation:
         return None
     if not world.first:
         return _never
-    places = places_of(where.val, record)
-    sets = [_opened(record, each, places.get(each.name), where) for each in record.validation]
+    sets = [
+        Opened(each.name, *settings_in(each), shown) for each, shown in zip(record.validation, examples, strict=True)
+    ]
 
     @contextmanager
     def opened() -> Iterator[Validation]:
@@ -96,16 +97,26 @@ def validation_of(
     return opened
 
 
-def _opened(record: RunRecord, judged_on: ValidationSet, place: str | None, where: MachineOptions) -> Opened:
+def examples_again(record: RunRecord, where: MachineOptions, training: Callable[[], Labelled]) -> tuple[Examples, ...]:
+    """The images of every set of a run that goes on, which must be unchanged; `training` gives the images it learns from."""
+    places = places_of(where.val, record)
+    return tuple(
+        _examples(record, each, places.get(each.name), training, where.render_workers) for each in record.validation
+    )
+
+
+def _examples(
+    record: RunRecord, judged_on: ValidationSet, place: str | None, training: Callable[[], Labelled], workers: int
+) -> Examples:
     data, moved = judged_on.data, place
     if place is not None and judged_on.bank_from == TRAIN_SPLIT:
         spec = judged_source(place, TRAIN_SPLIT, data.source).spec()
         data, moved = data.model_copy(update={"source": spec}), None
     images = same_images(data, moved, owner="the run", option="--val")
     task, settings = settings_in(judged_on)
-    examples = Examples(images, lambda wanted: _bank(record, judged_on, place, wanted, where), where.render_workers)
+    examples = Examples(images, lambda wanted: _bank(judged_on, place, wanted, training), workers)
     task.check(_Unbuilt(record.student), examples, settings)
-    return Opened(judged_on.name, task, settings, examples)
+    return examples
 
 
 class _Unbuilt(NamedTuple):
@@ -119,13 +130,10 @@ def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) 
     task.check(_Unbuilt(spec), examples, settings)
 
 
-def _bank(
-    record: RunRecord, judged_on: ValidationSet, place: str | None, wanted: Bank, where: MachineOptions
-) -> Labelled:
+def _bank(judged_on: ValidationSet, place: str | None, wanted: Bank, training: Callable[[], Labelled]) -> Labelled:
     """The images that are compared with: training images, or those of the set, which must be unchanged."""
     if judged_on.bank is None:
-        images = same_images(record.dataset, where.data, owner="the run")
-        return few_of(images, wanted if isinstance(wanted, int) else None)
+        return few_of(training(), wanted if isinstance(wanted, int) else None)
     beside = None
     if place is not None and wanted == TRAIN_SPLIT:
         beside = training_split(judged_source(place, TRAIN_SPLIT, judged_on.data.source).spec())

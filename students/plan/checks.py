@@ -14,7 +14,6 @@ from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
 from kdcache.images.source import Source
 from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import TeacherSpec
-from kdcache.store import Store
 from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
 from kdcache.views.recipe import drawable
@@ -174,7 +173,7 @@ def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) 
 
 def check_replay(cache: Cache, source: Source, workers: int, progress: Progress, *, seed: int) -> None:
     """Render a sample of views again: the pixels must be those the teacher saw."""
-    store = Store.open(cache.path)
+    store = cache.reader.store
     rows = sample(store, store.built(), REPLAYED, seed)
     count = sum(len(each) for _, each in rows)
     progress.start("replay", count)

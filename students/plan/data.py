@@ -17,6 +17,7 @@ from kdcache.store.plan import Dataset, ViewPlan
 from students.base.contracts import Defaults, Needs
 from students.base.types import LOGITS
 from students.plan.checks import class_names, way_to_keep
+from students.plan.opened import Opened
 from students.runs.record import CacheRecord
 
 
@@ -32,6 +33,8 @@ class TrainingData:
     usable: int
     """images of the view with the fewest that could be used"""
     cache: CacheRecord | None
+    opened: Opened
+    """The cache and the images, each opened once."""
 
 
 def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Defaults, notes: Notes) -> Cache:
@@ -56,8 +59,10 @@ def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Def
     raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
 
 
-def data_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, notes: Notes) -> TrainingData:
-    """The images a teacher spoke about; those it could not see are told."""
+def data_of_cache(
+    cache: Cache, views: tuple[int, ...] | None, needs: Needs, data: str | None, notes: Notes
+) -> TrainingData:
+    """The images of a cache, which lie at `data` now where they have moved; a note counts those that were rejected."""
     plan = cache.plan
     codecs = {stored.signal.name: stored.codec for stored in plan.signals}
     wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
@@ -72,6 +77,7 @@ def data_of_cache(cache: Cache, views: tuple[int, ...] | None, needs: Needs, not
         classes=_classes(cache, needs),
         usable=usable,
         cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
+        opened=Opened(plan.dataset, cache, data),
     )
 
 
@@ -100,4 +106,6 @@ def data_of_images(data: str | None, notes: Notes) -> TrainingData:
             f"the images of {source.name} have no labels",
             hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
         )
-    return TrainingData(Dataset.of(source, listing), None, listing.classes, len(listing), None)
+    dataset = Dataset.of(source, listing)
+    opened = Opened(dataset, None, data, (source, listing))
+    return TrainingData(dataset, None, listing.classes, len(listing), None, opened)

@@ -22,12 +22,15 @@ from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
 from students.plan.checks import check_classifier, check_head, check_outputs
 from students.plan.data import TrainingData, choose_cache, data_of_cache, data_of_images
+from students.plan.opened import RunInputs
+from students.plan.validation import Planned as PlannedSet
 from students.plan.validation import validation_sets
 from students.plan.views import views_of
 from students.recipe import Recipe
 from students.runs.checkpoint import load_tensors
 from students.runs.record import Pacing, RunRecord
 from students.runs.run import LATEST, Run, find_run, near
+from students.runs.validation import ValidationSet
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
@@ -39,6 +42,8 @@ class Planned:
     """A run that could start."""
 
     record: RunRecord
+    inputs: RunInputs
+    """The cache and the images it was planned with, open."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...]
     """what may cost time for nothing"""
@@ -57,6 +62,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
         family_of(student).check_batch(student, recipe.batch, pacing.micro)
+    sets = _validation(options, ground, recipe, student, where, notes)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
@@ -66,7 +72,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         dataset=ground.dataset,
         views=views,
         cache=ground.cache,
-        **_validation(options, ground, recipe, student, notes),
+        **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
         rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
@@ -75,7 +81,8 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         processes=processes,
         versions=library_versions(),
     )
-    return Planned(record, tuple(notes), _warnings(options))
+    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets))
+    return Planned(record, inputs, tuple(notes), _warnings(options))
 
 
 def _warnings(options: TrainOptions) -> tuple[str, ...]:
@@ -110,7 +117,7 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
             family.defaults,
             notes,
         )
-        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, notes)
+        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
     return ground, _recipe(options, ground, preset, notes)
 
 
@@ -223,14 +230,24 @@ def _pacing(
 
 
 def _validation(
-    options: TrainOptions, ground: TrainingData, recipe: Recipe, student: StudentSpec, notes: Notes
-) -> dict[str, Any]:
-    """The fields of the record that say on which images it is judged: `val` for one set without a name, else `sets`."""
-    sets = validation_sets(options.validation, ground.dataset, recipe, student, notes)
+    options: TrainOptions,
+    ground: TrainingData,
+    recipe: Recipe,
+    student: StudentSpec,
+    where: MachineOptions,
+    notes: Notes,
+) -> tuple[PlannedSet, ...]:
+    """The images it is judged on."""
+    sets = validation_sets(options.validation, ground, recipe, student, where.render_workers, notes)
     if not sets and recipe.patience is not None:
         notes.add(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+    return sets
+
+
+def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
+    """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
     plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
-    return {"val": sets[0].data} if plain else {"sets": sets}
+    return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
 
 
 def _started_from(start: str | None) -> str | None:

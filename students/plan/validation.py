@@ -1,10 +1,10 @@
 """On which images a student is judged while it is trained: those of `--val`, the recipe's sets, or the held-out split.
 
-Input: options, the recipe, the images that are learnt from, and the student. Output: validation sets, each checked; none where
-the student is not judged, which a note says.
+Input: options, the recipe, the images that are learnt from, and the student. Output: validation sets, each scanned and checked;
+none where the student is not judged, which a note says.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdcache.base.notes import Notes
 from kdcache.errors import KDError, Mismatch, UsageError
@@ -13,11 +13,12 @@ from kdcache.images.splits import held_out, training_split
 from kdcache.store.plan import Dataset
 from students.base.validation import MEAN, Bank, JudgedSet, named
 from students.families.spec import StudentSpec
-from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, no_split, same_images
+from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, no_split
 from students.judging.judged import check_head, head_names
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import TASKS, task_named
 from students.judging.while_training import check_before, set_of, settings_in
+from students.plan.data import TrainingData
 from students.recipe import Recipe
 from students.runs.validation import ValidationSet
 
@@ -26,24 +27,32 @@ UNJUDGED = "unjudged"
 _OTHERS = "name other images with --val; --val none trains without"
 
 
+class Planned(NamedTuple):
+    """One validation set."""
+
+    record: ValidationSet
+    examples: Examples
+    """Its images as they were scanned for the plan, ready to be judged on."""
+
+
 def validation_sets(
-    val: tuple[str, ...], dataset: Dataset, recipe: Recipe, student: StudentSpec, notes: Notes
-) -> tuple[ValidationSet, ...]:
-    """The sets, in the order of the recipe."""
+    val: tuple[str, ...], ground: TrainingData, recipe: Recipe, student: StudentSpec, workers: int, notes: Notes
+) -> tuple[Planned, ...]:
+    """The sets, in the order of the recipe. `workers`: processes that render their images."""
     if "none" in val:
         if len(val) > 1:
             raise UsageError(f"--val none and --val {val[1 - val.index('none')]}", hint="give one of the two")
         return ()
     found = []
-    for asked, place, given in _wanted(val, dataset, recipe, notes):
+    for asked, place, given in _wanted(val, ground.dataset, recipe, notes):
         try:
-            found.append(_planned(asked, place, dataset, recipe, student))
+            found.append(_planned(asked, place, ground, recipe, student, workers))
         except KDError as error:
             if given:
                 raise
             called = f" on {asked.name}" if asked.name != _UNNAMED else ""
             notes.add(f"not judged{called} while it learns: {error.message}", UNJUDGED)
-    _check_best(found, recipe)
+    _check_best([each.record for each in found], recipe)
     return tuple(found)
 
 
@@ -102,17 +111,22 @@ def _sets_of_recipe(val: tuple[str, ...], recipe: Recipe, notes: Notes) -> _Want
 
 
 def _planned(
-    asked: JudgedSet, place: str | dict[str, Any], dataset: Dataset, recipe: Recipe, student: StudentSpec
-) -> ValidationSet:
+    asked: JudgedSet,
+    place: str | dict[str, Any],
+    ground: TrainingData,
+    recipe: Recipe,
+    student: StudentSpec,
+    workers: int,
+) -> Planned:
     """A set with its images and its bank, checked for this student."""
     judge, bank_from = recipe.judge, recipe.judge.bank if asked.bank is None else asked.bank
-    source = judged_source(place, bank_from, dataset.source)
+    source = judged_source(place, bank_from, ground.dataset.source)
     listing = source.scan()
     images = labelled(source, listing)
     bank: list[tuple[Labelled, Dataset | None]] = []
 
     def bank_of(wanted: Bank) -> Labelled:
-        bank.append(_bank(wanted, source, dataset))
+        bank.append(_bank(wanted, source, ground))
         return bank[-1][0]
 
     planned = ValidationSet(
@@ -125,21 +139,22 @@ def _planned(
     task, settings = settings_in(planned)
     heads = head_names(student)
     check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads])
+    examples = Examples(images, bank_of, workers)
     try:
-        check_before(student, task, Examples(images, bank_of), settings)
+        check_before(student, task, examples, settings)
     except (UsageError, Mismatch) as error:  # its hint is of kd eval
         raise type(error)(error.message, hint=_OTHERS) from error
-    return planned.model_copy(update={"bank": bank[-1][1] if bank else None})
+    return Planned(planned.model_copy(update={"bank": bank[-1][1] if bank else None}), examples)
 
 
-def _bank(wanted: Bank, source: Source, dataset: Dataset) -> tuple[Labelled, Dataset | None]:
+def _bank(wanted: Bank, source: Source, ground: TrainingData) -> tuple[Labelled, Dataset | None]:
     """The images that are compared with, and their record where they are not the training images."""
     if wanted is None or isinstance(wanted, int):
-        return few_of(same_images(dataset, owner="the run"), wanted), None
+        return few_of(ground.opened.labelled, wanted), None
     split = training_split(source.spec()) if wanted == TRAIN_SPLIT else wanted
     if split is None:
         raise no_split(source)
-    other = open_source(split, like=dataset.source)
+    other = open_source(split, like=ground.dataset.source)
     listing = other.scan()
     return labelled(other, listing), Dataset.of(other, listing)
 

@@ -14,23 +14,21 @@ from torch import nn
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import UsageError
 from kdcache.images.enlarged import enlargement
-from kdcache.store.same_images import images_again
 from kdcache.stream import Share
 from students.base.contracts import Family, Needs, Sides
 from students.base.machine import World
 from students.base.task import Measure
 from students.families.loading import Head, HeadRows
 from students.families.registry import build_student, family_of, load_weights
-from students.families.spec import StudentSpec
 from students.judging.measures import measure_of
 from students.judging.while_training import Validation, validation_of
 from students.options import MachineOptions
 from students.plan import checks as fits
+from students.plan.opened import Opened, RunInputs
 from students.plan.plan import weights_file
-from students.recipe import Recipe
-from students.runs.record import Pacing, RunRecord
+from students.runs.record import RunRecord
 from students.train.feed import Feed
 from students.train.images import TrainingImages
 from students.train.losses import own_modules
@@ -47,10 +45,10 @@ class Job:
     family: Family[Any]
     own: nn.ModuleDict
     """weights of the objectives themselves"""
-    spec: StudentSpec
-    recipe: Recipe
-    pacing: Pacing
-    seed: int
+    record: RunRecord
+    """The run: its student, recipe, pacing and seed."""
+    machine: MachineOptions
+    """What is particular to this machine."""
     scene: TrainingImages
     teller: TargetSource
     feed: Callable[[], Feed]
@@ -59,16 +57,20 @@ class Job:
     measure: Measure
     """what the score is that keeps the best weights"""
     pace: Pace
-    compiled: bool
-    stop_at: int | None
-    trackers: tuple[str, ...]
-    timed: bool
 
 
-def make_job(record: RunRecord, where: MachineOptions, world: World, progress: Progress, *, fresh: bool = True) -> Job:
-    """Open and check everything. `fresh`: the network gets the weights a run begins with; else a checkpoint will fill it."""
+def make_job(
+    record: RunRecord,
+    inputs: RunInputs,
+    where: MachineOptions,
+    world: World,
+    progress: Progress,
+    *,
+    fresh: bool = True,
+) -> Job:
+    """Check everything that was opened. `fresh`: the network gets the weights a run begins with; else a checkpoint fills it."""
     check_names(where.trackers)
-    scene, teller, sides = _scene_and_teller(record, where, world, progress)
+    scene, teller, sides = _scene_and_teller(record, inputs.opened, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
     network = _network(record, where, fresh)
     if where.recompute:
@@ -80,46 +82,38 @@ def make_job(record: RunRecord, where: MachineOptions, world: World, progress: P
     sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
 
     def feed() -> Feed:
-        strict = record.cache is not None and not Cache.open(Path(record.cache.path)).missing
+        cache = inputs.opened.cache
+        strict = cache is not None and not cache.missing
         return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
 
     return Job(
         network=network,
         family=family,
         own=own_modules(recipe, sides, record.seed),
-        spec=record.student,
-        recipe=recipe,
-        pacing=pacing,
-        seed=record.seed,
+        record=record,
+        machine=where,
         scene=scene,
         teller=teller,
         feed=feed,
-        judge=validation_of(record, where, world),
+        judge=validation_of(record, inputs.examples, world),
         measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
-        compiled=where.compiled,
-        stop_at=where.stop_at,
-        trackers=where.trackers,
-        timed=where.timed,
     )
 
 
 def _scene_and_teller(
-    record: RunRecord, where: MachineOptions, world: World, progress: Progress
+    record: RunRecord, opened: Opened, where: MachineOptions, world: World, progress: Progress
 ) -> tuple[TrainingImages, TargetSource, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
-    owner = "this run" if record.cache is None else record.cache.path
     progress.doing("listing the images")
-    anew = "start a new run" if record.cache is None else "build a new cache of these images"
-    source, listing = images_again(record.dataset, where.data, owner=owner, anew=anew)
+    cache, (source, listing) = opened.cache, opened.images
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
-    if record.cache is None:
+    if cache is None:
         scene = TrainingImages.of_listing(source, listing, record.views)
         sides = _sides(record, scene)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
         return scene, LabelsOnly(scene, views=record.pacing.views, seed=record.seed, share=share), sides
-    cache = _same_cache(record)
     scene = TrainingImages.of_cache(cache, source)
     sides = _sides(record, scene)
     if cache.teacher.weights.random:
@@ -149,18 +143,6 @@ def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
     needs: Needs = record.recipe.needs | family_of(record.student).needs(record.student)
     kept = cache.plan.codecs()
     return needs.signals + tuple(signal for signal in needs.optional if signal in kept and signal not in needs.signals)
-
-
-def _same_cache(record: RunRecord) -> Cache:
-    assert record.cache is not None
-    cache = Cache.open(Path(record.cache.path))
-    if cache.plan.identity != record.cache.identity:
-        raise Mismatch(
-            f"{cache.path} is another cache now: its identity is {cache.plan.identity}, the run began with "
-            f"{record.cache.identity}",
-            hint="bring the old cache back, or start a new run",
-        )
-    return cache
 
 
 def _connected(

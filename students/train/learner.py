@@ -29,24 +29,26 @@ class Learner:
     def __init__(self, job: Job, world: World) -> None:
         self._job, self._world = job, world
         network = job.network.to(world.device).to(memory_format=torch.channels_last)
-        together = world.size > 1 and not job.recipe.freezes_norms
+        together = world.size > 1 and not job.record.recipe.freezes_norms
         self.network: nn.Module = synced(network, world.device) if together else network
         self.own = job.own.to(world.device)
-        for constraint in job.recipe.held:
+        for constraint in job.record.recipe.held:
             constraint.prepare(self.network)
-        self.average = Average(self.network, job.recipe.average) if job.recipe.average is not None else None
-        self.optimiser = adamw(
-            job.family.groups(self.network, job.spec), job.recipe.optimiser, fused=True, own=self.own
+        self.average = (
+            Average(self.network, job.record.recipe.average) if job.record.recipe.average is not None else None
         )
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.recipe.precision == "float16")
-        self._truths = (job.recipe.needs | job.family.needs(job.spec)).truths
+        self.optimiser = adamw(
+            job.family.groups(self.network, job.record.student), job.record.recipe.optimiser, fused=True, own=self.own
+        )
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.record.recipe.precision == "float16")
+        self._truths = (job.record.recipe.needs | job.family.needs(job.record.student)).truths
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
         """What a step calls: compiled, and averaging gradients over the world, where asked for."""
         job, ids = self._job, None
-        step = Step(self.network, job.spec, job.recipe.losses, self.own, job.recipe.precision)
-        if job.compiled:
+        step = Step(self.network, job.record.student, job.record.recipe.losses, self.own, job.record.recipe.precision)
+        if job.machine.compiled:
             step.trained.compile()
         if self._world.size == 1:
             return step
@@ -65,12 +67,12 @@ class Learner:
     def parts(self) -> Parts:
         """What a checkpoint keeps of it."""
         average = None if self.average is None else self.average.network
-        return Parts(self.network, average, self.optimiser, self.own, self._job.recipe.held)
+        return Parts(self.network, average, self.optimiser, self.own, self._job.record.recipe.held)
 
     def begin(self) -> None:
         """Training mode, but for what constraints hold."""
         self.network.train()
-        for constraint in self._job.recipe.held:
+        for constraint in self._job.record.recipe.held:
             constraint.before_step(self.network)
 
     def learn(self, piece: Piece, said: Signals, telling: EpochTargets) -> tuple[Losses, Tensor]:
@@ -80,14 +82,14 @@ class Learner:
         """
         job, device, called = self._job, self._world.device, self._called
         truths = truths_of(self._truths, job.scene, piece, telling, device)
-        pixels = None if piece.pixels is None else normalised(piece.pixels, job.spec, str(device))
-        batch = job.family.batch(pixels, said, truths, job.spec)
+        pixels = None if piece.pixels is None else normalised(piece.pixels, job.record.student, str(device))
+        batch = job.family.batch(pixels, said, truths, job.record.student)
         # Gradients of all processes are averaged once a step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:
             losses = Losses(*called(batch, said, truths, str(device)))
             good = torch.from_numpy(piece.good).to(device)
-            weight = good.float() * (self._world.size / job.recipe.batch)
+            weight = good.float() * (self._world.size / job.record.recipe.batch)
             torch.autograd.backward(self.scaler.scale((losses.total * weight).sum()))
         return losses, good
 
@@ -96,12 +98,12 @@ class Learner:
         rate = self._job.pace(number)
         set_rate(self.optimiser, rate)
         self.scaler.unscale_(self.optimiser)
-        limit = self._job.recipe.optimiser.clip or math.inf
+        limit = self._job.record.recipe.optimiser.clip or math.inf
         grad = nn.utils.clip_grad_norm_([*self.network.parameters(), *self.own.parameters()], limit)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad()
-        for constraint in self._job.recipe.held:
+        for constraint in self._job.record.recipe.held:
             constraint.after_step(self.network, number)
         if self.average is not None:
             self.average.follow(self.network, number)

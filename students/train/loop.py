@@ -57,12 +57,12 @@ class Outcome:
 
 
 def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool = False) -> Outcome:
-    """Train until all steps are taken, patience ends, or `job.stop_at`."""
+    """Train until all steps are taken, patience ends, or `stop_at` of its machine options."""
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
         judge = stack.enter_context(job.judge()) if job.judge is not None and world.first else None
-        tracked = stack.enter_context(trackers(job.trackers if world.first else (), run))
-        log = Log(run, world, part_names(job.recipe), tracked, timed=job.timed)
+        tracked = stack.enter_context(trackers(job.machine.trackers if world.first else (), run))
+        log = Log(run, world, part_names(job.record.recipe), tracked, timed=job.machine.timed)
         interrupted = stack.enter_context(watching())
         training = Training(job, run, world, progress, judge, log)
         if resume:
@@ -97,7 +97,7 @@ class Training:
 
     def _check_room(self) -> None:
         if self.world.first:
-            check_room(self.run.path, self.learner.parts, self.job.pacing)
+            check_room(self.run.path, self.learner.parts, self.job.record.pacing)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint."""
@@ -107,13 +107,13 @@ class Training:
         self._check_room()
         self.before = self.state.seconds
         self.log.rewind(self.state.step, sums)
-        self.progress.note(f"going on from step {self.state.step:,} of {self.job.pacing.steps:,}")
+        self.progress.note(f"going on from step {self.state.step:,} of {self.job.record.pacing.steps:,}")
 
     def _sums(self) -> dict[str, float]:
         """The sums of the state; Damage where this training cannot be in it, though its files are whole."""
-        state, pacing = self.state, self.job.pacing
+        state, pacing = self.state, self.job.record.pacing
         counted = (state.epoch, state.at) == divmod(state.step, pacing.steps_an_epoch) and state.step <= pacing.steps
-        sums = state.sums(part_names(self.job.recipe))
+        sums = state.sums(part_names(self.job.record.recipe))
         if not counted or sums is None or bool(state.scaler) != self.learner.scaler.is_enabled():
             place = f"step {state.step:,}, place {state.at:,} of epoch {state.epoch:,}"
             what = f"the newest checkpoint of {self.run.path} is at {place}: not a state of this training"
@@ -123,7 +123,9 @@ class Training:
     def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
         """Epoch by epoch, step by step."""
         job, state = self.job, self.state
-        self.progress.start("train", job.pacing.steps * job.recipe.batch, state.step * job.recipe.batch)
+        self.progress.start(
+            "train", job.record.pacing.steps * job.record.recipe.batch, state.step * job.record.recipe.batch
+        )
         self.learner.begin()
         ended = self._over()
         while ended is None:
@@ -143,7 +145,7 @@ class Training:
     def _step(self, pieces: Iterator[Piece], telling: EpochTargets) -> None:
         """One step over all its pieces."""
         job, state, log = self.job, self.state, self.log
-        torch.manual_seed(Dice(job.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
+        torch.manual_seed(Dice(job.record.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
         with log.lap("waiting"):
             piece = next(pieces, None)
         assert piece is not None, "an epoch has as many steps as were counted beforehand"
@@ -159,19 +161,19 @@ class Training:
 
     def _after_step(self, interrupted: Interrupted) -> Ended | None:
         """Count, log, validate, keep; says whether the training is over."""
-        job, state, pacing = self.job, self.state, self.job.pacing
+        job, state, pacing = self.job, self.state, self.job.record.pacing
         state.step += 1
         self.log.step()
         state.epoch, state.at = divmod(state.step, pacing.steps_an_epoch)
-        state.images += job.recipe.batch
+        state.images += job.record.recipe.batch
         state.seconds = self.before + time.perf_counter() - self.started
-        self.progress.advance(job.recipe.batch)
+        self.progress.advance(job.record.recipe.batch)
         over = state.step >= pacing.steps
         if over or state.step % pacing.log_every == 0:
             self.progress.aside(self.log.write(state, self.epochs))
         with self.log.lap(APART):
             tired = (over or state.step % pacing.validate_every == 0) and self._validate()
-        stop = job.stop_at is not None and state.step >= job.stop_at
+        stop = job.machine.stop_at is not None and state.step >= job.machine.stop_at
         signalled = (self.world.size == 1 or state.step % ASKED == 0) and self.world.any(interrupted.here)
         if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
             with self.log.lap(APART):
@@ -184,12 +186,12 @@ class Training:
 
     def _over(self) -> Ended | None:
         """How a training ended that needs no further step; None while there is something to do."""
-        pacing, patience = self.job.pacing, self.job.recipe.patience
+        pacing, patience = self.job.record.pacing, self.job.record.recipe.patience
         if self.state.step >= pacing.steps:
             return "done"
         if patience is not None and self.state.worse >= patience:
             return "patience"
-        return "steps" if self.job.stop_at is not None and self.state.step >= self.job.stop_at else None
+        return "steps" if self.job.machine.stop_at is not None and self.state.step >= self.job.machine.stop_at else None
 
     def _validate(self) -> bool:
         """Judge the student; True when patience has ended. Without validation images the last weights are the best."""
@@ -204,12 +206,12 @@ class Training:
             state.worse = 0 if better else state.worse + 1
         if better and self.world.first:
             save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
-        return self.job.recipe.patience is not None and state.worse >= self.job.recipe.patience
+        return self.job.record.recipe.patience is not None and state.worse >= self.job.record.recipe.patience
 
     def _judge(self, judge: Validation) -> float:
         state = self.state
         self.progress.finish()
-        device, precision = str(self.world.device), self.job.recipe.precision
+        device, precision = str(self.world.device), self.job.record.recipe.precision
         judged = judge.judge(self.learner.judged, device, precision, self.progress)
         place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
         self.validation = [
@@ -219,8 +221,8 @@ class Training:
             self.log.append(line)
         self.score = judged.score
         self.progress.note(f"step {state.step:,}: {judged.text}")
-        total = self.job.pacing.steps * self.job.recipe.batch
-        self.progress.start("train", total, state.step * self.job.recipe.batch)
+        total = self.job.record.pacing.steps * self.job.record.recipe.batch
+        self.progress.start("train", total, state.step * self.job.record.recipe.batch)
         self.learner.begin()
         return judged.score
 
@@ -231,7 +233,7 @@ class Training:
     @property
     def epochs(self) -> float:
         """Passes over the images so far."""
-        return self.state.step / self.job.pacing.steps_an_epoch
+        return self.state.step / self.job.record.pacing.steps_an_epoch
 
     def _keep(self) -> None:
         self.state.scaler = self.learner.scaler.state_dict()

@@ -12,6 +12,7 @@ from kdcache.base.progress import Progress, Silent
 from kdcache.errors import Locked, Mismatch, OutOfMemory, StorageError, UsageError
 from students.base.machine import joined
 from students.options import MachineOptions, TrainOptions
+from students.plan.opened import inputs_again
 from students.plan.plan import plan_run
 from students.runs.newest import RUNS, remember_run
 from students.runs.record import RunRecord
@@ -45,7 +46,7 @@ def start(options: TrainOptions, where: MachineOptions, progress: Progress) -> F
             progress.note(note.text)
         for warning in planned.warnings:
             progress.warn(warning)
-        job = make_job(planned.record, where, world, progress)
+        job = make_job(planned.record, planned.inputs, where, world, progress)
         with begun(options.out, planned.record) if world.first else nullcontext(Run(Path(), planned.record)) as run:
             world.wait()
             progress.note(f"training {run.path}")
@@ -64,7 +65,9 @@ def go_on(path: Path, where: MachineOptions, progress: Progress) -> Finished:
                 f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
                 hint=run.way_on,
             )
-        job = make_job(run.record, where, world, progress, fresh=False)
+        progress.doing("listing the images")
+        inputs = inputs_again(run.record, where, world)
+        job = make_job(run.record, inputs, where, world, progress, fresh=False)
         with _way_on(run), run.locked() if world.first else nullcontext():
             return Finished(run, train(job, run, world, progress, resume=True), world.first)
 

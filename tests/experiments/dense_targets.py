@@ -95,11 +95,12 @@ def _judged(run: Run, where: MachineOptions, *, beside: bool) -> Found:
     from students.judging.judged import JudgedStudent
     from students.judging.neighbours import nearest
     from students.judging.while_training import Validation
+    from students.plan.opened import inputs_again
     from students.runs.kept import checkpoints
     from students.train.job import make_job
 
     with joined("cpu") as world:
-        job = make_job(run.record, where, world, Silent())
+        job = make_job(run.record, inputs_again(run.record, where, world), where, world, Silent())
         assert job.judge is not None
         assert run.record.cache is not None
         with job.judge() as judge:

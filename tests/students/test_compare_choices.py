@@ -73,9 +73,9 @@ def test_a_batch_is_not_more_than_all_images(teacher):
 
 
 def test_a_few_embedded_images_are_still_the_embedded_ones(tmp_path):
-    assert few_of("shapes:split=val,size=32", 7) == "shapes:split=val,size=32,count=7,seed=0"
-    assert few_of("few:9:shapes:count=50", 9) == "few:9:shapes:count=50", "no more than that to begin with"
-    assert few_of("few:9:shapes:count=50", 3) == "few:3:few:9:shapes:count=50"
+    assert few_of("shapes:split=val,size=32", 7, 50) == "shapes:split=val,size=32,count=7,seed=0"
+    assert few_of("few:9:shapes:count=50", 9, 9) == "few:9:shapes:count=50", "no more than that to begin with"
+    assert few_of("few:9:shapes:count=50", 3, 9) == "few:3:few:9:shapes:count=50"
 
 
 @given(st.integers(0, 5000), st.integers(1, 600), st.integers(1, 4000))
