@@ -13,14 +13,15 @@ from students.train.targets import LabelsOnly
 COUNTS = np.array([2, 0, 3, 1, 4])
 
 
-def labels(examples: Examples | None, rejected: Any = None, **share: int) -> LabelsOnly:
+def labels(examples: Examples | None, rejected: Any = None, rank: int = 0, world: int = 1) -> LabelsOnly:
     images = cast(Any, SimpleNamespace(ids=[f"{row}.png" for row in range(5)], recipe=SimpleNamespace(kind="resize")))
-    return LabelsOnly(images, views=[0], seed=7, share=Share(0, 3, **share), rejected=rejected, examples=examples)
+    return LabelsOnly(images, views=[0], seed=7, share=Share(0, 3, rank, world), rejected=rejected, examples=examples)
 
 
 def rows(source: LabelsOnly) -> list[int]:
     epoch = source.epoch(0, 0)
-    return np.concatenate([epoch.rows(step) for step in range(len(epoch))]).tolist()
+    drawn: list[int] = np.concatenate([epoch.rows(step) for step in range(len(epoch))]).tolist()
+    return drawn
 
 
 def test_each_row_comes_once_for_each_of_its_items() -> None:
