@@ -158,14 +158,14 @@ def _connected(
     from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
+    if cache.teacher.reads is not None:
+        message = f"the teacher of {cache.path} reads token ids, which a training does not show it yet"
+        raise UsageError(message, hint="train from the cache: --stream off")
     views = fits.check_views(cache, record.pacing.views)
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
     drawn = LabelsOnly(scene, views=views, seed=record.seed, share=share, rejected=rejected)
-    if cache.teacher.reads is not None:
-        message = f"the teacher of {cache.path} reads token ids, which a training does not show it yet"
-        raise UsageError(message, hint="train from the cache: --stream off")
     hint = "train from the cache (--stream off), or show fewer images at once with --micro"
     return LiveTeacher(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 

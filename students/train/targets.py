@@ -16,6 +16,7 @@ from kdcache.cache import Cache
 from kdcache.codecs.distribution import Distribution
 from kdcache.signals.shown import Shown
 from kdcache.stream import Order, Share, Stream, view_of
+from kdcache.stream.examples import Examples
 from students.train.images import Rows, TrainingImages
 
 if TYPE_CHECKING:
@@ -142,8 +143,10 @@ class LabelsOnly:
         seed: int,
         share: Share,
         rejected: Callable[[int], Rows] | None = None,
+        examples: Examples | None = None,
     ) -> None:
-        """`rejected`: the rows of a view that cannot be used, where that is known."""
+        """`rejected`: the rows of a view that cannot be used, where that is known. `examples`: items of rows; None: rows."""
+        self._examples: Examples | int = len(scene.ids) if examples is None else examples
         self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
 
     def epoch(self, number: int, start: int) -> "LabelsOnlyEpoch":
@@ -151,7 +154,7 @@ class LabelsOnly:
         fresh = number if self._scene.recipe.kind == "augment" else 0
         view = fresh if self._views is None else view_of(number, self._views)
         bad = None if self._rejected is None else self._rejected(view)
-        order = Order(len(self._scene.ids), seed=self._seed, epoch=number, shuffle="full", rejected=bad)
+        order = Order(self._examples, seed=self._seed, epoch=number, shuffle="full", rejected=bad)
         return LabelsOnlyEpoch(order, replace(self._share, total=len(order)), view)
 
 
@@ -165,8 +168,8 @@ class LabelsOnlyEpoch:
         return len(self._share)
 
     def rows(self, number: int) -> Rows:
-        """In the order of the epoch."""
-        return self._order.slice(*self._share.span(number))
+        """In the order of the epoch: the row of each example, so a row with several items comes several times."""
+        return self._order.rows_of(self._order.slice(*self._share.span(number)))
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """Nothing."""
