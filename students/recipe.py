@@ -9,7 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from kdcache.base.strict import Strict
 from kdcache.views.recipe import Amount, Fraction, Positive
-from students.base.contracts import Constraint, Needs, Objective
+from students.base.contracts import Needs
+from students.base.objective import Constraint, Objective
 from students.base.types import Count, DropPath, Images, Passes, Precision, Side
 from students.base.validation import Judged
 from students.constraints.frozen_norms import FrozenNorms

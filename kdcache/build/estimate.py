@@ -15,8 +15,9 @@ from kdcache.base.newest import CACHES
 from kdcache.base.notes import Note, Notes
 from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
+from kdcache.build.notes import RANDOM
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import RANDOM, prepare, shows_embedded
+from kdcache.build.prepare import prepare, shows_embedded
 from kdcache.build.trial import Trial
 from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing

@@ -1,19 +1,19 @@
 """From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kdcache.base.machine import default_batch
 from kdcache.base.newest import CACHES
-from kdcache.base.notes import Note, Notes
+from kdcache.base.notes import Note
 from kdcache.base.progress import Progress, Silent
 from kdcache.base.versions import library_versions
 from kdcache.build.check import check_asked
 from kdcache.build.misfit import refuse_misfit
+from kdcache.build.notes import notes_on, warnings_on
 from kdcache.build.options import BuildOptions
 from kdcache.build.so_far import older_pixels_note, preprocess_so_far
 from kdcache.build.trial import Trial, run_trial
@@ -21,12 +21,8 @@ from kdcache.codecs import default_codec, make_codec
 from kdcache.codecs.codec import Codec
 from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
-from kdcache.images.enlarged import enlargement
-from kdcache.images.opening import parse
-from kdcache.images.paths import inner_splits
 from kdcache.images.registry import is_embedded
 from kdcache.images.source import Listing, Source
-from kdcache.images.splits import split_not_named
 from kdcache.signals.teacher import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
@@ -38,9 +34,6 @@ if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
 MAX_ROWS_PER_PART = 16384
-
-RANDOM, PART_ROWS = "random", "part-rows"
-"""Kinds of notes: the weights are random; --part-rows was rounded up."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +60,7 @@ def prepare(
 
     `quick` is for estimates: a slow teacher says a few images instead of a batch, and what lies in `out` does not matter.
     """
-    progress = progress or Silent()
-    augment = check_asked(options, out)
+    progress, augment = progress or Silent(), check_asked(options, out)
     store = None if quick else Store.at(out)
     there = None if store is None else store.plan
     source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
@@ -101,9 +93,9 @@ def prepare(
         refuse_misfit(out, there, plan)
     if out is None and not quick and (older := _older_cache(options, plan, progress)) is not None:
         return older
-    notes = (*_notes(options, plan, asked), *older_pixels_note(there))
-    warnings = tuple(_warnings(plan, source, listing))
+    notes = (*notes_on(options, plan, asked), *older_pixels_note(there))
     found = with_weights_of(options, teacher.spec)
+    warnings = tuple(warnings_on(plan, source, listing))
     return Prepared(found, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
 
 
@@ -202,66 +194,6 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
         bytes_per_row=sum(shares),
         error=codec.error(trial.emitted[codec.signal.name]),
     )
-
-
-def _notes(options: BuildOptions, plan: Plan, asked_batch: int) -> Notes:
-    notes = Notes()
-    if options.data is None:
-        notes.add(
-            f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
-        )
-    if options.size is None and plan.teacher.size == "nano":
-        notes.add(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
-    if options.recipe is None and options.views > 1:
-        notes.add(f"{options.views} views and no --recipe: using `augment`")
-    if plan.teacher.weights.random:
-        notes.add("random weights: this cache measures time and memory; the plan carries the stamp `random`", RANDOM)
-    if plan.batch < asked_batch:
-        notes.add(f"a batch of {asked_batch} does not fit into memory: using {plan.batch}")
-    if options.part_rows and options.part_rows < plan.layout.rows_per_part:
-        notes.add(f"--part-rows {options.part_rows} is rounded up to a batch: {plan.layout.rows_per_part}", PART_ROWS)
-    notes += _split_note(options.data, plan.dataset.source)
-    return notes
-
-
-def _warnings(plan: Plan, source: Source, listing: Listing) -> list[str]:
-    """What may make the cache useless, or dearer than it need be."""
-    small = enlargement(source, listing, plan.teacher.preprocess.size, "the teacher")
-    found = [*_class_warning(plan), *([small] if small else [])]
-    return found + _folder_of_splits_warning(plan.dataset.source)
-
-
-def _class_warning(plan: Plan) -> list[str]:
-    """A teacher with classes of its own speaks of those, whatever the folders of the images are called."""
-    theirs, ours = plan.teacher.classes, plan.dataset.classes
-    if theirs is None or ours is None or set(ours) <= set(theirs):
-        return []
-    known = len(set(ours) & set(theirs))
-    return [
-        f"the logits will be of the teacher's own {len(theirs):,} classes ({theirs[0]} …), which include {known:,} of the "
-        f"{len(ours):,} classes of these images ({ours[0]} …): a student of this cache cannot name the others. "
-        "`kd teacher fit-head` makes a head for them, to be given with --head"
-    ]
-
-
-def _split_note(data: str | None, source: dict[str, Any]) -> list[Note]:
-    """Which split of a dataset is used when none was named, and how the other one is."""
-    other = None if data is None else split_not_named(parse(data), source)
-    if other is None:
-        return []
-    return [Note(f"{source['kind']}: using the split `train`; for the other one, --data {other}")]
-
-
-def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:
-    """A folder of splits is a data set of all of them, without classes: a student would be trained on its validation images."""
-    splits = inner_splits(source)
-    if not splits:
-        return []
-    names, one = ", ".join(sorted(path.name for path in splits)), shlex.quote(str(splits[0]))
-    told = (
-        ", and the images of all of them would be in one cache" if len(splits) > 1 else ", which is no class of images"
-    )
-    return [f"{source['path']} holds {names}{told}; give --data {one}"]
 
 
 def choose_out(plan: Plan) -> Path:

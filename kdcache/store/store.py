@@ -16,20 +16,11 @@ from kdcache.codecs.codec import Field, Fields
 from kdcache.errors import Damage, Incomplete, Mismatch
 from kdcache.images.rejected import Rejected, parse_rejected, rejected_lines
 from kdcache.images.source import Listing, Source
+from kdcache.store import frame
 from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.differences import described, differences
-from kdcache.store.frame import (
-    INDEX,
-    PLAN,
-    create_frame,
-    frame_findings,
-    open_index,
-    read_plan,
-    replace_plan,
-    restore_view_files,
-)
 from kdcache.store.index import Index
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.parts.check import Finding, check_files, finding_of
@@ -68,19 +59,19 @@ class Store:
     def create(cls, where: Path | Place, plan: Plan, listing: Listing) -> Self:
         """Start a cache, or go on with the same one. Mismatch when the place holds another."""
         place = place_at(where)
-        create_frame(place, plan, listing)
+        frame.create_frame(place, plan, listing)
         return cls.open(place)
 
     @classmethod
     def open(cls, where: Path | Place) -> Self:
         """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
         place = place_at(where)
-        return cls(place, read_plan(place))
+        return cls(place, frame.read_plan(place))
 
     @classmethod
     def at(cls, where: Path | Place | None) -> Self | None:
         """The cache that is there already, open; None where there is none."""
-        there = where is not None and place_at(where).kind(PLAN) in ("file", "link")
+        there = where is not None and place_at(where).kind(frame.PLAN) in ("file", "link")
         return cls.open(where) if where is not None and there else None
 
     @classmethod
@@ -97,11 +88,11 @@ class Store:
     @lazy
     def index(self) -> Index:
         """Image ids, labels and look-up, checked against the plan's digest once."""
-        return open_index(self.place, self.plan)
+        return frame.open_index(self.place, self.plan)
 
     def expect_rows(self) -> None:
         """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
-        check_size(self.place, INDEX, self.plan.dataset.rows)
+        check_size(self.place, frame.INDEX, self.plan.dataset.rows)
 
     def listing(self) -> Listing:
         """The dataset as it was scanned for this cache."""
@@ -176,7 +167,7 @@ class Store:
         self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
     ) -> Receipt:
         """Seal a part: all rows of every field, `bad` rows of the dataset with their reasons (written as zeros)."""
-        restore_view_files(self.place, self.plan, part.view)
+        frame.restore_view_files(self.place, self.plan, part.view)
         cuts = cut_payload(self.plan, tuple(self.fields.values()), self.plan.rows_of(part), payload, bad)
         images = self._backend.images(self.plan, part, cuts)
         self._open.forget(part)
@@ -192,7 +183,7 @@ class Store:
         if receipt.plan != self.identity:
             found = described(differences(source.plan.essence(), self.plan.essence()))
             raise Mismatch(f"{source.place} is not a piece of {self.place}: {found}", part=str(part))
-        restore_view_files(self.place, self.plan, part.view)
+        frame.restore_view_files(self.place, self.plan, part.view)
         self._open.forget(part)
         return copy_files(source.place, self.place, receipt)
 
@@ -254,7 +245,7 @@ class Store:
         """Plan more views; what is built stays as it is. Under the build lock."""
         views = self.plan.views.model_copy(update={"count": count})
         plan = self.plan.model_copy(update={"views": views})
-        replace_plan(self.place, plan)
+        frame.replace_plan(self.place, plan)
         self.plan = plan
         return plan
 
@@ -294,10 +285,10 @@ class Store:
 
     def verify_frame(self) -> list[Finding]:
         """The index, the files of the views, and names that do not belong."""
-        return [*frame_findings(self.place, self.plan), *strays(self.place, self.plan, self.fields)]
+        return [*frame.frame_findings(self.place, self.plan), *strays(self.place, self.plan, self.fields)]
 
     def restore_frame(self) -> None:
         """Write the files again that depend on the plan alone."""
         for view in views_there(self.place, self.plan):
             if any(receipts_there(self.place, self.plan, view)):
-                restore_view_files(self.place, self.plan, view)
+                frame.restore_view_files(self.place, self.plan, view)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from students.compare.result.verdict import Verdict
     from students.export.exported import Exported
     from students.judging.evaluate import Judgement, JudgeOptions
+    from students.judging.judged import Judged
     from students.judging.predict import Predicted
     from students.runs.overview import RunEntry
 
@@ -101,12 +102,10 @@ def predict(
     from kdcache.errors import UsageError
     from kdcache.images import open_source
     from students.base.types import LOGITS
-    from students.judging.evaluate import student_of
-    from students.judging.judged import EMBEDDING, Judged, head_names
+    from students.judging.judged import EMBEDDING, Judged
     from students.judging.predict import check_file
     from students.judging.predict import predict as write
     from students.judging.teacher import AskedTeacher, opened
-    from students.runs.run import Run as Opened
 
     if images is None or (run is None) == (teacher is None):
         raise UsageError("name images, and a run or a teacher, one of the two", hint='predict("LATEST", "photos/")')
@@ -120,10 +119,20 @@ def predict(
         named = AskedTeacher(teacher, size, text(weights), text(head))
         student = opened(named, (asked,), how, source.scan().classes)
     else:
-        opened_run = Opened.open(str(run))
-        student = student_of(opened_run, how)
-        asked = EMBEDDING if embedding or LOGITS not in head_names(opened_run.record.student) else LOGITS
+        student, asked = _student_and_head(str(run), how, embedding)
     return write(student, source, asked, Path(out), top=top, workers=how.workers, progress=progress)
+
+
+def _student_and_head(run: str, how: "JudgeOptions", embedding: bool) -> "tuple[Judged, str]":
+    """The student of a run, and the head whose output is written."""
+    from students.base.types import LOGITS
+    from students.judging.evaluate import student_of
+    from students.judging.judged import EMBEDDING, head_names
+    from students.runs.run import Run as Opened
+
+    opened = Opened.open(run)
+    has_classes = LOGITS in head_names(opened.record.student)
+    return student_of(opened, how), LOGITS if has_classes and not embedding else EMBEDDING
 
 
 class Compared(NamedTuple):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from kdcache.base.plugins import Registry
-from students.base.contracts import ByKind
+from students.base.objective import ByKind
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,28 @@
 """What other packages bring for students: each a `Plugin` under the entry point group `kd.students`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from kdcache.base.plugins import load
-from students.base.contracts import Plugin
+from students.base.objective import Constraint, Objective
 
 GROUP = "kd.students"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What another package brings under the entry point group `kd.students`."""
+
+    families: tuple[Any, ...] = ()
+    objectives: tuple[type[Objective], ...] = ()
+    constraints: tuple[type[Constraint], ...] = ()
+    tasks: tuple[Any, ...] = ()
+    presets: Path | None = None
+    """A folder like configs/ (students/, recipes/, tasks/ …) whose presets are found beside ours."""
 
 
 @cache

@@ -53,7 +53,8 @@ def build_caches(
     options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
 ) -> Caches:
     """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
-    from kdcache.build.prepare import PART_ROWS, prepare
+    from kdcache.build.notes import PART_ROWS
+    from kdcache.build.prepare import prepare
     from kdcache.build.run import begun, build_missing
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from kdcache.errors import Mismatch
-from students.base.contracts import Constraint
+from students.base.objective import Constraint
 
 if TYPE_CHECKING:
     from torch import nn

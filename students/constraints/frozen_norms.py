@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from students.base.contracts import Constraint
+from students.base.objective import Constraint
 
 if TYPE_CHECKING:
     from torch import nn

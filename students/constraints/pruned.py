@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from students.base.contracts import Constraint
+from students.base.objective import Constraint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

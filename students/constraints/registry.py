@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from kdcache.base.plugins import Registry
-from students.base.contracts import Constraint
 from students.base.kinds import Kinds
+from students.base.objective import Constraint
 from students.base.plugins import brought
 
 CONSTRAINTS: Registry[type[Constraint]] = Registry(

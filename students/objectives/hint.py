@@ -12,7 +12,8 @@ from pydantic import Field
 
 from kdcache.errors import Mismatch
 from kdcache.signals.signal import Signal
-from students.base.contracts import Needs, Objective, Sides
+from students.base.contracts import Needs
+from students.base.objective import Objective, Sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,8 @@ from kdcache.codecs.distribution import Distribution, Logits, Tail, TopK
 from kdcache.errors import Mismatch
 from kdcache.views.recipe import Amount, Fraction
 from students.base.class_names import first_difference
-from students.base.contracts import Needs, Objective, Sides
+from students.base.contracts import Needs
+from students.base.objective import Objective, Sides
 from students.base.truths import CLASS, ClassTruth
 from students.base.types import LOGITS
 

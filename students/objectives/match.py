@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from kdcache.errors import Mismatch
-from students.base.contracts import Needs, Objective, Sides
+from students.base.contracts import Needs
+from students.base.objective import Objective, Sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from kdcache.base.plugins import Registry
-from students.base.contracts import Objective
 from students.base.kinds import Kinds
+from students.base.objective import Objective
 from students.base.plugins import brought
 
 OBJECTIVES: Registry[type[Objective]] = Registry(

@@ -18,7 +18,8 @@ from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
 from kdcache.views.recipe import drawable
 from students.base.class_names import first_difference
-from students.base.contracts import Needs, Sides
+from students.base.contracts import Needs
+from students.base.objective import Sides
 from students.families.outputs import Outputs
 from students.families.registry import FAMILIES, family_of, student_preset
 from students.families.spec import StudentSpec

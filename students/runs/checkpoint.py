@@ -21,7 +21,7 @@ from kdcache.base.foreign import refuse_links
 from kdcache.base.strict import Strict
 from kdcache.base.tensors import FLOATS, load_exact, read_safetensors, write_tensors
 from kdcache.errors import Damage, UsageError
-from students.base.contracts import Constraint
+from students.base.objective import Constraint
 from students.runs.kept import STATE, checkpoints
 from students.runs.metrics import MOST_STEPS
 

@@ -12,7 +12,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from students.base.contracts import Constraint
+from students.base.objective import Constraint
 from students.constraints.registry import CONSTRAINTS, AnyConstraint
 
 

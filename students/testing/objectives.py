@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from kdcache.errors import Mismatch
-from students.base.contracts import Needs, Objective, Sides
+from students.base.contracts import Needs
+from students.base.objective import Objective, Sides
 from students.objectives.registry import OBJECTIVES, AnyObjective
 
 

@@ -17,8 +17,9 @@ from kdcache.cache import Cache
 from kdcache.errors import UsageError
 from kdcache.images.enlarged import enlargement
 from kdcache.stream import Share
-from students.base.contracts import Family, Needs, Sides
+from students.base.contracts import Family, Needs
 from students.base.machine import World
+from students.base.objective import Sides
 from students.base.task import Measure
 from students.families.loading import Head, HeadRows
 from students.families.registry import build_student, family_of, load_weights

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kdcache.base.dice import Dice
 from kdcache.networks.pixels import autocast
-from students.base.contracts import Objective, Sides
+from students.base.objective import Objective, Sides
 from students.base.types import Precision
 from students.families.registry import family_of
 from students.families.spec import StudentSpec

@@ -6,7 +6,7 @@ import torch
 
 from kdcache.codecs.distribution import Logits
 from kdcache.signals.signal import Signal
-from students.base.contracts import Sides
+from students.base.objective import Sides
 from students.base.truths import ClassTruth
 from students.objectives.hint import Hint
 from students.objectives.labels import Labels

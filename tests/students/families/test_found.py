@@ -8,7 +8,7 @@ import pytest
 from kdcache.config.presets import config_path, load_config, preset_names
 from kdcache.errors import Mismatch, UsageError
 from students.base import plugins as found
-from students.base.contracts import Plugin
+from students.base.plugins import Plugin
 from students.families.registry import FAMILIES, preset_model, student_names, student_preset, student_spec
 from students.families.tinyvit.family import TinyViT
 from students.runs.run import Run

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kdcache.errors import Mismatch
 from kdcache.views.recipe import Fraction
-from students.base.contracts import Needs, Objective, Sides
+from students.base.contracts import Needs
+from students.base.objective import Objective, Sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

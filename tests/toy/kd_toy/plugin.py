@@ -6,7 +6,7 @@ from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
 from kd_toy.objective import Spelling
 from kd_toy.task import Reading
-from students.base.contracts import Plugin
+from students.base.plugins import Plugin
 
 PLUGIN = Plugin(
     families=(Toy(),),

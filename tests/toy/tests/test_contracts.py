@@ -15,7 +15,7 @@ from kdcache.teachers.registry import open_teacher
 from kdcache.testing.codecs import CodecContract
 from kdcache.testing.teachers import TeacherContract
 from kdcache.views.recipe import Plain
-from students.base.contracts import Sides
+from students.base.objective import Sides
 from students.testing.constraints import ConstraintContract
 from students.testing.families import FamilyContract
 from students.testing.objectives import Example, ObjectiveContract
