@@ -15,23 +15,23 @@ class MachineOptions:
 
     device: str = "auto"
     workers: int | None = None
-    """processes that render views; None: one a core, at most sixteen"""
+    """Number of processes that render views; None: one a core, at most sixteen."""
     data: str | None = None
-    """where the images lie now, when they have moved"""
+    """New location of the training images, when resuming a run whose images have moved."""
     val: tuple[str, ...] = ()
-    """the same of the validation images of a run that goes on; of several sets NAME=SOURCE each"""
+    """New location of the validation images, when resuming a run; NAME=SOURCE for each of several sets."""
     weights: str | None = None
-    """where the files of a connected teacher lie, or of one whose encoder the student shares"""
+    """Location of the weights of a live teacher, or of the teacher whose encoder the student shares."""
     head: str | None = None
     compiled: bool = False
     recompute: bool = False
-    """activations are computed again instead of kept: less memory, more time"""
+    """Whether activations are recomputed in the backward pass: less memory, more time."""
     stop_at: int | None = None
-    """stop after this step, as if interrupted"""
+    """Step after which training stops as if interrupted; None: it runs to its end."""
     trackers: tuple[str, ...] = ()
-    """tensorboard, wandb"""
+    """Trackers that metrics are also sent to: `tensorboard`, `wandb`."""
     timed: bool = False
-    """wait for the accelerator after every stage, so that the split of the time is true"""
+    """Whether each stage waits for the accelerator, so that the seconds logged for every stage are exact."""
 
     @property
     def on_cpu(self) -> bool:
@@ -58,16 +58,18 @@ class TrainOptions:
     cache: Path | None = None
     stream: StreamMode = "off"
     background: str | None = None
-    """under transparent pixels, where no cache says it; None: as the run it begins with, or the recipe of the views"""
+    """Colour under transparent pixels, for training without a cache; None: that of the run it starts from, else of
+    the view recipe."""
     val: str | tuple[str, ...] | None = None
-    """images it is judged on; several sets as NAME=SOURCE each; `none`: it is not judged; None: what the recipe says"""
+    """Validation images, NAME=SOURCE for each of several sets; `none`: the student is not judged; None: as in the
+    recipe."""
     size: int | None = None
     start: str | None = None
-    """a run or a weights file to begin with"""
+    """Run or weights file whose weights training starts from; None: random weights."""
     new_head: bool = False
-    """begin with all of it but the classifier"""
+    """Whether all weights but the classifier's are taken from `start`."""
     head_rows: str | None = None
-    """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
+    """File with one number a line: for each class, the row of the old classifier it starts from, or -1 for none."""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None

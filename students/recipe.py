@@ -18,65 +18,65 @@ from students.objectives.labels import Labels
 from students.objectives.registry import AnyObjective
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-"""Name of an objective: it stands in logs, charts and checkpoints, and between the dots of `--set`."""
+"""Name of an objective in logs, charts and checkpoints, and in `--set objectives.NAME.KEY=VALUE`."""
 MOST = 16
-"""Objectives, or constraints, of a recipe."""
+"""Largest number of objectives, and of constraints, in a recipe."""
 
 
 class Optimiser(Strict):
     """AdamW with a straight warm-up and half a cosine."""
 
     rate: Positive
-    """peak, at the recipe's own batch"""
+    """Peak learning rate at the recipe's own batch size."""
     decay: Amount
-    """weight decay of matrices; vectors, biases and attention biases have none"""
+    """Weight decay of matrices; vectors, biases and attention biases have none."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     eps: Positive = 1e-8
     clip: Positive | None = None
-    """largest length of the gradient"""
+    """Largest norm of the gradient; None: it is not clipped."""
     warmup: Amount = 0.0
-    """epochs"""
+    """Length of the warm-up, in epochs."""
     warmup_share: Fraction = 0.0
-    """of all steps, where it is not said in epochs"""
+    """Length of the warm-up as a fraction of all steps, when `warmup` is 0."""
     first_rate: Amount = 0.0
-    """where the warm-up starts"""
+    """Learning rate at the start of the warm-up."""
     last_rate: Amount = 0.0
-    """where the cosine ends"""
+    """Learning rate at the end of the cosine."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """the rate of each layer as a share of that of the next one towards the head"""
+    """Ratio of a layer's learning rate to that of the next layer towards the head."""
 
 
 class Recipe(Strict):
     """How a student is trained."""
 
     epochs: Passes | None = None
-    """passes over the images; parts of one are allowed"""
+    """Number of passes over the images, fractions allowed; None if `steps` is given."""
     steps: Count | None = None
-    """the same in steps"""
+    """Number of steps; None if `epochs` is given."""
     batch: Images
-    """images a step, over all processes and micro-batches together"""
+    """Images in a step, over all processes and micro-batches together."""
     input: Side | None = None
-    """height and width of what the student sees; left out: the student preset's"""
+    """Side length of the student's input, in pixels; None: as in the student's preset."""
     objective: AnyObjective = Labels()
-    """the one objective, where there are no `objectives`"""
+    """The only objective, when `objectives` is empty."""
     objectives: Annotated[dict[Key, AnyObjective], Field(max_length=MOST)] = {}
-    """several objectives by name, each with its weight, instead of `objective`"""
+    """Several objectives by name, each with its weight, in place of `objective`."""
     optimiser: Optimiser
     drop_path: DropPath | dict[str, DropPath] | None = None
-    """one for all, or one a student; left out: the student preset's"""
+    """Stochastic depth rate, for all students or by student preset; None: as in the student's preset."""
     average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """decay of the running average of the weights that is evaluated and exported; left out: none is kept"""
+    """Decay of the running average of the weights, which is evaluated and exported; None: no average is kept."""
     frozen_norms: bool = False
-    """BatchNorm keeps the statistics it starts with: the same as a constraint of the kind `frozen-norms`"""
+    """Whether BatchNorm keeps its initial statistics: the same as a constraint of the kind `frozen-norms`."""
     constraints: Annotated[tuple[AnyConstraint, ...], Field(max_length=MOST)] = ()
-    """what is held true while it trains"""
+    """Conditions on the weights that are enforced during training, such as a pruning mask."""
     precision: Precision = "bfloat16"
-    """autocast; losses and softmax are float32 always"""
+    """Autocast precision; losses and softmax are always float32."""
     views: str | None = None
-    """views of images that have no cache: a configs/views preset"""
+    """Preset in configs/views for images that have no cache."""
     judge: Judged = Judged()
     patience: Count | None = None
-    """validations without a better one before the training stops early"""
+    """Number of validations without improvement after which training stops early; None: it never does."""
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:

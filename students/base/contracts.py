@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Strict)
 R = TypeVar("R", bound=Strict)
 Tensors = dict[str, Any]
-"""Tensors by name. They are torch's, but torch is not needed to pass them on."""
+"""Tensors by name. The values are torch tensors, typed Any so that this module need not import torch."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,19 @@ class Needs:
     signals: tuple[str, ...] = ()
     """Signals that must be stored, or emitted by a connected teacher."""
     optional: tuple[str, ...] = ()
-    """Signals that are used where they are stored (data2vec's `inputs`)."""
+    """Signals that are used if they are stored (data2vec's `inputs`) and not needed otherwise."""
     truths: tuple[str, ...] = ()
     """Truth columns of the images, such as `class`."""
     outputs: tuple[str, ...] = ()
-    """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+    """Outputs that the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
-    """Whether the student must name classes."""
+    """Whether the student must have a classifier over named classes."""
     instead_of_pixels: tuple[str, ...] = ()
-    """Of a family: signals that stand for the pixels. Where one of them is at hand, no image is rendered for the student."""
+    """For a family: signals that replace the pixels. If one of them is available, no image is rendered for the
+    student."""
     teacher: bool = False
-    """Of a family: whether a new student takes over weights of its teacher (`Family.start`), so that it must have one."""
+    """For a family: whether a new student copies weights from its teacher (`Family.start`) and therefore must have
+    one."""
 
     def __or__(self, other: "Needs") -> "Needs":
         """Both together, each name once."""
@@ -75,11 +77,11 @@ class Defaults:
     """What is used where nobody says."""
 
     task: str
-    """The task a student of this family is judged by."""
+    """Task that judges a student of this family by default."""
     teacher: str
-    """The teacher that a hint names: `kd cache build --teacher …`."""
+    """Teacher that hints suggest: `kd cache build --teacher …`."""
     signals: tuple[str, ...]
-    """The signals such a cache keeps."""
+    """Signals that a cache for this family usually keeps."""
 
 
 class Group(NamedTuple):
@@ -88,9 +90,9 @@ class Group(NamedTuple):
     name: str
     parameter: "nn.Parameter"
     layer: int
-    """0 at the input; a layer-wise decay of the rate counts from the last one."""
+    """Depth of the layer the parameter belongs to, 0 at the input; layer-wise rate decay counts from the last one."""
     decays: bool
-    """False for what weight decay leaves alone: vectors, biases."""
+    """Whether weight decay applies; False for vectors and biases."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,12 @@ class Head:
     """Something a task or an exporter can ask of a student that is in eval mode."""
 
     call: "Callable[..., Tensor]"
-    """From normalised pixels (batch, 3, height, width)."""
+    """Function from normalised pixels (batch, 3, height, width) to the head's output."""
     description: str
-    """A few words for `kd teacher show run:RUN`. Caches of the run keep them: one made with other words is refused."""
+    """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
+    refused."""
     signal: bool = True
-    """Whether a cache can keep what it gives as a signal: one array an image."""
+    """Whether a cache can store the output as a signal: one array an image."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """What the student makes of these pixels."""
@@ -114,7 +117,7 @@ class Adopted(NamedTuple):
 
     tensors: Tensors
     layout: str
-    """The layout they came in: `timm`, `published`, `own`."""
+    """Layout the tensors were in: `timm`, `published` or `own`."""
     changed: tuple[str, ...]
     """Names of the tensors that were interpolated to another input size."""
 
@@ -124,17 +127,18 @@ class Request:
     """What is known when a preset becomes a student."""
 
     name: str
-    """The preset's name, which the student keeps."""
+    """Name of the preset, which becomes the student's name."""
     classes: tuple[str, ...]
-    """Class names of the images or of the teacher, in order; empty where nobody names any."""
+    """Class names of the images or of the teacher, in order; empty where there are none."""
     size: int | None = None
-    """Side length of the student's input, in pixels; None: the preset's."""
+    """Side length of the student's input, in pixels; None: as in the preset."""
     drop_path: float | None = None
-    """Stochastic depth; None: the preset's."""
+    """Stochastic depth rate; None: as in the preset."""
     background: str | None = None
-    """What lies under transparent pixels in the views it learns from; None: white."""
+    """Colour under transparent pixels in the views the student is trained on; None: white."""
     weights: str | None = None
-    """File of weights it begins with; None where it begins with a run (`before` is that run's student) or with none."""
+    """Weights file the student starts from; None if it starts from a run (`before` is then that run's student) or
+    from random weights."""
 
 
 class Family(Protocol[S]):
@@ -156,9 +160,10 @@ class Family(Protocol[S]):
     """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
     classifier: str | None
-    """Its classifier's tensors are CLASSIFIER.weight and CLASSIFIER.bias, one row a class; None: it has no classifier."""
+    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row a class; None: there is no
+    classifier."""
     exports: Mapping[str, str]
-    """Format -> `module:function`, imported when that format is asked for. The function takes a run and a folder."""
+    """Format -> `module:function`, imported when that format is requested. The function takes a run and a folder."""
 
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
         """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
@@ -222,23 +227,23 @@ class Sides:
     """The two sides an objective compares, known before the first step."""
 
     signals: "Mapping[str, Signal]"
-    """The teacher's side: what the cache keeps, or a connected teacher emits."""
+    """Signals of the teacher: what the cache stores, or what a connected teacher emits."""
     outputs: "Mapping[str, Signal]"
-    """The student's side: what its network gives, with the shape of one example. Counted when it is asked for."""
+    """Outputs of the student's network, with the shape of one example. The shapes are computed at the first lookup."""
     spec: Any
-    """The student's own record: its `name`, and its `classes` where it names any."""
+    """Specification of the student: its `name`, and its `classes` if it has any."""
     truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """Truth columns the images have, each with its class names where it is one of classes."""
+    """Truth columns of the images -> class names of a column of classes, None for any other column."""
     classes: tuple[str, ...] | None = None
-    """What the teacher's distributions are over; None where it gives none."""
+    """Class names that the teacher's distributions are over; None if it emits none."""
     source: str = ""
-    """Where the signals come from, for messages: the path of a cache."""
+    """Origin of the signals as messages name it: the path of a cache."""
     images: str = ""
-    """The images, for messages."""
+    """Name of the images as messages give it."""
     inherits: bool = False
-    """Whether the student takes over weights of this teacher, so that its family compares the two networks itself."""
+    """Whether the student copies weights from this teacher, so that its family compares the two networks itself."""
     setting: str = "objective"
-    """Where the objective stands in the recipe: `--set SETTING.KEY=VALUE` changes it."""
+    """Position of the objective in the recipe: `--set SETTING.KEY=VALUE` changes it."""
 
 
 class ByKind(Strict):
@@ -246,7 +251,7 @@ class ByKind(Strict):
 
     kind: ClassVar[str]
     left_out: ClassVar[Mapping[str, Any]] = {}
-    """Fields that came later and are not written where they have this value."""
+    """Fields added after the first release -> the default at which they are not written."""
 
     def plain(self) -> dict[str, Any]:
         """The record as plain JSON values, its kind first."""
@@ -262,7 +267,7 @@ class Objective(ByKind):
 
     left_out: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
     weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
-    """What its loss is multiplied by in the sum of all objectives."""
+    """Factor of this objective's loss in the sum of all objectives."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -337,4 +342,4 @@ class Plugin:
     constraints: tuple[type[Constraint], ...] = ()
     tasks: tuple[Any, ...] = ()
     presets: Path | None = None
-    """A folder like configs/ (students/, recipes/, tasks/ …) whose presets are found beside ours."""
+    """Folder laid out like configs/ (students/, recipes/, tasks/ …) whose presets are added to kd's own."""

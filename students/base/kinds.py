@@ -24,7 +24,7 @@ class Kinds:
     base: type[ByKind]
     registry: Registry[Any]
     usual: str | None = None
-    """The kind of a record that says none; None: it must say one."""
+    """Kind of a record that has no `kind`; None: the kind is required."""
 
     def parse(self, value: Any) -> ByKind:
         """The record, read strictly. ValueError where its kind is unknown, ValidationError where a field is wrong."""

@@ -14,7 +14,8 @@ from kdcache.base.figures import whole
 from kdcache.errors import KDError, Unavailable, UsageError
 
 ALONE = 5.0
-"""seconds after which a process that failed has failed alone"""
+"""Seconds that the other processes are given to fail as well; a process that fails without them after that failed
+alone."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from kdcache.base.strict import Strict
 from students.base.types import Count
 
 MEAN = "mean"
-"""The score of all sets together."""
+"""Value of `best` that stands for the mean score over all sets."""
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,59}"
 SetName = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Bank = Count | Annotated[str, Field(min_length=1, max_length=4096)] | None
@@ -30,15 +30,16 @@ class JudgedSet(Strict):
     """One set of validation images."""
 
     name: SetName
-    """What its lines in metrics.jsonl are called, and `--val NAME=SOURCE`."""
+    """Name of the set in metrics.jsonl and in `--val NAME=SOURCE`."""
     data: str | None = None
-    """Where the images lie; None: `--val` says it, or the student is not judged on them."""
+    """Location of the images; None: given with `--val`, or the student is not judged on this set."""
     task: str | None = None
-    """None: the task of all sets."""
+    """Task of this set; None: the task given for all sets."""
     bank: Bank = None
-    """As of all sets, for this one: `train-split`, a source, or a number of training images. None: the training images."""
+    """Images that the task compares with, where it compares: a number of training images, `train-split` or a source;
+    None: all training images."""
     settings: dict[str, Any] = {}
-    """Other settings of its task."""
+    """Settings of the task that differ from its defaults."""
 
 
 class Judged(Strict):
@@ -48,14 +49,15 @@ class Judged(Strict):
     every: Count | None = None
     """Steps between validations; None: an epoch, or a twentieth of all steps where that is longer."""
     bank: Bank = None
-    """Images that the task compares with, where it does: a number of training images, `train-split` or a source; None: all
-    training images."""
+    """Images that the task compares with, where it compares: a number of training images, `train-split` or a source;
+    None: all training images."""
     settings: dict[str, Any] = {}
-    """Other settings of the task."""
+    """Settings of the task that differ from its defaults."""
     sets: tuple[JudgedSet, ...] = ()
-    """Several sets; none: the images of `--val`, or the held-out split of the images it learns from."""
+    """Validation sets; when empty, the images of `--val`, or the held-out split beside the training images, are the
+    only set."""
     best: Annotated[str, Field(max_length=100)] = MEAN
-    """Whose score keeps the best weights: `mean`, or the name of a set."""
+    """Which score selects the best weights: `mean` of all sets, or the name of one set."""
 
     @model_validator(mode="after")
     def _names_its_sets(self) -> Self:

@@ -17,21 +17,21 @@ from students.compare.options import CompareOptions
 
 MOST_IMAGES = 2000
 PATIENCE = 240.0
-"""seconds the teacher of a comparison may work when nobody said how much it is to see"""
+"""Seconds the teacher of a comparison may run when neither the number of images nor the batch is given."""
 LEAST_BATCH = 4
-"""with fewer images a step is mostly overhead"""
+"""Smallest batch that is chosen: with fewer images, most of a step is overhead."""
 
 
 class Amount(Strict):
     """How much."""
 
     data: str
-    """the images that are built and trained on"""
+    """Source of the images the cache is built from and the students are trained on."""
     images: int
     whole: int
-    """how many there are to choose from: those of the job"""
+    """Number of images in the whole source, which the costs of the job are computed for."""
     bytes: int | None
-    """on disk, of those; None where they are generated or remote"""
+    """Size of all images of the source on disk, in bytes; None if they are generated or remote."""
     batch: int
 
 

@@ -21,9 +21,9 @@ class Arm(Strict):
     name: str
     stream: StreamMode
     codec: str | None = None
-    """of the signal that is matched, when it is not the cache's own"""
+    """Codec of the signal the students learn from; None: that of the base cache."""
     only: tuple[str, ...] | None = None
-    """signals of its cache, when they are not all that the teacher said"""
+    """Signals in the arm's cache; None: all that the teacher emitted."""
     settings: tuple[str, ...] = ()
 
     @property

@@ -16,11 +16,11 @@ from students.compare.result.built import Built
 from students.compare.result.sums import Spread
 
 BASE = "base"
-"""the cache the teacher fills; the others are called by what is different in them"""
+"""Name of the cache that the teacher fills; every other cache is named after what differs from it."""
 PARTS = 4
-"""at least so many, so that the time of the build has an interval"""
+"""Number of parts the base cache is cut into, so that the build time has a confidence interval."""
 LEAST = 3
-"""with fewer parts, as of few images in large batches, an interval would say nothing"""
+"""Smallest number of parts an interval is computed from; images that fill few batches give fewer, and no interval."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Caches:
 
     folder: Path
     of: dict[str, str]
-    """arm -> its cache"""
+    """Arm -> name of its cache."""
     built: dict[str, Built]
-    """cache -> what it took"""
+    """Cache name -> its size and build time."""
     store: Store
-    """the base"""
+    """Store of the base cache."""
 
     @property
     def usable(self) -> int:

@@ -13,12 +13,12 @@ class CompareOptions:
 
     arms: tuple[str, ...]
     build: BuildOptions
-    """teacher, images and views; `data` None means the embedded images, no teacher the one for the student"""
+    """Teacher, images and views. `data` None: the embedded images; no teacher: the student's usual one."""
     images: int | None = None
-    """how many images to build and train on"""
+    """Number of images to build the cache from and to train on; None: chosen by the teacher's speed."""
     student: str = "tinyvit-5m"
     recipe: str = ""
-    """of the training; none: the student's own, or that for the embedded images"""
+    """Training recipe; empty: the student's own, or the one for the embedded images."""
     settings: tuple[str, ...] = ()
     size: int | None = None
     steps: int = 30
@@ -26,9 +26,9 @@ class CompareOptions:
     batch: int | None = None
     micro: int | None = None
     val: str | tuple[str, ...] | None = None
-    """images students are judged on, as `TrainOptions.val`"""
+    """Validation images, as in `TrainOptions.val`."""
     memory: int | None = None
-    """bytes of one device: the largest batch that fits is found by trying"""
+    """Memory of one device, in bytes, for which the largest batch that fits is searched; None: no search."""
     device: str = "auto"
     out: Path | None = None
     epochs: float = 90.0

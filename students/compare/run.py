@@ -46,7 +46,7 @@ from students.runs.run import Run
 
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
-"""what was asked; what was measured"""
+"""Files of a comparison: the options it was started with, and its result."""
 AGAIN = "remove it and run the same command again, or choose another folder with --out"
 
 

@@ -19,9 +19,9 @@ class Pruned(Constraint):
 
     kind: ClassVar[str] = "pruned"
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    """Share of the weights of each matrix and kernel that is zero."""
+    """Fraction of the weights of each matrix and kernel that is zero."""
     _kept: "dict[str, Tensor]" = PrivateAttr(default_factory=dict)
-    """Parameter name -> True where its weights live on."""
+    """Parameter name -> mask, True where the weight is kept."""
 
     def prepare(self, network: "nn.Module") -> None:
         """Choose the smallest weights of each trained parameter of two dimensions or more, and make them zero."""

@@ -22,9 +22,9 @@ class Exported(NamedTuple):
 
     files: tuple[Path, ...]
     difference: float | None = None
-    """largest absolute difference of a logit from torch's on random pixels, where that was measured"""
+    """Largest absolute difference of a logit from torch's on random pixels; None if it was not measured."""
     share: float | None = None
-    """the same as a share of the largest logit"""
+    """`difference` as a fraction of the largest logit."""
 
 
 def exporter(run: Run, format: str) -> Exporter:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-3
-"""largest difference of an ONNX logit from torch's, as a share of the largest logit"""
+"""Largest accepted difference of an ONNX logit from torch's, as a fraction of the largest logit."""
 PIXELS, LOGITS = "pixels", "logits"
 
 

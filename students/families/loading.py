@@ -19,7 +19,7 @@ from students.base.contracts import Family, Tensors
 from students.families.spec import StudentSpec
 
 WRAPPED = ("model", "state_dict")
-"""keys under which training programs keep the weights beside their other state"""
+"""Keys under which training programs store the weights beside their other state."""
 Head = Literal["keep", "new"]
 
 
@@ -29,7 +29,8 @@ class HeadRows:
 
     file: Path
     absent: Literal["zero", "mean"] = "zero"
-    """what -1 becomes. TinyViT evaluates with 0 (remap_layer.py) and fine-tunes from the mean of the other rows (utils.py)"""
+    """What a row of -1 becomes: TinyViT evaluates with zeros (remap_layer.py) and fine-tunes from the mean of the
+    other rows (utils.py)."""
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ class Preset(Strict):
     family: str
     """Name of the student family that reads the rest of this file (kd student list)."""
     recipe: str | None = None
-    """Name of the recipe it is meant for; left out: the one for the images at hand."""
+    """Name of the recommended recipe; None: the default recipe for the images."""
     input: Side
-    """Side length of the input it is meant for, in pixels."""
+    """Side length of the recommended input, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
     geometry: Geometry
-    """How an image gets to its size when it is not augmented."""
+    """How an unaugmented image is resized to the input."""
     enlarged: Geometry
-    """The same where the size is larger than `input`."""
+    """How an unaugmented image is resized to an input larger than `input`."""
 
     def geometry_at(self, side: int) -> Geometry:
         """How an image gets to an input of that size."""

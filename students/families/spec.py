@@ -12,7 +12,7 @@ from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Plain
 
 MOST_CLASSES = 1 << 17
-"""Classes a student tells apart."""
+"""Largest number of classes of a student."""
 RANDOM = "random weights"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -22,14 +22,15 @@ FIRST = frozenset({
     "depth", "heads", "hidden", "alibi", "begin", "encoder", "image", "patch", "dim", "prenet", "targets",
     "kind", "fit", "crop_pct", "interpolation",
 })  # fmt: skip
-"""Fields of the specifications of the first release, and of the records in them: they have always counted."""
+"""Fields that specifications and their nested records had in the first release, which are always part of the
+identity."""
 
 
 class StudentSpec(Strict):
     """A small network, the pixels it is given and the classes it names."""
 
     left_out: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are written only where they were given: a run of an earlier release may have them, a new one has not."""
+    """Fields that are written only if they are set: runs of an earlier release have them, new ones do not."""
     name: str
     """Name of the preset it was made from, such as `tinyvit-5m`."""
     family: str
@@ -39,11 +40,11 @@ class StudentSpec(Strict):
     mean: tuple[Finite, Finite, Finite]
     """Mean of the three channels that is subtracted from pixels between 0 and 1."""
     std: tuple[Positive, Positive, Positive]
-    """Deviation of the three channels that pixels are divided by."""
+    """Standard deviation of the three channels by which pixels are divided."""
     geometry: Plain
-    """How an image gets to that size when it is not augmented."""
+    """How an unaugmented image is resized to the input."""
     classes: Annotated[tuple[str, ...], Field(max_length=MOST_CLASSES)]
-    """Names of the classes in the order of its logits; empty where it has no classifier."""
+    """Names of the classes in the order of the logits; empty if there is no classifier."""
 
     @property
     def described(self) -> str:

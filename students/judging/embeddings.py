@@ -20,8 +20,9 @@ class BankSettings(Strict):
     """What may be chosen of a task that compares images with others."""
 
     bank: str | Annotated[int, Field(ge=1, le=STEPS)] | None = None
-    """Images to compare with: a source, `train-split` for the training split beside the judged images, a number of training
-    images, or None: the training split beside the images that were named, else the training images."""
+    """Images to compare with: a source, `train-split` for the training split beside the judged images, or a number
+    of training images. None: the training split beside the judged images if they were given, else the training
+    images."""
 
 
 class Reading(Strict):
@@ -38,7 +39,7 @@ class ReadReport(Strict):
     about: Compared
     marks: Reading
     seed: int
-    """Seed of the share of the bank that chooses the ridge of a probe."""
+    """Seed for the bank split that selects the probe's ridge penalty."""
     precision: Precision
     device: str
     seconds: float

@@ -35,9 +35,9 @@ from students.runs.run import Run
 from students.runs.validation import ValidationSet
 
 SPLITS = (*HELD_OUT, "train")
-"""Folders that hold folders of classes, those to judge on first."""
+"""Names of folders that are splits, not classes, in the order in which they are suggested for judging."""
 Wanted = Sequence[tuple[Task[Any], Any]]
-"""Tasks and their settings."""
+"""Tasks to judge by, each with its settings."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class JudgeOptions:
     workers: int = 0
     batch: int | None = None
     precision: Precision | None = None
-    """None: as it was trained, so that the numbers agree with those of its validation."""
+    """Autocast precision; None: that of the training, so that the numbers agree with its validation."""
 
 
 class Judgement(NamedTuple):
@@ -58,7 +58,7 @@ class Judgement(NamedTuple):
     task: Task[Any]
     report: Any
     path: Path | None
-    """Where it is kept; None: nowhere."""
+    """File the report is stored in; None: it is not stored."""
 
     @property
     def shown(self) -> Shown:

@@ -20,11 +20,11 @@ from students.judging.judged import Judged
 from students.judging.pictures import Labelled, Pictures, labelled
 
 TRAIN_SPLIT = "train-split"
-"""The bank that is the training split beside the images that are judged."""
+"""Value of `bank` that stands for the training split beside the judged images."""
 BANK_SEED = 0
-"""Seed of the choice of training images that are searched."""
+"""Seed for the choice of training images when the bank is a number of them."""
 Bank = str | int | None
-"""Images to compare with: a source, `train-split`, so many of the training images, or None for what fits."""
+"""Images to compare with: a source, `train-split`, a number of training images, or None for the default."""
 
 
 class Examples:

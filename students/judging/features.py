@@ -29,7 +29,7 @@ class Compared(Strict):
     bank_images: int
     unlabelled: int
     rejected: dict[str, str]
-    """image id -> why it could not be used"""
+    """Image id -> why it could not be read."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z = 1.959963984540054
-"""97.5 % of a normal distribution lies below"""
+"""97.5 % quantile of the standard normal distribution."""
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EMBEDDING = "embedding"
 HeadCall = Callable[["NDArray[np.uint8]"], "Tensor"]
-"""Views (rows, height, width, 3) -> what a head gives, a row each."""
+"""Function from uint8 views (rows, height, width, 3) to a head's output, one row each."""
 
 
 class Sees(Protocol):

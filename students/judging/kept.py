@@ -18,7 +18,7 @@ from students.judging.registry import TASKS
 from students.runs.run import Run
 
 _NAME = 100
-"""Letters of the name of an evaluation."""
+"""Pattern of the file name of a stored evaluation."""
 _AGAIN = "remove it and run kd eval again"
 
 
@@ -27,7 +27,7 @@ class Evaluation(Strict):
 
     weights_sha256: str
     report: Any
-    """The record of the task that made it."""
+    """Report of the task that was run."""
 
     @property
     def task(self) -> Task[Any]:

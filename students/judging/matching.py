@@ -33,9 +33,9 @@ class Matching:
     """Where the classes of a dataset are among a student's."""
 
     numbers: NDArray[np.int64]
-    """the student's class number of each class of the dataset"""
+    """Student's class number for each class of the dataset."""
     rule: str
-    """how they were matched, in words"""
+    """Rule by which the classes were matched, in words."""
 
 
 def match_classes(images: Names | None, highest: int, student: Names) -> Matching:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 QUERIES, BANK = 1024, 16_384
-"""rows of a piece: 64 MiB of similarities"""
+"""Rows of queries and of the bank in one block: 64 MiB of similarities."""
 
 
 def nearest(

@@ -35,16 +35,16 @@ class Labelled:
     source: Source
     ids: list[str]
     labels: Rows
-    """class number a row"""
+    """Class number of each row."""
     classes: tuple[str, ...] | None
-    """class names by number"""
+    """Class names by number."""
     fingerprint: str
     unlabelled: int
-    """images that were left out because nobody knows their class"""
+    """Number of images left out because their class is unknown."""
     matching: Matching | None = None
-    """how the class numbers were matched with a student's; None: they are the dataset's own"""
+    """How the class numbers were matched with a student's; None: they are the dataset's own."""
     own_classes: tuple[str, ...] | None = None
-    """class names by the dataset's own numbers, once they are matched"""
+    """Class names by the dataset's own numbers, before matching; None if no matching was done."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,7 +83,7 @@ class Pictures:
     ) -> None:
         self.images, self.spec, self.batch = images, spec, batch
         self.rejected: dict[str, str] = {}
-        """image id -> why it could not be used, in the last pass"""
+        """Image id -> why it could not be read, in the last pass."""
         self._pool = RenderPool(
             images.source,
             geometry or spec.geometry,

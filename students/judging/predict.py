@@ -36,9 +36,9 @@ class Predicted:
     path: Path
     images: int
     head: str
-    """`logits` or `embedding`."""
+    """Head to call: `logits` or `embedding`."""
     rejected: dict[str, str]
-    """Image id -> why it could not be read; it has no line in the file."""
+    """Image id -> why it could not be read; such an image has no line in the file."""
 
 
 def check_file(out: Path) -> None:
@@ -81,7 +81,7 @@ def predict(
 
 
 Row = tuple[str, "list[tuple[str, float]] | list[float]"]
-"""Image id, and its first classes with their probabilities, or its embedding."""
+"""Image id with its most likely classes and their probabilities, or with its embedding."""
 
 
 def _batches(student: Judged, pictures: Pictures, head: str, top: int, progress: Progress) -> Iterator[list[Row]]:

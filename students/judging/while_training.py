@@ -40,11 +40,11 @@ class Outcome(NamedTuple):
     """What one validation came to."""
 
     lines: list[dict[str, Any]]
-    """Numbers for metrics.jsonl, one line a set; `set` is its name where it has one."""
+    """Numbers for metrics.jsonl, one line a set; `set` is the set's name, if it has one."""
     score: float
-    """The score that decides."""
+    """Score that selects the best weights."""
     text: str
-    """The scores as a reader sees them."""
+    """Scores in one line of text."""
 
 
 class Validation:

@@ -29,7 +29,7 @@ class Hint(Objective):
     signal: Name = "embedding"
     """The teacher's signal: a vector or a map, such as `embedding` or `features`."""
     output: Name = "embedding"
-    """The student's output that is matched with it, of the same kind."""
+    """Student's output that is matched with the signal and has the same kind."""
     loss: Literal["mse", "cosine"] = "mse"
     """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 UNKNOWN = -1
-"""Number of a class that nobody knows: such an example weighs nothing."""
+"""Class number of an example whose class is unknown; its loss is 0."""
 
 
 class Labels(Objective):
@@ -33,9 +33,10 @@ class Labels(Objective):
     hard: Amount = 0.0
     """Weight of the cross-entropy with the true class."""
     temperature: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 1.0
-    """Temperature of both sides of the soft part, which is multiplied by its square so that its gradients keep their size."""
+    """Temperature of both distributions in the soft part, whose loss is multiplied by its square to keep the
+    gradients' scale."""
     tail: Tail = "uniform"
-    """How the probability outside the stored classes is spread."""
+    """How the probability outside the stored classes is distributed."""
     smoothing: Fraction = 0.0
     """Fraction of the true class's probability that is spread over all classes."""
 

@@ -22,7 +22,8 @@ class Match(Objective):
 
     kind: ClassVar[str] = "match"
     signal: Dense
-    """`targets`: all tokens of the mean of the teacher's last layers. `cls-layers`: the class token of each layer."""
+    """Teacher's signal to match: `targets`, all tokens of the mean of its last layers, or `cls-layers`, the class
+    token of each layer."""
     loss: Literal["mse", "cosine"]
     """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
 

@@ -12,7 +12,7 @@ from students.report.markup import Markup, tag
 
 EDGE, ROW, THICK, FEET = 2.0, 40.0, 14.0, 20.0
 BROAD = 22.0
-"""room for half of the last label"""
+"""Margin on the right, for half of the last label."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Line = dict[str, Any]
 
 
 Drawn = Mapping[str | None, Mapping[str, str]]
-"""Validation set -> its numbers that are drawn -> what each is called."""
+"""Validation set -> its numbers to draw -> title of each curve."""
 
 
 def latest_by_step(lines: Iterable[Line], kind: str) -> list[Line]:

@@ -9,7 +9,7 @@ from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from students.report.markup import Markup, join, tag
 
 _REJECTED = 200
-"""Unreadable images that a page lists."""
+"""Largest number of unreadable images listed on a page."""
 
 
 def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run: str) -> Markup:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BANK = 512
-"""training images that are searched: a page is about some pictures, a score is `kd eval`'s"""
+"""Number of training images that are searched: the page shows a few pictures, an exact score comes from `kd eval`."""
 PIECE = 64
 
 

@@ -31,7 +31,7 @@ class Facts:
     metrics: Sequence[dict[str, Any]]
     evaluations: dict[str, Evaluation]
     weights_sha256: str | None
-    """None: the run has no weights yet"""
+    """Digest of the best weights; None: the run has no weights yet."""
     taught: Samples
     unseen: Samples
 

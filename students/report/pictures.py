@@ -10,7 +10,7 @@ from students.report.markup import Markup, join, tag
 from students.report.samples import Guess, Sample, Samples
 
 SMALL = 96
-"""pictures up to this side keep every pixel; larger ones are packed as JPEG"""
+"""Largest side length of a picture that is embedded losslessly; larger ones are embedded as JPEG."""
 
 
 def sample_cards(samples: Samples) -> Markup:

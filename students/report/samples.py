@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GUESSES = 5
 LARGEST = 320
-"""Pixels of the longer side of a picture in the page."""
+"""Longest side of a picture on the page, in pixels."""
 _CHOICE = 0x5A3B21
 
 
@@ -58,7 +58,7 @@ class Sample:
     image_id: str
     truth: str | None
     picture: NDArray[np.uint8]
-    """Pixels to look at: the whole image, or the random view that was judged."""
+    """Picture to show: the whole image, or the random view that was judged."""
     student: list[Guess]
     teacher: list[Guess] | None = None
 
@@ -70,7 +70,7 @@ class Samples:
     images: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """what should be shown and cannot be, in words"""
+    """Sentences about samples that could not be shown."""
 
 
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:

@@ -35,13 +35,13 @@ FILES = MODEL, AVERAGE, OPTIMISER, OBJECTIVES, CONSTRAINTS = (
     "model.safetensors", "average.safetensors", "optimiser.safetensors", "objectives.safetensors", "constraints.safetensors",
 )  # fmt: skip
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""what AdamW keeps of a parameter"""
+"""Keys of AdamW's state of a parameter."""
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
-"""what torch's GradScaler keeps"""
+"""Keys of the state of torch's GradScaler."""
 LOSS, IMAGES = "loss", "images"
-"""What is summed up beside the losses by name: their weighted sum, and the images that count."""
+"""Names of two running sums beside the losses: the weighted total loss, and the number of images."""
 FIRST_SUMS = 4
-"""How many sums the first release kept, without names: loss, soft labels, true classes, images."""
+"""Names of the running sums that the first release stored as a list: loss, soft labels, true classes, images."""
 Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
@@ -50,20 +50,21 @@ class State:
     """Where a training is."""
 
     step: Count = 0
-    """steps taken"""
+    """Number of steps taken."""
     epoch: Count = 0
     at: Count = 0
-    """steps taken of this epoch"""
+    """Number of steps taken in this epoch."""
     images: Count = 0
     seconds: float = 0.0
     best: float | None = None
-    """the best top-1 so far"""
+    """Best validation score so far."""
     worse: Count = 0
-    """validations since then"""
+    """Number of validations since the best score."""
     scaler: dict[str, int | float] = field(default_factory=dict)
-    """loss scale of float16"""
+    """State of the float16 loss scaler."""
     pending: dict[str, float] | list[float] = field(default_factory=dict)
-    """Sums since the last line of metrics.jsonl by name; a list without names, as the first release wrote it, is read too."""
+    """Running sums since the last line of metrics.jsonl, by name; the first release wrote them as a list, which is
+    read as well."""
 
     def sums(self, parts: tuple[str, ...]) -> dict[str, float] | None:
         """The pending sums of a training whose losses are these; None where they are another training's."""
@@ -83,7 +84,7 @@ class _Kept(Strict):
 
     state: State
     files: dict[str, str]
-    """file -> digest"""
+    """File name -> digest."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -102,7 +103,7 @@ class Parts:
     average: "nn.Module | None"
     optimiser: "torch.optim.Optimizer"
     own: "nn.Module"
-    """the objectives' own weights, which no other file has"""
+    """Weights of the objectives themselves, which are in no weights file."""
     constraints: "tuple[Constraint, ...]" = ()
 
     @property

@@ -15,7 +15,7 @@ from students.runs.newest import RUNS
 from students.runs.run import WEIGHTS, Run, teacher_run
 
 RUN = "run"
-"""the family of these teachers: run:NAME"""
+"""Name of the teacher family of runs: run:NAME."""
 
 
 def find_teacher(name: str, weights: str | None, planned: Weights | None) -> Run:

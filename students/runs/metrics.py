@@ -18,9 +18,9 @@ from kdcache.errors import Damage
 from students.base.validation import NAME
 
 MOST_LINE_BYTES = 1 << 16
-"""Bytes of a line of metrics.jsonl."""
+"""Largest line of metrics.jsonl, in bytes."""
 MOST_LINES = 1_000_000
-"""Lines that a report is made of."""
+"""Largest number of lines of metrics.jsonl that are read."""
 MOST_STEPS = 1 << 53
 LARGEST = 1e100
 ENDED = ("done", "patience", "steps")
@@ -28,13 +28,13 @@ _NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": (), "end":
 _WORDS = ("kind", "stopped", "set")
 _NAME = re.compile(NAME)
 LOSSES = "losses"
-"""Key under which a line of training has its losses by name: `{"labels.soft": 4.6}`."""
+"""Key of the losses by name in a training line: `{"labels.soft": 4.6}`."""
 MOST_LOSSES = 64
-"""Losses of a line."""
+"""Largest number of losses in a line."""
 MOST_LETTERS = 100
-"""Letters of the name of a loss."""
+"""Longest name of a loss, in characters."""
 _FIRST = {"soft": "labels.soft", "hard": "labels.hard"}
-"""How the first release called the only losses there were, each by itself in a line -> their names now."""
+"""Keys by which the first release wrote its only two losses -> their names now."""
 
 
 def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:

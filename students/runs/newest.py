@@ -13,7 +13,7 @@ from kdcache.errors import UsageError
 RUNS = Path("kd/runs")
 ELSEWHERE = "elsewhere.txt"
 MOST_BYTES = 1 << 20
-"""bytes of that file"""
+"""Largest size of that file, in bytes."""
 
 
 def remember_run(run: Path, root: Path = RUNS) -> None:

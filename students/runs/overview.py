@@ -26,11 +26,12 @@ class Progress:
 
     run: Run
     state: State
-    """`running`: a process trains it now; `done`: all steps are taken, or patience has ended; `stopped`: it can be resumed."""
+    """State of the run. `running`: a process is training it; `done`: all steps are taken, or patience ran out;
+    `stopped`: it can be resumed."""
     steps: int
-    """Steps taken, as far as they are written down."""
+    """Number of steps taken, as far as they are logged or checkpointed."""
     best: float | None
-    """The best score on the validation images so far, of 1; None where there is none yet."""
+    """Best validation score so far, as a fraction of 1; None if there is none yet."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -56,11 +57,11 @@ class RunEntry:
 
     path: Path
     started: datetime | None
-    """When its record was written; None where there is none."""
+    """Time when run.json was written; None if there is none."""
     progress: Progress | None
-    """None for what cannot be read."""
+    """Progress of the run; None if it cannot be read."""
     reason: str | None
-    """Why it cannot be read; None where it can."""
+    """Reason why the run cannot be read; None if it can."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON values: for what cannot be read only where it lies and why."""

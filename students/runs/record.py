@@ -23,7 +23,7 @@ class CacheRecord(Strict):
     identity: str
     teacher: TeacherSpec
     signals: dict[str, str]
-    """signal -> codec"""
+    """Signal -> codec."""
 
 
 Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
@@ -35,13 +35,13 @@ class Pacing(Strict):
     steps: Count
     steps_an_epoch: Count
     micro: Count
-    """images of a piece: what goes through the network at once, in one process"""
+    """Images in a micro-batch, which goes through the network at once in one process."""
     views: tuple[int, ...] | None
-    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
+    """Stored views that are used; None: all of them, or, without stored views, a new random one every epoch."""
     log_every: Count
     validate_every: Count
     keep_every: Count
-    """steps between checkpoints"""
+    """Steps between checkpoints."""
 
 
 class RunRecord(Strict):
@@ -53,23 +53,24 @@ class RunRecord(Strict):
     recipe: Recipe
     seed: int
     stream: StreamMode
-    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
+    """Source of the signals: `off`: a cache; `on`: the teacher runs at every step; `none`: no teacher, true classes
+    only."""
     dataset: Dataset
     views: ViewPlan
-    """as the teacher saw them, or, without a cache, as they are drawn"""
+    """Plan of the views as the teacher was shown them, or, without a cache, as they are drawn."""
     cache: CacheRecord | None = None
     val: Dataset | None = None
-    """images it is judged on, where they are one set without a name"""
+    """Validation images, if they are a single unnamed set."""
     sets: tuple[ValidationSet, ...] = ()
-    """the same where they have names"""
+    """Validation sets, if they have names."""
     started_from: str | None = None
-    """weights file it began with, and its digest"""
+    """Weights file the training started from, with its digest."""
     rejected: int = 0
-    """images of the dataset that the cache could not use, in the view with the most of them"""
+    """Number of images the cache could not read, in the view with the most of them."""
     new_head: bool = False
-    """it began with a fresh classifier"""
+    """Whether the classifier started from random weights."""
     head_rows: str | None = None
-    """file of the rows of the old classifier it began with"""
+    """File of the old classifier's rows that the new one started from."""
     pacing: Pacing
     processes: Count = 1
     versions: dict[str, str]

@@ -33,9 +33,9 @@ WEIGHTS = "best.safetensors"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 BEFORE = "00000000"
-"""the state before the first step, which a run has as soon as it is one"""
+"""Folder name of the checkpoint before the first step, which every run has from its start."""
 OWN = ("run.json", METRICS, CHECKPOINTS, "evals", WEIGHTS, "lock", "tensorboard", "wandb")
-"""what lies in a run's folder"""
+"""Names of all files and folders in a run's folder."""
 RESTORE = "restore it from a copy"
 
 

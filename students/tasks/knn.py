@@ -21,7 +21,8 @@ from students.judging.judged import EMBEDDING, Judged
 
 VOTERS = 20
 HEAT = 0.07
-"""A vote weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv 2104.14294, section 4)."""
+"""Temperature of the vote, which weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv
+2104.14294, section 4)."""
 
 
 class KnnReport(ReadReport):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAR = 3
-"""how many of the nearest are looked at"""
+"""Number of nearest images that are looked at."""
 
 
 class Retrieved(Strict):
@@ -31,20 +31,20 @@ class Retrieved(Strict):
     queries: int
     top1: float
     interval: tuple[float, float]
-    """of top-1: 95 %, Wilson"""
+    """95 % interval of top-1 (Wilson)."""
     top3: float
-    """any of the nearest three is of the class"""
+    """Fraction of queries with at least one of the nearest three in the same class."""
     top3_all: float
-    """all of them are"""
+    """Fraction of queries with all of the nearest three in the same class."""
 
 
 class Retrieval(Strict):
     """Both ways round."""
 
     found: Retrieved
-    """images asked about, the bank searched"""
+    """Scores with the images as queries and the bank as the searched set."""
     inverse: Retrieved
-    """the bank asked about, the images searched"""
+    """Scores with the bank as queries and the images as the searched set."""
 
     @property
     def mean(self) -> float:

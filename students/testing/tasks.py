@@ -30,9 +30,9 @@ from students.judging.pictures import labelled
 from students.judging.registry import settings_of
 
 SIDE = 32
-"""Side length of what the student sees, in pixels."""
+"""Side length of the student's input, in pixels."""
 WIDTH = 16
-"""Numbers of an embedding."""
+"""Number of channels of an embedding."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class TaskContract:
 
     task: ClassVar[Task[Any]]
     given: ClassVar[Mapping[str, Any]] = {}
-    """Settings by name that differ from the task's own."""
+    """Settings that differ from the task's defaults, by name."""
 
     def images(self) -> Source:
         """Labelled images to judge on."""

@@ -10,7 +10,7 @@ from kdcache.base.own_process import send
 from kdcache.base.progress import Progress, Silent
 
 _EVERY = 0.2
-"""Seconds between two lines about images: a fast student takes hundreds of steps a second."""
+"""Least seconds between two progress messages about images: a fast student takes hundreds of steps a second."""
 
 
 class Relayed(Silent):

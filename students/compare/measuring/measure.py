@@ -37,7 +37,7 @@ class ArmTask(Strict):
     val: str | tuple[str, ...] | None
     size: int | None
     background: str | None
-    """of views that no cache gives"""
+    """Colour under transparent pixels in views that come from no cache."""
     steps: int
     batch: int | None
     micro: int | None
@@ -47,7 +47,7 @@ class ArmTask(Strict):
     teacher_weights: str | None
     teacher_head: str | None
     memory: int | None = None
-    """bytes it may take of the accelerator"""
+    """Largest amount of accelerator memory the process may use, in bytes; None: all of it."""
 
 
 class Measured(Strict):
@@ -58,27 +58,27 @@ class Measured(Strict):
     steps: int
     images: int
     step_seconds: float
-    """of a step, after the first tenth of all steps"""
+    """Mean seconds of a step, without the first tenth of the steps."""
     stages: dict[str, float]
-    """seconds of a step by stage; the rest of `step_seconds` is bookkeeping"""
+    """Mean seconds of a step by stage; the rest of `step_seconds` is bookkeeping."""
     images_per_second: float
     peak_memory: int
-    """bytes resident in this process at its peak"""
+    """Peak resident memory of the process, in bytes."""
     allocated: int | None
-    """bytes of the accelerator at the peak, in tensors"""
+    """Peak accelerator memory in tensors, in bytes; None on a CPU."""
     reserved: int | None
-    """and held by torch"""
+    """Peak accelerator memory that torch reserved from the driver, in bytes; None on a CPU."""
     energy: float | None
-    """joules of the accelerator for a step, where it tells"""
+    """Joules the accelerator used in a step; None where it has no counter."""
     losses: tuple[float, ...]
     score: float | None
-    """as the recipe judges: the share that is named right, or found right"""
+    """Score of the recipe's validation task; None if the student was not judged."""
     unjudged: str | None
-    """why there is no score"""
+    """Reason why there is no score; None if there is one."""
     pixels: int
-    """that a side of what the student sees has"""
+    """Side length of the student's input, in pixels."""
     weights: str
-    """digest of the student's weights at the end"""
+    """Digest of the student's final weights file."""
     imported_teacher: bool
 
 

@@ -19,9 +19,10 @@ WORDS = {"waiting": "waiting for data"}
 STAGE_COLOURS = (3, 7, 6, 5, 8)
 _UNITS = (("seconds", 3600.0), ("minutes", 60.0), ("hours", 1.0), ("days", 1 / 24))
 _EARLY, _FAR = 0.2, 4.0
-"""a crossing in so early a part of the job gets a chart of its own; one so many times as far as the job is not drawn"""
+"""A break-even before the fraction _EARLY of the job gets a zoomed chart; one later than _FAR times the job is not
+drawn."""
 _ABOVE = 1.25
-"""how far above the lines of a chart their bands are drawn"""
+"""How far a confidence band is drawn above the highest line of its chart, as a factor of that line."""
 
 
 def colour(place: int) -> int:

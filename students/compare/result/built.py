@@ -8,13 +8,14 @@ class Built(Strict):
     """A cache."""
 
     signals: dict[str, str]
-    """signal -> codec"""
+    """Signal -> codec."""
     bytes: int
-    """of this cache, with the headers of its parts, which are small"""
+    """Size of this cache in bytes, including the headers of its small parts."""
     row_bytes: float
-    """of a view of an image"""
+    """Bytes that one view of one image takes."""
     image: Spread
-    """seconds for one view of one image: the teacher's pass, without what is paid once a process, such as loading the teacher"""
+    """Seconds for one view of one image: the teacher's forward pass, without costs paid once a process, such as
+    loading the teacher."""
     views: int
     rows: int
 

@@ -17,29 +17,29 @@ class Row(Strict):
     arm: str
     teacher: str
     cache_bytes: int
-    """for the images and views of the job"""
+    """Size of a cache of all images and views of the job, in bytes."""
     peak_memory: Spread
     allocated: Spread | None
     reserved: Spread | None
     room: Room | None
     devices: int | None
-    """that a batch needs"""
+    """Number of devices that hold one batch; None if no search for the largest batch was made."""
     step_seconds: Spread
     stages: dict[str, Spread]
     images_per_second: Spread
     energy: Spread | None
-    """joules of a step"""
+    """Joules of a step."""
     build_seconds: float
-    """of the cache that was built here"""
+    """Seconds the build of this comparison's own cache took."""
     score: Spread | None
     loss: Spread
-    """of the last step"""
+    """Loss of the last step."""
     bill: Bill
-    """of the job"""
+    """Cost of the job."""
     saves: Spread | None
-    """share of the time of the job with the teacher connected"""
+    """Fraction of the job's time with a connected teacher that this arm saves."""
     pays: BreakEven | None
-    """when its cache has paid for itself; None: never, or there is nothing to compare with"""
+    """Break-even of the arm's cache; None: it never pays, or no arm has a connected teacher."""
 
 
 def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:

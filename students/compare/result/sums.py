@@ -20,7 +20,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _NORMAL = 1.959963985
 _STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles for 1 to 9 degrees of freedom"""
+"""97.5 % quantiles of Student's t for 1 to 9 degrees of freedom."""
 
 
 def student_t(freedom: int) -> float:
@@ -76,10 +76,10 @@ class Workload(Strict):
     epochs: Annotated[float, Field(gt=0, le=limits.EPOCHS)]
     students: Count = 1
     views: Count
-    """stored; each is built once"""
+    """Number of stored views an image, each of which is built once."""
     gpus: Count = 1
     price: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
-    """money for an hour of one device"""
+    """Price of one device for an hour."""
 
 
 class Bill(Strict):
@@ -88,7 +88,7 @@ class Bill(Strict):
     build_hours: Spread
     train_hours: Spread
     hours: Spread
-    """together"""
+    """Hours of build and training together."""
     device_days: Spread
     money: Spread | None
 
@@ -112,9 +112,9 @@ class BreakEven(Strict):
 
     epochs: float
     low: float
-    """epochs, if the measured times are off by their intervals"""
+    """Break-even at the favourable end of the intervals of the measured times, in epochs."""
     high: float | None
-    """None: perhaps never"""
+    """Break-even at the unfavourable end of the intervals, in epochs; None: at that end it never pays."""
     students: float
 
 
@@ -134,10 +134,10 @@ def saved(on_hours: float, off_hours: float) -> float:
 
 
 TINYVIT = {"on GPU-days": 330.9, "build GPU-days": 92.4, "train GPU-days": 140.0}
-"""arXiv 2207.10666, section D"""
+"""Cost of storing and training with stored logits, from arXiv 2207.10666, section D."""
 DIVEDOC_ON = {"hours": 40.0, "MiB": 25_000.0, "GB": 20.0}
 DIVEDOC_OFF = {"hours": 36.0, "MiB": 21_300.0, "GB": 200.0}
-"""DIVE-Doc, table 1: time, memory of the device, disk"""
+"""Time, device memory and disk with a connected and with a stored teacher, from DIVE-Doc, table 1."""
 
 
 def tinyvit_saving() -> float:

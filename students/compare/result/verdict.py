@@ -13,7 +13,7 @@ from students.compare.result.sums import BreakEven, Spread, Workload
 from students.compare.result.words import milliseconds, percent, reach, times
 
 RESTLESS = 0.25
-"""an interval so large a share of a mean says that something else was going on"""
+"""Interval of a step time, as a fraction of its mean, above which the machine was probably busy with other work."""
 
 
 class Verdict(Strict):
@@ -22,7 +22,7 @@ class Verdict(Strict):
     rows: tuple[Row, ...]
     job: Workload
     image_bytes: int | None
-    """on disk, of the job"""
+    """Size of the job's images on disk, in bytes; None if they are generated or remote."""
     sentences: tuple[str, ...]
 
 

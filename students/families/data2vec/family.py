@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 INPUTS = "inputs"
-"""Signal of a data2vec teacher: the tokens its modality encoder gives, which the student's own encoder would give as well."""
+"""Signal of a data2vec teacher: the output of its modality encoder, which the student shares and then need not
+compute."""
 
 
 class Data2VecStudent:

@@ -12,24 +12,24 @@ from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec
 
 ENCODER, BLOCKS = "encoder.", "blocks."
-"""Beginnings of the names of its tensors, and of its teacher's."""
+"""Prefixes of the tensor names of the encoder and of the blocks, the same in student and teacher."""
 
 
 class Blocks(Strict):
     """The blocks of a student that shares the encoder of a data2vec teacher."""
 
     depth: Layers
-    """Number of blocks."""
+    """Number of transformer blocks."""
     heads: Width
-    """Attention heads of a block."""
+    """Number of attention heads in a block."""
     hidden: Width
-    """Width inside the FFN."""
+    """Hidden width of the FFN."""
     alibi: bool = False
-    """Whether attention falls with the distance of two patches."""
+    """Whether attention has a bias that falls with the distance of two patches (ALiBi)."""
     begin: Literal["random", "teacher"] = "random"
-    """Weights of the blocks before the first step: `teacher` copies its first ones."""
+    """Initial weights of the blocks: `teacher` copies the teacher's first blocks."""
     encoder: Data2VecShape
-    """Numbers of the teacher's network, whose modality encoder it shares."""
+    """Shape of the teacher's network, whose modality encoder the student shares."""
 
     @model_validator(mode="after")
     def _fit_the_encoder(self) -> Self:
@@ -53,9 +53,9 @@ class Data2VecPreset(Preset):
     """A file of configs/students with `family: data2vec`."""
 
     blocks: Blocks
-    """Its blocks, and the encoder below them."""
+    """Shape of the student's blocks and of the encoder below them."""
     drop_path: DropPath = 0.0
-    """Always 0: it drops nothing."""
+    """Stochastic depth rate, always 0: this family has none."""
 
 
 class Data2VecSpec(StudentSpec):
@@ -63,9 +63,9 @@ class Data2VecSpec(StudentSpec):
 
     left_out: ClassVar = frozenset({"network", "windows", "drop_path"})
     blocks: Blocks
-    """Its blocks, and the encoder below them."""
+    """Shape of the student's blocks and of the encoder below them."""
     network: Literal[""] = ""
-    """Always empty, as the next two are: fields of another family, which the first release wrote into every run."""
+    """Always None, like the next two: fields of another family, which the first release wrote into every run."""
     windows: Annotated[tuple[int, ...], Field(max_length=0)] = ()
     drop_path: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0
 

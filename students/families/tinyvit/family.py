@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TIMM_MODES = {"crop": "center", "squash": "squash"}
-"""How an image gets to its size -> timm's word for it."""
+"""Our resizing geometry -> timm's name for it."""
 FIRST_CONVOLUTION = "patch_embed.conv1.conv"
-"""timm's name of the layer that is given pixels."""
+"""Name of timm's layer that takes the pixels."""
 
 
 class TinyViT:

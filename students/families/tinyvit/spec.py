@@ -18,23 +18,24 @@ from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec, counted_fields
 
 MOST_WINDOW = 64
-"""Side of an attention window."""
+"""Largest side length of an attention window."""
 MOST_OFFSETS = 1 << 28
-"""Pairs of tokens, over all blocks: timm keeps an index of 8 bytes for each."""
+"""Largest number of token pairs over all blocks: timm keeps an index of 8 bytes for each."""
 STRIDE = 32
-"""The last map has a 32nd of the input's side."""
+"""Total downsampling factor: the last feature map has 1/32 of the input's side length."""
 LARGEST = MOST_WINDOW // 2 * STRIDE
-"""Side of the largest input: the third stage of the published sizes looks at its whole map in one window."""
+"""Largest side length of the input, in pixels: the third stage of the published sizes attends over its whole map in
+one window."""
 PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny_vit_5m_224": {"widths": (64, 128, 160, 320), "depths": (2, 2, 6, 2), "heads": (2, 4, 5, 10)},
     "tiny_vit_11m_224": {"widths": (64, 128, 256, 448), "depths": (2, 2, 6, 2), "heads": (2, 4, 8, 14)},
     "tiny_vit_21m_224": {"widths": (96, 192, 384, 576), "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 18)},
 }
-"""timm's names of the published sizes -> their numbers. The first release wrote the name alone into runs."""
+"""timm's names of the published sizes -> their dimensions. The first release wrote only the name into runs."""
 ANY = "tiny_vit_5m_224"
-"""timm's builder of every other size: all numbers can be given to it."""
+"""Name of the timm builder used for every other size: it takes all dimensions as arguments."""
 _NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
-"""timm's names of TinyViTs, none of which leads to the Hub."""
+"""Pattern of timm's TinyViT names; none of them can name a model on the Hub."""
 Ratio = Annotated[float, Field(gt=0.0, le=64.0)]
 Kernel = Annotated[int, Field(ge=1, le=31, multiple_of=1)]
 Window = Annotated[int, Field(ge=1, le=MOST_WINDOW)]
@@ -47,19 +48,19 @@ class Numbers(Strict):
     """What a preset and a run both say of a TinyViT."""
 
     network: str | None = None
-    """timm's name of a network whose numbers are not written out here: the first release wrote no other thing."""
+    """timm's name of a network whose dimensions are not given here; the first release wrote nothing else."""
     widths: Widths | None = None
-    """Channels of the four stages."""
+    """Number of channels of the four stages."""
     depths: Depths | None = None
-    """Blocks of the four stages."""
+    """Number of blocks of the four stages."""
     heads: Widths | None = None
-    """Attention heads of the four stages; the first stage is convolutional and uses none."""
+    """Number of attention heads of the four stages; the first stage is convolutional and uses none."""
     mlp_ratio: Ratio = 4.0
-    """Width inside an FFN as a multiple of the stage's."""
+    """Hidden width of an FFN as a multiple of the stage's width."""
     expand_ratio: Ratio = 4.0
-    """Width inside a convolutional block as a multiple of the stage's."""
+    """Hidden width of a convolutional block as a multiple of the stage's width."""
     kernel: Kernel = 3
-    """Side of the convolution between attention and FFN."""
+    """Side length of the convolution between attention and FFN."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -89,10 +90,10 @@ class TinyViTPreset(Numbers, Preset):
     """A file of configs/students with `family: tinyvit`."""
 
     windows: Windows | None = None
-    """Sides of the attention windows of the four stages at `input` pixels, which grow with the input; the first stage uses none.
-    Left out: as published, where the last two stages look at their whole map in one window."""
+    """Side lengths of the four stages' attention windows at `input` pixels; they scale with the input, and the first
+    stage uses none. None: as published, where the last two stages attend over their whole map in one window."""
     drop_path: DropPath
-    """Stochastic depth, unless a recipe says otherwise."""
+    """Stochastic depth rate, unless the recipe sets one."""
 
     def windows_at(self, side: int) -> tuple[int, ...]:
         """In proportion to the input: 7/7/14/7 at 224 pixels are 12/12/24/12 at 384 and 16/16/32/16 at 512."""
@@ -107,11 +108,11 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     left_out: ClassVar = frozenset({"network", "blocks", "widths", "depths", "heads"})
     blocks: None = None
-    """Always empty: a field of another family, which the first release wrote into every run."""
+    """Always None: a field of another family, which the first release wrote into every run."""
     windows: Windows
-    """Sides of the attention windows of the four stages."""
+    """Side lengths of the four stages' attention windows."""
     drop_path: DropPath = 0.0
-    """Stochastic depth of the last block; it grows from 0 at the first."""
+    """Stochastic depth rate of the last block; it grows linearly from 0 at the first."""
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:

@@ -21,7 +21,7 @@ class Settings(Strict):
     """What may be chosen."""
 
     real: str | None = None
-    """File of reassessed ImageNet labels (real.json), counted as well; None: none are."""
+    """File of reassessed ImageNet labels (real.json) that are scored as well; None: no such score."""
 
 
 class Classify:

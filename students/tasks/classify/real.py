@@ -19,7 +19,7 @@ from students.judging.matching import folder_numbers
 from students.judging.pictures import Labelled
 
 _ENOUGH = 20
-"""images, from which on it shows whether labels and classes belong together"""
+"""Smallest number of images on which it is checked that labels and classes belong together."""
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
 
 
@@ -28,10 +28,10 @@ class RealMarks(Strict):
 
     images: int
     empty: int
-    """images without any reassessed label, left out"""
+    """Number of images without a reassessed label, which are left out."""
     top1: float
     interval: tuple[float, float]
-    """95 %, Wilson"""
+    """95 % interval (Wilson)."""
 
 
 class RealLabels:

@@ -13,9 +13,9 @@ from students.tasks.classify.real import RealMarks
 from students.tasks.classify.scores import Bin, Confusion, Count
 
 CONFUSED = 5
-"""Most frequent mistakes that a terminal shows."""
+"""Number of most frequent confusions shown on a terminal."""
 MORE_CONFUSED, WEAKEST = 12, 8
-"""Those of a page, and the classes it names."""
+"""Numbers of confusions and of weakest classes shown on a page."""
 
 
 class ClassMarks(Strict):
@@ -32,30 +32,30 @@ class Report(Strict):
 
     task: Literal["classify"] = "classify"
     data: str
-    """name of the image source"""
+    """Name of the image source."""
     fingerprint: str
     matched: str
-    """by which rule the images' classes were found among the student's"""
+    """Rule by which the images' classes were matched with the student's."""
     images: int
     unlabelled: int
-    """images left out because nobody knows their class"""
+    """Number of images left out because their class is unknown."""
     rejected: dict[str, str]
-    """image id -> why it could not be used"""
+    """Image id -> why it could not be read."""
     top1: float
     interval: tuple[float, float]
-    """of top-1: 95 %, Wilson"""
+    """95 % interval of top-1 (Wilson)."""
     top5: float
     loss: float
     calibration_error: float
     bins: Annotated[tuple[Bin, ...], Field(min_length=1)]
     classes: tuple[ClassMarks, ...]
-    """those that have images, by number"""
+    """Scores of the classes that have images, by class number."""
     names: tuple[str, ...]
-    """the student's class names by number"""
+    """Student's class names by number."""
     confusion: tuple[Confusion, ...]
-    """cells of the confusion matrix that are not 0, by class number"""
+    """Non-zero cells of the confusion matrix, by class number."""
     real: RealMarks | None = None
-    """against reassessed labels, when they were given"""
+    """Scores against the reassessed labels, if they were given."""
     precision: Precision
     device: str
     seconds: float

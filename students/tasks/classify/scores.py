@@ -37,7 +37,7 @@ class Bin(Strict):
     images: Count
     accuracy: float
     confidence: float
-    """mean probability of the first guesses"""
+    """Mean probability of the most likely class."""
 
 
 class Confusion(Strict):

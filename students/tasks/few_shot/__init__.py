@@ -25,7 +25,7 @@ class Settings(FewShot):
     """The numbers of the benchmark, and the seed of the episodes."""
 
     seed: int = 0
-    """Seed of what the episodes draw."""
+    """Seed for the classes and images that episodes draw."""
 
 
 class FewShotReport(Strict):

@@ -27,11 +27,11 @@ class ShotMarks(Strict):
 
     shots: int
     accuracy: float
-    """mean over the episodes"""
+    """Mean accuracy over the episodes."""
     half_width: float
-    """of its 95 % interval: 1.96 standard deviations / sqrt(episodes)"""
+    """Half width of the 95 % interval of `accuracy`: 1.96 standard deviations / sqrt(episodes)."""
     classes: int
-    """that have enough images to be drawn"""
+    """Number of classes that have enough images to be drawn."""
 
 
 def measure(

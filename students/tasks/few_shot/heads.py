@@ -18,7 +18,7 @@ from students.tasks.few_shot.numbers import FewShot
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350
 _TOGETHER = 100
-"""episodes a pass on a CPU: what their heads need stays in its cache, which is twice as fast as all at once"""
+"""Episodes in a pass on a CPU: few enough that their heads stay in its cache, which is twice as fast as all at once."""
 
 
 def right_answers(
