@@ -84,7 +84,7 @@ def predict(
     from students.judging.judged import EMBEDDING
     from students.judging.predict import check_file
     from students.judging.predict import predict as written
-    from students.judging.teacher import AskedTeacher, opened
+    from students.judging.teacher import TeacherChoice, opened
 
     check_file(out)
     source = open_source(images)
@@ -93,7 +93,7 @@ def predict(
     if teacher is not None:
         asked, name = (EMBEDDING if embedding else LOGITS), teacher
         ui.note("loading the teacher")
-        student = opened(AskedTeacher(teacher, size, weights, head), (asked,), how, _classes(source))
+        student = opened(TeacherChoice(teacher, size, weights, head), (asked,), how, _classes(source))
     else:
         opened_run = open_run(ui, str(run))
         student, name = student_of(opened_run, how), str(opened_run.path)

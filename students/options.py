@@ -1,4 +1,4 @@
-"""What a user may ask of a training, and the defaults that depend on what was asked."""
+"""Options of a training, as the command line and the Python functions take them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ StreamMode = Literal["off", "on", "none"]
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """This machine: nothing here changes what is learnt, beyond the rounding of another device."""
+    """Options of this machine: they change nothing that is learnt, beyond the rounding of another device."""
 
     device: str = "auto"
     workers: int | None = None
     """Number of processes that render views; None: one a core, at most sixteen."""
     data: str | None = None
-    """New location of the training images, when resuming a run whose images have moved."""
+    """New location of the training images, when they have moved since the cache or the run was made."""
     val: tuple[str, ...] = ()
     """New location of the validation images, when resuming a run; NAME=SOURCE for each of several sets."""
     weights: str | None = None
@@ -50,7 +50,7 @@ class MachineOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """One training, as asked for. None means: choose what fits."""
+    """Options of one training. None means that a fitting value is chosen."""
 
     student: str | None = None
     recipe: str | None = None
@@ -83,7 +83,7 @@ class TrainOptions:
 
     @property
     def validation(self) -> tuple[str, ...]:
-        """The places of `val`, as they were given."""
+        """The values of `val` as a tuple."""
         if isinstance(self.val, str):
             return (self.val,)
         return self.val or ()

@@ -24,7 +24,7 @@ MOST = 16
 
 
 class Optimiser(Strict):
-    """AdamW with a straight warm-up and half a cosine."""
+    """AdamW with a linear warm-up and a cosine decay."""
 
     rate: Positive
     """Peak learning rate at the recipe's own batch size."""
@@ -81,7 +81,7 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("a recipe says either epochs or steps")
+            raise ValueError("a recipe has either epochs or steps, and not both")
         return self
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class Recipe(Strict):
         if self.objectives and "objective" in self.model_fields_set:
             names = ", ".join(self.objectives)
             raise ValueError(
-                f"it has both `objective` and `objectives` ({names}): leave one out; one of several is changed with "
+                f"it has both `objective` and `objectives` ({names}): leave one out, or change one of several with "
                 f"--set objectives.{next(iter(self.objectives))}.KEY=VALUE"
             )
         return self
@@ -97,29 +97,29 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _learns_something(self) -> Self:
         if not any(objective.weight for objective in self.losses.values()):
-            raise ValueError("every objective has a weight of 0: nothing would be learnt")
+            raise ValueError("all objectives have weight 0: nothing would be learnt")
         return self
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What came later is written where it is used."""
+        """Fields added after the first release are written only where they are used."""
         unused = ["objective" if self.objectives else "objectives", *([] if self.constraints else ["constraints"])]
         return {name: value for name, value in write(self).items() if name not in unused}
 
     @property
     def losses(self) -> Mapping[str, Objective]:
-        """Every objective by its name, in the order in which losses are added up; a single one is called by its kind."""
+        """All objectives by name, in the order in which losses are summed; a single one is named after its kind."""
         return self.objectives or {self.objective.kind: self.objective}
 
     @property
-    def held(self) -> tuple[Constraint, ...]:
-        """Every constraint, in order."""
+    def all_constraints(self) -> tuple[Constraint, ...]:
+        """All constraints in order, frozen norms first."""
         return (FrozenNorms(), *self.constraints) if self.frozen_norms else self.constraints
 
     @property
     def freezes_norms(self) -> bool:
         """Whether BatchNorm keeps its statistics."""
-        return any(constraint.freezes_norms for constraint in self.held)
+        return any(constraint.freezes_norms for constraint in self.all_constraints)
 
     @property
     def needs(self) -> Needs:
@@ -127,11 +127,11 @@ class Recipe(Strict):
         return reduce(or_, (objective.needs() for objective in self.losses.values()))
 
     def setting(self, name: str) -> str:
-        """Where an objective stands in this recipe: `--set SETTING.KEY=VALUE`."""
+        """Position of an objective in this recipe, as in `--set SETTING.KEY=VALUE`."""
         return f"objectives.{name}" if self.objectives else "objective"
 
     def without_teacher(self) -> "Recipe | None":
-        """The same recipe where no teacher is at hand; None where nothing is left to learn."""
+        """The same recipe for training without a teacher; None where nothing would be learnt."""
         left = {name: bare for name, its in self.losses.items() if (bare := its.without_teacher()) and bare.weight}
         if not left:
             return None
@@ -143,7 +143,7 @@ class Recipe(Strict):
         return self.drop_path.get(student) if isinstance(self.drop_path, dict) else self.drop_path
 
     def with_batch(self, batch: int) -> "Recipe":
-        """The same recipe with another batch: rates grow with it in proportion, as the papers' own do."""
-        scale, ask = batch / self.batch, self.optimiser
-        rates = {name: getattr(ask, name) * scale for name in ("rate", "first_rate", "last_rate")}
-        return self.model_copy(update={"batch": batch, "optimiser": ask.model_copy(update=rates)})
+        """The same recipe with another batch: learning rates scale in proportion, as in the papers."""
+        scale, optimiser = batch / self.batch, self.optimiser
+        rates = {name: getattr(optimiser, name) * scale for name in ("rate", "first_rate", "last_rate")}
+        return self.model_copy(update={"batch": batch, "optimiser": optimiser.model_copy(update=rates)})

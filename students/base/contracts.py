@@ -2,12 +2,12 @@
 
 Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME.py`, `students/constraints/NAME.py`,
 `students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
-`kd.students`. Nothing outside such a folder asks which one it has; a training step is the same for all of them:
+`kd.students`. Nothing outside such a folder depends on which one it has; a training step is the same for all of them:
 
     output = trained(**family.batch(pixels, signals, truths, spec))                    # {name: tensor}
     losses = {name: objective.losses(output, signals, truths, module) for name, objective in recipe.losses.items()}
 
-torch is imported by those who implement these, never here: a command that only lists students need not wait for it.
+torch is imported by the implementations, never here: a command that only lists students need not wait for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +33,7 @@ Tensors = dict[str, Any]
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be at hand. It is data: checked before a file is opened, shown by `kd student show`."""
+    """What a family or an objective requires, as data: checked before a file is opened, shown by `kd student show`."""
 
     signals: tuple[str, ...] = ()
     """Signals that must be stored, or emitted by a connected teacher."""
@@ -53,7 +53,7 @@ class Needs:
     one."""
 
     def __or__(self, other: "Needs") -> "Needs":
-        """Both together, each name once."""
+        """The union of both, each name once."""
 
         def both(name: str) -> Any:
             ours, theirs = getattr(self, name), getattr(other, name)
@@ -62,11 +62,11 @@ class Needs:
         return Needs(**{each.name: both(each.name) for each in fields(self)})
 
     def pixels(self, signals: Iterable[str]) -> bool:
-        """Whether images must be rendered for the student where these signals are at hand."""
+        """Whether images must be rendered for the student when these signals are available."""
         return not set(self.instead_of_pixels) & set(signals)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it, without what is not needed."""
+        """The requirements as JSON values, without empty ones."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
         }
@@ -74,7 +74,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What is used where nobody says."""
+    """Defaults for students of a family."""
 
     task: str
     """Task that judges a student of this family by default."""
@@ -97,7 +97,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Head:
-    """Something a task or an exporter can ask of a student that is in eval mode."""
+    """A function of a student in eval mode that tasks and exporters call."""
 
     call: "Callable[..., Tensor]"
     """Function from normalised pixels (batch, 3, height, width) to the head's output."""
@@ -108,12 +108,12 @@ class Head:
     """Whether a cache can store the output as a signal: one array an image."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """What the student makes of these pixels."""
+        """The output for these pixels."""
         return self.call(*inputs, **options)
 
 
 class Adopted(NamedTuple):
-    """Somebody's tensors under our names and in our shapes."""
+    """Tensors of a foreign weights file, renamed and reshaped to ours."""
 
     tensors: Tensors
     layout: str
@@ -124,7 +124,7 @@ class Adopted(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What is known when a preset becomes a student."""
+    """Everything a family needs to turn a preset into a student."""
 
     name: str
     """Name of the preset, which becomes the student's name."""
@@ -142,10 +142,10 @@ class Request:
 
 
 class Family(Protocol[S]):
-    """One kind of student. `S` is its own record, kept in run.json and told apart by its field `family`.
+    """One kind of student. `S` is its own record, kept in run.json and identified by its field `family`.
 
-    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself asks for no more than
-    this; an exporter may ask for more of the families that list it (`students/export/timm.py`: `timm_config`).
+    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself calls nothing
+    else; an exporter may call more on the families that list it (`students/export/timm.py`: `timm_config`).
     """
 
     name: str
@@ -168,14 +168,14 @@ class Family(Protocol[S]):
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
         """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
 
-        UsageError or Mismatch where the family cannot make it, or where the weights it begins with would mean something else.
+        UsageError or Mismatch where the family cannot make it, or where the weights it starts from do not fit.
         """
 
     def check_batch(self, spec: S, batch: int, micro: int) -> None:
         """Mismatch where a step of `batch` images cannot be trained in pieces of `micro`, norms being trained."""
 
     def needs(self, spec: S) -> Needs:
-        """What it needs beside what the objectives need."""
+        """Its own requirements, in addition to those of the objectives."""
 
     def outputs(self, spec: S) -> tuple[str, ...]:
         """Everything its network can give to an objective: `logits`, `embedding`, `layers` …
@@ -188,7 +188,7 @@ class Family(Protocol[S]):
         """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
 
     def trained(self, network: "nn.Module", spec: S, outputs: frozenset[str]) -> "nn.Module":
-        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly the outputs asked for.
+        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly these outputs.
 
         It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept. An attribute `uses_all` that is
         True promises that every trained parameter takes part in these outputs, which spares a search for those that do not where
@@ -196,13 +196,13 @@ class Family(Protocol[S]):
         """
 
     def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Fill what a new student takes over from its teacher, whose file may lie at `weights` now."""
+        """Copy what a new student takes over from its teacher; `weights`: where the teacher's file is, if it has moved."""
 
     def check_shared(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Mismatch where a student that has learnt already shares something with another teacher than this one."""
+        """Mismatch where a trained student shares weights with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Other people's names and shapes turned into ours. What is no float, or nobody's, is passed on and refused later."""
+        """Tensors of a foreign file renamed and reshaped to ours. Integers and unknown names are passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
@@ -210,7 +210,7 @@ class Family(Protocol[S]):
         """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
 
     def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
-        """What a finished student can be asked for: `logits`, `embedding`, `generate` … The first is what it is for."""
+        """The heads of a finished student: `logits`, `embedding`, `generate` … The first is its main one."""
 
     def traced(self, network: Any, spec: S, head: str) -> "nn.Module":
         """A head as a module from pixels to one tensor, with nothing in it that an exporter could not follow.
@@ -247,7 +247,7 @@ class Sides:
 
 
 class ByKind(Strict):
-    """A record that says its `kind`, by which the registry knows the class that reads it."""
+    """A record with a `kind`, by which the registry finds the class that reads it."""
 
     kind: ClassVar[str]
     left_out: ClassVar[Mapping[str, Any]] = {}
@@ -279,7 +279,7 @@ class Objective(ByKind):
         raise NotImplementedError
 
     def without_teacher(self) -> "Self | None":
-        """The same objective where no teacher is at hand; None where nothing can be learnt from it then."""
+        """The same objective for training without a teacher; None where nothing can be learnt from it then."""
         return None if self.needs().signals else self
 
     def check(self, sides: Sides) -> None:
@@ -304,25 +304,25 @@ class Objective(ByKind):
 
 
 class Constraint(ByKind):
-    """Something held true while training: pruning masks, frozen norms. The methods are called in this order."""
+    """A condition enforced during training: pruning masks, frozen norms. The methods are called in this order."""
 
     freezes_norms: ClassVar[bool] = False
     """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes share none."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """Once for each training, before the optimiser is made. What it keeps of another training is forgotten."""
+        """Called once for each training, before the optimiser is made; state of an earlier training is dropped."""
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """Take back what `state` gave when the training was stopped: names, shapes and types are those of `state` now."""
+        """Restore what `state` returned when the training was stopped; names, shapes and types equal those of `state` now."""
 
     def before_step(self, network: "nn.Module") -> None:
-        """Whenever the network has been set to training mode."""
+        """Called whenever the network has been set to training mode."""
 
     def after_step(self, network: "nn.Module", step: int) -> None:
-        """After the optimiser has moved the weights of step `step`, counted from 0."""
+        """Called after the optimiser has updated the weights in step `step`, counted from 0."""
 
     def state(self) -> "dict[str, Tensor]":
-        """What a checkpoint must keep of it."""
+        """Tensors that a checkpoint must keep."""
         return {}
 
 
@@ -330,7 +330,7 @@ class Exporter(Protocol):
     """Writes a run's student for another program."""
 
     def __call__(self, run: Any, out: Path) -> Any:
-        """Write it into the folder `out`, which holds no other student; gives the files and what was measured."""
+        """Write it into the folder `out`, which holds no other student; returns the files and what was measured."""
 
 
 @dataclass(frozen=True)

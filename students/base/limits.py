@@ -1,4 +1,4 @@
-"""What a training may be asked for, at most. All is far above what anybody has trained."""
+"""Upper bounds of what a training may be started with. All are far above what anybody has trained."""
 
 EPOCHS = 1_000_000
 STEPS = 1_000_000_000
@@ -11,4 +11,4 @@ REPEATS = 10_000
 CLASSES = 1_000_000
 """Largest number of classes `kd student show` lays a preset out for."""
 JOB = 1_000_000_000_000
-"""Largest number of epochs, students or units of money in a job whose costs are added up."""
+"""Largest number of images or students in a job whose costs are added up, and largest price of a device."""

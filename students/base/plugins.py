@@ -13,7 +13,7 @@ GROUP = "kd.students"
 
 @cache
 def plugins() -> tuple[Plugin, ...]:
-    """All of them, imported."""
+    """All installed plugins, imported."""
     return tuple(load(point, "plugin") for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 

@@ -1,12 +1,12 @@
 """What a student is judged on: one task is one file or folder, and its report is shown in one way everywhere.
 
-    settings = settings_of(task, given)                      students/tasks/registry.py
+    settings = settings_of(task, given)                      students/judging/registry.py
     task.check(student, examples, settings)                  refuses before anything is rendered
     report = task.judge(student, examples, settings, progress)
     task.measure.text(task.score(report)); task.show(report)
 
-`student` is a `Judged` (students/tasks/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
-`Examples` (students/tasks/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
+`student` is a `Judged` (students/judging/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
+`Examples` (students/judging/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """What the score of a task is: it decides which weights are the best, and stands in the table of a comparison."""
+    """Name and unit of a task's score, which selects the best weights and is listed in the table of a comparison."""
 
     name: str
     """Name of the score in tables, such as `top-1` or `ANLS`."""
@@ -63,7 +63,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars over an axis from 0 % to 100 %, as wide as the chart together; a bar of weight 0 is not drawn."""
+    """Bars of equal width over an axis from 0 % to 100 %; a bar of weight 0 is not drawn."""
 
     title: str
     bars: tuple[Bar, ...]
@@ -112,19 +112,19 @@ class Task(Protocol[R]):
     """Numbers of this task that a page draws over the steps of a training -> the name of each curve."""
 
     def check(self, student: Any, examples: Any, settings: Any) -> None:
-        """UsageError or Mismatch where it cannot be judged on these images. `student` has `spec` alone: nothing is computed."""
+        """UsageError or Mismatch where these images do not fit. `student` has only its `spec`: nothing is computed."""
 
     def judge(self, student: Any, examples: Any, settings: Any, progress: "Progress") -> R:
-        """Judge. The same student, examples and settings give the same report, but for the time it took."""
+        """Judge the student. The same student, examples and settings give the same report, except for its seconds."""
 
     def score(self, report: R) -> float:
-        """The number that decides, as `measure` says it."""
+        """The score of a report, in the unit of `measure`."""
 
     def numbers(self, report: R) -> dict[str, float]:
-        """What a line of metrics.jsonl keeps beside the score, while a student is trained."""
+        """Numbers that a line of metrics.jsonl has beside the score."""
 
     def subject(self, report: R) -> dict[str, Any]:
-        """What the report is about; of two about the same the later one is kept. `data` is the name of the images."""
+        """What identifies the subject of a report: a later report with an equal subject replaces it. `data` names the images."""
 
     def show(self, report: R) -> Shown:
-        """For readers."""
+        """The report as a reader sees it."""

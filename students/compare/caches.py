@@ -1,6 +1,6 @@
-"""The caches of a comparison: one the teacher fills, and from it those with another codec or fewer signals.
+"""The caches of a comparison: one that the teacher fills, and others converted from it, with another codec or fewer signals.
 
-Input: build options. Output: what each of them took. A build that was stopped goes on.
+Input: build options. Output: size and build time of each. An interrupted build is resumed.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ LEAST = 3
 
 @dataclass(frozen=True)
 class Caches:
-    """All of them."""
+    """All caches of one comparison."""
 
     folder: Path
     of: dict[str, str]
@@ -37,7 +37,7 @@ class Caches:
 
     @property
     def usable(self) -> int:
-        """Images of the view of which fewest could be used."""
+        """Number of readable images, in the view with the fewest."""
         plan = self.store.plan
         bad = [0] * plan.views.count
         for part in plan.parts():
@@ -52,14 +52,14 @@ class Caches:
 def build_caches(
     options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
 ) -> Caches:
-    """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
+    """Build the base cache and convert it for each arm; the codec of an arm applies to `signal`."""
     from kdcache.build.prepare import PART_ROWS, prepare
     from kdcache.build.run import build
 
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
     for note in prepared.notes:
-        if note.kind != PART_ROWS:  # which nobody asked for
+        if note.kind != PART_ROWS:  # part_rows was not the user's choice
             progress.note(note.text)
     for warning in prepared.warnings:
         progress.warn(warning)
@@ -76,7 +76,7 @@ def build_caches(
 
 
 def _name(arm: Arm, plan: Plan, signal: str) -> str:
-    """Of the cache of an arm: what is different in it."""
+    """Name of an arm's cache: what differs from the base cache."""
     own = {stored.signal.name: make_codec(stored.codec, stored.signal).name for stored in plan.signals}
     codec = [] if arm.codec in (None, own.get(signal)) else [arm.codec]
     fewer = [] if arm.only is None or set(arm.only) == set(own) else [f"only {' and '.join(arm.only)}"]
@@ -92,7 +92,7 @@ def _converted(base: Store, arm: Arm, signal: str, path: Path, progress: Progres
 
 
 def _is_whole(path: Path) -> bool:
-    """It was made before, as when a comparison that was stopped goes on."""
+    """Whether the cache is complete already, as when a comparison is resumed."""
     return (path / "plan.json").is_file() and not Store.open(path).missing()
 
 
@@ -109,13 +109,13 @@ def _built(store: Store, image: Spread) -> Built:
 
 
 def row_bytes(store: Store) -> float:
-    """What a view of an image takes at most. In a cache of few images the headers of its parts are more than that."""
+    """Bytes of one view of one image, without the headers of the parts, which would dominate in a cache of few images."""
     plain = sum(field.row_bytes for field in store.plan.fields() if not field.per_part)
     return min(plain, store.bytes() / (store.plan.dataset.rows * store.plan.views.count))
 
 
 def seconds_an_image(store: Store) -> Spread:
-    """From the receipts, which say what each part took; the teacher is shown whole batches, the last of a part filled up."""
+    """Seconds an image, from the receipts of the parts. The last batch of a part is padded, so padded images are counted too."""
     seconds, shown = [], []
     for part in store.plan.parts():
         receipt = store.receipt(part)

@@ -1,4 +1,4 @@
-"""What a user may ask of a comparison."""
+"""Options of a comparison, as the command line and the Python function take them."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from kdcache.build.options import BuildOptions
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """One comparison, as asked for. None means: choose what fits."""
+    """Options of one comparison. None means that a fitting value is chosen."""
 
     arms: tuple[str, ...]
     build: BuildOptions
@@ -37,13 +37,13 @@ class CompareOptions:
     project: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """What must be the same for two runs of a comparison to belong together, as JSON has it."""
+        """The options as JSON values, without `out`: a comparison is resumed only with the same ones."""
         asked = {key: value for key, value in asdict(self).items() if key != "out"}
         build = {f"build.{key}": value for key, value in asked.pop("build").items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where the images lie that were named with `val`."""
+        """Sources of the validation images given with `val`."""
         given = (self.val,) if isinstance(self.val, str) else self.val or ()
         return tuple(each for each in given if each != "none")

@@ -1,4 +1,4 @@
-"""How large a batch one device takes, found by trying: twice as many, until it does not fit, then in between.
+"""The largest batch that fits on one device, by trial: doubled until it does not fit, then bisected.
 
 Input: a task and the memory of a device. Output: the largest batch, and how many devices a batch of another size needs.
 """
@@ -19,7 +19,7 @@ FINE = 8
 
 
 class Room(Strict):
-    """What fits on one device."""
+    """The largest batch that fits on one device."""
 
     memory: int
     """Memory of the device, in bytes."""
@@ -29,7 +29,7 @@ class Room(Strict):
     """Whether the search stopped because there are no more images."""
 
     def devices(self, batch: int) -> int | None:
-        """How many a batch needs when it is shared out; None when one image is too much for one."""
+        """Number of devices a batch must be split over; None when even one image does not fit."""
         return -(-batch // self.largest) if self.largest else None
 
 

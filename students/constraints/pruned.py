@@ -38,16 +38,16 @@ class Pruned(Constraint):
         self._apply(network)
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """The masks of then: those of the weights now may be others."""
+        """Restore the masks that were chosen at the start: the weights have changed since, so new ones could differ."""
         for name, kept in state.items():
             self._kept[name].copy_(kept)
 
     def after_step(self, network: "nn.Module", step: int) -> None:
-        """Momentum moves weights whose gradient is zero, so they are made zero again."""
+        """Set pruned weights to zero again: momentum moves them even where their gradient is zero."""
         self._apply(network)
 
     def state(self) -> "dict[str, Tensor]":
-        """The masks."""
+        """The masks by parameter name."""
         return dict(self._kept)
 
     def _apply(self, network: "nn.Module") -> None:

@@ -1,6 +1,6 @@
-"""What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with.
+"""Specification of a student's network: written into its run, enough to rebuild it without the recipe it was trained with.
 
-`StudentSpec` is what all students have; each family adds its own numbers in a record of its own (`tinyvit/spec.py`).
+`StudentSpec` has the fields of all students; each family adds its own (`tinyvit/spec.py`).
 """
 
 from typing import Annotated, Any, ClassVar
@@ -27,7 +27,7 @@ identity."""
 
 
 class StudentSpec(Strict):
-    """A small network, the pixels it is given and the classes it names."""
+    """A student network, its input and its classes."""
 
     left_out: ClassVar[frozenset[str]] = frozenset()
     """Fields that are written only if they are set: runs of an earlier release have them, new ones do not."""
@@ -48,12 +48,12 @@ class StudentSpec(Strict):
 
     @property
     def described(self) -> str:
-        """What the network is made of, in a few words, for lists and errors."""
+        """A few words about the architecture, for lists and errors."""
         return self.family
 
     @property
     def begun(self) -> str:
-        """What its weights are before the first step, when it begins with nobody else's."""
+        """Origin of the initial weights of a student that starts from no run or file."""
         return RANDOM
 
     @property
@@ -63,7 +63,7 @@ class StudentSpec(Strict):
 
     @property
     def layers(self) -> int:
-        """How many layers its output `layers` has; 0: its family gives no such output."""
+        """Number of layers in the output `layers`; 0: the family has no such output."""
         return 0
 
     @model_serializer(mode="wrap")
@@ -73,15 +73,15 @@ class StudentSpec(Strict):
         return {name: value for name, value in fields.items() if name not in spared}
 
     def counted(self) -> dict[str, Any]:
-        """What a digest of the network and of how it is shown images is made of (`runs/find_teacher.py`).
+        """The fields that identify the network and its preprocessing, from which a digest is made (`runs/find_teacher.py`).
 
-        A field that came later counts where it differs from its default, which means what runs did before.
+        A field added after the first release is included only where it differs from its default.
         """
         return counted_fields(self)
 
 
 def counted_fields(record: BaseModel) -> dict[str, Any]:
-    """The fields of a record that count, those of the records in it too."""
+    """The identifying fields of a record, nested records included."""
     fields = type(record).model_fields
     return {name: _value(its) for name, its in record if name in FIRST or its != fields[name].default}
 

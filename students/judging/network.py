@@ -1,4 +1,4 @@
-"""What a network needs around it when it is judged or trained: its normalisation and its mode."""
+"""Normalisation of pixels for a student, and eval mode with the previous modes restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

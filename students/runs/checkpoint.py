@@ -113,10 +113,10 @@ class Parts:
         return dict(self.network.named_parameters()) | own
 
     @property
-    def held(self) -> "dict[str, torch.Tensor]":
+    def constraint_states(self) -> "dict[str, torch.Tensor]":
         """What the constraints keep, by their place in the recipe."""
         each = enumerate(self.constraints)
-        return {f"{place}/{name}": value for place, held in each for name, value in held.state().items()}
+        return {f"{place}/{name}": value for place, one in each for name, value in one.state().items()}
 
 
 def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
@@ -177,7 +177,7 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
     networks = {MODEL: parts.network} | ({AVERAGE: parts.average} if parts.average is not None else {})
     if parts.own.state_dict():
         networks[OBJECTIVES] = parts.own
-    if kept.files.keys() != {*networks, OPTIMISER, *([CONSTRAINTS] if parts.held else [])}:
+    if kept.files.keys() != {*networks, OPTIMISER, *([CONSTRAINTS] if parts.constraint_states else [])}:
         raise Damage(f"{folder / STATE} names {', '.join(sorted(kept.files))}", hint=other, path=str(folder))
     for name, expected in kept.files.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
@@ -187,7 +187,7 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
         what = "the objectives" if name == OBJECTIVES else "the student"
         load_exact(network, tensors, source=str(folder / name), what=what, hint=other)
     _give_back(parts, folder / OPTIMISER, hint=other)
-    if parts.held:
+    if parts.constraint_states:
         _restore(parts, folder / CONSTRAINTS, hint=other)
     return kept.state
 
@@ -198,8 +198,8 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
         kept[AVERAGE] = parts.average.state_dict()
     if own := parts.own.state_dict():
         kept[OBJECTIVES] = own
-    if held := parts.held:
-        kept[CONSTRAINTS] = held
+    if states := parts.constraint_states:
+        kept[CONSTRAINTS] = states
     names = {id(parameter): name for name, parameter in parts.trained.items()}
     moments = {
         f"{names[id(parameter)]}/{key}": value
@@ -211,8 +211,8 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
 
 def _restore(parts: Parts, file: Path, *, hint: str) -> None:
     """Hand every constraint what it kept; names, shapes and types must be those it keeps now."""
-    kept, held = read_safetensors(file)[0], parts.held
-    facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, held)]
+    kept, now = read_safetensors(file)[0], parts.constraint_states
+    facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, now)]
     if facts[0] != facts[1]:
         raise Damage(f"{file} does not fit the constraints of the recipe", hint=hint, path=str(file))
     for place, constraint in enumerate(parts.constraints):

@@ -103,11 +103,11 @@ def test_a_comparison_goes_on_with_a_run_that_has_moved(kd, r, in_this_process):
     assert kd(*ALL["compare"]).code == 2
     ran = kd(*ALL["compare"], "--weights", "moved")
     assert ran.code == 0, ran.err
-    assert "going on with cmp" in ran.err
+    assert "resuming cmp" in ran.err
     make_run(Path("r"), small_spec(size=32), seed=1)
     ran = kd(*ALL["compare"])
     assert ran.code == 2
-    assert "cmp was begun with teacher sha256" in ran.err
+    assert "cmp was started with teacher sha256" in ran.err
 
 
 def test_a_run_that_was_renamed_is_still_the_teacher_of_its_cache(kd, built):

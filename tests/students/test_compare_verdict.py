@@ -1,4 +1,4 @@
-"""What a comparison says: yes, no, perhaps or that it cannot be told, and how sure it is."""
+"""What a comparison says: yes, no, perhaps or undecided, and how sure it is."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_noise_is_no_verdict():
     """One repeat disturbed: slower from the cache in the mean, and nobody can tell."""
     found = with_steps([0.5, 0.5, 0.5], [0.3, 0.3, 2.0])
     first, words = verdict(found).sentences[0], said(found)
-    assert first.startswith("cannot be told: off-stream")
+    assert first.startswith("undecided: off-stream")
     assert "the times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
     assert "too small" not in words
 

@@ -1,7 +1,7 @@
-"""One arm, once, in a process of its own: memory, time and result of nothing but this training.
+"""One training of one arm, in a process of its own, so that memory and time are those of this training alone.
 
-Input: an ArmTask. Output: Measured, both as JSON. The peak of memory is a process's, and
-an off-stream training must not have a teacher anywhere in its process.
+Input: an ArmTask. Output: Measured, both as JSON. Peak memory can only be read for a whole process, and an off-stream
+training must not have a teacher anywhere in its process.
 """
 
 import sys
@@ -25,7 +25,7 @@ STAGES = ("waiting", "teacher", "student", "optimiser")
 
 
 class ArmTask(Strict):
-    """What the process is told."""
+    """What the process is to train."""
 
     arm: Arm
     cache: str
@@ -51,7 +51,7 @@ class ArmTask(Strict):
 
 
 class Measured(Strict):
-    """What it tells."""
+    """What the process measured."""
 
     arm: str
     seed: int
@@ -83,7 +83,7 @@ class Measured(Strict):
 
 
 def measure(task: ArmTask) -> Measured:
-    """Train, and look at what it took."""
+    """Train, and measure time, memory and score."""
     from students.train.start import start
 
     if task.memory is not None and not _where(task).on_cpu:
@@ -117,8 +117,8 @@ def measure(task: ArmTask) -> Measured:
 
 
 def _unjudged(notes: Sequence[Note]) -> str:
-    """Why a student is not judged."""
-    return next((note.text for note in notes if note.kind == UNJUDGED), "it was asked not to be judged")
+    """Reason why a student was not judged."""
+    return next((note.text for note in notes if note.kind == UNJUDGED), "judging was switched off with --val none")
 
 
 def _options(task: ArmTask) -> TrainOptions:
@@ -150,7 +150,7 @@ def _where(task: ArmTask) -> MachineOptions:
 
 
 def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
-    """Mean seconds of a step, by stage and in all, without the first tenth, in which caches fill and kernels are chosen."""
+    """Mean seconds of a step, by stage and in all, without the first tenth, when caches fill and kernels are chosen."""
     settled = lines[max(1, len(lines) // 10) :] or lines
     each = [line["step_seconds"] for line in settled]
     stages = {stage: sum(line[stage] * line["step_seconds"] for line in settled) / len(settled) for stage in STAGES}
@@ -166,7 +166,7 @@ def _accelerator(where: MachineOptions) -> tuple[int | None, int | None]:
 
 
 def _keep_within(memory: int) -> None:
-    """This process gets no more of the accelerator, as if it had no more."""
+    """Limit this process to that much accelerator memory, as if the device had no more."""
     import torch
 
     _, whole = torch.cuda.mem_get_info()

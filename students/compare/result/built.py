@@ -1,16 +1,16 @@
-"""A cache of a comparison, in numbers."""
+"""Size and build time of one cache of a comparison."""
 
 from kdcache.base.strict import Strict
 from students.compare.result.sums import Spread
 
 
 class Built(Strict):
-    """A cache."""
+    """What one cache takes on disk and in time."""
 
     signals: dict[str, str]
     """Signal -> codec."""
     bytes: int
-    """Size of this cache in bytes, including the headers of its small parts."""
+    """Size of this cache in bytes. It has few rows a part, so the headers of the parts are a large share of it."""
     row_bytes: float
     """Bytes that one view of one image takes."""
     image: Spread
@@ -21,5 +21,5 @@ class Built(Strict):
 
     @property
     def seconds(self) -> float:
-        """Of the whole build."""
+        """Seconds that the whole build took the teacher."""
         return self.image.mean * self.rows * self.views

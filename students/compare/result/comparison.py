@@ -1,4 +1,4 @@
-"""What a comparison found: plain figures of every arm, from which table, sentences and page are made."""
+"""Result of a comparison: plain figures of every arm, from which table, sentences and page are made."""
 
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
@@ -11,7 +11,7 @@ from students.compare.room import Room
 
 
 class Comparison(Strict):
-    """Everything that was measured."""
+    """Everything a comparison measured."""
 
     arms: tuple[Arm, ...]
     measured: dict[str, tuple[Measured, ...]]
@@ -47,7 +47,7 @@ class Comparison(Strict):
 
     @property
     def measure(self) -> Measure:
-        """What the score of a student is."""
+        """Name and unit of the score."""
         return Measure(self.metric, self.percent, self.higher_is_better)
 
     def cache(self, arm: Arm) -> Built | None:

@@ -1,4 +1,4 @@
-"""What measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
+"""What the measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
 
 n images, E epochs, M students, V stored views; t seconds a training image, b seconds a built view of an image.
 """
@@ -52,16 +52,16 @@ class Spread(Strict):
         return cls(mean=mean, half=half)
 
     def times(self, factor: float) -> "Spread":
-        """In another unit."""
+        """The same in another unit."""
         return Spread(mean=self.mean * factor, half=None if self.half is None else self.half * abs(factor))
 
     def turned(self, amount: float) -> "Spread":
-        """So much of something in each: of seconds a step, images a second."""
+        """`amount` / self: seconds a step become images a second."""
         turned = amount / self.mean
         return Spread(mean=turned, half=None if self.half is None else turned * self.half / self.mean)
 
     def plus(self, other: "Spread") -> "Spread":
-        """The sum of two that were measured apart."""
+        """The sum of two independent measurements."""
         known = self.half is not None and other.half is not None
         return Spread(mean=self.mean + other.mean, half=math.hypot(self.half or 0, other.half or 0) if known else None)
 
@@ -70,7 +70,7 @@ NOTHING = Spread(mean=0.0, half=0.0)
 
 
 class Workload(Strict):
-    """What is to be done in the end."""
+    """The training whose cost is computed."""
 
     images: Count
     epochs: Annotated[float, Field(gt=0, le=limits.EPOCHS)]
@@ -83,7 +83,7 @@ class Workload(Strict):
 
 
 class Bill(Strict):
-    """What a job costs one way, on as many devices as the job has. Its intervals are those of what was measured."""
+    """Cost of a job with one arm, on the job's number of devices; its intervals come from the measured times."""
 
     build_hours: Spread
     train_hours: Spread
@@ -129,7 +129,7 @@ def break_even(job: Workload, faster: Spread, built: Spread) -> BreakEven | None
 
 
 def saved(on_hours: float, off_hours: float) -> float:
-    """Share of the time that is saved."""
+    """Fraction of the time that is saved."""
     return 1 - off_hours / on_hours
 
 
@@ -172,7 +172,9 @@ def projected(text: str, job: Workload) -> Workload:
     for word in text.replace(",", " ").split():
         key, equals, value = word.partition("=")
         if key not in _WORDS or not equals:
-            raise UsageError(f"--project {word!r} is not understood", hint=f"KEY=NUMBER with {', '.join(_WORDS)}")
+            raise UsageError(
+                f"--project {word!r} is not KEY=NUMBER with a known key", hint=f"KEY=NUMBER with {', '.join(_WORDS)}"
+            )
         found[_WORDS[key]] = _number(word, value, whole=key not in ("epochs", "price"))
     return Workload.from_plain({**job.plain(), **found})
 
@@ -184,7 +186,7 @@ def _number(word: str, text: str, *, whole: bool) -> float:
     except ValueError:
         number = math.nan
     if math.isnan(number):
-        raise UsageError(f"--project {word}: {text!r} is no number", hint="such as n_images=14.2M")
+        raise UsageError(f"--project {word}: {text!r} is not a number", hint="such as n_images=14.2M")
     if not 0 < number < math.inf or (whole and abs(number - round(number)) > 1e-6 * number):
-        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above nothing")
+        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above 0")
     return round(number) if whole else number

@@ -65,7 +65,7 @@ class Data2VecSpec(StudentSpec):
     blocks: Blocks
     """Shape of the student's blocks and of the encoder below them."""
     network: Literal[""] = ""
-    """Always None, like the next two: fields of another family, which the first release wrote into every run."""
+    """Always empty, like the next two: fields of another family, which the first release wrote into every run."""
     windows: Annotated[tuple[int, ...], Field(max_length=0)] = ()
     drop_path: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0
 
@@ -74,7 +74,7 @@ class Data2VecSpec(StudentSpec):
         if self.input != (self.blocks.encoder.image,) * 2:
             raise ValueError(f"its input is {self.input[0]}x{self.input[1]}, its encoder's {self.blocks.encoder.image}")
         if self.classes:
-            raise ValueError(f"{len(self.classes)} classes: it has no classifier")
+            raise ValueError(f"it has {len(self.classes)} classes, but no classifier")
         return self
 
     @property
@@ -95,5 +95,5 @@ class Data2VecSpec(StudentSpec):
 
     @property
     def layers(self) -> int:
-        """One a block."""
+        """One layer a block."""
         return self.blocks.depth

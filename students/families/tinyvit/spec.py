@@ -1,4 +1,4 @@
-"""The numbers of a TinyViT: a preset's, and those a run keeps.
+"""Dimensions of a TinyViT, as presets and runs keep them.
 
 The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these factors: widths of the four stages (there
 γ_D), blocks in each (γ_N), sides of the attention windows of the last three (γ_W), the expansion of the convolutional blocks
@@ -45,7 +45,7 @@ Windows = Annotated[tuple[Window, ...], Field(min_length=4, max_length=4)]
 
 
 class Numbers(Strict):
-    """What a preset and a run both say of a TinyViT."""
+    """Dimensions of a TinyViT, in a preset and in a run."""
 
     network: str | None = None
     """timm's name of a network whose dimensions are not given here; the first release wrote nothing else."""
@@ -82,7 +82,7 @@ class Numbers(Strict):
         if not self.kernel % 2:
             raise ValueError(f"a kernel of {self.kernel} has no middle: choose an odd side")
         if (count := _weights(self)) > MOST_WEIGHTS:
-            raise ValueError(f"it has about {count:,} weights, at most {MOST_WEIGHTS:,} can be")
+            raise ValueError(f"it would have about {count:,} weights, and {MOST_WEIGHTS:,} are allowed")
         return self
 
 
@@ -121,14 +121,14 @@ class TinyViTSpec(Numbers, StudentSpec):
             raise ValueError(f"{len(self.classes)} classes: a student needs at least 2")
         if height != width or height % STRIDE or height > LARGEST:
             raise ValueError(
-                f"no TinyViT takes {height}x{width} pixels: a square of a multiple of {STRIDE}, up to {LARGEST}"
+                f"input of {height}x{width} pixels: TinyViT needs a square whose side is a multiple of {STRIDE}, up to {LARGEST}"
             )
         if self.widths is not None and len(self.classes) * self.widths[-1] > MOST_WEIGHTS:
             raise ValueError(f"{len(self.classes):,} classes on {self.widths[-1]:,} channels are too many weights")
         depths = self.depths or (2, 2, 6, 2)
         pairs = sum(depth * window**4 for depth, window in zip(depths[1:], self.windows[1:], strict=True))
         if pairs > MOST_OFFSETS:
-            raise ValueError(f"its windows hold {pairs:,} pairs of tokens, at most {MOST_OFFSETS:,} can be")
+            raise ValueError(f"its windows would hold {pairs:,} pairs of tokens, and {MOST_OFFSETS:,} are allowed")
         return self
 
     @classmethod
@@ -161,17 +161,17 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What timm's builder of `architecture` must be told beside the number of classes."""
-        told: dict[str, Any] = {"window_sizes": list(self.windows), "drop_path_rate": self.drop_path}
+        """Arguments of timm's builder of `architecture`, except the number of classes."""
+        arguments: dict[str, Any] = {"window_sizes": list(self.windows), "drop_path_rate": self.drop_path}
         if self.network is None and self._published is None:
-            told |= {"embed_dims": self.widths, "depths": self.depths, "num_heads": self.heads}
-            told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-            told |= {
+            arguments |= {"embed_dims": self.widths, "depths": self.depths, "num_heads": self.heads}
+            arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
+            arguments |= {
                 "mlp_ratio": self.mlp_ratio,
                 "mbconv_expand_ratio": self.expand_ratio,
                 "local_conv_size": self.kernel,
             }
-        return told
+        return arguments
 
     @property
     def described(self) -> str:
@@ -188,7 +188,7 @@ class TinyViTSpec(Numbers, StudentSpec):
         return {"windows": _slashed(self.windows), "drop path": f"{self.drop_path:g}"}
 
     def counted(self) -> dict[str, Any]:
-        """A published size counts by timm's name of it, as in the first release."""
+        """The identifying fields; a published size is identified by timm's name, as in the first release."""
         fields = {**counted_fields(self), "network": self.architecture}
         if self.network is not None or self._published is not None:
             for name in ("widths", "depths", "heads"):
