@@ -1,6 +1,6 @@
-"""Students: small networks, and their training from a stream of what a teacher said. `kdcache` never imports from here.
+"""Students: small networks, trained from the signals of a teacher. `kdcache` never imports from here.
 
-recipe -> scene -> tellers -> feed -> objective -> train -> run -> tasks -> report
+recipe -> plan -> train (images, targets, objectives) -> run -> judging by tasks -> report, compare, export
 """
 
 from collections.abc import Iterable

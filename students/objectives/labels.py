@@ -61,12 +61,12 @@ class Labels(Objective):
         return self.model_copy(update={"soft": 0.0, "hard": self.hard or 1.0}) if self.soft else self
 
     def check(self, sides: Sides) -> None:
-        """The teacher's classes, and the images', are the student's."""
+        """Mismatch unless the teacher's and the images' classes are the student's."""
         ours = tuple(sides.spec.classes)
         if self.soft and LOGITS in sides.signals and sides.classes != ours:
             theirs = sides.classes or ()
             raise Mismatch(
-                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,} or others",
+                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,}, or other ones",
                 hint="train a new student from this cache, or build a cache with the student's classes",
             )
         if self.hard:
@@ -139,7 +139,7 @@ def _sparse(logq: "Tensor", teacher: TopK, temperature: float, tail: Tail) -> "T
 
 
 def hard_loss(logits: "Tensor", truth: ClassTruth, smoothing: float) -> "Tensor":
-    """Cross-entropy with the true class, mixed as the image is; rows of unknown class weigh nothing."""
+    """Cross-entropy with the true class, mixed like the images; 0 for rows of unknown class."""
     from torch.nn import functional
 
     first, second = (

@@ -41,7 +41,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a chart that has a name."""
+    """A named point in a chart."""
 
     name: str
     at: Point
@@ -50,7 +50,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places along one side."""
+    """Linear map from values to coordinates along one axis."""
 
     low: float
     high: float

@@ -114,7 +114,7 @@ class Parts:
 
     @property
     def constraint_states(self) -> "dict[str, torch.Tensor]":
-        """What the constraints keep, by their place in the recipe."""
+        """State of the constraints, by their position in the recipe."""
         each = enumerate(self.constraints)
         return {f"{place}/{name}": value for place, one in each for name, value in one.state().items()}
 
@@ -140,16 +140,18 @@ def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
 
 
 def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
-    """Read them back; Damage when they are not what was written. A file of somebody else has no digest to compare."""
-    hint = "bring it back from a copy, or train the student anew"
+    """Read them back; Damage when they are not what was written. A foreign file has no digest to compare."""
+    hint = "bring it back from a copy, or train the student again"
     try:
         tensors, metadata = read_safetensors(path)
     except Damage as damage:
         damage.hint = hint
         raise
-    told = metadata.get(DIGEST)
-    if told is not None and told != _digest(tensors):
-        raise Damage(f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {told}", hint=hint)
+    recorded = metadata.get(DIGEST)
+    if recorded is not None and recorded != _digest(tensors):
+        raise Damage(
+            f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {recorded}", hint=hint
+        )
     return tensors
 
 
@@ -164,14 +166,14 @@ def _digest(tensors: "dict[str, torch.Tensor]") -> str:
 
 
 def load_checkpoint(run: Path, parts: Parts) -> State:
-    """Bring back the newest checkpoint."""
+    """Restore the newest checkpoint."""
     found = checkpoints(run)
     if not found:
         raise UsageError(
-            f"{run} has no checkpoint to go on from", hint=f"remove it and start anew: rm -r {shlex.quote(str(run))}"
+            f"{run} has no checkpoint to resume from", hint=f"remove it and start again: rm -r {shlex.quote(str(run))}"
         )
     folder = found[-1]
-    other = f"delete {folder} to go on from {found[-2].name}" if len(found) > 1 else "start the run anew"
+    other = f"delete {folder} to resume from {found[-2].name}" if len(found) > 1 else "start the run again"
     refuse_links([folder, *(folder / name for name in (STATE, *FILES))], hint=other)
     kept = _Kept.from_file(folder / STATE, what="the state of a training", hint=other)
     networks = {MODEL: parts.network} | ({AVERAGE: parts.average} if parts.average is not None else {})
@@ -210,7 +212,7 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
 
 
 def _restore(parts: Parts, file: Path, *, hint: str) -> None:
-    """Hand every constraint what it kept; names, shapes and types must be those it keeps now."""
+    """Restore every constraint; names, shapes and types must be those of its state now."""
     kept, now = read_safetensors(file)[0], parts.constraint_states
     facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, now)]
     if facts[0] != facts[1]:
@@ -221,14 +223,14 @@ def _restore(parts: Parts, file: Path, *, hint: str) -> None:
 
 
 def _give_back(parts: Parts, file: Path, *, hint: str) -> None:
-    """Hand every parameter its moments, laid out in memory as it is itself: a fused optimiser goes through both in that order."""
+    """Restore the moments of every parameter in its own memory layout, which a fused optimiser relies on."""
     import torch
 
     moments = read_safetensors(file)[0]
     parameters, optimiser = parts.trained, parts.optimiser
     named = {key.rpartition("/")[0] for key in moments}
     if moments.keys() != {f"{name}/{what}" for name in named for what in MOMENTS} or not named <= parameters.keys():
-        raise Damage(f"{file} holds other moments than those of AdamW", hint=hint, path=str(file))
+        raise Damage(f"{file} does not hold the moments of AdamW", hint=hint, path=str(file))
     for key, value in moments.items():
         name, _, what = key.rpartition("/")
         parameter = parameters[name]

@@ -1,4 +1,4 @@
-"""What runs there are: `kd runs list`.
+"""The list of runs: `kd runs list`.
 
 Input: the folder of the runs, as ./kd/runs. Output: one entry for every run in it and for every one that was started from here
 with --out, the one started last first, so that the first is LATEST. What cannot be read is an entry too, with the reason.
@@ -22,7 +22,7 @@ State = Literal["running", "done", "stopped"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, and how good."""
+    """Progress and best score of a run."""
 
     run: Run
     state: State
@@ -64,7 +64,7 @@ class RunEntry:
     """Reason why the run cannot be read; None if it can."""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values: for what cannot be read only where it lies and why."""
+        """As JSON values; for a run that cannot be read, its path and the reason."""
         about = {"path": str(self.path), "name": self.path.name, "started": iso(self.started)}
         rest = {"reason": self.reason} if self.progress is None else self.progress.plain()
         return {**about, "readable": self.progress is not None, **rest}

@@ -1,4 +1,4 @@
-"""What is written down of a run: everything that fixes it."""
+"""The record of a run, run.json: everything that determines its result."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
 
 class Pacing(Strict):
-    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
+    """How a training is cut into steps. It is recorded because sums over other pieces differ in the last bits."""
 
     steps: Count
     steps_an_epoch: Count
@@ -45,7 +45,7 @@ class Pacing(Strict):
 
 
 class RunRecord(Strict):
-    """Everything that fixes a run."""
+    """Everything that determines the result of a run."""
 
     format: int = FORMAT
     kind: Literal["train", "finetune"]
@@ -77,7 +77,7 @@ class RunRecord(Strict):
 
     @property
     def validation(self) -> tuple[ValidationSet, ...]:
-        """The sets it is judged on while it is trained."""
+        """The validation sets, also where `val` is a single unnamed one."""
         if self.val is None:
             return self.sets
         judge = self.recipe.judge
@@ -85,5 +85,5 @@ class RunRecord(Strict):
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A field that came later is written where it says something."""
+        """Fields added after the first release are written only where they are used."""
         return {name: value for name, value in write(self).items() if name != "sets" or value}

@@ -1,4 +1,4 @@
-"""What came of naming images, and how it is shown."""
+"""Report of the task `classify`, and how it is shown."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ MORE_CONFUSED, WEAKEST = 12, 8
 
 
 class ClassMarks(Strict):
-    """One class of the images."""
+    """Accuracy on one class of the images."""
 
     number: int
     name: str
@@ -28,7 +28,7 @@ class ClassMarks(Strict):
 
 
 class Report(Strict):
-    """What came of an evaluation."""
+    """Report of the task `classify`."""
 
     task: Literal["classify"] = "classify"
     data: str
@@ -63,7 +63,7 @@ class Report(Strict):
     @model_validator(mode="after")
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
-            raise ValueError(f"classes are confused that are none of {len(self.names)}")
+            raise ValueError(f"the confusion matrix has class numbers beyond its {len(self.names)} classes")
         return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
@@ -73,7 +73,7 @@ class Report(Strict):
 
 
 def shown(report: Report) -> Shown:
-    """Accuracies, the most frequent confusions, and how sure it may be of its guesses."""
+    """The report as a reader sees it: accuracies, most frequent confusions, calibration."""
     pairs = [
         ("images", f"{report.images:,} of {report.data}, classes matched {report.matched}"),
         ("top-1", f"{report.top1:.2%}, {interval(report.interval)}"),
@@ -102,7 +102,7 @@ def shown(report: Report) -> Shown:
 
 def _confused(report: Report, count: int) -> Table:
     rows = tuple((true, guess, f"{images:,}") for true, guess, images in report.most_confused(count))
-    return Table(("was", "was taken for", "images"), rows, title="most confused", numbers=(2,))
+    return Table(("true class", "predicted class", "images"), rows, title="most confused", numbers=(2,))
 
 
 def _weakest(report: Report) -> Table:
@@ -112,7 +112,7 @@ def _weakest(report: Report) -> Table:
 
 
 def _calibration(report: Report) -> BarChart:
-    """How often guesses of about the same probability are right, beside how sure they are."""
+    """The calibration chart: accuracy of predictions of about the same probability."""
     most = max(b.images for b in report.bins) or 1
     bars = tuple(
         Bar(
@@ -123,9 +123,9 @@ def _calibration(report: Report) -> BarChart:
         for b in report.bins
     )
     return BarChart(
-        title=f"How often it is right, by how sure it is (calibration error {report.calibration_error:.3f})",
+        title=f"Accuracy by predicted probability (calibration error {report.calibration_error:.3f})",
         bars=bars,
-        axis="probability of the first guess",
-        note="Darker bars hold more images; on the line, it is right as often as it says.",
+        axis="probability of the most likely class",
+        note="Darker bars hold more images. Bars that end on the diagonal are calibrated: accuracy equals probability.",
         diagonal=True,
     )

@@ -1,4 +1,4 @@
-"""The numbers of a few-shot benchmark, apart from what measures it, so that reading them needs no torch."""
+"""Settings of a few-shot benchmark, in a module without torch so that they can be read without it."""
 
 from typing import Annotated, Self
 
