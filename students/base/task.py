@@ -40,7 +40,7 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; columns of numbers stand to the right."""
+    """A table with headings."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

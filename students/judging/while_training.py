@@ -81,7 +81,7 @@ def measure_of(record: RunRecord) -> Measure:
 
 
 def measure_of_recipe(judge: Judged) -> Measure:
-    """The same for a recipe, before it is known which of its sets are available."""
+    """Name and unit of the score of a recipe, before it is known which of its sets are available."""
     decides = [each for each in judge.sets if judge.best in (MEAN, each.name)]
     return task_named((decides[0].task if decides else None) or judge.task).measure
 

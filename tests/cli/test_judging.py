@@ -48,7 +48,7 @@ def test_unreadable_images_make_it_incomplete_and_are_named(kd, run, photos, tmp
 def test_images_of_other_classes_are_refused(kd, run):
     ran = kd("eval", run, "--data", "shapes:split=val,count=4", "--workers", 0)
     assert ran.code == 6
-    assert "none of the student's 2: 'red circle'" in ran.err
+    assert "not among the student's 2: 'red circle'" in ran.err
     assert "'cats', 'dogs'" in ran.err
 
 

@@ -49,7 +49,7 @@ def test_noise_is_no_verdict():
     found = with_steps([0.5, 0.5, 0.5], [0.3, 0.3, 2.0])
     first, words = verdict(found).sentences[0], said(found)
     assert first.startswith("undecided: off-stream")
-    assert "the times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
+    assert "the step times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
     assert "too small" not in words
 
 

@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         teach(tmp_path / "k", dense, steps=1, val=str(few.parent))
     assert "--val none" in told.value.hint
     five = preset(tmp_path, ("heads: 3\n  hidden", "heads: 5\n  hidden"))
-    with pytest.raises(UsageError, match="5 heads cannot share 96 channels"):
+    with pytest.raises(UsageError, match="5 heads cannot divide 96 channels"):
         learn(tmp_path / "i", dense, student=five, size=None, steps=1)
     with pytest.raises(UsageError, match="only takes inputs of 64 pixels"):
         learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)
@@ -243,7 +243,7 @@ def test_a_run_goes_on_only_with_the_teacher_whose_encoder_it_has(dense, tmp_pat
         recipe="data2vec",
         data="shapes:count=48,size=64",
     )
-    with pytest.raises(Mismatch, match="is not that of the teacher of this cache, data2vec nano"):
+    with pytest.raises(Mismatch, match="is not that of this cache's teacher, data2vec nano"):
         teach(tmp_path / "mixed", other, steps=1, start=str(run.path))
 
 

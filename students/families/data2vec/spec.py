@@ -34,16 +34,16 @@ class Blocks(Strict):
     @model_validator(mode="after")
     def _fit_the_encoder(self) -> Self:
         if self.encoder.dim % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
+            raise ValueError(f"{self.heads} heads cannot divide {self.encoder.dim} channels")
         theirs = self.encoder
         seen = 1 + theirs.side**2
         numbers = self.depth * (4 * theirs.dim**2 + 2 * theirs.dim * self.hidden) + self.alibi * self.heads * seen**2
         if numbers > MOST_WEIGHTS:
-            raise ValueError(f"its blocks have {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
+            raise ValueError(f"its blocks would have {numbers:,} weights, and {MOST_WEIGHTS:,} are allowed")
         alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
         if self.begin == "teacher" and not alike:
             raise ValueError(
-                f"blocks that begin as the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
+                f"blocks that start from the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
                 f"depth: {theirs.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
             )
         return self
@@ -72,7 +72,9 @@ class Data2VecSpec(StudentSpec):
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         if self.input != (self.blocks.encoder.image,) * 2:
-            raise ValueError(f"its input is {self.input[0]}x{self.input[1]}, its encoder's {self.blocks.encoder.image}")
+            raise ValueError(
+                f"its input is {self.input[0]}x{self.input[1]}, but its encoder takes {self.blocks.encoder.image} pixels"
+            )
         if self.classes:
             raise ValueError(f"it has {len(self.classes)} classes, but no classifier")
         return self

@@ -72,13 +72,15 @@ class Numbers(Strict):
                 3,
             )
             if own or not _NETWORK.fullmatch(self.network):
-                raise ValueError("a TinyViT has numbers of its own, or is named by `network: tiny_vit_…` of timm")
+                raise ValueError(
+                    "give either the dimensions of a TinyViT or `network: tiny_vit_…`, a name of timm, not both"
+                )
             return self
         if self.widths is None or self.depths is None or self.heads is None:
             raise ValueError("a TinyViT needs widths, depths and heads, four numbers each")
         for width, heads in zip(self.widths[1:], self.heads[1:], strict=True):
             if width % heads:
-                raise ValueError(f"{width} channels cannot be shared out among {heads} heads")
+                raise ValueError(f"{width} channels cannot be divided among {heads} heads")
         if not self.kernel % 2:
             raise ValueError(f"a kernel of {self.kernel} has no middle: choose an odd side")
         if (count := _weights(self)) > MOST_WEIGHTS:
@@ -201,7 +203,7 @@ def _slashed(numbers: tuple[int, ...] | None) -> str:
 
 
 def _weights(numbers: Numbers) -> int:
-    """Weights of all matrices and convolutions but the classifier's, in round numbers."""
+    """Weights of all matrices and convolutions except the classifier's, approximately."""
     widths, depths = numbers.widths or (), numbers.depths or ()
     first = widths[0]
     count = 2 * first**2 + depths[0] * 2 * numbers.expand_ratio * first**2

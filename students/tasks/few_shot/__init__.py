@@ -1,4 +1,4 @@
-"""How well a student's features serve classes it never saw: N-way few-shot episodes on a frozen backbone.
+"""The task `few-shot`: N-way few-shot episodes on frozen features, for classes the student was not trained on.
 
 Features are computed once; then each episode draws some classes and a few support images of each, fits a linear head on
 their features, and classifies other images with it (episodes.py).
