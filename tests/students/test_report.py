@@ -149,7 +149,7 @@ def test_a_teacher_that_was_trained_has_no_stamp(full):
 
 def test_a_run_without_a_cache_says_so(tmp_path, photos):
     words = read(write_report(make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs")), samples=2)).words
-    assert "The run had no cache" in words
+    assert "The run was trained without a cache" in words
 
 
 def test_names_cannot_become_markup(tmp_path, photos):
@@ -238,7 +238,7 @@ def test_a_run_that_only_began_has_a_page_too(tmp_path, photos):
     run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"), weights=False)
     words = read(write_report(run)).words
     assert "Nothing has been measured yet" in words
-    assert "There are no weights yet" in words
+    assert "The run has no weights yet" in words
 
 
 def test_an_evaluation_of_earlier_weights_is_marked(tmp_path, photos):

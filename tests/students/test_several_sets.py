@@ -122,7 +122,7 @@ def test_a_set_without_a_place_is_left_out_and_a_note_names_it(dense, sets, tmp_
     assert planned("none").record.validation == ()
     with pytest.raises(UsageError, match="names none of the run's sets: cifar10, cifar100"):
         planned("shapes:split=val")
-    with pytest.raises(UsageError, match="gives cifar10 twice"):
+    with pytest.raises(UsageError, match="names the place of cifar10 twice"):
         planned(places(sets)[0], places(sets)[0])
     with pytest.raises(UsageError, match="--val none and --val"):
         planned("none", places(sets)[0])
