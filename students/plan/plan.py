@@ -30,7 +30,7 @@ from students.runs.run import LATEST, Run, find_run, near
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
-"""recipes for the embedded images and for anybody's"""
+"""Default recipes: for the embedded images, and for all other images."""
 
 
 @dataclass(frozen=True)

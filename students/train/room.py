@@ -14,9 +14,9 @@ from students.runs.record import Pacing
 from students.runs.run import CHECKPOINTS
 
 _LINE = 1024
-"""bytes of a line of metrics.jsonl, generously"""
+"""Bytes of a line of metrics.jsonl, generously estimated."""
 _MORE = 1 << 20
-"""record, states, an evaluation"""
+"""Bytes of the record, the states and an evaluation, generously estimated."""
 
 
 def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
