@@ -21,7 +21,7 @@ from students.train.trackers import Tracker, numbers_of
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
 APART = "apart"
-"""Stages whose time is not training time: validation and checkpoints."""
+"""Name under which time that is not training is counted: validation and checkpoints."""
 
 
 class Log:
