@@ -1,6 +1,6 @@
 """`kd cache build` and `kd cache plan`."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,6 @@ from kdcache.errors import UsageError
 if TYPE_CHECKING:
     from kdcache.build.estimate import Estimate
     from kdcache.build.options import BuildOptions
-    from kdcache.build.prepare import Prepared
     from kdcache.build.run import BuildResult
 
 BUILD = """
@@ -32,7 +31,6 @@ kd cache plan --teacher florence --size huge --data photos/ --views 90 --recipe 
 kd cache plan --teacher clip --signal logits,embedding --json
 """
 Only = Annotated[str | None, typer.Option("--only", metavar="I/N", help="Build share I of N of the parts.")]
-START = "kd cache build --teacher florence"
 
 
 def register(app: typer.Typer) -> None:
@@ -50,17 +48,14 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
     be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
     """
     share = o.share(only)
-    if not options.teacher and (out is None or not (out / "plan.json").is_file()):
-        if out is not None and out.exists():
-            from kdcache.build.check import check_folder
+    from kdcache.build.begin import begin, check_teacher
 
-            check_folder(out)
-        raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
+    check_teacher(options, out)
     if dry_run:
         return _would(ui, options, out, share)
     from kdcache.build.run import build as run_build
 
-    prepared = _prepared(ui, options, out)
+    prepared = begin(options, out, ui.progress())
     there = (prepared.out / "plan.json").is_file()
     ui.note(f"{'going on with' if there else 'building'} {prepared.out}")
     result = run_build(prepared, only=share, progress=ui.progress())
@@ -74,10 +69,11 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
     if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
+    from kdcache.build.begin import begin
     from kdcache.build.run import share_of
     from kdcache.store import Store
 
-    _prepared(ui, options, out)
+    begin(options, out, ui.progress())
     store = Store.open(out)
     parts, absent = len(store.plan.parts()), set(store.missing())
     todo = sum(part in absent for part in share_of(store.plan.parts(), share))
@@ -87,46 +83,6 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
     facts = {"path": str(out), "parts": parts, "parts_missing": len(absent), "parts_to_build": todo}
     ui.answer({**facts, "rejected": rejected}, text)
     return 3 if rejected or todo < len(absent) else 0
-
-
-def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
-    """From the options, or from the plan that is there when no teacher was named."""
-    if out is not None and not options.teacher:
-        from kdcache.build.resume import prepare_again
-
-        _refuse_unheard(options)
-        ui.note("loading the teacher")
-        return prepare_again(out, options)
-    from kdcache.build.prepare import prepare
-
-    prepared = prepare(options, out, progress=ui.progress())
-    for note in prepared.notes:
-        ui.note(note.text)
-    for warning in prepared.warnings:
-        ui.warn(warning)
-    return prepared
-
-
-def _refuse_unheard(options: "BuildOptions") -> None:
-    """A cache is gone on with as it was planned: options that would change it have no say, so they are not passed over."""
-    from kdcache.build.options import BuildOptions
-
-    heard = ("teacher", "data", "weights", "head", "devices", "workers")
-    usual = BuildOptions("")
-    unheard = [
-        f.name for f in fields(options) if f.name not in heard and getattr(options, f.name) != getattr(usual, f.name)
-    ]
-    if unheard:
-        names = {
-            "overrides": "set",
-            "signals": "signal",
-            "codecs": "codec",
-            "backend": "format",
-            "compression": "compress",
-        }
-        told = ", ".join("--" + names.get(name, name).replace("_", "-") for name in unheard)
-        hint = "leave it out, or name the --teacher too and build another cache"
-        raise UsageError(f"--out alone goes on with the plan that is there, which {told} cannot change", hint=hint)
 
 
 def _built(result: "BuildResult") -> str:
@@ -149,6 +105,8 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
     One batch is rendered and said in order to measure; nothing is written, no checkpoint is fetched.
     """
     if not options.teacher:
+        from kdcache.build.begin import START
+
         raise UsageError("no --teacher", hint=START)
     ui.note(f"measuring {options.teacher}{f'-{options.size}' if options.size else ''}")
     from kdcache.build.estimate import estimate

@@ -136,11 +136,9 @@ def compare(
 
 
 def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
-    from students.compare.report import write_page
-    from students.compare.result.verdict import verdict
+    from students.api import compared
 
-    judged = verdict(found)
-    report = write_page(found, judged, path)
+    _, judged, _, report = compared(found, path)
     facts = {**found.plain(), "verdict": judged.plain(), "path": str(path), "report": str(report)}
     ui.answer(facts, _text(found, judged, report))
 

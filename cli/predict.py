@@ -1,7 +1,7 @@
 """`kd predict`: what a student or a teacher makes of images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,6 @@ from cli.runs import open_run
 from cli.text import pairs, plural
 from kdcache.errors import Incomplete, UsageError
 from students.base import limits
-
-if TYPE_CHECKING:
-    from kdcache.images import Source
-    from students.judging.judged import Judged
 
 PREDICT = """
 kd predict LATEST photos/
@@ -76,31 +72,16 @@ def predict(
             "name a run and images", hint="kd predict LATEST photos/, or kd predict --teacher NAME photos/"
         )
 
-    # After what can be refused at once: this takes torch.
-    from kdcache.base.machine import render_workers
-    from kdcache.images import open_source
+    from students.api import predict as written
     from students.base.types import LOGITS
-    from students.judging.evaluate import JudgeOptions, student_of
-    from students.judging.judged import EMBEDDING
-    from students.judging.predict import check_file
-    from students.judging.predict import predict as written
-    from students.judging.teacher import TeacherChoice, opened
 
-    check_file(out)
-    source = open_source(images)
-    how = JudgeOptions(device=device, workers=render_workers(workers), batch=batch)
-    student: Judged
-    if teacher is not None:
-        asked, name = (EMBEDDING if embedding else LOGITS), teacher
-        ui.note("loading the teacher")
-        student = opened(TeacherChoice(teacher, size, weights, head), (asked,), how, _classes(source))
-    else:
-        opened_run = open_run(ui, str(run))
-        student, name = student_of(opened_run, how), str(opened_run.path)
-        asked = LOGITS if student.spec.classes and not embedding else EMBEDDING
-    done = written(student, source, asked, out, top=top, workers=how.workers, progress=ui.progress())
+    name = teacher or str(open_run(ui, str(run)).path)
+    done = written(
+        None if teacher else name, images, teacher=teacher, size=size, weights=weights, head=head, out=out, top=top,
+        embedding=embedding, device=device, batch=batch, workers=workers, progress=ui.progress(),
+    )  # fmt: skip
     facts = {"out": str(done.path), "images": done.images, "head": done.head, "rejected": done.rejected}
-    what = "classes" if asked == LOGITS else "embeddings"
+    what = "classes" if done.head == LOGITS else "embeddings"
     lines = [("of", name), ("images", f"{done.images:,}"), (what, str(done.path))]
     ui.answer({"of": name, **facts}, pairs(lines))
     return _left_out(ui, done.rejected)
@@ -111,11 +92,6 @@ def _only(first: str | None, second: str | None) -> str | None:
     if second is not None:
         raise UsageError(f"a teacher and a run ({first}) were named", hint="name one of the two")
     return first
-
-
-def _classes(source: "Source") -> tuple[str, ...] | None:
-    """Class names of the images, for a teacher that can tell any classes apart."""
-    return source.scan().classes
 
 
 def _left_out(ui: Ui, rejected: dict[str, str]) -> int:

@@ -8,9 +8,11 @@ from cli import complete
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import clock, columns, on_a_line
+from kdcache.errors import Mismatch
 
 if TYPE_CHECKING:
     from students.runs.overview import Progress
+    from students.runs.record import RunRecord
     from students.runs.run import Run
 
 LIST = """
@@ -66,9 +68,19 @@ def runs_list(ui: Ui) -> None:
 
 def _cells(progress: "Progress") -> list[str]:
     record = progress.run.record
-    best = "" if progress.best is None else f"{progress.best:.1%}"
+    best = "" if progress.best is None else _score(record, progress.best)
     taken = f"{progress.steps:,} of {record.pacing.steps:,}"
     return [record.student.name, record.stream, taken, best, progress.state]
+
+
+def _score(record: "RunRecord", best: float) -> str:
+    """The score as its task writes it; the bare number of a task that no installed package has."""
+    from students.judging.measures import measure_of
+
+    try:
+        return measure_of(record).text(best)
+    except Mismatch:
+        return f"{best:.4g}"
 
 
 command(app, "list", examples=LIST)(runs_list)

@@ -32,6 +32,7 @@ FINETUNE = """
 kd finetune LATEST --data photos/ --val photos-val/ --new-head
 kd finetune kd/runs/tinyvit-21m-in22k --data imagenet:DIR --recipe tinyvit-22kto1k --new-head
 kd finetune kd/runs/tinyvit-21m-in1k --data imagenet:DIR --recipe tinyvit-384
+kd finetune LATEST --data photos/ --new-head --freeze   # a classifier on a frozen base
 """
 Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help=RESUME_HELP, autocompletion=complete.runs)]
 Begin = Annotated[
@@ -75,7 +76,9 @@ def train(
         run = open_run(ui, resume)
         refuse_unheard(ui.given, run)
         return _told(ui, go_on(run.path, replace(where, val=asked.validation), ui.progress()))
-    t.check_source(stream, ui.given, asked.student)
+    from students.plan.effects import check_source
+
+    check_source(stream, ui.given, asked.student)
     from students.train.start import start as begin
 
     start = start and meant(ui, start)
@@ -83,11 +86,12 @@ def train(
     return _told(ui, begin(asked, where, ui.progress()))
 
 
-def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None) -> int:
+def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None, freeze: t.Freeze = False) -> int:
     """Go on training a student on the true classes of labelled images, at the same or a higher resolution.
 
     Attention biases are interpolated when the size changes. Classes other than the run's need --new-head, or
-    --head-rows with the row of the old classifier that each class begins with (22k to 1k).
+    --head-rows with the row of the old classifier that each class begins with (22k to 1k). With --freeze the classifier
+    alone is trained; everything else, statistics of norms included, stays to the bit as it is.
     """
     asked, where = options
     if where.data is None:
@@ -95,7 +99,9 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None)
     from students.train.start import start as begin
 
     run = meant(ui, run)
-    return _told(ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows), where, ui.progress()))
+    return _told(
+        ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows, freeze=freeze), where, ui.progress())
+    )
 
 
 def _told(ui: Ui, finished: "Finished") -> int:

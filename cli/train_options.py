@@ -137,6 +137,8 @@ HeadRows = Annotated[
     typer.Option("--head-rows", metavar="FILE", help="Rows of the old classifier to begin with, one a line, -1: none."),
 ]
 
+Freeze = Annotated[bool, typer.Option("--freeze", help="Train the classifier alone; the rest stays as it is.")]
+
 
 def asked(
     student: Student = None,
@@ -165,10 +167,9 @@ def asked(
 ) -> "tuple[TrainOptions, MachineOptions]":
     """What is asked of a training, and what is said about this machine."""
     from students.options import MachineOptions, TrainOptions
+    from students.plan.effects import check_epochs
 
-    if epochs is not None and not 0 < epochs <= limits.EPOCHS:
-        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
-        raise UsageError(message, hint="such as --epochs 30")
+    check_epochs(epochs)
     options = TrainOptions(
         student=student, recipe=recipe, settings=tuple(settings or ()), val=places(val), size=size, new_head=new_head, out=out,
         background=background, seed=seed, epochs=epochs, steps=steps, batch=batch, micro=micro,
@@ -197,28 +198,3 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
     if len(set(found)) < len(found):
         raise UsageError(f"--views {text} names a view twice", hint="name each view once, such as --views 0,1,2")
     return found
-
-
-def check_source(stream: Stream, given: frozenset[str], student: str | None) -> None:
-    """What a training is asked for must have a say in it; `given`: parameters that the command line named."""
-    of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
-    if stream == "none" and of_cache:
-        raise UsageError(
-            f"{of_cache[0]} has no effect with --stream none: true classes are learnt from the images, with no cache",
-            hint="leave --stream out to learn from the cache, or leave the cache out and name images with --data",
-        )
-    of_teacher = [option for name, option in (("weights", "--weights"), ("head", "--head")) if name in given]
-    if stream == "off" and of_teacher == ["--weights"] and _shares(student):
-        return
-    if stream != "on" and of_teacher:
-        raise UsageError(
-            f"{of_teacher[0]} has no effect with --stream {stream}: no teacher is loaded",
-            hint="leave it out, or connect the teacher with --stream on",
-        )
-
-
-def _shares(student: str | None) -> bool:
-    """Whether the student takes weights from the teacher's file."""
-    from students.families.registry import shown_student, student_needs
-
-    return student is not None and student_needs(shown_student(student)).teacher

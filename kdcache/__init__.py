@@ -1,17 +1,36 @@
-"""Run frozen vision teachers once, keep what they said, and read it back without them."""
+"""Run frozen vision teachers once, keep what they emit, and read it back without them."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdcache.api import (
+        add_views,
+        build_cache,
+        convert_cache,
+        list_caches,
+        merge_caches,
+        plan_cache,
+        repair_cache,
+        verify_cache,
+    )
     from kdcache.cache import Cache
 
-__all__ = ["Cache"]
+__all__ = [
+    "Cache",
+    "add_views",
+    "build_cache",
+    "convert_cache",
+    "list_caches",
+    "merge_caches",
+    "plan_cache",
+    "repair_cache",
+    "verify_cache",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """`Cache`, imported when it is first asked for: most commands and every worker do without."""
-    if name == "Cache":
-        from kdcache.cache import Cache
-
-        return Cache
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """What is listed above, imported when it is first used: most commands and every worker do without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("kdcache.cache" if name == "Cache" else "kdcache.api"), name)

@@ -1,12 +1,36 @@
-"""Students: small networks, trained from the signals of a teacher. `kdcache` never imports from here.
-
-recipe -> plan -> train (images, targets, objectives) -> run -> judging by tasks -> report, compare, export
-"""
+"""Students: small networks, and their training from a stream of a teacher's signals. `kdcache` never imports from here."""
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kdcache.config.folders import add_folders
+
+if TYPE_CHECKING:
+    from students.api import (
+        compare_streams,
+        evaluate_student,
+        evaluate_teacher,
+        export_student,
+        finetune_student,
+        list_runs,
+        predict,
+        resume_student,
+        train_student,
+    )
+
+__all__ = [
+    "compare_streams",
+    "evaluate_student",
+    "evaluate_teacher",
+    "export_student",
+    "finetune_student",
+    "list_runs",
+    "predict",
+    "resume_student",
+    "train_student",
+]
 
 
 def _presets_of_plugins() -> Iterable[Path]:
@@ -16,3 +40,10 @@ def _presets_of_plugins() -> Iterable[Path]:
 
 
 add_folders(_presets_of_plugins)
+
+
+def __getattr__(name: str) -> Any:
+    """A function of the list above, imported when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("students.api"), name)

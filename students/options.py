@@ -69,7 +69,9 @@ class TrainOptions:
     new_head: bool = False
     """Whether all weights but the classifier's are taken from `start`."""
     head_rows: str | None = None
-    """File with one number a line: for each class, the row of the old classifier it starts from, or -1 for none."""
+    """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
+    freeze: bool = False
+    """Whether the classifier alone is trained: the constraint `frozen` is added to the recipe."""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None

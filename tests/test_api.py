@@ -9,22 +9,38 @@ import pytest
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
-def test_the_page_about_reading_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cli.app import run
 
     monkeypatch.chdir(tmp_path)
     text = PAGE.read_text("utf-8")
     (line,) = re.findall(r"```sh\nkd (.+)\n```", text)
     assert run([*line.split(), "--workers", "0", "--device", "cpu", "-qq"]) == 0
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) > 6
     names: dict[str, Any] = {}
-    for number, block in enumerate(blocks):
-        exec(compile(block, f"docs/api.md, block {number + 1}", "exec"), names)
+    for number, block in _blocks(compares=False):
+        exec(compile(block, f"docs/api.md, block {number}", "exec"), names)
     said = names["said"]
     assert (said.row, said.view, list(said)) == (7, 0, ["logits", "embedding"])
     assert names["dense"].shape == (1, 100)
     assert names["values"]["embedding"].shape == (200, 128)
+
+
+@pytest.mark.slow
+def test_the_comparison_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    ((number, block),) = _blocks(compares=True)
+    exec(compile(block, f"docs/api.md, block {number}", "exec"), names)
+    found = names["found"]
+    assert [row.arm for row in found.verdict.rows] == ["on-stream", "off-stream"]
+    assert found.report.is_file()
+
+
+def _blocks(*, compares: bool) -> list[tuple[int, str]]:
+    """Blocks of the page with their numbers: those that compare, which takes long, or the others."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) > 10
+    return [each for each in enumerate(blocks, 1) if ("compare_streams" in each[1]) == compares]
 
 
 def test_every_argument_of_a_stream_is_told() -> None:

@@ -39,7 +39,7 @@ from students.compare.options import CompareOptions
 from students.compare.result.comparison import Comparison
 from students.compare.result.sums import Workload, projected
 from students.compare.room import Room, room
-from students.judging.while_training import measure_of_recipe
+from students.judging.measures import measure_of_recipe
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN
 from students.runs.run import Run

@@ -16,7 +16,8 @@ from kdcache.errors import UsageError
 from kdcache.images import Source, open_source
 from kdcache.images.splits import HELD_OUT
 from students.base.task import Shown, Task
-from students.base.types import Precision
+from students.base.types import LOGITS, Precision
+from students.families.registry import family_of
 from students.judging.examples import (
     TRAIN_SPLIT,
     Bank,
@@ -111,7 +112,29 @@ def check_task(run: Run, task: Task[Any]) -> None:
     """Refuse a task that needs a head the run's student does not have."""
     student = run.record.student
     heads = head_names(student)
-    check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads])
+    check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads], way=_way_to_head(run))
+    if task.head == LOGITS and _never_trained(run):
+        raise UsageError(
+            f"the classifier of {run.path}, which the task {task.name} asks, was never trained: its recipe does not "
+            "compare logits",
+            hint=_way_to_head(run),
+        )
+
+
+def _never_trained(run: Run) -> bool:
+    """Whether the classifier still has the random weights it began with: the recipe compares other outputs alone."""
+    record = run.record
+    fresh = record.started_from is None or record.new_head
+    has_one = family_of(record.student).classifier is not None
+    weighed = [objective for objective in record.recipe.losses.values() if objective.weight]
+    return has_one and fresh and not any(LOGITS in objective.needs().outputs for objective in weighed)
+
+
+def _way_to_head(run: Run) -> str | None:
+    """The command that trains a classifier on a run's student; None for a family that has none."""
+    if family_of(run.record.student).classifier is None:
+        return None
+    return f"kd finetune {shlex.quote(str(run.path))} --data SOURCE --new-head --freeze"
 
 
 def student_of(run: Run, how: JudgeOptions) -> JudgedStudent:

@@ -159,10 +159,13 @@ def default_task(spec: "StudentSpec") -> str:
     return family_of(spec).defaults.task
 
 
-def check_head(name: str, heads: tuple[str, ...], task: Any, others: list[str]) -> None:
-    """UsageError where a student or a teacher lacks the head of a task. `others`: tasks it can be judged by."""
+def check_head(name: str, heads: tuple[str, ...], task: Any, others: list[str], way: str | None = None) -> None:
+    """UsageError where a student or a teacher has not what a task asks.
+
+    `others`: tasks it can be judged by; `way`: the command that trains the head, where there is one.
+    """
     if task.head not in heads:
         raise UsageError(
-            f"{name} has no head {task.head}, which the task {task.name} needs",
-            hint=f"--task {' or '.join(others)}" if others else "judge another student",
+            f"{name} has no {task.head}, which the task {task.name} asks for",
+            hint=way or (f"--task {' or '.join(others)}" if others else "judge another student"),
         )

@@ -4,7 +4,7 @@ Input: a run record. Output: a `Validation`. Its lines go into metrics.jsonl, on
 decides which weights are the best.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -15,14 +15,15 @@ from kdcache.errors import Mismatch, UsageError
 from kdcache.images.splits import training_split
 from kdcache.store.same_images import images_again
 from students.base.machine import World
-from students.base.task import Measure, Task
+from students.base.task import Task
 from students.base.types import Precision
-from students.base.validation import MEAN, Bank, Judged, named
+from students.base.validation import MEAN, Bank, named
 from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, same_images
 from students.judging.judged import JudgedStudent
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import settings_of, task_named
 from students.options import MachineOptions
+from students.runs.metrics import deciding
 from students.runs.record import RunRecord
 from students.runs.validation import ValidationSet
 
@@ -65,25 +66,6 @@ class Validation:
             lines.append({**({"set": name} if name else {}), "score": score, **task.numbers(report)})
             words.append(f"{name + ': ' if name else ''}{task.measure.name} {task.measure.text(score)}")
         return Outcome(lines, deciding(scores, self._record.recipe.judge.best), ", ".join(words))
-
-
-def deciding(scores: Mapping[str, float], best: str) -> float:
-    """The score of the set that decides, or the mean of all."""
-    return scores[best] if best in scores else sum(scores.values()) / len(scores)
-
-
-def measure_of(record: RunRecord) -> Measure:
-    """Name and unit of the score that selects the best weights."""
-    sets = {each.name: task_named(each.task, unknown=Mismatch).measure for each in record.validation}
-    if not sets:
-        return task_named(record.recipe.judge.task).measure
-    return sets.get(record.recipe.judge.best, next(iter(sets.values())))
-
-
-def measure_of_recipe(judge: Judged) -> Measure:
-    """Name and unit of the score of a recipe, before it is known which of its sets are available."""
-    decides = [each for each in judge.sets if judge.best in (MEAN, each.name)]
-    return task_named((decides[0].task if decides else None) or judge.task).measure
 
 
 def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:

@@ -22,7 +22,7 @@ from students.base.class_names import first_difference
 from students.base.contracts import Needs, Sides
 from students.base.types import LOGITS
 from students.families.outputs import Outputs
-from students.families.registry import family_of
+from students.families.registry import FAMILIES, family_of, student_preset
 from students.families.spec import StudentSpec
 from students.judging.matching import is_unnamed, match_classes
 from students.recipe import Recipe
@@ -140,6 +140,15 @@ def way_to_keep(teacher: TeacherSpec, source: Mapping[str, object], signals: tup
         other = f"; or --teacher {able[0]}, which needs no head" if able else ""
         head = f" --head FILE (kd teacher fit-head makes one){other}"
     return f"{' '.join(words)} --signal {','.join(signals)}{head}"
+
+
+def check_classifier(student: str) -> None:
+    """UsageError for a student whose family has no classifier that could be trained alone."""
+    if FAMILIES.get(student_preset(student).family).classifier is None:
+        raise UsageError(
+            f"{student} has no classifier, which is what --freeze trains",
+            hint="kd eval RUN --task probe fits a linear classifier on its embedding",
+        )
 
 
 def check_head(run: tuple[str, ...], classes: tuple[str, ...], *, taught: bool) -> None:

@@ -15,11 +15,12 @@ from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import drawable
+from students.constraints.frozen import Frozen
 from students.families.preset import Preset
-from students.families.registry import family_of, shown_student, student_preset, student_spec
+from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
 from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
-from students.plan.checks import check_head, check_outputs
+from students.plan.checks import check_classifier, check_head, check_outputs
 from students.plan.data import TrainingData, choose_cache, data_of_cache, data_of_images
 from students.plan.validation import validation_sets
 from students.plan.views import views_of
@@ -46,6 +47,8 @@ class Planned:
 def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Planned:
     """Decide everything about a training."""
     notes = Notes()
+    if options.freeze:
+        check_classifier(_name(options))
     ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
@@ -149,7 +152,16 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
     if options.batch is not None and options.batch != recipe.batch:
         notes.add(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
+    if options.freeze:
+        recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
     return recipe
+
+
+def _frozen(student: str) -> Frozen:
+    """Everything but the student's classifier keeps the weights it begins with."""
+    name = FAMILIES.get(student_preset(student).family).classifier
+    assert name is not None, "checked at the beginning"
+    return Frozen(trained=name)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:

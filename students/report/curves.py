@@ -5,10 +5,9 @@ from typing import Any
 
 from kdcache.errors import Mismatch
 from students.judging.registry import TASKS
-from students.judging.while_training import deciding
 from students.report.chart import MOST_POINTS, Point, Series, line_chart
 from students.report.markup import Markup, tag
-from students.runs.metrics import LOSSES
+from students.runs.metrics import LOSSES, latest_by_step
 from students.runs.record import RunRecord
 
 Line = dict[str, Any]
@@ -16,28 +15,6 @@ Line = dict[str, Any]
 
 Drawn = Mapping[str | None, Mapping[str, str]]
 """Validation set -> its numbers to draw -> title of each curve."""
-
-
-def latest_by_step(lines: Iterable[Line], kind: str) -> list[Line]:
-    """The lines of a kind by step; if a step was repeated after resuming, the last one.
-
-    Of several validation sets a step has a line each.
-    """
-    found = {(line["step"], line.get("set") or ""): line for line in lines if line["kind"] == kind}
-    return [found[key] for key in sorted(found)]
-
-
-def score_of(line: Line) -> float:
-    """The score of a validation; the first releases had no other than top-1."""
-    return float(line["top1"] if line.get("score") is None else line["score"])
-
-
-def scores_by_step(lines: Iterable[Line], best: str) -> dict[int, float]:
-    """Step -> the score that decided: that of the set `best`, or the mean of all."""
-    at: dict[int, dict[str, float]] = {}
-    for line in latest_by_step(lines, "val"):
-        at.setdefault(line["step"], {})[line.get("set") or ""] = score_of(line)
-    return {step: deciding(scores, best) for step, scores in at.items()}
 
 
 def curves_of(record: RunRecord) -> Drawn:

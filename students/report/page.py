@@ -9,13 +9,14 @@ from kdcache.base.figures import duration, plural
 from kdcache.signals.teacher import Weights
 from kdcache.store.plan import Dataset
 from students.judging.kept import Evaluation
-from students.judging.while_training import measure_of
-from students.report.curves import curves, curves_of, latest_by_step, score_of, scores_by_step
+from students.judging.measures import measure_of
+from students.report.curves import curves, curves_of
 from students.report.document import document
 from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
+from students.runs.metrics import latest_by_step, score_of, scores_by_step
 from students.runs.record import RunRecord
 from students.runs.validation import ValidationSet
 

@@ -7,7 +7,7 @@ size that can be drawn; Damage names the first line that is not.
 import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,30 @@ def _are_losses(losses: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Whether a value is a number, a boolean or null."""
     return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST)
+
+
+def latest_by_step(lines: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The lines of a kind by step; of a step that was done twice (the run was stopped and resumed) the last one.
+
+    Of several validation sets a step has a line each.
+    """
+    found = {(line["step"], line.get("set") or ""): line for line in lines if line["kind"] == kind}
+    return [found[key] for key in sorted(found)]
+
+
+def score_of(line: dict[str, Any]) -> float:
+    """The score of a validation; the first releases had no other than top-1."""
+    return float(line["top1"] if line.get("score") is None else line["score"])
+
+
+def scores_by_step(lines: Iterable[dict[str, Any]], best: str) -> dict[int, float]:
+    """Step -> the score that decided: that of the set `best`, or the mean of all."""
+    at: dict[int, dict[str, float]] = {}
+    for line in latest_by_step(lines, "val"):
+        at.setdefault(line["step"], {})[line.get("set") or ""] = score_of(line)
+    return {step: deciding(scores, best) for step, scores in at.items()}
+
+
+def deciding(scores: Mapping[str, float], best: str) -> float:
+    """The score of the set that decides, or the mean of all."""
+    return scores[best] if best in scores else sum(scores.values()) / len(scores)

@@ -14,6 +14,7 @@ from kdcache.base.figures import iso, moment
 from kdcache.base.folder_lock import is_locked
 from kdcache.errors import KDError, UsageError
 from students.runs.kept import checkpoints
+from students.runs.metrics import scores_by_step
 from students.runs.newest import ELSEWHERE, RUNS, run_records, started
 from students.runs.run import Run
 
@@ -31,7 +32,7 @@ class Progress:
     steps: int
     """Number of steps taken, as far as they are logged or checkpointed."""
     best: float | None
-    """Best validation score so far, as a fraction of 1; None if there is none yet."""
+    """The best score on the validation images so far, as the run's task measures it; None where there is none yet."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -96,7 +97,9 @@ def _entry(record: Path) -> RunEntry:
 def _progress(run: Run) -> Progress:
     lines, kept = run.metrics(), checkpoints(run.path)
     steps = max([line["step"] for line in lines[-1:]] + [int(folder.name) for folder in kept[-1:]], default=0)
-    scores = [line["top1"] for line in lines if line["kind"] == "val"]
+    scores = scores_by_step(lines, run.record.recipe.judge.best)
+    better = [line["step"] for line in lines if line["kind"] == "val" and line.get("best")]
+    best = scores[better[-1]] if better else max(scores.values(), default=None)
     ended = any(line["kind"] == "end" for line in lines[-1:])
     state: State = "running" if is_locked(run.path) else "done" if ended else "stopped"
-    return Progress(run, state, steps, max(scores, default=None))
+    return Progress(run, state, steps, best)

@@ -24,7 +24,8 @@ from students.base.task import Measure
 from students.families.loading import Head, HeadRows
 from students.families.registry import build_student, family_of, load_weights
 from students.families.spec import StudentSpec
-from students.judging.while_training import Validation, measure_of, validation_of
+from students.judging.measures import measure_of
+from students.judging.while_training import Validation, validation_of
 from students.options import MachineOptions
 from students.plan import checks as fits
 from students.plan.plan import weights_file

@@ -39,7 +39,7 @@ def adamw(trained: Iterable[Group], ask: Optimiser, *, fused: bool, own: nn.Modu
 
     `own`: the objectives' weights, which learn as fast as the last layer.
     """
-    every = list(trained)
+    every = [each for each in trained if each.parameter.requires_grad]  # a constraint may have frozen the others
     last = max((each.layer for each in every), default=0)
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for each in every:

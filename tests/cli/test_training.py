@@ -71,6 +71,13 @@ def test_fine_tuning_goes_on_at_the_size_of_the_run(kd, run, photos):
     assert json.loads((run.parents[2] / "next" / "run.json").read_text())["student"]["input"] == [64, 64]
 
 
+def test_a_classifier_is_trained_on_a_frozen_base(kd, run, photos, tmp_path):
+    ran = kd("finetune", run, "--data", photos, "--new-head", "--freeze", *QUICK, "--out", tmp_path / "head")
+    assert ran.code == 0, ran.err
+    recipe = json.loads((tmp_path / "head" / "run.json").read_text())["recipe"]
+    assert recipe["constraints"] == [{"kind": "frozen", "trained": "head.fc"}]
+
+
 def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path):
     import shutil
 

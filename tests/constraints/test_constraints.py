@@ -1,7 +1,10 @@
 """What is held true while a student learns."""
 
+import pytest
 import torch
 
+from kdcache.errors import Mismatch
+from students.constraints.frozen import Frozen
 from students.constraints.frozen_norms import FrozenNorms
 from students.constraints.pruned import Pruned
 from students.constraints.registry import CONSTRAINTS
@@ -18,6 +21,21 @@ class TestFrozenNorms(ConstraintContract):
         changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
         assert {"1.weight", "1.bias", "0.weight"} <= changed
         assert not {"1.running_mean", "1.running_var", "1.num_batches_tracked"} & changed
+
+
+class TestFrozen(ConstraintContract):
+    constraint = Frozen(trained="4")
+
+    def test_nothing_but_the_module_changes(self):
+        network = self.network()
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        after = self._train(network, 0, 3)
+        assert {name for name, value in after.items() if not torch.equal(value, before[name])} == {"4.weight", "4.bias"}
+
+    def test_a_network_without_that_module_is_refused_with_those_there_are(self):
+        with pytest.raises(Mismatch, match=r"head\.fc alone, and the network has no parameters there") as refusal:
+            Frozen(trained="head.fc").prepare(self.network())
+        assert refusal.value.hint == "name a module of the network, such as 4"
 
 
 class TestPruned(ConstraintContract):

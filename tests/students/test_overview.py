@@ -46,9 +46,32 @@ def test_an_entry_says_how_far_a_run_is_and_how_good(root):
 def test_the_best_score_is_that_of_any_validation(root):
     with (root / "stopped" / "metrics.jsonl").open("a") as lines:
         for step, score in ((5, 0.5), (6, 0.25)):
-            lines.write(json.dumps({"kind": "val", "step": step, "top1": score, "top5": 0.9, "images": 4}) + "\n")
+            line = {"kind": "val", "step": step, "score": score, "top1": 0.1, "best": step == 5, "images": 4}
+            lines.write(json.dumps(line) + "\n")
     stopped = {entry.path.name: entry.plain() for entry in list_runs(root)}["stopped"]
     assert (stopped["best"], stopped["steps"], stopped["state"]) == (0.5, 6, "stopped")
+
+
+def test_a_task_of_which_less_is_better_decides_itself_what_is_best(root):
+    """The training wrote down which validation was better; `kd runs list` does not need to know the task for it."""
+    _judged(root / "stopped", (5, 0.5, True), (6, 0.25, True), (7, 0.75, False))
+    assert _best(root, "stopped") == 0.25
+
+
+def test_lines_of_the_first_releases_have_top_1_alone(root):
+    file = root / "stopped" / "metrics.jsonl"
+    file.write_text("".join(f'{{"kind": "val", "step": {n}, "top1": {n / 10}}}\n' for n in (1, 3, 2)))
+    assert _best(root, "stopped") == 0.3
+
+
+def _judged(run: Path, *steps: tuple[int, float, bool]) -> None:
+    with (run / "metrics.jsonl").open("a") as lines:
+        for step, score, better in steps:
+            lines.write(json.dumps({"kind": "val", "step": step, "score": score, "best": better, "images": 4}) + "\n")
+
+
+def _best(root: Path, name: str) -> float | None:
+    return {entry.path.name: entry.plain() for entry in list_runs(root)}[name]["best"]
 
 
 def test_a_run_that_is_being_trained_is_running(root):

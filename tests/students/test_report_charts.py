@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from kdcache.base.visible import on_a_line
 from students.report.chart import Series, line_chart, thinned, ticks
-from students.report.curves import _number, latest_by_step
+from students.report.curves import _number
 from students.report.markup import Markup, tag
+from students.runs.metrics import latest_by_step
 from tests.students.reader import Reader
 
 

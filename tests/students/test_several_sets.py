@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdcache.errors import Drift, UsageError
-from students.judging.while_training import measure_of
+from students.judging.measures import measure_of
 from tests.images.samples import python2_pickle, write
 from tests.students.conftest import learn, losses_of
 from tests.students.test_dense import dense_cache

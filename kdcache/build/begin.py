@@ -1,0 +1,62 @@
+"""A build as a user asks for it: of a new cache, or of one that is there and goes on."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from kdcache.base.progress import Progress
+from kdcache.build.check import check_folder
+from kdcache.build.options import BuildOptions
+from kdcache.build.prepare import Prepared, prepare
+from kdcache.build.resume import prepare_again
+from kdcache.errors import UsageError
+
+START = "kd cache build --teacher florence"
+_KEPT = ("teacher", "data", "weights", "head", "devices", "workers")
+"""Options that count where a cache goes on from its own plan: where things lie on this machine, and what it has."""
+_OPTIONS = {
+    "overrides": "set",
+    "signals": "signal",
+    "codecs": "codec",
+    "backend": "format",
+    "compression": "compress",
+}
+"""Field of the options -> the option's own name, where they differ."""
+
+
+def begin(options: BuildOptions, out: Path | None, progress: Progress) -> Prepared:
+    """A build that could start now, from the options, or from the plan in `out` where no teacher is named.
+
+    Remarks and warnings of the plan go to `progress`, and are in the result.
+    """
+    check_teacher(options, out)
+    if out is not None and not options.teacher:
+        _refuse_changes(options)
+        progress.note("loading the teacher")
+        return prepare_again(out, options)
+    prepared = prepare(options, out, progress=progress)
+    for note in prepared.notes:
+        progress.note(note.text)
+    for warning in prepared.warnings:
+        progress.warn(warning)
+    return prepared
+
+
+def check_teacher(options: BuildOptions, out: Path | None) -> None:
+    """UsageError where no teacher is named and there is no cache that names one."""
+    if options.teacher or (out is not None and (out / "plan.json").is_file()):
+        return
+    if out is not None and out.exists():
+        check_folder(out)
+    raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
+
+
+def _refuse_changes(options: BuildOptions) -> None:
+    """A cache goes on as it was planned: options that would change it have no effect, so they are not passed over."""
+    usual = BuildOptions("")
+    other = [
+        f.name for f in fields(options) if f.name not in _KEPT and getattr(options, f.name) != getattr(usual, f.name)
+    ]
+    if other:
+        named = ", ".join("--" + _OPTIONS.get(name, name).replace("_", "-") for name in other)
+        hint = "leave it out, or name the --teacher too and build another cache"
+        raise UsageError(f"--out alone goes on with the plan that is there, which {named} cannot change", hint=hint)

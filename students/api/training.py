@@ -1,0 +1,167 @@
+"""What `kd train`, `kd eval`, `kd compare` and their like do, as functions: keyword arguments are called like the options.
+
+An option that is a word of Python gets an underscore (`from_`); one of several words has underscores (`new_head`). What is wrong
+raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done, and remarks and warnings, go to `progress`; left
+out, nowhere. `run` is a run's folder, its name in ./kd/runs, or LATEST.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from kdcache.base.keywords import Names, Settings, names, settings, text
+from kdcache.base.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from students.options import MachineOptions, TrainOptions
+    from students.train.start import Finished
+
+Run = str | Path
+
+
+class MachineKeywords(TypedDict, total=False):
+    """What is known of this machine, when a training begins and when it goes on."""
+
+    data: str | Path | None
+    """Where the images lie now, or those to learn from."""
+    val: Names | None
+    """Images to judge it on; `none`; several sets as NAME=SOURCE each."""
+    device: str
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    workers: int | None
+    """Processes that render views."""
+    compile: bool
+    """Whether the student is compiled."""
+    recompute: bool
+    """Whether activations are computed again instead of kept."""
+    stop_at: int | None
+    """Step after which it stops, to go on later."""
+    track: Names | None
+    """`tensorboard`, `wandb`."""
+
+
+class TrainKeywords(MachineKeywords, total=False):
+    """What `kd train` and `kd finetune` have in common. None, or left out: what fits."""
+
+    student: str | None
+    """Which student: a preset or a file."""
+    recipe: str | Path | None
+    """Training recipe: a preset or a file."""
+    set: Settings | None
+    """Values that replace those of the recipe."""
+    size: int | None
+    """Side length of the student's input, in pixels."""
+    background: str | None
+    """Colour under transparent pixels, where no cache says it."""
+    new_head: bool
+    """Begin with all weights but the classifier's."""
+    out: str | Path | None
+    """Folder of the run; None: a new name in ./kd/runs."""
+    seed: int
+    """Seed of everything random (0)."""
+    epochs: float | None
+    """Passes over the images."""
+    steps: int | None
+    """Steps in all, instead of epochs."""
+    batch: int | None
+    """Images a step."""
+    micro: int | None
+    """Images at once through the network."""
+    log_every: int | None
+    """Steps between lines of metrics.jsonl."""
+    val_every: int | None
+    """Steps between validations."""
+    keep_every: int | None
+    """Steps between checkpoints."""
+
+
+def train_student(
+    *,
+    cache: str | Path | None = None,
+    stream: Literal["off", "on", "none"] = "off",
+    views: Sequence[int] | None = None,
+    from_: Run | None = None,
+    weights: str | Path | None = None,
+    head: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[TrainKeywords],
+) -> "Finished":
+    """Train a student from a cache (`stream` off), beside its teacher (on) or on true classes (none): `kd train`."""
+    from students.plan.effects import check_source
+
+    given = {"cache": cache, "views": views, "weights": weights, "head": head}
+    asked, where = _training(options, weights, head)
+    check_source(stream, [name for name, value in given.items() if value is not None], asked.student)
+    from students.train.start import start
+
+    asked = replace(asked, cache=None if cache is None else Path(cache), stream=stream, start=text(from_))
+    return start(replace(asked, views=None if views is None else tuple(views)), where, progress or Silent())
+
+
+def finetune_student(
+    run: Run,
+    *,
+    head_rows: str | Path | None = None,
+    freeze: bool = False,
+    progress: Progress | None = None,
+    **options: Unpack[TrainKeywords],
+) -> "Finished":
+    """Go on training a student on the true classes of `data`, with `freeze` its classifier alone: `kd finetune`."""
+    from kdcache.errors import UsageError
+    from students.train.start import start
+
+    asked, where = _training(options)
+    if where.data is None:
+        raise UsageError("no data: fine-tuning needs labelled images", hint='data="photos/"')
+    asked = replace(asked, stream="none", start=str(run), head_rows=text(head_rows), freeze=freeze)
+    return start(asked, where, progress or Silent())
+
+
+def resume_student(
+    run: Run,
+    *,
+    weights: str | Path | None = None,
+    head: str | Path | None = None,
+    progress: Progress | None = None,
+    **machine: Unpack[MachineKeywords],
+) -> "Finished":
+    """Go on with a training that was stopped, as it was begun: `kd train --resume`."""
+    from students.runs.run import find_run
+    from students.train.start import go_on
+
+    if strange := machine.keys() - MachineKeywords.__annotations__.keys():
+        raise TypeError(f"{', '.join(sorted(strange))} cannot be changed when resuming: a run goes on as it was begun")
+    asked, where = _training(dict(machine), weights, head)  # type: ignore[arg-type]  # a part of the keywords
+    return go_on(find_run(run), replace(where, val=asked.validation), progress or Silent())
+
+
+def _training(
+    options: TrainKeywords, weights: str | Path | None = None, head: str | Path | None = None
+) -> "tuple[TrainOptions, MachineOptions]":
+    """What is asked of a training, and what is known of this machine."""
+    from students.options import MachineOptions, TrainOptions
+    from students.plan.effects import check_epochs
+
+    check_epochs(options.get("epochs"))
+    if strange := options.keys() - TrainKeywords.__annotations__.keys():
+        raise TypeError(f"unexpected keyword {', '.join(sorted(strange))}: see students.api.training.TrainKeywords")
+    given: dict[str, Any] = dict(options)
+    where = MachineOptions(
+        device=given.pop("device", "auto"), workers=given.pop("workers", None), data=text(given.pop("data", None)),
+        compiled=given.pop("compile", False), recompute=given.pop("recompute", False),
+        stop_at=given.pop("stop_at", None), trackers=names(given.pop("track", None)),
+        weights=text(weights), head=text(head),
+    )  # fmt: skip
+    out = given.pop("out", None)
+    asked = TrainOptions(
+        recipe=text(given.pop("recipe", None)), settings=settings(given.pop("set", None)),
+        val=places_of(given.pop("val", None)), out=None if out is None else Path(out),
+        validate_every=given.pop("val_every", None), **given,
+    )  # fmt: skip
+    return asked, where
+
+
+def places_of(val: Names | None) -> str | tuple[str, ...] | None:
+    """Images to judge on: none that are named, one, or several sets."""
+    return val if isinstance(val, str) or val is None else tuple(val)
