@@ -19,7 +19,7 @@ from students.base import limits
 if TYPE_CHECKING:
     from students.base.task import Shown, Table
     from students.judging.evaluate import Judgement, JudgeOptions
-    from students.judging.teacher import AskedTeacher
+    from students.judging.teacher import TeacherChoice
 
 EVAL = """
 kd eval LATEST
@@ -145,9 +145,9 @@ def evaluate(
 
     how = JudgeOptions(data=data, device=device, workers=render_workers(workers), batch=batch, precision=precision)
     if teacher is not None:
-        from students.judging.teacher import AskedTeacher
+        from students.judging.teacher import TeacherChoice
 
-        asked = AskedTeacher(teacher, size, weights, head)
+        asked = TeacherChoice(teacher, size, weights, head)
         return _teacher(ui, asked, o.comma_list(task) if task is not None else None, given, overrides, how, out)
     assert run is not None, "one of the two was named"
     return _run(ui, run, o.comma_list(task) if task is not None else None, given, overrides, how)
@@ -168,7 +168,7 @@ def _run(
 
 def _teacher(
     ui: Ui,
-    asked: "AskedTeacher",
+    asked: "TeacherChoice",
     tasks: Sequence[str] | None,
     given: dict[str, Any],
     overrides: Sequence[str],

@@ -1,4 +1,4 @@
-"""What a user may ask of a training, and the defaults that depend on what was asked."""
+"""Options of a training, as the command line and the Python functions take them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +11,27 @@ StreamMode = Literal["off", "on", "none"]
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """This machine: nothing here changes what is learnt, beyond the rounding of another device."""
+    """Options of this machine: they change nothing that is learnt, beyond the rounding of another device."""
 
     device: str = "auto"
     workers: int | None = None
-    """processes that render views; None: one a core, at most sixteen"""
+    """Number of processes that render views; None: one a core, at most sixteen."""
     data: str | None = None
-    """where the images lie now, when they have moved"""
+    """New location of the training images, when they have moved since the cache or the run was made."""
     val: tuple[str, ...] = ()
-    """the same of the validation images of a run that goes on; of several sets NAME=SOURCE each"""
+    """New location of the validation images, when resuming a run; NAME=SOURCE for each of several sets."""
     weights: str | None = None
-    """where the files of a connected teacher lie, or of one whose encoder the student shares"""
+    """Location of the weights of a live teacher, or of the teacher whose encoder the student shares."""
     head: str | None = None
     compiled: bool = False
     recompute: bool = False
-    """activations are computed again instead of kept: less memory, more time"""
+    """Whether activations are recomputed in the backward pass: less memory, more time."""
     stop_at: int | None = None
-    """stop after this step, as if interrupted"""
+    """Step after which training stops as if interrupted; None: it runs to its end."""
     trackers: tuple[str, ...] = ()
-    """tensorboard, wandb"""
+    """Trackers that metrics are also sent to: `tensorboard`, `wandb`."""
     timed: bool = False
-    """wait for the accelerator after every stage, so that the split of the time is true"""
+    """Whether each stage waits for the accelerator, so that the seconds logged for every stage are exact."""
 
     @property
     def on_cpu(self) -> bool:
@@ -50,7 +50,7 @@ class MachineOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """One training, as asked for. None means: choose what fits."""
+    """Options of one training. None means that a fitting value is chosen."""
 
     student: str | None = None
     recipe: str | None = None
@@ -58,14 +58,16 @@ class TrainOptions:
     cache: Path | None = None
     stream: StreamMode = "off"
     background: str | None = None
-    """under transparent pixels, where no cache says it; None: as the run it begins with, or the recipe of the views"""
+    """Colour under transparent pixels, for training without a cache; None: that of the run it starts from, else of
+    the view recipe."""
     val: str | tuple[str, ...] | None = None
-    """images it is judged on; several sets as NAME=SOURCE each; `none`: it is not judged; None: what the recipe says"""
+    """Validation images, NAME=SOURCE for each of several sets; `none`: the student is not judged; None: as in the
+    recipe."""
     size: int | None = None
     start: str | None = None
-    """a run or a weights file to begin with"""
+    """Run or weights file whose weights training starts from; None: random weights."""
     new_head: bool = False
-    """begin with all of it but the classifier"""
+    """Whether all weights but the classifier's are taken from `start`."""
     head_rows: str | None = None
     """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
     freeze: bool = False
@@ -83,7 +85,7 @@ class TrainOptions:
 
     @property
     def validation(self) -> tuple[str, ...]:
-        """The places of `val`, as they were given."""
+        """The values of `val` as a tuple."""
         if isinstance(self.val, str):
             return (self.val,)
         return self.val or ()

@@ -19,70 +19,70 @@ from students.objectives.labels import Labels
 from students.objectives.registry import AnyObjective
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-"""Name of an objective: it stands in logs, charts and checkpoints, and between the dots of `--set`."""
+"""Name of an objective in logs, charts and checkpoints, and in `--set objectives.NAME.KEY=VALUE`."""
 MOST = 16
-"""Objectives, or constraints, of a recipe."""
+"""Largest number of objectives, and of constraints, in a recipe."""
 
 
 class Optimiser(Strict):
-    """AdamW with a straight warm-up and half a cosine."""
+    """AdamW with a linear warm-up and a cosine decay."""
 
     rate: Positive
-    """peak, at the recipe's own batch"""
+    """Peak learning rate at the recipe's own batch size."""
     decay: Amount
-    """weight decay of matrices; vectors, biases and attention biases have none"""
+    """Weight decay of matrices; vectors, biases and attention biases have none."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     eps: Positive = 1e-8
     clip: Positive | None = None
-    """largest length of the gradient"""
+    """Largest norm of the gradient; None: it is not clipped."""
     warmup: Amount = 0.0
-    """epochs"""
+    """Length of the warm-up, in epochs."""
     warmup_share: Fraction = 0.0
-    """of all steps, where it is not said in epochs"""
+    """Length of the warm-up as a fraction of all steps, when `warmup` is 0."""
     first_rate: Amount = 0.0
-    """where the warm-up starts"""
+    """Learning rate at the start of the warm-up."""
     last_rate: Amount = 0.0
-    """where the cosine ends"""
+    """Learning rate at the end of the cosine."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """the rate of each layer as a share of that of the next one towards the head"""
+    """Ratio of a layer's learning rate to that of the next layer towards the head."""
 
 
 class Recipe(Strict):
     """How a student is trained."""
 
     epochs: Passes | None = None
-    """passes over the images; parts of one are allowed"""
+    """Number of passes over the images, fractions allowed; None if `steps` is given."""
     steps: Count | None = None
-    """the same in steps"""
+    """Number of steps; None if `epochs` is given."""
     batch: Images
-    """images a step, over all processes and micro-batches together"""
+    """Images in a step, over all processes and micro-batches together."""
     input: Side | None = None
-    """height and width of what the student sees; left out: the student preset's"""
+    """Side length of the student's input, in pixels; None: as in the student's preset."""
     objective: AnyObjective = Labels()
-    """the one objective, where there are no `objectives`"""
+    """The only objective, when `objectives` is empty."""
     objectives: Annotated[dict[Key, AnyObjective], Field(max_length=MOST)] = {}
-    """several objectives by name, each with its weight, instead of `objective`"""
+    """Several objectives by name, each with its weight, in place of `objective`."""
     optimiser: Optimiser
     drop_path: DropPath | dict[str, DropPath] | None = None
-    """one for all, or one a student; left out: the student preset's"""
+    """Stochastic depth rate, for all students or by student preset; None: as in the student's preset."""
     average: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """decay of the running average of the weights that is evaluated and exported; left out: none is kept"""
+    """Decay of the running average of the weights, which is evaluated and exported; None: no average is kept."""
     frozen_norms: bool = False
-    """BatchNorm keeps the statistics it starts with: the same as a constraint of the kind `frozen-norms`"""
+    """Whether BatchNorm keeps its initial statistics: the same as a constraint of the kind `frozen-norms`."""
     constraints: Annotated[tuple[AnyConstraint, ...], Field(max_length=MOST)] = ()
-    """what is held true while it trains"""
+    """Conditions on the weights that are enforced during training, such as a pruning mask."""
     precision: Precision = "bfloat16"
-    """autocast; losses and softmax are float32 always"""
+    """Autocast precision; losses and softmax are always float32."""
     views: str | None = None
-    """views of images that have no cache: a configs/views preset"""
+    """Preset in configs/views for images that have no cache."""
     judge: Judged = Judged()
     patience: Count | None = None
-    """validations without a better one before the training stops early"""
+    """Number of validations without improvement after which training stops early; None: it never does."""
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("a recipe says either epochs or steps")
+            raise ValueError("a recipe has either epochs or steps, and not both")
         return self
 
     @model_validator(mode="after")
@@ -90,7 +90,7 @@ class Recipe(Strict):
         if self.objectives and "objective" in self.model_fields_set:
             names = ", ".join(self.objectives)
             raise ValueError(
-                f"it has both `objective` and `objectives` ({names}): leave one out; one of several is changed with "
+                f"it has both `objective` and `objectives` ({names}): leave one out, or change one of several with "
                 f"--set objectives.{next(iter(self.objectives))}.KEY=VALUE"
             )
         return self
@@ -98,29 +98,29 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _learns_something(self) -> Self:
         if not any(objective.weight for objective in self.losses.values()):
-            raise ValueError("every objective has a weight of 0: nothing would be learnt")
+            raise ValueError("all objectives have weight 0: nothing would be learnt")
         return self
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What came later is written where it is used."""
+        """Fields added after the first release are written only where they are used."""
         unused = ["objective" if self.objectives else "objectives", *([] if self.constraints else ["constraints"])]
         return {name: value for name, value in write(self).items() if name not in unused}
 
     @property
     def losses(self) -> Mapping[str, Objective]:
-        """Every objective by its name, in the order in which losses are added up; a single one is called by its kind."""
+        """All objectives by name, in the order in which losses are summed; a single one is named after its kind."""
         return self.objectives or {self.objective.kind: self.objective}
 
     @property
-    def held(self) -> tuple[Constraint, ...]:
-        """Every constraint, in order."""
+    def all_constraints(self) -> tuple[Constraint, ...]:
+        """All constraints in order, frozen norms first."""
         return (FrozenNorms(), *self.constraints) if self.frozen_norms else self.constraints
 
     @property
     def freezes_norms(self) -> bool:
         """Whether BatchNorm keeps its statistics."""
-        return any(constraint.freezes_norms for constraint in self.held)
+        return any(constraint.freezes_norms for constraint in self.all_constraints)
 
     @property
     def needs(self) -> Needs:
@@ -128,11 +128,11 @@ class Recipe(Strict):
         return reduce(or_, (objective.needs() for objective in self.losses.values()))
 
     def setting(self, name: str) -> str:
-        """Where an objective stands in this recipe: `--set SETTING.KEY=VALUE`."""
+        """Position of an objective in this recipe, as in `--set SETTING.KEY=VALUE`."""
         return f"objectives.{name}" if self.objectives else "objective"
 
     def without_teacher(self) -> "Recipe | None":
-        """The same recipe where no teacher is at hand; None where nothing is left to learn."""
+        """The same recipe for training without a teacher; None where nothing would be learnt."""
         left = {name: bare for name, its in self.losses.items() if (bare := its.without_teacher()) and bare.weight}
         if not left:
             return None
@@ -144,7 +144,7 @@ class Recipe(Strict):
         return self.drop_path.get(student) if isinstance(self.drop_path, dict) else self.drop_path
 
     def with_batch(self, batch: int) -> "Recipe":
-        """The same recipe with another batch: rates grow with it in proportion, as the papers' own do."""
-        scale, ask = batch / self.batch, self.optimiser
-        rates = {name: getattr(ask, name) * scale for name in ("rate", "first_rate", "last_rate")}
-        return self.model_copy(update={"batch": batch, "optimiser": ask.model_copy(update=rates)})
+        """The same recipe with another batch: learning rates scale in proportion, as in the papers."""
+        scale, optimiser = batch / self.batch, self.optimiser
+        rates = {name: getattr(optimiser, name) * scale for name in ("rate", "first_rate", "last_rate")}
+        return self.model_copy(update={"batch": batch, "optimiser": optimiser.model_copy(update=rates)})

@@ -71,9 +71,9 @@ def evaluate_teacher(
     progress: Progress | None = None,
 ) -> "list[Judgement]":
     """Judge a teacher as if it were a student: `kd eval --teacher`. `out`: a JSON file that keeps the reports."""
-    from students.judging.teacher import AskedTeacher, judge_teacher, keep_reports
+    from students.judging.teacher import TeacherChoice, judge_teacher, keep_reports
 
-    asked, how = AskedTeacher(teacher, size, text(weights), text(head)), _how(data, device, workers, batch, precision)
+    asked, how = TeacherChoice(teacher, size, text(weights), text(head)), _how(data, device, workers, batch, precision)
     given = _task_settings(bank, real, shots, seed)
     tasks = None if task is None else names(task)
     name, found = judge_teacher(asked, tasks, given, settings(set), how, progress or Silent())
@@ -105,7 +105,7 @@ def predict(
     from students.judging.judged import EMBEDDING, Judged
     from students.judging.predict import check_file
     from students.judging.predict import predict as write
-    from students.judging.teacher import AskedTeacher, opened
+    from students.judging.teacher import TeacherChoice, opened
 
     if images is None or (run is None) == (teacher is None):
         raise UsageError("name images, and a run or a teacher, one of the two", hint='predict("LATEST", "photos/")')
@@ -116,7 +116,7 @@ def predict(
     if teacher is not None:
         asked = EMBEDDING if embedding else LOGITS
         progress.note("loading the teacher")
-        named = AskedTeacher(teacher, size, text(weights), text(head))
+        named = TeacherChoice(teacher, size, text(weights), text(head))
         student = opened(named, (asked,), how, source.scan().classes)
     else:
         student, asked = _student_and_head(str(run), how, embedding)

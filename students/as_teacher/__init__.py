@@ -1,4 +1,4 @@
-"""A student as a teacher: what the family `run` declares of itself; tower.py loads the run.
+"""A student as a teacher: the declaration of the teacher family `run`; tower.py loads the run.
 
 kdcache, which knows nothing of students, finds the declaration by the entry point `kd.teachers`. Installations of
 the first edition name `open_run` in the group `kdcache.teachers`.

@@ -1,6 +1,6 @@
-"""A student as a teacher: `--teacher run:RUN` lets a run speak like any other frozen network, with its best weights.
+"""A student as a teacher: `--teacher run:RUN` uses the best weights of a run as a frozen teacher.
 
-Input: a request. Output: a candidate. A run is known by the sha256 of its weights; where it lies may change (find_teacher.py).
+Input: a request. Output: a candidate. A run is identified by the sha256 of its weights; it may move (find_teacher.py).
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from students.runs.find_teacher import RUN, check_weights, find_teacher, run_nam
 
 
 class RunTower:
-    """A student and its taps."""
+    """A student as the tower of a teacher; its heads are the taps."""
 
     def __init__(self, network: nn.Module, spec: StudentSpec) -> None:
         self.network = network
@@ -49,7 +49,8 @@ def load_run(request: Request) -> Candidate:
     preprocess = Preprocess(size=spec.input, geometry=spec.geometry, mean=spec.mean, std=spec.std)
     if request.prepared(lambda: preprocess) != preprocess:
         raise UsageError(
-            f"{run.path} sees {spec.input[0]}x{spec.input[1]} as it was trained", hint="leave --input-size out"
+            f"{run.path} was trained at {spec.input[0]}x{spec.input[1]} and takes no other size",
+            hint="leave --input-size out",
         )
     tower = RunTower(run.network(), spec)
     own = "logits" in tower.taps and request.head is None

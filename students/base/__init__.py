@@ -1,1 +1,1 @@
-"""What everything in `students` stands on: the contracts to implement, limits, shared types, this machine."""
+"""Foundation of `students`: the contracts to implement, limits, shared types, this machine."""

@@ -1,8 +1,8 @@
-"""Two lists of class names, compared."""
+"""Comparison of two lists of class names."""
 
 
 def first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """The first names at one place that differ; None where one side has no more."""
+    """The first pair of names that differ; None for a list that has ended by then."""
     for one, other in zip(ours, theirs, strict=False):
         if one != other:
             return one, other

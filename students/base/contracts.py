@@ -2,12 +2,12 @@
 
 Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME.py`, `students/constraints/NAME.py`,
 `students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
-`kd.students`. Nothing outside such a folder asks which one it has; a training step is the same for all of them:
+`kd.students`. Nothing outside such a folder depends on which one it has; a training step is the same for all of them:
 
     output = trained(**family.batch(pixels, signals, truths, spec))                    # {name: tensor}
     losses = {name: objective.losses(output, signals, truths, module) for name, objective in recipe.losses.items()}
 
-torch is imported by those who implement these, never here: a command that only lists students need not wait for it.
+torch is imported by the implementations, never here: a command that only lists students need not wait for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,30 +25,32 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Strict)
 R = TypeVar("R", bound=Strict)
 Tensors = dict[str, Any]
-"""Tensors by name. They are torch's, but torch is not needed to pass them on."""
+"""Tensors by name. The values are torch tensors, typed Any so that this module need not import torch."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be at hand. It is data: checked before a file is opened, shown by `kd student show`."""
+    """What a family or an objective requires, as data: checked before a file is opened, shown by `kd student show`."""
 
     signals: tuple[str, ...] = ()
     """Signals that must be stored, or emitted by a connected teacher."""
     optional: tuple[str, ...] = ()
-    """Signals that are used where they are stored (data2vec's `inputs`)."""
+    """Signals that are used if they are stored (data2vec's `inputs`) and not needed otherwise."""
     truths: tuple[str, ...] = ()
     """Truth columns of the images, such as `class`."""
     outputs: tuple[str, ...] = ()
-    """What the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+    """Outputs that the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
-    """Whether the student must name classes."""
+    """Whether the student must have a classifier over named classes."""
     instead_of_pixels: tuple[str, ...] = ()
-    """Of a family: signals that stand for the pixels. Where one of them is at hand, no image is rendered for the student."""
+    """For a family: signals that replace the pixels. If one of them is available, no image is rendered for the
+    student."""
     teacher: bool = False
-    """Of a family: whether a new student takes over weights of its teacher (`Family.start`), so that it must have one."""
+    """For a family: whether a new student copies weights from its teacher (`Family.start`) and therefore must have
+    one."""
 
     def __or__(self, other: "Needs") -> "Needs":
-        """Both together, each name once."""
+        """The union of both, each name once."""
 
         def both(name: str) -> Any:
             ours, theirs = getattr(self, name), getattr(other, name)
@@ -57,11 +59,11 @@ class Needs:
         return Needs(**{each.name: both(each.name) for each in fields(self)})
 
     def pixels(self, signals: Iterable[str]) -> bool:
-        """Whether images must be rendered for the student where these signals are at hand."""
+        """Whether images must be rendered for the student when these signals are available."""
         return not set(self.instead_of_pixels) & set(signals)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it, without what is not needed."""
+        """The requirements as JSON values, without empty ones."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
         }
@@ -69,14 +71,14 @@ class Needs:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What is used where nobody says."""
+    """Defaults for students of a family."""
 
     task: str
-    """The task a student of this family is judged by."""
+    """Task that judges a student of this family by default."""
     teacher: str
-    """The teacher that a hint names: `kd cache build --teacher …`."""
+    """Teacher that hints suggest: `kd cache build --teacher …`."""
     signals: tuple[str, ...]
-    """The signals such a cache keeps."""
+    """Signals that a cache for this family usually keeps."""
 
 
 class Group(NamedTuple):
@@ -85,60 +87,62 @@ class Group(NamedTuple):
     name: str
     parameter: "nn.Parameter"
     layer: int
-    """0 at the input; a layer-wise decay of the rate counts from the last one."""
+    """Depth of the layer the parameter belongs to, 0 at the input; layer-wise rate decay counts from the last one."""
     decays: bool
-    """False for what weight decay leaves alone: vectors, biases."""
+    """Whether weight decay applies; False for vectors and biases."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Something a task or an exporter can ask of a student that is in eval mode."""
+    """A function of a student in eval mode that tasks and exporters call."""
 
     call: "Callable[..., Tensor]"
-    """From normalised pixels (batch, 3, height, width)."""
+    """Function from normalised pixels (batch, 3, height, width) to the head's output."""
     description: str
-    """A few words for `kd teacher show run:RUN`. Caches of the run keep them: one made with other words is refused."""
+    """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
+    refused."""
     signal: bool = True
-    """Whether a cache can keep what it gives as a signal: one array an image."""
+    """Whether a cache can store the output as a signal: one array an image."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """What the student makes of these pixels."""
+        """The output for these pixels."""
         return self.call(*inputs, **options)
 
 
 class Adopted(NamedTuple):
-    """Somebody's tensors under our names and in our shapes."""
+    """Tensors of a foreign weights file, renamed and reshaped to ours."""
 
     tensors: Tensors
     layout: str
-    """The layout they came in: `timm`, `published`, `own`."""
+    """Layout the tensors were in: `timm`, `published` or `own`."""
     changed: tuple[str, ...]
     """Names of the tensors that were interpolated to another input size."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is known when a preset becomes a student."""
+    """Everything a family needs to turn a preset into a student."""
 
     name: str
-    """The preset's name, which the student keeps."""
+    """Name of the preset, which becomes the student's name."""
     classes: tuple[str, ...]
-    """Class names of the images or of the teacher, in order; empty where nobody names any."""
+    """Class names of the images or of the teacher, in order; empty where there are none."""
     size: int | None = None
-    """Side length of the student's input, in pixels; None: the preset's."""
+    """Side length of the student's input, in pixels; None: as in the preset."""
     drop_path: float | None = None
-    """Stochastic depth; None: the preset's."""
+    """Stochastic depth rate; None: as in the preset."""
     background: str | None = None
-    """What lies under transparent pixels in the views it learns from; None: white."""
+    """Colour under transparent pixels in the views the student is trained on; None: white."""
     weights: str | None = None
-    """File of weights it begins with; None where it begins with a run (`before` is that run's student) or with none."""
+    """Weights file the student starts from; None if it starts from a run (`before` is then that run's student) or
+    from random weights."""
 
 
 class Family(Protocol[S]):
-    """One kind of student. `S` is its own record, kept in run.json and told apart by its field `family`.
+    """One kind of student. `S` is its own record, kept in run.json and identified by its field `family`.
 
-    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself asks for no more than
-    this; an exporter may ask for more of the families that list it (`students/export/timm.py`: `timm_config`).
+    A family is one folder, `students/families/NAME/`, whose `__init__.py` declares it as FAMILY. kd itself calls nothing
+    else; an exporter may call more on the families that list it (`students/export/timm.py`: `timm_config`).
     """
 
     name: str
@@ -153,21 +157,22 @@ class Family(Protocol[S]):
     """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
     classifier: str | None
-    """Its classifier's tensors are CLASSIFIER.weight and CLASSIFIER.bias, one row a class; None: it has no classifier."""
+    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row a class; None: there is no
+    classifier."""
     exports: Mapping[str, str]
-    """Format -> `module:function`, imported when that format is asked for. The function takes a run and a folder."""
+    """Format -> `module:function`, imported when that format is requested. The function takes a run and a folder."""
 
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
         """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
 
-        UsageError or Mismatch where the family cannot make it, or where the weights it begins with would mean something else.
+        UsageError or Mismatch where the family cannot make it, or where the weights it starts from do not fit.
         """
 
     def check_batch(self, spec: S, batch: int, micro: int) -> None:
         """Mismatch where a step of `batch` images cannot be trained in pieces of `micro`, norms being trained."""
 
     def needs(self, spec: S) -> Needs:
-        """What it needs beside what the objectives need."""
+        """Its own requirements, in addition to those of the objectives."""
 
     def outputs(self, spec: S) -> tuple[str, ...]:
         """Everything its network can give to an objective: `logits`, `embedding`, `layers` …
@@ -180,7 +185,7 @@ class Family(Protocol[S]):
         """The network, random weights from torch's global generator. Its state dict is what a run keeps and exports."""
 
     def trained(self, network: "nn.Module", spec: S, outputs: frozenset[str]) -> "nn.Module":
-        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly the outputs asked for.
+        """The module a training step calls: `forward(**batch)` gives {output: tensor} of exactly these outputs.
 
         It may wrap `network`, whose parameters it shares; the wrapper's own state is never kept. An attribute `uses_all` that is
         True promises that every trained parameter takes part in these outputs, which spares a search for those that do not where
@@ -188,13 +193,13 @@ class Family(Protocol[S]):
         """
 
     def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Fill what a new student takes over from its teacher, whose file may lie at `weights` now."""
+        """Copy what a new student takes over from its teacher; `weights`: where the teacher's file is, if it has moved."""
 
     def check_shared(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Mismatch where a student that has learnt already shares something with another teacher than this one."""
+        """Mismatch where a trained student shares weights with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Other people's names and shapes turned into ours. What is no float, or nobody's, is passed on and refused later."""
+        """Tensors of a foreign file renamed and reshaped to ours. Integers and unknown names are passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
@@ -202,7 +207,7 @@ class Family(Protocol[S]):
         """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
 
     def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
-        """What a finished student can be asked for: `logits`, `embedding`, `generate` … The first is what it is for."""
+        """The heads of a finished student: `logits`, `embedding`, `generate` … The first is its main one."""
 
     def traced(self, network: Any, spec: S, head: str) -> "nn.Module":
         """A head as a module from pixels to one tensor, with nothing in it that an exporter could not follow.
@@ -218,4 +223,4 @@ class Exporter(Protocol):
     """Writes a run's student for another program."""
 
     def __call__(self, run: Any, out: Path) -> Any:
-        """Write it into the folder `out`, which holds no other student; gives the files and what was measured."""
+        """Write it into the folder `out`, which holds no other student; returns the files and what was measured."""

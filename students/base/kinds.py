@@ -1,8 +1,8 @@
-"""Records told apart by their `kind`: which class reads one is what a registry knows, not a union of types.
+"""Records whose field `kind` says which class reads them: a registry knows the classes, not a union of types.
 
     AnyObjective = Annotated[Objective, Kinds(Objective, registry)]      # the type of a field
 
-Input: a plain record with `kind`. Output: the record of that kind; what is wrong with it is reported where it stands.
+Input: a plain record with `kind`. Output: the record of that kind; mistakes are reported at the field they are in.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Kinds:
     base: type[ByKind]
     registry: Registry[Any]
     usual: str | None = None
-    """The kind of a record that says none; None: it must say one."""
+    """Kind of a record that has no `kind`; None: the kind is required."""
 
     def parse(self, value: Any) -> ByKind:
         """The record, read strictly. ValueError where its kind is unknown, ValidationError where a field is wrong."""
@@ -34,7 +34,7 @@ class Kinds:
             raise ValueError(f"keys and values with a kind, such as {{kind: {self.registry.names()[0]}}}")
         kind, names = value.get("kind", self.usual), self.registry.names()
         if kind is None:
-            raise ValueError(f"it has no kind; kinds are {', '.join(names)}")
+            raise ValueError(f"`kind` is missing; kinds are {', '.join(names)}")
         if not isinstance(kind, str) or kind not in self.registry:
             near = get_close_matches(str(kind), names, 1)
             advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
@@ -43,7 +43,7 @@ class Kinds:
         return record
 
     def models(self) -> Iterator[type[BaseModel]]:
-        """The records of all kinds: their keys are those that a mistake may have meant."""
+        """The records of all kinds, whose keys are suggested for a misspelt one."""
         for _, record in self.registry:
             yield record
 

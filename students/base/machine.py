@@ -14,12 +14,13 @@ from kdcache.base.figures import whole
 from kdcache.errors import KDError, Unavailable, UsageError
 
 ALONE = 5.0
-"""seconds after which a process that failed has failed alone"""
+"""Seconds that the other processes are given to fail as well; a process that fails without them after that failed
+alone."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Which process this is and where it computes."""
+    """Rank and device of this process among those of the training."""
 
     rank: int
     size: int
@@ -27,18 +28,18 @@ class World:
 
     @property
     def first(self) -> bool:
-        """The one that speaks and writes."""
+        """Whether this is the process that prints and writes files."""
         return self.rank == 0
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over all processes."""
+        """The mean over all processes, in place."""
         if self.size > 1:
             distributed.all_reduce(values)
             values /= self.size
         return values
 
     def same(self, value: float) -> float:
-        """What the first process has."""
+        """The value of the first process."""
         if self.size == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.device)
@@ -46,7 +47,7 @@ class World:
         return float(shared)
 
     def any(self, here: bool) -> bool:
-        """True when it is so in any process."""
+        """True when `here` is true in any process."""
         if self.size == 1:
             return here
         count = torch.tensor([float(here)], device=self.device)
@@ -54,7 +55,7 @@ class World:
         return bool(count > 0)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Block until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
 
@@ -62,7 +63,7 @@ class World:
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """The world torchrun made, or a world of one."""
-    size, rank = _told("WORLD_SIZE", 1), _told("RANK", 0)
+    size, rank = _from_torchrun("WORLD_SIZE", 1), _from_torchrun("RANK", 0)
     here = device_of(device)
     if size == 1:
         yield World(0, 1, here)
@@ -74,7 +75,7 @@ def joined(device: str) -> Iterator[World]:
         yield World(rank, size, here)
     except KDError as error:
         if rank:
-            # Where the first process has failed as well, it says so, and torchrun ends this one meanwhile.
+            # Where the first process has failed as well, it reports the error, and torchrun ends this one meanwhile.
             time.sleep(ALONE)
             error.message = f"process {rank} of {size}: {error.message}"
             error.details["process"] = rank
@@ -83,18 +84,18 @@ def joined(device: str) -> Iterator[World]:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
         raise Unavailable(
-            f"process {rank} of {size} has lost the others: {str(error).splitlines()[0]}",
-            hint="one of them has ended; what it said stands above or below, or in its own log",
+            f"process {rank} of {size} lost its connection to the others: {str(error).splitlines()[0]}",
+            hint="another process has ended; its error is printed above or below, or in its own log",
         ) from error
     finally:
         distributed.destroy_process_group()
 
 
-def _told(variable: str, otherwise: int) -> int:
-    """A number that torchrun sets."""
+def _from_torchrun(variable: str, otherwise: int) -> int:
+    """An environment variable that torchrun sets, as a number."""
     text = os.environ.get(variable, str(otherwise))
     if (number := whole(text)) is None:
-        raise UsageError(f"{variable} is {text[:60]!r}, no whole number", hint=f"torchrun sets it: unset {variable}")
+        raise UsageError(f"{variable} is {text[:60]!r}, not a whole number", hint=f"torchrun sets it: unset {variable}")
     return number
 
 
@@ -103,10 +104,10 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
-        raise UsageError(f"--device {name} is none that can be computed on", hint="--device cpu, cuda or cuda:N")
+        raise UsageError(f"unsupported device: {name}", hint="--device cpu, cuda or cuda:N")
     if name == "cpu":
         return torch.device(name)
-    index = int(name[5:]) if name[5:] else _told("LOCAL_RANK", 0)
+    index = int(name[5:]) if name[5:] else _from_torchrun("LOCAL_RANK", 0)
     if index >= (there := torch.cuda.device_count() if torch.cuda.is_available() else 0):
         sees = f"{there} CUDA devices, the last is cuda:{there - 1}" if there else "no CUDA device"
         raise UsageError(f"--device {name}, but torch sees {sees}", hint="--device cuda:0" if there else "--device cpu")

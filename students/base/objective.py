@@ -20,31 +20,31 @@ class Sides:
     """The two sides an objective compares, known before the first step."""
 
     signals: "Mapping[str, Signal]"
-    """The teacher's side: what the cache keeps, or a connected teacher emits."""
+    """Signals of the teacher: what the cache stores, or what a connected teacher emits."""
     outputs: "Mapping[str, Signal]"
-    """The student's side: what its network gives, with the shape of one example. Counted when it is asked for."""
+    """Outputs of the student's network, with the shape of one example. The shapes are computed at the first lookup."""
     spec: Any
-    """The student's own record: its `name`, and its `classes` where it names any."""
+    """Specification of the student: its `name`, and its `classes` if it has any."""
     truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """Truth columns the images have, each with its class names where it is one of classes."""
+    """Truth columns of the images -> class names of a column of classes, None for any other column."""
     classes: tuple[str, ...] | None = None
-    """What the teacher's distributions are over; None where it gives none."""
+    """Class names that the teacher's distributions are over; None if it emits none."""
     source: str = ""
-    """Where the signals come from, for messages: the path of a cache."""
+    """Origin of the signals as messages name it: the path of a cache."""
     images: str = ""
-    """The images, for messages."""
+    """Name of the images as messages give it."""
     inherits: bool = False
-    """Whether the student takes over weights of this teacher, so that its family compares the two networks itself."""
+    """Whether the student copies weights from this teacher, so that its family compares the two networks itself."""
     setting: str = "objective"
-    """Where the objective stands in the recipe: `--set SETTING.KEY=VALUE` changes it."""
+    """Position of the objective in the recipe: `--set SETTING.KEY=VALUE` changes it."""
 
 
 class ByKind(Strict):
-    """A record that says its `kind`, by which the registry knows the class that reads it."""
+    """A record with a `kind`, by which the registry finds the class that reads it."""
 
     kind: ClassVar[str]
     left_out: ClassVar[Mapping[str, Any]] = {}
-    """Fields that came later and are not written where they have this value."""
+    """Fields added after the first release -> the default at which they are not written."""
 
     def plain(self) -> dict[str, Any]:
         """The record as plain JSON values, its kind first."""
@@ -60,7 +60,7 @@ class Objective(ByKind):
 
     left_out: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
     weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
-    """What its loss is multiplied by in the sum of all objectives."""
+    """Factor of this objective's loss in the sum of all objectives."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Objective(ByKind):
         raise NotImplementedError
 
     def without_teacher(self) -> "Self | None":
-        """The same objective where no teacher is at hand; None where nothing can be learnt from it then."""
+        """The same objective for training without a teacher; None where nothing can be learnt from it then."""
         return None if self.needs().signals else self
 
     def check(self, sides: Sides) -> None:
@@ -97,23 +97,23 @@ class Objective(ByKind):
 
 
 class Constraint(ByKind):
-    """Something held true while training: pruning masks, frozen norms. The methods are called in this order."""
+    """A condition enforced during training: pruning masks, frozen norms. The methods are called in this order."""
 
     freezes_norms: ClassVar[bool] = False
     """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes share none."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """Once for each training, before the optimiser is made. What it keeps of another training is forgotten."""
+        """Called once for each training, before the optimiser is made; state of an earlier training is dropped."""
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """Take back what `state` gave when the training was stopped: names, shapes and types are those of `state` now."""
+        """Restore what `state` returned when the training was stopped; names, shapes and types equal those of `state` now."""
 
     def before_step(self, network: "nn.Module") -> None:
-        """Whenever the network has been set to training mode."""
+        """Called whenever the network has been set to training mode."""
 
     def after_step(self, network: "nn.Module", step: int) -> None:
-        """After the optimiser has moved the weights of step `step`, counted from 0."""
+        """Called after the optimiser has updated the weights in step `step`, counted from 0."""
 
     def state(self) -> "dict[str, Tensor]":
-        """What a checkpoint must keep of it."""
+        """Tensors that a checkpoint must keep."""
         return {}

@@ -27,7 +27,7 @@ class Plugin:
 
 @cache
 def plugins() -> tuple[Plugin, ...]:
-    """All of them, imported."""
+    """All installed plugins, imported."""
     return tuple(load(point, "plugin") for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 

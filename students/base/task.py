@@ -1,12 +1,12 @@
 """What a student is judged on: one task is one file or folder, and its report is shown in one way everywhere.
 
-    settings = settings_of(task, given)                      students/tasks/registry.py
+    settings = settings_of(task, given)                      students/judging/registry.py
     task.check(student, examples, settings)                  refuses before anything is rendered
     report = task.judge(student, examples, settings, progress)
     task.measure.text(task.score(report)); task.show(report)
 
-`student` is a `Judged` (students/tasks/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
-`Examples` (students/tasks/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
+`student` is a `Judged` (students/judging/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
+`Examples` (students/judging/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """What the score of a task is: it decides which weights are the best, and stands in the table of a comparison."""
+    """Name and unit of a task's score, which selects the best weights and is listed in the table of a comparison."""
 
     name: str
-    """What it is called in tables, such as `top-1` or `ANLS`."""
+    """Name of the score in tables, such as `top-1` or `ANLS`."""
     percent: bool = True
-    """Whether it is a share of 1, written in per cent."""
+    """Whether the score is a fraction of 1 that is printed in per cent."""
     higher_is_better: bool = True
 
     def text(self, value: float, digits: int = 1) -> str:
@@ -40,13 +40,13 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; columns of numbers stand to the right."""
+    """A table with headings."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
     numbers: tuple[int, ...] = ()
-    """Columns that are numbers."""
+    """Indices of the columns that hold numbers, which are right-aligned."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Bar:
     """One bar of a chart of shares."""
 
     height: float
-    """Share of the chart's height, from 0 to 1."""
+    """Height of the bar as a fraction of the chart's height, from 0 to 1."""
     weight: float
-    """How dark it is, from 0 to 1."""
+    """Opacity of the bar, from 0 to 1."""
     remark: str
-    """What a reader sees when the pointer rests on it."""
+    """Text that is shown when the pointer rests on the bar."""
 
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars over an axis from 0 % to 100 %, as wide as the chart together; a bar of weight 0 is not drawn."""
+    """Bars of equal width over an axis from 0 % to 100 %; a bar of weight 0 is not drawn."""
 
     title: str
     bars: tuple[Bar, ...]
     axis: str
-    """What the horizontal axis is."""
+    """Label of the horizontal axis."""
     note: str = ""
     diagonal: bool = False
     """Whether a line from 0 % to 100 % is drawn, on which bars should end."""
@@ -80,14 +80,14 @@ class Shown:
 
     title: str
     pairs: tuple[tuple[str, str], ...]
-    """(name, value), the most important first."""
+    """(name, value) lines, the most important first."""
     tables: tuple[Table, ...] = ()
     details: tuple[Table, ...] = ()
-    """What a page shows and a terminal leaves out."""
+    """Tables that are shown on a page and left out on a terminal."""
     charts: tuple[BarChart, ...] = ()
-    """Drawings of a page."""
+    """Charts that are drawn on a page."""
     warnings: tuple[str, ...] = ()
-    """Images that count for nothing, and why."""
+    """Sentences about images that were left out, and why."""
     rejected: Mapping[str, str] = field(default_factory=dict)
     """Image id -> why it could not be read; where there are any, the command ends with exit code 3."""
 
@@ -99,32 +99,32 @@ class Task(Protocol[R]):
     description: str
     """One line for the help of `kd eval`."""
     settings: type[Strict]
-    """Its numbers and options: configs/tasks/NAME.yaml where there is one, `--set KEY=VALUE`."""
+    """Record of the task's settings, read from configs/tasks/NAME.yaml if there is one and from `--set KEY=VALUE`."""
     report: type[R]
-    """A strict record with `task: Literal[name]`, by which kept reports are told apart."""
+    """Strict record of the result. Its field `task: Literal[name]` identifies the task when a stored report is read."""
     head: str
-    """The head of a student it asks (`Family.heads`)."""
+    """Name of the student's head that the task calls (`Family.heads`)."""
     truths: tuple[str, ...]
     """Truth columns the images must have."""
     measure: Measure
-    """What its score is."""
+    """Name and unit of the score."""
     curves: Mapping[str, str]
-    """Those of its `numbers` that a page draws over the steps of a training -> the name of the curve."""
+    """Numbers of this task that a page draws over the steps of a training -> the name of each curve."""
 
     def check(self, student: Any, examples: Any, settings: Any) -> None:
-        """UsageError or Mismatch where it cannot be judged on these images. `student` has `spec` alone: nothing is computed."""
+        """UsageError or Mismatch where these images do not fit. `student` has only its `spec`: nothing is computed."""
 
     def judge(self, student: Any, examples: Any, settings: Any, progress: "Progress") -> R:
-        """Judge. The same student, examples and settings give the same report, but for the time it took."""
+        """Judge the student. The same student, examples and settings give the same report, except for its seconds."""
 
     def score(self, report: R) -> float:
-        """The number that decides, as `measure` says it."""
+        """The score of a report, in the unit of `measure`."""
 
     def numbers(self, report: R) -> dict[str, float]:
-        """What a line of metrics.jsonl keeps beside the score, while a student is trained."""
+        """Numbers that a line of metrics.jsonl has beside the score."""
 
     def subject(self, report: R) -> dict[str, Any]:
-        """What the report is about; of two about the same the later one is kept. `data` is the name of the images."""
+        """What identifies the subject of a report: a later report with an equal subject replaces it. `data` names the images."""
 
     def show(self, report: R) -> Shown:
-        """For readers."""
+        """The report as a reader sees it."""

@@ -6,15 +6,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLASS = "class"
-"""The column of class numbers."""
+"""Name of the truth column that holds class numbers."""
 
 
 class ClassTruth(NamedTuple):
     """True classes of images, of which two may be mixed into one view."""
 
     first: "Tensor"
-    """(rows,) class number; -1 where nobody knows it."""
+    """Class number of each row's image, (rows,); -1 where the class is unknown."""
     second: "Tensor"
-    """(rows,) class number of the image it is mixed with; -1 where it is mixed with none."""
+    """Class number of the image each row is mixed with, (rows,); -1 where there is none or its class is unknown."""
     share: "Tensor"
-    """(rows,) share of the first in the view, 0 to 1."""
+    """Fraction of each view that comes from the first image, (rows,), 0 to 1."""

@@ -1,13 +1,13 @@
-"""How a recipe judges a student while it is trained: by which task, on which sets, how often, and what keeps the best weights.
+"""How a recipe judges a student in training: by which task, on which sets, how often, and which score selects the best weights.
 
-judge: {task: retrieve, every: 5000}                    one set: --val, or the held-out split of the images it learns from
+judge: {task: retrieve, every: 5000}                    one set: --val, or the held-out split beside the training images
 judge:                                                  several, each with a bank of its own
   every: 5000
   task: retrieve
   sets:
-    - {name: cifar10, bank: train-split}                --val cifar10:DIR says where it lies on this machine
+    - {name: cifar10, bank: train-split}                --val cifar10:DIR gives its location
     - {name: digits, data: "shapes:split=val", bank: 500}
-  best: cifar10                                         left out: the mean of all
+  best: cifar10                                         default: the mean of all
 """
 
 import re
@@ -20,7 +20,7 @@ from kdcache.base.strict import Strict
 from students.base.types import Count
 
 MEAN = "mean"
-"""The score of all sets together."""
+"""Value of `best` that stands for the mean score over all sets."""
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,59}"
 SetName = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Bank = Count | Annotated[str, Field(min_length=1, max_length=4096)] | None
@@ -30,51 +30,53 @@ class JudgedSet(Strict):
     """One set of validation images."""
 
     name: SetName
-    """What its lines in metrics.jsonl are called, and `--val NAME=SOURCE`."""
+    """Name of the set in metrics.jsonl and in `--val NAME=SOURCE`."""
     data: str | None = None
-    """Where the images lie; None: `--val` says it, or the student is not judged on them."""
+    """Location of the images; None: given with `--val`, or the student is not judged on this set."""
     task: str | None = None
-    """None: the task of all sets."""
+    """Task of this set; None: the task given for all sets."""
     bank: Bank = None
-    """As of all sets, for this one: `train-split`, a source, or a number of training images. None: the training images."""
+    """Images that the task compares with, where it compares: a number of training images, `train-split` or a source;
+    None: all training images."""
     settings: dict[str, Any] = {}
-    """Other settings of its task."""
+    """Settings of the task that differ from its defaults."""
 
 
 class Judged(Strict):
-    """How a student is judged while it is trained; the best by that is kept."""
+    """How a student is judged while it is trained; the weights with the best score are kept."""
 
     task: Annotated[str, Field(min_length=1, max_length=100)] = "classify"
     every: Count | None = None
     """Steps between validations; None: an epoch, or a twentieth of all steps where that is longer."""
     bank: Bank = None
-    """Images that the task compares with, where it does: a number of training images, `train-split` or a source; None: all
-    training images."""
+    """Images that the task compares with, where it compares: a number of training images, `train-split` or a source;
+    None: all training images."""
     settings: dict[str, Any] = {}
-    """Other settings of the task."""
+    """Settings of the task that differ from its defaults."""
     sets: tuple[JudgedSet, ...] = ()
-    """Several sets; none: the images of `--val`, or the held-out split of the images it learns from."""
+    """Validation sets; when empty, the images of `--val`, or the held-out split beside the training images, are the
+    only set."""
     best: Annotated[str, Field(max_length=100)] = MEAN
-    """Whose score keeps the best weights: `mean`, or the name of a set."""
+    """Which score selects the best weights: `mean` of all sets, or the name of one set."""
 
     @model_validator(mode="after")
     def _names_its_sets(self) -> Self:
         names = [each.name for each in self.sets]
         if len(set(names)) < len(names) or MEAN in names:
-            raise ValueError(f"sets are called {', '.join(names)}: give each a name of its own, and none `{MEAN}`")
+            raise ValueError(f"sets are named {', '.join(names)}: names must differ, and `{MEAN}` is reserved")
         if self.best != MEAN and names and self.best not in names:
-            raise ValueError(f"best is {self.best}, and there are {', '.join(names)}; or `{MEAN}`")
+            raise ValueError(f"best is {self.best}, which is no set; choose {', '.join(names)} or `{MEAN}`")
         return self
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came later are written where they say something."""
+        """Fields added after the first release are written only where they differ from their default."""
         later: Mapping[str, Any] = {"settings": {}, "sets": [], "best": MEAN}
         plain: dict[str, Any] = write(self)
         return {k: v for k, v in plain.items() if k not in later or (list(v) if k == "sets" else v) != later[k]}
 
 
 def named(text: str) -> tuple[str | None, str]:
-    """`cifar10=DIR` -> ("cifar10", "DIR"); what names no set is a source as it stands."""
+    """`cifar10=DIR` -> ("cifar10", "DIR"); without such a name, the text is a source."""
     found = re.fullmatch(rf"({NAME})=(.+)", text, re.DOTALL)
     return (found[1], found[2]) if found else (None, text)

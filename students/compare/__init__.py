@@ -1,1 +1,1 @@
-"""Is the cache worth it, here, for me? The same training several ways, side by side, measured and added up."""
+"""Does a cache pay, on this machine, for this job? The same training run several ways, measured, and its costs added up."""

@@ -1,6 +1,6 @@
 """How much is compared: enough images to learn something from, few enough that a slow teacher does not take hours.
 
-Input: the options. Output: the images, how many there are in all, and the batch. What a user fixed stays as it is.
+Input: the options. Output: the images, how many there are in all, and the batch. Values that the user gave are kept.
 """
 
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ from students.compare.options import CompareOptions
 
 MOST_IMAGES = 2000
 PATIENCE = 240.0
-"""seconds the teacher of a comparison may work when nobody said how much it is to see"""
+"""Seconds the teacher of a comparison may run unless both the number of images and the batch are given."""
 LEAST_BATCH = 4
-"""with fewer images a step is mostly overhead"""
+"""Smallest batch that is chosen: with fewer images, most of a step is overhead."""
 
 
 class Amount(Strict):
-    """How much."""
+    """How many images are compared on, and in which batches."""
 
     data: str
-    """the images that are built and trained on"""
+    """Source of the images the cache is built from and the students are trained on."""
     images: int
     whole: int
-    """how many there are to choose from: those of the job"""
+    """Number of images in the whole source, which the costs of the job are computed for."""
     bytes: int | None
-    """on disk, of those; None where they are generated or remote"""
+    """Size of all images of the source on disk, in bytes; None if they are generated or remote."""
     batch: int
 
 
@@ -42,7 +42,7 @@ class _Wish:
 
 
 def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress: Progress) -> Amount:
-    """Choose; `batch` is the recipe's. A slow teacher sees fewer images, and the student smaller batches."""
+    """Choose images and batch; `batch` is the recipe's. With a slow teacher there are fewer images and smaller batches."""
     data = options.build.data or "shapes"
     source = open_source(data)
     listing = source.scan()
@@ -59,7 +59,7 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
 
 
 def image_bytes(source: Source, listing: Listing) -> int | None:
-    """Of the files of these images, or of the archives they are in."""
+    """Size in bytes of these image files, or of the archives they are in."""
     spec = source.spec()
     spec = spec["of"] if spec["kind"] == "few" else spec
     place = spec.get("path", spec.get("pattern"))
@@ -74,7 +74,7 @@ def image_bytes(source: Source, listing: Listing) -> int | None:
 
 
 def few_of(data: str, images: int, whole: int) -> str:
-    """So many of these images, of which there are `whole`."""
+    """A source of at most this many of these images, of which there are `whole`."""
     spec = open_source(data).spec()
     if spec["kind"] == "shapes":
         return "shapes:" + ",".join(f"{key}={images if key == 'count' else spec[key]}" for key in spec if key != "kind")
@@ -82,14 +82,14 @@ def few_of(data: str, images: int, whole: int) -> str:
 
 
 def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
-    """Of one image."""
+    """Seconds the teacher takes for one image."""
     trial = prepare(build, quick=True, progress=progress).trial
-    assert trial is not None, "measuring is what it was asked for"
+    assert trial is not None, "quick=True always measures"
     return trial.teacher_seconds / trial.batch
 
 
 def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
-    """What the teacher can see in time: the build, and every step of every arm it is connected in."""
+    """How many images the teacher can process in PATIENCE seconds: the build, and every step of every on-stream arm."""
     connected = options.repeat * options.steps * sum(arm.teacher == "connected" for arm in arms)
     views = options.build.views
 

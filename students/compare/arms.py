@@ -16,19 +16,19 @@ HARD = ("objective.soft=0", "objective.hard=1")
 
 
 class Arm(Strict):
-    """One way of training."""
+    """One way of training that is compared with others."""
 
     name: str
     stream: StreamMode
     codec: str | None = None
-    """of the signal that is matched, when it is not the cache's own"""
+    """Codec of the signal the students learn from; None: that of the base cache."""
     only: tuple[str, ...] | None = None
-    """signals of its cache, when they are not all that the teacher said"""
+    """Signals in the arm's cache; None: all that the teacher emitted."""
     settings: tuple[str, ...] = ()
 
     @property
     def teacher(self) -> Literal["connected", "stored", "none"]:
-        """Where the teacher is while the student learns."""
+        """Where the signals come from while the student learns: a connected teacher, a cache, or no teacher."""
         if self.settings == HARD:
             return "none"
         return "connected" if self.stream == "on" else "stored"
@@ -52,7 +52,9 @@ def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
     """Two or more different arms."""
     arms = tuple(arm_of(name) for name in names)
     if len(set(names)) < len(names) or len(arms) < 2:
-        raise UsageError("two or more different ways are compared", hint="kd compare on-stream off-stream")
+        raise UsageError(
+            "a comparison needs at least two different ways of training", hint="kd compare on-stream off-stream"
+        )
     return arms
 
 
@@ -62,7 +64,7 @@ def _no_option(kind: str, option: str) -> None:
 
 
 def _options(text: str) -> dict[str, Any]:
-    """`codec=int8,only=targets` -> what an arm has of its own."""
+    """`codec=int8,only=targets` -> fields of an `Arm`."""
     found: dict[str, Any] = {}
     for word in text.split(","):
         key, equals, value = word.partition("=")
@@ -73,5 +75,5 @@ def _options(text: str) -> dict[str, Any]:
         elif equals and key == "only" and value:
             found |= {"only": (*found.get("only", ()), value)}
         else:
-            raise UsageError(f"off-stream:{text} is not understood", hint=OPTIONS)
+            raise UsageError(f"off-stream:{text} is not a known option", hint=OPTIONS)
     return found

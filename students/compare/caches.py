@@ -1,6 +1,6 @@
-"""The caches of a comparison: one the teacher fills, and from it those with another codec or fewer signals.
+"""The caches of a comparison: one that the teacher fills, and others converted from it, with another codec or fewer signals.
 
-Input: build options. Output: what each of them took. A build that was stopped goes on.
+Input: build options. Output: size and build time of each. An interrupted build is resumed.
 """
 
 from dataclasses import dataclass, replace
@@ -16,28 +16,28 @@ from students.compare.result.built import Built
 from students.compare.result.sums import Spread
 
 BASE = "base"
-"""the cache the teacher fills; the others are called by what is different in them"""
+"""Name of the cache that the teacher fills; every other cache is named after what differs from it."""
 PARTS = 4
-"""at least so many, so that the time of the build has an interval"""
+"""Number of parts the base cache is cut into, so that the build time has a confidence interval."""
 LEAST = 3
-"""with fewer parts, as of few images in large batches, an interval would say nothing"""
+"""Smallest number of parts an interval is computed from; images that fill few batches give fewer, and no interval."""
 
 
 @dataclass(frozen=True)
 class Caches:
-    """All of them."""
+    """All caches of one comparison."""
 
     folder: Path
     of: dict[str, str]
-    """arm -> its cache"""
+    """Arm -> name of its cache."""
     built: dict[str, Built]
-    """cache -> what it took"""
+    """Cache name -> its size and build time."""
     store: Store
-    """the base"""
+    """Store of the base cache."""
 
     @property
     def usable(self) -> int:
-        """Images of the view of which fewest could be used."""
+        """Number of readable images, in the view with the fewest."""
         plan = self.store.plan
         bad = [0] * plan.views.count
         for part in plan.parts():
@@ -52,7 +52,7 @@ class Caches:
 def build_caches(
     options: BuildOptions, images: int, arms: tuple[Arm, ...], signal: str, folder: Path, progress: Progress
 ) -> Caches:
-    """Let the teacher speak once, and convert what it said. A codec of an arm is for `signal`."""
+    """Build the base cache and convert it for each arm; the codec of an arm applies to `signal`."""
     from kdcache.build.notes import PART_ROWS
     from kdcache.build.prepare import prepare
     from kdcache.build.run import begun, build_missing
@@ -60,7 +60,7 @@ def build_caches(
     options = replace(options, part_rows=options.part_rows or -(-images // PARTS))
     prepared = prepare(options, _path(folder, BASE), progress=progress)
     for note in prepared.notes:
-        if note.kind != PART_ROWS:  # which nobody asked for
+        if note.kind != PART_ROWS:  # part_rows was not the user's choice
             progress.note(note.text)
     for warning in prepared.warnings:
         progress.warn(warning)
@@ -77,7 +77,7 @@ def build_caches(
 
 
 def _name(arm: Arm, plan: Plan, signal: str) -> str:
-    """Of the cache of an arm: what is different in it."""
+    """Name of an arm's cache: what differs from the base cache."""
     own = {stored.signal.name: make_codec(stored.codec, stored.signal).name for stored in plan.signals}
     codec = [] if arm.codec in (None, own.get(signal)) else [arm.codec]
     fewer = [] if arm.only is None or set(arm.only) == set(own) else [f"only {' and '.join(arm.only)}"]
@@ -107,13 +107,13 @@ def _built(store: Store, image: Spread) -> Built:
 
 
 def row_bytes(store: Store) -> float:
-    """What a view of an image takes at most. In a cache of few images the headers of its parts are more than that."""
+    """Bytes of one view of one image, without the headers of the parts, which would dominate in a cache of few images."""
     plain = sum(field.row_bytes for field in store.plan.fields() if not field.per_part)
     return min(plain, store.bytes() / (store.plan.dataset.rows * store.plan.views.count))
 
 
 def seconds_an_image(store: Store) -> Spread:
-    """From the receipts, which say what each part took; the teacher is shown whole batches, the last of a part filled up."""
+    """Seconds an image, from the receipts of the parts. The last batch of a part is padded, so padded images are counted too."""
     seconds, shown = [], []
     for part in store.plan.parts():
         receipt = store.receipt(part)

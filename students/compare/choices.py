@@ -1,6 +1,6 @@
-"""What a user left open: the teacher, the signals and the recipe that fit the student.
+"""Defaults of a comparison: the teacher, the signals and the recipe that fit the student.
 
-Input: options. Output: the same with nothing left open, and the recipe. What cannot be compared is refused here, at once.
+Input: options. Output: the same options, completed, and the recipe. What cannot be compared is refused here, before any work.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from students.runs.run import teacher_run
 
 
 def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
-    """Decide them."""
+    """Fill in teacher, signals and recipe."""
     preset = student_preset(options.student)
     spec = open_source(options.build.data or "shapes").spec()
     embedded = (spec["of"] if spec["kind"] == "few" else spec)["kind"] == "shapes"
@@ -29,12 +29,12 @@ def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     student = shown_student(options.student)
     family = family_of(student)
     teacher = options.build.teacher or family.defaults.teacher
-    build = _saying(pinned(replace(options.build, teacher=teacher)), recipe, name, family.needs(student))
+    build = _keeping(pinned(replace(options.build, teacher=teacher)), recipe, name, family.needs(student))
     return replace(options, recipe=name, build=build), recipe
 
 
 def pinned(build: BuildOptions) -> BuildOptions:
-    """A run by its name, and where it lies: each process of a comparison opens it, and LATEST may be another one by then."""
+    """The build with its run teacher fixed to name and path: each process opens it, and LATEST may be another run by then."""
     family, _, name = build.teacher.partition(":")
     if family != RUN or not name:
         return build
@@ -43,8 +43,8 @@ def pinned(build: BuildOptions) -> BuildOptions:
     return replace(build, teacher=f"{RUN}:{called}", weights=str(run.path.resolve()))
 
 
-def _saying(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> BuildOptions:
-    """The build keeps what the recipe needs, and of its usual signals what the student's family uses beside that."""
+def _keeping(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> BuildOptions:
+    """The build with the signals that the recipe needs, and those usual ones that the student's family uses as well."""
     if not (missing := [signal for signal in recipe.needs.signals if signal not in build.kept]):
         return build
     if build.signals is not None:
@@ -57,26 +57,27 @@ def _saying(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> Bui
 
 
 def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[str, ...]) -> None:
-    """Every arm is a way this student can be trained, from what the teacher is asked to say."""
+    """Refuse an arm by which this student cannot be trained from the signals that the cache keeps."""
     signals, bare = recipe.needs.signals, recipe.without_teacher()
     for arm in arms:
-        unsaid = [name for name in arm.only or () if name not in kept]
+        absent = [name for name in arm.only or () if name not in kept]
         left = [signal for signal in signals if arm.only is not None and signal not in arm.only]
-        if unsaid or left:
-            why = f"it does not say {unsaid[0]}" if unsaid else f"the recipe needs {left[0]}"
-            raise UsageError(f"{arm.name}: the teacher is asked for {' and '.join(kept)}, and {why}")
+        if absent or left:
+            why = f"not {absent[0]}" if absent else f"the recipe needs {left[0]}"
+            raise UsageError(f"{arm.name}: the cache will keep {' and '.join(kept)}, but {why}")
         if arm.teacher == "none" and bare is None:
             raise UsageError(
-                f"{arm.name}: {student} learns from a teacher's {' and '.join(signals)} alone",
+                f"{arm.name}: {student} cannot be trained without a teacher's {' and '.join(signals)}",
                 hint="kd compare on-stream off-stream off-stream:only=targets",
             )
         if arm.teacher == "none" and recipe.objectives:
             raise UsageError(
-                f"{arm.name}: the recipe has several objectives ({', '.join(recipe.losses)}), of which true classes are one",
+                f"{arm.name}: the recipe has several objectives ({', '.join(recipe.losses)}), "
+                "and this arm would drop all but the true classes",
                 hint="compare on-stream with off-stream, or name a recipe with one objective",
             )
         if arm.codec is not None and arm.codec.startswith("topk:") and not recipe.needs.classes:
             raise UsageError(
-                f"{arm.name}: {' and '.join(signals)} are no classes, so there are no likeliest ones",
+                f"{arm.name}: top-k codecs are for class distributions, and the recipe learns from {' and '.join(signals)}",
                 hint="off-stream:codec=int8",
             )

@@ -1,4 +1,4 @@
-"""What a user may ask of a comparison."""
+"""Options of a comparison, as the command line and the Python function take them."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +9,16 @@ from kdcache.build.options import BuildOptions
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """One comparison, as asked for. None means: choose what fits."""
+    """Options of one comparison. None means that a fitting value is chosen."""
 
     arms: tuple[str, ...]
     build: BuildOptions
-    """teacher, images and views; `data` None means the embedded images, no teacher the one for the student"""
+    """Teacher, images and views. `data` None: the embedded images; no teacher: the student's usual one."""
     images: int | None = None
-    """how many images to build and train on"""
+    """Number of images to build the cache from and to train on; None: chosen by the teacher's speed."""
     student: str = "tinyvit-5m"
     recipe: str = ""
-    """of the training; none: the student's own, or that for the embedded images"""
+    """Training recipe; empty: the student's own, or the one for the embedded images."""
     settings: tuple[str, ...] = ()
     size: int | None = None
     steps: int = 30
@@ -26,9 +26,9 @@ class CompareOptions:
     batch: int | None = None
     micro: int | None = None
     val: str | tuple[str, ...] | None = None
-    """images students are judged on, as `TrainOptions.val`"""
+    """Validation images, as in `TrainOptions.val`."""
     memory: int | None = None
-    """bytes of one device: the largest batch that fits is found by trying"""
+    """Memory of one device, in bytes, for which the largest batch that fits is searched; None: no search."""
     device: str = "auto"
     out: Path | None = None
     epochs: float = 90.0
@@ -37,13 +37,13 @@ class CompareOptions:
     project: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """What must be the same for two runs of a comparison to belong together, as JSON has it."""
+        """The options as JSON values, without `out`: a comparison is resumed only with the same ones."""
         asked = {key: value for key, value in asdict(self).items() if key != "out"}
         build = {f"build.{key}": value for key, value in asked.pop("build").items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where the images lie that were named with `val`."""
+        """Sources of the validation images given with `val`."""
         given = (self.val,) if isinstance(self.val, str) else self.val or ()
         return tuple(each for each in given if each != "none")

@@ -1,4 +1,4 @@
-"""How large a batch one device takes, found by trying: twice as many, until it does not fit, then in between.
+"""The largest batch that fits on one device, by trial: doubled until it does not fit, then bisected.
 
 Input: a task and the memory of a device. Output: the largest batch, and how many devices a batch of another size needs.
 """
@@ -12,23 +12,24 @@ from students.compare.measuring.measure import ArmTask
 from students.compare.measuring.process import in_a_process
 
 STEPS = 2
-"""the first step has no state of the optimiser yet"""
+"""Number of steps a batch is tried for: the optimiser allocates its state in the first one, so the second is the
+larger."""
 FINE = 8
-"""an answer is exact to an eighth"""
+"""Resolution of the search: the gap between a batch that fits and one that does not is at most an eighth of it."""
 
 
 class Room(Strict):
-    """What fits on one device."""
+    """The largest batch that fits on one device."""
 
     memory: int
-    """bytes of it"""
+    """Memory of the device, in bytes."""
     largest: int
-    """images a step; 0: not even one"""
+    """Largest number of images in a step that fits; 0: not even one does."""
     all: bool
-    """no more were tried: that many images there are"""
+    """Whether the search stopped because there are no more images."""
 
     def devices(self, batch: int) -> int | None:
-        """How many a batch needs when it is shared out; None when one image is too much for one."""
+        """Number of devices a batch must be split over; None when even one image does not fit."""
         return -(-batch // self.largest) if self.largest else None
 
 

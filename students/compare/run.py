@@ -1,7 +1,7 @@
-"""Builds what is compared, runs every arm again and again in turn, each in a process of its own, and collects what they tell.
+"""Builds what is compared, runs every arm again and again in turn, each in a process of its own, and collects their results.
 
-Input: options. Output: a Comparison. Arms take turns (A B A B …), so that a machine that slows down slows all of them. A
-comparison that was stopped goes on: its folder keeps what was asked (begun.json) and every arm that is done (measured/).
+Input: options. Output: a Comparison. Arms take turns (A B A B …), so that a machine that slows down slows all of them. An
+interrupted comparison is resumed: its folder keeps the options (begun.json) and every finished training (measured/).
 """
 
 import json
@@ -46,12 +46,12 @@ from students.runs.run import Run
 
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
-"""what was asked; what was measured"""
+"""Files of a comparison: the options it was started with, and its result."""
 AGAIN = "remove it and run the same command again, or choose another folder with --out"
 
 
 class Begun(Strict):
-    """What a comparison was begun with."""
+    """The options and amounts a comparison was started with."""
 
     asked: dict[str, Any]
     amount: Amount
@@ -64,12 +64,12 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     check_arms(arms, options.student, recipe, options.build.kept)
     check_asked(options.build, None)
     if options.repeat < 1 or options.steps < 2:
-        raise UsageError("at least one repeat of two steps is needed", hint="--repeat 3 --steps 30")
+        raise UsageError("a comparison needs at least one repeat of two steps", hint="--repeat 3 --steps 30")
     whole = _job(options)
-    _projected(options, whole)  # a word nobody understands is told before anything is measured
+    _projected(options, whole)  # a mistake in --project is reported before anything is measured
     out = options.out or choose_out(options, recipe)
-    asked = _asked(options, recipe, out)
-    # Chosen before there is a folder: what cannot be compared leaves nothing behind.
+    asked = _fixed(options, recipe, out)
+    # Chosen before the folder is made, so that a refused comparison leaves nothing behind.
     chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
     make_folder(out)
     with locked_folder(out, "compared"):
@@ -77,9 +77,9 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
             much = chosen
             write_file(out / BEGUN, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
         elif not (out / RESULT).is_file():
-            progress.note(f"going on with {out}")
+            progress.note(f"resuming {out}")
         else:
-            progress.note(f"this was measured before; with another --out it is measured again: {out}")
+            progress.note(f"using the earlier result in {out}; to measure again, choose another --out")
             return Comparison.from_file(out / RESULT, what="a comparison", hint=AGAIN), out
         found = _compare(options, arms, recipe, much, whole.model_copy(update={"images": much.whole}), out, progress)
         write_file(out / RESULT, [json.dumps(found.plain(), indent=1).encode() + b"\n"])
@@ -98,7 +98,7 @@ def _compare(
     build = replace(options.build, data=much.data, step=much.batch)
     signal = next(iter(recipe.needs.signals), build.kept[0])
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
-    # Without a batch of the user's, images that cannot be read make a batch of all of them smaller.
+    # If the user gave no batch, one of all images shrinks to those that can be read.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
     options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
     measured = _measure(options, arms, caches, measure, out, progress)
@@ -129,26 +129,26 @@ def _compare(
 
 
 def _job(options: CompareOptions) -> Workload:
-    """All images, which are not counted yet, for what was asked."""
+    """The job of the options, with 1 image as a placeholder: they are counted later."""
     asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
     try:
         return Workload.from_plain({"images": 1, "views": options.build.views, **asked})
     except ValidationError:
-        told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+        wrong = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
         raise UsageError(
-            f"{told}: no such job can be",
+            f"not a possible job: {wrong}",
             hint=f"--epochs above 0 and up to {limits.EPOCHS:,}, --students from 1, --price from 0, both up to {limits.JOB:,}",
         ) from None
 
 
-def _asked(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]:
-    """What must be the same for a comparison in a folder to go on: the options, and what they name."""
+def _fixed(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]:
+    """What must be the same for a comparison in a folder to be resumed: the options, and the images and runs they name."""
     begun = Store.plan_at(out / "caches" / BASE)
     like = None if begun is None else begun.dataset.source
     val = [open_source(named(each)[1], like=like).scan().fingerprint for each in options.places]
     asked = {**options.plain(), "recipe": recipe.plain(), "val images": val if len(val) > 1 else next(iter(val), None)}
     if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
-        # Which run it is matters, not where it lies.
+        # A run is identified by its weights, not by its path.
         asked |= {"build.weights": None, "teacher sha256": file_sha256(Run.open(options.build.weights).weights)}
     plain: dict[str, Any] = parse_json(json.dumps(asked))
     return plain
@@ -159,13 +159,13 @@ def _projected(options: CompareOptions, job: Workload) -> Workload | None:
 
 
 def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
-    """How much is compared in a comparison that was begun there."""
+    """The amounts of the comparison that was started in `out`; None if there is none."""
     if not (out / BEGUN).is_file():
         return None
-    begun = Begun.from_file(out / BEGUN, what="the beginning of a comparison", hint=AGAIN)
+    begun = Begun.from_file(out / BEGUN, what="a started comparison", hint=AGAIN)
     if other := [key for key in asked if asked[key] != begun.asked.get(key)]:
         was = ", ".join(f"{key} {begun.asked.get(key)!r}, now {asked[key]!r}" for key in other)
-        raise UsageError(f"{out} was begun with {was}", hint="choose another folder with --out")
+        raise UsageError(f"{out} was started with {was}", hint="choose another folder with --out")
     return begun.amount
 
 
@@ -186,8 +186,8 @@ def _measure(
                 measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
             if measured is None:
                 raise StorageError(
-                    f"{arm.name} needs more memory than there is, with {task.batch} images a step",
-                    hint="--micro N computes a step in pieces; or a smaller --train-batch",
+                    f"{arm.name} ran out of memory with {task.batch} images a step",
+                    hint="use --micro N to split a step into smaller pieces, or a smaller --train-batch",
                 )
             write_file(file, [json.dumps(measured.plain()).encode()])
             found[arm.name].append(measured)
@@ -233,7 +233,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
 
 
 def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
-    """`kd/compares/TEACHER-STUDENT`, with a number where another has the name; the same one again is the same folder."""
+    """`kd/compares/TEACHER-STUDENT`, numbered if that is another comparison; the same one gets the same folder again."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = COMPARES / (name if number == 1 else f"{name}-{number}")
@@ -242,9 +242,7 @@ def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
         begun = out / BEGUN
         if not begun.is_file():
             continue
-        if Begun.from_file(begun, what="the beginning of a comparison", hint=AGAIN).asked == _asked(
-            options, recipe, out
-        ):
+        if Begun.from_file(begun, what="a started comparison", hint=AGAIN).asked == _fixed(options, recipe, out):
             return out
     raise AssertionError("unreachable: count() does not end")
 

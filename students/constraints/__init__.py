@@ -1,1 +1,1 @@
-"""What is held true while a student is trained: one file a constraint, found by its name (registry.py)."""
+"""Constraints: conditions enforced while a student is trained, one file each (registry.py)."""

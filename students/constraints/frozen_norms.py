@@ -1,4 +1,4 @@
-"""BatchNorm keeps the statistics it starts with: TinyViT fine-tunes so (TRAIN.EVAL_BN_WHEN_TRAINING of TinyViT/config.py)."""
+"""BatchNorm keeps its initial statistics, as in TinyViT's fine-tuning (TRAIN.EVAL_BN_WHEN_TRAINING of TinyViT/config.py)."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +15,7 @@ class FrozenNorms(Constraint):
     freezes_norms: ClassVar[bool] = True
 
     def before_step(self, network: "nn.Module") -> None:
-        """Back to evaluation mode, which training mode has ended."""
+        """Set every BatchNorm back to eval mode, which `network.train()` has ended."""
         from torch.nn.modules.batchnorm import _BatchNorm
 
         for module in network.modules():

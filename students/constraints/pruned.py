@@ -19,9 +19,9 @@ class Pruned(Constraint):
 
     kind: ClassVar[str] = "pruned"
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    """Share of the weights of each matrix and kernel that is zero."""
+    """Fraction of the weights of each matrix and kernel that is zero."""
     _kept: "dict[str, Tensor]" = PrivateAttr(default_factory=dict)
-    """Parameter name -> True where its weights live on."""
+    """Parameter name -> mask, True where the weight is kept."""
 
     def prepare(self, network: "nn.Module") -> None:
         """Choose the smallest weights of each trained parameter of two dimensions or more, and make them zero."""
@@ -38,16 +38,16 @@ class Pruned(Constraint):
         self._apply(network)
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """The masks of then: those of the weights now may be others."""
+        """Restore the masks that were chosen at the start: the weights have changed since, so new ones could differ."""
         for name, kept in state.items():
             self._kept[name].copy_(kept)
 
     def after_step(self, network: "nn.Module", step: int) -> None:
-        """Momentum moves weights whose gradient is zero, so they are made zero again."""
+        """Set pruned weights to zero again: momentum moves them even where their gradient is zero."""
         self._apply(network)
 
     def state(self) -> "dict[str, Tensor]":
-        """The masks."""
+        """The masks by parameter name."""
         return dict(self._kept)
 
     def _apply(self, network: "nn.Module") -> None:

@@ -15,4 +15,4 @@ CONSTRAINTS: Registry[type[Constraint]] = Registry(
     passed_over=frozenset({"registry"}),
 )
 AnyConstraint = Annotated[Constraint, Kinds(Constraint, CONSTRAINTS)]
-"""A field that holds one constraint."""
+"""Type of a field that holds one constraint."""

@@ -1,4 +1,4 @@
-"""What every export writes beside the weights, and what it refuses."""
+"""Files that every export writes beside the weights, and its common checks."""
 
 import json
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ class Exported(NamedTuple):
 
     files: tuple[Path, ...]
     difference: float | None = None
-    """largest absolute difference of a logit from torch's on random pixels, where that was measured"""
+    """Largest absolute difference of a logit from torch's on random pixels; None if it was not measured."""
     share: float | None = None
-    """the same as a share of the largest logit"""
+    """`difference` as a fraction of the largest logit."""
 
 
 def exporter(run: Run, format: str) -> Exporter:
-    """What writes a student in a format."""
+    """The function that exports a student in a format."""
     check_format(run, format)
     module, _, name = family_of(run.record.student).exports[format].partition(":")
     found: Exporter = getattr(import_module(module), name)
@@ -36,12 +36,12 @@ def exporter(run: Run, format: str) -> Exporter:
 
 
 def check_format(run: Run, format: str) -> None:
-    """UsageError with the formats there are where the student's family has not this one."""
+    """UsageError if the student's family lacks this format; it lists those there are."""
     spec = run.record.student
     formats = family_of(spec).exports
     if format not in formats:
         if not formats:
-            message = f"{spec.name} names no classes, and timm and ONNX files are written for logits"
+            message = f"{spec.name} has no classifier, and timm and ONNX files are exported for logits"
             hint = f"its embeddings: kd cache build --teacher run:{run.path}; its weights: {run.weights}"
         else:
             message, hint = f"{spec.name} cannot be exported as {format}", f"--format {' or '.join(formats)}"
@@ -57,12 +57,12 @@ def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
         with storage_errors(file, "read"):
             other = file.exists() and file.read_bytes() != content
         if other:
-            raise UsageError(f"{file} is there already, of another student", hint="choose another --out")
+            raise UsageError(f"{file} exists already, from another student", hint="choose another --out")
     return files
 
 
 def preprocess_numbers(spec: StudentSpec) -> dict[str, Any]:
-    """How an image file becomes what a student sees, in numbers; prepare.py says in words what is done with them."""
+    """Preprocessing of a student as numbers; prepare.py describes the steps."""
     under = colour_of(spec.geometry.background)
     return {
         "size": list(spec.input),
@@ -80,9 +80,9 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 
 def unused(out: Path, *names: str) -> tuple[Path, ...]:
-    """The files of an export that is not there yet: another student's is not written over."""
+    """Paths of new files; UsageError where one exists: an export never overwrites another student's."""
     files = tuple(out / name for name in names)
     for file in files:
         if file.exists():
-            raise UsageError(f"{file} is there already", hint="choose another --out, or remove the old export")
+            raise UsageError(f"{file} exists already", hint="choose another --out, or remove the old export")
     return files

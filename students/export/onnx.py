@@ -1,6 +1,6 @@
 """A trained student for others to use: a folder that timm opens, or an ONNX file, and how an image file is prepared for it.
 
-Input: a run. Output: files that say the same logits; the ONNX file is checked against torch before it gets its name. Beside
+Input: a run. Output: files that give the same logits; the ONNX file is checked against torch before it gets its name. Beside
 either stand preprocess.json, the numbers of the student's preprocessing, and prepare.py, which reads an image file by them
 without any of kd.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-3
-"""largest difference of an ONNX logit from torch's, as a share of the largest logit"""
+"""Largest accepted difference of an ONNX logit from torch's, as a fraction of the largest logit."""
 PIXELS, LOGITS = "pixels", "logits"
 
 
@@ -80,16 +80,16 @@ def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[
     furthest, largest = 0.0, 0.0
     for count in (1, 3):
         pixels = _random_pixels(spec, count)
-        (said,) = session.run([LOGITS], {PIXELS: pixels.numpy()})
+        (theirs,) = session.run([LOGITS], {PIXELS: pixels.numpy()})
         with torch.no_grad():
-            meant = logits(pixels)
-        furthest = max(furthest, float((torch.from_numpy(said) - meant).abs().max()))
-        largest = max(largest, float(meant.abs().max()))
+            ours = logits(pixels)
+        furthest = max(furthest, float((torch.from_numpy(theirs) - ours).abs().max()))
+        largest = max(largest, float(ours.abs().max()))
     return furthest, furthest / largest
 
 
 def _random_pixels(spec: StudentSpec, count: int) -> "torch.Tensor":
-    """As normalised pixels are spread: mean 0, deviation 1; the same ones each time."""
+    """Random pixels distributed like normalised ones, mean 0 and deviation 1; the same at every call."""
     import torch
 
     generator = torch.Generator().manual_seed(count)

@@ -31,7 +31,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 SETTINGS = Path(__file__).with_name("preprocess.json")
 MOST_PIXELS = 1 << 27
-"""Of a picture that is resized whole before it is cut. A longer strip is resized and cut at once."""
+"""Largest picture, in pixels, that is resized whole before it is cropped. A longer strip is resized and cropped in
+one step."""
 
 
 def prepare(file: Any) -> NDArray[np.float32]:

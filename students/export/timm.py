@@ -12,10 +12,10 @@ from students.runs.run import Run
 
 
 class TimmFamily(Protocol):
-    """What a family that lists the format `timm` has beside the contract of all families."""
+    """What a family must have in addition to list the format `timm`."""
 
     def timm_config(self, spec: StudentSpec) -> dict[str, Any]:
-        """timm's config.json: architecture, arguments of its builder and pretrained_cfg; UsageError where it cannot say it."""
+        """timm's config.json: architecture, builder arguments, pretrained_cfg; UsageError where it cannot express the student."""
 
 
 def export_timm(run: Run, out: Path) -> Exported:
@@ -30,7 +30,7 @@ def export_timm(run: Run, out: Path) -> Exported:
     beside = preparation(spec, out)
     content = json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
     settings = out / "config.json"
-    # Without the weights it is what an export left that was stopped, when it is the same.
+    # Without weights beside it, an identical config.json is left over from an interrupted export.
     if not (settings.is_file() and settings.read_bytes() == content):
         unused(out, settings.name)
     make_folder(out)

@@ -1,1 +1,1 @@
-"""The families of students, one folder each, and what they share."""
+"""Families of students, one folder each, and their common code."""

@@ -1,4 +1,4 @@
-"""What a student costs: parameters, and multiply-adds for one image. Counted on shapes alone, nothing is computed."""
+"""Cost of a student: parameters, and multiply-adds for one image, counted on torch's meta device."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from students.families.spec import StudentSpec
 
 
 class Cost(NamedTuple):
-    """Counted, not measured."""
+    """Counts of one student."""
 
     parameters: int
     """Parameters of the network, frozen ones included."""
     macs: int
-    """Multiply-adds of convolutions and matrix products for one image, by the head the student is for."""
+    """Multiply-adds of convolutions and matrix products for one image, by the student's main head."""
 
 
 def student_cost(spec: StudentSpec) -> Cost:

@@ -1,7 +1,7 @@
 """Weights from a file into a student: another layout, other windows, other classes.
 
 Input: safetensors or a torch file, with tensors under our own names (of TinyViT they are timm's) or as published with the paper.
-Nothing may be missing or over. Output: what had to be adapted.
+No tensor may be missing or left over. Output: what had to be adapted.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,23 @@ from students.base.contracts import Family, Tensors
 from students.families.spec import StudentSpec
 
 WRAPPED = ("model", "state_dict")
-"""keys under which training programs keep the weights beside their other state"""
+"""Keys under which training programs store the weights beside their other state."""
 Head = Literal["keep", "new"]
 
 
 @dataclass(frozen=True)
 class HeadRows:
-    """Which rows of the file's head become the rows of ours: a number a line, -1 where the file has no such class."""
+    """List of the old head's row for each of our classes: one number a line, -1 where the old head has no such class."""
 
     file: Path
     absent: Literal["zero", "mean"] = "zero"
-    """what -1 becomes. TinyViT evaluates with 0 (remap_layer.py) and fine-tunes from the mean of the other rows (utils.py)"""
+    """What a row of -1 becomes: TinyViT evaluates with zeros (remap_layer.py) and fine-tunes from the mean of the
+    other rows (utils.py)."""
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """Where weights came from and what was changed on the way."""
+    """Origin of loaded weights, and what was changed to fit them."""
 
     source: str
     sha256: str
@@ -59,9 +60,7 @@ def load_into(
         raise UsageError(f"{spec.name} has no classifier", hint="leave --new-head and --head-rows out")
     if head == "new":
         if rows is not None:
-            raise UsageError(
-                f"a new head has no rows to pick with {rows.file}", hint="keep the head, or leave the rows out"
-            )
+            raise UsageError(f"--new-head takes no rows from {rows.file}", hint="leave out --new-head or --head-rows")
         own = network.state_dict()
         tensors, done = tensors | {name: own[name] for name in names}, "new"
     elif rows is not None:
@@ -77,7 +76,7 @@ def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:
     inner = next((loaded[key] for key in WRAPPED if isinstance(loaded.get(key), Mapping)), loaded)
     tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise UsageError(f"{file} holds no tensors by name", hint="give the weights of a student")
+        raise UsageError(f"{file} holds no tensors by name", hint="give a weights file of a student")
     return tensors
 
 
@@ -87,7 +86,7 @@ def _check_head(tensors: Tensors, names: tuple[str, ...], spec: StudentSpec, fil
         count = ", ".join(f"{n:,}" for n in sorted(have))
         raise Mismatch(
             f"the head of {file} has {count} classes, {spec.name} has {len(spec.classes):,}",
-            hint="--new-head begins with a new classifier; kd finetune --head-rows FILE with rows of the old one",
+            hint="--new-head starts with a new classifier, kd finetune --head-rows FILE with rows of the old one",
         )
 
 
@@ -100,7 +99,8 @@ def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: Stud
         raise Mismatch(f"{rows.file} picks {len(wanted):,} rows, {spec.name} has {len(spec.classes):,} classes")
     lengths = {tuple(tensors[name].shape[:1]) for name in names}
     if len(lengths) > 1 or () in lengths:
-        raise Mismatch(f"the head of {file} is none: {', '.join(str(tuple(tensors[name].shape)) for name in names)}")
+        shapes = " and ".join(str(tuple(tensors[name].shape)) for name in names)
+        raise Mismatch(f"weight and bias of the head of {file} do not belong together: their shapes are {shapes}")
     count = int(tensors[names[0]].shape[0])
     beyond = [row for row in wanted if not -1 <= row < count]
     if beyond:
@@ -112,7 +112,7 @@ def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: Stud
 
 
 def _rows_of(tensor: Tensor, wanted: list[int], known: list[int], absent: str) -> Tensor:
-    """The wanted rows; the one that is put last is what -1 finds."""
+    """The wanted rows. The replacement row is appended last, where the index -1 finds it."""
     rest = tensor[known].mean(0, keepdim=True) if absent == "mean" else torch.zeros_like(tensor[:1])
     return torch.cat([tensor, rest])[wanted]
 

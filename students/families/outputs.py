@@ -1,4 +1,4 @@
-"""The shapes of what a student gives to its objectives. Counted on shapes alone, nothing is computed."""
+"""Shapes of a student's outputs, computed on torch's meta device without running the network."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Outputs(Mapping[str, Signal]):
-    """Every output of a student, with the shape of one example; the network is laid out when the first one is looked at."""
+    """Every output of a student, with the shape of one example; computed at the first lookup."""
 
     def __init__(self, spec: StudentSpec) -> None:
         self._spec = spec
@@ -43,7 +43,7 @@ class Outputs(Mapping[str, Signal]):
 
 
 def signal_of(name: str, output: "Tensor | list[Tensor]") -> Signal:
-    """A vector, a map whose channels come last, or several layers of one."""
+    """The signal of an output: a vector, a map with channels last, or a stack of layers of one."""
     if isinstance(output, list):
         return Signal(name=name, shape=(len(output), *output[0].shape[1:]))
     shape: tuple[Any, ...] = tuple(output.shape[1:])

@@ -1,4 +1,4 @@
-"""What the file of a student in configs/students says, whatever its family; each family adds its own numbers."""
+"""Fields that every file in configs/students has; each family adds its own."""
 
 from typing import Annotated
 
@@ -12,21 +12,21 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 class Preset(Strict):
-    """What a student is before its classes and its input size are known."""
+    """A student before its classes and its input size are known."""
 
     family: str
     """Name of the student family that reads the rest of this file (kd student list)."""
     recipe: str | None = None
-    """Name of the recipe it is meant for; left out: the one for the images at hand."""
+    """Name of the recommended recipe; None: the default recipe for the images."""
     input: Side
-    """Side length of the input it is meant for, in pixels."""
+    """Side length of the recommended input, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
     geometry: Geometry
-    """How an image gets to its size when it is not augmented."""
+    """How an unaugmented image is resized to the input."""
     enlarged: Geometry
-    """The same where the size is larger than `input`."""
+    """How an unaugmented image is resized to an input larger than `input`."""
 
     def geometry_at(self, side: int) -> Geometry:
-        """How an image gets to an input of that size."""
+        """How an unaugmented image is resized to an input of that size."""
         return self.enlarged if side > self.input else self.geometry

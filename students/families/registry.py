@@ -1,6 +1,6 @@
-"""Students: which there are, how they are built, and how weights get into them.
+"""Students: listing them, building them, and loading weights into them.
 
-A family is a folder here or a plugin of another package; what is the same for all of them is said here.
+A family is a folder here or a plugin of another package; what all families share is here.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 SHOWN_CLASSES = 1000
-"""Published counts of parameters are for ImageNet's classes."""
+"""Number of classes `kd student show` assumes: published parameter counts are for ImageNet's 1000."""
 FAMILIES: Registry[Family[Any]] = Registry(
     package=__package__ or "",
     attribute="FAMILY",
@@ -46,11 +46,11 @@ def student_names() -> list[str]:
 
 
 def preset_model(content: Mapping[str, Any]) -> type[Preset]:
-    """The record a student's preset must fit, as its family says; without a family, what all of them have."""
+    """The record that reads a student's preset: its family's, or the common one where the family is missing."""
     name = content.get("family")
     if not isinstance(name, str):
         return Preset
-    record: type[Preset] = FAMILIES.get(name).preset  # type: ignore[assignment]  # the contract says which it is in words
+    record: type[Preset] = FAMILIES.get(name).preset  # type: ignore[assignment]  # `Family.preset` promises a subclass of Preset
     return record
 
 
@@ -69,14 +69,14 @@ def student_spec(
     before: StudentSpec | None = None,
     weights: str | None = None,
 ) -> StudentSpec:
-    """A preset (or a .yaml file) for these classes; without a size, at the one it is meant for.
+    """A preset (or a .yaml file) for these classes; without a size, at the recommended one.
 
-    `background`: under transparent pixels, as in the views it learns from; None is white. `before`: the student of the run it
-    begins with; `weights`: the file of weights it begins with, where that is no run.
+    `background`: colour under transparent pixels, as in the training views; None is white. `before`: the student of the run it
+    starts from; `weights`: the weights file it starts from, if that is no run.
     """
     preset = student_preset(name)
     if len(classes) > MOST_CLASSES:
-        raise UsageError(f"{len(classes):,} classes: a student can have {MOST_CLASSES:,} at most")
+        raise UsageError(f"too many classes: {len(classes):,}, and a student can have {MOST_CLASSES:,} at most")
     request = Request(
         name=Path(name).stem if name.endswith((".yaml", ".yml")) else name,
         classes=classes,
@@ -91,12 +91,12 @@ def student_spec(
 
 
 def shown_student(name: str, *, size: int | None = None, classes: int = SHOWN_CLASSES) -> StudentSpec:
-    """A preset for that many classes without names."""
+    """A preset with that many placeholder classes, for display."""
     return student_spec(name, classes=tuple(f"class {number}" for number in range(classes)), size=size)
 
 
 def family_of(spec: StudentSpec) -> Family[Any]:
-    """The family a student is of, which its run may say wrongly."""
+    """The family of a student; Mismatch if its run names one that is not installed."""
     return FAMILIES.get(spec.family, unknown=_nobody)
 
 
@@ -108,12 +108,12 @@ def _nobody(message: str, hint: str) -> Mismatch:
 def parse_student(value: Any) -> Any:
     """A student's record as a run keeps it, read by its family; Mismatch where no installed package has that family."""
     if not isinstance(value, Mapping) or not isinstance(value.get("family"), str):
-        return value  # pydantic says what is wrong with it
+        return value  # pydantic reports the mistake
     return FAMILIES.get(value["family"], unknown=_nobody).spec.from_plain(value)
 
 
 AnyStudent = Annotated[SerializeAsAny[StudentSpec], BeforeValidator(parse_student)]
-"""A student of any family as the field of another record."""
+"""Type of a field that holds a student of any family."""
 
 
 def build_student(spec: StudentSpec) -> "nn.Module":
@@ -122,17 +122,17 @@ def build_student(spec: StudentSpec) -> "nn.Module":
 
 
 def heads(spec: StudentSpec, network: "nn.Module") -> Mapping[str, Head]:
-    """What a student can be asked for, each from normalised pixels (batch, 3, height, width)."""
+    """Heads of a student, each a function of normalised pixels (batch, 3, height, width)."""
     return family_of(spec).heads(network, spec)
 
 
 def student_needs(spec: StudentSpec) -> Needs:
-    """What a student needs beside what its objectives need."""
+    """Requirements of the student's family, in addition to those of its objectives."""
     return family_of(spec).needs(spec)
 
 
 def head_of(spec: StudentSpec, network: "nn.Module", name: str) -> Callable[..., Any]:
-    """One of them; UsageError with those there are."""
+    """One head by name; UsageError lists the heads there are."""
     found = heads(spec, network)
     if name not in found:
         raise UsageError(f"{spec.name} has no head {name}", hint=f"it has {', '.join(found)}")

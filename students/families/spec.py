@@ -1,6 +1,6 @@
-"""What identifies a student's network: written into its run, enough to build it again without the recipe it was trained with.
+"""Specification of a student's network: written into its run, enough to rebuild it without the recipe it was trained with.
 
-`StudentSpec` is what all students have; each family adds its own numbers in a record of its own (`tinyvit/spec.py`).
+`StudentSpec` has the fields of all students; each family adds its own (`tinyvit/spec.py`).
 """
 
 from typing import Annotated, Any, ClassVar
@@ -12,7 +12,7 @@ from kdcache.networks.bounds import Side
 from kdcache.views.recipe import Plain
 
 MOST_CLASSES = 1 << 17
-"""Classes a student tells apart."""
+"""Largest number of classes of a student."""
 RANDOM = "random weights"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -22,14 +22,15 @@ FIRST = frozenset({
     "depth", "heads", "hidden", "alibi", "begin", "encoder", "image", "patch", "dim", "prenet", "targets",
     "kind", "fit", "crop_pct", "interpolation",
 })  # fmt: skip
-"""Fields of the specifications of the first release, and of the records in them: they have always counted."""
+"""Fields that specifications and their nested records had in the first release, which are always part of the
+identity."""
 
 
 class StudentSpec(Strict):
-    """A small network, the pixels it is given and the classes it names."""
+    """A student network, its input and its classes."""
 
     left_out: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are written only where they were given: a run of an earlier release may have them, a new one has not."""
+    """Fields that are written only if they are set: runs of an earlier release have them, new ones do not."""
     name: str
     """Name of the preset it was made from, such as `tinyvit-5m`."""
     family: str
@@ -39,20 +40,20 @@ class StudentSpec(Strict):
     mean: tuple[Finite, Finite, Finite]
     """Mean of the three channels that is subtracted from pixels between 0 and 1."""
     std: tuple[Positive, Positive, Positive]
-    """Deviation of the three channels that pixels are divided by."""
+    """Standard deviation of the three channels by which pixels are divided."""
     geometry: Plain
-    """How an image gets to that size when it is not augmented."""
+    """How an unaugmented image is resized to the input."""
     classes: Annotated[tuple[str, ...], Field(max_length=MOST_CLASSES)]
-    """Names of the classes in the order of its logits; empty where it has no classifier."""
+    """Names of the classes in the order of the logits; empty if there is no classifier."""
 
     @property
     def described(self) -> str:
-        """What the network is made of, in a few words, for lists and errors."""
+        """A few words about the architecture, for lists and errors."""
         return self.family
 
     @property
     def begun(self) -> str:
-        """What its weights are before the first step, when it begins with nobody else's."""
+        """Origin of the initial weights of a student that starts from no run or file."""
         return RANDOM
 
     @property
@@ -62,7 +63,7 @@ class StudentSpec(Strict):
 
     @property
     def layers(self) -> int:
-        """How many layers its output `layers` has; 0: its family gives no such output."""
+        """Number of layers in the output `layers`; 0: the family has no such output."""
         return 0
 
     @model_serializer(mode="wrap")
@@ -72,15 +73,15 @@ class StudentSpec(Strict):
         return {name: value for name, value in fields.items() if name not in spared}
 
     def counted(self) -> dict[str, Any]:
-        """What a digest of the network and of how it is shown images is made of (`runs/find_teacher.py`).
+        """The fields that identify the network and its preprocessing, from which a digest is made (`runs/find_teacher.py`).
 
-        A field that came later counts where it differs from its default, which means what runs did before.
+        A field added after the first release is included only where it differs from its default.
         """
         return counted_fields(self)
 
 
 def counted_fields(record: BaseModel) -> dict[str, Any]:
-    """The fields of a record that count, those of the records in it too."""
+    """The identifying fields of a record, nested records included."""
     fields = type(record).model_fields
     return {name: _value(its) for name, its in record if name in FIRST or its != fields[name].default}
 

@@ -1,1 +1,1 @@
-"""Judging students and teachers: images as they see them, what their heads say, and the tasks they are judged by."""
+"""Judging students and teachers: rendered images, outputs of their heads, and the registry of tasks."""

@@ -1,4 +1,4 @@
-"""What the tasks on embeddings share: the bank they compare with, the check of both, and what a report says of it."""
+"""Shared parts of the tasks on embeddings: the bank they compare with, its check, and the common fields of reports."""
 
 from typing import Annotated, Any
 
@@ -17,15 +17,16 @@ from students.judging.shown import interval, left_out
 
 
 class BankSettings(Strict):
-    """What may be chosen of a task that compares images with others."""
+    """Settings of a task that compares images with a bank."""
 
     bank: str | Annotated[int, Field(ge=1, le=STEPS)] | None = None
-    """Images to compare with: a source, `train-split` for the training split beside the judged images, a number of training
-    images, or None: the training split beside the images that were named, else the training images."""
+    """Images to compare with: a source, `train-split` for the training split beside the judged images, or a number
+    of training images. None: the training split beside the judged images if they were given, else the training
+    images."""
 
 
 class Reading(Strict):
-    """How many were named right."""
+    """Accuracy of a task that predicts one class an image."""
 
     top1: float
     interval: tuple[float, float]
@@ -33,30 +34,30 @@ class Reading(Strict):
 
 
 class ReadReport(Strict):
-    """What came of naming images by their embeddings. Its subclasses say by which task."""
+    """Report of a task that classifies images by their embeddings; each task has a subclass."""
 
     about: Compared
     marks: Reading
     seed: int
-    """Seed of the share of the bank that chooses the ridge of a probe."""
+    """Seed for the bank split that selects the probe's ridge penalty."""
     precision: Precision
     device: str
     seconds: float
 
 
 def check_both(examples: Examples, bank: Any) -> None:
-    """Images and bank have the same classes, and no image is in both."""
+    """Refuse a bank of other classes, or one that shares images with the judged set."""
     check_bank(examples.images, examples.bank(bank))
 
 
 def look(student: Judged, examples: Examples, bank: Any, progress: Progress) -> Embedded:
     """The embeddings of images and bank."""
-    asked, known = (examples.pictures(of, student) for of in (examples.images, examples.bank(bank)))
-    return look_at_both(student, asked, known, progress=progress)
+    queries, known = (examples.pictures(of, student) for of in (examples.images, examples.bank(bank)))
+    return look_at_both(student, queries, known, progress=progress)
 
 
 def about(facts: Compared, **more: Any) -> dict[str, Any]:
-    """The subject of a report."""
+    """Fields that identify the subject of a report (`Task.subject`)."""
     return {"data": facts.data, "fingerprint": facts.fingerprint, "bank": facts.bank_fingerprint, **more}
 
 
@@ -84,7 +85,7 @@ def shown(
 
 
 def shown_reading(task: str, report: ReadReport) -> Shown:
-    """Of a task that names each image once."""
+    """The report of a task that predicts one class an image."""
     marks = report.marks
     top1 = ("top-1", f"{marks.top1:.2%}, {interval(marks.interval)}")
     return shown(task, report.about, report.seconds, report.device, (top1,))

@@ -36,34 +36,34 @@ from students.runs.run import Run
 from students.runs.validation import ValidationSet
 
 SPLITS = (*HELD_OUT, "train")
-"""Folders that hold folders of classes, those to judge on first."""
+"""Names of folders that are splits, not classes, in the order in which they are suggested for judging."""
 Wanted = Sequence[tuple[Task[Any], Any]]
-"""Tasks and their settings."""
+"""Tasks to judge by, each with its settings."""
 
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """On which images and how a student is judged. None: what fits."""
+    """Options of judging a student. None means that a fitting value is chosen."""
 
     data: str | None = None
     device: str | None = None
     workers: int = 0
     batch: int | None = None
     precision: Precision | None = None
-    """None: as it was trained, so that the numbers agree with those of its validation."""
+    """Autocast precision; None: that of the training, so that the numbers agree with its validation."""
 
 
 class Judgement(NamedTuple):
-    """What came of one task on one set of images."""
+    """Result of one task on one set of images."""
 
     task: Task[Any]
     report: Any
     path: Path | None
-    """Where it is kept; None: nowhere."""
+    """File the report is stored in; None: it is not stored."""
 
     @property
     def shown(self) -> Shown:
-        """For readers."""
+        """The report as a reader sees it."""
         return self.task.show(self.report)
 
 
@@ -83,7 +83,7 @@ def judge(run: Run, wanted: Wanted, how: JudgeOptions, progress: Progress) -> li
 def judge_all(
     student: Judged, examples: Examples, wanted: Wanted, progress: Progress, run: Run | None = None
 ) -> list[Judgement]:
-    """All tasks are checked before the first is judged by; `run`: where the reports are kept."""
+    """Judge by all tasks, after all are checked; `run`: the run that keeps the reports."""
     for task, settings in wanted:
         task.check(student, examples, settings)
     found = []
@@ -104,12 +104,12 @@ def judge_run(
     """A run by one task, with settings of it by name -> its report, and where it is kept."""
     wanted = chosen([task or default_task(run.record.student)], settings or {})
     found = judge(run, wanted, how, progress)[0]
-    assert found.path is not None, "a run's are kept"
+    assert found.path is not None, "reports of a run are stored"
     return found.report, found.path
 
 
 def check_task(run: Run, task: Task[Any]) -> None:
-    """Refuse a task that asks for a head the run's student does not have."""
+    """Refuse a task that needs a head the run's student does not have."""
     student = run.record.student
     heads = head_names(student)
     check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads], way=_way_to_head(run))
@@ -138,7 +138,7 @@ def _way_to_head(run: Run) -> str | None:
 
 
 def student_of(run: Run, how: JudgeOptions) -> JudgedStudent:
-    """The run's student with its best weights, on the device that was asked for."""
+    """The run's student with its best weights, on the chosen device."""
     from students.base.machine import device_of
 
     record = run.record
@@ -156,13 +156,13 @@ def own_sets(run: Run) -> Sequence[ValidationSet]:
 
 
 def examples_of(run: Run, data: str | None, judged_on: ValidationSet | None, workers: int = 0) -> Examples:
-    """The images that are meant, and how a bank for them is found."""
+    """The images to judge on, with a function that finds a bank for them."""
     images = images_of(run, data, judged_on)
     return Examples(images, lambda wanted: bank_of(run, images, wanted, data, judged_on), workers)
 
 
 def images_of(run: Run, data: str | None, judged_on: ValidationSet | None = None) -> Labelled:
-    """The labelled images that are meant: those of `data`, or the run's own validation images, which must be unchanged."""
+    """The labelled images to judge on: those of `data`, or the run's own validation images, which must be unchanged."""
     if data is None:
         own = judged_on or own_sets(run)[0]
         return same_images(own.data, owner=f"the validation of {run.path}")
@@ -197,12 +197,12 @@ def bank_of(
 
 
 def _given(run: Run, data: str) -> Source:
-    """Images that a user names, in the order of those the run knows: then the same ones are known to be the same."""
+    """Images that a user names, listed in the order of the run's images, so that the same images get the same fingerprint."""
     return open_source(data, like=run.record.dataset.source)
 
 
 def _refuse_splits(spec: dict[str, Any], run: Run) -> None:
-    """A folder of splits looks like a folder of classes called train and val."""
+    """Refuse a folder of splits, which would be read as images of two classes, train and val."""
     if spec.get("kind") != "folder":
         return
     folder = Path(str(spec["path"]))
@@ -210,6 +210,6 @@ def _refuse_splits(spec: dict[str, Any], run: Run) -> None:
     if not inside or inside - set(SPLITS) or inside & set(run.record.student.classes):
         return
     raise UsageError(
-        f"{folder} holds {', '.join(sorted(inside))}, which are splits and no classes of images",
+        f"{folder} holds {', '.join(sorted(inside))}, which are splits, not classes",
         hint=f"--data {shlex.quote(str(folder / next(name for name in SPLITS if name in inside)))}",
     )

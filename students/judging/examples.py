@@ -1,7 +1,7 @@
 """The images a student is judged on, and those a task compares them with: listed once, rendered by pools that stay open.
 
-Input: labelled images, and how others are found. Output: an `Examples`, on which any task may be judged, again and again: a
-trainer keeps it open while the training lasts.
+Input: labelled images, and a function that finds a bank. Output: an `Examples`, which can be judged on
+repeatedly: it stays open for the length of a training.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ from students.judging.judged import Judged
 from students.judging.pictures import Labelled, Pictures, labelled
 
 TRAIN_SPLIT = "train-split"
-"""The bank that is the training split beside the images that are judged."""
+"""Value of `bank` that stands for the training split beside the judged images."""
 BANK_SEED = 0
-"""Seed of the choice of training images that are searched."""
+"""Seed for the choice of training images when the bank is a number of them."""
 Bank = str | int | None
-"""Images to compare with: a source, `train-split`, so many of the training images, or None for what fits."""
+"""Images to compare with: a source, `train-split`, a number of training images, or None for the default."""
 
 
 class Examples:
     """Images to judge on. Use it in a with statement where they are looked at."""
 
     def __init__(self, images: Labelled, bank: Callable[[Bank], Labelled], workers: int = 0) -> None:
-        """`bank` finds the images that a setting of a task means."""
+        """`bank` gives the images for a task's setting `bank`."""
         self.images = images
         self._find, self._workers = bank, workers
         self._banks: dict[Bank, Labelled] = {}
@@ -63,23 +63,23 @@ class Examples:
 
 
 def same_images(dataset: Dataset, place: str | None = None, *, owner: str, option: str = "--data") -> Labelled:
-    """The labelled images of a dataset, which must be those it was recorded with; `place`: where they lie now.
+    """The labelled images of a dataset, which must be those it was recorded with; `place`: their new location.
 
-    The one check of images that were used before, in a training and after it: Drift where they have changed.
+    The one check, during training and after it, of images that were used before: Drift if they have changed.
     """
     anew = f"name images with {option}: it is judged on those as they are" if option == "--data" else "start a new run"
     return labelled(*images_again(dataset, place, owner=owner, option=option, anew=anew))
 
 
 def judged_source(place: str | Mapping[str, Any], bank: Bank, like: Mapping[str, Any]) -> Source:
-    """The source a set is judged on: as it is named, but its held-out split where a training split is named that is the bank."""
+    """The source to judge on: the given one, or its held-out split where the given one is the training split used as bank."""
     source = open_source(place, like=like)
     other = held_out(source.spec()) if bank == TRAIN_SPLIT else None
     return source if other is None else open_source(other)
 
 
 def few_of(images: Labelled, count: int | None) -> Labelled:
-    """So many of these images, or all of them."""
+    """`count` of these images, or all of them."""
     if count is None:
         return images
     few = Few(images.source, count, BANK_SEED)
@@ -87,17 +87,17 @@ def few_of(images: Labelled, count: int | None) -> Labelled:
 
 
 def split_beside(source: Source) -> Labelled | None:
-    """The training split beside a held-out one; None where there is none by convention."""
+    """The training split beside a held-out one, found by its name; None if there is none."""
     split = training_split(source.spec())
     return None if split is None else labelled(open_source(split))
 
 
 def refuse_training_split(source: Source, given: str) -> None:
-    """A training split is what others are compared with."""
+    """Refuse to judge on a training split without a bank: it is itself the usual bank."""
     if (other := held_out(source.spec())) is not None:
         raise UsageError(
-            f"{given} is a training split: it is what others are compared with",
-            hint=f"ask about its {other.get('split', 'held-out')} split with --data, or name other images with --bank",
+            f"{given} is a training split, which serves as the bank for other images",
+            hint=f"judge on its {other.get('split', 'held-out')} split with --data, or name another bank with --bank",
         )
 
 

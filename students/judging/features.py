@@ -1,4 +1,4 @@
-"""What a student makes of images before it names them: one embedding an image, looked at once.
+"""Embeddings of images: one forward pass an image.
 
 Input: a student and labelled pictures. Output: embeddings, float32 on the device, and the labels of the images that can be read.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Compared(Strict):
-    """Which images were asked about, and which others they were compared with."""
+    """The judged images, and the bank they were compared with."""
 
     data: str
     fingerprint: str
@@ -29,12 +29,12 @@ class Compared(Strict):
     bank_images: int
     unlabelled: int
     rejected: dict[str, str]
-    """image id -> why it could not be used"""
+    """Image id -> why it could not be read."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The embeddings of both, and their labels."""
+    """Embeddings and labels of the judged images and of the bank."""
 
     queries: "Tensor"
     labels: Rows
@@ -57,31 +57,31 @@ def look_once(
     features = torch.cat(found)
     if lost := int((~features.isfinite()).any(1).sum()):
         raise Damage(
-            f"the student makes no numbers of {lost:,} of {len(features):,} images",
-            hint="its training went astray: begin it again with a lower rate, or in another precision",
+            f"{lost:,} of {len(features):,} embeddings contain NaN or infinity",
+            hint="training diverged: retrain with a lower rate or --set precision=float32",
         )
     return features, pictures.images.labels[np.concatenate(rows)]
 
 
-def look_at_both(student: Judged, asked: Pictures, known: Pictures, *, progress: Progress) -> Embedded:
-    """Embed the images that are asked about, and the bank."""
-    queries, labels = look_once(student, asked, progress=progress)
+def look_at_both(student: Judged, queried: Pictures, known: Pictures, *, progress: Progress) -> Embedded:
+    """Embed the judged images and the bank."""
+    queries, labels = look_once(student, queried, progress=progress)
     bank, bank_labels = look_once(student, known, progress=progress, stage="bank")
     facts = Compared(
-        data=asked.images.source.name,
-        fingerprint=asked.images.fingerprint,
+        data=queried.images.source.name,
+        fingerprint=queried.images.fingerprint,
         bank=known.images.source.name,
         bank_fingerprint=known.images.fingerprint,
         images=len(labels),
         bank_images=len(bank_labels),
-        unlabelled=asked.images.unlabelled + known.images.unlabelled,
-        rejected=asked.rejected | known.rejected,
+        unlabelled=queried.images.unlabelled + known.images.unlabelled,
+        rejected=queried.rejected | known.rejected,
     )
     return Embedded(queries, labels, bank, bank_labels, facts)
 
 
 def check_bank(images: Labelled, bank: Labelled) -> None:
-    """Both have the same classes, and are not the same images: each would find itself."""
+    """Refuse a bank of other classes, or one that shares images with the judged set: each would find itself."""
     if images.fingerprint == bank.fingerprint:
         raise UsageError(
             f"{images.source.name} would be searched in itself, where each image is its own nearest",
@@ -94,23 +94,23 @@ def check_bank(images: Labelled, bank: Labelled) -> None:
         )
     if images.classes != bank.classes:
         raise Mismatch(
-            f"{images.source.name} and {bank.source.name} do not have the same classes: {_apart(images, bank)}",
+            f"{images.source.name} and {bank.source.name} do not have the same classes: {_difference(images, bank)}",
             hint="name images of the same classes, in the same order, with --bank",
         )
     if not np.isin(images.labels, bank.labels).any():
         raise Mismatch(
-            f"no class of {images.source.name} has an image in {bank.source.name}", hint="name others with --bank"
+            f"no class of {images.source.name} has an image in {bank.source.name}", hint="name another bank with --bank"
         )
 
 
-def _apart(images: Labelled, bank: Labelled) -> str:
+def _difference(images: Labelled, bank: Labelled) -> str:
     ours, theirs = images.classes or (), bank.classes or ()
     only = [
         f"only {side.source.name} has {', '.join(map(repr, sorted(set(mine) - set(other))[:3]))}"
         for side, mine, other in ((images, ours, theirs), (bank, theirs, ours))
         if set(mine) - set(other)
     ]
-    return "; ".join(only) or "theirs are in another order"
+    return "; ".join(only) or "the same ones in another order"
 
 
 def _both(images: Labelled, bank: Labelled) -> int:

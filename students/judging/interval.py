@@ -1,4 +1,4 @@
-"""95 % intervals: of a share that was counted, and of a mean of many independent values."""
+"""95 % intervals: of a counted fraction, and of the mean of many independent values."""
 
 import math
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z = 1.959963984540054
-"""97.5 % of a normal distribution lies below"""
+"""97.5 % quantile of the standard normal distribution."""
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """The Wilson score interval of `right` out of `count`: honest near 0 and 1, and never outside of them."""
+    """The Wilson score interval of `right` out of `count`: it stays within 0 and 1, and is sound near them."""
     assert 0 <= right <= count
     assert count > 0
     share, spread = right / count, Z * Z / count

@@ -1,4 +1,4 @@
-"""Who is judged: a student, or a teacher as if it were one. Both are shown uint8 views and asked for one of their heads.
+"""Networks that can be judged: a student, or a teacher as if it were one. Both give a head's output for uint8 views.
 
 Input: a network and its specification, or an open teacher. Output: a `Judged`, the same to every task.
 """
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 EMBEDDING = "embedding"
 HeadCall = Callable[["NDArray[np.uint8]"], "Tensor"]
-"""Views (rows, height, width, 3) -> what a head gives, a row each."""
+"""Function from uint8 views (rows, height, width, 3) to a head's output, one row each."""
 
 
 class Sees(Protocol):
-    """How images get to a network, and which classes it names."""
+    """Input and classes of a network that is judged."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the network."""
 
     @property
     def input(self) -> tuple[int, int]:
-        """Height and width of what it sees, in pixels."""
+        """Height and width of its input, in pixels."""
 
     @property
     def geometry(self) -> Plain:
-        """How an image gets to that size."""
+        """How an image is resized to the input."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of its classes in the order of its logits; empty where it names none."""
+        """Names of its classes in the order of its logits; empty if there is no classifier."""
 
 
 class Judged(Protocol):
@@ -50,25 +50,25 @@ class Judged(Protocol):
 
     @property
     def spec(self) -> Sees:
-        """How it sees."""
+        """Input and classes."""
 
     @property
     def device(self) -> str:
-        """Where it computes."""
+        """Name of the torch device it is on."""
 
     @property
     def precision(self) -> Precision:
-        """In which precision."""
+        """Autocast precision of its forward passes."""
 
     @property
     def batch(self) -> int:
-        """Images it sees at a time."""
+        """Images in a batch."""
 
     def ask(self, head: str) -> HeadCall:
-        """What one of its heads gives, without gradients, in the precision it is judged in."""
+        """The function of one of its heads, without gradients, in `precision`."""
 
     def at_rest(self) -> AbstractContextManager[None]:
-        """Its network in eval mode; afterwards as it was."""
+        """Context in which the network is in eval mode; its modes are restored afterwards."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,21 @@ class JudgedStudent:
     batch: int
 
     def ask(self, head: str) -> HeadCall:
-        """Through the student's own normalisation."""
+        """The function of a head, which normalises the views as the student's specification says."""
         import torch
 
         from kdcache.networks.pixels import autocast
         from students.families.registry import head_of
         from students.judging.network import normalised
 
-        speak = head_of(self.spec, self.network, head)
+        call = head_of(self.spec, self.network, head)
 
-        def answer(pixels: "NDArray[np.uint8]") -> "Tensor":
+        def output(pixels: "NDArray[np.uint8]") -> "Tensor":
             with torch.inference_mode(), autocast(torch.device(self.device), self.precision):
-                given: Tensor = speak(normalised(pixels, self.spec, self.device))
+                given: Tensor = call(normalised(pixels, self.spec, self.device))
             return given
 
-        return answer
+        return output
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class JudgedStudent:
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """How a teacher sees."""
+    """Input and classes of a teacher."""
 
     name: str
     input: tuple[int, int]
@@ -127,10 +127,10 @@ class JudgedTeacher:
         self._teacher = teacher
         self.spec = TeacherSpec(f"{spec.family} {spec.size}", sees.size, sees.geometry, names)
         self.device, self.batch = device, batch
-        self.precision: Precision = spec.precision  # type: ignore[assignment]  # checked when it was asked for
+        self.precision: Precision = spec.precision  # type: ignore[assignment]  # checked when the options were read
 
     def ask(self, head: str) -> HeadCall:
-        """It normalises by itself."""
+        """The function of a head; a teacher normalises the views itself."""
         import torch
 
         from kdcache.signals.shown import Shown
@@ -138,12 +138,12 @@ class JudgedTeacher:
         return lambda pixels: self._teacher.emit(Shown(torch.from_numpy(pixels)))[head]
 
     def at_rest(self) -> AbstractContextManager[None]:
-        """It always is."""
+        """Nothing to do: a teacher is always in eval mode."""
         return nullcontext()
 
 
 def head_names(spec: "StudentSpec") -> tuple[str, ...]:
-    """What a student may be asked for, known before its network is built: on shapes alone, nothing is computed."""
+    """Names of a student's heads, found on torch's meta device without allocating its weights."""
     import torch
 
     from students.families.registry import build_student, heads
@@ -153,7 +153,7 @@ def head_names(spec: "StudentSpec") -> tuple[str, ...]:
 
 
 def default_task(spec: "StudentSpec") -> str:
-    """The task a student is judged by where nobody names one."""
+    """The task a student is judged by if none is given."""
     from students.families.registry import family_of
 
     return family_of(spec).defaults.task

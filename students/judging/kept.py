@@ -1,6 +1,6 @@
 """Evaluations of a run on disk: <run>/evals/NAME.json, one file a task and dataset, with the digest of the weights it is about.
 
-A later reader can tell from the digest whether the run has better weights by now. Which record a report is, its `task` says.
+The digest shows whether the run has better weights by now; the field `task` of a report says which record it is.
 """
 
 import json
@@ -18,16 +18,16 @@ from students.judging.registry import TASKS
 from students.runs.run import Run
 
 _NAME = 100
-"""Letters of the name of an evaluation."""
+"""Longest file name of an evaluation, in characters, without its ending."""
 _AGAIN = "remove it and run kd eval again"
 
 
 class Evaluation(Strict):
-    """A report and what it is about."""
+    """A report, and the weights that were judged."""
 
     weights_sha256: str
     report: Any
-    """The record of the task that made it."""
+    """Report of the task that was run."""
 
     @property
     def task(self) -> Task[Any]:
@@ -36,7 +36,7 @@ class Evaluation(Strict):
 
     @property
     def shown(self) -> Shown:
-        """For readers."""
+        """The report as a reader sees it."""
         return self.task.show(self.report)
 
 
@@ -46,7 +46,7 @@ def read_evaluations(run: Run) -> dict[str, Evaluation]:
 
 
 def keep(run: Run, task: Task[Any], report: Any) -> Path:
-    """Keep a report; the one about the same subject is replaced."""
+    """Store a report; a stored one about the same subject is replaced."""
     subject = task.subject(report)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{subject['data']}")[:_NAME]
     path = run.path / "evals" / f"{name}.json"
@@ -63,11 +63,11 @@ def _same_subject(path: Path, subject: dict[str, Any]) -> bool:
         kept = _read(path)
         return bool(kept.task.subject(kept.report) == subject)
     except Damage:
-        return True  # a damaged file is made anew, as the reader of it is told to
+        return True  # a damaged file is overwritten: its error told the user to run the evaluation again
 
 
 class _Kept(Strict):
-    """What stands in the file."""
+    """The content of the file."""
 
     weights_sha256: str
     report: dict[str, Any]

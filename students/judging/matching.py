@@ -1,7 +1,7 @@
-"""Which class of a student is meant by a class of some images.
+"""Matching the classes of a dataset with those of a student.
 
-Input: the class names of a dataset and those of a student. Output: the student's number of every class of the dataset, and by
-which rule it was found. The rules, the first that fits wins:
+Input: the class names of a dataset and those of a student. Output: the student's number of every class of the dataset, and the
+rule that applied. The first rule that fits wins:
 
 1. Images with class numbers and no names: by number, when their largest number is the student's last.
 2. A student whose classes have no names ("class 0", "class 1" …): by number, when there are as many classes of the images. The
@@ -9,7 +9,7 @@ which rule it was found. The rules, the first that fits wins:
 3. By name: every class of the images is one of the student's, which may have more.
 4. Folders named 0 to N-1 (ImageNet-V2), when the student has N classes: the folder's name is the number.
 5. Folders named by WordNet ids of ImageNet-1k (n01440764), all 1000 or some: the place of the id in their sorted order, where
-   the student must have 1000 classes, and, unless all 1000 are there, its words for each must be ImageNet's.
+   the student must have 1000 classes, and, unless all 1000 are there, its name for each must be ImageNet's.
 
 Anything else is refused: a wrong guess would be a wrong accuracy.
 """
@@ -30,12 +30,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Matching:
-    """Where the classes of a dataset are among a student's."""
+    """Class numbers of a dataset translated to a student's."""
 
     numbers: NDArray[np.int64]
-    """the student's class number of each class of the dataset"""
+    """Student's class number for each class of the dataset."""
     rule: str
-    """how they were matched, in words"""
+    """Rule by which the classes were matched, in words."""
 
 
 def match_classes(images: Names | None, highest: int, student: Names) -> Matching:
@@ -63,7 +63,7 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
 
 
 def is_unnamed(classes: Names) -> bool:
-    """True when nobody knew what a student's classes are called."""
+    """True when a student's classes have placeholder names only."""
     return all(name == f"class {number}" for number, name in enumerate(classes))
 
 
@@ -77,9 +77,9 @@ def _by_name(images: Names, student: Names) -> NDArray[np.int64] | None:
     twice = next((name for name in images if counts[name] > 2 or images.count(name) > 1), None)
     if twice is not None:
         raise Mismatch(
-            f"the class name {twice!r} means two classes ({images.count(twice)} of the images', "
+            f"the class name {twice!r} is ambiguous ({images.count(twice)} of the images' classes, "
             f"{student.count(twice)} of the student's)",
-            hint="classes are matched by name: give images whose classes have names of their own",
+            hint="classes are matched by name: give images whose classes have distinct names",
         )
     return np.array([known[name] for name in images])
 
@@ -99,7 +99,7 @@ def _by_folder_number(images: Names) -> Matching | None:
 
 
 def folder_numbers(names: Names) -> NDArray[np.int64] | None:
-    """The numbers that names say when they are 0 to N-1, all of them, in whatever order."""
+    """The names as numbers, if they are exactly 0 to N-1 in any order; else None."""
     if not all(name.isascii() and name.isdecimal() for name in names):
         return None
     numbers = np.array([int(name) for name in names])
@@ -121,8 +121,8 @@ def _by_wordnet(images: Names, student: Names) -> Matching:
 
 def _strangers(images: Names, student: Names, strange: list[str]) -> Mismatch:
     return Mismatch(
-        f"{len(strange)} of the images' {len(images)} classes are none of the student's {len(student)}: "
-        f"{_some(strange)}; the student knows {_some(student)}",
+        f"{len(strange)} of the images' {len(images)} classes are not among the student's {len(student)}: "
+        f"{_some(strange)}; the student has {_some(student)}",
         hint="classes are matched by name; rename the folders, or choose images of the student's classes with --data",
         strangers=list(strange),
     )

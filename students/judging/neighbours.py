@@ -1,4 +1,4 @@
-"""The nearest of many embeddings by cosine, exactly, in pieces: no matrix of all with all is ever held.
+"""The nearest of many embeddings by cosine, exactly, in blocks, so that the full matrix of similarities never exists.
 
 Input: queries and a bank, float32, on any device. Output: for each query its nearest rows of the bank, and how near they are;
 of equally near ones the lower row comes first.
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 QUERIES, BANK = 1024, 16_384
-"""rows of a piece: 64 MiB of similarities"""
+"""Rows of queries and of the bank in one block: 64 MiB of similarities."""
 
 
 def nearest(
@@ -27,19 +27,19 @@ def nearest(
 
 
 def _nearest(queries: Tensor, bank: Tensor, count: int, piece: int) -> tuple[Tensor, Tensor]:
-    """Best of what was best so far and of the next piece."""
+    """The nearest rows, updated block by block."""
     cosines = queries.new_empty((len(queries), 0))
     rows = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
     for first in range(0, len(bank), piece):
         near, where = _best(queries @ bank[first : first + piece].T, count)
-        # Stable: of equal ones those found before, whose rows are lower, stay in front.
+        # Stable: of equal cosines the earlier ones, whose rows are lower, stay in front.
         cosines, order = torch.cat([cosines, near], 1).sort(dim=1, descending=True, stable=True)
         cosines, rows = cosines[:, :count], torch.cat([rows, where + first], 1).gather(1, order[:, :count])
     return cosines, rows
 
 
 def _best(alike: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest of each line and their places, largest first; of equal ones the first."""
+    """The largest values of each row and their columns, largest first; of equal ones the first column."""
     count = min(count, alike.shape[1])
     found, places = alike.topk(count, dim=1)
     places = places.sort(1).values

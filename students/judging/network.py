@@ -1,4 +1,4 @@
-"""What a network needs around it when it is judged or trained: its normalisation and its mode."""
+"""Normalisation of pixels for a student, and eval mode with the previous modes restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> "to
 
 @contextmanager
 def at_rest(network: "nn.Module") -> Iterator[None]:
-    """The network in eval mode; afterwards every module of it is in the mode it was in (some may have been frozen).
+    """Context with the network in eval mode; afterwards each module has its previous mode (some may have been frozen).
 
     timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
     called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.

@@ -1,7 +1,7 @@
-"""Labelled images as a student sees them: rendered by processes of their own, in full batches, the unreadable counted and named.
+"""Labelled images as a student sees them, rendered by worker processes in full batches; unreadable ones are listed.
 
-Input: an image source, and the geometry and size a student sees. Output: batches of views with their rows, and what a head gives
-for them. A `Pictures` may be kept open and looked at again and again: a trainer does so.
+Input: an image source, and the geometry and size a student sees. Output: batches of rows with the output of
+a head for them. A `Pictures` can be kept open for many passes, as in training.
 """
 
 import copy
@@ -35,18 +35,18 @@ class Labelled:
     source: Source
     ids: list[str]
     labels: Rows
-    """class number a row"""
+    """Class number of each row."""
     classes: tuple[str, ...] | None
-    """class names by number"""
+    """Class names by number."""
     fingerprint: str
     listing: Listing
     """All images of the source, as its one scan listed them."""
     unlabelled: int
-    """images that were left out because nobody knows their class"""
+    """Number of images left out because their class is unknown."""
     matching: Matching | None = None
-    """how the class numbers were matched with a student's; None: they are the dataset's own"""
+    """How the class numbers were matched with a student's; None: they are the dataset's own."""
     own_classes: tuple[str, ...] | None = None
-    """class names by the dataset's own numbers, once they are matched"""
+    """Class names by the dataset's own numbers, before matching; None if no matching was done."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,7 +65,7 @@ def labelled(source: Source, listing: Listing | None = None) -> Labelled:
     if listing.labels is None or not len(rows):
         raise UsageError(
             f"the images of {source.name} have no labels",
-            hint=no_labels_hint(source.spec(), "put them into one folder a class, or give --data others"),
+            hint=no_labels_hint(source.spec(), "put them into one folder a class, or name other images with --data"),
         )
     return Labelled(
         source=source,
@@ -86,7 +86,7 @@ class Pictures:
     ) -> None:
         self.images, self.spec, self.batch = images, spec, batch
         self.rejected: dict[str, str] = {}
-        """image id -> why it could not be used, in the last pass"""
+        """Image id -> why it could not be read, in the last pass."""
         self._pool = RenderPool(
             images.source,
             geometry or spec.geometry,
@@ -108,25 +108,25 @@ class Pictures:
 
     def of(self, images: Labelled) -> "Pictures":
         """The same images under other class numbers, rendered by the same pool."""
-        assert images.ids == self.images.ids, "the pool renders those"
+        assert images.ids == self.images.ids, "the pool renders only these ids"
         same = copy.copy(self)
         same.images, same.rejected = images, {}
         return same
 
     def look(
-        self, ask: HeadCall, *, progress: Progress, stage: str = "evaluate"
+        self, head: HeadCall, *, progress: Progress, stage: str = "evaluate"
     ) -> "Iterator[tuple[Rows, torch.Tensor]]":
-        """(rows, what `ask` gives for them) for every batch, in row order, without the rows that cannot be read.
+        """(rows, output of `head` for them) for every batch, in row order, without the rows that cannot be read.
 
-        A network always sees full batches, the last one filled up with black: what it gives for an image does not depend on how
-        many there are.
+        A network always sees full batches, the last one padded with black: the output for an image does not depend on how many
+        images there are.
         """
         self.rejected = {}
         progress.start(stage, len(self.images))
         for rendered in self._pool.batches(self._requests()):
             self.rejected |= {self.images.ids[row]: reason for row, reason in rendered.bad.items()}
             good = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            yield np.array([rendered.rows[place] for place in good], np.int64), ask(rendered.pixels)[good]
+            yield np.array([rendered.rows[place] for place in good], np.int64), head(rendered.pixels)[good]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
         progress.finish()
         if len(self.rejected) == len(self.images):

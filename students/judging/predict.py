@@ -1,4 +1,4 @@
-"""What a student or a teacher makes of images, written down as it comes: classes with their probabilities, or embeddings.
+"""Predictions of a student or a teacher for a folder of images: classes with their probabilities, or embeddings.
 
 Input: images, labelled or not. Output: a CSV or JSONL file, a line an image in the source's order, which appears whole or not
 at all.
@@ -31,14 +31,14 @@ FORMATS = (".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was written."""
+    """The file that was written."""
 
     path: Path
     images: int
     head: str
-    """`logits` or `embedding`."""
+    """Head whose output was written: `logits` or `embedding`."""
     rejected: dict[str, str]
-    """Image id -> why it could not be read; it has no line in the file."""
+    """Image id -> why it could not be read; such an image has no line in the file."""
 
 
 def check_file(out: Path) -> None:
@@ -52,7 +52,7 @@ def check_file(out: Path) -> None:
 def predict(
     student: Judged, source: Source, head: str, out: Path, *, top: int, workers: int, progress: Progress
 ) -> Predicted:
-    """Write what `head` gives for every image that can be read."""
+    """Write the output of `head` for every image that can be read."""
     check_file(out)
     listing = source.scan()
     images = Labelled(
@@ -82,7 +82,7 @@ def predict(
 
 
 Row = tuple[str, "list[tuple[str, float]] | list[float]"]
-"""Image id, and its first classes with their probabilities, or its embedding."""
+"""Image id with its most likely classes and their probabilities, or with its embedding."""
 
 
 def _batches(student: Judged, pictures: Pictures, head: str, top: int, progress: Progress) -> Iterator[list[Row]]:
@@ -91,7 +91,8 @@ def _batches(student: Judged, pictures: Pictures, head: str, top: int, progress:
         for rows, values in pictures.look(student.ask(head), progress=progress, stage="predict"):
             if not bool(values.isfinite().all()):
                 raise Damage(
-                    "the network gives NaN or infinity: its weights are broken", hint="use weights of another run"
+                    "the network's output contains NaN or infinity: its weights are broken",
+                    hint="use weights of another run",
                 )
             given = _first(values, classes, top) if head == LOGITS else values.float().cpu().tolist()
             yield [(ids[row], each) for row, each in zip(rows.tolist(), given, strict=True)]
@@ -138,7 +139,7 @@ class _Json:
     """An object an image: `{"image": …, "classes": [{"class": …, "probability": …}]}`, or with `embedding`."""
 
     def head(self, batch: list[Row]) -> bytes:
-        """None is needed."""
+        """Nothing: JSON lines have no header."""
         return b""
 
     def body(self, batch: list[Row]) -> bytes:

@@ -1,4 +1,4 @@
-"""Which tasks there are: files and folders of students/tasks, and what other packages bring. Reports are told apart by `task`."""
+"""Registry of tasks: files and folders of students/tasks, and tasks of other packages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ TASKS: Registry[Task[Any]] = Registry("students.tasks", "TASK", "task", others=l
 
 
 def task_named(name: str, *, unknown: Callable[..., KDError] = UsageError) -> Task[Any]:
-    """A task; `unknown` makes the error where there is none."""
+    """A task by name; `unknown` is the error class where there is none."""
     return TASKS.get(name, unknown=unknown)
 
 
@@ -44,9 +44,9 @@ def settings_of(task: Task[Any], given: Mapping[str, Any] | None = None, overrid
 def chosen(
     names: Sequence[str], given: Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> list[tuple[Task[Any], Any]]:
-    """Tasks with their settings. Each setting is taken by those tasks that have it; UsageError where none of them has."""
+    """Tasks with their settings. Each setting is taken by those tasks that have it; UsageError if none has it."""
     if len(set(names)) < len(names) or not names:
-        raise UsageError(f"--task {','.join(names)} names a task twice, or none", hint="--task classify,knn")
+        raise UsageError(f"--task {','.join(names)}: give one or more tasks, each once", hint="--task classify,knn")
     tasks = [task_named(name) for name in names]
     for key in given:
         _refuse_strange(tasks, key, f"--{key}")
@@ -60,7 +60,7 @@ def _its(task: Task[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overrides(task: Task[Any], tasks: list[Task[Any]], overrides: Sequence[str]) -> list[str]:
-    """Those of a task; one that is nobody's is given to all, each of which names its own keys in the refusal."""
+    """The overrides of one task; one that fits no task is passed to all, so that each error lists the task's keys."""
 
     def is_of(item: str, one: Task[Any]) -> bool:
         return item.partition("=")[0].partition(".")[0] in one.settings.model_fields
@@ -69,7 +69,7 @@ def _overrides(task: Task[Any], tasks: list[Task[Any]], overrides: Sequence[str]
 
 
 def _refuse_strange(tasks: list[Task[Any]], key: str, option: str, *, typo: bool = False) -> None:
-    """`typo`: a key that no task has at all is refused by who reads it, with the nearest right one."""
+    """Refuse a setting of other tasks. `typo`: a key of no task is left to the reader of settings, which suggests one."""
     if any(key in task.settings.model_fields for task in tasks):
         return
     having = tasks_that_have(key)

@@ -1,10 +1,10 @@
-"""Words that the reports of several tasks share."""
+"""Phrases that the reports of several tasks share."""
 
 from kdcache.base.figures import plural
 
 
 def interval(span: tuple[float, float]) -> str:
-    """A 95 % interval of a share."""
+    """A 95 % interval of a fraction, as text."""
     return f"95 % interval {span[0]:.2%} to {span[1]:.2%}"
 
 

@@ -1,4 +1,4 @@
-"""A teacher judged as if it were a student: its logits and embedding are the heads that tasks ask.
+"""A teacher judged as if it were a student: its logits and embedding are the heads that tasks use.
 
 Input: which teacher, tasks, and labelled images. Output: a report for each task, kept nowhere unless a file is named.
 """
@@ -25,8 +25,8 @@ DEFAULT_TASK = "classify"
 
 
 @dataclass(frozen=True)
-class AskedTeacher:
-    """Which teacher, as `kd cache build` takes it."""
+class TeacherChoice:
+    """A teacher as the options of `kd cache build` name it."""
 
     name: str
     size: str | None = None
@@ -35,17 +35,17 @@ class AskedTeacher:
 
 
 def opened(
-    asked: AskedTeacher, heads: Sequence[str], how: JudgeOptions, offered: tuple[str, ...] | None
+    choice: TeacherChoice, heads: Sequence[str], how: JudgeOptions, offered: tuple[str, ...] | None
 ) -> JudgedTeacher:
-    """The teacher, with these heads; `offered`: class names for one that can tell any classes apart."""
+    """The teacher, with these heads; `offered`: class names for a zero-shot teacher, which classifies any classes."""
     from students.base.machine import device_of
 
     device = str(device_of(how.device or best_device()))
     teacher = open_teacher(
-        asked.name,
-        size=asked.size,
-        weights=asked.weights,
-        head=asked.head,
+        choice.name,
+        size=choice.size,
+        weights=choice.weights,
+        head=choice.head,
         signals=tuple(heads),
         precision=how.precision or "float32",
         device=device,
@@ -55,20 +55,20 @@ def opened(
 
 
 def judge_teacher(
-    asked: AskedTeacher,
+    choice: TeacherChoice,
     tasks: Sequence[str] | None,
     given: Mapping[str, Any],
     overrides: Sequence[str],
     how: JudgeOptions,
     progress: Progress,
 ) -> tuple[str, list[Judgement]]:
-    """What the teacher is called, and what came of each task."""
+    """Name of the teacher, and the result of each task."""
     if how.data is None:
         raise UsageError("no --data: a teacher has no validation images of its own", hint="--data SOURCE")
     wanted = chosen([DEFAULT_TASK] if tasks is None else tasks, given, overrides)
     images = labelled(open_source(how.data))
     progress.note("loading the teacher")
-    teacher = opened(asked, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
+    teacher = opened(choice, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
     with Examples(images, lambda bank: _bank(images, str(how.data), bank), how.workers) as examples:
         return teacher.spec.name, judge_all(teacher, examples, wanted, progress)
 

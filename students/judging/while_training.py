@@ -38,14 +38,14 @@ class Opened(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one validation came to."""
+    """Result of one validation."""
 
     lines: list[dict[str, Any]]
-    """Numbers for metrics.jsonl, one line a set; `set` is its name where it has one."""
+    """Numbers for metrics.jsonl, one line a set; `set` is the set's name, if it has one."""
     score: float
-    """The score that decides."""
+    """Score that selects the best weights."""
     text: str
-    """The scores as a reader sees them."""
+    """Scores in one line of text."""
 
 
 class Validation:
@@ -56,7 +56,7 @@ class Validation:
         self._record, self._batch = record, batch
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> Outcome:
-        """On every set."""
+        """Judge on every set."""
         student = JudgedStudent(network, self._record.student, device, precision, self._batch)
         lines, scores, words = [], {}, []
         for name, task, settings, examples in self.sets:
@@ -78,7 +78,7 @@ def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
 def validation_of(
     record: RunRecord, examples: Sequence[Examples], world: World
 ) -> Callable[[], AbstractContextManager[Validation]] | None:
-    """What judges a student on these examples, one for each set of its record, to be opened; only the first process judges."""
+    """A function that opens the validation of a run; None without one. Only the first process judges."""
     if not record.validation:
         return None
     if not world.first:
@@ -142,19 +142,19 @@ def _bank(judged_on: ValidationSet, place: str | None, wanted: Bank, training: C
 
 
 def places_of(given: tuple[str, ...], record: RunRecord) -> dict[str | None, str]:
-    """Where the sets of a run lie now, by their names."""
+    """New locations of a run's validation sets, by their names."""
     names = [each.name for each in record.validation]
     places: dict[str | None, str] = {}
     for text in given:
         name, place = set_of(text, names)
         if name in places:
-            raise UsageError(f"--val names the place of {name or 'the validation images'} twice", hint="give it once")
+            raise UsageError(f"--val gives {name or 'the validation images'} twice", hint="give each set once")
         places[name] = place
     return places
 
 
 def set_of(text: str, names: list[str | None]) -> tuple[str | None, str]:
-    """Which set a `--val` means, and the source: `NAME=SOURCE`, or a source that is called like it (`cifar10:DIR`)."""
+    """The set and the source that a `--val` gives: `NAME=SOURCE`, or a source whose kind is the name of a set (`cifar10:DIR`)."""
     if names == [None]:
         return None, text
     name, source = named(text)
@@ -163,7 +163,7 @@ def set_of(text: str, names: list[str | None]) -> tuple[str | None, str]:
         name = kind
     if name is None or name not in names:
         raise UsageError(
-            f"--val {text} is the place of no set; the student is judged on {', '.join(str(each) for each in names)}",
+            f"--val {text} names none of the run's sets: {', '.join(str(each) for each in names)}",
             hint=f"--val {names[0]}=SOURCE",
         )
     return name, source

@@ -1,1 +1,1 @@
-"""What a student is trained to match: one file an objective, found by its name (registry.py)."""
+"""Objectives: the losses of a training, one file each (registry.py)."""

@@ -1,4 +1,4 @@
-"""A hint (FitNets, arXiv 1412.6550): something the student computes on its way shall be what the teacher computes there.
+"""A hint (FitNets, arXiv 1412.6550): an intermediate output of the student is trained to match one of the teacher.
 
 Input: an output of the student and a dense signal of the teacher, both a vector or both a map of tokens. Where they differ in
 width, a linear layer that is trained beside the student and thrown away afterwards leads from one to the other; where two maps
@@ -23,13 +23,13 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Hint(Objective):
-    """A vector or a map of the teacher, matched through a linear layer of its own."""
+    """Match a vector or a map of the teacher through a trained linear layer."""
 
     kind: ClassVar[str] = "hint"
     signal: Name = "embedding"
     """The teacher's signal: a vector or a map, such as `embedding` or `features`."""
     output: Name = "embedding"
-    """The student's output that is matched with it, of the same kind."""
+    """Student's output that is matched with the signal and has the same kind."""
     loss: Literal["mse", "cosine"] = "mse"
     """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
 
@@ -43,7 +43,7 @@ class Hint(Objective):
         return Needs(signals=(self.signal,), outputs=(self.output,))
 
     def check(self, sides: Sides) -> None:
-        """Two vectors, or two maps whose tokens can be laid over one another."""
+        """Mismatch unless both are vectors, or both maps whose grids can be aligned."""
         theirs, ours = sides.signals.get(self.signal), sides.outputs[self.output]
         if theirs is None:
             return
@@ -58,7 +58,7 @@ class Hint(Objective):
             )
         if kind == "map" and theirs.shape[0] != ours.shape[0] and None in (theirs.grid, ours.grid):
             raise Mismatch(
-                f"{teacher}, {student}: without a grid on both sides as many tokens are needed",
+                f"{teacher}, {student}: without a grid on both sides, both need the same number of tokens",
                 hint=f"match vectors instead: --set {sides.setting}.signal=embedding --set {sides.setting}.output=embedding",
             )
 
@@ -79,7 +79,7 @@ class Hint(Objective):
         """The distance, always in float32."""
         from torch.nn import functional
 
-        assert module is not None, "a hint has a module of its own"
+        assert module is not None, "`module` always gives one"
         ours, wanted = module(output[self.output].float(), signals[self.signal].float())
         if self.loss == "mse":
             each = functional.mse_loss(ours, wanted, reduction="none").mean(-1)

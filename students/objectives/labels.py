@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 UNKNOWN = -1
-"""Number of a class that nobody knows: such an example weighs nothing."""
+"""Class number of an example whose class is unknown; its loss is 0."""
 
 
 class Labels(Objective):
@@ -34,9 +34,10 @@ class Labels(Objective):
     hard: Amount = 0.0
     """Weight of the cross-entropy with the true class."""
     temperature: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 1.0
-    """Temperature of both sides of the soft part, which is multiplied by its square so that its gradients keep their size."""
+    """Temperature of both distributions in the soft part, whose loss is multiplied by its square to keep the
+    gradients' scale."""
     tail: Tail = "uniform"
-    """How the probability outside the stored classes is spread."""
+    """How the probability outside the stored classes is distributed."""
     smoothing: Fraction = 0.0
     """Fraction of the true class's probability that is spread over all classes."""
 
@@ -61,12 +62,12 @@ class Labels(Objective):
         return self.model_copy(update={"soft": 0.0, "hard": self.hard or 1.0}) if self.soft else self
 
     def check(self, sides: Sides) -> None:
-        """The teacher's classes, and the images', are the student's."""
+        """Mismatch unless the teacher's and the images' classes are the student's."""
         ours = tuple(sides.spec.classes)
         if self.soft and LOGITS in sides.signals and sides.classes != ours:
             theirs = sides.classes or ()
             raise Mismatch(
-                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,} or others",
+                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,}, or other ones",
                 hint="train a new student from this cache, or build a cache with the student's classes",
             )
         if self.hard:
@@ -139,7 +140,7 @@ def _sparse(logq: "Tensor", teacher: TopK, temperature: float, tail: Tail) -> "T
 
 
 def hard_loss(logits: "Tensor", truth: ClassTruth, smoothing: float) -> "Tensor":
-    """Cross-entropy with the true class, mixed as the image is; rows of unknown class weigh nothing."""
+    """Cross-entropy with the true class, mixed like the images; 0 for rows of unknown class."""
     from torch.nn import functional
 
     first, second = (

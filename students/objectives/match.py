@@ -1,7 +1,7 @@
-"""Dense targets: the student's own layers, put through the teacher's recipe for a target, shall be the teacher's.
+"""Dense targets: the student's layers are averaged into a target as the teacher's are, and trained to match it.
 
 Input: the student's `layers`, what the FFN of each of its blocks gives, (examples, 1 + patches, channels) each; and the teacher's
-signal. Output: one loss an example. There is nothing to learn between the two: the recipe for a target has no parameters.
+signal. Output: one loss an example. Unlike a hint, there are no weights in between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,8 @@ class Match(Objective):
 
     kind: ClassVar[str] = "match"
     signal: Dense
-    """`targets`: all tokens of the mean of the teacher's last layers. `cls-layers`: the class token of each layer."""
+    """Teacher's signal to match: `targets`, all tokens of the mean of its last layers, or `cls-layers`, the class
+    token of each layer."""
     loss: Literal["mse", "cosine"]
     """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
 
@@ -58,7 +59,7 @@ class Match(Objective):
         if wanted != found and not sides.inherits:
             raise Mismatch(
                 f"{self.signal} of {sides.source} are {_text(wanted)} a layer, the layers of {sides.spec.name} {_text(found)}",
-                hint="take a student that is made for this teacher (kd student list)",
+                hint="choose a student that is made for this teacher (kd student list)",
             )
 
     def losses(

@@ -15,4 +15,4 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     passed_over=frozenset({"registry"}),
 )
 AnyObjective = Annotated[Objective, Kinds(Objective, OBJECTIVES, usual="labels")]
-"""A field that holds one objective. Recipes from before there were kinds say none: theirs is `labels`."""
+"""Type of a field that holds one objective. Recipes older than kinds have no `kind`; theirs is `labels`."""

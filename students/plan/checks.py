@@ -28,7 +28,7 @@ from students.recipe import Recipe
 from students.runs.record import RunRecord
 
 REPLAYED = 64
-"""views rendered again before a training"""
+"""Number of views that are rendered again before a training and compared with the cache."""
 
 
 def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -> dict[str, Sides]:

@@ -27,11 +27,11 @@ class TrainingData:
 
     dataset: Dataset
     views: ViewPlan | None
-    """as the teacher saw them; None: the recipe says how they are drawn"""
+    """Plan of the views as the teacher was shown them; None: the recipe says how they are drawn."""
     classes: tuple[str, ...]
     """Class names of the teacher, or where it has no classifier those of the images."""
     usable: int
-    """images of the view with the fewest that could be used"""
+    """Number of readable images, in the view with the fewest."""
     cache: CacheRecord | None
     opened: Opened
     """The cache and the images, each opened once."""

@@ -34,7 +34,7 @@ from students.runs.validation import ValidationSet
 
 DEFAULT_STUDENT = "tinyvit-5m"
 EMBEDDED, OWN = "demo", "own"
-"""recipes for the embedded images and for anybody's"""
+"""Default recipes: for the embedded images, and for all other images."""
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ def write_report(
 ) -> Path:
     """Write the page (to <run>/report.html when no file is named) with `samples` images of each kind; returns its path.
 
-    `warn` is told what should have been shown and cannot be.
+    `warn` receives a sentence for everything that could not be shown.
     """
     weights = run.path / "best.safetensors"
     if weights.is_file():
         network = run.network()
         taught, unseen = (look(run, network, samples) for look in (taught_samples, validation_samples))
     else:
-        nothing = "There are no weights yet, so nothing can be asked of the student."
+        nothing = "The run has no weights yet, so the student has no predictions."
         taught, unseen = Samples(notes=[nothing]), Samples(notes=[nothing])
     for line in [*taught.missing, *unseen.missing]:
         if warn is not None:

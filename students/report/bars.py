@@ -1,6 +1,6 @@
-"""Bar charts as inline SVG: bars that lie on their side and are made of parts, with their names above them.
+"""Stacked horizontal bar charts as inline SVG, with the name above each bar.
 
-Input: bars of numbers. Output: markup. A bar says its whole value in words, since a length is only good for comparing.
+Input: bars of numbers. Output: markup. Each bar also has its total as text, since a length is only good for comparing.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from students.report.markup import Markup, tag
 
 EDGE, ROW, THICK, FEET = 2.0, 40.0, 14.0, 20.0
 BROAD = 22.0
-"""room for half of the last label"""
+"""Margin on the right, for half of the last label."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a piece of every bar is."""
+    """One stacked segment, present in every bar."""
 
     name: str
     colour: int

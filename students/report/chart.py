@@ -14,11 +14,11 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 400.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 18.0, 10.0, 36.0
 MOST_POINTS = 300
-"""a longer series is drawn as means over equal stretches"""
+"""Largest number of points drawn; a longer series is averaged over equal stretches."""
 COLOURS = 8
-"""of the style sheet; a ninth series gets the first again"""
+"""Number of colours in the style sheet; a ninth series gets the first again."""
 LINE = 14.0
-"""from one line of text to the next"""
+"""Distance between two lines of text."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,20 @@ class Series:
     name: str
     points: Sequence[Point]
     colour: int
-    """1 to 8: which of the page's colours"""
+    """Number of the colour on the page, from 1 to 8."""
     dots: bool = False
-    """few and exact points: each is marked"""
+    """Whether every point is marked, for few exact values."""
     dashed: bool = False
-    """each colour its own dashes: lines that lie on each other, or are printed in grey, are told apart"""
+    """Whether the line is dashed, in a pattern of its colour, so that overlapping or grey lines can be
+    distinguished."""
     low: Sequence[Point] = ()
     high: Sequence[Point] = ()
-    """edges of a band around it"""
+    """Upper edge of a confidence band around the line; `low` is its lower edge."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a chart that has a name."""
+    """A named point in a chart."""
 
     name: str
     at: Point
@@ -49,7 +50,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places along one side."""
+    """Linear map from values to coordinates along one axis."""
 
     low: float
     high: float

@@ -14,24 +14,26 @@ Line = dict[str, Any]
 
 
 Drawn = Mapping[str | None, Mapping[str, str]]
-"""Validation set -> its numbers that are drawn -> what each is called."""
+"""Validation set -> its numbers to draw -> title of each curve."""
 
 
 def curves_of(record: RunRecord) -> Drawn:
-    """What is drawn of each validation set, as its task says."""
+    """Curves to draw for each validation set, as its task declares them."""
     sets = {each.name: TASKS.get(each.task, unknown=Mismatch).curves for each in record.validation}
     return sets or {None: TASKS.get(record.recipe.judge.task, unknown=Mismatch).curves}
 
 
 def curves(lines: Sequence[Line], drawn: Drawn) -> Markup:
-    """All charts there is something to draw for, or a sentence."""
+    """All charts that have data, or a sentence if none has."""
     train, val = latest_by_step(lines, "train"), latest_by_step(lines, "val")
     if not train and not val:
         return tag("p", "Nothing has been measured yet.", class_="note")
     charts = [_loss(train, val), *_validation(val, drawn), _rate(train), _throughput(train), _waiting(train)]
     thinned = len(train) > MOST_POINTS
     note = (
-        f"Lines of training are means over about {len(train) // MOST_POINTS + 1} measurements each." if thinned else ""
+        f"Each point of a training curve is the mean of about {len(train) // MOST_POINTS + 1} logged lines."
+        if thinned
+        else ""
     )
     return tag("div", tag("div", charts, class_="charts"), tag("p", note, class_="note") if note else "")
 

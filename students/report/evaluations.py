@@ -1,4 +1,4 @@
-"""What `kd eval` found out about a run: each report as its task shows it."""
+"""The stored evaluations of a run as HTML: each report as its task shows it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from students.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from students.report.markup import Markup, join, tag
 
 _REJECTED = 200
-"""Unreadable images that a page lists."""
+"""Largest number of unreadable images listed on a page."""
 
 
 def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run: str) -> Markup:
@@ -19,7 +19,7 @@ def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run
     named = [(e.shown, e.weights_sha256 == weights) for e in found.values()]
     parts = [_report(shown, fresh) for shown, fresh in named]
     if not all(fresh for _, fresh in named):
-        parts.append(tag("p", "* of earlier weights: the run has been trained on since.", class_="note"))
+        parts.append(tag("p", "* judged with earlier weights: the run was trained further since.", class_="note"))
     return join(parts)
 
 
@@ -42,7 +42,7 @@ def _table(of: Table) -> Markup:
 def _unusable(rejected: Mapping[str, str]) -> Markup:
     if not rejected:
         return Markup("")
-    summary = tag("summary", f"{plural(len(rejected), 'image')} cannot be used")
+    summary = tag("summary", f"{plural(len(rejected), 'image')} cannot be read")
     return tag("details", summary, table(("image", "why"), list(rejected.items())[:_REJECTED]))
 
 

@@ -37,7 +37,7 @@ def _one(child: Child) -> str:
 
 
 def _visible(text: str) -> str:
-    """Names of others may turn the direction of what follows them, or hold what no page should."""
+    """Text without control characters: a foreign name may contain some, such as one that reverses the text after it."""
     return "\n".join(on_a_line(line) for line in text.split("\n"))
 
 

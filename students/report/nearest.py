@@ -1,6 +1,6 @@
-"""What a student without classes has to show: whose training images it finds nearest to a picture.
+"""Samples of a student without classes: the classes of the training images nearest to a picture.
 
-Input: a run, its network and pictures. Output: for each picture the classes of the nearest, and how near they are.
+Input: a run, its network and pictures. Output: for each picture the classes of the nearest, and their cosines.
 """
 
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BANK = 512
-"""training images that are searched: a page is about some pictures, a score is `kd eval`'s"""
+"""Number of training images that are searched: the page shows a few pictures, an exact score comes from `kd eval`."""
 PIECE = 64
 
 

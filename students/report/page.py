@@ -1,4 +1,4 @@
-"""The page itself: what was trained, how it went, what it sees, and where everything came from."""
+"""The page of a run: the student, its training curves, sample predictions, evaluations and provenance."""
 
 import json
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a report is made of."""
+    """Everything a page is made from."""
 
     run: str
     record: RunRecord
     metrics: Sequence[dict[str, Any]]
     evaluations: dict[str, Evaluation]
     weights_sha256: str | None
-    """None: the run has no weights yet"""
+    """Digest of the best weights; None: the run has no weights yet."""
     taught: Samples
     unseen: Samples
 
@@ -45,30 +45,34 @@ def page(facts: Facts) -> str:
         title,
         _head(facts),
         _tiles(facts),
-        tag("h2", "How it went"),
+        tag("h2", "Training"),
         curves(facts.metrics, curves_of(record)),
-        tag("h2", "What it sees"),
+        tag("h2", "Samples"),
         _taught(facts),
         tag("h3", "Validation images"),
         sample_cards(facts.unseen),
         tag("h2", "Evaluations"),
         evaluation_section(facts.evaluations, facts.weights_sha256, facts.run),
-        tag("h2", "Where it comes from"),
+        tag("h2", "Provenance"),
         _provenance(facts),
     )
 
 
 def _taught(facts: Facts) -> Markup:
-    """Nothing of a student without classes: what its teacher said is no word."""
+    """Training images with both predictions; nothing for a student without classes."""
     if not facts.record.student.classes:
         return Markup("")
-    return join(tag("h3", "Images it learnt from, with what its teacher said"), sample_cards(facts.taught))
+    return join(tag("h3", "Training images, with the teacher's predictions"), sample_cards(facts.taught))
 
 
 def _head(facts: Facts) -> Markup:
     record = facts.record
     height, width = record.student.input
-    taught = {"off": "taught from a cache", "on": "taught by a connected teacher", "none": "taught true classes only"}
+    taught = {
+        "off": "trained from a cache",
+        "on": "trained with a connected teacher",
+        "none": "trained on true classes only",
+    }
     teacher = f" of {record.cache.teacher.family} {record.cache.teacher.size}" if record.cache else ""
     count = len(record.student.classes)
     names = plural(count, "class", "classes") if count else "no classifier,"
@@ -85,7 +89,7 @@ def _images(record: RunRecord) -> str:
 
 
 def _stamp(record: RunRecord) -> Markup:
-    """A teacher with random weights taught nothing, whatever the curves look like."""
+    """A warning where the teacher had random weights: the student learnt nothing, whatever the curves look like."""
     teacher = record.cache.teacher if record.cache else None
     if teacher is None or not teacher.has_random_weights:
         return Markup("")
@@ -95,7 +99,7 @@ def _stamp(record: RunRecord) -> Markup:
 
 
 def _best(facts: Facts) -> Rows:
-    """The best validation: its score, and beside it those of the single sets, or what else its task draws."""
+    """The best validation: its score, and the scores of the single sets or the other numbers of its task."""
     measure, drawn = measure_of(facts.record), curves_of(facts.record)
     scores = scores_by_step(facts.metrics, facts.record.recipe.judge.best)
     if not scores:
@@ -131,8 +135,8 @@ def _tiles(facts: Facts) -> Markup:
 
 def _ended(metrics: Sequence[dict[str, Any]]) -> str:
     end = latest_by_step(metrics, "end")
-    words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped as asked"}
-    return words[end[-1]["stopped"]] if end else "it is not at its end"
+    words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped at the given step"}
+    return words[end[-1]["stopped"]] if end else "it is not finished"
 
 
 def _provenance(facts: Facts) -> Markup:
@@ -180,7 +184,7 @@ def _teacher(record: RunRecord) -> Rows:
         ("teacher's weights", _weights(teacher.weights)),
         ("cache", cache.path),
         ("cache identity", cache.identity),
-        ("what it keeps", ", ".join(f"{signal} as {codec}" for signal, codec in cache.signals.items())),
+        ("stored signals", ", ".join(f"{signal} as {codec}" for signal, codec in cache.signals.items())),
     ]
     return rows if teacher.head is None else [*rows[:2], ("teacher's head", _weights(teacher.head)), *rows[2:]]
 

@@ -1,4 +1,4 @@
-"""Samples as a reader sees them: the picture inside the page, beside it the guesses of both sides."""
+"""Samples as HTML cards: the embedded picture beside the predictions of student and teacher."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from students.report.markup import Markup, join, tag
 from students.report.samples import Guess, Sample, Samples
 
 SMALL = 96
-"""pictures up to this side keep every pixel; larger ones are packed as JPEG"""
+"""Largest side length of a picture that is embedded losslessly; larger ones are embedded as JPEG."""
 
 
 def sample_cards(samples: Samples) -> Markup:
@@ -45,7 +45,7 @@ def _side(who: str, guesses: list[Guess], truth: str | None) -> Markup:
 
 
 def _verdict(guesses: list[Guess], truth: str | None) -> Markup:
-    """Whether the first guess is right, said of the side as a whole: a true class further down is no success."""
+    """Whether the most likely class is right; a true class further down does not count."""
     if truth is None or not guesses:
         return join()
     right = guesses[0].name == truth
@@ -58,7 +58,7 @@ def percent(share: float) -> str:
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Pixels as an address that holds the picture itself."""
+    """A data: URI of a picture."""
     from PIL import Image
 
     kind = "png" if max(pixels.shape[:2]) <= SMALL else "jpeg"

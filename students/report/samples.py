@@ -1,8 +1,8 @@
-"""Some images, what the student takes them for, and what the teacher took them for: never with the teacher itself.
+"""Sample images with the predictions of student and teacher; the teacher itself is never run.
 
-Input: a run. Output: samples drawn at random by the run's seed. What the teacher said is read from the run's cache, about the
-very view it saw (view 0); an image that renders to other pixels than it saw is left out. Whatever is not there (data that have
-moved, a cache that was removed) becomes a note, so that a report of an old run can still be made.
+Input: a run. Output: samples drawn at random by the run's seed. The teacher's predictions are read from the run's cache, for
+view 0; an image that no longer renders to the same pixels is left out. Whatever is missing (images that have moved, a cache
+that was removed) becomes a note, so that a report of an old run can still be made.
 """
 
 from collections.abc import Sequence
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 GUESSES = 5
 LARGEST = 320
-"""Pixels of the longer side of a picture in the page."""
+"""Longest side of a picture on the page, in pixels."""
 _CHOICE = 0x5A3B21
 
 
 @dataclass(frozen=True)
 class Guess:
-    """One class and how likely it is thought to be; of a student without classes, how near an image of it is."""
+    """A class and its predicted probability; for a student without classes, the cosine of the nearest image."""
 
     name: str
     probability: float
@@ -55,12 +55,12 @@ class Guess:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what is said about it."""
+    """One image with the predictions for it."""
 
     image_id: str
     truth: str | None
     picture: NDArray[np.uint8]
-    """Pixels to look at: the whole image, or the random view that was judged."""
+    """Picture to show: the whole image, or the random view that was judged."""
     student: list[Guess]
     teacher: list[Guess] | None = None
 
@@ -72,11 +72,11 @@ class Samples:
     images: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """what should be shown and cannot be, in words"""
+    """Sentences about samples that could not be shown."""
 
 
 def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
-    """Images the student never learnt from."""
+    """Validation images with the student's predictions."""
     found, spec = Samples(), run.record.student
     if not run.record.validation:
         found.notes.append("The run has no validation images.")
@@ -97,7 +97,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
             images.source, spec.geometry, seed=0, size=spec.input, ids=images.ids, workers=0, batch=len(images)
         )
         (rendered,) = pool.batches([(0, range(len(images)))])
-        guesses = say(network, spec, rendered) if LOGITS in heads else _nearest(run, network, rendered)
+        guesses = guesses_of(network, spec, rendered) if LOGITS in heads else _nearest(run, network, rendered)
     except KDError as error:
         found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
@@ -105,7 +105,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         found.notes.append(f"Shown are the classes of the nearest of at most {BANK} training images, and their cosine.")
     for row, image_id in enumerate(images.ids):
         if row in rendered.bad:
-            found.notes.append(f"{image_id} was drawn, but cannot be used: {rendered.bad[row]}.")
+            found.notes.append(f"{image_id} was drawn, but cannot be read: {rendered.bad[row]}.")
         else:
             truth = _name(images.classes, int(images.labels[row]))
             picture = whole_picture(images.source, image_id, spec.geometry.background)
@@ -114,23 +114,23 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
 
 
 def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
-    """Images the student learnt from, with what its teacher said about them."""
+    """Training images with the predictions of student and teacher."""
     found = Samples()
     if LOGITS not in head_names(run.record.student):
         return found
     if run.record.cache is None:
-        found.notes.append("The run had no cache, so nothing is known of a teacher.")
+        found.notes.append("The run was trained without a cache, so there are no predictions of a teacher.")
         return found
     try:
         cache = _its_cache(run)
         rows, changed = _unchanged_rows(run, cache, count)
-        found.notes += [f"{cache.ids[row]} was drawn, but is not what the teacher saw any more." for row in changed]
+        found.notes += [f"{cache.ids[row]} was drawn, but has changed since the teacher saw it." for row in changed]
         if rows:
             found.images += _taught(run, cache, network, rows)
         if cache.plan.views.recipe.kind != "plain":
             found.notes.append("Shown are the random views that the teacher saw, not the whole images.")
     except KDError as error:
-        found.missing.append(f"What the teacher said cannot be shown: {error.message}.")
+        found.missing.append(f"The teacher's predictions cannot be shown: {error.message}.")
     return found
 
 
@@ -139,7 +139,7 @@ def _its_cache(run: Run) -> Cache:
     assert recorded is not None
     cache = Cache.open(recorded.path)
     if cache.plan.identity != recorded.identity:
-        raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was made from {recorded.identity}")
+        raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was trained from {recorded.identity}")
     if cache.plan.first_of_classes() is None:
         raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no distribution over classes")
     drawable(cache.plan.views.recipe)
@@ -168,17 +168,17 @@ def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -
         batch=len(rows),
     )
     (rendered,) = pool.batches([(0, rows)])
-    guesses, samples = say(network, spec, rendered), []
+    guesses, samples = guesses_of(network, spec, rendered), []
     source, whole = open_source(plan.dataset.source), plan.views.recipe.kind == "plain"
     signal = plan.first_of_classes()
     assert signal is not None, "checked when its cache was opened"
     for place, row in enumerate(rows):
-        said = cache.get(cache.ids[row])
-        truth = None if said.label is None else _name(cache.classes, said.label)
-        told = teacher_guesses(said[signal.name], _teacher_names(cache, spec, signal))
+        entry = cache.get(cache.ids[row])
+        truth = None if entry.label is None else _name(cache.classes, entry.label)
+        theirs = teacher_guesses(entry[signal.name], _teacher_names(cache, spec, signal))
         background = spec.geometry.background
-        picture = whole_picture(source, said.image_id, background) if whole else rendered.pixels[place]
-        samples.append(Sample(said.image_id, truth, picture, guesses[place], told))
+        picture = whole_picture(source, entry.image_id, background) if whole else rendered.pixels[place]
+        samples.append(Sample(entry.image_id, truth, picture, guesses[place], theirs))
     return samples
 
 
@@ -191,8 +191,8 @@ def whole_picture(source: Source, image_id: str, background: str) -> NDArray[np.
     return np.array(picture)
 
 
-def say(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:
-    """The student's first guesses about each image of a batch, on the CPU."""
+def guesses_of(network: "nn.Module", spec: StudentSpec, rendered: Rendered) -> list[list[Guess]]:
+    """The student's most likely classes for each image of a batch, on the CPU."""
     with at_rest(network), torch.inference_mode():
         probabilities = head_of(spec, network, LOGITS)(normalised(rendered.pixels, spec, "cpu")).double().softmax(1)
     return [_first(row, spec.classes) for row in probabilities.numpy()]
@@ -204,7 +204,7 @@ def _nearest(run: Run, network: "nn.Module", rendered: Rendered) -> list[list[Gu
 
 
 def teacher_guesses(logits: Distribution, names: tuple[str, ...] | None) -> list[Guess]:
-    """The first guesses in what a cache keeps of one row."""
+    """The most likely classes in one row of a cache."""
     (ids,), (shares,) = logits.top(GUESSES)
     return [Guess(_name(names, number), share) for number, share in zip(ids.tolist(), shares.tolist(), strict=True)]
 
@@ -215,7 +215,7 @@ def _first(probabilities: NDArray[np.float64], names: tuple[str, ...] | None) ->
 
 
 def _teacher_names(cache: Cache, spec: StudentSpec, signal: Signal) -> tuple[str, ...] | None:
-    """The student was taught the teacher's classes, so where nobody named those its names will do."""
+    """The teacher's class names; if it has none, the student's, which has the same classes."""
     same = not is_unnamed(spec.classes) and len(spec.classes) == signal.classes
     return cache.teacher.classes or (spec.classes if same else None)
 

@@ -35,13 +35,13 @@ FILES = MODEL, AVERAGE, OPTIMISER, OBJECTIVES, CONSTRAINTS = (
     "model.safetensors", "average.safetensors", "optimiser.safetensors", "objectives.safetensors", "constraints.safetensors",
 )  # fmt: skip
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""what AdamW keeps of a parameter"""
+"""Keys of AdamW's state of a parameter."""
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
-"""what torch's GradScaler keeps"""
+"""Keys of the state of torch's GradScaler."""
 LOSS, IMAGES = "loss", "images"
-"""What is summed up beside the losses by name: their weighted sum, and the images that count."""
+"""Names of two running sums beside the losses: the weighted total loss, and the number of images."""
 FIRST_SUMS = 4
-"""How many sums the first release kept, without names: loss, soft labels, true classes, images."""
+"""Names of the running sums that the first release stored as a list: loss, soft labels, true classes, images."""
 Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
@@ -50,20 +50,21 @@ class State:
     """Where a training is."""
 
     step: Count = 0
-    """steps taken"""
+    """Number of steps taken."""
     epoch: Count = 0
     at: Count = 0
-    """steps taken of this epoch"""
+    """Number of steps taken in this epoch."""
     images: Count = 0
     seconds: float = 0.0
     best: float | None = None
-    """the best top-1 so far"""
+    """Best validation score so far."""
     worse: Count = 0
-    """validations since then"""
+    """Number of validations since the best score."""
     scaler: dict[str, int | float] = field(default_factory=dict)
-    """loss scale of float16"""
+    """State of the float16 loss scaler."""
     pending: dict[str, float] | list[float] = field(default_factory=dict)
-    """Sums since the last line of metrics.jsonl by name; a list without names, as the first release wrote it, is read too."""
+    """Running sums since the last line of metrics.jsonl, by name; the first release wrote them as a list, which is
+    read as well."""
 
     def sums(self, parts: tuple[str, ...]) -> dict[str, float] | None:
         """The pending sums of a training whose losses are these; None where they are another training's."""
@@ -83,7 +84,7 @@ class _Kept(Strict):
 
     state: State
     files: dict[str, str]
-    """file -> digest"""
+    """File name -> digest."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -102,7 +103,7 @@ class Parts:
     average: "nn.Module | None"
     optimiser: "torch.optim.Optimizer"
     own: "nn.Module"
-    """the objectives' own weights, which no other file has"""
+    """Weights of the objectives themselves, which are in no weights file."""
     constraints: "tuple[Constraint, ...]" = ()
 
     @property
@@ -112,10 +113,10 @@ class Parts:
         return dict(self.network.named_parameters()) | own
 
     @property
-    def held(self) -> "dict[str, torch.Tensor]":
-        """What the constraints keep, by their place in the recipe."""
+    def constraint_states(self) -> "dict[str, torch.Tensor]":
+        """State of the constraints, by their position in the recipe."""
         each = enumerate(self.constraints)
-        return {f"{place}/{name}": value for place, held in each for name, value in held.state().items()}
+        return {f"{place}/{name}": value for place, one in each for name, value in one.state().items()}
 
 
 def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
@@ -139,16 +140,18 @@ def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
 
 
 def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
-    """Read them back; Damage when they are not what was written. A file of somebody else has no digest to compare."""
-    hint = "bring it back from a copy, or train the student anew"
+    """Read them back; Damage when they are not what was written. A foreign file has no digest to compare."""
+    hint = "bring it back from a copy, or train the student again"
     try:
         tensors, metadata = read_safetensors(path)
     except Damage as damage:
         damage.hint = hint
         raise
-    told = metadata.get(DIGEST)
-    if told is not None and told != _digest(tensors):
-        raise Damage(f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {told}", hint=hint)
+    recorded = metadata.get(DIGEST)
+    if recorded is not None and recorded != _digest(tensors):
+        raise Damage(
+            f"{path} is damaged: its tensors are {_digest(tensors)}, it was written with {recorded}", hint=hint
+        )
     return tensors
 
 
@@ -163,20 +166,20 @@ def _digest(tensors: "dict[str, torch.Tensor]") -> str:
 
 
 def load_checkpoint(run: Path, parts: Parts) -> State:
-    """Bring back the newest checkpoint."""
+    """Restore the newest checkpoint."""
     found = checkpoints(run)
     if not found:
         raise UsageError(
-            f"{run} has no checkpoint to go on from", hint=f"remove it and start anew: rm -r {shlex.quote(str(run))}"
+            f"{run} has no checkpoint to resume from", hint=f"remove it and start again: rm -r {shlex.quote(str(run))}"
         )
     folder = found[-1]
-    other = f"delete {folder} to go on from {found[-2].name}" if len(found) > 1 else "start the run anew"
+    other = f"delete {folder} to resume from {found[-2].name}" if len(found) > 1 else "start the run again"
     refuse_links([folder, *(folder / name for name in (STATE, *FILES))], hint=other)
     kept = _Kept.from_file(folder / STATE, what="the state of a training", hint=other)
     networks = {MODEL: parts.network} | ({AVERAGE: parts.average} if parts.average is not None else {})
     if parts.own.state_dict():
         networks[OBJECTIVES] = parts.own
-    if kept.files.keys() != {*networks, OPTIMISER, *([CONSTRAINTS] if parts.held else [])}:
+    if kept.files.keys() != {*networks, OPTIMISER, *([CONSTRAINTS] if parts.constraint_states else [])}:
         raise Damage(f"{folder / STATE} names {', '.join(sorted(kept.files))}", hint=other, path=str(folder))
     for name, expected in kept.files.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
@@ -186,7 +189,7 @@ def load_checkpoint(run: Path, parts: Parts) -> State:
         what = "the objectives" if name == OBJECTIVES else "the student"
         load_exact(network, tensors, source=str(folder / name), what=what, hint=other)
     _give_back(parts, folder / OPTIMISER, hint=other)
-    if parts.held:
+    if parts.constraint_states:
         _restore(parts, folder / CONSTRAINTS, hint=other)
     return kept.state
 
@@ -197,8 +200,8 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
         kept[AVERAGE] = parts.average.state_dict()
     if own := parts.own.state_dict():
         kept[OBJECTIVES] = own
-    if held := parts.held:
-        kept[CONSTRAINTS] = held
+    if states := parts.constraint_states:
+        kept[CONSTRAINTS] = states
     names = {id(parameter): name for name, parameter in parts.trained.items()}
     moments = {
         f"{names[id(parameter)]}/{key}": value
@@ -209,9 +212,9 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
 
 
 def _restore(parts: Parts, file: Path, *, hint: str) -> None:
-    """Hand every constraint what it kept; names, shapes and types must be those it keeps now."""
-    kept, held = read_safetensors(file)[0], parts.held
-    facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, held)]
+    """Restore every constraint; names, shapes and types must be those of its state now."""
+    kept, now = read_safetensors(file)[0], parts.constraint_states
+    facts = [{name: (value.shape, value.dtype) for name, value in each.items()} for each in (kept, now)]
     if facts[0] != facts[1]:
         raise Damage(f"{file} does not fit the constraints of the recipe", hint=hint, path=str(file))
     for place, constraint in enumerate(parts.constraints):
@@ -220,14 +223,14 @@ def _restore(parts: Parts, file: Path, *, hint: str) -> None:
 
 
 def _give_back(parts: Parts, file: Path, *, hint: str) -> None:
-    """Hand every parameter its moments, laid out in memory as it is itself: a fused optimiser goes through both in that order."""
+    """Restore the moments of every parameter in its own memory layout, which a fused optimiser relies on."""
     import torch
 
     moments = read_safetensors(file)[0]
     parameters, optimiser = parts.trained, parts.optimiser
     named = {key.rpartition("/")[0] for key in moments}
     if moments.keys() != {f"{name}/{what}" for name in named for what in MOMENTS} or not named <= parameters.keys():
-        raise Damage(f"{file} holds other moments than those of AdamW", hint=hint, path=str(file))
+        raise Damage(f"{file} does not hold the moments of AdamW", hint=hint, path=str(file))
     for key, value in moments.items():
         name, _, what = key.rpartition("/")
         parameter = parameters[name]

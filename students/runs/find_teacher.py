@@ -1,6 +1,6 @@
-"""Which run a teacher `run:NAME` is, and where it lies now. A run is known by the sha256 of its weights, its place is a hint.
+"""The run behind a teacher `run:NAME`. A run is identified by the sha256 of its weights; its path is only a hint.
 
-Input: the name, where the user says it lies, and the weights a plan names. Output: a Run, and the two digests that identify it.
+Input: the name, the location the user gives, and the weights in a plan. Output: a Run, and the two digests that identify it.
 """
 
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ from students.runs.newest import RUNS
 from students.runs.run import WEIGHTS, Run, teacher_run
 
 RUN = "run"
-"""the family of these teachers: run:NAME"""
+"""Name of the teacher family of runs: run:NAME."""
 
 
 def find_teacher(name: str, weights: str | None, planned: Weights | None) -> Run:
-    """The run itself: where the user says it lies, else the one a plan names, else the one of that name."""
+    """The run: at the location the user gives, else the one in the plan, else the one of that name."""
     if planned is None:
         return teacher_run(name, weights)
     return _planned_run(planned) if weights is None else Run.open(weights)
 
 
 def run_name(name: str, weights: str | None, run: Run) -> str:
-    """What a new plan calls a run: where `weights` say that it has moved, by the last part of the name that was given."""
+    """Name of a run in a new plan: its folder name, or, if it has moved to `weights`, the last part of the given name."""
     return (Path(name).name if weights is not None else "") or run.path.resolve().name
 
 
 def _planned_run(planned: Weights) -> Run:
-    """The first run with the plan's weights; where there is none, one in its place, for the two to be compared."""
+    """The first run with the plan's weights; if there is none, a run at its old path, so that the error compares the two."""
     other: Path | None = None
     for path, likely in _places(planned):
         file = path / WEIGHTS
@@ -44,15 +44,15 @@ def _planned_run(planned: Weights) -> Run:
             other = path
     if other is not None:
         return Run.open(other)
-    lay = f" in {planned.path}, where it lay, nor" if planned.path else ""
+    lay = f" in its old place {planned.path}, nor" if planned.path else ""
     raise Unavailable(
         f"the teacher of this cache, {planned.source}, is not{lay} in ./{RUNS}",
-        hint="say where it lies now: --weights RUN",
+        hint="give its new location: --weights RUN",
     )
 
 
 def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
-    """Where it lay and where its name leads, which is likely; then any run in ./kd/runs, as one that was renamed."""
+    """Candidate paths, and whether the path alone suggests the run: the old path and name first, then all of ./kd/runs."""
     if planned.path is not None:
         yield Path(planned.path), True
     name = planned.source.partition(":")[2]
@@ -64,15 +64,15 @@ def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
 
 
 def check_weights(run: Run, sha256: str, planned: Weights) -> None:
-    """Mismatch when a run is not the one a plan names, or has learnt more since."""
+    """Mismatch when a run is not the one in the plan, or was trained further since."""
     if sha256 != planned.sha256:
         raise Mismatch(
-            f"{run.path} is not the teacher of the cache, {planned.source}: weights sha256 is {sha256}, the plan says "
+            f"{run.path} is not the teacher of the cache, {planned.source}: weights sha256 is {sha256}, in the plan "
             f"{planned.sha256}",
             hint="point --weights at the run as it was then, or build a new cache with this one",
         )
 
 
 def settings(spec: StudentSpec) -> str:
-    """Digest of what a run's network is built from and how it is shown images."""
+    """Digest of a run's architecture and preprocessing."""
     return json_digest(spec.counted())

@@ -1,4 +1,4 @@
-"""Which checkpoints a run has. Only names are looked at: neither torch nor a tensor is needed to list runs."""
+"""The checkpoints of a run, listed by their names alone, without torch."""
 
 import re
 import shlex

@@ -1,7 +1,7 @@
-"""Lines of metrics.jsonl, as whoever shows them may count on.
+"""Lines of metrics.jsonl, checked.
 
 Input: the file of a run, which may be a stranger's. Output: its lines, each with a kind, a step and nothing but numbers of a
-size that can be drawn; Damage names the line that is none.
+size that can be drawn; Damage names the first line that is not.
 """
 
 import math
@@ -18,9 +18,9 @@ from kdcache.errors import Damage
 from students.base.validation import NAME
 
 MOST_LINE_BYTES = 1 << 16
-"""Bytes of a line of metrics.jsonl."""
+"""Largest line of metrics.jsonl, in bytes."""
 MOST_LINES = 1_000_000
-"""Lines that a report is made of."""
+"""Largest number of lines of metrics.jsonl that are read."""
 MOST_STEPS = 1 << 53
 LARGEST = 1e100
 ENDED = ("done", "patience", "steps")
@@ -28,17 +28,17 @@ _NEEDED = {"train": ("epoch", "images", "seconds", "waiting"), "val": (), "end":
 _WORDS = ("kind", "stopped", "set")
 _NAME = re.compile(NAME)
 LOSSES = "losses"
-"""Key under which a line of training has its losses by name: `{"labels.soft": 4.6}`."""
+"""Key of the losses by name in a training line: `{"labels.soft": 4.6}`."""
 MOST_LOSSES = 64
-"""Losses of a line."""
+"""Largest number of losses in a line."""
 MOST_LETTERS = 100
-"""Letters of the name of a loss."""
+"""Longest name of a loss, in characters."""
 _FIRST = {"soft": "labels.soft", "hard": "labels.hard"}
-"""How the first release called the only losses there were, each by itself in a line -> their names now."""
+"""Keys by which the first release wrote its only two losses -> their names now."""
 
 
 def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The whole lines of metrics.jsonl, as they stand and as what they tell; a last one that a crash cut short is left out."""
+    """The complete lines of metrics.jsonl, as bytes and parsed; a last line that a crash cut short is left out."""
     with opened(file, hint="restore it from a copy") as lines, storage_errors(file, "read"):
         number = 0
         while line := lines.readline(MOST_LINE_BYTES):
@@ -49,19 +49,19 @@ def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
                 return
             line = line[:-1]
             try:
-                told = parse_json(line)
+                values = parse_json(line)
             except NotPlain as reason:
                 raise _damage(file, number, str(reason)) from reason
-            if wrong := _wrong(told):
+            if wrong := _wrong(values):
                 raise _damage(file, number, wrong)
-            yield line, told
+            yield line, values
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """What was measured, oldest first."""
+    """The parsed lines, oldest first."""
     found = []
-    for _, told in lines_of(file):
-        found.append(_named(told))
+    for _, values in lines_of(file):
+        found.append(_named(values))
         if len(found) > MOST_LINES:
             raise Damage(f"{file} has more than {MOST_LINES:,} lines", hint="remove some of them", path=str(file))
     return found
@@ -80,29 +80,31 @@ def _damage(file: Path, number: int, reason: str) -> Damage:
     return Damage(f"line {number} of {file} is damaged: {reason}", hint=way, path=str(file))
 
 
-def _wrong(told: Any) -> str | None:
+def _wrong(values: Any) -> str | None:
     """What is wrong with a line, if anything."""
-    if not isinstance(told, dict):
-        return "it holds no values by name"
-    kind, step = told.get("kind"), told.get("step")
+    if not isinstance(values, dict):
+        return "it is not a JSON object"
+    kind, step = values.get("kind"), values.get("step")
     if not isinstance(kind, str) or kind not in _NEEDED:
-        return f"its kind is none of {', '.join(_NEEDED)}"
+        return f"its kind is not one of {', '.join(_NEEDED)}"
     if type(step) is not int or not 0 <= step <= MOST_STEPS:
         return "it has no step"
-    called = told.get("set", "none")
+    called = values.get("set", "none")
     if not isinstance(called, str) or not _NAME.fullmatch(called):
         return "its set has no name"
-    if odd := [name for name, value in told.items() if name not in (*_WORDS, LOSSES) and not _is_number(value)]:
-        return f"its {odd[0]} is no number"
-    if LOSSES in told and not _are_losses(told[LOSSES]):
-        return "its losses are no numbers by name"
-    lacking = [name for name in _NEEDED[kind] if told.get(name) is None]
-    if kind == "val" and told.get("score") is None and told.get("top1") is None:  # the first releases had top-1 alone
+    if odd := [name for name, value in values.items() if name not in (*_WORDS, LOSSES) and not _is_number(value)]:
+        return f"its {odd[0]} is not a number"
+    if LOSSES in values and not _are_losses(values[LOSSES]):
+        return "its losses are not numbers by name"
+    lacking = [name for name in _NEEDED[kind] if values.get(name) is None]
+    if (
+        kind == "val" and values.get("score") is None and values.get("top1") is None
+    ):  # the first releases had top-1 alone
         lacking.append("score")
     if lacking:
         return f"it has no {lacking[0]}"
-    if kind == "end" and told.get("stopped") not in ENDED:
-        return f"it stopped for none of {', '.join(ENDED)}"
+    if kind == "end" and values.get("stopped") not in ENDED:
+        return f"`stopped` is not one of {', '.join(ENDED)}"
     return None
 
 
@@ -114,7 +116,7 @@ def _are_losses(losses: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """A number, a yes or no, or nothing."""
+    """Whether a value is a number, a boolean or null."""
     return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST)
 
 

@@ -1,6 +1,6 @@
 """Which run LATEST is: the one that was started last, in ./kd/runs or, with --out, elsewhere.
 
-./kd/runs/elsewhere.txt has a line for every run that was started from here and lies in another place.
+./kd/runs/elsewhere.txt has a line for every run that was started from here and is in another folder.
 """
 
 import os
@@ -13,17 +13,17 @@ from kdcache.errors import UsageError
 RUNS = Path("kd/runs")
 ELSEWHERE = "elsewhere.txt"
 MOST_BYTES = 1 << 20
-"""bytes of that file"""
+"""Largest size of that file, in bytes."""
 
 
 def remember_run(run: Path, root: Path = RUNS) -> None:
-    """Note where a run lies that is not in `root`, so that LATEST finds it."""
+    """Record the path of a run outside `root`, so that LATEST finds it."""
     path = run.absolute()
     if path.parent == root.absolute():
         return
     line = f"{path}\n".encode(errors="surrogateescape")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    with suppress(OSError):  # from a folder that cannot be written a training goes on; LATEST just does not know it
+    with suppress(OSError):  # from a folder that cannot be written training goes on; only LATEST does not find it
         root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(root / ELSEWHERE, flags, 0o666)
         try:
@@ -48,7 +48,7 @@ def run_records(root: Path = RUNS, *, elsewhere: bool = True) -> list[Path]:
 
 
 def started(record: Path) -> tuple[int, str]:
-    """When a run was started, by its run.json, in nanoseconds since 1970; its name tells apart those of one moment."""
+    """When a run was started, by its run.json, in nanoseconds since 1970; the path breaks ties."""
     try:
         return record.stat().st_mtime_ns, str(record)
     except OSError:  # gone since it was listed
@@ -56,7 +56,7 @@ def started(record: Path) -> tuple[int, str]:
 
 
 def run_names(root: Path = RUNS) -> list[str]:
-    """What runs may be called on a command line: their names in `root`, then the paths of all, newest first."""
+    """Names of runs on a command line: their names in `root`, then the paths of all, newest first."""
     try:
         records = run_records(root)
     except UsageError:  # the list of runs elsewhere cannot be read
@@ -70,6 +70,6 @@ def _elsewhere(root: Path) -> list[Path]:
     file = root / ELSEWHERE
     if not file.exists():
         return []
-    hint = f"remove it: LATEST is then looked for in ./{root} alone"
+    hint = f"remove it: LATEST then only searches ./{root}"
     text = read_small(file, MOST_BYTES, hint=hint, error=UsageError).decode(errors="surrogateescape")
     return [Path(line) / "run.json" for line in dict.fromkeys(text.splitlines()) if line and "\0" not in line]

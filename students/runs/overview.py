@@ -1,4 +1,4 @@
-"""What runs there are: `kd runs list`.
+"""The list of runs: `kd runs list`.
 
 Input: the folder of the runs, as ./kd/runs. Output: one entry for every run in it and for every one that was started from here
 with --out, the one started last first, so that the first is LATEST. What cannot be read is an entry too, with the reason.
@@ -23,13 +23,14 @@ State = Literal["running", "done", "stopped"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, and how good."""
+    """Progress and best score of a run."""
 
     run: Run
     state: State
-    """`running`: a process trains it now; `done`: all steps are taken, or patience has ended; `stopped`: it can be resumed."""
+    """State of the run. `running`: a process is training it; `done`: all steps are taken, or patience ran out;
+    `stopped`: it can be resumed."""
     steps: int
-    """Steps taken, as far as they are written down."""
+    """Number of steps taken, as far as they are logged or checkpointed."""
     best: float | None
     """The best score on the validation images so far, as the run's task measures it; None where there is none yet."""
 
@@ -57,14 +58,14 @@ class RunEntry:
 
     path: Path
     started: datetime | None
-    """When its record was written; None where there is none."""
+    """Time when run.json was written; None if there is none."""
     progress: Progress | None
-    """None for what cannot be read."""
+    """Progress of the run; None if it cannot be read."""
     reason: str | None
-    """Why it cannot be read; None where it can."""
+    """Reason why the run cannot be read; None if it can."""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values: for what cannot be read only where it lies and why."""
+        """As JSON values; for a run that cannot be read, its path and the reason."""
         about = {"path": str(self.path), "name": self.path.name, "started": iso(self.started)}
         rest = {"reason": self.reason} if self.progress is None else self.progress.plain()
         return {**about, "readable": self.progress is not None, **rest}

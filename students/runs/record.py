@@ -1,4 +1,4 @@
-"""What is written down of a run: everything that fixes it."""
+"""The record of a run, run.json: everything that determines its result."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,29 +23,29 @@ class CacheRecord(Strict):
     identity: str
     teacher: TeacherSpec
     signals: dict[str, str]
-    """signal -> codec"""
+    """Signal -> codec."""
 
 
 Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
 
 class Pacing(Strict):
-    """How a training is cut into steps. It is kept because sums over other pieces are not the same to the last bit."""
+    """How a training is cut into steps. It is recorded because sums over other pieces differ in the last bits."""
 
     steps: Count
     steps_an_epoch: Count
     micro: Count
-    """images of a piece: what goes through the network at once, in one process"""
+    """Images in a micro-batch, which goes through the network at once in one process."""
     views: tuple[int, ...] | None
-    """stored views in use; None: all, or, where none are stored, a new one every epoch"""
+    """Stored views that are used; None: all of them, or, without stored views, a new random one every epoch."""
     log_every: Count
     validate_every: Count
     keep_every: Count
-    """steps between checkpoints"""
+    """Steps between checkpoints."""
 
 
 class RunRecord(Strict):
-    """Everything that fixes a run."""
+    """Everything that determines the result of a run."""
 
     format: int = FORMAT
     kind: Literal["train", "finetune"]
@@ -53,30 +53,31 @@ class RunRecord(Strict):
     recipe: Recipe
     seed: int
     stream: StreamMode
-    """off: signals from a cache; on: the teacher runs at every step; none: true classes only"""
+    """Source of the signals: `off`: a cache; `on`: the teacher runs at every step; `none`: no teacher, true classes
+    only."""
     dataset: Dataset
     views: ViewPlan
-    """as the teacher saw them, or, without a cache, as they are drawn"""
+    """Plan of the views as the teacher was shown them, or, without a cache, as they are drawn."""
     cache: CacheRecord | None = None
     val: Dataset | None = None
-    """images it is judged on, where they are one set without a name"""
+    """Validation images, if they are a single unnamed set."""
     sets: tuple[ValidationSet, ...] = ()
-    """the same where they have names"""
+    """Validation sets, if they have names."""
     started_from: str | None = None
-    """weights file it began with, and its digest"""
+    """Weights file the training started from, with its digest."""
     rejected: int = 0
-    """images of the dataset that the cache could not use, in the view with the most of them"""
+    """Number of images the cache could not read, in the view with the most of them."""
     new_head: bool = False
-    """it began with a fresh classifier"""
+    """Whether the classifier started from random weights."""
     head_rows: str | None = None
-    """file of the rows of the old classifier it began with"""
+    """File of the old classifier's rows that the new one started from."""
     pacing: Pacing
     processes: Count = 1
     versions: dict[str, str]
 
     @property
     def validation(self) -> tuple[ValidationSet, ...]:
-        """The sets it is judged on while it is trained."""
+        """The validation sets, also where `val` is a single unnamed one."""
         if self.val is None:
             return self.sets
         judge = self.recipe.judge
@@ -84,5 +85,5 @@ class RunRecord(Strict):
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A field that came later is written where it says something."""
+        """Fields added after the first release are written only where they are used."""
         return {name: value for name, value in write(self).items() if name != "sets" or value}

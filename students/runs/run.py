@@ -33,9 +33,9 @@ WEIGHTS = "best.safetensors"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 BEFORE = "00000000"
-"""the state before the first step, which a run has as soon as it is one"""
+"""Folder name of the checkpoint before the first step, which every run has from its start."""
 OWN = ("run.json", METRICS, CHECKPOINTS, "evals", WEIGHTS, "lock", "tensorboard", "wandb")
-"""what lies in a run's folder"""
+"""Names of all files and folders in a run's folder."""
 RESTORE = "restore it from a copy"
 
 
@@ -48,15 +48,15 @@ class Run:
     @classmethod
     @contextmanager
     def begun(cls, path: Path, record: RunRecord) -> Iterator[Self]:
-        """A new run, which nobody else trains meanwhile. UsageError when there is one already.
+        """A new, locked run. UsageError when there is one already.
 
-        It is none before `write_record`: until then it can be begun anew, and from then on it can be gone on with.
+        Until `write_record` the folder is no run and can be started anew; from then on it can be resumed.
         """
         make_folder(path)
         _refuse_links(path)
         with locked_folder(path, "trained"):
             if (path / "run.json").exists():
-                hint = f"go on with it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
+                hint = f"resume it (kd train --resume {shlex.quote(str(path))}), or choose another --out"
                 raise UsageError(f"{path} holds a run already", hint=hint)
             if strangers := [kept.name for kept in (path / CHECKPOINTS).glob("[!.]*") if kept.name != BEFORE]:
                 message = f"{path} has checkpoints ({', '.join(sorted(strangers)[:3])}) and no run.json"
@@ -66,12 +66,12 @@ class Run:
             yield run
 
     def write_record(self) -> None:
-        """Make it a run. What it goes on from must be kept already."""
+        """Write run.json, which makes the folder a run. Its first checkpoint must be written before."""
         write_file(self.path / "run.json", [json.dumps(self.record.plain(), indent=2).encode() + b"\n"])
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to go on with."""
+        """Whether the run can be resumed."""
         return (self.path / "run.json").is_file()
 
     @classmethod
@@ -89,7 +89,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else trains this run meanwhile; what a killed process left half-written is removed first."""
+        """Lock the run against other trainings; half-written files of a killed process are removed first."""
         with locked_folder(self.path, "trained"):
             self._sweep()
             yield
@@ -101,7 +101,7 @@ class Run:
 
     @property
     def way_on(self) -> str:
-        """The command that goes on with the training, by as many processes as it was begun by."""
+        """The command that resumes the training, with the original number of processes."""
         count = self.record.processes
         several = f"torchrun --nproc-per-node {count} --no-python " if count > 1 else ""
         return f"{several}kd train --resume {shlex.quote(str(self.path))}"
@@ -133,14 +133,14 @@ class Run:
 
 
 def _refuse_links(run: Path) -> None:
-    """What a run reads and writes lies in its own folder."""
+    """Refuse links: what a run reads and writes must be in its own folder."""
     refuse_links(
         (run / name for name in OWN), hint="put what it leads to in its place: a run's files lie in its own folder"
     )
 
 
 def find_run(name: Path | str) -> Path:
-    """Where a run lies: a path as it is, a bare name that is no path here in ./kd/runs, LATEST as the one started last."""
+    """Path of a run: a path as it is, a bare name that is no path here in ./kd/runs, LATEST as the one started last."""
     if str(name) == LATEST:
         return newest_run()
     path = Path(name)
@@ -149,7 +149,7 @@ def find_run(name: Path | str) -> Path:
 
 
 def near(path: Path) -> str:
-    """The way to a run when a path leads to none: those beside it or in ./kd/runs, the most alike first."""
+    """Hint with the runs nearest to a path that is none: beside it or in ./kd/runs, the most similar first."""
     beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
     names = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
     if not names:
@@ -158,13 +158,11 @@ def near(path: Path) -> str:
 
 
 def teacher_run(name: str, weights: str | None) -> Run:
-    """The run that `--teacher run:NAME` means; `weights`: where it lies now, if not where its name says."""
+    """The run of `--teacher run:NAME`; `weights`: its new location, if it has moved."""
     if weights == "random":
-        raise UsageError("a run brings its own weights", hint="leave --weights out, or give the folder it lies in")
+        raise UsageError("a run brings its own weights", hint="leave --weights out, or give the folder of the run")
     if weights is not None and name == LATEST:
-        hint = (
-            f"leave --weights out, or say what the run is called: --teacher run:NAME --weights {shlex.quote(weights)}"
-        )
+        hint = f"leave --weights out, or give the name of the run: --teacher run:NAME --weights {shlex.quote(weights)}"
         raise UsageError(f"run:{LATEST} and --weights {weights} may be two runs", hint=hint)
     try:
         return Run.open(weights or name)
@@ -175,7 +173,7 @@ def teacher_run(name: str, weights: str | None) -> Run:
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
-    """What a cache of a run keeps when nobody says: what its student is for, the first of its heads that can be kept."""
+    """Signals a cache of a run stores by default: the first of its student's heads that can be stored."""
     import torch
 
     from students.families.registry import build_student, heads

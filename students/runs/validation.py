@@ -11,12 +11,12 @@ class ValidationSet(Strict):
     """One set."""
 
     name: SetName | None = None
-    """What its lines in metrics.jsonl are called; None: there is one set, whose lines need no name."""
+    """Name of the set in metrics.jsonl; None: there is a single unnamed set."""
     data: Dataset
     task: str
     settings: dict[str, Any] = {}
-    """Settings of the task that are not its own defaults, but for the bank."""
+    """Settings of the task that differ from its defaults, except the bank."""
     bank_from: Bank = None
-    """The bank as the recipe says it."""
+    """Bank as it is written in the recipe."""
     bank: Dataset | None = None
-    """The images it is compared with, where they are not the training images."""
+    """Images the task compares with; None: the training images."""

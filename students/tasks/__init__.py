@@ -1,1 +1,1 @@
-"""What students and teachers are judged on: a file or a folder here is a task, which its name `TASK` declares."""
+"""Tasks that students and teachers are judged on: one file or folder each, which declares it as `TASK`."""

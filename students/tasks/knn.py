@@ -1,4 +1,4 @@
-"""What a vote of the nearest images of a bank reads off frozen embeddings."""
+"""The task `knn`: classification by a vote of the nearest images of a bank, on frozen embeddings."""
 
 import time
 from typing import Any, Literal
@@ -21,11 +21,12 @@ from students.judging.judged import EMBEDDING, Judged
 
 VOTERS = 20
 HEAT = 0.07
-"""A vote weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv 2104.14294, section 4)."""
+"""Temperature of the vote, which weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv
+2104.14294, section 4)."""
 
 
 class KnnReport(ReadReport):
-    """What came of it."""
+    """Report of the task `knn`."""
 
     task: Literal["knn"] = "knn"
 
@@ -43,7 +44,7 @@ class Knn:
     curves = {"top1": "top-1"}
 
     def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Images and bank belong together."""
+        """Refuse a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> KnnReport:
@@ -73,12 +74,12 @@ class Knn:
         return about(report.about, precision=report.precision)
 
     def show(self, report: KnnReport) -> Shown:
-        """One line."""
+        """The report as a reader sees it."""
         return shown_reading(self.name, report)
 
 
 def vote(seen: Embedded) -> Reading:
-    """The class most of the nearest of the bank are of, the nearer the weightier."""
+    """Accuracy of the vote; a nearer image has a larger weight."""
     import torch
 
     from students.judging.neighbours import nearest

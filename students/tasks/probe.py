@@ -1,4 +1,4 @@
-"""What a linear probe fitted on a bank reads off frozen embeddings."""
+"""The task `probe`: a linear probe on frozen embeddings, fitted on a bank."""
 
 import time
 from typing import Any, Literal
@@ -22,14 +22,14 @@ from students.judging.judged import EMBEDDING, Judged
 
 
 class Settings(BankSettings):
-    """What may be chosen."""
+    """Settings of the task."""
 
     seed: int = 0
-    """Seed of the share of the bank that chooses the ridge."""
+    """Seed for the bank split that selects the probe's ridge penalty."""
 
 
 class ProbeReport(ReadReport):
-    """What came of it."""
+    """Report of the task `probe`."""
 
     task: Literal["probe"] = "probe"
 
@@ -47,11 +47,11 @@ class Probe:
     curves = {"top1": "top-1"}
 
     def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """Images and bank belong together."""
+        """Refuse a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> ProbeReport:
-        """Fit the probe on the bank, let it name the images."""
+        """Fit the probe on the bank and classify the images with it."""
         started = time.perf_counter()
         seen = look(student, examples, settings.bank, progress)
         marks = probe(seen, seed=settings.seed)
@@ -77,12 +77,12 @@ class Probe:
         return about(report.about, precision=report.precision, seed=report.seed)
 
     def show(self, report: ProbeReport) -> Shown:
-        """One line."""
+        """The report as a reader sees it."""
         return shown_reading(self.name, report)
 
 
 def probe(seen: Embedded, *, seed: int) -> Reading:
-    """A linear probe fitted on the bank; a tenth of it chooses the ridge, another tenth is not used."""
+    """A linear probe fitted on the bank; a tenth of it selects the ridge penalty, another tenth is unused."""
     import numpy as np
     import torch
 
@@ -92,7 +92,7 @@ def probe(seen: Embedded, *, seed: int) -> Reading:
     names = [str(number) for number in range(count)]
     try:
         head = fit_head(seen.bank, seen.bank_labels.astype(np.int32), names, seed=seed)
-    except UsageError as error:  # its hint is of another command
+    except UsageError as error:  # its hint belongs to another command
         raise UsageError(error.message, hint="name more images with --bank: some dozens of each class") from error
     guesses = head(seen.queries).argmax(1)
     right = int((guesses.cpu() == torch.from_numpy(seen.labels)).sum())

@@ -1,7 +1,7 @@
 """Zero-shot retrieval: are the images nearest to an image of its class? Nothing is fitted.
 
-Input: embeddings of images to ask about and of a memory bank of others. Output: the share of queries whose nearest image is of
-their class, that have their class among the nearest three (any), and of whose nearest three all are; asked both ways round.
+Input: embeddings of query images and of a bank of others. Output: the fraction of queries whose nearest image has their
+class, for which any of the nearest three has it, and for which all three have it; in both directions.
 """
 
 import time
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAR = 3
-"""how many of the nearest are looked at"""
+"""Number of nearest images that are looked at."""
 
 
 class Retrieved(Strict):
-    """One way round."""
+    """Scores in one direction."""
 
     queries: int
     top1: float
     interval: tuple[float, float]
-    """of top-1: 95 %, Wilson"""
+    """95 % interval of top-1 (Wilson)."""
     top3: float
-    """any of the nearest three is of the class"""
+    """Fraction of queries with at least one of the nearest three in the same class."""
     top3_all: float
-    """all of them are"""
+    """Fraction of queries with all of the nearest three in the same class."""
 
 
 class Retrieval(Strict):
-    """Both ways round."""
+    """Scores in both directions."""
 
     found: Retrieved
-    """images asked about, the bank searched"""
+    """Scores with the images as queries and the bank as the searched set."""
     inverse: Retrieved
-    """the bank asked about, the images searched"""
+    """Scores with the bank as queries and the images as the searched set."""
 
     @property
     def mean(self) -> float:
-        """Of top-1 and top-3, both ways: what drives the choice of a checkpoint."""
+        """Mean of top-1 and top-3 in both directions, which selects the best checkpoint."""
         ways = (self.found, self.inverse)
         return sum(way.top1 + way.top3 for way in ways) / (2 * len(ways))
 
 
 class RetrieveReport(Strict):
-    """What came of an evaluation."""
+    """Report of the task `retrieve`."""
 
     task: Literal["retrieve"] = "retrieve"
     about: Compared
@@ -77,11 +77,11 @@ class Retrieve:
     curves = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
 
     def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Images and bank belong together."""
+        """Refuse a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> RetrieveReport:
-        """Search both ways."""
+        """Search in both directions."""
         started = time.perf_counter()
         seen = look(student, examples, settings.bank, progress)
         marks = retrieve(seen)
@@ -94,11 +94,11 @@ class Retrieve:
         )
 
     def score(self, report: RetrieveReport) -> float:
-        """The mean of top-1 and top-3, both ways."""
+        """The mean of top-1 and top-3 in both directions."""
         return report.marks.mean
 
     def numbers(self, report: RetrieveReport) -> dict[str, float]:
-        """Both ways."""
+        """Top-1 and top-3 in both directions."""
         one, other = report.marks.found, report.marks.inverse
         inverse = {"inverse_top1": other.top1, "inverse_top3": other.top3}
         return {"top1": one.top1, "top3": one.top3, **inverse, "images": one.queries}
@@ -108,7 +108,7 @@ class Retrieve:
         return about(report.about, precision=report.precision)
 
     def show(self, report: RetrieveReport) -> Shown:
-        """A row each way."""
+        """The report as a reader sees it: one row a direction."""
         ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
         rows = tuple(
             (
@@ -120,12 +120,12 @@ class Retrieve:
             for name, way in ways
         )
         table = Table(("searched", "nearest", "one of three", "all three"), rows, numbers=(1, 2, 3))
-        mean = ("retrieval", f"{report.marks.mean:.2%}, the mean of nearest and one of three, both ways")
+        mean = ("retrieval", f"{report.marks.mean:.2%}, the mean of nearest and one of three in both directions")
         return shown(self.name, report.about, report.seconds, report.device, (mean,), table)
 
 
 def retrieve(seen: Embedded) -> Retrieval:
-    """Search each in the other."""
+    """Search the bank for the images, and the images for the bank."""
     return Retrieval(
         found=searched(seen.queries, seen.labels, seen.bank, seen.bank_labels),
         inverse=searched(seen.bank, seen.bank_labels, seen.queries, seen.labels),

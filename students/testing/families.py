@@ -19,7 +19,7 @@ from students.base.contracts import Family, Needs
 from students.families.spec import StudentSpec
 
 ROWS = 3
-"""Images of a batch: more than two, so that no axis is taken for another one by accident."""
+"""Images in a batch: more than two, so that no axis is mistaken for another by accident."""
 
 
 class FamilyContract:
@@ -28,7 +28,7 @@ class FamilyContract:
     family: ClassVar[Family[Any]]
     spec: ClassVar[StudentSpec]
     tolerance: ClassVar[float] = 1e-4
-    """Largest difference of two passes that should be the same but for the order of sums, as a share of the largest value."""
+    """Largest difference, as a fraction of the largest value, of two passes that differ only in the order of sums."""
 
     def signals(self, rows: int) -> Mapping[str, Any]:
         """Signals of a batch that has pixels: those the family needs."""

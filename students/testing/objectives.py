@@ -29,7 +29,7 @@ class Example(NamedTuple):
     signals: Mapping[str, Any]
     truths: Mapping[str, Any]
     size: int
-    """How many examples it has."""
+    """Number of examples."""
 
 
 class ObjectiveContract:

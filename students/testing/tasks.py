@@ -4,7 +4,7 @@
         task = TASK
         given = {"bank": "shapes:count=300"}       # settings that differ from its defaults
 
-A subclass may bring other images (`images`), and what the head that its task asks gives for them (`answer`).
+A subclass may bring other images (`images`), and the output of the head its task uses (`answer`).
 """
 
 import json
@@ -30,14 +30,14 @@ from students.judging.pictures import labelled
 from students.judging.registry import settings_of
 
 SIDE = 32
-"""Side length of what the student sees, in pixels."""
+"""Side length of the student's input, in pixels."""
 WIDTH = 16
-"""Numbers of an embedding."""
+"""Number of channels of an embedding."""
 
 
 @dataclass(frozen=True)
 class Answering:
-    """A student without a network: what it is asked is a fixed projection of the pixels."""
+    """A student without a network: every head is a fixed projection of the pixels."""
 
     spec: TeacherSpec
     contract: "TaskContract"
@@ -46,7 +46,7 @@ class Answering:
     batch: int = 16
 
     def ask(self, head: str) -> HeadCall:
-        """The answer of the contract."""
+        """The output that the contract computes."""
         return lambda pixels: self.contract.answer(head, pixels, self.spec.classes)
 
     def at_rest(self) -> AbstractContextManager[None]:
@@ -62,11 +62,11 @@ class Broken:
 
     @property
     def name(self) -> str:
-        """As they are called."""
+        """Name of the images."""
         return self.of.name
 
     def spec(self) -> dict[str, Any]:
-        """As they are found."""
+        """The specification of the images."""
         return self.of.spec()
 
     def scan(self) -> Listing:
@@ -85,7 +85,7 @@ class TaskContract:
 
     task: ClassVar[Task[Any]]
     given: ClassVar[Mapping[str, Any]] = {}
-    """Settings by name that differ from the task's own."""
+    """Settings that differ from the task's defaults, by name."""
 
     def images(self) -> Source:
         """Labelled images to judge on."""

@@ -21,7 +21,7 @@ from students.train.images import Rows, TrainingImages
 from students.train.targets import EpochTargets, Pixels, TargetSource
 
 AHEAD = 4
-"""pieces rendered early"""
+"""Number of pieces that are rendered ahead of time."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Piece:
     """Some rows of one step. Pixels and what is shown to a teacher hold until the next piece is asked for."""
 
     step: int
-    """of the epoch"""
+    """Number of the step within the epoch."""
     last: bool
-    """the step is complete with it"""
+    """Whether this piece completes the step."""
     rows: Rows
     span: slice
     """where these rows stand in the step"""
     pixels: Pixels | None
-    """uint8 (rows, height, width, 3) as the student sees them; None: it needs to see nothing"""
+    """Views for the student, uint8 (rows, height, width, 3); None: it needs no pixels."""
     shown: Pixels | None
-    """as a connected teacher sees them"""
+    """Views for a connected teacher."""
     good: NDArray[np.bool_]
-    """False where an image cannot be read: such a row is not learnt from"""
+    """Mask of the rows, False where an image cannot be read; such a row is not trained on."""
 
 
 class Feed:
@@ -59,7 +59,7 @@ class Feed:
         """`size`: height and width the student sees; None: it learns from what was said and sees no image."""
         self._scene, self._teller, self._micro, self._strict = scene, teller, micro, strict
         self.unreadable: dict[str, str] = {}
-        """images that could not be used, and why; without a cache nobody knows beforehand"""
+        """Image -> why it could not be read; without a cache this is only found out while training."""
         self._stack = ExitStack()
         self._own = size
         self._pools = {sees: self._pool(sees, workers) for sees in {size, teller.sees} if sees is not None}

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 PATIENCE = 1.0
-"""seconds after the first signal in which others are the same wish"""
+"""Seconds after the first signal during which further signals count as the same one."""
 MOST = 5
-"""signals after which nobody waits any longer"""
+"""Number of signals after which the process stops at once."""
 
 
 class Interrupted:

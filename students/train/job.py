@@ -45,7 +45,7 @@ class Job:
     network: nn.Module
     family: Family[Any]
     own: nn.ModuleDict
-    """weights of the objectives themselves"""
+    """Weights of the objectives themselves."""
     record: RunRecord
     """The run: its student, recipe, pacing and seed."""
     machine: MachineOptions
@@ -54,9 +54,9 @@ class Job:
     teller: TargetSource
     feed: Callable[[], Feed]
     judge: Callable[[], AbstractContextManager[Validation]] | None
-    """opens what judges it on validation images; None: not judged while it learns"""
+    """Function that opens the validation; None: the student is not judged in training."""
     measure: Measure
-    """what the score is that keeps the best weights"""
+    """Name and unit of the score that selects the best weights."""
     pace: Pace
 
 

@@ -32,7 +32,7 @@ class Learner:
         together = world.size > 1 and not job.record.recipe.freezes_norms
         self.network: nn.Module = synced(network, world.device) if together else network
         self.own = job.own.to(world.device)
-        for constraint in job.record.recipe.held:
+        for constraint in job.record.recipe.all_constraints:
             constraint.prepare(self.network)
         self.average = (
             Average(self.network, job.record.recipe.average) if job.record.recipe.average is not None else None
@@ -67,12 +67,12 @@ class Learner:
     def parts(self) -> Parts:
         """What a checkpoint keeps of it."""
         average = None if self.average is None else self.average.network
-        return Parts(self.network, average, self.optimiser, self.own, self._job.record.recipe.held)
+        return Parts(self.network, average, self.optimiser, self.own, self._job.record.recipe.all_constraints)
 
     def begin(self) -> None:
         """Training mode, but for what constraints hold."""
         self.network.train()
-        for constraint in self._job.record.recipe.held:
+        for constraint in self._job.record.recipe.all_constraints:
             constraint.before_step(self.network)
 
     def learn(self, piece: Piece, said: Signals, telling: EpochTargets) -> tuple[Losses, Tensor]:
@@ -103,7 +103,7 @@ class Learner:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad()
-        for constraint in self._job.record.recipe.held:
+        for constraint in self._job.record.recipe.all_constraints:
             constraint.after_step(self.network, number)
         if self.average is not None:
             self.average.follow(self.network, number)

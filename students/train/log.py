@@ -21,7 +21,7 @@ from students.train.trackers import Tracker, numbers_of
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
 APART = "apart"
-"""time that is not training: judging, keeping checkpoints"""
+"""Name under which time that is not training is counted: validation and checkpoints."""
 
 
 class Log:

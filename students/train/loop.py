@@ -35,9 +35,9 @@ from students.train.trackers import trackers
 
 Ended = Literal["done", "patience", "steps"]
 ASKED = 10
-"""steps after which several processes ask one another for a signal: each time all wait for the slowest"""
+"""Steps between checks of whether any process received a signal: every check waits for the slowest process."""
 _NOISE = 0x57E9_0001
-"""purpose of the random words of a step"""
+"""Purpose key of the random numbers of a step."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Outcome:
     ended: Ended
     state: State
     validation: list[dict[str, Any]]
-    """the lines of the last one, one a set; none where the student was not judged"""
+    """Lines of the last validation, one a set; empty if the student was not judged."""
     score: float | None
-    """what it came to: the score of the set that decides, or the mean"""
+    """Score that selects the best weights: that of one set, or the mean."""
     measure: Measure
-    """what the score is"""
+    """Name and unit of the score."""
     unreadable: int
-    """images that could not be used, of those this process met"""
+    """Image -> why it could not be read, of the images this process met."""
 
 
 def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool = False) -> Outcome:

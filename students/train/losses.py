@@ -21,7 +21,7 @@ from students.families.spec import StudentSpec
 from students.recipe import Recipe
 
 _OWN = 0x57E9_0002
-"""purpose of the random words that an objective's own weights are drawn from"""
+"""Purpose key of the random numbers from which an objective's own weights are drawn."""
 
 
 @dataclass(frozen=True)

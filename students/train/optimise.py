@@ -21,9 +21,9 @@ class Pace:
 
     optimiser: Optimiser
     steps: int
-    """of the whole training"""
+    """Number of steps of the whole training."""
     warmup: int
-    """steps"""
+    """Number of warm-up steps."""
 
     def __call__(self, step: int) -> float:
         """The rate of step 0, 1, …"""

@@ -14,9 +14,9 @@ from students.runs.record import Pacing
 from students.runs.run import CHECKPOINTS
 
 _LINE = 1024
-"""bytes of a line of metrics.jsonl, generously"""
+"""Bytes of a line of metrics.jsonl, generously estimated."""
 _MORE = 1 << 20
-"""record, states, an evaluation"""
+"""Bytes of the record, the states and an evaluation, generously estimated."""
 
 
 def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
@@ -39,5 +39,5 @@ def _bytes_of(parts: Parts) -> tuple[int, int]:
     """Of a checkpoint, and of the weights alone. AdamW keeps two moments of everything it moves."""
     weights = sum(tensor.nbytes for tensor in parts.network.state_dict().values())
     moved = sum(tensor.nbytes for group in parts.optimiser.param_groups for tensor in group["params"])
-    beside = sum(tensor.nbytes for tensor in (*parts.own.state_dict().values(), *parts.held.values()))
+    beside = sum(tensor.nbytes for tensor in (*parts.own.state_dict().values(), *parts.constraint_states.values()))
     return weights * (1 if parts.average is None else 2) + 2 * moved + beside, weights

@@ -21,7 +21,7 @@ from students.train.job import make_job
 from students.train.loop import Outcome, train
 
 _NAME = 150
-"""letters of the name of a run"""
+"""Longest name of a run, in characters."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Finished:
     run: Run
     outcome: Outcome
     first: bool
-    """this process is the one that speaks"""
+    """Whether this is the process that prints and writes files."""
     notes: tuple[Note, ...] = ()
-    """remarks of the plan"""
+    """Notes of the plan for the user."""
 
 
 def start(options: TrainOptions, where: MachineOptions, progress: Progress) -> Finished:

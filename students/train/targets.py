@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 Stage = Literal["waiting", "teacher"]
 
 Signals = dict[str, Distribution | torch.Tensor]
-"""signal -> what was said of some rows"""
+"""Signal -> its values for some rows."""
 
 
 class EpochTargets(Protocol):
@@ -51,11 +51,11 @@ class TargetSource(Protocol):
     """Opens epochs."""
 
     sees: tuple[int, int] | None
-    """height and width of the views it must be shown, or None when it needs none"""
+    """Height and width of the views that must be rendered for it; None: none."""
     stage: Stage
-    """what the time it takes is called"""
+    """Name of the stage its time is logged under."""
     signals: tuple[str, ...]
-    """what it says"""
+    """Signals it gives."""
 
     def epoch(self, number: int, start: int) -> EpochTargets:
         """Epoch `number` from step `start` on."""

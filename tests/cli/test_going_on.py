@@ -106,4 +106,4 @@ def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
     monkeypatch.setenv("RANK", "0")
     code, said = fail(lost)
     assert code == 5
-    assert "process 0 of 2 has lost the others" in said
+    assert "process 0 of 2 lost its connection to the others" in said

@@ -82,8 +82,8 @@ def test_a_run_that_has_moved_is_asked_for_and_then_found_the_first_time_and_the
     ran = kd(*ALL[name])
     assert ran.code == (5 if name in OVER_A_CACHE else 2)
     if name in OVER_A_CACHE:
-        assert f"teacher of this cache, run:r, is not in {Path.cwd() / 'r'}, where it lay, nor in ./kd/runs" in ran.err
-        assert "hint: say where it lies now: --weights RUN" in ran.err
+        assert f"teacher of this cache, run:r, is not in its old place {Path.cwd() / 'r'}, nor in ./kd/runs" in ran.err
+        assert "hint: give its new location: --weights RUN" in ran.err
     for _ in range(2):
         ran = kd(*ALL[name], "--weights", "moved")
         assert ran.code == (3 if name == "verify" else 0), ran.err
@@ -103,11 +103,11 @@ def test_a_comparison_goes_on_with_a_run_that_has_moved(kd, r, in_this_process):
     assert kd(*ALL["compare"]).code == 2
     ran = kd(*ALL["compare"], "--weights", "moved")
     assert ran.code == 0, ran.err
-    assert "going on with cmp" in ran.err
+    assert "resuming cmp" in ran.err
     make_run(Path("r"), small_spec(size=32), seed=1)
     ran = kd(*ALL["compare"])
     assert ran.code == 2
-    assert "cmp was begun with teacher sha256" in ran.err
+    assert "cmp was started with teacher sha256" in ran.err
 
 
 def test_a_run_that_was_renamed_is_still_the_teacher_of_its_cache(kd, built):

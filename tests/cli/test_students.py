@@ -98,7 +98,7 @@ def test_an_export_is_not_written_over(kd, run, tmp_path):
     before = (tmp_path / "out" / "model.safetensors").read_bytes()
     ran = kd("student", "export", make_run(tmp_path / "other", seed=1).path, *words[3:])
     assert ran.code == 2
-    assert "model.safetensors is there already" in ran.err
+    assert "model.safetensors exists already" in ran.err
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
 
 

@@ -116,10 +116,14 @@ def test_help_tells_that_out_is_the_run(kd):
 @pytest.mark.parametrize(
     ("words", "said", "way"),
     [
-        (["--device", "gpu"], "--device gpu is none that can be computed on", "--device cpu, cuda or cuda:N"),
+        (["--device", "gpu"], "unsupported device: gpu", "--device cpu, cuda or cuda:N"),
         (["--device", "meta"], "--device meta is none", "--device cpu, cuda or cuda:N"),
         (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
-        (["--micro", 1], "a batch of 8 in pieces of 1 leaves an image alone", "--micro 8, or see more with --size 64"),
+        (
+            ["--micro", 1],
+            "a batch of 8 in pieces of 1 leaves an image alone",
+            "--micro 8, or a larger input with --size 64",
+        ),
         (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
         (["--views", "0,3", "--stream", "on"], "view 3 is asked for, but", "kd cache add-views"),
     ],

@@ -52,7 +52,7 @@ def test_a_run_is_taken_as_it_is(tmp_path):
     assert usual_signals(f"run:{run.path}") == ("logits",)
     with pytest.raises(UsageError, match="brings its own weights"):
         open_teacher(f"run:{run.path}", weights="random")
-    with pytest.raises(UsageError, match="sees 64x64 as it was trained"):
+    with pytest.raises(UsageError, match="was trained at 64x64 and takes no other size"):
         open_teacher(f"run:{run.path}", input_size=96)
     with pytest.raises(UsageError, match="no run in"):
         open_teacher(f"run:{tmp_path / 'nothing'}")

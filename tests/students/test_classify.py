@@ -196,7 +196,7 @@ class TestReassessedLabels:
             self.read(tmp_path, [[(n + 1) % 4] for n in labels]).of(images)
 
     def test_other_images_and_other_classes_are_refused(self, tmp_path, source):
-        with pytest.raises(Mismatch, match="no validation image of ImageNet"):
+        with pytest.raises(Mismatch, match="not a validation image of ImageNet"):
             judged(cycling(4, ANIMALS), spec_of(*ANIMALS), real=self.read(tmp_path, [[0]]))
         with pytest.raises(Mismatch, match=r"class number 999, .* 4 classes"):
             judged(source, spec_of(*ANIMALS), real=self.read(tmp_path, [[999]]))

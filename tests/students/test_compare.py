@@ -173,7 +173,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     again, _ = compare(options, Silent())
     assert again.measured == found.measured, "what was measured is not measured again"
     assert compare(options, Silent())[0] == again, "nor is a finished one done again"
-    with pytest.raises(UsageError, match="was begun with steps 3, now 4"):
+    with pytest.raises(UsageError, match="was started with steps 3, now 4"):
         compare(replace(options, steps=4), Silent())
     with locked_folder(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
         compare(options, Silent())
@@ -213,11 +213,16 @@ def test_what_was_left_open_fits_the_student():
 @pytest.mark.parametrize(
     ("student", "arm", "build", "why"),
     [
-        ("data2vec-nano", "hard-labels", {}, "learns from a teacher's targets alone"),
-        ("data2vec-nano", "off-stream:k=5", {}, "targets are no classes"),
+        ("data2vec-nano", "hard-labels", {}, "cannot be trained without a teacher's targets"),
+        (
+            "data2vec-nano",
+            "off-stream:k=5",
+            {},
+            "top-k codecs are for class distributions, and the recipe learns from targets",
+        ),
         ("data2vec-nano", "off-stream:only=inputs", {}, "the recipe needs targets"),
         ("data2vec-nano", "off-stream", {"signals": ("inputs",)}, "leaves out targets"),
-        ("tinyvit-5m", "off-stream:only=targets", {}, "it does not say targets"),
+        ("tinyvit-5m", "off-stream:only=targets", {}, "the cache will keep logits, but not targets"),
     ],
 )
 def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, arm, build, why):
@@ -258,17 +263,17 @@ def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
     from kdcache.config.presets import load_preset
     from students.compare.amount import Amount
     from students.compare.options import CompareOptions
-    from students.compare.run import BEGUN, Begun, _asked, _begun
+    from students.compare.run import BEGUN, Begun, _begun, _fixed
     from students.recipe import Recipe
 
     options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), recipe="mine.yaml")
     recipe = load_preset("recipes", "demo", Recipe)
-    asked = _asked(options, recipe, tmp_path)
+    asked = _fixed(options, recipe, tmp_path)
     much = Amount(data="shapes", images=9, whole=9, bytes=None, batch=3)
     (tmp_path / BEGUN).write_text(json.dumps(Begun(asked=asked, amount=much).plain()))
     assert _begun(tmp_path, asked) == much
-    edited = _asked(options, recipe.model_copy(update={"batch": 5}), tmp_path)
-    with pytest.raises(UsageError, match="was begun with recipe"):
+    edited = _fixed(options, recipe.model_copy(update={"batch": 5}), tmp_path)
+    with pytest.raises(UsageError, match="was started with recipe"):
         _begun(tmp_path, edited)
 
 
@@ -280,6 +285,6 @@ def test_a_job_that_cannot_be_is_refused_before_anything_is_measured(tmp_path, j
     from students.compare.run import compare
 
     options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), out=tmp_path / "out", **job)
-    with pytest.raises(UsageError, match="no such job can be"):
+    with pytest.raises(UsageError, match="not a possible job"):
         compare(options, Silent())
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What a comparison says: yes, no, perhaps or that it cannot be told, and how sure it is."""
+"""What a comparison says: yes, no, perhaps or undecided, and how sure it is."""
 
 import pytest
 
@@ -48,8 +48,8 @@ def test_noise_is_no_verdict():
     """One repeat disturbed: slower from the cache in the mean, and nobody can tell."""
     found = with_steps([0.5, 0.5, 0.5], [0.3, 0.3, 2.0])
     first, words = verdict(found).sentences[0], said(found)
-    assert first.startswith("cannot be told: off-stream")
-    assert "the times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
+    assert first.startswith("undecided: off-stream")
+    assert "the step times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
     assert "too small" not in words
 
 
@@ -66,7 +66,7 @@ def test_images_a_second_are_those_of_the_mean_step():
 def test_without_a_connected_teacher_the_first_way_is_the_measure():
     words = said(comparison(("off-stream", "hard-labels")))
     assert "hard-labels less off-stream: +0 ± 0 points of top-1" in words
-    assert "no way had its teacher connected" in words
+    assert "no arm had a connected teacher" in words
 
 
 def test_why_there_is_no_score_is_told():

@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
     deep = preset(tmp_path, ("depth: 3", "depth: 7"))
     with pytest.raises(Mismatch, match=r"mine has 7 blocks, cls-layers of .* have 6 layers"):
         learn(tmp_path / "g", dense, student=deep, size=None, steps=1, settings=("objective.signal=cls-layers",))
-    with pytest.raises(UsageError, match=r"drop_path is 0\.5, but data2vec-nano drops nothing"):
+    with pytest.raises(UsageError, match=r"drop_path is 0\.5, but data2vec-nano has no stochastic depth"):
         teach(tmp_path / "h", dense, steps=1, settings=("drop_path=0.5",))
     grey = preset(tmp_path, ("mean: [0.485, 0.456, 0.406]", "mean: [0.5, 0.5, 0.5]"))
     with pytest.raises(Mismatch, match=r"normalises pixels by mean \(0\.5, 0\.5, 0\.5\)") as told:
@@ -217,9 +217,9 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
         teach(tmp_path / "k", dense, steps=1, val=str(few.parent))
     assert "--val none" in told.value.hint
     five = preset(tmp_path, ("heads: 3\n  hidden", "heads: 5\n  hidden"))
-    with pytest.raises(UsageError, match="5 heads cannot share 96 channels"):
+    with pytest.raises(UsageError, match="5 heads cannot divide 96 channels"):
         learn(tmp_path / "i", dense, student=five, size=None, steps=1)
-    with pytest.raises(UsageError, match="sees 64 pixels and nothing else"):
+    with pytest.raises(UsageError, match="only takes inputs of 64 pixels"):
         learn(tmp_path / "f", dense, student="data2vec-nano", size=96, steps=1)
 
 
@@ -228,9 +228,11 @@ def test_a_run_goes_on_only_with_the_teacher_whose_encoder_it_has(dense, tmp_pat
     teach(tmp_path / "more", dense, steps=1, start=str(run.path))
     for change in (("alibi: false", "alibi: true"), ("heads: 3\n  hidden", "heads: 4\n  hidden")):
         changed = preset(tmp_path, change)
-        with pytest.raises(Mismatch, match=r"data2vec-nano it begins with has blocks of (alibi: False|heads: 3), mine"):
+        with pytest.raises(
+            Mismatch, match=r"data2vec-nano it starts from has blocks with (alibi: False|heads: 3), mine"
+        ):
             learn(tmp_path / "changed", dense, student=changed, size=None, steps=1, start=str(run.path))
-    with pytest.raises(UsageError, match="does not say how many heads"):
+    with pytest.raises(UsageError, match="does not record the number of heads"):
         teach(tmp_path / "file", dense, steps=1, start=str(run.weights))
     other = build_cache(
         tmp_path / "other",
@@ -241,7 +243,7 @@ def test_a_run_goes_on_only_with_the_teacher_whose_encoder_it_has(dense, tmp_pat
         recipe="data2vec",
         data="shapes:count=48,size=64",
     )
-    with pytest.raises(Mismatch, match="is not that of the teacher of this cache, data2vec nano"):
+    with pytest.raises(Mismatch, match="is not that of this cache's teacher, data2vec nano"):
         teach(tmp_path / "mixed", other, steps=1, start=str(run.path))
 
 

@@ -166,5 +166,5 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
     named = replace(images, classes=("a", "b"))
     with pytest.raises(Mismatch, match="only shapes-train has 'a'; only shapes-val has 'c', 'd'"):
         check_bank(named, replace(more, classes=("b", "c", "d")))
-    with pytest.raises(Mismatch, match="do not have the same classes: theirs are in another order"):
+    with pytest.raises(Mismatch, match="do not have the same classes: the same ones in another order"):
         check_bank(named, replace(more, classes=("b", "a")))

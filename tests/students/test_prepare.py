@@ -220,6 +220,6 @@ def test_the_numbers_of_another_student_are_not_written_over(tmp_path):
     (tmp_path / "out" / "config.json").unlink()
     (tmp_path / "out" / "model.safetensors").unlink()
     other = make_run(tmp_path / "black", spec.model_copy(update={"geometry": on(spec.geometry, "black")}))
-    with pytest.raises(UsageError, match=r"preprocess\.json is there already"):
+    with pytest.raises(UsageError, match=r"preprocess\.json exists already"):
         export_timm(other, tmp_path / "out")
     assert not (tmp_path / "out" / "config.json").exists()

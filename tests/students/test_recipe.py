@@ -47,7 +47,8 @@ def test_several_objectives_have_names_and_weights():
 
 
 def test_frozen_norms_are_a_constraint():
-    assert recipe(frozen_norms=True).held == (FrozenNorms(),) == recipe(constraints=[{"kind": "frozen-norms"}]).held
+    named = recipe(constraints=[{"kind": "frozen-norms"}])
+    assert recipe(frozen_norms=True).all_constraints == (FrozenNorms(),) == named.all_constraints
     assert recipe(frozen_norms=True).freezes_norms
     assert not recipe(constraints=[{"kind": "pruned", "share": 0.5}]).freezes_norms
 
@@ -61,7 +62,7 @@ def test_frozen_norms_are_a_constraint():
         (["objective=3"], "objective: 3 should be keys and values with a kind"),
         (["constraints=[{kind: prund}]"], "constraints.0: no constraint is of the kind 'prund'; did you mean pruned?"),
         (["constraints=[{kind: pruned, share: 2}]"], "constraints.0.share: 2 should be less than 1"),
-        (["objective.weight=0"], "every objective has a weight of 0: nothing would be learnt"),
+        (["objective.weight=0"], "all objectives have weight 0: nothing would be learnt"),
         (["objective.weight=-1"], "objective.weight: -1 should be greater than or equal to 0"),
     ],
 )

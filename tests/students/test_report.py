@@ -149,7 +149,7 @@ def test_a_teacher_that_was_trained_has_no_stamp(full):
 
 def test_a_run_without_a_cache_says_so(tmp_path, photos):
     words = read(write_report(make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs")), samples=2)).words
-    assert "The run had no cache" in words
+    assert "The run was trained without a cache" in words
 
 
 def test_names_cannot_become_markup(tmp_path, photos):
@@ -197,7 +197,7 @@ class TestSamples:
         shutil.copy(pictures / "cats" / "0.png", pictures / "cats" / "2.png")
         run = make_run(tmp_path / "run", photos=pictures, cache=own, classes=tuple(f"thing {n}" for n in range(1000)))
         found = taught_samples(run, run.network(), 99)
-        assert found.notes == ["cats/2.png was drawn, but is not what the teacher saw any more."]
+        assert found.notes == ["cats/2.png was drawn, but has changed since the teacher saw it."]
         assert len(found.images) == 11
         assert "cats/2.png" not in [sample.image_id for sample in found.images]
 
@@ -209,7 +209,7 @@ class TestSamples:
         shutil.rmtree(pictures)
         network = run.network()
         (note,) = taught_samples(run, network, 2).missing
-        assert note.startswith("What the teacher said cannot be shown")
+        assert note.startswith("The teacher's predictions cannot be shown")
         (note,) = validation_samples(run, network, 2).missing
         assert note.startswith("Validation images cannot be shown")
         warned = []
@@ -220,7 +220,7 @@ class TestSamples:
         other = full.record.cache.model_copy(update={"identity": "0" * 32})
         run = Run(full.path, full.record.model_copy(update={"cache": other}))
         (note,) = taught_samples(run, run.network(), 2).missing
-        assert "the run was made from 00000000" in note
+        assert "the run was trained from 00000000" in note
 
     def test_validation_samples_are_what_the_student_says(self, full):
         found = validation_samples(full, full.network(), 5)
@@ -238,7 +238,7 @@ def test_a_run_that_only_began_has_a_page_too(tmp_path, photos):
     run = make_run(tmp_path / "run", photos=photos, classes=("cats", "dogs"), weights=False)
     words = read(write_report(run)).words
     assert "Nothing has been measured yet" in words
-    assert "There are no weights yet" in words
+    assert "The run has no weights yet" in words
 
 
 def test_an_evaluation_of_earlier_weights_is_marked(tmp_path, photos):
@@ -248,11 +248,11 @@ def test_an_evaluation_of_earlier_weights_is_marked(tmp_path, photos):
     assert read_evaluations(run) == {
         path.stem: Evaluation(weights_sha256=next(iter(read_evaluations(run).values())).weights_sha256, report=report)
     }
-    assert "of earlier weights" not in read(write_report(run)).words
+    assert "judged with earlier weights" not in read(write_report(run)).words
     changed = run.network()
     changed.head.fc.bias.data += 1
     save_file(changed.state_dict(), run.path / "best.safetensors")
-    assert "of earlier weights" in read(write_report(run)).words
+    assert "judged with earlier weights" in read(write_report(run)).words
 
 
 def test_one_of_a_thing_is_told_as_one(tmp_path, photos):

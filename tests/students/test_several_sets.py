@@ -120,7 +120,7 @@ def test_a_set_without_a_place_is_left_out_and_a_note_names_it(dense, sets, tmp_
     notes = [note.text for note in found.notes if note.kind == UNJUDGED]
     assert notes == ["not judged on cifar100 while it learns: --val cifar100=SOURCE says where it lies"]
     assert planned("none").record.validation == ()
-    with pytest.raises(UsageError, match="is the place of no set; the student is judged on cifar10, cifar100"):
+    with pytest.raises(UsageError, match="names none of the run's sets: cifar10, cifar100"):
         planned("shapes:split=val")
     with pytest.raises(UsageError, match="names the place of cifar10 twice"):
         planned(places(sets)[0], places(sets)[0])

@@ -1,4 +1,4 @@
-"""The progress of an arm, which runs in a process of its own, shown by the process that asked for it.
+"""The progress of an arm, which runs in a process of its own, shown by the process that started it.
 
 Input there: what a training reports. Output here: the same calls on the progress of the comparison, its stages named by the arm.
 """
@@ -10,25 +10,25 @@ from kdcache.base.own_process import send
 from kdcache.base.progress import Progress, Silent
 
 _EVERY = 0.2
-"""Seconds between two lines about images: a fast student takes hundreds of steps a second."""
+"""Least seconds between two progress messages about images: a fast student takes hundreds of steps a second."""
 
 
 class Relayed(Silent):
-    """In the process of an arm: tells stages and images to the process that asked."""
+    """In the process of an arm: sends stages and images to the process that started it."""
 
     def __init__(self) -> None:
         self._images = 0
-        self._told = 0.0
+        self._sent = 0.0
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """A stage begins."""
-        self._images, self._told = 0, time.monotonic()
+        self._images, self._sent = 0, time.monotonic()
         send(["start", stage, total, done])
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """More images are through; told a few times a second."""
+        """More images are done; sent a few times a second."""
         self._images += images
-        if time.monotonic() - self._told >= _EVERY:
+        if time.monotonic() - self._sent >= _EVERY:
             self._pass_on()
 
     def finish(self) -> None:
@@ -39,12 +39,12 @@ class Relayed(Silent):
     def _pass_on(self) -> None:
         if self._images:
             send(["advance", self._images])
-        self._images, self._told = 0, time.monotonic()
+        self._images, self._sent = 0, time.monotonic()
 
 
-def show(told: Any, arm: str, progress: Progress) -> None:
-    """In the process that asked: what was told, as progress of that arm."""
-    kind, *values = told
+def show(message: Any, arm: str, progress: Progress) -> None:
+    """In the starting process: show a message as progress of that arm."""
+    kind, *values = message
     if kind == "start":
         stage, total, done = values
         progress.start(f"{arm}: {stage}", total, done)

@@ -1,23 +1,23 @@
-"""What an accelerator has used, where it tells: the counter its driver keeps.
+"""Energy an accelerator has used, from the counter of its driver, where it has one.
 
-Output: joules. Needs `pip install nvidia-ml-py` (the extra `energy`) and a device that counts; there is no number without them.
+Output: joules; None without `pip install nvidia-ml-py` (the extra `energy`) or on a device without such a counter.
 """
 
 
 class Energy:
-    """Counts from when it is made."""
+    """Energy used since this object was made."""
 
     def __init__(self) -> None:
         self._start = millijoules()
 
     def joules_a_step(self, steps: int) -> float | None:
-        """The mean over so many steps, loading and validation included; None where nothing tells."""
+        """The mean over so many steps, loading and validation included; None without a counter."""
         now = millijoules()
         return None if now is None or self._start is None else (now - self._start) / 1000 / steps
 
 
 def millijoules() -> float | None:
-    """Since the driver was loaded, of the accelerator torch uses first; None where nothing tells."""
+    """Millijoules since the driver was loaded, of torch's current accelerator; None without a counter."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,7 +1,7 @@
-"""One arm, once, in a process of its own: memory, time and result of nothing but this training.
+"""One training of one arm, in a process of its own, so that memory and time are those of this training alone.
 
-Input: an ArmTask. Output: Measured, both as JSON. The peak of memory is a process's, and
-an off-stream training must not have a teacher anywhere in its process.
+Input: an ArmTask. Output: Measured, both as JSON. Peak memory can only be read for a whole process, and an off-stream
+training must not have a teacher anywhere in its process.
 """
 
 import sys
@@ -25,7 +25,7 @@ STAGES = ("waiting", "teacher", "student", "optimiser")
 
 
 class ArmTask(Strict):
-    """What the process is told."""
+    """What the process is to train."""
 
     arm: Arm
     cache: str
@@ -37,7 +37,7 @@ class ArmTask(Strict):
     val: str | tuple[str, ...] | None
     size: int | None
     background: str | None
-    """of views that no cache gives"""
+    """Colour under transparent pixels in views that come from no cache."""
     steps: int
     batch: int | None
     micro: int | None
@@ -47,43 +47,43 @@ class ArmTask(Strict):
     teacher_weights: str | None
     teacher_head: str | None
     memory: int | None = None
-    """bytes it may take of the accelerator"""
+    """Largest amount of accelerator memory the process may use, in bytes; None: all of it."""
 
 
 class Measured(Strict):
-    """What it tells."""
+    """What the process measured."""
 
     arm: str
     seed: int
     steps: int
     images: int
     step_seconds: float
-    """of a step, after the first tenth of all steps"""
+    """Mean seconds of a step, without the first tenth of the steps."""
     stages: dict[str, float]
-    """seconds of a step by stage; the rest of `step_seconds` is bookkeeping"""
+    """Mean seconds of a step by stage; the rest of `step_seconds` is bookkeeping."""
     images_per_second: float
     peak_memory: int
-    """bytes resident in this process at its peak"""
+    """Peak resident memory of the process, in bytes."""
     allocated: int | None
-    """bytes of the accelerator at the peak, in tensors"""
+    """Peak accelerator memory in tensors, in bytes; None on a CPU."""
     reserved: int | None
-    """and held by torch"""
+    """Peak accelerator memory that torch reserved from the driver, in bytes; None on a CPU."""
     energy: float | None
-    """joules of the accelerator for a step, where it tells"""
+    """Joules the accelerator used in a step; None where it has no counter."""
     losses: tuple[float, ...]
     score: float | None
-    """as the recipe judges: the share that is named right, or found right"""
+    """Score of the recipe's validation task; None if the student was not judged."""
     unjudged: str | None
-    """why there is no score"""
+    """Reason why there is no score; None if there is one."""
     pixels: int
-    """that a side of what the student sees has"""
+    """Side length of the student's input, in pixels."""
     weights: str
-    """digest of the student's weights at the end"""
+    """Digest of the student's final weights file."""
     imported_teacher: bool
 
 
 def measure(task: ArmTask) -> Measured:
-    """Train, and look at what it took."""
+    """Train, and measure time, memory and score."""
     from students.train.start import start
 
     if task.memory is not None and not _where(task).on_cpu:
@@ -117,8 +117,8 @@ def measure(task: ArmTask) -> Measured:
 
 
 def _unjudged(notes: Sequence[Note]) -> str:
-    """Why a student is not judged."""
-    return next((note.text for note in notes if note.kind == UNJUDGED), "it was asked not to be judged")
+    """Reason why a student was not judged."""
+    return next((note.text for note in notes if note.kind == UNJUDGED), "judging was switched off with --val none")
 
 
 def _options(task: ArmTask) -> TrainOptions:
@@ -150,7 +150,7 @@ def _where(task: ArmTask) -> MachineOptions:
 
 
 def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
-    """Mean seconds of a step, by stage and in all, without the first tenth, in which caches fill and kernels are chosen."""
+    """Mean seconds of a step, by stage and in all, without the first tenth, when caches fill and kernels are chosen."""
     settled = lines[max(1, len(lines) // 10) :] or lines
     each = [line["step_seconds"] for line in settled]
     stages = {stage: sum(line[stage] * line["step_seconds"] for line in settled) / len(settled) for stage in STAGES}
@@ -166,7 +166,7 @@ def _accelerator(where: MachineOptions) -> tuple[int | None, int | None]:
 
 
 def _keep_within(memory: int) -> None:
-    """This process gets no more of the accelerator, as if it had no more."""
+    """Limit this process to that much accelerator memory, as if the device had no more."""
     import torch
 
     _, whole = torch.cuda.mem_get_info()

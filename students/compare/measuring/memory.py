@@ -1,4 +1,4 @@
-"""The most memory a process has held. Input: none. Output: bytes."""
+"""Peak memory of this process. Input: none. Output: bytes."""
 
 import resource
 import sys
@@ -11,8 +11,8 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 def peak_memory() -> int:
     """Resident bytes of this process at its peak.
 
-    Linux hands `ru_maxrss` on to whatever a process starts: a small training would be told the size of the large process that
-    started it. /proc counts from the start of the program.
+    Linux passes `ru_maxrss` on to child processes: a small training would report the size of the large process that started
+    it. /proc counts from the start of the program.
     """
     if _STATUS.is_file():
         line = next(line for line in _STATUS.read_text("ascii", "replace").splitlines() if line.startswith("VmHWM:"))

@@ -11,7 +11,7 @@ __all__ = ["page", "write_page"]
 
 
 def write_page(found: Comparison, judged: Verdict, out: Path) -> Path:
-    """Write it, and say where."""
+    """Write the page; returns its path."""
     path = out / "report.html"
     write_file(path, [page(found, judged).encode("utf-8", "backslashreplace")])
     return path

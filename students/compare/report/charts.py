@@ -1,4 +1,4 @@
-"""The pictures of a comparison: where a step goes, what memory it takes, when a cache has paid for itself, what the loss does.
+"""The charts of a comparison: time of a step by stage, memory, cost of the job with the break-even, and loss.
 
 Input: a Comparison and its Verdict. Output: markup. An arm has the same colour and dashes in every chart of lines.
 """
@@ -19,13 +19,14 @@ WORDS = {"waiting": "waiting for data"}
 STAGE_COLOURS = (3, 7, 6, 5, 8)
 _UNITS = (("seconds", 3600.0), ("minutes", 60.0), ("hours", 1.0), ("days", 1 / 24))
 _EARLY, _FAR = 0.2, 4.0
-"""a crossing in so early a part of the job gets a chart of its own; one so many times as far as the job is not drawn"""
+"""A break-even before the fraction _EARLY of the job gets a zoomed chart; one later than _FAR times the job is not
+drawn."""
 _ABOVE = 1.25
-"""how far above the lines of a chart their bands are drawn"""
+"""Height at which a confidence band is cut off, as a factor of the highest line of its chart."""
 
 
 def colour(place: int) -> int:
-    """Of the arm at a place."""
+    """Colour number of the arm at this position."""
     return place % COLOURS + 1
 
 
@@ -48,24 +49,24 @@ def _repeats(found: Comparison, row: Row) -> list[float]:
 
 
 def memory_charts(judged: Verdict) -> Markup:
-    """What one process holds of the accelerator, where there is one, and of the machine."""
+    """Peak memory of one process: on the accelerator, where there is one, and on the host."""
     unit, times = _bytes(row.peak_memory.mean for row in judged.rows)
     bars = [Bar(row.arm, [row.peak_memory.mean * times], reach(row.peak_memory, size)) for row in judged.rows]
     process = bar_chart(f"Memory of the process at its peak, {unit}", [Part("process", 6)], bars, shown=_number)
-    held = [(row, row.allocated, row.reserved) for row in judged.rows if row.allocated and row.reserved]
-    if not held:
+    on_device = [(row, row.allocated, row.reserved) for row in judged.rows if row.allocated and row.reserved]
+    if not on_device:
         return process
-    unit, times = _bytes(reserved.mean for _, _, reserved in held)
-    parts = (Part("in tensors", 6), Part("held besides by torch", 3))
+    unit, times = _bytes(reserved.mean for _, _, reserved in on_device)
+    parts = (Part("in tensors", 6), Part("reserved by torch, unused", 3))
     bars = [
         Bar(row.arm, [used.mean * times, (all_of_it.mean - used.mean) * times], reach(used, size))
-        for row, used, all_of_it in held
+        for row, used, all_of_it in on_device
     ]
     return join(bar_chart(f"Memory of the device at its peak, {unit}", parts, bars, shown=_number), process)
 
 
 def cost_charts(judged: Verdict) -> Markup:
-    """Time of the whole job, epoch by epoch; crossings that come early once more, larger."""
+    """Time of the whole job over its epochs; where the lines cross early, a second chart zooms in on the beginning."""
     whole = judged.job.epochs * judged.job.students
     near = [row.pays.epochs for row in judged.rows if row.pays and row.pays.epochs <= _FAR * whole]
     far = max(whole, 1.2 * max(near, default=0.0))
@@ -76,7 +77,7 @@ def cost_charts(judged: Verdict) -> Markup:
 
 
 def _costs(judged: Verdict, far: float, title: str, *, marked: bool = True) -> Markup:
-    """Straight lines: what the build costs, and so much more with every epoch."""
+    """One straight line an arm: the cost of the build at epoch 0, and the cost of training added with every epoch."""
     share = far / (judged.job.epochs * judged.job.students)
     costs = [(row.bill.build_hours.mean, share * row.bill.train_hours.mean) for row in judged.rows]
     most = max(build + train for build, train in costs)
@@ -95,7 +96,7 @@ def _costs(judged: Verdict, far: float, title: str, *, marked: bool = True) -> M
 
 
 def _edges(row: Row, far: float, share: float, times: float, most: float) -> tuple[list[Point], list[Point]]:
-    """The interval of what a job of up to `far` epochs costs; none when there was one repeat."""
+    """Lower and upper edge of the 95 % interval of the cost up to `far` epochs; both empty when there was one repeat."""
     if row.bill.hours.half is None:
         return [], []
     low, high = [], []
@@ -108,7 +109,7 @@ def _edges(row: Row, far: float, share: float, times: float, most: float) -> tup
 
 
 def loss_chart(found: Comparison) -> Markup:
-    """The mean over the repeats of each arm, between the least and the largest of them."""
+    """Mean loss over the repeats of each arm, in a band from the lowest repeat to the highest."""
     series = []
     for place, arm in enumerate(found.arms):
         steps = list(zip(*(one.losses for one in found.measured[arm.name]), strict=True))
@@ -131,7 +132,7 @@ def _number(value: float) -> str:
 
 
 def note(found: Comparison) -> Sequence[str]:
-    """What must be known to read them."""
+    """Notes below the charts."""
     several = any(len(each) > 1 for each in found.measured.values())
     taught = {arm.teacher == "none" for arm in found.arms}
     return [

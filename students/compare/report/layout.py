@@ -1,6 +1,6 @@
-"""Tables of a comparison's page, and how they look.
+"""Tables of a comparison's page, and their style.
 
-Input: names and cells. Output: markup. A table that is too wide for a phone is pushed sideways under its names.
+Input: names and cells. Output: markup. A table that is too wide for a phone scrolls sideways beside its first column.
 """
 
 import re
@@ -27,7 +27,7 @@ _INTERVAL = re.compile(r"([^±(]*) (± .*|\([^)]*\))(.*?)")
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Markup:
-    """Names and what they are."""
+    """A table of names and values."""
     return tag("table", (tag("tr", tag("th", name), tag("td", what)) for name, what in rows), class_="facts")
 
 

@@ -1,4 +1,4 @@
-"""The report of a comparison as one page: what it says, the table, the pictures, the sums, and where everything came from.
+"""The report of a comparison as one page: verdict, table, charts, sums, and where everything came from.
 
 Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
 """
@@ -26,26 +26,26 @@ def page(found: Comparison, judged: Verdict) -> str:
         tag("h1", title),
         tag("p", f"{', '.join(names[:-1])} and {names[-1]}", class_="soft"),
         _stamp(found),
-        _said(judged),
+        _verdict(judged),
         _compared(found, judged),
         tag("h2", "Side by side"),
         _side_by_side(found, judged),
-        tag("h2", "In pictures"),
+        tag("h2", "Charts"),
         _pictures(found, judged),
-        tag("h2", "The job, and its sums"),
+        tag("h2", "Cost of the whole job"),
         sums_section(found, judged),
-        tag("h2", "Beside the papers' own figures"),
+        tag("h2", "The papers' figures beside ours"),
         papers_section(judged),
-        tag("h2", "Every repeat"),
+        tag("h2", "All repeats"),
         _repeats(found),
-        tag("h2", "Where it comes from"),
+        tag("h2", "Provenance"),
         _provenance(found),
         style=STYLE,
     )
 
 
 def _stamp(found: Comparison) -> Markup:
-    """Time and memory of a teacher with random weights are real; what it teaches is not."""
+    """A warning where the teacher has random weights: time and memory are real, scores are not."""
     if not found.teacher.has_random_weights:
         return Markup("")
     return tag(
@@ -53,7 +53,7 @@ def _stamp(found: Comparison) -> Markup:
     )
 
 
-def _said(judged: Verdict) -> Markup:
+def _verdict(judged: Verdict) -> Markup:
     return tag("ul", (tag("li", sentence) for sentence in judged.sentences), class_="verdict")
 
 
@@ -64,12 +64,12 @@ def _compared(found: Comparison, judged: Verdict) -> Markup:
 
 def _side_by_side(found: Comparison, judged: Verdict) -> Markup:
     several = any(len(each) > 1 for each in found.measured.values())
-    told = (
+    sentence = (
         "± is the 95 % interval of the mean over the repeats."
         if several
         else "Measured once, so there are no intervals."
     )
-    return join(grid(["", *(row.arm for row in judged.rows)], table(found, judged)), tag("p", told, class_="note"))
+    return join(grid(["", *(row.arm for row in judged.rows)], table(found, judged)), tag("p", sentence, class_="note"))
 
 
 def _pictures(found: Comparison, judged: Verdict) -> Markup:

@@ -1,4 +1,4 @@
-"""The sums of a comparison, written out: formulas, the figures in them, and the papers' own figures beside them.
+"""The sums of a comparison, written out: formulas with our figures, and the papers' own figures beside them.
 
 Input: a Comparison and its Verdict. Output: markup.
 """
@@ -34,10 +34,11 @@ money          hours × g × price
 
 
 def sums_section(found: Comparison, judged: Verdict) -> Markup:
-    """What was added up, and how."""
+    """The job, the formulas, and the figures in them."""
     worked = [line for row in judged.rows for line in _worked(found, judged, row)]
     seen = (
-        "t is a step divided by its images, b the build divided by the views the teacher was shown, without loading it."
+        "t is the time of a step divided by its images; "
+        "b is the time of the build, without loading the teacher, divided by the views."
     )
     return join(
         facts(_job(judged.job)), tag("pre", FORMULAS), tag("p", seen, class_="note"), tag("pre", "\n".join(worked))
@@ -100,9 +101,9 @@ def _tinyvit(job: Workload, pairs: Sequence[tuple[Row, Row]]) -> Markup:
         times = (row.bill.build_hours, row.bill.train_hours, row.bill.hours, on.bill.hours)
         saved = reach(row.saves, percent)
         lines.append([row.arm, *(_device_time(job, hours) for hours in times), saved])
-    told = "Time of devices. TinyViT: arXiv 2207.10666, section D; the other lines are the job above."
+    caption = "Time of devices. TinyViT: arXiv 2207.10666, section D; the other lines are the job above."
     return join(
-        grid(("", "to store", "to train", "together", "connected", "saves"), lines), tag("p", told, class_="note")
+        grid(("", "to store", "to train", "together", "connected", "saves"), lines), tag("p", caption, class_="note")
     )
 
 
@@ -120,11 +121,11 @@ def _divedoc(judged: Verdict, pairs: Sequence[tuple[Row, Row]]) -> Markup:
     for place, (on, row) in enumerate(pairs):
         lines += [] if place else [[on.arm, *_holds(judged, on)]]
         lines += [[row.arm, *_holds(judged, row)], ["  saves", *_saved(on, row)]]
-    told = (
+    caption = (
         "Time of the job; memory of the device, or of the process where there is none; disk for images and cache. "
-        "DIVE-Doc: table 1. A saving below nothing is a cost."
+        "DIVE-Doc: table 1. A negative saving is a cost."
     )
-    return join(grid(("", "time", "memory", "disk"), lines), tag("p", told, class_="note"))
+    return join(grid(("", "time", "memory", "disk"), lines), tag("p", caption, class_="note"))
 
 
 def _paper(figures: dict[str, float]) -> tuple[str, str, str]:

@@ -1,1 +1,1 @@
-"""From measurements to a verdict: rows, sums with intervals, the table and the sentence."""
+"""From measurements to a verdict: rows, costs with intervals, the table and the sentences."""

@@ -1,24 +1,25 @@
-"""A cache of a comparison, in numbers."""
+"""Size and build time of one cache of a comparison."""
 
 from kdcache.base.strict import Strict
 from students.compare.result.sums import Spread
 
 
 class Built(Strict):
-    """A cache."""
+    """What one cache takes on disk and in time."""
 
     signals: dict[str, str]
-    """signal -> codec"""
+    """Signal -> codec."""
     bytes: int
-    """of this cache, with the headers of its parts, which are small"""
+    """Size of this cache in bytes. It has few rows a part, so the headers of the parts are a large share of it."""
     row_bytes: float
-    """of a view of an image"""
+    """Bytes that one view of one image takes."""
     image: Spread
-    """seconds for one view of one image: the teacher's pass, without what is paid once a process, such as loading the teacher"""
+    """Seconds for one view of one image: the teacher's forward pass, without costs paid once a process, such as
+    loading the teacher."""
     views: int
     rows: int
 
     @property
     def seconds(self) -> float:
-        """Of the whole build."""
+        """Seconds that the whole build took the teacher."""
         return self.image.mean * self.rows * self.views

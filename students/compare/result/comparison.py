@@ -1,4 +1,4 @@
-"""What a comparison found: plain figures of every arm, from which table, sentences and page are made."""
+"""Result of a comparison: plain figures of every arm, from which table, sentences and page are made."""
 
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
@@ -11,43 +11,43 @@ from students.compare.room import Room
 
 
 class Comparison(Strict):
-    """Everything that was measured."""
+    """Everything a comparison measured."""
 
     arms: tuple[Arm, ...]
     measured: dict[str, tuple[Measured, ...]]
-    """arm -> its repeats"""
+    """Arm -> its measurements, one a repeat."""
     built: dict[str, Built]
-    """cache -> what it took"""
+    """Cache name -> its size and build time."""
     caches: dict[str, str]
-    """arm -> its cache"""
+    """Arm -> name of its cache."""
     room: dict[str, Room]
-    """arm -> what fits on a device of the size that was asked for"""
+    """Arm -> largest batch that fits on a device of the given memory; empty without `--memory`."""
     teacher: TeacherSpec
     student: str
     images: str
     image_bytes: int | None
-    """on disk, all of them; None where they are generated or remote"""
+    """Size of all images of the source on disk, in bytes; None if they are generated or remote."""
     batch: int
     steps: int
     metric: str
-    """what the score of a student is called"""
+    """Name of the score."""
     percent: bool = True
-    """the score is a share of 1, written in per cent"""
+    """Whether the score is a fraction of 1 that is printed in per cent."""
     higher_is_better: bool = True
     unjudged: str | None
-    """why there is none"""
+    """Reason why there is no score; None if there is one."""
     recipe: str
     pixels: int
-    """that a side of what the student sees has"""
+    """Side length of the student's input, in pixels."""
     device: str
     machine: str
     job: Workload
-    """all images of the source, for the epochs that were asked for"""
+    """Training whose cost is computed: all images of the source, for the given epochs and students."""
     project: Workload | None
 
     @property
     def measure(self) -> Measure:
-        """What the score of a student is."""
+        """Name and unit of the score."""
         return Measure(self.metric, self.percent, self.higher_is_better)
 
     def cache(self, arm: Arm) -> Built | None:

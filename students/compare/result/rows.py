@@ -1,4 +1,4 @@
-"""One line of a comparison: everything that is known of one way of training, and what it costs for the job.
+"""One row of a comparison: all figures of one way of training, and its cost for the job.
 
 Input: a Comparison. Output: a Row an arm.
 """
@@ -17,33 +17,33 @@ class Row(Strict):
     arm: str
     teacher: str
     cache_bytes: int
-    """for the images and views of the job"""
+    """Size of a cache of all images and views of the job, in bytes."""
     peak_memory: Spread
     allocated: Spread | None
     reserved: Spread | None
     room: Room | None
     devices: int | None
-    """that a batch needs"""
+    """Number of devices that hold one batch; None if no search for the largest batch was made."""
     step_seconds: Spread
     stages: dict[str, Spread]
     images_per_second: Spread
     energy: Spread | None
-    """joules of a step"""
+    """Joules of a step."""
     build_seconds: float
-    """of the cache that was built here"""
+    """Seconds the build of this comparison's own cache took."""
     score: Spread | None
     loss: Spread
-    """of the last step"""
+    """Loss of the last step."""
     bill: Bill
-    """of the job"""
+    """Cost of the job."""
     saves: Spread | None
-    """share of the time of the job with the teacher connected"""
+    """Fraction of the job's time with a connected teacher that this arm saves."""
     pays: BreakEven | None
-    """when its cache has paid for itself; None: never, or there is nothing to compare with"""
+    """Break-even of the arm's cache; None: it never pays, or no arm has a connected teacher."""
 
 
 def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
-    """Everything of one arm; `on`: the one whose teacher is connected."""
+    """The row of one arm; `on`: the arm with a connected teacher, if there is one."""
     each = found.measured[arm.name]
     built = found.cache(arm)
     room = found.room.get(arm.name)
@@ -73,7 +73,7 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
 
 
 def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -> Spread:
-    """1 - off-stream / on-stream of the mean times; how sure it is, from the repeats, which ran side by side."""
+    """1 - off-stream / on-stream of the mean times; its interval is over pairs of repeats, which ran one after the other."""
 
     def share(connected: float, stored: float) -> float:
         hours = [bill(job, Spread(mean=step / found.batch, half=None), view).hours.mean for step, view in (
@@ -87,7 +87,7 @@ def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -
 
 
 def faster(found: Comparison, on: Arm, off: Arm) -> Spread:
-    """Seconds an image is faster from the cache; repeat by repeat, since those ran side by side."""
+    """Seconds an image that training from the cache saves, by pairs of repeats, which ran one after the other."""
     pairs = zip(found.measured[on.name], found.measured[off.name], strict=True)
     return Spread.of([(one.step_seconds - other.step_seconds) / found.batch for one, other in pairs])
 

@@ -1,4 +1,4 @@
-"""What measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
+"""What the measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
 
 n images, E epochs, M students, V stored views; t seconds a training image, b seconds a built view of an image.
 """
@@ -20,7 +20,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _NORMAL = 1.959963985
 _STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles for 1 to 9 degrees of freedom"""
+"""97.5 % quantiles of Student's t for 1 to 9 degrees of freedom."""
 
 
 def student_t(freedom: int) -> float:
@@ -52,16 +52,16 @@ class Spread(Strict):
         return cls(mean=mean, half=half)
 
     def times(self, factor: float) -> "Spread":
-        """In another unit."""
+        """The same in another unit."""
         return Spread(mean=self.mean * factor, half=None if self.half is None else self.half * abs(factor))
 
     def turned(self, amount: float) -> "Spread":
-        """So much of something in each: of seconds a step, images a second."""
+        """`amount` / self: seconds a step become images a second."""
         turned = amount / self.mean
         return Spread(mean=turned, half=None if self.half is None else turned * self.half / self.mean)
 
     def plus(self, other: "Spread") -> "Spread":
-        """The sum of two that were measured apart."""
+        """The sum of two independent measurements."""
         known = self.half is not None and other.half is not None
         return Spread(mean=self.mean + other.mean, half=math.hypot(self.half or 0, other.half or 0) if known else None)
 
@@ -70,25 +70,25 @@ NOTHING = Spread(mean=0.0, half=0.0)
 
 
 class Workload(Strict):
-    """What is to be done in the end."""
+    """The training whose cost is computed."""
 
     images: Count
     epochs: Annotated[float, Field(gt=0, le=limits.EPOCHS)]
     students: Count = 1
     views: Count
-    """stored; each is built once"""
+    """Number of stored views an image, each of which is built once."""
     gpus: Count = 1
     price: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
-    """money for an hour of one device"""
+    """Price of one device for an hour."""
 
 
 class Bill(Strict):
-    """What a job costs one way, on as many devices as the job has. Its intervals are those of what was measured."""
+    """Cost of a job with one arm, on the job's number of devices; its intervals come from the measured times."""
 
     build_hours: Spread
     train_hours: Spread
     hours: Spread
-    """together"""
+    """Hours of build and training together."""
     device_days: Spread
     money: Spread | None
 
@@ -112,9 +112,9 @@ class BreakEven(Strict):
 
     epochs: float
     low: float
-    """epochs, if the measured times are off by their intervals"""
+    """Break-even at the favourable end of the intervals of the measured times, in epochs."""
     high: float | None
-    """None: perhaps never"""
+    """Break-even at the unfavourable end of the intervals, in epochs; None: at that end it never pays."""
     students: float
 
 
@@ -129,15 +129,15 @@ def break_even(job: Workload, faster: Spread, built: Spread) -> BreakEven | None
 
 
 def saved(on_hours: float, off_hours: float) -> float:
-    """Share of the time that is saved."""
+    """Fraction of the time that is saved."""
     return 1 - off_hours / on_hours
 
 
 TINYVIT = {"on GPU-days": 330.9, "build GPU-days": 92.4, "train GPU-days": 140.0}
-"""arXiv 2207.10666, section D"""
+"""Cost of storing and training with stored logits, from arXiv 2207.10666, section D."""
 DIVEDOC_ON = {"hours": 40.0, "MiB": 25_000.0, "GB": 20.0}
 DIVEDOC_OFF = {"hours": 36.0, "MiB": 21_300.0, "GB": 200.0}
-"""DIVE-Doc, table 1: time, memory of the device, disk"""
+"""Time, device memory and disk with a connected and with a stored teacher, from DIVE-Doc, table 1."""
 
 
 def tinyvit_saving() -> float:
@@ -172,7 +172,9 @@ def projected(text: str, job: Workload) -> Workload:
     for word in text.replace(",", " ").split():
         key, equals, value = word.partition("=")
         if key not in _WORDS or not equals:
-            raise UsageError(f"--project {word!r} is not understood", hint=f"KEY=NUMBER with {', '.join(_WORDS)}")
+            raise UsageError(
+                f"--project {word!r} is not KEY=NUMBER with a known key", hint=f"KEY=NUMBER with {', '.join(_WORDS)}"
+            )
         found[_WORDS[key]] = _number(word, value, whole=key not in ("epochs", "price"))
     return Workload.from_plain({**job.plain(), **found})
 
@@ -184,7 +186,7 @@ def _number(word: str, text: str, *, whole: bool) -> float:
     except ValueError:
         number = math.nan
     if math.isnan(number):
-        raise UsageError(f"--project {word}: {text!r} is no number", hint="such as n_images=14.2M")
+        raise UsageError(f"--project {word}: {text!r} is not a number", hint="such as n_images=14.2M")
     if not 0 < number < math.inf or (whole and abs(number - round(number)) > 1e-6 * number):
-        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above nothing")
+        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above 0")
     return round(number) if whole else number

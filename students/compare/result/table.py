@@ -1,6 +1,6 @@
 """The table of a comparison, the same in the terminal and on the page.
 
-Input: what was measured and the verdict. Output: a line for each thing that is compared, a cell for each arm.
+Input: the comparison and its verdict. Output: a row for each figure, a cell for each arm.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from students.compare.result.words import NOT_THERE, joules, milliseconds, perce
 
 
 def table(found: Comparison, judged: Verdict) -> list[list[str]]:
-    """Lines of a name and cells."""
+    """Rows of a name and one cell an arm."""
     rows = judged.rows
     lines = [
         _line("disk, images", rows, lambda _: size(judged.image_bytes) if judged.image_bytes else "none"),
@@ -42,7 +42,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
 
 
 def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
-    """What was compared, and where."""
+    """Teacher, student, steps, machine and job as (name, text)."""
     job, teacher = judged.job, found.teacher
     repeats = len(found.measured[found.arms[0].name])
     stamp = " RANDOM WEIGHTS" if teacher.has_random_weights else ""
@@ -57,7 +57,7 @@ def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
 
 
 def papers() -> list[str]:
-    """The papers' own figures through the same sums."""
+    """Two sentences with the papers' own figures, computed by the same formulas."""
     more = divedoc_differences()
     return [
         f"beside it, TinyViT's own figures: 92.4 GPU-days to store and 140.0 to train against 330.9 connected save "

@@ -1,4 +1,4 @@
-"""What a comparison says: rows of the table, totals, and a few plain sentences, also when the cache does not pay.
+"""Verdict of a comparison: rows of the table, totals, and a few plain sentences, also when the cache does not pay.
 
 Input: a Comparison. Output: plain records, from which the command line and the page make their tables.
 """
@@ -13,21 +13,21 @@ from students.compare.result.sums import BreakEven, Spread, Workload
 from students.compare.result.words import milliseconds, percent, reach, times
 
 RESTLESS = 0.25
-"""an interval so large a share of a mean says that something else was going on"""
+"""Interval of a step time, as a fraction of its mean, above which the machine was probably busy with other work."""
 
 
 class Verdict(Strict):
-    """All of it."""
+    """Everything that is printed of a comparison."""
 
     rows: tuple[Row, ...]
     job: Workload
     image_bytes: int | None
-    """on disk, of the job"""
+    """Size of the job's images on disk, in bytes; None if they are generated or remote."""
     sentences: tuple[str, ...]
 
 
 def verdict(found: Comparison) -> Verdict:
-    """Add up and judge."""
+    """Compute rows and sentences."""
     job = found.project or found.job
     on = next((arm for arm in found.arms if arm.teacher == "connected"), None)
     rows = tuple(row_of(found, arm, on, job) for arm in found.arms)
@@ -38,41 +38,45 @@ def verdict(found: Comparison) -> Verdict:
 
 
 def _equality(found: Comparison, base: Arm) -> list[str]:
-    """Whether the others came to the same student."""
-    told = []
+    """How the students of the other arms differ from that of `base`."""
+    sentences = []
     for arm in found.arms:
         if arm is base:
             continue
         pairs = list(zip(found.measured[base.name], found.measured[arm.name], strict=True))
         if all(one.weights == other.weights and one.losses == other.losses for one, other in pairs):
             times = "" if len(pairs) == 1 else f", in all {len(pairs)} repeats"
-            told.append(f"{base.name} and {arm.name} end with identical weights{times}")
+            sentences.append(f"{base.name} and {arm.name} end with identical weights{times}")
         elif base.teacher != "none" != arm.teacher or _scores(pairs):
-            told.append(_apart(found, base, arm, pairs))
-    return told
+            sentences.append(_difference(found, base, arm, pairs))
+    return sentences
 
 
 def _scores(pairs: list[tuple[Measured, Measured]]) -> list[float]:
     return [other.score - one.score for one, other in pairs if one.score is not None and other.score is not None]
 
 
-def _apart(found: Comparison, base: Arm, arm: Arm, pairs: list[tuple[Measured, Measured]]) -> str:
+def _difference(found: Comparison, base: Arm, arm: Arm, pairs: list[tuple[Measured, Measured]]) -> str:
     marks = _scores(pairs)
-    apart = Spread.of(marks or [other.losses[-1] - one.losses[-1] for one, other in pairs])
+    difference = Spread.of(marks or [other.losses[-1] - one.losses[-1] for one, other in pairs])
     points = "points of " if found.percent else "of "
     unit = f"{points}{found.metric}" if marks else "of the last loss"
     scale = 100 if marks and found.percent else 1
-    reach = "" if apart.half is None else f" ± {scale * apart.half:.2g}"
-    return f"{arm.name} less {base.name}: {scale * apart.mean:+.2g}{reach} {unit}"
+    reach = "" if difference.half is None else f" ± {scale * difference.half:.2g}"
+    return f"{arm.name} less {base.name}: {scale * difference.mean:+.2g}{reach} {unit}"
 
 
 def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[str]:
-    """What a reader must know to believe the figures."""
-    told = [] if on is not None else ["no way had its teacher connected: with on-stream it is told when a cache pays"]
+    """Reservations about the figures."""
+    told = (
+        []
+        if on is not None
+        else ["no arm had a connected teacher, so there is no break-even: add on-stream to see when a cache pays"]
+    )
     restless = [row.arm for row in rows if (row.step_seconds.half or 0) > RESTLESS * row.step_seconds.mean]
     if restless:
         told.append(
-            f"the times of {' and '.join(restless)} differ a lot from repeat to repeat: was the machine busy with other work? "
+            f"the step times of {' and '.join(restless)} differ a lot from repeat to repeat: was the machine busy? "
             "measure again on a quiet one, or with more --steps and --repeat"
         )
     return [*told, *([f"{found.metric} is n/a: {found.unjudged}"] if found.unjudged else [])]
@@ -99,12 +103,12 @@ def _pays(row: Row, on: Row, gain: Spread, job: Workload) -> str:
     once = "" if gain.half is not None else "measured once, "
     if row.pays is None:
         if gain.mean + (gain.half or 0.0) > 0:
-            return f"cannot be told: {row.arm}: {steps}, and the repeats differ by more than that"
+            return f"undecided: {row.arm}: {steps}, but the repeats differ by more than that; use more --repeat and --steps"
         asks = milliseconds(on.stages["teacher"].mean)
         return f"{once}no: {row.arm} does not pay: {steps}, of which the teacher takes no more than {asks}"
     after = f"{epochs(row.pays)} epochs"
     if row.pays.high is None:
-        return f"perhaps: {row.arm} pays after {after}: {steps}; more --repeat and --steps would tell"
+        return f"perhaps: {row.arm} pays after {after}: {steps}; use more --repeat and --steps to be sure"
     if row.pays.epochs > job.epochs * job.students:
         return f"{once}no: {row.arm} does not pay for {whole}: {steps}, so it has paid for itself only after {after}"
     return f"{once}yes: {row.arm} pays after {after}; over {whole} it saves {reach(row.saves, percent)} of the time"

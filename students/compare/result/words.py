@@ -9,14 +9,14 @@ Shown = Callable[[float], str]
 
 
 def reach(spread: Spread | None, shown: Shown) -> str:
-    """A mean and its interval."""
+    """A mean and its interval, `3 ± 1`; a dash for None."""
     if spread is None:
         return NOT_THERE
     return shown(spread.mean) if spread.half is None else f"{shown(spread.mean)} ± {shown(spread.half)}"
 
 
 def milliseconds(seconds: float) -> str:
-    """Of a step."""
+    """Seconds as `12 ms`."""
     return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 or not seconds else f"{1000 * seconds:.2g} ms"
 
 
@@ -26,7 +26,7 @@ def percent(share: float) -> str:
 
 
 def joules(value: float) -> str:
-    """Of a step."""
+    """Joules as `3.2 J`."""
     return f"{value:,.3g} J"
 
 

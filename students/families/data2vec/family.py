@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 INPUTS = "inputs"
-"""Signal of a data2vec teacher: the tokens its modality encoder gives, which the student's own encoder would give as well."""
+"""Signal of a data2vec teacher: the output of its modality encoder, which the student shares and then need not
+compute."""
 
 
 class Data2VecStudent:
@@ -31,20 +32,20 @@ class Data2VecStudent:
     exports: Mapping[str, str] = {}
 
     def resolve(self, preset: Data2VecPreset, request: Request, before: Data2VecSpec | None) -> Data2VecSpec:
-        """The student of a preset: it has the size of its encoder, and names no classes."""
+        """The student of a preset: it has the input size of its encoder, and no classes."""
         name, side = request.name, request.size or preset.input
         if side != preset.input:
-            raise UsageError(f"{name} sees {preset.input} pixels and nothing else: its positions are fixed")
+            raise UsageError(f"{name} only takes inputs of {preset.input} pixels: its positions are fixed")
         if drop_path := request.drop_path or preset.drop_path:
-            raise UsageError(f"drop_path is {drop_path}, but {name} drops nothing", hint="leave it at 0")
+            raise UsageError(f"drop_path is {drop_path}, but {name} has no stochastic depth", hint="leave it at 0")
         if request.weights is not None:
             raise UsageError(
-                f"{request.weights} is a file of weights, which does not say how many heads they are for",
-                hint="begin with the folder of a run: --from RUN",
+                f"{request.weights} is a weights file, which does not record the number of heads",
+                hint="start from the folder of a run instead: --from RUN",
             )
         if preset.input != preset.blocks.encoder.image:
             raise UsageError(
-                f"{name} has an input of {preset.input} pixels, its encoder of {preset.blocks.encoder.image}"
+                f"{name} has an input of {preset.input} pixels, its encoder one of {preset.blocks.encoder.image}"
             )
         if before is not None:
             _check_blocks(before, preset, name)
@@ -60,14 +61,14 @@ class Data2VecStudent:
         )
 
     def check_batch(self, spec: Data2VecSpec, batch: int, micro: int) -> None:
-        """It has no norms over a batch."""
+        """Any batch will do: there are no norms over a batch."""
 
     def needs(self, spec: Data2VecSpec) -> Needs:
-        """The teacher's encoder; with what that gave for an image, the image itself is not needed."""
+        """The teacher, for its encoder; where the cache stores the encoder's output, images are not needed."""
         return Needs(optional=(INPUTS,), instead_of_pixels=(INPUTS,), teacher=True)
 
     def outputs(self, spec: Data2VecSpec) -> tuple[str, ...]:
-        """`layers`: what the FFN of each block gives, a list of (batch, tokens, channels); `final`: tokens of the last block."""
+        """`layers`: output of each block's FFN, a list of (batch, tokens, channels); `final`: tokens of the last block."""
         return "layers", "final", "embedding"
 
     def build(self, spec: Data2VecSpec) -> "nn.Module":
@@ -77,13 +78,13 @@ class Data2VecStudent:
         return Distilled(spec.blocks)
 
     def trained(self, network: "nn.Module", spec: Data2VecSpec, outputs: frozenset[str]) -> "nn.Module":
-        """One pass, and of it what was asked for."""
+        """A module that gives the requested outputs from one forward pass."""
         from students.families.data2vec.network import Trained
 
         return Trained(network, outputs)
 
     def start(self, network: "nn.Module", spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """Take the encoder from the teacher's file, and its first blocks where the preset says so."""
+        """Copy the encoder from the teacher's file, and its first blocks if the preset has `begin: teacher`."""
         shared = _shared(spec, teacher, weights, blocks=spec.blocks.begin == "teacher")
         network.get_submodule("encoder").load_state_dict(_below(ENCODER, shared))
         if any(name.startswith(BLOCKS) for name in shared):
@@ -91,24 +92,24 @@ class Data2VecStudent:
                 block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
 
     def check_shared(self, network: "nn.Module", spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """Mismatch when a student that has learnt already has another encoder than this teacher."""
+        """Mismatch when a trained student has another encoder than this teacher."""
         own = network.get_submodule("encoder").state_dict()
         theirs = _below(ENCODER, _shared(spec, teacher, weights, blocks=False))
         if not all(tensor.equal(theirs[name]) for name, tensor in own.items()):
             raise Mismatch(
-                f"the encoder of the {spec.name} it begins with is not that of the teacher of this cache, "
+                f"the encoder of the {spec.name} it starts from is not that of this cache's teacher, "
                 f"{teacher.family} {teacher.size} ({teacher.weights.source})",
-                hint="begin with a run that was taught by the same teacher, or without --from",
+                hint="start from a run that was trained with the same teacher, or without --from",
             )
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: Data2VecSpec) -> Adopted:
-        """Only a run's own weights are known."""
+        """Only weights of a run are accepted, which need no change."""
         return Adopted(dict(tensors), "own", ())
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: Data2VecSpec
     ) -> dict[str, Any]:
-        """The view, or what the shared encoder gave for it."""
+        """The view, or the shared encoder's output for it."""
         return {"seen": signals[INPUTS].float() if pixels is None else pixels}
 
     def heads(self, network: Any, spec: Data2VecSpec) -> Mapping[str, Head]:
@@ -138,18 +139,18 @@ class Data2VecStudent:
 
 
 def _check_blocks(before: Data2VecSpec, preset: Data2VecPreset, name: str) -> None:
-    """Weights would fit blocks with other heads or another sense of distance, and mean something else there."""
+    """Mismatch for blocks with other heads or without ALiBi: the weights would fit, but compute something else there."""
     for key in ("heads", "alibi"):
         was, now = getattr(before.blocks, key), getattr(preset.blocks, key)
         if was != now:
             raise Mismatch(
-                f"the {before.name} it begins with has blocks of {key}: {was}, {name} has {key}: {now}",
-                hint="give the preset of that run with --student, or begin without --from",
+                f"the {before.name} it starts from has blocks with {key}: {was}, {name} has {key}: {now}",
+                hint="give the preset of that run with --student, or start without --from",
             )
 
 
 def _shared(spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
-    # It runs as a program of its own, which Python warns of where it was imported before.
+    # Imported here, because the module also runs as a program, and Python warns if it was imported before that.
     from students.families.data2vec.shared_encoder import shared_tensors
 
     theirs = teacher.preprocess

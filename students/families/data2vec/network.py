@@ -1,7 +1,7 @@
 """The distilled data2vec 2.0 student: the teacher's own modality encoder, frozen, and a few blocks of its own.
 
-Input: normalised pixels (batch, 3, height, width), or what the modality encoder says of them (batch, 1 + patches, dim): a cache
-that keeps those spares decoding and encoding. Output: what each block's FFN says, and the final tokens.
+Input: normalised pixels (batch, 3, height, width), or the modality encoder's output (batch, 1 + patches, dim): a cache
+of those saves decoding and encoding. Output: the output of each block's FFN, and the final tokens.
 """
 
 import math
@@ -35,14 +35,14 @@ class Distilled(nn.Module):
         self._recompute = enable
 
     def forward(self, seen: Tensor) -> Outputs:
-        """Pixels, or tokens that were encoded before."""
+        """`seen`: pixels, or the encoder's output."""
         if seen.ndim == 4:
             with torch.no_grad():
                 seen = self.encoder(seen)
         tokens, layers = seen, []
         for block in self.blocks:
-            tokens, said = self._through(block, tokens)
-            layers.append(said)
+            tokens, layer = self._through(block, tokens)
+            layers.append(layer)
         return Outputs(seen, layers, tokens)
 
     def _through(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ class Trained(nn.Module):
         self.uses_all = bool(outputs & {"final", "embedding"})
 
     def forward(self, seen: Tensor) -> dict[str, Any]:
-        """All asked outputs from one pass."""
+        """The requested outputs from one forward pass."""
         found: Outputs = self.network(seen)
         output: dict[str, Any] = {"layers": found.layers, "final": found.final}
         if "embedding" in self._outputs:
@@ -95,24 +95,24 @@ def pooled(final: Tensor) -> Tensor:
 
 
 def _begin(module: nn.Module) -> None:
-    """As BERT begins: normal with a deviation of 0.02, no biases."""
+    """Initial weights as in BERT: normal with a standard deviation of 0.02, biases zero."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
 
 
 def distance_bias(side: int, heads: int) -> Tensor:
-    """ALiBi on a grid: each head minds distance (|dx| + |dy|) with a slope of its own; the class token is near to all."""
+    """ALiBi on a grid: minus the distance |dx| + |dy| times a slope a head; 0 to and from the class token."""
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
-    apart = torch.cdist(places, places, p=1)
+    distances = torch.cdist(places, places, p=1)
     bias = torch.zeros(heads, 1 + side * side, 1 + side * side)
-    bias[:, 1:, 1:] = -slopes(heads)[:, None, None] * apart
+    bias[:, 1:, 1:] = -slopes(heads)[:, None, None] * distances
     return bias
 
 
 def slopes(heads: int) -> Tensor:
-    """2^(-8/n), 2^(-16/n), …: of the power of two below, then every second one of the power of two above."""
+    """ALiBi's slopes 2^(-8/n), 2^(-16/n), …, with n the power of two below `heads`; the rest from 2n, every second one."""
     whole = 1 << (heads.bit_length() - 1)
     found = [2.0 ** (-8 * (n + 1) / whole) for n in range(whole)]
     found += [2.0 ** (-4 * (n + 1) / whole) for n in range(0, 2 * (heads - whole), 2)]

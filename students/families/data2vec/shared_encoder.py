@@ -1,7 +1,7 @@
-"""What a student of data2vec shares with its teacher, read in a process of its own: nothing of the teacher stays in a training.
+"""Tensors a data2vec student shares with its teacher, read in a process of their own so that no teacher stays in memory.
 
-Input: the teacher of a cache, and where its file lies. Output: the tensors of its encoder, and of its blocks where they are
-asked for.
+Input: the teacher of a cache, and the location of its file. Output: the tensors of its encoder, and of its blocks if
+requested.
 """
 
 from pathlib import Path
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def shared_tensors(
     teacher: TeacherSpec, weights: str | None, *, encoder: dict[str, int], student: str, blocks: bool
 ) -> "dict[str, Tensor]":
-    """By the names they have in a student; `encoder`: the numbers it must have, for the student that is named."""
+    """The shared tensors under the student's names; `encoder`: the shape that this student's encoder has."""
     from safetensors.torch import load_file
 
     with TemporaryDirectory(prefix="kd-encoder-") as folder:
         file = Path(folder) / "shared.safetensors"
-        asked = {"teacher": teacher.plain(), "weights": weights, "encoder": encoder, "student": student}
+        request = {"teacher": teacher.plain(), "weights": weights, "encoder": encoder, "student": student}
         try:
-            run_module(__name__, {**asked, "blocks": blocks, "file": str(file)})
+            run_module(__name__, {**request, "blocks": blocks, "file": str(file)})
         except Ended as end:
             last = (end.told.strip().splitlines() or [str(end)])[-1]
             raise KDError(f"the encoder of {teacher.family} {teacher.size} could not be read: {last}") from end
@@ -36,27 +36,27 @@ def shared_tensors(
         return tensors
 
 
-def _write(asked: dict[str, Any]) -> None:
+def _write(request: dict[str, Any]) -> None:
     from safetensors.torch import save_file
 
     from kdcache.networks.data2vec import Data2Vec
     from kdcache.teachers.reopen import reopen_network
 
-    teacher = TeacherSpec.from_plain(asked["teacher"])
-    own = reopen_network(teacher, weights=asked["weights"])
-    if not isinstance(own, Data2Vec) or own.shape.plain() != asked["encoder"]:
+    teacher = TeacherSpec.from_plain(request["teacher"])
+    own = reopen_network(teacher, weights=request["weights"])
+    if not isinstance(own, Data2Vec) or own.shape.plain() != request["encoder"]:
         raise Mismatch(
-            f"{asked['student']} shares the encoder of {_called(asked['encoder'])}, the teacher of this cache is "
+            f"{request['student']} shares the encoder of {_called(request['encoder'])}, the teacher of this cache is "
             f"{teacher.family} {teacher.size}",
             hint=_fitting(own.shape) if isinstance(own, Data2Vec) else "kd cache build --teacher data2vec",
         )
-    kept = (ENCODER, BLOCKS) if asked["blocks"] else (ENCODER,)
+    kept = (ENCODER, BLOCKS) if request["blocks"] else (ENCODER,)
     tensors = {name: tensor.contiguous() for name, tensor in own.state_dict().items() if name.startswith(kept)}
-    save_file(tensors, asked["file"])
+    save_file(tensors, request["file"])
 
 
 def _called(numbers: dict[str, int]) -> str:
-    """A network by its published size, where it is one."""
+    """Name of a published size, or the numbers of another network."""
     from kdcache.teachers.families.data2vec.tower import data2vec_facts
 
     named = [name for name, size in data2vec_facts().sizes.items() if size.architecture == numbers]
@@ -64,7 +64,7 @@ def _called(numbers: dict[str, int]) -> str:
 
 
 def _fitting(shape: Data2VecShape) -> str:
-    """Which students share this encoder."""
+    """Hint: the student presets with this encoder."""
     from students.families.data2vec.spec import Data2VecPreset
     from students.families.registry import student_names, student_preset
 

@@ -12,38 +12,38 @@ from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec
 
 ENCODER, BLOCKS = "encoder.", "blocks."
-"""Beginnings of the names of its tensors, and of its teacher's."""
+"""Prefixes of the tensor names of the encoder and of the blocks, the same in student and teacher."""
 
 
 class Blocks(Strict):
     """The blocks of a student that shares the encoder of a data2vec teacher."""
 
     depth: Layers
-    """Number of blocks."""
+    """Number of transformer blocks."""
     heads: Width
-    """Attention heads of a block."""
+    """Number of attention heads in a block."""
     hidden: Width
-    """Width inside the FFN."""
+    """Hidden width of the FFN."""
     alibi: bool = False
-    """Whether attention falls with the distance of two patches."""
+    """Whether attention has a bias that falls with the distance of two patches (ALiBi)."""
     begin: Literal["random", "teacher"] = "random"
-    """Weights of the blocks before the first step: `teacher` copies its first ones."""
+    """Initial weights of the blocks: `teacher` copies the teacher's first blocks."""
     encoder: Data2VecShape
-    """Numbers of the teacher's network, whose modality encoder it shares."""
+    """Shape of the teacher's network, whose modality encoder the student shares."""
 
     @model_validator(mode="after")
     def _fit_the_encoder(self) -> Self:
         if self.encoder.dim % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share {self.encoder.dim} channels")
+            raise ValueError(f"{self.heads} heads cannot divide {self.encoder.dim} channels")
         theirs = self.encoder
         seen = 1 + theirs.side**2
         numbers = self.depth * (4 * theirs.dim**2 + 2 * theirs.dim * self.hidden) + self.alibi * self.heads * seen**2
         if numbers > MOST_WEIGHTS:
-            raise ValueError(f"its blocks have {numbers:,} weights, at most {MOST_WEIGHTS:,} can be")
+            raise ValueError(f"its blocks would have {numbers:,} weights, and {MOST_WEIGHTS:,} are allowed")
         alike = (self.heads, self.hidden) == (theirs.heads, theirs.hidden) and self.depth <= theirs.depth
         if self.begin == "teacher" and not alike:
             raise ValueError(
-                f"blocks that begin as the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
+                f"blocks that start from the teacher's need heads: {theirs.heads}, hidden: {theirs.hidden} and "
                 f"depth: {theirs.depth} at most; these have {self.heads}, {self.hidden} and {self.depth}"
             )
         return self
@@ -53,9 +53,9 @@ class Data2VecPreset(Preset):
     """A file of configs/students with `family: data2vec`."""
 
     blocks: Blocks
-    """Its blocks, and the encoder below them."""
+    """Shape of the student's blocks and of the encoder below them."""
     drop_path: DropPath = 0.0
-    """Always 0: it drops nothing."""
+    """Stochastic depth rate, always 0: this family has none."""
 
 
 class Data2VecSpec(StudentSpec):
@@ -63,18 +63,20 @@ class Data2VecSpec(StudentSpec):
 
     left_out: ClassVar = frozenset({"network", "windows", "drop_path"})
     blocks: Blocks
-    """Its blocks, and the encoder below them."""
+    """Shape of the student's blocks and of the encoder below them."""
     network: Literal[""] = ""
-    """Always empty, as the next two are: fields of another family, which the first release wrote into every run."""
+    """Always empty, like the next two: fields of another family, which the first release wrote into every run."""
     windows: Annotated[tuple[int, ...], Field(max_length=0)] = ()
     drop_path: Annotated[float, Field(ge=0.0, le=0.0)] = 0.0
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         if self.input != (self.blocks.encoder.image,) * 2:
-            raise ValueError(f"its input is {self.input[0]}x{self.input[1]}, its encoder's {self.blocks.encoder.image}")
+            raise ValueError(
+                f"its input is {self.input[0]}x{self.input[1]}, but its encoder takes {self.blocks.encoder.image} pixels"
+            )
         if self.classes:
-            raise ValueError(f"{len(self.classes)} classes: it has no classifier")
+            raise ValueError(f"it has {len(self.classes)} classes, but no classifier")
         return self
 
     @property
@@ -95,5 +97,5 @@ class Data2VecSpec(StudentSpec):
 
     @property
     def layers(self) -> int:
-        """One a block."""
+        """One layer a block."""
         return self.blocks.depth

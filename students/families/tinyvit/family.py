@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TIMM_MODES = {"crop": "center", "squash": "squash"}
-"""How an image gets to its size -> timm's word for it."""
+"""Our resizing geometry -> timm's name for it."""
 FIRST_CONVOLUTION = "patch_embed.conv1.conv"
-"""timm's name of the layer that is given pixels."""
+"""Name of timm's layer that takes the pixels."""
 
 
 class TinyViT:
@@ -39,14 +39,17 @@ class TinyViT:
         """The student of a preset, its windows in proportion to the input."""
         count, side = len(request.classes), request.size or preset.input
         if count < 2:
-            raise UsageError(f"{count} class: a student needs at least 2", hint="train on images of several classes")
+            raise UsageError(
+                f"the images have {count} class, and a student needs at least 2",
+                hint="train on images of several classes",
+            )
         if side < STRIDE or side % STRIDE:
             below = max(STRIDE, side // STRIDE * STRIDE)
             hint = f"{below} and {below + STRIDE} are the nearest"
-            raise UsageError(f"TinyViT cannot see {side} pixels: the side must be a multiple of {STRIDE}", hint=hint)
+            raise UsageError(f"input of {side} pixels: TinyViT needs a multiple of {STRIDE}", hint=hint)
         if side > LARGEST:
             raise UsageError(
-                f"TinyViT cannot see {side:,} pixels: {LARGEST:,} at most", hint="512 is the largest published"
+                f"input of {side:,} pixels: TinyViT takes {LARGEST:,} at most", hint="512 is the largest published"
             )
         try:
             return TinyViTSpec.of(preset, request, side)
@@ -63,11 +66,11 @@ class TinyViT:
         raise Mismatch(
             f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {spec.input[0]} pixels BatchNorm cannot "
             "take a variance over one image",
-            hint=f"{way}, or see more with --size {2 * spec.input[0]}",
+            hint=f"{way}, or a larger input with --size {2 * spec.input[0]}",
         )
 
     def needs(self, spec: TinyViTSpec) -> Needs:
-        """Nothing beside what its objectives compare it with."""
+        """No requirements beyond those of the objectives."""
         return Needs()
 
     def outputs(self, spec: TinyViTSpec) -> tuple[str, ...]:
@@ -89,16 +92,16 @@ class TinyViT:
         return network
 
     def trained(self, network: "nn.Module", spec: TinyViTSpec, outputs: frozenset[str]) -> "nn.Module":
-        """Logits alone are timm's own pass; with more asked for, all of it comes from one pass."""
+        """A module that gives the requested outputs from one forward pass."""
         from students.families.tinyvit.trained import Trained
 
         return Trained(network, outputs)
 
     def start(self, network: "nn.Module", spec: TinyViTSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """It takes nothing over from its teacher."""
+        """Nothing is copied from the teacher."""
 
     def check_shared(self, network: "nn.Module", spec: TinyViTSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """It shares nothing with its teacher."""
+        """Nothing is shared with the teacher."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: TinyViTSpec) -> Adopted:
         """timm's or the published layout; attention biases of other windows are interpolated."""
@@ -111,7 +114,7 @@ class TinyViT:
         return {"pixels": pixels}
 
     def heads(self, network: Any, spec: TinyViTSpec) -> Mapping[str, Head]:
-        """The classifier, and what it is given."""
+        """The classifier, and its input as an embedding."""
 
         def embedding(pixels: "Tensor") -> "Tensor":
             pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
@@ -123,9 +126,9 @@ class TinyViT:
         }
 
     def traced(self, network: Any, spec: TinyViTSpec, head: str) -> "nn.Module":
-        """Attention looks its biases up, as it does in training, instead of keeping them for every pair of tokens.
+        """Attention looks its biases up at every call, as in training, instead of caching them for every pair of tokens.
 
-        What it keeps would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else
+        The cache would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else
         in these modules depends on the mode.
         """
         from students.families.tinyvit.trained import Embedding
@@ -146,7 +149,9 @@ class TinyViT:
         if geometry.fit not in TIMM_MODES or geometry.turn or geometry.cut == "floor":
             pads = geometry.fit not in TIMM_MODES
             what = "pads its images with black, which" if pads else "turns its images, or cuts them as"
-            raise UsageError(f"{spec.name} {what} timm's configuration cannot say", hint="export it with --format onnx")
+            raise UsageError(
+                f"{spec.name} {what} timm's configuration cannot express", hint="export it with --format onnx"
+            )
         height, width = spec.input
         return {
             "architecture": spec.architecture,

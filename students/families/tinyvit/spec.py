@@ -1,4 +1,4 @@
-"""The numbers of a TinyViT: a preset's, and those a run keeps.
+"""Dimensions of a TinyViT, as presets and runs keep them.
 
 The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these factors: widths of the four stages (there
 γ_D), blocks in each (γ_N), sides of the attention windows of the last three (γ_W), the expansion of the convolutional blocks
@@ -18,23 +18,24 @@ from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec, counted_fields
 
 MOST_WINDOW = 64
-"""Side of an attention window."""
+"""Largest side length of an attention window."""
 MOST_OFFSETS = 1 << 28
-"""Pairs of tokens, over all blocks: timm keeps an index of 8 bytes for each."""
+"""Largest number of token pairs over all blocks: timm keeps an index of 8 bytes for each."""
 STRIDE = 32
-"""The last map has a 32nd of the input's side."""
+"""Total downsampling factor: the last feature map has 1/32 of the input's side length."""
 LARGEST = MOST_WINDOW // 2 * STRIDE
-"""Side of the largest input: the third stage of the published sizes looks at its whole map in one window."""
+"""Largest side length of the input, in pixels: the third stage of the published sizes attends over its whole map in
+one window."""
 PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny_vit_5m_224": {"widths": (64, 128, 160, 320), "depths": (2, 2, 6, 2), "heads": (2, 4, 5, 10)},
     "tiny_vit_11m_224": {"widths": (64, 128, 256, 448), "depths": (2, 2, 6, 2), "heads": (2, 4, 8, 14)},
     "tiny_vit_21m_224": {"widths": (96, 192, 384, 576), "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 18)},
 }
-"""timm's names of the published sizes -> their numbers. The first release wrote the name alone into runs."""
+"""timm's names of the published sizes -> their dimensions. The first release wrote only the name into runs."""
 ANY = "tiny_vit_5m_224"
-"""timm's builder of every other size: all numbers can be given to it."""
+"""Name of the timm builder used for every other size: it takes all dimensions as arguments."""
 _NETWORK = re.compile(r"tiny_vit_[a-z0-9_]+")
-"""timm's names of TinyViTs, none of which leads to the Hub."""
+"""Pattern of timm's TinyViT names; none of them can name a model on the Hub."""
 Ratio = Annotated[float, Field(gt=0.0, le=64.0)]
 Kernel = Annotated[int, Field(ge=1, le=31, multiple_of=1)]
 Window = Annotated[int, Field(ge=1, le=MOST_WINDOW)]
@@ -44,22 +45,22 @@ Windows = Annotated[tuple[Window, ...], Field(min_length=4, max_length=4)]
 
 
 class Numbers(Strict):
-    """What a preset and a run both say of a TinyViT."""
+    """Dimensions of a TinyViT, in a preset and in a run."""
 
     network: str | None = None
-    """timm's name of a network whose numbers are not written out here: the first release wrote no other thing."""
+    """timm's name of a network whose dimensions are not given here; the first release wrote nothing else."""
     widths: Widths | None = None
-    """Channels of the four stages."""
+    """Number of channels of the four stages."""
     depths: Depths | None = None
-    """Blocks of the four stages."""
+    """Number of blocks of the four stages."""
     heads: Widths | None = None
-    """Attention heads of the four stages; the first stage is convolutional and uses none."""
+    """Number of attention heads of the four stages; the first stage is convolutional and uses none."""
     mlp_ratio: Ratio = 4.0
-    """Width inside an FFN as a multiple of the stage's."""
+    """Hidden width of an FFN as a multiple of the stage's width."""
     expand_ratio: Ratio = 4.0
-    """Width inside a convolutional block as a multiple of the stage's."""
+    """Hidden width of a convolutional block as a multiple of the stage's width."""
     kernel: Kernel = 3
-    """Side of the convolution between attention and FFN."""
+    """Side length of the convolution between attention and FFN."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -71,17 +72,19 @@ class Numbers(Strict):
                 3,
             )
             if own or not _NETWORK.fullmatch(self.network):
-                raise ValueError("a TinyViT has numbers of its own, or is named by `network: tiny_vit_…` of timm")
+                raise ValueError(
+                    "give either the dimensions of a TinyViT or `network: tiny_vit_…`, a name of timm, not both"
+                )
             return self
         if self.widths is None or self.depths is None or self.heads is None:
             raise ValueError("a TinyViT needs widths, depths and heads, four numbers each")
         for width, heads in zip(self.widths[1:], self.heads[1:], strict=True):
             if width % heads:
-                raise ValueError(f"{width} channels cannot be shared out among {heads} heads")
+                raise ValueError(f"{width} channels cannot be divided among {heads} heads")
         if not self.kernel % 2:
             raise ValueError(f"a kernel of {self.kernel} has no middle: choose an odd side")
         if (count := _weights(self)) > MOST_WEIGHTS:
-            raise ValueError(f"it has about {count:,} weights, at most {MOST_WEIGHTS:,} can be")
+            raise ValueError(f"it would have about {count:,} weights, and {MOST_WEIGHTS:,} are allowed")
         return self
 
 
@@ -89,10 +92,10 @@ class TinyViTPreset(Numbers, Preset):
     """A file of configs/students with `family: tinyvit`."""
 
     windows: Windows | None = None
-    """Sides of the attention windows of the four stages at `input` pixels, which grow with the input; the first stage uses none.
-    Left out: as published, where the last two stages look at their whole map in one window."""
+    """Side lengths of the four stages' attention windows at `input` pixels; they scale with the input, and the first
+    stage uses none. None: as published, where the last two stages attend over their whole map in one window."""
     drop_path: DropPath
-    """Stochastic depth, unless a recipe says otherwise."""
+    """Stochastic depth rate, unless the recipe sets one."""
 
     def windows_at(self, side: int) -> tuple[int, ...]:
         """In proportion to the input: 7/7/14/7 at 224 pixels are 12/12/24/12 at 384 and 16/16/32/16 at 512."""
@@ -107,11 +110,11 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     left_out: ClassVar = frozenset({"network", "blocks", "widths", "depths", "heads"})
     blocks: None = None
-    """Always empty: a field of another family, which the first release wrote into every run."""
+    """Always None: a field of another family, which the first release wrote into every run."""
     windows: Windows
-    """Sides of the attention windows of the four stages."""
+    """Side lengths of the four stages' attention windows."""
     drop_path: DropPath = 0.0
-    """Stochastic depth of the last block; it grows from 0 at the first."""
+    """Stochastic depth rate of the last block; it grows linearly from 0 at the first."""
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
@@ -120,14 +123,14 @@ class TinyViTSpec(Numbers, StudentSpec):
             raise ValueError(f"{len(self.classes)} classes: a student needs at least 2")
         if height != width or height % STRIDE or height > LARGEST:
             raise ValueError(
-                f"no TinyViT takes {height}x{width} pixels: a square of a multiple of {STRIDE}, up to {LARGEST}"
+                f"input of {height}x{width} pixels: TinyViT needs a square whose side is a multiple of {STRIDE}, up to {LARGEST}"
             )
         if self.widths is not None and len(self.classes) * self.widths[-1] > MOST_WEIGHTS:
             raise ValueError(f"{len(self.classes):,} classes on {self.widths[-1]:,} channels are too many weights")
         depths = self.depths or (2, 2, 6, 2)
         pairs = sum(depth * window**4 for depth, window in zip(depths[1:], self.windows[1:], strict=True))
         if pairs > MOST_OFFSETS:
-            raise ValueError(f"its windows hold {pairs:,} pairs of tokens, at most {MOST_OFFSETS:,} can be")
+            raise ValueError(f"its windows would hold {pairs:,} pairs of tokens, and {MOST_OFFSETS:,} are allowed")
         return self
 
     @classmethod
@@ -160,17 +163,17 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What timm's builder of `architecture` must be told beside the number of classes."""
-        told: dict[str, Any] = {"window_sizes": list(self.windows), "drop_path_rate": self.drop_path}
+        """Arguments of timm's builder of `architecture`, except the number of classes."""
+        arguments: dict[str, Any] = {"window_sizes": list(self.windows), "drop_path_rate": self.drop_path}
         if self.network is None and self._published is None:
-            told |= {"embed_dims": self.widths, "depths": self.depths, "num_heads": self.heads}
-            told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-            told |= {
+            arguments |= {"embed_dims": self.widths, "depths": self.depths, "num_heads": self.heads}
+            arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
+            arguments |= {
                 "mlp_ratio": self.mlp_ratio,
                 "mbconv_expand_ratio": self.expand_ratio,
                 "local_conv_size": self.kernel,
             }
-        return told
+        return arguments
 
     @property
     def described(self) -> str:
@@ -187,7 +190,7 @@ class TinyViTSpec(Numbers, StudentSpec):
         return {"windows": _slashed(self.windows), "drop path": f"{self.drop_path:g}"}
 
     def counted(self) -> dict[str, Any]:
-        """A published size counts by timm's name of it, as in the first release."""
+        """The identifying fields; a published size is identified by timm's name, as in the first release."""
         fields = {**counted_fields(self), "network": self.architecture}
         if self.network is not None or self._published is not None:
             for name in ("widths", "depths", "heads"):
@@ -200,7 +203,7 @@ def _slashed(numbers: tuple[int, ...] | None) -> str:
 
 
 def _weights(numbers: Numbers) -> int:
-    """Weights of all matrices and convolutions but the classifier's, in round numbers."""
+    """Weights of all matrices and convolutions except the classifier's, approximately."""
     widths, depths = numbers.widths or (), numbers.depths or ()
     first = widths[0]
     count = 2 * first**2 + depths[0] * 2 * numbers.expand_ratio * first**2

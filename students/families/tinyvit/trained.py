@@ -1,4 +1,4 @@
-"""TinyViT as a training step and an exporter call it: one pass, and of it what was asked for."""
+"""TinyViT as training steps and exporters call it: the requested outputs from one forward pass."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Trained(nn.Module):
         self.uses_all = "logits" in outputs
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """All asked outputs from one pass."""
+        """The requested outputs from one forward pass."""
         if self._outputs == {"logits"}:
             return {"logits": self.network(pixels)}
         features = self.network.forward_features(pixels)

@@ -55,7 +55,7 @@ def _layer(name: str, depths: tuple[int, ...]) -> int:
     if name.startswith("head."):
         return sum(depths) - 1
     found = re.match(r"stages\.(\d+)\.(?:downsample|blocks\.(\d+))\.", name)
-    assert found, f"{name} is no parameter of TinyViT"
+    assert found, f"{name} is not a parameter of TinyViT"
     before = sum(depths[: int(found[1])])
     return before - 1 if found[2] is None else before + int(found[2])
 
@@ -77,7 +77,7 @@ def _renamed(name: str) -> str:
 
 
 def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
-    """Same heads, another number of offsets, and these a square. Whole numbers are none: they are refused as they are."""
+    """Same heads, another number of offsets, and these a square. Integers are left as they are, and refused later."""
     if (
         not tensor.is_floating_point()
         or tensor.ndim != 2

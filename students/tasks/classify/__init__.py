@@ -1,4 +1,4 @@
-"""How well a student names images: top-1 and top-5, loss, calibration error, and which classes are taken for which."""
+"""The task `classify`: top-1 and top-5, loss, calibration error and confusion matrix."""
 
 import time
 from pathlib import Path
@@ -18,10 +18,10 @@ from students.tasks.classify.scores import Confusion, Scores
 
 
 class Settings(Strict):
-    """What may be chosen."""
+    """Settings of the task."""
 
     real: str | None = None
-    """File of reassessed ImageNet labels (real.json), counted as well; None: none are."""
+    """File of reassessed ImageNet labels (real.json) that are scored as well; None: no such score."""
 
 
 class Classify:
@@ -43,7 +43,7 @@ class Classify:
             RealLabels.read(Path(settings.real)).of(images)
 
     def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> Report:
-        """Let it name every image."""
+        """Classify every image."""
         started = time.perf_counter()
         images = examples.images.named_by(student.spec)
         real = None if settings.real is None else RealScores(RealLabels.read(Path(settings.real)).of(images))
@@ -69,7 +69,7 @@ class Classify:
         return {"data": data, "fingerprint": report.fingerprint, "precision": report.precision}
 
     def show(self, report: Report) -> Shown:
-        """As report.py says."""
+        """The report as a reader sees it."""
         return shown(report)
 
 

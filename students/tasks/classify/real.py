@@ -19,7 +19,7 @@ from students.judging.matching import folder_numbers
 from students.judging.pictures import Labelled
 
 _ENOUGH = 20
-"""images, from which on it shows whether labels and classes belong together"""
+"""Smallest number of images on which it is checked that labels and classes belong together."""
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
 
 
@@ -28,10 +28,10 @@ class RealMarks(Strict):
 
     images: int
     empty: int
-    """images without any reassessed label, left out"""
+    """Number of images without a reassessed label, which are left out."""
     top1: float
     interval: tuple[float, float]
-    """95 %, Wilson"""
+    """95 % interval (Wilson)."""
 
 
 class RealLabels:
@@ -53,38 +53,38 @@ class RealLabels:
 
     def of(self, images: Labelled) -> list[frozenset[int]]:
         """The labels of each image, in the student's class numbers."""
-        assert images.matching is not None, "the images still have class numbers of their own"
+        assert images.matching is not None, "call `named_by` first"
         numbers = images.matching.numbers
         named = None if images.own_classes is None else folder_numbers(images.own_classes)
-        if named is not None:  # the file counts as the folders are called, not as their names are sorted
+        if named is not None:  # the file numbers classes like the folder names, not in their alphabetical order
             numbers = numbers[np.argsort(named)]
         highest = max((label for entry in self._labels for label in entry), default=-1)
         if highest >= len(numbers):
             raise Mismatch(
                 f"{self.path} has class number {highest}, the images have {len(numbers)} classes",
-                hint="--real goes with the validation images of ImageNet-1k",
+                hint="--real only applies to the validation images of ImageNet-1k",
             )
         labels = [frozenset(int(numbers[label]) for label in self._of(image_id)) for image_id in images.ids]
         self._refuse_another_order(images.labels, labels)
         return labels
 
     def _refuse_another_order(self, known: NDArray[np.int64], labels: list[frozenset[int]]) -> None:
-        """Of ImageNet's images nine in ten still have their old label among the new ones; in another order next to none has."""
+        """Refuse images numbered in another order: of ImageNet's, nine in ten have their old label among the new ones."""
         judged = [(old, new) for old, new in zip(known.tolist(), labels, strict=True) if new]
         kept = sum(old in new for old, new in judged)
         if len(judged) >= _ENOUGH and kept < len(judged) / 2:
             raise Mismatch(
                 f"{kept:,} of {len(judged):,} images have their own class among their labels in {self.path}: "
                 "it numbers classes in another order than the images",
-                hint="it goes by sorted WordNet id: call the folders by WordNet id, or by number from 0 to 999",
+                hint="it numbers classes by sorted WordNet id: name the folders by WordNet id, or by number from 0 to 999",
             )
 
     def _of(self, image_id: str) -> list[int]:
         found = _NUMBER.search(image_id.rpartition("/")[2])
         if not found:
             raise Mismatch(
-                f"{image_id} is no validation image of ImageNet: its name is not ILSVRC2012_val_ and eight digits",
-                hint="--real goes with the validation images of ImageNet-1k",
+                f"{image_id} is not a validation image of ImageNet: its name is not ILSVRC2012_val_ and eight digits",
+                hint="--real only applies to the validation images of ImageNet-1k",
             )
         place = int(found[1])
         if not 1 <= place <= len(self._labels):
@@ -100,7 +100,7 @@ class RealScores:
         self._images = self._empty = self._right = 0
 
     def add(self, rows: NDArray[np.int64], guesses: NDArray[np.int64]) -> None:
-        """The first guesses about some rows."""
+        """Add the most likely classes of some rows."""
         for row, guess in zip(rows.tolist(), guesses.tolist(), strict=True):
             labels = self._labels[row]
             self._images += bool(labels)
@@ -108,7 +108,7 @@ class RealScores:
             self._right += guess in labels
 
     def marks(self) -> RealMarks:
-        """What came of it; UsageError when every image was left out."""
+        """The scores so far; UsageError when every image was left out."""
         if not self._images:
             raise UsageError(f"none of the {self._empty} images has a reassessed label", hint="leave --real out")
         return RealMarks(

@@ -1,4 +1,4 @@
-"""What came of naming images, and how it is shown."""
+"""Report of the task `classify`, and how it is shown."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,13 +13,13 @@ from students.tasks.classify.real import RealMarks
 from students.tasks.classify.scores import Bin, Confusion, Count
 
 CONFUSED = 5
-"""Most frequent mistakes that a terminal shows."""
+"""Number of most frequent confusions shown on a terminal."""
 MORE_CONFUSED, WEAKEST = 12, 8
-"""Those of a page, and the classes it names."""
+"""Numbers of confusions and of weakest classes shown on a page."""
 
 
 class ClassMarks(Strict):
-    """One class of the images."""
+    """Accuracy on one class of the images."""
 
     number: int
     name: str
@@ -28,34 +28,34 @@ class ClassMarks(Strict):
 
 
 class Report(Strict):
-    """What came of an evaluation."""
+    """Report of the task `classify`."""
 
     task: Literal["classify"] = "classify"
     data: str
-    """name of the image source"""
+    """Name of the image source."""
     fingerprint: str
     matched: str
-    """by which rule the images' classes were found among the student's"""
+    """Rule by which the images' classes were matched with the student's."""
     images: int
     unlabelled: int
-    """images left out because nobody knows their class"""
+    """Number of images left out because their class is unknown."""
     rejected: dict[str, str]
-    """image id -> why it could not be used"""
+    """Image id -> why it could not be read."""
     top1: float
     interval: tuple[float, float]
-    """of top-1: 95 %, Wilson"""
+    """95 % interval of top-1 (Wilson)."""
     top5: float
     loss: float
     calibration_error: float
     bins: Annotated[tuple[Bin, ...], Field(min_length=1)]
     classes: tuple[ClassMarks, ...]
-    """those that have images, by number"""
+    """Scores of the classes that have images, by class number."""
     names: tuple[str, ...]
-    """the student's class names by number"""
+    """Student's class names by number."""
     confusion: tuple[Confusion, ...]
-    """cells of the confusion matrix that are not 0, by class number"""
+    """Non-zero cells of the confusion matrix, by class number."""
     real: RealMarks | None = None
-    """against reassessed labels, when they were given"""
+    """Scores against the reassessed labels, if they were given."""
     precision: Precision
     device: str
     seconds: float
@@ -63,7 +63,7 @@ class Report(Strict):
     @model_validator(mode="after")
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
-            raise ValueError(f"classes are confused that are none of {len(self.names)}")
+            raise ValueError(f"the confusion matrix has class numbers beyond its {len(self.names)} classes")
         return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
@@ -73,7 +73,7 @@ class Report(Strict):
 
 
 def shown(report: Report) -> Shown:
-    """Accuracies, the most frequent confusions, and how sure it may be of its guesses."""
+    """The report as a reader sees it: accuracies, most frequent confusions, calibration."""
     pairs = [
         ("images", f"{report.images:,} of {report.data}, classes matched {report.matched}"),
         ("top-1", f"{report.top1:.2%}, {interval(report.interval)}"),
@@ -102,7 +102,7 @@ def shown(report: Report) -> Shown:
 
 def _confused(report: Report, count: int) -> Table:
     rows = tuple((true, guess, f"{images:,}") for true, guess, images in report.most_confused(count))
-    return Table(("was", "was taken for", "images"), rows, title="most confused", numbers=(2,))
+    return Table(("true class", "predicted class", "images"), rows, title="most confused", numbers=(2,))
 
 
 def _weakest(report: Report) -> Table:
@@ -112,7 +112,7 @@ def _weakest(report: Report) -> Table:
 
 
 def _calibration(report: Report) -> BarChart:
-    """How often guesses of about the same probability are right, beside how sure they are."""
+    """The calibration chart: accuracy of predictions of about the same probability."""
     most = max(b.images for b in report.bins) or 1
     bars = tuple(
         Bar(
@@ -123,9 +123,9 @@ def _calibration(report: Report) -> BarChart:
         for b in report.bins
     )
     return BarChart(
-        title=f"How often it is right, by how sure it is (calibration error {report.calibration_error:.3f})",
+        title=f"Accuracy by predicted probability (calibration error {report.calibration_error:.3f})",
         bars=bars,
-        axis="probability of the first guess",
-        note="Darker bars hold more images; on the line, it is right as often as it says.",
+        axis="probability of the most likely class",
+        note="Darker bars hold more images. Bars that end on the diagonal are calibrated: accuracy equals probability.",
         diagonal=True,
     )

@@ -1,4 +1,4 @@
-"""Counts how right a student is, a batch at a time.
+"""Accuracy, loss and calibration of a student, accumulated batch by batch.
 
 Input: logits and true classes. Output: top-1, top-5, mean loss, calibration error and the confusion matrix. Everything that is
 summed is a whole number (losses and confidences in units of 2^-32), so the sums are exact: neither the size of the batches nor
@@ -32,16 +32,16 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Bin(Strict):
-    """First guesses of about the same probability."""
+    """Images whose most likely class has about the same probability."""
 
     images: Count
     accuracy: float
     confidence: float
-    """mean probability of the first guesses"""
+    """Mean probability of the most likely class."""
 
 
 class Confusion(Strict):
-    """How often images of one class were taken for another (or for itself)."""
+    """One cell of the confusion matrix: images of class `true` that were classified as `guessed`."""
 
     true: Count
     guessed: Count
@@ -59,7 +59,7 @@ class Scores:
         self._pairs: Counter[tuple[int, int]] = Counter()
 
     def add(self, logits: "torch.Tensor", labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """More images; their first guesses come back. Damage when a logit is not a number."""
+        """Add a batch; returns the most likely class of each image. Damage when a logit is NaN or infinite."""
         import torch
 
         assert logits.shape == (len(labels), self.classes)
@@ -68,8 +68,8 @@ class Scores:
         values, truth = logits.double(), torch.from_numpy(labels).to(logits.device)[:, None]
         if not bool(torch.isfinite(values).all()):
             raise Damage(
-                "the student says NaN or infinity: its weights are broken",
-                hint="train again with a lower rate or in float32",
+                "the student's logits contain NaN or infinity: training diverged",
+                hint="retrain with a lower rate or --set precision=float32",
             )
         of_truth, numbers = values.gather(1, truth), torch.arange(self.classes, device=logits.device)
         rank = ((values > of_truth) | ((values == of_truth) & (numbers < truth))).sum(1)

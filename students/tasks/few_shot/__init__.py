@@ -1,7 +1,7 @@
-"""How well a student's features serve classes it never saw: N-way few-shot episodes on a frozen backbone.
+"""The task `few-shot`: N-way few-shot episodes on frozen features, for classes the student was not trained on.
 
-Every image is looked at once; then each episode draws some classes, a few support images of each, fits a linear head on their
-features, and is asked about other images (episodes.py).
+Features are computed once; then each episode draws some classes and a few support images of each, fits a linear head on
+their features, and classifies other images with it (episodes.py).
 """
 
 import time
@@ -25,11 +25,11 @@ class Settings(FewShot):
     """The numbers of the benchmark, and the seed of the episodes."""
 
     seed: int = 0
-    """Seed of what the episodes draw."""
+    """Seed for the classes and images that episodes draw."""
 
 
 class FewShotReport(Strict):
-    """What came of the episodes."""
+    """Report of the task `few-shot`."""
 
     task: Literal["few-shot"] = "few-shot"
     data: str
@@ -58,7 +58,7 @@ class FewShotTask:
     curves: dict[str, str] = {}
 
     def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """Enough classes have enough images."""
+        """Refuse images that are too few for an episode."""
         for shots in settings.shots:
             drawable_classes(examples.images.labels, settings, shots, examples.images.source.name)
 
@@ -94,7 +94,7 @@ class FewShotTask:
         return sum(marks.accuracy for marks in report.marks) / len(report.marks)
 
     def numbers(self, report: FewShotReport) -> dict[str, float]:
-        """One a number of shots."""
+        """Accuracy for each number of shots."""
         return {**{f"shots{marks.shots}": marks.accuracy for marks in report.marks}, "images": report.images}
 
     def subject(self, report: FewShotReport) -> dict[str, Any]:
@@ -103,10 +103,12 @@ class FewShotTask:
         return {"data": report.data, "fingerprint": report.fingerprint, "precision": report.precision, **settled}
 
     def show(self, report: FewShotReport) -> Shown:
-        """A row a number of shots."""
-        asked = report.settings
+        """The report as a reader sees it: one row for each number of shots."""
+        numbers = report.settings
         rows = tuple((f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}", f"{m.classes:,}") for m in report.marks)
-        episodes = f"{asked.episodes:,} of {asked.way} classes, {asked.queries} questions a class, seed {report.seed}"
+        episodes = (
+            f"{numbers.episodes:,} of {numbers.way} classes, {numbers.queries} queries a class, seed {report.seed}"
+        )
         return Shown(
             title=f"few-shot: {report.data}",
             pairs=(

@@ -1,4 +1,4 @@
-"""Few-shot episodes: which images each of them draws, and how often its head is right.
+"""Few-shot episodes: which images each of them draws, and the accuracy of its head.
 
 Input: features and labels. Output: mean accuracy over the episodes with its 95 % interval, for a number of shots. Episodes are
 drawn by (seed, shots, episode): the first ten of 600 are those of a run with ten.
@@ -27,11 +27,11 @@ class ShotMarks(Strict):
 
     shots: int
     accuracy: float
-    """mean over the episodes"""
+    """Mean accuracy over the episodes."""
     half_width: float
-    """of its 95 % interval: 1.96 standard deviations / sqrt(episodes)"""
+    """Half width of the 95 % interval of `accuracy`: 1.96 standard deviations / sqrt(episodes)."""
     classes: int
-    """that have enough images to be drawn"""
+    """Number of classes that have enough images to be drawn."""
 
 
 def measure(
@@ -87,7 +87,7 @@ def drawable_classes(labels: Rows, settings: FewShot, shots: int, name: str) -> 
 
 
 def _way_out(counts: Rows, settings: FewShot) -> str:
-    """What these images are enough for."""
+    """Hint: the largest episode that these images allow."""
     if len(counts) < settings.way:
         fewer = f"--set way={len(counts)}, or " if len(counts) > 1 else ""
         return f"{fewer}give images of more classes"

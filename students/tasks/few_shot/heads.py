@@ -18,7 +18,7 @@ from students.tasks.few_shot.numbers import FewShot
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350
 _TOGETHER = 100
-"""episodes a pass on a CPU: what their heads need stays in its cache, which is twice as fast as all at once"""
+"""Episodes in a pass on a CPU: few enough that their heads stay in its cache, which is twice as fast as all at once."""
 
 
 def right_answers(
@@ -30,20 +30,20 @@ def right_answers(
     seed: int,
     progress: Progress,
 ) -> NDArray[np.bool_]:
-    """Fit a head on each episode's support rows of `features` and ask it about its query rows: (episodes, queries).
+    """Fit a head on each episode's support rows of `features` and classify its query rows: True where right, (episodes, queries).
 
     Rows of both stand class by class, as many of each: (episodes, way * shots) and (episodes, way * queries).
     """
     together = _TOGETHER if features.device.type == "cpu" else len(support)
     truth = torch.arange(settings.way, device=features.device).repeat_interleave(queries.shape[1] // settings.way)
-    # A 1 behind the features makes the last weight of a class its bias.
+    # A constant 1 appended to the features makes the last weight of a class its bias.
     seen = torch.cat([features, features.new_ones((len(features), 1))], 1)
     right = []
     for first in range(0, len(support), together):
         episodes = range(first, min(first + together, len(support)))
         weights = fit_heads(seen, support[episodes.start : episodes.stop], settings, seed, episodes, progress)
-        asked = seen[_on(queries[episodes.start : episodes.stop], seen)]
-        right.append(torch.bmm(asked, weights.transpose(1, 2)).argmax(2) == truth)
+        queried = seen[_on(queries[episodes.start : episodes.stop], seen)]
+        right.append(torch.bmm(queried, weights.transpose(1, 2)).argmax(2) == truth)
     return torch.cat(right).cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a few-shot benchmark, apart from what measures it, so that reading them needs no torch."""
+"""Settings of a few-shot benchmark, in a module without torch so that they can be read without it."""
 
 from typing import Annotated, Self
 
@@ -13,14 +13,14 @@ class FewShot(Strict):
     """The numbers of a few-shot benchmark. The preset is configs/tasks/few-shot.yaml, with its sources."""
 
     way: Annotated[int, Field(ge=2)]
-    """classes an episode"""
+    """Number of classes in an episode."""
     shots: tuple[Count, ...]
-    """support images a class; each number is a measurement of its own"""
+    """Numbers of support images a class; each is a separate measurement."""
     queries: Count
-    """images a class that are asked about"""
+    """Number of query images a class."""
     episodes: Annotated[int, Field(ge=2)]
     geometry: Geometry
-    """how an image gets to the student's size"""
+    """How an image is resized to the student's input."""
     epochs: Count
     batch: Count
     rate: Positive
