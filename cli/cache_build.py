@@ -24,14 +24,17 @@ kd cache build --teacher florence
 kd cache build --teacher clip --format zarr --views 3 --recipe augment --out c2
 kd cache build --teacher florence --data photos/ --size nano --signal logits,embedding,features
 kd cache build --teacher timm:resnet18 --weights random --data photos/ --signal embedding
-kd cache build --out c2                 # go on with a cache that is not finished
+kd cache build --out c2                 # continue a build that was stopped
 kd cache build --out c2 --only 3/16     # the third of sixteen shares, on this machine
 """
 PLAN = """
 kd cache plan --teacher florence --size huge --data photos/ --views 90 --recipe augment
 kd cache plan --teacher clip --signal logits,embedding --json
 """
-Only = Annotated[str | None, typer.Option("--only", metavar="I/N", help="Build share I of N of the parts.")]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", metavar="I/N", help="Build only the I-th of N equal shares of the parts, such as 3/16."),
+]
 START = "kd cache build --teacher florence"
 
 
@@ -42,12 +45,11 @@ def register(app: typer.Typer) -> None:
 
 
 def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None, dry_run: o.DryRun = False) -> int:
-    """Let a teacher look at every image once, and keep what it says.
+    """Run a teacher once over every image and store what it emits.
 
-    Run the same command again to go on after a stop: parts that are there are not made again. With --out alone, an
-    existing cache is gone on with from its own plan. Without --data the embedded set `shapes` is used, with the small
-    teacher that comes in the package. Exit code 3: done, but some images could not
-    be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
+    To continue after a stop, run the same command again, or give only --out: parts that are complete are kept. Without --data
+    the generated set `shapes` is used, with the small teacher that ships in the package. Exit code 3: done, but some images
+    could not be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
     """
     share = o.share(only)
     if not options.teacher and (out is None or not (out / "plan.json").is_file()):
@@ -55,14 +57,14 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
             from kdcache.build.check import check_folder
 
             check_folder(out)
-        raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
+        raise UsageError("no --teacher, and no cache in --out to continue", hint=START)
     if dry_run:
         return _would(ui, options, out, share)
     from kdcache.build.run import build as run_build
 
     prepared = _prepared(ui, options, out)
     there = (prepared.out / "plan.json").is_file()
-    ui.note(f"{'going on with' if there else 'building'} {prepared.out}")
+    ui.note(f"{'continuing' if there else 'building'} {prepared.out}")
     result = run_build(prepared, only=share, progress=ui.progress())
     summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
     ui.answer({**summary, "path": str(result.path)}, _built(result))
@@ -70,7 +72,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
 
 def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
-    """What a build would do: the bill of a new cache, or, checked as a build checks it, the parts an existing one lacks."""
+    """Print what a build would do: the estimate for a new cache, or the parts that an existing one still lacks."""
     if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
@@ -90,11 +92,11 @@ def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, 
 
 
 def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
-    """From the options, or from the plan that is there when no teacher was named."""
+    """A build as the options describe it or, without a teacher, as the existing plan does."""
     if out is not None and not options.teacher:
         from kdcache.build.resume import prepare_again
 
-        _refuse_unheard(options)
+        _refuse_changes(options)
         ui.note("loading the teacher")
         return prepare_again(out, options)
     from kdcache.build.prepare import prepare
@@ -107,16 +109,16 @@ def _prepared(ui: Ui, options: "BuildOptions", out: Path | None) -> "Prepared":
     return prepared
 
 
-def _refuse_unheard(options: "BuildOptions") -> None:
-    """A cache is gone on with as it was planned: options that would change it have no say, so they are not passed over."""
+def _refuse_changes(options: "BuildOptions") -> None:
+    """UsageError for options that would change the plan of a cache that is continued with --out alone."""
     from kdcache.build.options import BuildOptions
 
-    heard = ("teacher", "data", "weights", "head", "devices", "workers")
+    allowed = ("teacher", "data", "weights", "head", "devices", "workers")
     usual = BuildOptions("")
-    unheard = [
-        f.name for f in fields(options) if f.name not in heard and getattr(options, f.name) != getattr(usual, f.name)
+    changed = [
+        f.name for f in fields(options) if f.name not in allowed and getattr(options, f.name) != getattr(usual, f.name)
     ]
-    if unheard:
+    if changed:
         names = {
             "overrides": "set",
             "signals": "signal",
@@ -124,9 +126,11 @@ def _refuse_unheard(options: "BuildOptions") -> None:
             "backend": "format",
             "compression": "compress",
         }
-        told = ", ".join("--" + names.get(name, name).replace("_", "-") for name in unheard)
-        hint = "leave it out, or name the --teacher too and build another cache"
-        raise UsageError(f"--out alone goes on with the plan that is there, which {told} cannot change", hint=hint)
+        given = ", ".join("--" + names.get(name, name).replace("_", "-") for name in changed)
+        hint = "leave it out, or give --teacher and another --out to build another cache"
+        raise UsageError(
+            f"{given} cannot be changed: --out without --teacher continues the cache from its stored plan", hint=hint
+        )
 
 
 def _built(result: "BuildResult") -> str:
@@ -144,9 +148,9 @@ def _built(result: "BuildResult") -> str:
 
 
 def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
-    """Say what a build would cost: bytes for every signal and codec, hours, free disk.
+    """Estimate what a build would cost: bytes for each signal and codec, hours, free disk space.
 
-    One batch is rendered and said in order to measure; nothing is written, no checkpoint is fetched.
+    One batch is rendered and run through the teacher to measure; nothing is written, no checkpoint is downloaded.
     """
     if not options.teacher:
         raise UsageError("no --teacher", hint=START)
@@ -159,7 +163,7 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
     for warning in bill.warnings:
         ui.warn(warning)
     if not bill.fits:
-        ui.warn(f"{size(bill.total_bytes)} do not fit: {size(bill.free_bytes)} are free")
+        ui.warn(f"not enough disk space: {size(bill.total_bytes)} are needed, {size(bill.free_bytes)} are free")
     ui.answer({**asdict(bill), "notes": [note.text for note in bill.notes], "fits": bill.fits}, _bill(bill))
 
 
@@ -183,7 +187,7 @@ def _bill(bill: "Estimate") -> str:
     for cost in bill.costs:
         shape = "×".join(str(n) for n in cost.shape)
         codec = f"{cost.codec} *" if cost.chosen else cost.codec
-        told = errors(cost.error) or "not told: too few images, or made up"
-        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), told])
+        error = errors(cost.error) or "n/a (too few images, or random weights)"
+        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), error])
     table = f"{columns(rows, right=(3, 4))}\n\n* chosen"
     return "\n\n".join(filter(None, (head, table, legend(cost.error for cost in bill.costs))))

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 def cache_list(ui: Ui) -> None:
     """List the caches in ./kd/caches, the newest first.
 
-    The first one is used by commands that take a cache when none is named. Sizes are those of the files of all built parts. What
-    cannot be read is listed below the others with the reason.
+    Commands that read a cache use the first one if none is named. `bytes` is the size of the built parts. Folders that cannot be
+    read are listed at the end with the reason.
     """
     from kdcache.store.overview import list_caches
 

@@ -1,4 +1,4 @@
-"""Tables as people read them; the numbers in them are written by kdcache.base.figures."""
+"""Tables for the terminal; numbers are formatted by kdcache.base.figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def errors(measured: Mapping[str, float]) -> str:
-    """`cosine 0.999998, max_abs 0.0002`: two digits of what is small, all that count of what is near 1."""
+    """`cosine 0.999998, max_abs 0.0002`: six digits of numbers above 0.1, two of smaller ones."""
     return ", ".join(
         f"{name} {value:.6g}" if value > 0.1 else f"{name} {value:.2g}" for name, value in measured.items()
     )
@@ -42,7 +42,7 @@ def legend(measured: Iterable[Mapping[str, float]]) -> str:
     """What the names of errors mean, one line for each that was used."""
     used = {name.partition("_t")[0] if name.startswith("kl_t") else name for errors in measured for name in errors}
     return columns(
-        [["kl_t{1,2,4}" if name == "kl" else name, told] for name, told in _MEANINGS.items() if name in used]
+        [["kl_t{1,2,4}" if name == "kl" else name, meaning] for name, meaning in _MEANINGS.items() if name in used]
     )
 
 

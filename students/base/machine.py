@@ -103,7 +103,7 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
-        raise UsageError(f"--device {name} is none that can be computed on", hint="--device cpu, cuda or cuda:N")
+        raise UsageError(f"unsupported device: --device {name}", hint="--device cpu, cuda or cuda:N")
     if name == "cpu":
         return torch.device(name)
     index = int(name[5:]) if name[5:] else _told("LOCAL_RANK", 0)
