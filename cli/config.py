@@ -104,9 +104,7 @@ def config_validate(ui: Ui, name: Name, settings: o.Settings = None) -> None:
 def _split(name: str) -> tuple[str, str]:
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
-        raise UsageError(
-            f"{name} does not say of which kind it is", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}"
-        )
+        raise UsageError(f"{name} has no kind in front of it", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}")
     _check_kind(kind)
     return kind, rest
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a training, and the defaults that depend on what was asked."""
+"""Options of a training, and defaults that depend on other options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +11,27 @@ StreamMode = Literal["off", "on", "none"]
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """This machine: nothing here changes what is learnt, beyond the rounding of another device."""
+    """Options that depend on this machine; none of them changes the result, apart from rounding on another device."""
 
     device: str = "auto"
     workers: int | None = None
-    """processes that render views; None: one a core, at most sixteen"""
+    """Number of processes that render views. None: one per core, at most sixteen."""
     data: str | None = None
-    """where the images lie now, when they have moved"""
+    """New location of the training images, if they have moved."""
     val: tuple[str, ...] = ()
-    """the same of the validation images of a run that goes on; of several sets NAME=SOURCE each"""
+    """New locations of the validation images, when resuming a run; NAME=SOURCE where there are several sets."""
     weights: str | None = None
-    """where the files of a connected teacher lie, or of one whose encoder the student shares"""
+    """File of the weights of a connected teacher, or of one whose encoder the student shares."""
     head: str | None = None
     compiled: bool = False
     recompute: bool = False
-    """activations are computed again instead of kept: less memory, more time"""
+    """Whether activations are recomputed in the backward pass: less memory, more time."""
     stop_at: int | None = None
-    """stop after this step, as if interrupted"""
+    """Step after which the training stops, as if interrupted. None: at its end."""
     trackers: tuple[str, ...] = ()
-    """tensorboard, wandb"""
+    """Names of trackers to log to: tensorboard, wandb."""
     timed: bool = False
-    """wait for the accelerator after every stage, so that the split of the time is true"""
+    """Whether to wait for the accelerator after every stage, so that each stage's time is its own."""
 
     @property
     def on_cpu(self) -> bool:
@@ -50,7 +50,7 @@ class MachineOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """One training, as asked for. None means: choose what fits."""
+    """The options of one training. None: a suitable value is chosen."""
 
     student: str | None = None
     recipe: str | None = None
@@ -58,16 +58,16 @@ class TrainOptions:
     cache: Path | None = None
     stream: StreamMode = "off"
     background: str | None = None
-    """under transparent pixels, where no cache says it; None: as the run it begins with, or the recipe of the views"""
+    """Colour behind transparent pixels, without a cache. None: that of the run it starts from, or of the view recipe."""
     val: str | tuple[str, ...] | None = None
-    """images it is judged on; several sets as NAME=SOURCE each; `none`: it is not judged; None: what the recipe says"""
+    """Validation images, NAME=SOURCE for each of several sets, or `none`. None: what the recipe says."""
     size: int | None = None
     start: str | None = None
-    """a run or a weights file to begin with"""
+    """Run or weights file to start from. None: random weights."""
     new_head: bool = False
-    """begin with all of it but the classifier"""
+    """Whether the classifier starts anew while all other weights are taken from `start`."""
     head_rows: str | None = None
-    """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
+    """File with the row of the old classifier that each class starts from, one per line, -1 for none."""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None
@@ -81,7 +81,7 @@ class TrainOptions:
 
     @property
     def validation(self) -> tuple[str, ...]:
-        """The places of `val`, as they were given."""
+        """`val` as a tuple of sources."""
         if isinstance(self.val, str):
             return (self.val,)
         return self.val or ()

@@ -19,7 +19,7 @@ def refuse_misfit(path: Path, there: Plan, here: Plan) -> None:
     """Mismatch when two plans do not make the same cache."""
     found = [name for name, *_ in differences(there.essence(), here.essence())]
     if found:
-        hint = "choose another folder with --out, or ask for the same as the cache there"
+        hint = "choose another folder with --out, or use the same options as the cache there"
         raise Mismatch(f"{path} holds another cache: {told(there, here, found)}", hint=hint, differences=found)
     if there.views.count != here.views.count:
         counts = f"--views: {there.views.count} there, {here.views.count} here"

@@ -1,4 +1,4 @@
-"""What a user may ask of a build, and the defaults that depend on what was asked."""
+"""Options of a build, and defaults that depend on other options."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from kdcache.base.machine import best_device, render_workers
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """One build, as asked for. None means: choose what fits."""
+    """The options of one build. None: a suitable value is chosen."""
 
     teacher: str
     size: str | None = None
@@ -18,26 +18,27 @@ class BuildOptions:
     signals: tuple[str, ...] | None = None
     codecs: dict[str, str] = field(default_factory=dict)
     recipe: str | None = None
-    """None: `plain` for one view, `augment` for more"""
+    """Name of the view recipe. None: `plain` for one view, `augment` for more."""
     overrides: tuple[str, ...] = ()
     background: str | None = None
-    """under transparent pixels; None: as the recipe says, which is white unless the file of the recipe says otherwise"""
+    """Colour behind transparent pixels. None: that of the recipe, white unless its file names another."""
     views: int = 1
     seed: int = 0
     backend: Literal["hdf5", "zarr"] = "hdf5"
     compression: str | None = None
     batch: int | None = None
     step: int | None = None
-    """images a step of a training that will run this teacher too: without `batch`, one is chosen that fills steps up least"""
+    """Batch size of a training that will run the same teacher on-stream. If `batch` is None, the teacher's batch is chosen
+    to waste the least padding in each step."""
     precision: str = "float32"
     devices: tuple[str, ...] = ()
     workers: int | None = None
     part_rows: int | None = None
     input_size: tuple[int, int] | None = None
     classes: str | None = None
-    """a file with one class name a line"""
+    """File with one class name per line, for zero-shot logits."""
     templates: str | None = None
-    """a file with one prompt template a line, `{}` where the class name goes"""
+    """File with one prompt template per line, `{}` where the class name goes."""
 
     @property
     def kept(self) -> tuple[str, ...]:

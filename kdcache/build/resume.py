@@ -22,7 +22,7 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
     store = Store.open(path)
     plan = store.plan
     if isinstance(plan.views.recipe, Foreign):
-        message = f"{path} holds what another project's teacher said: none can be asked for the rest"
+        message = f"{path} holds outputs of another project's teacher, which cannot be run for the missing parts"
         raise UsageError(message, hint=way_to_build(path, plan))
     source = open_source(options.data or plan.dataset.source, like=plan.dataset.source)
     listing = source.scan()

@@ -66,5 +66,5 @@ def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64]
     limit = report.tolerance[name]
     beyond = ~(far <= limit)
     for row, apart in zip(rows[beyond].tolist(), far[beyond], strict=True):
-        what = f"the teacher says something else now: distance {apart:.3g}, tolerance {limit:.3g}"
+        what = f"the teacher's output has changed: distance {apart:.3g}, tolerance {limit:.3g}"
         report.findings.append(Finding(part, name, range(row, row + 1), what, kind="drift"))

@@ -32,7 +32,7 @@ def refuse_non_finite(values: "torch.Tensor", signal: Signal) -> float:
     named = ", ".join(map(str, bad[:NAMED_ROWS])) + (
         f" and {len(bad) - NAMED_ROWS} more" if len(bad) > NAMED_ROWS else ""
     )
-    reason = "the teacher said NaN or infinity"
+    reason = "the teacher's output contains NaN or infinity"
     raise Damage(
         f"{reason}: {signal.name} of rows {named} (of {len(values)} handed over together)",
         hint="a teacher that overflows in half precision is cured by --precision float32; otherwise check its weights",

@@ -53,7 +53,7 @@ def check_codec_name(text: str) -> None:
         _number(text)
     if all(each.imported for each in named):
         raise UsageError(
-            f"{text} holds imported records only; it cannot store what a teacher says",
+            f"{text} holds imported records only; it cannot store a teacher's output",
             hint=f"build with topk:{text.partition(':')[2]}, then export",
         )
 

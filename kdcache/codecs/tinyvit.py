@@ -69,7 +69,7 @@ class TinyVitCodec(DistributionCodec):
     def encode(self, values: Any) -> NoReturn:
         """Refused: there is no seed to write, and their rounding is worse."""
         raise UsageError(
-            f"{self.name} holds imported records only; it cannot store what a teacher says",
+            f"{self.name} holds imported records only; it cannot store a teacher's output",
             hint=f"build with topk:{self.k}, then export",
         )
 

@@ -92,7 +92,7 @@ def _options(kind: SourceKind, rest: str) -> dict[str, Any]:
         if not equals and kind.takes_split and "split" not in found:
             key, value = "split", item
         elif not equals:
-            raise UsageError(f"{item!r} in {kind.name} says nothing", hint=f"write {kind.name}:KEY=VALUE,KEY=VALUE")
+            raise UsageError(f"{item!r} in {kind.name} has no value", hint=f"write {kind.name}:KEY=VALUE,KEY=VALUE")
         found[key] = converted(kind.name, key, value, kind.options.get(key, str))
     return found
 

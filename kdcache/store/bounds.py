@@ -74,7 +74,7 @@ def _generations(ends: tuple[int, ...], rows: int) -> Iterator[str]:
 def _signals(plan: Plan) -> Iterator[str]:
     for stored in plan.signals:
         if stored.signal not in plan.teacher.signals:
-            yield f"its signal {stored.signal.name!r} is none of its teacher"
+            yield f"its signal {stored.signal.name!r} is not a signal of its teacher"
         if stored.signal.size > limits.BLOCK_BYTES:
             yield f"{stored.signal.name} has more than {limits.BLOCK_BYTES:,} numbers a row"
         if len(stored.via) > limits.CODECS:
@@ -87,7 +87,7 @@ def _layout(plan: Plan, fields: tuple[Field, ...]) -> Iterator[str]:
     layout = plan.layout
     rowwise = [field for field in fields if not field.per_part]
     if layout.compression is not None and len(layout.compression) > limits.NAME_LETTERS:
-        yield "layout.compression is none that there is"
+        yield "layout.compression is not a known compression"
     if set(layout.block_rows) != {field.name for field in rowwise}:
         yield f"layout.block_rows names {_some(layout.block_rows)}, the arrays are {_some(f.name for f in rowwise)}"
     for field in fields:

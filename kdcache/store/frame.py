@@ -112,7 +112,7 @@ def _is_taken(cache: Place) -> bool:
 def _same_or_refuse(cache: Place, old: Plan, new: Plan) -> None:
     found = differences(old.essence(), new.essence())
     if found:
-        hint = "choose another folder with --out, or ask for the same as the cache there"
+        hint = "choose another folder with --out, or use the same options as the cache there"
         raise Mismatch(
             f"{cache} holds another cache: {tell(found)}", hint=hint, differences=[path for path, *_ in found]
         )

@@ -180,7 +180,7 @@ def exact_kernels() -> Iterator[None]:
 
 def _through(head: Head, embedding: Tensor) -> Tensor:
     if embedding.shape[-1] != head.dim:
-        raise Mismatch(f"the head reads embeddings of {head.dim} numbers, the teacher says {embedding.shape[-1]}")
+        raise Mismatch(f"the head reads embeddings of {head.dim} numbers, the teacher emits {embedding.shape[-1]}")
     return head(embedding)
 
 

@@ -40,7 +40,7 @@ class FittedHead:
     teacher: str
     classes: int
     images: int
-    """that the probe was fitted on, chosen with, or measured on"""
+    """Number of images used to fit, select or test the probe."""
     rejected: int
     reason: str
     """the first image that could not be read, and why"""

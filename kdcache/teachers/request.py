@@ -46,9 +46,9 @@ class Request:
         if self.precision not in PRECISIONS:
             raise UsageError(f"unknown precision {self.precision!r}", hint=f"one of {', '.join(PRECISIONS)}")
         if not self.signals:
-            raise UsageError("no signal was asked for", hint="name at least one, such as embedding")
+            raise UsageError("no signal was requested", hint="name at least one, such as embedding")
         if len(set(self.signals)) < len(self.signals):
-            raise UsageError(f"a signal is asked for twice: {', '.join(self.signals)}")
+            raise UsageError(f"a signal is requested twice: {', '.join(self.signals)}")
         if isinstance(self.normalise, str) and self.normalise not in NORMALISATIONS:
             raise UsageError(f"unknown normalisation {self.normalise!r}", hint=f"one of {', '.join(NORMALISATIONS)}")
 
@@ -81,7 +81,7 @@ class Request:
                 near = get_close_matches(signal, (*can, "logits"), n=1)
                 meant = f"did you mean {near[0]}?" if near and near[0] != signal else None
                 raise UsageError(
-                    f"{self.title} cannot say {signal!r}; it can say {', '.join([*can, *also])}",
+                    f"{self.title} cannot emit {signal!r}; it can emit {', '.join([*can, *also])}",
                     hint=hints.get(signal, meant),
                 )
 

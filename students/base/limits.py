@@ -5,7 +5,7 @@ STEPS = 1_000_000_000
 BATCH = 1 << 20
 """images of a step"""
 SIDE = 8192
-"""pixels of a side of what a student sees"""
+"""Largest side length of a student's input, in pixels."""
 REPEATS = 10_000
 """how often an arm of a comparison is run"""
 CLASSES = 1_000_000

@@ -84,7 +84,7 @@ def joined(device: str) -> Iterator[World]:
             raise
         raise Unavailable(
             f"process {rank} of {size} has lost the others: {str(error).splitlines()[0]}",
-            hint="one of them has ended; what it said stands above or below, or in its own log",
+            hint="one of them has ended; its messages are above or below, or in its own log",
         ) from error
     finally:
         distributed.destroy_process_group()

@@ -63,8 +63,8 @@ def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[
         unsaid = [name for name in arm.only or () if name not in kept]
         left = [signal for signal in signals if arm.only is not None and signal not in arm.only]
         if unsaid or left:
-            why = f"it does not say {unsaid[0]}" if unsaid else f"the recipe needs {left[0]}"
-            raise UsageError(f"{arm.name}: the teacher is asked for {' and '.join(kept)}, and {why}")
+            why = f"it does not emit {unsaid[0]}" if unsaid else f"the recipe needs {left[0]}"
+            raise UsageError(f"{arm.name}: the cache would store {' and '.join(kept)}, and {why}")
         if arm.teacher == "none" and bare is None:
             raise UsageError(
                 f"{arm.name}: {student} learns from a teacher's {' and '.join(signals)} alone",

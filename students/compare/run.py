@@ -77,7 +77,7 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
             much = chosen
             write_file(out / BEGUN, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
         elif not (out / RESULT).is_file():
-            progress.note(f"going on with {out}")
+            progress.note(f"continuing {out}")
         else:
             progress.note(f"this was measured before; with another --out it is measured again: {out}")
             return Comparison.from_file(out / RESULT, what="a comparison", hint=AGAIN), out

@@ -100,7 +100,9 @@ def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: Stud
         raise Mismatch(f"{rows.file} picks {len(wanted):,} rows, {spec.name} has {len(spec.classes):,} classes")
     lengths = {tuple(tensors[name].shape[:1]) for name in names}
     if len(lengths) > 1 or () in lengths:
-        raise Mismatch(f"the head of {file} is none: {', '.join(str(tuple(tensors[name].shape)) for name in names)}")
+        raise Mismatch(
+            f"{file} has no usable classifier head: {', '.join(str(tuple(tensors[name].shape)) for name in names)}"
+        )
     count = int(tensors[names[0]].shape[0])
     beyond = [row for row in wanted if not -1 <= row < count]
     if beyond:

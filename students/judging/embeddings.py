@@ -38,7 +38,7 @@ class ReadReport(Strict):
     about: Compared
     marks: Reading
     seed: int
-    """Seed of the share of the bank that chooses the ridge of a probe."""
+    """Seed of the bank split that selects the probe's ridge penalty."""
     precision: Precision
     device: str
     seconds: float

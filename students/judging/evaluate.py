@@ -42,7 +42,7 @@ Wanted = Sequence[tuple[Task[Any], Any]]
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """On which images and how a student is judged. None: what fits."""
+    """On which images and how a student is evaluated. None: a suitable value is chosen."""
 
     data: str | None = None
     device: str | None = None

@@ -94,7 +94,7 @@ def refuse_training_split(source: Source, given: str) -> None:
     if (other := held_out(source.spec())) is not None:
         raise UsageError(
             f"{given} is a training split: it is what others are compared with",
-            hint=f"ask about its {other.get('split', 'held-out')} split with --data, or name other images with --bank",
+            hint=f"evaluate its {other.get('split', 'held-out')} split with --data, or name other images with --bank",
         )
 
 

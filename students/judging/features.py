@@ -57,8 +57,8 @@ def look_once(
     features = torch.cat(found)
     if lost := int((~features.isfinite()).any(1).sum()):
         raise Damage(
-            f"the student makes no numbers of {lost:,} of {len(features):,} images",
-            hint="its training went astray: begin it again with a lower rate, or in another precision",
+            f"{lost:,} of {len(features):,} embeddings contain NaN or infinity",
+            hint="its training diverged: train again with a lower rate or with --set precision=float32",
         )
     return features, pictures.images.labels[np.concatenate(rows)]
 

@@ -163,6 +163,6 @@ def check_head(name: str, heads: tuple[str, ...], task: Any, others: list[str]) 
     """UsageError where a student or a teacher has not what a task asks. `others`: tasks it can be judged by."""
     if task.head not in heads:
         raise UsageError(
-            f"{name} has no {task.head}, which the task {task.name} asks for",
+            f"{name} has no {task.head}, which the task {task.name} needs",
             hint=f"--task {' or '.join(others)}" if others else "judge another student",
         )

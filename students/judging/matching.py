@@ -121,7 +121,7 @@ def _by_wordnet(images: Names, student: Names) -> Matching:
 
 def _strangers(images: Names, student: Names, strange: list[str]) -> Mismatch:
     return Mismatch(
-        f"{len(strange)} of the images' {len(images)} classes are none of the student's {len(student)}: "
+        f"{len(strange)} of the images' {len(images)} classes are not among the student's {len(student)}: "
         f"{_some(strange)}; the student knows {_some(student)}",
         hint="classes are matched by name; rename the folders, or choose images of the student's classes with --data",
         strangers=list(strange),

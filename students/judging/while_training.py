@@ -152,7 +152,7 @@ def _bank(
 
 
 def places_of(given: tuple[str, ...], record: RunRecord) -> dict[str | None, str]:
-    """Where the sets of a run lie now, by their names."""
+    """New locations of the validation sets of a run, by name."""
     names = [each.name for each in record.validation]
     places: dict[str | None, str] = {}
     for text in given:

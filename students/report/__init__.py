@@ -26,7 +26,7 @@ def write_report(
         network = run.network()
         taught, unseen = (look(run, network, samples) for look in (taught_samples, validation_samples))
     else:
-        nothing = "There are no weights yet, so nothing can be asked of the student."
+        nothing = "There are no weights yet, so the student cannot be run."
         taught, unseen = Samples(notes=[nothing]), Samples(notes=[nothing])
     for line in [*taught.missing, *unseen.missing]:
         if warn is not None:

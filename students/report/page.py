@@ -61,7 +61,7 @@ def _taught(facts: Facts) -> Markup:
     """Nothing of a student without classes: what its teacher said is no word."""
     if not facts.record.student.classes:
         return Markup("")
-    return join(tag("h3", "Images it learnt from, with what its teacher said"), sample_cards(facts.taught))
+    return join(tag("h3", "Training images, with the output of its teacher"), sample_cards(facts.taught))
 
 
 def _head(facts: Facts) -> Markup:
@@ -130,7 +130,7 @@ def _tiles(facts: Facts) -> Markup:
 
 def _ended(metrics: Sequence[dict[str, Any]]) -> str:
     end = latest_by_step(metrics, "end")
-    words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped as asked"}
+    words = {"done": "it ran to its end", "patience": "it stopped early", "steps": "it stopped at the requested step"}
     return words[end[-1]["stopped"]] if end else "it is not at its end"
 
 

@@ -122,7 +122,7 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         if cache.plan.views.recipe.kind != "plain":
             found.notes.append("Shown are the random views that the teacher saw, not the whole images.")
     except KDError as error:
-        found.missing.append(f"What the teacher said cannot be shown: {error.message}.")
+        found.missing.append(f"The teacher's output cannot be shown: {error.message}.")
     return found
 
 

@@ -25,7 +25,7 @@ class Settings(BankSettings):
     """What may be chosen."""
 
     seed: int = 0
-    """Seed of the share of the bank that chooses the ridge."""
+    """Seed of the bank split that selects the probe's ridge penalty."""
 
 
 class ProbeReport(ReadReport):

@@ -34,7 +34,10 @@ def test_no_colour_is_refused_with_the_choices(kd, build_words):
 
 def test_a_run_goes_on_with_its_own(kd, run):
     ran = kd("train", "--resume", run, "--background", "black")
-    assert (ran.code, "--background cannot be changed when resuming: this run was started with background white" in ran.err) == (2, True)
+    assert (
+        ran.code,
+        "--background cannot be changed when resuming: this run was started with background white" in ran.err,
+    ) == (2, True)
 
 
 def test_a_student_shows_its_own_and_takes_it_along(kd, run):

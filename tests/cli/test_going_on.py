@@ -13,7 +13,10 @@ from tests.cli.conftest import QUICK
     [
         (["--size", 96], "--size cannot be changed when resuming: this run was started with size 64"),
         (["--seed", 0], "--seed cannot be changed when resuming: this run was started with seed 0"),
-        (["--stream", "none", "--batch", 4], "--batch cannot be changed when resuming: this run was started with batch 8"),
+        (
+            ["--stream", "none", "--batch", 4],
+            "--batch cannot be changed when resuming: this run was started with batch 8",
+        ),
         (["--out", "other"], "--out cannot be used when resuming: the run stays in"),
         (["--set", "patience=3"], "--set cannot be changed when resuming"),
         (["--head", "head.safetensors"], "this run was started with --stream none"),

@@ -48,7 +48,7 @@ def test_unreadable_images_make_it_incomplete_and_are_named(kd, run, photos, tmp
 def test_images_of_other_classes_are_refused(kd, run):
     ran = kd("eval", run, "--data", "shapes:split=val,count=4", "--workers", 0)
     assert ran.code == 6
-    assert "none of the student's 2: 'red circle'" in ran.err
+    assert "not among the student's 2: 'red circle'" in ran.err
     assert "'cats', 'dogs'" in ran.err
 
 
@@ -223,7 +223,7 @@ def test_a_student_without_classes_names_the_tasks_that_judge_it():
     from students.judging.judged import check_head
     from students.judging.registry import TASKS
 
-    with pytest.raises(UsageError, match="dense has no logits, which the task classify asks for") as refused:
+    with pytest.raises(UsageError, match="dense has no logits, which the task classify needs") as refused:
         check_head("dense", ("embedding",), TASKS.get("classify"), ["knn", "retrieve"])
     assert refused.value.hint == "--task knn or retrieve"
 

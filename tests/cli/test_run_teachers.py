@@ -103,7 +103,7 @@ def test_a_comparison_goes_on_with_a_run_that_has_moved(kd, r, in_this_process):
     assert kd(*ALL["compare"]).code == 2
     ran = kd(*ALL["compare"], "--weights", "moved")
     assert ran.code == 0, ran.err
-    assert "going on with cmp" in ran.err
+    assert "continuing cmp" in ran.err
     make_run(Path("r"), small_spec(size=32), seed=1)
     ran = kd(*ALL["compare"])
     assert ran.code == 2

@@ -114,7 +114,7 @@ def test_help_tells_that_out_is_the_run(kd):
         (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
         (["--micro", 1], "a batch of 8 in pieces of 1 leaves an image alone", "--micro 8, or see more with --size 64"),
         (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
-        (["--views", "0,3", "--stream", "on"], "view 3 is asked for, but", "kd cache add-views"),
+        (["--views", "0,3", "--stream", "on"], "view 3 is requested, but", "kd cache add-views"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, said, way):

@@ -23,7 +23,7 @@ NANO = ["cache", "build", "--teacher", "florence", "--size", "nano"]
         (["--compress", "zstd:99"], "unknown compression 'zstd:99'", "zstd:1..22"),
         (["--codec", "logits=tokp:10"], "unknown codec 'tokp:10'", "topk"),
         (["--size", "nanoo"], "it has base, huge, nano", "did you mean nano"),
-        (["--signal", "logit"], "cannot say 'logit'", "did you mean logits?"),
+        (["--signal", "logit"], "cannot emit 'logit'", "did you mean logits?"),
         (["--device", "cdua"], "no device is called 'cdua'", "did you mean cuda?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -55,7 +55,7 @@ def test_plain_is_explained_where_its_settings_are_looked_for(kd):
 def test_without_a_size_the_message_names_the_sizes_that_can(kd, photos):
     ran = kd("cache", "build", "--teacher", "florence", "--data", photos, "--out", "c")
     assert ran.code == 2
-    assert "florence-base cannot say 'logits'" in ran.err
+    assert "florence-base cannot emit 'logits'" in ran.err
     for way_out in ("--size nano", "--signal embedding", "--head FILE"):
         assert way_out in ran.err.split("hint: ")[1]
 

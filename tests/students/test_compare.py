@@ -217,7 +217,7 @@ def test_what_was_left_open_fits_the_student():
         ("data2vec-nano", "off-stream:k=5", {}, "targets are no classes"),
         ("data2vec-nano", "off-stream:only=inputs", {}, "the recipe needs targets"),
         ("data2vec-nano", "off-stream", {"signals": ("inputs",)}, "leaves out targets"),
-        ("tinyvit-5m", "off-stream:only=targets", {}, "it does not say targets"),
+        ("tinyvit-5m", "off-stream:only=targets", {}, "it does not emit targets"),
     ],
 )
 def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, arm, build, why):

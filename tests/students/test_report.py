@@ -209,7 +209,7 @@ class TestSamples:
         shutil.rmtree(pictures)
         network = run.network()
         (note,) = taught_samples(run, network, 2).missing
-        assert note.startswith("What the teacher said cannot be shown")
+        assert note.startswith("The teacher's output cannot be shown")
         (note,) = validation_samples(run, network, 2).missing
         assert note.startswith("Validation images cannot be shown")
         warned = []

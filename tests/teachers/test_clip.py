@@ -158,7 +158,7 @@ def test_an_image_tower_alone_has_no_zero_shot(transformers_model, pixels, tmp_p
     views = pixels(2, (IMAGE, IMAGE))
     alone, whole = (open_teacher("clip", weights=str(tmp_path / kind), signals=SIGNALS) for kind in ("vision", "whole"))
     assert all(torch.equal(alone.emit(Shown(views))[name], whole.emit(Shown(views))[name]) for name in SIGNALS)
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say embedding, features") as caught:
+    with pytest.raises(UsageError, match="cannot emit 'logits'; it can emit embedding, features") as caught:
         open_teacher("clip", weights=str(tmp_path / "vision"), classes=["cat"])
     assert "--head FILE" in str(caught.value.hint)
 

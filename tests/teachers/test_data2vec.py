@@ -277,7 +277,9 @@ def test_a_fine_tuned_checkpoint_says_logits(tensors, pixels, normal, tmp_path: 
 
 
 def test_a_pretrained_checkpoint_has_no_logits(tensors, tmp_path: Path):
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say inputs, final, features, targets") as caught:
+    with pytest.raises(
+        UsageError, match="cannot emit 'logits'; it can emit inputs, final, features, targets"
+    ) as caught:
         open_teacher("data2vec", weights=write(tensors, tmp_path / "d.pt"))
     assert "fine-tuned" in str(caught.value.hint)
 

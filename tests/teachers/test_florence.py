@@ -210,13 +210,13 @@ def test_tensors_left_over_or_of_another_size_are_refused(tower, family, save, t
 
 def test_a_file_without_a_head_says_no_logits(tower, family, save, tmp_path: Path):
     family("florence", tiny=dict(TINY))
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say features, embedding") as caught:
+    with pytest.raises(UsageError, match="cannot emit 'logits'; it can emit features, embedding") as caught:
         open_teacher("florence", weights=str(save(tower.state_dict(), tmp_path / "w.safetensors")))
     assert "kd teacher fit-head" in str(caught.value.hint)
 
 
 def test_a_tower_of_no_published_size_must_bring_its_configuration(tower, save, tmp_path: Path):
-    with pytest.raises(UsageError, match=r"\(8, 16, 24, 32\).* is none of base, huge") as caught:
+    with pytest.raises(UsageError, match=r"\(8, 16, 24, 32\).* matches none of base, huge") as caught:
         open_teacher("florence", weights=str(save(tower.state_dict(), tmp_path / "w.safetensors")), signals=SIGNALS)
     assert "config.json" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no DaViT tower"):

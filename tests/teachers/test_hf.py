@@ -88,7 +88,7 @@ def test_a_model_without_head(randomised, pixels, tmp_path: Path):
     folder = write(model, tmp_path)
     teacher = open_teacher(f"hf:{folder}", signals=["embedding", "features"])
     assert teacher.spec.signal("features").grid == (4, 4)
-    with pytest.raises(UsageError, match="it can say embedding, features"):
+    with pytest.raises(UsageError, match="it can emit embedding, features"):
         open_teacher(f"hf:{folder}")
 
 

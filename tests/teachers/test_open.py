@@ -52,7 +52,7 @@ def test_an_unknown_size_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", ["florence", "donut"])
 def test_logits_without_a_head_name_the_way_out_before_anything_is_fetched(name: str):
-    with pytest.raises(UsageError, match="cannot say 'logits'; it can say features, embedding") as caught:
+    with pytest.raises(UsageError, match="cannot emit 'logits'; it can emit features, embedding") as caught:
         open_teacher(name)
     assert "kd teacher fit-head" in str(caught.value.hint)
 
@@ -127,7 +127,7 @@ def test_a_mistyped_device_is_a_mistake_of_the_command_line():
 def test_a_mistyped_signal_is_told_with_the_nearest():
     for size in ("base", "nano"):
         with pytest.raises(
-            UsageError, match=f"florence-{size} cannot say 'logit'; it can say features, embedding, logits"
+            UsageError, match=f"florence-{size} cannot emit 'logit'; it can emit features, embedding, logits"
         ) as caught:
             open_teacher("florence", size=size, signals=["logit"])
         assert caught.value.hint == "did you mean logits?"

@@ -152,7 +152,7 @@ def test_a_model_without_classifier_says_no_logits(vit, save, tmp_path: Path):
     bare = {name: value for name, value in vit.state_dict().items() if not name.startswith("head.")}
     path = str(save(bare, tmp_path / "bare.safetensors"))
     assert open_teacher("timm:test_vit", weights=path, signals=["embedding"]).spec.signals[0].name == "embedding"
-    with pytest.raises(UsageError, match="it can say embedding, features"):
+    with pytest.raises(UsageError, match="it can emit embedding, features"):
         open_teacher("timm:test_vit", weights=path)
 
 

@@ -76,7 +76,7 @@ class Measured(Strict):
     unjudged: str | None
     """why there is no score"""
     pixels: int
-    """that a side of what the student sees has"""
+    """Side length of the student's input, in pixels."""
     weights: str
     """digest of the student's weights at the end"""
     imported_teacher: bool
@@ -118,7 +118,7 @@ def measure(task: ArmTask) -> Measured:
 
 def _unjudged(notes: Sequence[Note]) -> str:
     """Why a student is not judged."""
-    return next((note.text for note in notes if note.kind == UNJUDGED), "it was asked not to be judged")
+    return next((note.text for note in notes if note.kind == UNJUDGED), "validation was switched off")
 
 
 def _options(task: ArmTask) -> TrainOptions:

@@ -38,7 +38,7 @@ def in_a_process(task: ArmTask, progress: Progress, name: str) -> Measured | Non
         make_folder(log.parent)
         log.write_text(end.told, encoding="utf-8")
         raise KDError(
-            f"{task.arm.name} failed: {said[-1] if said else end}", hint=f"all it said is in {log}; {_GO_ON}"
+            f"{task.arm.name} failed: {said[-1] if said else end}", hint=f"its output is in {log}; {_GO_ON}"
         ) from None
     except KDError as error:
         error.message = f"{task.arm.name}: {error.message}"

@@ -56,7 +56,7 @@ def memory_charts(judged: Verdict) -> Markup:
     if not held:
         return process
     unit, times = _bytes(reserved.mean for _, _, reserved in held)
-    parts = (Part("in tensors", 6), Part("held besides by torch", 3))
+    parts = (Part("in tensors", 6), Part("also reserved by torch", 3))
     bars = [
         Bar(row.arm, [used.mean * times, (all_of_it.mean - used.mean) * times], reach(used, size))
         for row, used, all_of_it in held

@@ -38,7 +38,7 @@ class Comparison(Strict):
     """why there is none"""
     recipe: str
     pixels: int
-    """that a side of what the student sees has"""
+    """Side length of the student's input, in pixels."""
     device: str
     machine: str
     job: Workload

@@ -68,7 +68,7 @@ def _apart(found: Comparison, base: Arm, arm: Arm, pairs: list[tuple[Measured, M
 
 def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[str]:
     """What a reader must know to believe the figures."""
-    told = [] if on is not None else ["no way had its teacher connected: with on-stream it is told when a cache pays"]
+    told = [] if on is not None else ["no way ran its teacher at every step: add on-stream to see when a cache pays"]
     restless = [row.arm for row in rows if (row.step_seconds.half or 0) > RESTLESS * row.step_seconds.mean]
     if restless:
         told.append(

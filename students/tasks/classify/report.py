@@ -63,7 +63,7 @@ class Report(Strict):
     @model_validator(mode="after")
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
-            raise ValueError(f"classes are confused that are none of {len(self.names)}")
+            raise ValueError(f"a confused class is beyond the {len(self.names)} classes of the report")
         return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:

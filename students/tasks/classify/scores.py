@@ -68,7 +68,7 @@ class Scores:
         values, truth = logits.double(), torch.from_numpy(labels).to(logits.device)[:, None]
         if not bool(torch.isfinite(values).all()):
             raise Damage(
-                "the student says NaN or infinity: its weights are broken",
+                "the student's output contains NaN or infinity: its weights are broken",
                 hint="train again with a lower rate or in float32",
             )
         of_truth, numbers = values.gather(1, truth), torch.arange(self.classes, device=logits.device)

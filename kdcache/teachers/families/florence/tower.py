@@ -207,7 +207,7 @@ def _recognised(
             return name, shape
     if settings is None:
         raise UsageError(
-            f"a tower of widths {dims} and depths {depths} is none of {', '.join(facts.sizes)}",
+            f"a tower of widths {dims} and depths {depths} matches none of {', '.join(facts.sizes)}",
             hint="pass the folder that has its config.json",
         )
     _agree(request, CUSTOM)

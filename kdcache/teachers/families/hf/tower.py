@@ -69,7 +69,7 @@ class HfTower:
         if pooled is None:
             pooled = getattr(self._base_output, "pooler_output", None)
         if pooled is None:
-            raise UsageError("this model has no pooled output", hint="ask for features or a layer by its name")
+            raise UsageError("this model has no pooled output", hint="choose features or a layer by its name")
         return pooled
 
     def _tokens(self, hidden: Tensor, pixels: Tensor) -> Output:

@@ -54,7 +54,7 @@ class TimmTower:
 
     def _tokens(self, features: Any, pixels: Tensor) -> Output:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
-            raise UsageError("this model's forward_features is no map of tokens", hint="ask for a layer by its name")
+            raise UsageError("this model's forward_features is no map of tokens", hint="choose a layer by its name")
         if features.ndim == 4:
             width, told = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
             last = features.shape[-1] == width and (features.shape[1] != width or told == "NHWC")
