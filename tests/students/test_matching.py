@@ -59,7 +59,7 @@ def test_folders_called_by_number_are_numbers_when_all_are_there():
     found = match_classes(folders, 11, student)
     assert found.numbers.tolist() == [int(name) for name in folders]
     assert "by number" in found.rule
-    with pytest.raises(Mismatch, match="11 classes are none"):
+    with pytest.raises(Mismatch, match="11 classes are not among"):
         match_classes(folders[:-1], 10, student)
 
 
