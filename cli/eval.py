@@ -39,7 +39,9 @@ def _tasks(incomplete: str) -> list[str]:
 RunOrNone = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]", help="A run: its folder, its name in ./kd/runs, or LATEST. Leave it out with --teacher."
+        metavar="[RUN]",
+        help="A run: its folder, its name in ./kd/runs, or LATEST. Leave it out with --teacher.",
+        autocompletion=complete.runs,
     ),
 ]
 Images = Annotated[

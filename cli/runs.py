@@ -7,7 +7,7 @@ import typer
 from cli import complete
 from cli.command import command, group
 from cli.output import Ui
-from cli.text import clock, columns, on_a_line
+from cli.text import clock, listing, on_a_line
 
 if TYPE_CHECKING:
     from students.runs.overview import Progress
@@ -57,7 +57,7 @@ def runs_list(ui: Ui) -> None:
 
     entries = list_runs()
     rows = [[str(e.path), *_cells(e.progress), clock(e.started)] for e in entries if e.progress is not None]
-    table = columns([_HEAD, *rows], right=(3, 4)) if rows else "no run in ./kd/runs"
+    table = listing([_HEAD, *rows], right=(3, 4)) if rows else "no run in ./kd/runs"
     reasons = "\n".join(f"cannot be read: {on_a_line(e.reason)}" for e in entries if e.reason is not None)
     ui.answer([entry.plain() for entry in entries], "\n\n".join(filter(None, (table, reasons))))
     if not rows:

@@ -9,7 +9,7 @@ from cli import complete
 from cli.command import command, group
 from cli.output import Ui
 from cli.runs import RunPath, open_run
-from cli.text import columns, pairs, plural
+from cli.text import listing, pairs, plural
 from kdcache.errors import UsageError
 from students.base import limits
 
@@ -80,7 +80,7 @@ def student_list(ui: Ui) -> None:
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]
-    ui.answer(facts, columns([["student", "input", "parameters", "multiply-adds", "made of"], *rows], right=(1, 2, 3)))
+    ui.answer(facts, listing([["student", "input", "parameters", "multiply-adds", "made of"], *rows], right=(1, 2, 3)))
 
 
 def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCount = None) -> None:

@@ -10,7 +10,7 @@ from cli import options as o
 from cli.command import command, group
 from cli.late import TRAINABLE
 from cli.output import Ui
-from cli.text import columns, duration, pairs, plural
+from cli.text import duration, listing, pairs, plural
 from kdcache.base import limits
 from kdcache.errors import UsageError
 from students.base.limits import EPOCHS
@@ -75,7 +75,7 @@ def teacher_list(ui: Ui) -> None:
     rows = [[f.written, ", ".join(sizes_of(f.name)) or "-", f.about] for f in families()]
     for trouble in PLUGINS.troubles():
         ui.warn(trouble.message)
-    ui.answer(facts, columns([["teacher", "sizes", "what it is"], *rows]))
+    ui.answer(facts, listing([["teacher", "sizes", "what it is"], *rows]))
 
 
 def fit_head(

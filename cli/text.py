@@ -1,5 +1,8 @@
 """Tables for the terminal; numbers are formatted by kdcache.base.figures."""
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.shown import on_a_line
@@ -11,6 +14,7 @@ __all__ = [
     "duration",
     "errors",
     "legend",
+    "listing",
     "number",
     "on_a_line",
     "pairs",
@@ -63,3 +67,32 @@ def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
 def pairs(values: Iterable[tuple[str, str]]) -> str:
     """`name  value` lines."""
     return columns([[name, value] for name, value in values])
+
+
+def listing(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
+    """A table whose first row is its head; on a terminal that is narrower, a block of lines for each row instead."""
+    table, width = columns(rows, right=right), _terminal_width()
+    if width is None or max(map(len, table.splitlines()), default=0) <= width:
+        return table
+    head, *body = rows
+    return "\n\n".join(_block(head, row, width) for row in body)
+
+
+_NARROWEST = 20
+"""Fewest characters to wrap a cell to: below that a line a word is harder to read than one that the terminal breaks."""
+
+
+def _block(head: Sequence[str], row: Sequence[str], width: int) -> str:
+    """`head  value` lines; a long value continues under its first word, and no word is broken."""
+    margin = max(map(len, head)) + 2
+    lines = []
+    for name, cell in zip(head, row, strict=True):
+        room = max(width - margin, _NARROWEST)
+        parts = textwrap.wrap(on_a_line(cell), room, break_long_words=False, break_on_hyphens=False)
+        lines.append(f"\n{'':{margin}}".join([f"{name:{margin}}{parts[0]}", *parts[1:]]) if parts else name)
+    return "\n".join(lines)
+
+
+def _terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is a file or a pipe, whose lines are never shortened."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
