@@ -9,7 +9,7 @@ from cli.output import BROKEN_PIPE, INTERRUPTED, Ui
 from cli.stopping import Stop, watch
 
 app = typer.Typer(
-    help="Run frozen vision teachers once, keep what they said, train small students from it.",
+    help="Run frozen vision teachers once, store their outputs, train small students from them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -31,7 +31,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Run frozen vision teachers once, keep what they said, train small students from it."""
+    """Run frozen vision teachers once, store their outputs, train small students from them."""
 
 
 app.add_typer(cache.app, name="cache")
@@ -51,7 +51,7 @@ doctor.register(app)
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code comes back."""
     ui = Ui(arguments)
-    return ui.guard(lambda: _called(ui, arguments), watched=False)  # a command watches itself, as it was told
+    return ui.guard(lambda: _called(ui, arguments), watched=False)  # a command watches itself, as it was configured
 
 
 def _called(ui: Ui, arguments: list[str]) -> int:

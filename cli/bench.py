@@ -17,14 +17,24 @@ kd bench read --scale 0.1 --repeats 3 --warm-only
 kd bench read --workload W2,W3 --dir /data --json
 """
 Scale = Annotated[
-    float, typer.Option("--scale", metavar="X", min=0.0, max=1000.0, help="Less or more data than usual.")
+    float, typer.Option("--scale", metavar="X", min=0.0, max=1000.0, help="Factor on the amount of data.")
 ]
-Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, max=REPEATS, help="Rounds; medians are given.")]
+Repeats = Annotated[
+    int, typer.Option("--repeats", metavar="N", min=1, max=REPEATS, help="Rounds; the medians are shown.")
+]
 WorkloadNames = Annotated[
-    str, typer.Option("--workload", metavar="LIST", help="W1: top-100 logits, W2: large feature maps, W3: ViT tokens.")
+    str,
+    typer.Option(
+        "--workload",
+        metavar="LIST",
+        help="Workloads, comma-separated: W1 top-100 logits, W2 large feature maps, W3 ViT tokens.",
+    ),
 ]
-WarmOnly = Annotated[bool, typer.Option("--warm-only", help="Leave out reading from a cold disk.")]
-Place = Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Where to write; left out: the usual /tmp.")]
+WarmOnly = Annotated[bool, typer.Option("--warm-only", help="Skip the reads from a cold disk.")]
+Place = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Folder for the test data. Default: the system's temporary folder."),
+]
 WholeMachine = Annotated[
     bool, typer.Option("--drop-caches", help="Empty the page cache of the whole machine before cold reads (root).")
 ]
@@ -43,7 +53,7 @@ def read(
 ) -> None:
     """Measure how fast caches are read, beside np.memmap, plain h5py, plain Zarr and tensorstore.
 
-    Everything is written anew, measured in turns, and removed again. Compare ratios: rates belong to one machine.
+    Test data are written, read by each in turn, and removed. Compare the ratios: the rates depend on the machine.
     """
     from kdcache.bench import bench_read
 

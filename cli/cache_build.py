@@ -23,7 +23,7 @@ kd cache build --teacher florence
 kd cache build --teacher clip --format zarr --views 3 --recipe augment --out c2
 kd cache build --teacher florence --data photos/ --size nano --signal logits,embedding,features
 kd cache build --teacher timm:resnet18 --weights random --data photos/ --signal embedding
-kd cache build --out c2                 # go on with a cache that is not finished
+kd cache build --out c2                 # continue a build that was stopped
 kd cache build --out c2 --only 3/16     # the third of sixteen shares, on this machine
 """
 PLAN = """
@@ -40,12 +40,11 @@ def register(app: typer.Typer) -> None:
 
 
 def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None, dry_run: o.DryRun = False) -> int:
-    """Let a teacher look at every image once, and keep what it says.
+    """Run a teacher once over every image and store what it emits.
 
-    Run the same command again to go on after a stop: parts that are there are not made again. With --out alone, an
-    existing cache is gone on with from its own plan. Without --data the embedded set `shapes` is used, with the small
-    teacher that comes in the package. Exit code 3: done, but some images could not
-    be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
+    To continue after a stop, run the same command again, or give only --out: parts that are complete are kept. Without --data
+    the generated set `shapes` is used, with the small teacher that ships in the package. Exit code 3: done, but some images
+    could not be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
     """
     share = o.share(only)
     from kdcache.build.begin import begin, check_teacher
@@ -57,7 +56,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
     prepared = begin(options, out, ui.progress())
     there = (prepared.out / "plan.json").is_file()
-    ui.note(f"{'going on with' if there else 'building'} {prepared.out}")
+    ui.note(f"{'continuing' if there else 'building'} {prepared.out}")
     result = run_build(prepared, only=share, progress=ui.progress())
     summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
     ui.answer({**summary, "path": str(result.path)}, _built(result))
@@ -65,7 +64,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
 
 def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
-    """What a build would do: the bill of a new cache, or, checked as a build checks it, the parts an existing one lacks."""
+    """Print what a build would do: the estimate for a new cache, or the parts that an existing one still lacks."""
     if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
@@ -100,9 +99,9 @@ def _built(result: "BuildResult") -> str:
 
 
 def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
-    """Say what a build would cost: bytes for every signal and codec, hours, free disk.
+    """Estimate what a build would cost: bytes for each signal and codec, hours, free disk space.
 
-    One batch is rendered and said in order to measure; nothing is written, no checkpoint is fetched.
+    One batch is rendered and run through the teacher to measure; nothing is written, no checkpoint is downloaded.
     """
     if not options.teacher:
         from kdcache.build.begin import START
@@ -117,7 +116,7 @@ def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
     for warning in bill.warnings:
         ui.warn(warning)
     if not bill.fits:
-        ui.warn(f"{size(bill.total_bytes)} do not fit: {size(bill.free_bytes)} are free")
+        ui.warn(f"not enough disk space: {size(bill.total_bytes)} are needed, {size(bill.free_bytes)} are free")
     ui.answer({**asdict(bill), "notes": [note.text for note in bill.notes], "fits": bill.fits}, _bill(bill))
 
 
@@ -141,7 +140,7 @@ def _bill(bill: "Estimate") -> str:
     for cost in bill.costs:
         shape = "×".join(str(n) for n in cost.shape)
         codec = f"{cost.codec} *" if cost.chosen else cost.codec
-        told = errors(cost.error) or "not told: too few images, or made up"
-        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), told])
+        error = errors(cost.error) or "n/a (too few images, or random weights)"
+        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), error])
     table = f"{columns(rows, right=(3, 4))}\n\n* chosen"
     return "\n\n".join(filter(None, (head, table, legend(cost.error for cost in bill.costs))))

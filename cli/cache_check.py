@@ -19,25 +19,35 @@ if TYPE_CHECKING:
 VERIFY = """
 kd cache verify
 kd cache verify c2 --replay 200 --teacher 200
-kd cache verify theirs --untrusted         # of a stranger, before it is used
+kd cache verify theirs --untrusted         # a cache from a stranger, before it is used
 """
 REPAIR = """
-kd cache repair c2                          # say what is damaged
-kd cache repair c2 --yes                    # drop it
-kd cache build --out c2                     # and make it again
+kd cache repair c2                          # list what is damaged
+kd cache repair c2 --yes                    # remove it
+kd cache build --out c2                     # build it again
 """
 Replay = Annotated[
-    int, typer.Option("--replay", metavar="N", min=0, help="Render N views again, compare their pixels.")
+    int, typer.Option("--replay", metavar="N", min=0, help="Render N stored views again and compare their pixels.")
 ]
-SayAgain = Annotated[int, typer.Option("--teacher", metavar="N", min=0, help="Let the teacher say N views again.")]
+SayAgain = Annotated[
+    int,
+    typer.Option(
+        "--teacher", metavar="N", min=0, help="Run the teacher again on N stored views and compare its output."
+    ),
+]
 Tolerance = Annotated[
-    float | None, typer.Option("--tolerance", metavar="X", help="Largest distance allowed, if not the codec's own.")
+    float | None,
+    typer.Option(
+        "--tolerance", metavar="X", help="Largest distance that --teacher accepts. Default: that of the codec."
+    ),
 ]
 Untrusted = Annotated[
     bool,
-    typer.Option("--untrusted", help="It may be a stranger's: check sizes and places before anything is mapped."),
+    typer.Option(
+        "--untrusted", help="Treat the cache as hostile: check all sizes and paths before any file is mapped."
+    ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Drop the damaged parts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove the damaged parts. Default: only list them.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +62,7 @@ def verify(
     replay: Replay = 0,
     teacher: SayAgain = 0,
     tolerance: Tolerance = None,
-    data: o.Data = None,
+    data: o.DataNow = None,
     weights: o.WeightsFile = None,
     head: o.HeadFile = None,
     device: o.Devices = None,
@@ -60,11 +70,12 @@ def verify(
     seed: o.Seed = 0,
     untrusted: Untrusted = False,
 ) -> int:
-    """Check that every byte is what was written, and on request that pixels and teacher are still the same.
+    """Check that every byte is what was written and, on request, that pixels and teacher are still the same.
 
     Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged; 9: the bytes are
-    sound, but the images, the libraries or the teacher have changed since. --seed chooses other views to look at. --untrusted
-    also tells of links and pipes in the folder, and decompresses every block; it stops at what it finds before a byte is mapped.
+    sound, but the images, the libraries or the teacher have changed since. --seed selects other views to compare. --untrusted
+    also reports links and pipes in the folder and decompresses every block; it stops at the first finding, before a byte is
+    mapped. Unlike other commands, verify renders in its own process and uses the CPU unless --workers and --device are given.
     """
     from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify as check
@@ -127,11 +138,11 @@ def _checked(ui: Ui, report: "VerifyReport", state: str) -> str:
 
 
 def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
-    """Find damaged parts and, with --yes, drop them so that a build can make them again.
+    """Find damaged parts and, with --yes, remove them so that a build can make them again.
 
-    Dropped is what differs from its receipt, and nothing else: a file that cannot be read ends the command with code 8, and
-    parts of another plan stay, since it may be plan.json that is foreign (code 6). Exit code 0: nothing was damaged, or it
-    is mended; 4: there is damage and --yes was not given, or damage that only a build can mend.
+    Only parts that differ from their receipts are removed. A file that cannot be read ends the command with exit code 8. Parts
+    of another plan are kept, because plan.json may be the wrong file (code 6). Exit code 0: nothing is damaged any more; 4:
+    there is damage and --yes was not given, or damage that only a build can repair.
     """
     from kdcache.check.repair import repair as mend
     from kdcache.store import Store

@@ -27,39 +27,53 @@ OUT_DIVEDOC = """
 kd cache export divedoc teacher.h5 --cache c5
 kd cache export divedoc teacher.h5 --split train=c5 --split validation=c6 --signal features
 """
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of their files.")]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The HDF5 file to write; its tables go beside it.")]
-Images = Annotated[str, typer.Option("--data", metavar="SOURCE", help="The images their records are about.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of TinyViT's files.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The new HDF5 file; its tables are written beside it.")]
+Images = Annotated[
+    str, typer.Option("--data", metavar="SOURCE", help="The images that the records belong to (docs/sources.md).")
+]
 ClassCount = Annotated[
-    int, typer.Option("--class-count", metavar="N", min=1, max=CLASSES, help="Classes of their teacher.")
+    int,
+    typer.Option(
+        "--class-count", metavar="N", min=1, max=CLASSES, help="Number of classes of the teacher that made the files."
+    ),
 ]
 OfTeacher = Annotated[
     str | None,
     typer.Option(
-        "--teacher", metavar="NAME", help="Family whose preprocessing was theirs, one that has sizes (kd teacher list)."
+        "--teacher",
+        metavar="NAME",
+        help="Teacher family whose preprocessing was used, one that has sizes (kd teacher list).",
     ),
 ]
 Keys = Annotated[
     Literal["auto", "id", "stem", "index"],
-    typer.Option("--keys", metavar="KIND", help="What they call an image: auto, id, stem or index."),
+    typer.Option(
+        "--keys",
+        metavar="KIND",
+        help="How the files name an image: by id, by stem (file name without ending), by index, or auto to try each.",
+    ),
 ]
 OwnKeys = Annotated[
     Literal["id", "stem", "index"] | None,
-    typer.Option("--keys", metavar="KIND", help="What to call an image: id, stem or index."),
+    typer.Option(
+        "--keys",
+        metavar="KIND",
+        help="How to name an image: by id, by stem (file name without ending) or by index. Default: chosen by the images.",
+    ),
 ]
-NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
 SomeViews = Annotated[
-    list[int] | None, typer.Option("--view", metavar="N", help="A view; may be repeated. Left out: all.")
+    list[int] | None,
+    typer.Option("--view", metavar="N", help="Number of a view to write, from 0; repeatable. Default: all."),
 ]
-OneView = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
 K = Annotated[
     int | None,
-    typer.Option("--k", metavar="K", min=1, max=CLASSES, help="Classes a record; left out: all that are stored."),
+    typer.Option("--k", metavar="K", min=1, max=CLASSES, help="Classes per record. Default: all that are stored."),
 ]
 Splits = Annotated[
-    list[str] | None, typer.Option("--split", metavar="NAME=CACHE", help="A split and its cache; may be repeated.")
+    list[str] | None, typer.Option("--split", metavar="NAME=CACHE", help="Name of a split and its cache; repeatable.")
 ]
-SignalName = Annotated[str, typer.Option("--signal", metavar="NAME", help="Which signal.")]
+SignalName = Annotated[str, typer.Option("--signal", metavar="NAME", help="Name of the signal to write.")]
 
 imports = group("Make a cache from files of another project.")
 exports = group("Write files that another project reads.")
@@ -76,7 +90,7 @@ def import_tinyvit(
     folder: Folder,
     data: Images,
     class_count: ClassCount,
-    out: NewCache,
+    out: o.NewCache,
     teacher: OfTeacher = None,
     size: o.Size = None,
     keys: Keys = "auto",
@@ -84,7 +98,7 @@ def import_tinyvit(
 ) -> int:
     """Read TinyViT's logits folders, one epoch or all of them, into a cache.
 
-    Their files tell neither the number of classes nor the preprocessing, so these must be given.
+    The files record neither the number of classes nor the preprocessing, so both must be given.
     """
     from kdcache.exchange import import_tinyvit as read
     from kdcache.images import open_source
@@ -119,7 +133,7 @@ def _preprocess(ui: Ui, folder: Path, teacher: str | None, size: str | None) -> 
     from kdcache.teachers.registry import families_with_sizes, published_preprocess, sizes_of
 
     if teacher is None:
-        message = f"no --teacher: the files in {folder} do not say how the pixels of their teacher were prepared"
+        message = f"no --teacher: the files in {folder} do not record how pixels were prepared for their teacher"
         raise UsageError(message, hint=f"--teacher {' or '.join(families_with_sizes())}; sizes are in kd teacher list")
     preprocess = published_preprocess(teacher, size)
     if size is None:
@@ -159,7 +173,7 @@ def export_divedoc(
     cache: o.CacheOption = None,
     split: Splits = None,
     signal: SignalName = "features",
-    view: OneView = 0,
+    view: o.View = 0,
 ) -> None:
     """Write one view of caches as the HDF5 file and the tables of DIVE-Doc.
 

@@ -6,7 +6,7 @@ import typer
 
 from cli.command import command
 from cli.output import Ui
-from cli.text import clock, columns, on_a_line, size
+from cli.text import clock, listing, on_a_line, size
 
 if TYPE_CHECKING:
     from kdcache.store.overview import Contents
@@ -26,14 +26,14 @@ def register(app: typer.Typer) -> None:
 def cache_list(ui: Ui) -> None:
     """List the caches in ./kd/caches, the newest first.
 
-    The first one is used by commands that take a cache when none is named. Sizes are those of the files of all built parts. What
-    cannot be read is listed below the others with the reason.
+    Commands that read a cache use the first one if none is named. `bytes` is the size of the built parts. Folders that cannot be
+    read are listed at the end with the reason.
     """
     from kdcache.store.overview import list_caches
 
     entries = list_caches()
     rows = [[str(e.path), *_cells(e.contents), clock(e.planned)] for e in entries if e.contents is not None]
-    table = columns([_HEAD, *rows], right=(3, 4, 6)) if rows else "no cache in ./kd/caches"
+    table = listing([_HEAD, *rows], right=(3, 4, 6)) if rows else "no cache in ./kd/caches"
     reasons = "\n".join(f"cannot be read: {on_a_line(e.reason)}" for e in entries if e.reason is not None)
     ui.answer([entry.plain() for entry in entries], "\n\n".join(filter(None, (table, reasons))))
     if not rows:

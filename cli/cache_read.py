@@ -25,14 +25,14 @@ kd cache get 000007
 kd cache get birds/robin.jpg --cache c2 --view 1 --json
 kd cache get birds/robin.jpg --cache c2 --save robin.png
 """
-ImageId = Annotated[str, typer.Argument(metavar="IMAGE_ID", help="The id of an image, as the index has it.")]
-View = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Which view.")]
-SavePath = Annotated[
-    Path | None, typer.Option("--save", metavar="FILE.png", help="Write the picture as the teacher saw it.")
+ImageId = Annotated[
+    str, typer.Argument(metavar="IMAGE_ID", help="Id of the image, such as train/000007 or cats/3.jpg.")
 ]
-DataNow = Annotated[
-    str | None,
-    typer.Option("--data", metavar="SOURCE", help="Where the images lie now, for --save; left out: as the plan says."),
+SavePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--save", metavar="FILE.png", help="Also write the pixels that the teacher was shown to this new PNG file."
+    ),
 ]
 
 
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(ui: Ui, cache: o.CachePath = None) -> None:
-    """Tell what a cache holds and whether it is complete."""
+    """Show what a cache contains and whether it is complete."""
     from kdcache.store import Store
 
     store = Store.open(cache or newest_cache())
@@ -107,22 +107,30 @@ def _signal_rows(plan: "Plan") -> list[list[str]]:
 
 def _error(stored: "StoredSignal") -> str:
     """As measured when the cache was made; of a converted one against what was stored before."""
-    told = errors(stored.error)
-    return f"{told}, against {stored.via[-1]}" if told and stored.via else told
+    text = errors(stored.error)
+    return f"{text}, against {stored.via[-1]}" if text and stored.via else text
 
 
 def get(
-    ui: Ui, image_id: ImageId, cache: o.CacheOption = None, view: View = 0, save: SavePath = None, data: DataNow = None
+    ui: Ui,
+    image_id: ImageId,
+    cache: o.CacheOption = None,
+    view: o.View = 0,
+    save: SavePath = None,
+    data: o.DataNow = None,
 ) -> None:
-    """Print what the teacher said about one image.
+    """Print what the teacher emitted for one image.
 
-    --save also writes the picture that the teacher was shown: the view, rendered again and compared with the digest that was kept
-    of its pixels. Where they differ nothing is written (exit code 9).
+    With --save the view is rendered again, compared with the stored digest of its pixels, and written as a picture. If they
+    differ, nothing is written (exit code 9).
     """
     from kdcache.cache import Cache
 
     if data is not None and save is None:
-        raise UsageError("--data has no effect without --save: what is stored is read from the cache alone")
+        raise UsageError(
+            "--data only applies to --save: everything else is read from the cache",
+            hint="add --save FILE.png, or leave it out",
+        )
     path = cache or newest_cache()
     store = Cache.open(path)
     said = store.get(image_id, view=view)

@@ -1,4 +1,4 @@
-"""`kd cache add-views`, `convert` and `merge`: change caches without asking a teacher."""
+"""`kd cache add-views`, `convert` and `merge`: change caches without running a teacher."""
 
 import shlex
 from pathlib import Path
@@ -28,17 +28,18 @@ kd cache convert c4 --signal targets --out c3
 MERGE = """
 kd cache merge share1 share2 share3 --out whole
 """
-Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache.", autocompletion=complete.caches)]
-Count = Annotated[int, typer.Argument(metavar="N", min=1, max=limits.VIEWS, help="How many more views.")]
+Whole = Annotated[Path, typer.Argument(metavar="CACHE", help="Folder of a cache.", autocompletion=complete.caches)]
+Count = Annotated[int, typer.Argument(metavar="N", min=1, max=limits.VIEWS, help="Number of views to add.")]
 Many = Annotated[
     list[Path],
     typer.Argument(
-        metavar="CACHE...", help="Caches of the same plan, built in shares.", autocompletion=complete.caches
+        metavar="CACHE...",
+        help="Caches with the same plan, each with some of the parts.",
+        autocompletion=complete.caches,
     ),
 ]
-NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new cache.")]
 KeptSignals = Annotated[
-    str | None, typer.Option("--signal", metavar="LIST", help="Keep only these, as logits,embedding; left out: all.")
+    str | None, typer.Option("--signal", metavar="LIST", help="Signals to copy, comma-separated. Default: all.")
 ]
 
 
@@ -50,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 
 def add_views(ui: Ui, cache: Whole, count: Count) -> None:
-    """Plan more views of a cache; the next build makes them, and what is there stays as it is."""
+    """Plan more views of a cache; the next build adds them, and stored views stay as they are."""
     from kdcache.reshape.more_views import add_views as add
 
     plan = add(cache, count)
@@ -62,7 +63,7 @@ def add_views(ui: Ui, cache: Whole, count: Count) -> None:
 def convert(
     ui: Ui,
     cache: Whole,
-    out: NewCache,
+    out: o.NewCache,
     format: o.FormatOrSame = None,
     codec: o.Codecs = None,
     compress: o.Compress = None,
@@ -70,7 +71,7 @@ def convert(
 ) -> int:
     """Copy a cache into another file format, codec or compression, or without some of its signals.
 
-    Parts that are not built yet can be built in the copy too. Exit code 3: done, but parts are still to build.
+    Parts that are not built yet can be built in the copy later. Exit code 3: done, but parts are still to build.
     """
     from kdcache.reshape.convert import convert as copy
 
@@ -86,8 +87,8 @@ def convert(
     return _answer(ui, done)
 
 
-def merge(ui: Ui, caches: Many, out: NewCache) -> int:
-    """Put parts that were built on several machines into one cache.
+def merge(ui: Ui, caches: Many, out: o.NewCache) -> int:
+    """Collect parts that were built on several machines into one cache.
 
     Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are still to
     build.

@@ -15,10 +15,11 @@ from cli.text import duration
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 QuietCount = Annotated[
-    int, typer.Option("--quiet", "-q", count=True, show_default=False, help="Say less; -qq leaves only the exit code.")
+    int,
+    typer.Option("--quiet", "-q", count=True, show_default=False, help="Print less; -qq leaves only the exit code."),
 ]
 VerboseCount = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv shows tracebacks.")
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Print more; -vv shows tracebacks.")
 ]
 ColorChoice = Annotated[Color, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
 
@@ -41,9 +42,9 @@ class _Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Options and arguments, as `--help` prints them."""
         for parameter in self.params:
-            told = getattr(parameter, "help", None)
-            if told:
-                parameter.help = filled(told)  # type: ignore[attr-defined]  # options and arguments have one
+            text = getattr(parameter, "help", None)
+            if text:
+                parameter.help = filled(text)  # type: ignore[attr-defined]  # options and arguments have one
         super().format_options(ctx, formatter)
 
 

@@ -1,4 +1,4 @@
-"""`kd compare`: the same training with the teacher connected and from a cache, measured side by side."""
+"""`kd compare`: measure the same training with a connected teacher and from a cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,15 +31,15 @@ Arms = Annotated[
     list[str],
     typer.Argument(
         metavar="WAY...",
-        help="on-stream, off-stream, off-stream:k=10, off-stream:codec=int8, off-stream:only=targets, hard-labels, "
-        "no-teacher.",
+        help="Ways to train (docs/compare.md): on-stream, off-stream, off-stream:k=10, off-stream:codec=int8, "
+        "off-stream:only=targets, hard-labels, no-teacher.",
     ),
 ]
 Steps = Annotated[
-    int, typer.Option("--steps", metavar="N", min=2, max=limits.STEPS, help="Training steps of each arm.")
+    int, typer.Option("--steps", metavar="N", min=2, max=limits.STEPS, help="Training steps of each measurement.")
 ]
 Repeat = Annotated[
-    int, typer.Option("--repeat", metavar="N", min=1, max=limits.REPEATS, help="How often every arm is run, in turn.")
+    int, typer.Option("--repeat", metavar="N", min=1, max=limits.REPEATS, help="Measurements of each way, in turn.")
 ]
 Images = Annotated[
     int | None,
@@ -48,44 +48,80 @@ Images = Annotated[
         metavar="N",
         min=1,
         max=limits.JOB,
-        help="Compare on N of the images; 2,000, fewer for a slow teacher.",
+        help="Use N of the images. Default: 2,000, fewer for a slow teacher.",
     ),
 ]
-Epochs = Annotated[float, typer.Option("--epochs", metavar="X", help="Epochs of the job the costs are added up for.")]
-Students = Annotated[int, typer.Option("--students", metavar="N", min=1, max=limits.JOB, help="Students of that job.")]
-Price = Annotated[float | None, typer.Option("--price", metavar="X", help="Money for an hour of one device.")]
+Epochs = Annotated[
+    float,
+    typer.Option("--epochs", metavar="X", help="Epochs of the whole training that times and costs are projected for."),
+]
+Students = Annotated[
+    int,
+    typer.Option(
+        "--students",
+        metavar="N",
+        min=1,
+        max=limits.JOB,
+        help="Students that are trained from the same images in that projection.",
+    ),
+]
+Price = Annotated[
+    float | None, typer.Option("--price", metavar="X", help="Price of one device per hour; adds a row of costs.")
+]
 Project = Annotated[
     str | None,
-    typer.Option("--project", metavar="TEXT", help='Another job: "n_images=14.2M epochs=90 views=90 gpus=8".'),
+    typer.Option(
+        "--project",
+        metavar="TEXT",
+        help='A larger training to project for: "n_images=14.2M epochs=90 views=90 gpus=8".',
+    ),
 ]
 GpuMemory = Annotated[
     str | None,
     typer.Option(
-        "--gpu-memory", metavar="SIZE", help="Find by trying what fits on a device of 24GB (on a CPU: a process)."
+        "--gpu-memory",
+        metavar="SIZE",
+        help="Find the largest batch that fits into this much memory of a device (on a CPU: of a process), such as 24GB.",
     ),
 ]
 StudentSize = Annotated[
     int | None,
-    typer.Option("--student-size", metavar="N", min=32, max=limits.SIDE, help="Pixels the student sees a side."),
+    typer.Option(
+        "--student-size",
+        metavar="N",
+        min=32,
+        max=limits.SIDE,
+        help="Side length of the student's input, in pixels. Default: as in kd train --size.",
+    ),
 ]
 TrainRecipe = Annotated[
     str | None,
     typer.Option(
         "--train-recipe",
         metavar="NAME|FILE",
-        help="Training recipe (kd config list recipes); the student's own.",
+        help="Training recipe (kd config list recipes) or a .yaml file. Default: as in kd train --recipe.",
         autocompletion=complete.presets("recipes"),
     ),
 ]
 TrainSettings = Annotated[
-    list[str] | None, typer.Option("--train-set", metavar="KEY=VALUE", help="Change a value of the training recipe.")
+    list[str] | None,
+    typer.Option("--train-set", metavar="KEY=VALUE", help="Change one value of the training recipe; repeatable."),
 ]
 TrainBatch = Annotated[
-    int | None, typer.Option("--train-batch", metavar="N", min=1, max=limits.BATCH, help="Images a training step.")
+    int | None,
+    typer.Option(
+        "--train-batch",
+        metavar="N",
+        min=1,
+        max=limits.BATCH,
+        help="Images per training step. Default: the recipe's, fewer for a slow teacher.",
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="The comparison; left out: a name in ./kd/compares."),
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder of the comparison. Default: ./kd/compares/TEACHER-STUDENT."
+    ),
 ]
 
 
@@ -115,11 +151,11 @@ def compare(
     gpu_memory: GpuMemory = None,
     out: Out = None,
 ) -> None:
-    """Measure the same training several ways, and say whether a cache is worth it, here, for you.
+    """Measure the same training several ways, and whether a cache pays off on this machine.
 
-    Each arm runs in a process of its own, in turn, from the same weights, images and views. Memory is what one process
-    holds at its peak. Totals and break-even are for --epochs of the images at hand, or for the job of --project.
-    --recipe and --set are about the views, --train-recipe and --train-set about the training.
+    Each way runs in a process of its own, in turn, from the same weights, images and views. Memory is the peak of one process.
+    Totals and break-even are projected for --epochs of the images at hand, or for --project. --recipe and --set change the
+    views, --train-recipe and --train-set the training.
     """
     from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions
@@ -132,7 +168,7 @@ def compare(
         device=options.devices[0] if options.devices else "auto",
         epochs=epochs, students=students, price=price, project=project,
     )  # fmt: skip
-    _tell(ui, *run(asked, ui.progress()))
+    _answer(ui, *run(asked, ui.progress()))
 
 
 def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
@@ -147,6 +183,6 @@ def _text(found: "Comparison", judged: "Verdict", report: Path) -> str:
     from students.compare.result.table import heading, papers, table
 
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
-    told = "\n".join(f"- {on_a_line(sentence)}" for sentence in (*judged.sentences, *papers()))
+    sentences = "\n".join(f"- {on_a_line(sentence)}" for sentence in (*judged.sentences, *papers()))
     head = pairs([*heading(found, judged), ("report", str(report))])
-    return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{told}"
+    return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{sentences}"

@@ -1,10 +1,11 @@
-"""`kd config`: what can be set, what it is set to, and where that came from."""
+"""`kd config`: list, show and check presets and settings."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import complete
+from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, on_a_line, plural
@@ -34,7 +35,7 @@ Kind = Annotated[
     str | None,
     typer.Argument(
         metavar="[KIND]",
-        help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; left out: all.",
+        help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}. Default: all.",
         autocompletion=complete.preset_kinds,
     ),
 ]
@@ -42,11 +43,10 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="KIND/NAME",
-        help="A preset, or KIND/ and a path to a .yaml file.",
+        help="A preset, such as views/augment, or KIND/ followed by the path of a .yaml file.",
         autocompletion=complete.kinds_and_presets,
     ),
 ]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value; repeatable.")]
 
 app = group("Show and check presets and settings.")
 
@@ -66,7 +66,7 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
 
 
 def _about(kind: str, name: str, text: str) -> str:
-    """What a preset is: the first words of its comment that are no command; of a teacher, what `kd teacher list` says."""
+    """One line about a preset: the first line of its comment that is no command; for a teacher that of `kd teacher list`."""
     if kind == "teachers":
         from kdcache.teachers.registry import families
 
@@ -75,10 +75,10 @@ def _about(kind: str, name: str, text: str) -> str:
     return next(line for line in comment if not line.startswith("kd ")).partition(" Sources:")[0]
 
 
-def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
+def config_show(ui: Ui, name: Name, settings: o.Settings = None) -> None:
     """Print every value of a preset or file, and where it came from: default, preset, file, environment or --set.
 
-    What is printed is itself a file that can be given wherever a preset can, with the comments of the one it is made from.
+    The output is a .yaml file, with the comments of the preset, that can be used wherever a preset can.
     """
     from kdcache.config.presets import config_origin, config_path, flatten, load_config
     from kdcache.config.text import yaml_text
@@ -91,7 +91,7 @@ def config_show(ui: Ui, name: Name, settings: Settings = None) -> None:
     ui.answer(facts, yaml_text(plain, loaded.origins, text, config_origin(kind, rest)))
 
 
-def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
+def config_validate(ui: Ui, name: Name, settings: o.Settings = None) -> None:
     """Check a preset or file: every mistake at once, one line a key."""
     from kdcache.config.presets import flatten, load_config
 
@@ -104,9 +104,7 @@ def config_validate(ui: Ui, name: Name, settings: Settings = None) -> None:
 def _split(name: str) -> tuple[str, str]:
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
-        raise UsageError(
-            f"{name} does not say of which kind it is", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}"
-        )
+        raise UsageError(f"{name} has no kind in front of it", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}")
     _check_kind(kind)
     return kind, rest
 

@@ -1,4 +1,4 @@
-"""`kd doctor`: what a bug report should tell about a machine."""
+"""`kd doctor`: facts about this machine for a bug report."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`kd eval`: how good a trained student is, or a teacher as if it were one."""
+"""`kd eval`: measure how good a trained student, or a teacher, is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,6 @@ from cli.runs import open_run
 from cli.text import columns, pairs, plural
 from kdcache.base.figures import whole
 from kdcache.errors import Incomplete, UsageError
-from students.base import limits
 
 if TYPE_CHECKING:
     from students.base.task import Shown, Table
@@ -41,20 +40,25 @@ RunOrNone = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN]",
-        help="A run: its folder, its name in ./kd/runs, or LATEST; left out with --teacher.",
+        help="A run: its folder, its name in ./kd/runs, or LATEST. Leave it out with --teacher.",
         autocompletion=complete.runs,
     ),
 ]
 Images = Annotated[
     str | None,
-    typer.Option("--data", metavar="SOURCE", help="Labelled images; left out: the run's own validation images."),
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="Labelled images. Default: the run's validation images; required with --teacher.",
+    ),
 ]
 Tasks = Annotated[
     str | None,
     typer.Option(
         "--task",
         metavar="LIST",
-        help="What it is judged by, one or several: classify,knn; left out: classify, or retrieve where it names no classes.",
+        help="Tasks, comma-separated: classify, few-shot, retrieve, knn, probe. Default: classify, or retrieve without a "
+        "classifier.",
         autocompletion=_tasks,
     ),
 ]
@@ -63,39 +67,34 @@ Bank = Annotated[
     typer.Option(
         "--bank",
         metavar="SOURCE",
-        help="Images to compare with, or train-split; left out: the training images, or split.",
+        help="Labelled images to search in (retrieve, knn) or fit on (probe), or train-split: the training split beside --data. "
+        "Default: train-split with --data, else the run's training images.",
     ),
 ]
 Real = Annotated[
-    Path | None, typer.Option("--real", metavar="FILE", help="Reassessed ImageNet labels (real.json), counted as well.")
+    Path | None,
+    typer.Option(
+        "--real",
+        metavar="FILE",
+        help="File of reassessed ImageNet labels (real.json); classify then reports that accuracy too.",
+    ),
 ]
 Shots = Annotated[
-    str | None, typer.Option("--shots", metavar="LIST", help="Images a class in few-shot episodes: 5,20,50.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of a task (configs/tasks); repeatable."),
-]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:1.")]
-Batch = Annotated[
-    int | None, typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images it sees at a time.")
-]
-PrecisionName = Annotated[
-    o.Precision | None,
+    str | None,
     typer.Option(
-        "--precision",
-        metavar="NAME",
-        help="float32, bfloat16 or float16; left out: as it was trained; a teacher: float32.",
+        "--shots",
+        metavar="LIST",
+        help="Labelled images per class in few-shot episodes, comma-separated. Default: 5,20,50.",
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="Keep a teacher's reports in this JSON file; a run's are kept in it."
+        "--out", "-o", metavar="FILE", help="JSON file for a teacher's reports. Those of a run are kept in its folder."
     ),
 ]
 _NAMED = 5
-"""Unreadable images that are named."""
+"""Most unreadable images whose ids are printed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -112,30 +111,28 @@ def evaluate(
     bank: Bank = None,
     real: Real = None,
     shots: Shots = None,
-    settings: Settings = None,
+    settings: o.Settings = None,
     seed: o.Seed = 0,
-    device: Device = None,
-    batch: Batch = None,
-    precision: PrecisionName = None,
+    device: o.Device = None,
+    batch: o.Batch = None,
+    precision: o.PrecisionOrOwn = None,
     workers: o.Workers = None,
     size: o.Size = None,
     weights: o.WeightsFile = None,
     head: o.HeadFile = None,
     out: Out = None,
 ) -> int:
-    """Judge a trained student on labelled images, with its best weights, or a teacher.
+    """Measure how good a trained student, with its best weights, or a teacher is on labelled images.
 
-    classify: top-1 and top-5, loss, calibration error, the most frequent confusions. The images' classes are found among
-    the student's by name; folders called 0 to N-1 or by WordNet ids are understood too. few-shot: a linear head on frozen
-    features, 600 episodes of 5 classes, any labelled folder. retrieve: are the nearest images of the bank of the same class,
-    and the other way round? probe: a linear probe fitted on the bank. knn: a vote of its nearest 20. Results of a run are kept
-    in RUN/evals for `kd report`; those of a teacher nowhere, unless --out names a file.
+    classify: top-1 and top-5, loss, calibration error, the most frequent confusions. Classes are matched by name; folders
+    called 0 to N-1 or by WordNet ids work too. few-shot: a linear head on frozen features, 600 episodes of 5 classes, on any
+    labelled folder. retrieve: how often the nearest images of the bank have the same class, and the other way round. probe: a
+    linear probe fitted on the bank. knn: a vote of the nearest 20 images of the bank. Results of a run are kept in RUN/evals
+    for `kd report`; those of a teacher only if --out names a file.
     """
     if (run is None) == (teacher is None):
-        raise UsageError(
-            "name a run or a teacher, one of the two", hint="kd eval LATEST, or kd eval --teacher NAME --data …"
-        )
-    _refuse_unheard(ui.given, of_teacher=teacher is not None)
+        raise UsageError("give either a run or --teacher", hint="kd eval LATEST, or kd eval --teacher NAME --data …")
+    o.refuse_teacher_options(ui.given, of_teacher=teacher is not None)
     given = _given(ui.given, bank=bank, real=None if real is None else str(real), shots=_numbers(shots), seed=seed)
     overrides = tuple(settings or ())
 
@@ -209,14 +206,6 @@ def _given(given: frozenset[str], **settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in given}
 
 
-def _refuse_unheard(given: frozenset[str], *, of_teacher: bool) -> None:
-    strange = [f"--{name}" for name in ("size", "weights", "head", "out") if name in given]
-    if strange and not of_teacher:
-        raise UsageError(
-            f"{strange[0]} is of a teacher; a run brings its own", hint="leave it out, or name a --teacher"
-        )
-
-
 def _numbers(shots: str | None) -> list[int] | None:
     if shots is None:
         return None
@@ -228,7 +217,7 @@ def _numbers(shots: str | None) -> list[int] | None:
 
 
 def _left_out(ui: Ui, shown: "Shown") -> int:
-    """Images that count for nothing are named; unreadable ones make the evaluation incomplete."""
+    """Print warnings and the ids of unreadable images; return the exit code, which says incomplete if there are any."""
     for warning in shown.warnings:
         ui.warn(warning)
     for image_id, reason in list(shown.rejected.items())[:_NAMED]:

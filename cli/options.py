@@ -26,12 +26,12 @@ def _teachers(incomplete: str) -> list[str]:
 
 Teacher = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help=f"Which teacher (kd teacher list): {TEACHERS}.", autocompletion=_teachers),
+    typer.Option(metavar="NAME", help=f"The teacher: {TEACHERS} (kd teacher list).", autocompletion=_teachers),
 ]
 Size = Annotated[
     str | None,
     typer.Option(
-        "--size", metavar="NAME", help="Size of the teacher (kd teacher list); left out: the published default."
+        "--size", metavar="NAME", help="Size of the teacher (kd teacher list). Default: the first one listed."
     ),
 ]
 BuildSize = Annotated[
@@ -39,7 +39,7 @@ BuildSize = Annotated[
     typer.Option(
         "--size",
         metavar="NAME",
-        help="Size of the teacher (kd teacher list); left out: nano for an embedded set, else the published default.",
+        help="Size of the teacher (kd teacher list). Default: nano for an embedded data set, else the first one listed.",
     ),
 ]
 WeightsFile = Annotated[
@@ -47,26 +47,40 @@ WeightsFile = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|RUN",
-        help="A checkpoint, or `random` to measure time and memory; of run:RUN, where it lies now if it has moved.",
+        help="The teacher's checkpoint file or folder, the new location of a moved run:RUN, or `random` to measure only time and "
+        "memory. Default: shipped or downloaded weights.",
     ),
 ]
-HeadFile = Annotated[str | None, typer.Option("--head", metavar="FILE", help="Classifier head (kd teacher fit-head).")]
+HeadFile = Annotated[
+    str | None,
+    typer.Option("--head", metavar="FILE", help="File of a classifier head for the teacher (kd teacher fit-head)."),
+]
 ClassesFile = Annotated[
-    str | None, typer.Option("--classes", metavar="FILE", help="Class names for zero-shot logits, one a line.")
+    str | None,
+    typer.Option("--classes", metavar="FILE", help="Text file of class names for zero-shot logits, one per line."),
 ]
 TemplatesFile = Annotated[
     str | None,
-    typer.Option("--templates", metavar="FILE", help="Prompts for zero-shot logits, one a line, {} for the name."),
+    typer.Option(
+        "--templates",
+        metavar="FILE",
+        help="Text file of prompts for zero-shot logits, one per line, with {} for the class name.",
+    ),
 ]
 InputSize = Annotated[
-    str | None, typer.Option("--input-size", metavar="N|HxW", help="Pixels the teacher sees, if not its own size.")
+    str | None,
+    typer.Option(
+        "--input-size",
+        metavar="N|HxW",
+        help="Input size of the teacher, in pixels. Default: the size it was published with.",
+    ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
         "--data",
         metavar="SOURCE",
-        help=f"A folder, tar shards, or one of {SOURCES} (docs/sources.md); left out: the embedded shapes.",
+        help=f"The images: a folder, tar shards, or one of {SOURCES} (docs/sources.md). Default: shapes, a generated set.",
     ),
 ]
 Signals = Annotated[
@@ -74,20 +88,24 @@ Signals = Annotated[
     typer.Option(
         "--signal",
         metavar="LIST",
-        help="Signals to keep, comma-separated, such as logits, embedding, features or the name of a layer, as blocks.1; left "
-        "out: those that the teacher's family usually keeps.",
+        help="Signals to store, comma-separated: logits, embedding, features, or a layer by its name, such as blocks.1. Default: "
+        "those the teacher's family usually stores (README).",
     ),
 ]
 Codecs = Annotated[
     str | None,
-    typer.Option("--codec", metavar="LIST", help="How, as SIGNAL=CODEC,...: topk:10, full, float16, int8, exact ..."),
+    typer.Option(
+        "--codec",
+        metavar="LIST",
+        help="Codec of each signal, as SIGNAL=CODEC,...: topk:10, full, float16, int8, ... Default: chosen by the signal.",
+    ),
 ]
 RecipeName = Annotated[
     str | None,
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="View recipe: plain (the default of one view), augment, or a file.",
+        help="View recipe (kd config list views) or a .yaml file. Default: plain for one view, augment for more.",
         autocompletion=complete.presets("views"),
     ),
 ]
@@ -96,22 +114,31 @@ BackgroundName = Annotated[
     typer.Option(
         "--background",
         metavar="COLOUR",
-        help="Under transparent pixels: white (the default), black, R,G,B, or drop to ignore alpha.",
+        help="Colour behind transparent pixels: white, black or R,G,B; drop ignores transparency. Default: the recipe's.",
     ),
 ]
-Views = Annotated[int, typer.Option("--views", metavar="N", min=1, max=limits.VIEWS, help="Views of each image.")]
+Views = Annotated[
+    int, typer.Option("--views", metavar="N", min=1, max=limits.VIEWS, help="Views to store of each image.")
+]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=-(2**63), max=2**63 - 1, help="Seed of everything random.")
+    int, typer.Option("--seed", metavar="N", min=-(2**63), max=2**63 - 1, help="Seed of all random choices.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe or preset; repeatable."),
 ]
 Format = Annotated[Backend, typer.Option("--format", metavar="hdf5|zarr", help="File format of the parts.")]
 FormatOrSame = Annotated[
-    Backend | None, typer.Option("--format", metavar="hdf5|zarr", help="File format of the parts; left out: as it is.")
+    Backend | None,
+    typer.Option("--format", metavar="hdf5|zarr", help="File format of the parts. Default: that of the cache."),
 ]
 Compress = Annotated[
-    str | None, typer.Option("--compress", metavar="zstd:N|blosc:N", help="Compress without loss; reads are slower.")
+    str | None,
+    typer.Option(
+        "--compress",
+        metavar="zstd:N|blosc:N",
+        help="Compress the parts without loss, at this level; reads are slower. Default: none.",
+    ),
 ]
 PartRows = Annotated[
     int | None,
@@ -120,35 +147,79 @@ PartRows = Annotated[
         metavar="N",
         min=1,
         max=limits.PART_ROWS,
-        help="At most this many images in a part, but never less than a batch.",
+        help="Largest number of images in a part, at least one batch. Default: as many as make about 64 MiB.",
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="The cache; left out: a new name in ./kd/caches.")
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of the cache. Default: a new name in ./kd/caches."),
 ]
 Batch = Annotated[
     int | None,
-    typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images the teacher sees at a time."),
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=1,
+        max=limits.BATCH,
+        help="Images processed at a time. Default: as many as suit the device.",
+    ),
 ]
 PrecisionName = Annotated[
-    Precision, typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or float16 inside the teacher.")
+    Precision,
+    typer.Option("--precision", metavar="NAME", help="Number type inside the teacher: float32, bfloat16 or float16."),
 ]
-Devices = Annotated[str | None, typer.Option("--device", metavar="LIST", help="cpu, cuda, or several: cuda:0,cuda:1.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="LIST",
+        help="Device, or several: cpu, cuda, cuda:0,cuda:1. Default: cuda if there is one, else cpu.",
+    ),
+]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=0, max=limits.WORKERS, help="Processes that decode and render images."),
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=0,
+        max=limits.WORKERS,
+        help="Processes that decode and render images. Default: one per core, at most 16.",
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:N. Default: cuda if there is one, else cpu."),
+]
+PrecisionOrOwn = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Number type of the network: float32, bfloat16 or float16. Default: that of the training; of a teacher float32.",
+    ),
+]
+DataNow = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="SOURCE", help="New location of the images. Default: where the cache was built from."
+    ),
+]
+NewCache = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the new cache.")]
+View = Annotated[int, typer.Option("--view", metavar="N", min=0, help="Number of the view, from 0.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Print what would be done and write nothing.")]
 CachePath = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[CACHE]", help="A cache; left out: the newest in ./kd/caches.", autocompletion=complete.caches
+        metavar="[CACHE]", help="Folder of a cache. Default: the newest in ./kd/caches.", autocompletion=complete.caches
     ),
 ]
 CacheOption = Annotated[
     Path | None,
     typer.Option(
-        "--cache", metavar="DIR", help="A cache; left out: the newest in ./kd/caches.", autocompletion=complete.caches
+        "--cache",
+        metavar="DIR",
+        help="Folder of a cache. Default: the newest in ./kd/caches.",
+        autocompletion=complete.caches,
     ),
 ]
 
@@ -159,7 +230,7 @@ def comma_list(text: str | None) -> tuple[str, ...]:
 
 
 def codec_table(text: str | None, signals: tuple[str, ...] = ()) -> dict[str, str]:
-    """`features=int8,logits=topk:50` -> by signal; a bare codec is meant for the one signal there is."""
+    """`features=int8,logits=topk:50` as {signal: codec}; a codec without a name belongs to the only signal."""
     table: dict[str, str] = {}
     for item in comma_list(text):
         name, equals, codec = item.partition("=")
@@ -171,6 +242,15 @@ def codec_table(text: str | None, signals: tuple[str, ...] = ()) -> dict[str, st
             raise UsageError(f"--codec names {name} twice: {table[name]} and {codec}", hint="give one codec a signal")
         table[name] = codec
     return table
+
+
+def refuse_teacher_options(given: frozenset[str], *, of_teacher: bool) -> None:
+    """UsageError for an option that only goes with --teacher; `given`: the parameters that the command line named."""
+    if of_teacher:
+        return
+    for name in ("size", "weights", "head", "out"):
+        if name in given:
+            raise UsageError(f"--{name} only applies to --teacher", hint="leave it out, or name a --teacher")
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:
@@ -188,7 +268,7 @@ def image_size(text: str | None) -> tuple[int, int] | None:
 
 
 def share(text: str | None) -> tuple[int, int] | None:
-    """`3/16`: the third of sixteen shares."""
+    """`3/16` as (3, 16): the third of sixteen shares."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)

@@ -72,7 +72,7 @@ class Ui:
             self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {on_a_line(text)}")
 
     def hint(self, text: str) -> None:
-        """A way on after a failure that is told in the answer; not with -q."""
+        """Print how to continue after a failure that is part of the answer; nothing with -q."""
         if not self.quiet and not self._mute:
             self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {on_a_line(text)}")
 

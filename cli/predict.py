@@ -1,4 +1,4 @@
-"""`kd predict`: what a student or a teacher makes of images."""
+"""`kd predict`: the classes or embeddings that a student or a teacher predicts for images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,29 +11,37 @@ from cli.output import Ui
 from cli.runs import open_run
 from cli.text import pairs, plural
 from kdcache.errors import Incomplete, UsageError
-from students.base import limits
 
 PREDICT = """
 kd predict LATEST photos/
 kd predict kd/runs/first photos/ --out photos.jsonl --top 3
 kd predict --teacher florence --size nano shapes:split=val
 """
-First = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run, or LATEST; left out with --teacher.")]
-Second = Annotated[
-    str | None, typer.Argument(metavar="IMAGES", help="A folder, or another source of images; labels are not needed.")
+First = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run: its folder, its name in ./kd/runs, or LATEST. Leave it out with --teacher."
+    ),
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where it is written: a .csv or a .jsonl file.")]
-Top = Annotated[int, typer.Option("--top", metavar="N", min=1, max=1000, help="Most probable classes of each image.")]
+Second = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="IMAGES", help="A folder or another source of images (docs/sources.md), with or without labels."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The new file, .csv or .jsonl.")]
+Top = Annotated[
+    int,
+    typer.Option(
+        "--top", metavar="N", min=1, max=1000, help="How many of the most probable classes to write per image."
+    ),
+]
 Embedding = Annotated[
     bool,
-    typer.Option("--embedding", help="Write embeddings, also where there are classes; always, where there are none."),
-]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda or cuda:1.")]
-Batch = Annotated[
-    int | None, typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images it sees at a time.")
+    typer.Option("--embedding", help="Write embeddings instead of classes. Default without a classifier."),
 ]
 _NAMED = 20
-"""Unreadable images that are named."""
+"""Most unreadable images whose ids are printed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,27 +57,25 @@ def predict(
     out: Out = Path("predictions.csv"),
     top: Top = 5,
     embedding: Embedding = False,
-    device: Device = None,
-    batch: Batch = None,
+    device: o.Device = None,
+    batch: o.Batch = None,
     workers: o.Workers = None,
     size: o.Size = None,
     weights: o.WeightsFile = None,
     head: o.HeadFile = None,
 ) -> int:
-    """Write down what a student, or a teacher, makes of images.
+    """Write the predictions of a student or a teacher for images to a file.
 
-    A line an image: its most probable classes with their probabilities, or, of a student without classes, its embedding. The
-    file appears when all of it is written. Images that cannot be read have no line; they are named, and the exit code is 3.
+    One line per image: its most probable classes with their probabilities or, without a classifier, its embedding. The file
+    appears once it is complete. Images that cannot be read get no line; they are listed, and the exit code is 3.
     """
     if teacher is not None:
         run, images = None, _only(run, images)
-    elif strange := [f"--{name}" for name in ("size", "weights", "head") if name in ui.given]:
-        raise UsageError(
-            f"{strange[0]} is of a teacher; a run brings its own", hint="leave it out, or name a --teacher"
-        )
+    else:
+        o.refuse_teacher_options(ui.given - {"out"}, of_teacher=False)
     if images is None or (run is None and teacher is None):
         raise UsageError(
-            "name a run and images", hint="kd predict LATEST photos/, or kd predict --teacher NAME photos/"
+            "a run and images are needed", hint="kd predict LATEST photos/, or kd predict --teacher NAME photos/"
         )
 
     from students.api import predict as written

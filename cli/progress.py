@@ -1,4 +1,4 @@
-"""Shows how far long work is: a live line on a terminal, a plain line every 30 seconds elsewhere, nothing when told so."""
+"""Shows how far long work is: a live line on a terminal, a plain line every 30 seconds elsewhere, nothing with -q."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cli.shown import on_a_line
 from cli.text import duration, size
-from cli.text import speed as told
+from cli.text import speed as per_second
 from kdcache.base.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Count:
     def _ranked(self) -> list[tuple[int, str]]:
         """(rank, text) in the order they stand in; what matters most has the lowest rank."""
         speed = self.rate
-        cells = [(0, f"{self.done:,}/{self.total:,}"), (3, told(speed))]
+        cells = [(0, f"{self.done:,}/{self.total:,}"), (3, per_second(speed))]
         if self.bytes:
             cells.append((5, f"{size(self.bytes)} written"))
         if speed and self.done < self.total:
@@ -123,15 +123,15 @@ class _Lines:
     def __init__(self, ui: "Screen") -> None:
         self._ui = ui
         self._count = Count("", 0, 0)
-        self._told = 0.0
+        self._shown = 0.0
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        self._count, self._told = Count(stage, total, done), time.monotonic()
+        self._count, self._shown = Count(stage, total, done), time.monotonic()
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
         self._count.add(images, bytes, rejected)
-        if time.monotonic() - self._told >= EVERY_SECONDS:
-            self._told = time.monotonic()
+        if time.monotonic() - self._shown >= EVERY_SECONDS:
+            self._shown = time.monotonic()
             self._ui.note(f"{self._count.stage}: {_BETWEEN.join(self._count.cells())}")
 
     def aside(self, text: str) -> None:

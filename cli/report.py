@@ -15,9 +15,12 @@ kd report LATEST
 kd report kd/runs/first --out first.html --samples 20
 """
 OutFile = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; left out: RUN/report.html.")
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="The page to write. Default: report.html in the run's folder."),
 ]
-SampleCount = Annotated[int, typer.Option("--samples", metavar="N", min=1, max=200, help="Images shown of each kind.")]
+SampleCount = Annotated[
+    int, typer.Option("--samples", metavar="N", min=1, max=200, help="Number of sample images in each group.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def report(ui: Ui, run: RunPath, out: OutFile = None, samples: SampleCount = 8) -> None:
-    """Write one HTML page about a run that needs nothing else to be read.
+    """Write one self-contained HTML page about a run.
 
-    Curves, sample images with the guesses of student and teacher, what kd eval found, and where everything came from. The
-    teacher's guesses are read from the cache; the teacher itself is never loaded.
+    It shows curves, sample images with the predictions of student and teacher, results of kd eval, and the origin of images,
+    teacher and recipe. The teacher's predictions are read from the cache; no teacher is loaded.
     """
     from students.report import write_report
 

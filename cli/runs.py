@@ -1,4 +1,4 @@
-"""Which run a command is about, and `kd runs`: what runs there are. The word LATEST is told as the run it stands for."""
+"""`kd runs list`, and the argument by which commands name a run: its folder, its name, or LATEST."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,17 +23,17 @@ RunPath = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run: its folder, its name in ./kd/runs, or LATEST: the one started last.",
+        help="A run: its folder, its name in ./kd/runs, or LATEST for the one started last.",
         autocompletion=complete.runs,
     ),
 ]
 _HEAD = ["run", "student", "stream", "steps", "best", "state", "started"]
 
-app = group("What has been trained.")
+app = group("List the trainings.")
 
 
 def open_run(ui: Ui, name: str) -> "Run":
-    """Open a run; says on stderr which one LATEST is."""
+    """Open a run; for LATEST a note on stderr names it."""
     from students.runs.run import LATEST, Run
 
     run = Run.open(name)
@@ -43,7 +43,7 @@ def open_run(ui: Ui, name: str) -> "Run":
 
 
 def meant(ui: Ui, start: str) -> str:
-    """What a training begins with: a path as it is, LATEST as the run it stands for."""
+    """What a training starts from: a path as it is, or the path of the run that LATEST names."""
     from students.runs.run import LATEST
 
     return str(open_run(ui, start).path) if start == LATEST else start
@@ -52,14 +52,14 @@ def meant(ui: Ui, start: str) -> str:
 def runs_list(ui: Ui) -> None:
     """List the runs in ./kd/runs and those started from here with --out, the latest first.
 
-    The first one is what LATEST stands for. `best` is the best score on the validation images so far. A run that is `stopped`
-    goes on with kd train --resume. What cannot be read is listed below the others with the reason.
+    LATEST is the first one. `best` is the best score on the validation images so far. kd train --resume continues a run that is
+    `stopped`. Folders that cannot be read are listed at the end with the reason.
     """
     from students.runs.overview import list_runs
 
     entries = list_runs()
     rows = [[str(e.path), *_cells(e.progress), clock(e.started)] for e in entries if e.progress is not None]
-    table = columns([_HEAD, *rows], right=(3, 4)) if rows else "no run in ./kd/runs"
+    table = listing([_HEAD, *rows], right=(3, 4)) if rows else "no run in ./kd/runs"
     reasons = "\n".join(f"cannot be read: {on_a_line(e.reason)}" for e in entries if e.reason is not None)
     ui.answer([entry.plain() for entry in entries], "\n\n".join(filter(None, (table, reasons))))
     if not rows:

@@ -1,4 +1,4 @@
-"""`kd student`: which students there are, what one looks like, and how a trained one leaves."""
+"""`kd student`: list students, show one, export a trained one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +9,7 @@ from cli import complete
 from cli.command import command, group
 from cli.output import Ui
 from cli.runs import RunPath, open_run
-from cli.text import columns, pairs, plural
+from cli.text import listing, pairs, plural
 from kdcache.errors import UsageError
 from students.base import limits
 
@@ -33,18 +33,20 @@ Which = Annotated[
     str,
     typer.Argument(
         metavar="NAME|RUN",
-        help="A preset (kd student list), a run, or LATEST.",
+        help="A preset (kd student list) or a .yaml file, a run, or LATEST.",
         autocompletion=complete.students_and_runs,
     ),
 ]
 Side = Annotated[
     int | None,
-    typer.Option("--input-size", metavar="N", min=1, max=limits.SIDE, help="Pixels a preset sees; left out: its own."),
+    typer.Option(
+        "--input-size", metavar="N", min=1, max=limits.SIDE, help="Input size of a preset, in pixels. Default: its own."
+    ),
 ]
 ClassCount = Annotated[
     int | None,
     typer.Option(
-        "--classes", metavar="N", min=2, max=limits.CLASSES, help="Classes a preset tells apart; left out: 1000."
+        "--classes", metavar="N", min=2, max=limits.CLASSES, help="Number of classes of a preset. Default: 1000."
     ),
 ]
 
@@ -61,11 +63,11 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="What to write, such as timm or onnx: kd student show names the formats of a student.",
+        help="Format to write: timm, onnx, or another that kd student show lists under exports.",
         autocompletion=_formats,
     ),
 ]
-Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new folder for the files.")]
 
 app = group("List students, show one, export a trained one.")
 
@@ -78,13 +80,13 @@ def student_list(ui: Ui) -> None:
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]
-    ui.answer(facts, columns([["student", "input", "parameters", "multiply-adds", "made of"], *rows], right=(1, 2, 3)))
+    ui.answer(facts, listing([["student", "input", "parameters", "multiply-adds", "made of"], *rows], right=(1, 2, 3)))
 
 
 def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCount = None) -> None:
-    """Show what a preset or a trained student looks like.
+    """Show the numbers of a preset or a trained student: parameters, input, classes, heads.
 
-    A preset is shown at any input size and number of classes; a run's student has its own.
+    A preset can be shown at any input size and number of classes; the student of a run has fixed ones.
     """
     from kdcache.images.background import described
     from students.families.registry import SHOWN_CLASSES, shown_student, student_names
@@ -113,11 +115,11 @@ def student_show(ui: Ui, name: Which, input_size: Side = None, classes: ClassCou
 
 
 def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
-    """Write a trained student for others: a folder for timm, or an ONNX file.
+    """Write a trained student for other programs: a folder for timm, or an ONNX file.
 
     timm opens the folder with create_model("local-dir:DIR", pretrained=True). The ONNX file takes normalised pixels in any
-    batch size; it is checked to say the same as torch on random pixels, and is not written when it does not. Beside either
-    lies prepare.py, which makes of an image file the pixels the student was judged with and needs numpy and Pillow only.
+    batch size; it is only written if its output on random pixels equals that of torch. Both come with prepare.py, which turns
+    an image file into the pixels that the student was evaluated with and needs only numpy and Pillow.
     """
     from students.export.exported import exporter
 
@@ -139,7 +141,7 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
 
 
 def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
-    """The student of a run; what is neither a run nor a preset is told with the presets."""
+    """The student of a run; an error for what is neither a run nor a preset lists the presets."""
     from students.families.registry import student_names
     from students.runs.run import LATEST
 

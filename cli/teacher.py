@@ -1,4 +1,4 @@
-"""`kd teacher`: which teachers there are, and how they get a head or nano weights."""
+"""`kd teacher`: list teachers, fit a classifier head, train a nano size."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from cli import options as o
 from cli.command import command, group
 from cli.late import TRAINABLE
 from cli.output import Ui
-from cli.text import columns, duration, pairs, plural
+from cli.text import duration, listing, pairs, plural
 from kdcache.base import limits
 from kdcache.errors import UsageError
 from students.base.limits import EPOCHS
@@ -39,16 +39,28 @@ def _trainable(incomplete: str) -> list[str]:
     return complete.starting(trainable_names(), incomplete)
 
 
-Family = Annotated[str, typer.Argument(metavar="FAMILY", help=f"Which family: {TRAINABLE}.", autocompletion=_trainable)]
-Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the checkpoint goes.")]
+Family = Annotated[
+    str, typer.Argument(metavar="FAMILY", help=f"The teacher family: {TRAINABLE}.", autocompletion=_trainable)
+]
+Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the checkpoint.")]
 Epochs = Annotated[
-    int | None, typer.Option("--epochs", metavar="N", min=1, max=EPOCHS, help="Left out: as the shipped one.")
+    int | None,
+    typer.Option(
+        "--epochs",
+        metavar="N",
+        min=1,
+        max=EPOCHS,
+        help="Passes over the images. Default: as for the weights in the package.",
+    ),
 ]
 Threads = Annotated[
-    int, typer.Option("--workers", metavar="N", min=1, max=limits.WORKERS, help="Threads that paint and train.")
+    int, typer.Option("--workers", metavar="N", min=1, max=limits.WORKERS, help="Threads that draw images and train.")
 ]
-HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The head file to write.")]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Look at N images, a seeded choice.")]
+HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The new head file.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=1, help="Use only N of the images, chosen by the seed. Default: all."),
+]
 
 _SHOWN = 5
 
@@ -56,14 +68,14 @@ app = group("List teachers, fit a head, train the nano sizes.")
 
 
 def teacher_list(ui: Ui) -> None:
-    """List the teachers, their sizes (the default one first) and what they are."""
+    """List the teachers and their sizes, the default one first."""
     from kdcache.teachers.registry import PLUGINS, families, sizes_of
 
     facts = [{"name": f.written, "sizes": sizes_of(f.name), "about": f.about} for f in families()]
     rows = [[f.written, ", ".join(sizes_of(f.name)) or "-", f.about] for f in families()]
     for trouble in PLUGINS.troubles():
         ui.warn(trouble.message)
-    ui.answer(facts, columns([["teacher", "sizes", "what it is"], *rows]))
+    ui.answer(facts, listing([["teacher", "sizes", "what it is"], *rows]))
 
 
 def fit_head(
@@ -82,8 +94,8 @@ def fit_head(
 ) -> int:
     """Fit a classifier head on labelled images, for teachers that have none of their own.
 
-    The teacher embeds each image once; a linear probe is fitted on the embeddings, and its accuracy on a tenth of the
-    images, which the fit never sees, is kept in the file. Exit code 3: done, but some images could not be read.
+    The teacher embeds each image once, and a linear probe is fitted on the embeddings. Its accuracy on a tenth of the images,
+    which are not used for fitting, is stored in the file. Exit code 3: done, but some images could not be read.
     """
     from kdcache.base.machine import best_device, render_workers
     from kdcache.teachers.probe import fit_head_file
@@ -106,7 +118,9 @@ def fit_head(
     )
     if done.empty:
         some = ", ".join(done.empty[:_SHOWN]) + (" …" if len(done.empty) > _SHOWN else "")
-        ui.warn(f"no image of {plural(len(done.empty), 'class', 'classes')}, which the head will hardly name: {some}")
+        ui.warn(
+            f"no image of {plural(len(done.empty), 'class', 'classes')}, which the head will hardly ever predict: {some}"
+        )
     facts = {"classes": done.classes, "images": done.images, "rejected": done.rejected, "accuracy": done.accuracy}
     answer = {"path": str(done.path), "teacher": done.teacher, **facts, "empty_classes": list(done.empty)}
     ui.answer(answer, pairs(_fitted(done)))
@@ -117,7 +131,7 @@ def _fitted(done: "FittedHead") -> list[tuple[str, str]]:
     lines = [
         ("head", f"{done.path}, for {done.teacher}"),
         ("fitted on", f"{plural(done.images, 'image')} of {plural(done.classes, 'class', 'classes')}"),
-        ("accuracy", f"{done.accuracy:.1%} of the tenth that was held out"),
+        ("accuracy", f"{done.accuracy:.1%} on the tenth of the images not used for fitting"),
     ]
     if done.rejected:
         lines.append(("rejected", f"{plural(done.rejected, 'image')} that could not be read, such as {done.reason}"))
@@ -133,10 +147,10 @@ def train_nano(
     workers: Threads = 2,
     seed: o.Seed = 0,
 ) -> None:
-    """Train the nano size of a teacher on the generated set `shapes`, the way the one in the package was made.
+    """Train the nano size of a teacher on the generated set `shapes`, as the one in the package was trained.
 
-    Some families learn the names of the classes, others teach themselves without labels. Takes about half an hour on two
-    cores. Use the result with --size nano --weights FILE.
+    Some families learn class names, others train without labels. It takes about half an hour on two cores. Use the result with
+    --size nano --weights FILE.
     """
     from kdcache.teachers.nano_training.train import train_nano as train
 

@@ -1,5 +1,8 @@
-"""Tables as people read them; the numbers in them are written by kdcache.base.figures."""
+"""Tables for the terminal; numbers are formatted by kdcache.base.figures."""
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.shown import on_a_line
@@ -11,6 +14,7 @@ __all__ = [
     "duration",
     "errors",
     "legend",
+    "listing",
     "number",
     "on_a_line",
     "pairs",
@@ -22,7 +26,7 @@ __all__ = [
 
 
 def errors(measured: Mapping[str, float]) -> str:
-    """`cosine 0.999998, max_abs 0.0002`: two digits of what is small, all that count of what is near 1."""
+    """`cosine 0.999998, max_abs 0.0002`: six digits of numbers above 0.1, two of smaller ones."""
     return ", ".join(
         f"{name} {value:.6g}" if value > 0.1 else f"{name} {value:.2g}" for name, value in measured.items()
     )
@@ -42,7 +46,7 @@ def legend(measured: Iterable[Mapping[str, float]]) -> str:
     """What the names of errors mean, one line for each that was used."""
     used = {name.partition("_t")[0] if name.startswith("kl_t") else name for errors in measured for name in errors}
     return columns(
-        [["kl_t{1,2,4}" if name == "kl" else name, told] for name, told in _MEANINGS.items() if name in used]
+        [["kl_t{1,2,4}" if name == "kl" else name, meaning] for name, meaning in _MEANINGS.items() if name in used]
     )
 
 
@@ -63,3 +67,32 @@ def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
 def pairs(values: Iterable[tuple[str, str]]) -> str:
     """`name  value` lines."""
     return columns([[name, value] for name, value in values])
+
+
+def listing(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
+    """A table whose first row is its head; on a terminal that is narrower, a block of lines for each row instead."""
+    table, width = columns(rows, right=right), _terminal_width()
+    if width is None or max(map(len, table.splitlines()), default=0) <= width:
+        return table
+    head, *body = rows
+    return "\n\n".join(_block(head, row, width) for row in body)
+
+
+_NARROWEST = 20
+"""Fewest characters to wrap a cell to: below that a line a word is harder to read than one that the terminal breaks."""
+
+
+def _block(head: Sequence[str], row: Sequence[str], width: int) -> str:
+    """`head  value` lines; a long value continues under its first word, and no word is broken."""
+    margin = max(map(len, head)) + 2
+    lines = []
+    for name, cell in zip(head, row, strict=True):
+        room = max(width - margin, _NARROWEST)
+        parts = textwrap.wrap(on_a_line(cell), room, break_long_words=False, break_on_hyphens=False)
+        lines.append(f"\n{'':{margin}}".join([f"{name:{margin}}{parts[0]}", *parts[1:]]) if parts else name)
+    return "\n".join(lines)
+
+
+def _terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is a file or a pipe, whose lines are never shortened."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -11,7 +11,7 @@ from cli.command import command
 from cli.output import Ui
 from cli.runs import meant, open_run
 from cli.text import duration, pairs
-from cli.train_resume import RESUME_HELP, refuse_unheard
+from cli.train_resume import RESUME_HELP, refuse_fixed
 from kdcache.errors import Incomplete, UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ kd train --student tinyvit-5m --cache c2 --val photos-val/ --epochs 30
 kd train --student tinyvit-21m --recipe tinyvit-22k --cache in22k --compile
 kd train --cache c2 --set objective.hard=0.5 --set objective.tail=bucket
 kd train --student data2vec-nano        # from the newest cache of dense targets
-kd train --resume LATEST                # go on with a training that was stopped
-kd train --stream on --cache c2         # the same steps with the teacher connected
+kd train --resume LATEST                # continue a training that was stopped
+kd train --stream on --cache c2         # the same steps, with the teacher running at each
 torchrun --nproc-per-node 2 --no-python kd train --cache c2
 """
 FINETUNE = """
@@ -39,22 +39,22 @@ Begin = Annotated[
     str,
     typer.Argument(
         metavar="RUN|FILE",
-        help="A run, LATEST, or a weights file with --student.",
+        help="What to start from: a run, LATEST, or a weights file together with --student.",
         autocompletion=complete.runs,
     ),
 ]
-Asked = tuple["TrainOptions", "MachineOptions"]
+Training = tuple["TrainOptions", "MachineOptions"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, "train", examples=TRAIN, shared=t.asked)(train)
-    command(app, "finetune", examples=FINETUNE, shared=t.asked)(finetune)
+    command(app, "train", examples=TRAIN, shared=t.training_options)(train)
+    command(app, "finetune", examples=FINETUNE, shared=t.training_options)(finetune)
 
 
 def train(
     ui: Ui,
-    options: "Asked",
+    options: "Training",
     cache: t.CachePath = None,
     stream: t.StreamChoice = "off",
     views: t.UseViews = None,
@@ -63,13 +63,13 @@ def train(
     head: t.TeacherHead = None,
     resume: Resume = None,
 ) -> int:
-    """Train a student from what a teacher said, with no teacher in the process.
+    """Train a student from the stored outputs of a teacher, with no teacher in the process.
 
-    Before the first step the cache is checked against the images: signals, classes, parts, and a sample of views
-    rendered again. The run goes to ./kd/runs/NAME: record, metrics.jsonl, checkpoints and the best weights.
+    Before the first step the cache is checked against the images: signals, classes, parts, and a sample of views that are
+    rendered again. The run is a folder ./kd/runs/NAME with its record, metrics.jsonl, checkpoints and the best weights.
     """
-    asked, where = options
-    where = replace(where, weights=weights, head=head)
+    training, machine = options
+    machine = replace(machine, weights=weights, head=head)
     if resume is not None:
         from students.train.start import go_on
 
@@ -82,8 +82,8 @@ def train(
     from students.train.start import start as begin
 
     start = start and meant(ui, start)
-    asked = replace(asked, cache=cache, stream=stream, views=t.numbers(views), start=start)
-    return _told(ui, begin(asked, where, ui.progress()))
+    training = replace(training, cache=cache, stream=stream, views=t.numbers(views), start=start)
+    return _answer(ui, begin(training, machine, ui.progress()))
 
 
 def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None, freeze: t.Freeze = False) -> int:
@@ -93,8 +93,8 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None,
     --head-rows with the row of the old classifier that each class begins with (22k to 1k). With --freeze the classifier
     alone is trained; everything else, statistics of norms included, stays to the bit as it is.
     """
-    asked, where = options
-    if where.data is None:
+    training, machine = options
+    if machine.data is None:
         raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
     from students.train.start import start as begin
 
@@ -104,7 +104,7 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None,
     )
 
 
-def _told(ui: Ui, finished: "Finished") -> int:
+def _answer(ui: Ui, finished: "Finished") -> int:
     if not finished.first:
         return 0
     run, outcome = finished.run, finished.outcome

@@ -8,7 +8,6 @@ import typer
 from cli import complete
 from cli import options as o
 from kdcache.base.figures import whole
-from kdcache.base.limits import WORKERS
 from kdcache.errors import UsageError
 from students.base import limits
 
@@ -23,7 +22,7 @@ Student = Annotated[
     typer.Option(
         "--student",
         metavar="NAME|FILE",
-        help="Which student (kd student list).",
+        help="The student: a preset (kd student list) or a .yaml file.",
         autocompletion=complete.presets("students"),
     ),
 ]
@@ -32,7 +31,7 @@ CachePath = Annotated[
     typer.Option(
         "--cache",
         metavar="CACHE",
-        help="Learn from this cache; left out: the newest that fits.",
+        help="Cache to learn from. Default: the newest in ./kd/caches that has the signals of the recipe.",
         autocompletion=complete.caches,
     ),
 ]
@@ -41,19 +40,21 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="Training recipe (kd config list recipes); left out: the student's, or demo on the embedded images, else own.",
+        help="Training recipe (kd config list recipes) or a .yaml file. Default: the student's own, else demo for the embedded "
+        "images and own for others.",
         autocompletion=complete.presets("recipes"),
     ),
 ]
 DataNow = Annotated[
-    str | None, typer.Option("--data", metavar="SOURCE", help="The images: where they lie now, or those to learn from.")
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="The images to learn from or, with a cache, their new location."),
 ]
 Val = Annotated[
     list[str] | None,
     typer.Option(
         "--val",
         metavar="[NAME=]SOURCE",
-        help="Images to judge it on while it learns, or `none`; repeatable: several sets, each with a name of its own.",
+        help="Validation images, or `none`; repeatable as NAME=SOURCE. Default: the held-out split of the training images.",
     ),
 ]
 StreamChoice = Annotated[
@@ -61,86 +62,147 @@ StreamChoice = Annotated[
     typer.Option(
         "--stream",
         metavar="off|on|none",
-        help="off: from a cache; on: with the cache's teacher connected; none: true classes.",
+        help="Targets: off reads them from a cache, on runs the cache's teacher at every step, none uses class labels only.",
     ),
 ]
 Size = Annotated[
-    int | None, typer.Option("--size", metavar="N", min=32, max=limits.SIDE, help="Pixels the student sees a side.")
+    int | None,
+    typer.Option(
+        "--size",
+        metavar="N",
+        min=32,
+        max=limits.SIDE,
+        help="Side length of the student's input, in pixels. Default: the recipe's, else the student's.",
+    ),
 ]
 Background = Annotated[
     str | None,
     typer.Option(
         "--background",
         metavar="COLOUR",
-        help="Under transparent pixels, without a cache, which says it itself: white, black, R,G,B, or drop.",
+        help="Colour behind transparent pixels, only without a cache: white, black or R,G,B; drop ignores transparency.",
     ),
 ]
-Epochs = Annotated[float | None, typer.Option("--epochs", metavar="X", help="Passes over the images.")]
+Epochs = Annotated[
+    float | None, typer.Option("--epochs", metavar="X", help="Passes over the training images. Default: the recipe's.")
+]
 Steps = Annotated[
-    int | None, typer.Option("--steps", metavar="N", min=1, max=limits.STEPS, help="Steps in all, instead of epochs.")
+    int | None,
+    typer.Option(
+        "--steps", metavar="N", min=1, max=limits.STEPS, help="Total number of training steps, instead of --epochs."
+    ),
 ]
 Batch = Annotated[
     int | None,
-    typer.Option("--batch", metavar="N", min=1, max=limits.BATCH, help="Images a step; rates scale with it."),
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=1,
+        max=limits.BATCH,
+        help="Images per step; learning rates scale with it. Default: the recipe's.",
+    ),
 ]
 Micro = Annotated[
     int | None,
-    typer.Option("--micro", metavar="N", min=1, max=limits.BATCH, help="Images at once through the network."),
+    typer.Option(
+        "--micro",
+        metavar="N",
+        min=1,
+        max=limits.BATCH,
+        help="Images per forward pass; a batch may take several. Default: at most 64, with an accelerator 256.",
+    ),
 ]
 UseViews = Annotated[
-    str | None, typer.Option("--views", metavar="LIST", help="Stored views to use, such as 0,1,2; left out: all.")
+    str | None, typer.Option("--views", metavar="LIST", help="Stored views to learn from, such as 0,1,2. Default: all.")
 ]
 LogEvery = Annotated[
     int | None,
-    typer.Option("--log-every", metavar="N", min=1, max=limits.STEPS, help="Steps between lines of metrics.jsonl."),
+    typer.Option(
+        "--log-every",
+        metavar="N",
+        min=1,
+        max=limits.STEPS,
+        help="Steps between lines of metrics.jsonl. Default: a twentieth of all steps, at most 50.",
+    ),
 ]
 ValEvery = Annotated[
-    int | None, typer.Option("--val-every", metavar="N", min=1, max=limits.STEPS, help="Steps between validations.")
+    int | None,
+    typer.Option(
+        "--val-every",
+        metavar="N",
+        min=1,
+        max=limits.STEPS,
+        help="Steps between validations. Default: the recipe's, else one epoch, or a twentieth of all steps if that is more.",
+    ),
 ]
 KeepEvery = Annotated[
-    int | None, typer.Option("--keep-every", metavar="N", min=1, max=limits.STEPS, help="Steps between checkpoints.")
+    int | None,
+    typer.Option(
+        "--keep-every",
+        metavar="N",
+        min=1,
+        max=limits.STEPS,
+        help="Steps between checkpoints. Default: one epoch, at most 1000.",
+    ),
 ]
 StopAt = Annotated[
     int | None,
-    typer.Option("--stop-at", metavar="N", min=1, max=limits.STEPS, help="Stop after step N, to go on later."),
-]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=0, max=WORKERS, help="Processes that render views.")
+    typer.Option("--stop-at", metavar="N", min=1, max=limits.STEPS, help="Stop after step N; --resume continues."),
 ]
 TeacherWeights = Annotated[
     str | None,
     typer.Option(
         "--weights",
         metavar="FILE|RUN",
-        help="Where the weights of a connected teacher lie, or of one that shares its encoder; a run, if it has moved.",
+        help="Teacher's weights, for --stream on or a student that shares its encoder; the new location of a moved run. "
+        "Default: as the cache recorded it.",
     ),
 ]
 TeacherHead = Annotated[
-    str | None, typer.Option("--head", metavar="FILE", help="Where the head of a connected teacher lies.")
+    str | None, typer.Option("--head", metavar="FILE", help="File of the teacher's classifier head, for --stream on.")
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the student: slow to start, fast afterwards.")]
-Recompute = Annotated[bool, typer.Option("--recompute", help="Keep no activations: less memory, more time.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the student with torch.compile: slower to start, faster afterwards.")
+]
+Recompute = Annotated[
+    bool, typer.Option("--recompute", help="Recompute activations in the backward pass: less memory, more time.")
+]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run; left out: a new name in ./kd/runs.")
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run. Default: a new name in ./kd/runs.")
 ]
 Start = Annotated[
     str | None,
-    typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights.", autocompletion=complete.runs),
+    typer.Option(
+        "--from",
+        metavar="RUN|FILE",
+        help="Start from these weights: a run, LATEST, or a weights file.",
+        autocompletion=complete.runs,
+    ),
 ]
-NewHead = Annotated[bool, typer.Option("--new-head", help="Begin with all of them but the classifier.")]
+NewHead = Annotated[
+    bool, typer.Option("--new-head", help="Start with a new classifier and take all other weights from --from or RUN.")
+]
 Track = Annotated[
-    str | None, typer.Option("--track", metavar="LIST", help="Also tell tensorboard, wandb (extras of these names).")
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="LIST",
+        help="Also log to tensorboard, wandb or both, comma-separated (pip extras of these names).",
+    ),
 ]
 HeadRows = Annotated[
     str | None,
-    typer.Option("--head-rows", metavar="FILE", help="Rows of the old classifier to begin with, one a line, -1: none."),
+    typer.Option(
+        "--head-rows",
+        metavar="FILE",
+        help="Text file with a line per class: the row of the old classifier it starts from, -1 for none.",
+    ),
 ]
 
 Freeze = Annotated[bool, typer.Option("--freeze", help="Train the classifier alone; the rest stays as it is.")]
 
 
-def asked(
+def training_options(
     student: Student = None,
     recipe: RecipeName = None,
     settings: o.Settings = None,
@@ -159,13 +221,13 @@ def asked(
     val_every: ValEvery = None,
     keep_every: KeepEvery = None,
     stop_at: StopAt = None,
-    device: Device = "auto",
-    workers: Workers = None,
+    device: o.Device = None,
+    workers: o.Workers = None,
     compiled: Compile = False,
     recompute: Recompute = False,
     track: Track = None,
 ) -> "tuple[TrainOptions, MachineOptions]":
-    """What is asked of a training, and what is said about this machine."""
+    """The options of a training, and those that only concern this machine."""
     from students.options import MachineOptions, TrainOptions
     from students.plan.effects import check_epochs
 
@@ -176,14 +238,14 @@ def asked(
         log_every=log_every, validate_every=val_every, keep_every=keep_every,
     )  # fmt: skip
     where = MachineOptions(
-        device=device, workers=workers, data=data, compiled=compiled, recompute=recompute, stop_at=stop_at,
+        device=device or "auto", workers=workers, data=data, compiled=compiled, recompute=recompute, stop_at=stop_at,
         trackers=o.comma_list(track),
     )  # fmt: skip
     return options, where
 
 
 def places(val: list[str] | None) -> str | tuple[str, ...] | None:
-    """Images to judge on: none that are named, one, or several sets."""
+    """The values of `--val`: None, the only one, or all of them."""
     return val[0] if val and len(val) == 1 else tuple(val) if val else None
 
 

@@ -1,4 +1,4 @@
-"""`kd train --resume`: what a run was begun with stays, so an option that would change it is refused, never passed over."""
+"""`kd train --resume`: a run keeps the settings it was started with, so an option that would change one is refused."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,47 +9,47 @@ if TYPE_CHECKING:
     from students.runs.record import RunRecord
     from students.runs.run import Run
 
-_HEARD = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
-RESUME_HELP = f"Go on with a run that was stopped; beside it only {_HEARD}."
+_ALLOWED = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
+RESUME_HELP = f"Continue a run that was stopped. Can be combined with {_ALLOWED} only."
 _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
-    "recipe": ("--recipe", lambda run: "the recipe in run.json"),
-    "settings": ("--set", lambda run: "the recipe in run.json"),
-    "cache": ("--cache", lambda run: run.cache.path if run.cache else "no cache"),
-    "stream": ("--stream", lambda run: run.stream),
-    "views": ("--views", lambda run: "all views" if run.pacing.views is None else _list(run.pacing.views)),
-    "size": ("--size", lambda run: run.student.input[0]),
-    "background": ("--background", lambda run: run.student.geometry.background),
+    "recipe": ("--recipe", lambda run: "the recipe stored in run.json"),
+    "settings": ("--set", lambda run: "the recipe stored in run.json"),
+    "cache": ("--cache", lambda run: f"the cache {run.cache.path}" if run.cache else "no cache"),
+    "stream": ("--stream", lambda run: f"--stream {run.stream}"),
+    "views": ("--views", lambda run: "all views" if run.pacing.views is None else f"views {_list(run.pacing.views)}"),
+    "size": ("--size", lambda run: f"size {run.student.input[0]}"),
+    "background": ("--background", lambda run: f"background {run.student.geometry.background}"),
     "start": ("--from", lambda run: run.started_from or "random weights"),
-    "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "none"),
-    "seed": ("--seed", lambda run: run.seed),
-    "epochs": ("--epochs", lambda run: f"{run.recipe.epochs:g}, {run.pacing.steps:,} steps"),
-    "steps": ("--steps", lambda run: run.pacing.steps),
-    "batch": ("--batch", lambda run: run.recipe.batch),
-    "micro": ("--micro", lambda run: run.pacing.micro),
-    "log_every": ("--log-every", lambda run: run.pacing.log_every),
-    "val_every": ("--val-every", lambda run: run.pacing.validate_every),
-    "keep_every": ("--keep-every", lambda run: run.pacing.keep_every),
+    "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "no new head"),
+    "seed": ("--seed", lambda run: f"seed {run.seed}"),
+    "epochs": ("--epochs", lambda run: f"{run.recipe.epochs:g} epochs, {run.pacing.steps:,} steps"),
+    "steps": ("--steps", lambda run: f"{run.pacing.steps:,} steps"),
+    "batch": ("--batch", lambda run: f"batch {run.recipe.batch}"),
+    "micro": ("--micro", lambda run: f"--micro {run.pacing.micro}"),
+    "log_every": ("--log-every", lambda run: f"--log-every {run.pacing.log_every}"),
+    "val_every": ("--val-every", lambda run: f"--val-every {run.pacing.validate_every}"),
+    "keep_every": ("--keep-every", lambda run: f"--keep-every {run.pacing.keep_every}"),
 }
 
 
-def refuse_unheard(given: frozenset[str], run: "Run") -> None:
+def refuse_fixed(given: frozenset[str], run: "Run") -> None:
     """UsageError for options of a new training; `given`: parameters that the command line named."""
-    told = [
-        f"{option} has no effect with --resume: the run was begun at {begun(run.record)}"
-        for name, (option, begun) in _FIXED.items()
+    refused = [
+        f"{option} cannot be changed when resuming: this run was started with {started(run.record)}"
+        for name, (option, started) in _FIXED.items()
         if name in given
     ]
     if "out" in given:
-        told.append(f"--out has no effect with --resume: the run goes on in {run.path}")
+        refused.append(f"--out cannot be used when resuming: the run stays in {run.path}")
     if given & {"weights", "head"} and run.record.stream != "on":
-        told.append(
-            f"--weights and --head are of a connected teacher: the run was begun at --stream {run.record.stream}"
+        refused.append(
+            f"--weights and --head locate a running teacher: this run was started with --stream {run.record.stream}"
         )
     if "val" in given and not run.record.validation:
-        told.append("--val has no effect with --resume: the run was begun at none")
-    if told:
-        raise UsageError("; ".join(told), hint=f"leave it out, or begin a new run; beside --resume go {_HEARD}")
+        refused.append("--val cannot be set when resuming: this run was started without validation images")
+    if refused:
+        raise UsageError("; ".join(refused), hint=f"leave it out, or start a new run; --resume allows {_ALLOWED}")
 
 
 def _list(numbers: tuple[int, ...]) -> str:

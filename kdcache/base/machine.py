@@ -25,7 +25,7 @@ def out_of_memory() -> type[BaseException]:
 def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
     """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
 
-    With `step`, at most so many that they fill a step of that size up as little as can be.
+    With `step`, at most as many as waste the least padding in training steps of that size.
     """
     pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
     fit = max(1, pixels // (size[0] * size[1]))

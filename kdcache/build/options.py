@@ -1,4 +1,4 @@
-"""What a user may ask of a build, and the defaults that depend on what was asked."""
+"""Options of a build, and defaults that depend on other options."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from kdcache.base.machine import best_device, render_workers
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """One build, as asked for. None means: choose what fits."""
+    """The options of one build. None: a suitable value is chosen."""
 
     teacher: str
     size: str | None = None

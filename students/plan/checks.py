@@ -1,4 +1,4 @@
-"""Before the first step: does the cache fit what is asked of it, is all of it there, are these still the images?
+"""Checks before training: the cache has the required signals and views, is complete, and still matches the images.
 
 Every refusal names both sides and the way out.
 """
@@ -120,7 +120,7 @@ def check_views(cache: Cache, views: Sequence[int] | None) -> Sequence[int]:
         last = f"views are numbered from 0 to {cache.views - 1}"
         way = f"kd cache add-views {cache.path} {more} and then kd cache build --out {cache.path}"
         raise UsageError(
-            f"view {beyond[0]} is asked for, but {cache.path} has {cache.views}",
+            f"view {beyond[0]} is requested, but {cache.path} has {cache.views}",
             hint=f"{last}; {way}" if min(beyond) >= 0 else last,
         )
     return wanted

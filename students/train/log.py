@@ -75,10 +75,10 @@ class Log:
         return dict(zip((LOSS, *self._parts, IMAGES), sums, strict=True))
 
     def _refuse(self, loss: float) -> None:
-        """Stop a training that has come to nothing, before its weights are kept."""
+        """Raise if the training has diverged, before its weights are saved."""
         if not math.isfinite(loss):
             raise KDError(
-                f"the loss is {loss}: the training has come to nothing",
+                f"the loss is {loss}: the training has diverged",
                 hint="lower the rate (--set optimiser.rate=…), or train with --set precision=float32",
             )
 

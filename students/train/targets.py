@@ -1,4 +1,4 @@
-"""Who tells a student what to match: a cache, a connected teacher, or nobody.
+"""Sources of training targets: a cache, a live teacher, or class labels only.
 
 All three give the rows of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in where
 the signals come from and in nothing else. Only `LiveTeacher` ever imports a teacher.

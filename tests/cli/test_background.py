@@ -21,7 +21,7 @@ def test_it_is_shown_in_words_and_written_in_the_plan(kd, black, built):
 def test_a_cache_goes_on_with_its_own(kd, black, build_words):
     assert kd("cache", "build", "--out", black, "--device", "cpu", "--workers", 0).code == 0
     ran = kd("cache", "build", "--out", black, "--background", "white")
-    assert (ran.code, "--background cannot change" in ran.err) == (2, True)
+    assert (ran.code, "--background cannot be changed" in ran.err) == (2, True)
     ran = kd(*build_words, "--out", black)
     assert "--background: black there, white here" in ran.err
 
@@ -34,7 +34,10 @@ def test_no_colour_is_refused_with_the_choices(kd, build_words):
 
 def test_a_run_goes_on_with_its_own(kd, run):
     ran = kd("train", "--resume", run, "--background", "black")
-    assert (ran.code, "--background has no effect with --resume: the run was begun at white" in ran.err) == (2, True)
+    assert (
+        ran.code,
+        "--background cannot be changed when resuming: this run was started with background white" in ran.err,
+    ) == (2, True)
 
 
 def test_a_student_shows_its_own_and_takes_it_along(kd, run):

@@ -11,12 +11,15 @@ from tests.cli.conftest import QUICK
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--size", 96], "--size has no effect with --resume: the run was begun at 64"),
-        (["--seed", 0], "--seed has no effect with --resume: the run was begun at 0"),
-        (["--stream", "none", "--batch", 4], "--batch has no effect with --resume: the run was begun at 8"),
-        (["--out", "other"], "--out has no effect with --resume: the run goes on in"),
-        (["--set", "patience=3"], "--set has no effect with --resume"),
-        (["--head", "head.safetensors"], "the run was begun at --stream none"),
+        (["--size", 96], "--size cannot be changed when resuming: this run was started with size 64"),
+        (["--seed", 0], "--seed cannot be changed when resuming: this run was started with seed 0"),
+        (
+            ["--stream", "none", "--batch", 4],
+            "--batch cannot be changed when resuming: this run was started with batch 8",
+        ),
+        (["--out", "other"], "--out cannot be used when resuming: the run stays in"),
+        (["--set", "patience=3"], "--set cannot be changed when resuming"),
+        (["--head", "head.safetensors"], "this run was started with --stream none"),
     ],
 )
 def test_an_option_that_a_resumed_run_cannot_honour_is_refused(kd, run, words, said):
@@ -33,7 +36,7 @@ def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
     from cli.train_resume import _FIXED, RESUME_HELP
 
     heard = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
-    options = {*signature(train).parameters, *signature(train_options.asked).parameters}
+    options = {*signature(train).parameters, *signature(train_options.training_options).parameters}
     assert options - {"ui", "options", "resume", "out"} == heard | set(_FIXED)
     assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in heard)
 

@@ -238,7 +238,7 @@ def test_a_teacher_is_judged_as_a_student_is(kd, tmp_path):
     assert kept["evaluations"][0]["top1"] == ran.json["top1"]
     assert kd("eval", "--teacher", "florence", "--size", "nano").code == 2
     assert "no --data" in kd("eval", "--teacher", "florence", "--size", "nano").err
-    assert "name a run or a teacher" in kd("eval").err
+    assert "give either a run or --teacher" in kd("eval").err
 
 
 class TestPredictions:
@@ -302,7 +302,7 @@ class TestPredictions:
         ("words", "said"),
         [
             (["--out", "x.txt"], "neither a .csv nor a .jsonl"),
-            (["--size", "nano"], "--size is of a teacher"),
+            (["--size", "nano"], "--size only applies to --teacher"),
             (["--teacher", "florence"], "were named"),
         ],
     )

@@ -120,7 +120,7 @@ def test_ctrl_c_says_how_to_go_on(capsys):
         (["cache", "info"], "no cache was named", "kd cache build"),
         (["cache", "info", "nowhere"], "nowhere", "kd cache build"),
         (["cache", "export", "divedoc", "x.h5", "--split", "train"], "--split train", "train="),
-        (["config", "show", "augment"], "augment does not say of which kind", "views/augment"),
+        (["config", "show", "augment"], "augment has no kind in front", "views/augment"),
         (["config", "list", "vews"], "vews", "views, teachers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

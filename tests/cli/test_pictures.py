@@ -115,4 +115,4 @@ def test_images_that_have_moved_are_named(kd, cache):
     assert kd(*words, "--save", "x.png", "--data", "moved").code == 0
     assert Path("x.png").is_file()
     ran = kd(*words, "--data", "moved")
-    assert (ran.code, "--data has no effect without --save" in ran.err) == (2, True)
+    assert (ran.code, "--data only applies to --save" in ran.err) == (2, True)

@@ -14,9 +14,9 @@ from tests.students.trained import make_run, small_spec
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--stream", "none", "--cache", "c"], "--cache has no effect with --stream none"),
-        (["--stream", "none", "--views", "0"], "--views has no effect with --stream none"),
-        (["--head", "head.safetensors"], "--head has no effect with --stream off"),
+        (["--stream", "none", "--cache", "c"], "--cache cannot be used with --stream none"),
+        (["--stream", "none", "--views", "0"], "--views cannot be used with --stream none"),
+        (["--head", "head.safetensors"], "--head cannot be used with --stream off"),
         (["--views=-1"], "--views -1 is not a list of view numbers from 0"),
         (["--views", "0,0"], "--views 0,0 names a view twice"),
         (["--epochs", "nan"], "--epochs nan"),
@@ -110,7 +110,7 @@ def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, w
 
 def test_help_tells_that_out_is_the_run(kd):
     said = " ".join(kd("train", "--help").out.split())
-    assert "The run; left out: a new name in ./kd/runs." in said
+    assert "Folder of the run. Default: a new name in ./kd/runs." in said
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_help_tells_that_out_is_the_run(kd):
             "--micro 8, or a larger input with --size 64",
         ),
         (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
-        (["--views", "0,3", "--stream", "on"], "view 3 is asked for, but", "kd cache add-views"),
+        (["--views", "0,3", "--stream", "on"], "view 3 is requested, but", "kd cache add-views"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, said, way):

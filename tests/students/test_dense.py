@@ -180,7 +180,7 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
     assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
-    assert "what its teacher said" not in words, "no heading over nothing"
+    assert "with the output of its teacher" not in words, "no heading over nothing"
     for export in (export_timm, export_onnx):
         with pytest.raises(UsageError, match="names no classes") as told:
             export(run, tmp_path / "out")

@@ -124,11 +124,11 @@ def test_true_classes_nobody_knows(tmp_path, photos):
 
 
 def test_a_view_that_is_not_stored(cache, tmp_path):
-    with pytest.raises(UsageError, match=r"view 2 is asked for, but .* has 2") as refusal:
+    with pytest.raises(UsageError, match=r"view 2 is requested, but .* has 2") as refusal:
         learn(tmp_path / "run", cache, steps=1, views=(0, 2))
     assert refusal.value.hint is not None
     assert f"kd cache add-views {cache} 1 and then kd cache build --out {cache}" in refusal.value.hint
-    with pytest.raises(UsageError, match="view -1 is asked for") as refusal:
+    with pytest.raises(UsageError, match="view -1 is requested") as refusal:
         learn(tmp_path / "run", cache, steps=1, views=(-1,))
     assert refusal.value.hint == "views are numbered from 0 to 1"
 
