@@ -136,13 +136,8 @@ def get(
     said = store.get(image_id, view=view)
     codecs = store.plan.codecs()
     plain = {name: codecs[name].plain(values) for name, values in said.items()}
-    facts: dict[str, Any] = {
-        "cache": str(store.path),
-        "image_id": image_id,
-        "row": said.row,
-        "view": view,
-        "label": said.label,
-    }
+    where = {"cache": str(store.path), "image_id": image_id}
+    facts: dict[str, Any] = {**where, "row": said.row, "view": view, "label": said.label}
     lines = [("image", image_id), ("cache", str(store.path)), ("row", f"{said.row:,}, view {view}")]
     if save is not None:
         from kdcache.check.picture import save_view

@@ -171,7 +171,7 @@ def compare(
     _answer(ui, *run(asked, ui.progress()))
 
 
-def _tell(ui: Ui, found: "Comparison", path: Path) -> None:
+def _answer(ui: Ui, found: "Comparison", path: Path) -> None:
     from students.api import compared
 
     _, judged, _, report = compared(found, path)

@@ -7,7 +7,7 @@ import typer
 from cli import complete
 from cli.command import command, group
 from cli.output import Ui
-from cli.text import clock, columns, on_a_line
+from cli.text import clock, listing, on_a_line
 from kdcache.errors import Mismatch
 
 if TYPE_CHECKING:

@@ -102,6 +102,7 @@ def fit_head(
 
     if teacher is None:
         raise UsageError("no --teacher", hint="kd teacher list")
+    device = device or best_device()
     done = fit_head_file(
         teacher,
         out,
@@ -111,16 +112,12 @@ def fit_head(
         data=data,
         background=background,
         limit=limit,
-        device=device or best_device(),
-        batch=batch,
-        workers=render_workers(workers),
-        seed=seed,
-    )
+        device=device, batch=batch, workers=render_workers(workers), seed=seed,
+    )  # fmt: skip
     if done.empty:
         some = ", ".join(done.empty[:_SHOWN]) + (" …" if len(done.empty) > _SHOWN else "")
-        ui.warn(
-            f"no image of {plural(len(done.empty), 'class', 'classes')}, which the head will hardly ever predict: {some}"
-        )
+        what = plural(len(done.empty), "class", "classes")
+        ui.warn(f"no image of {what}, which the head will hardly ever predict: {some}")
     facts = {"classes": done.classes, "images": done.images, "rejected": done.rejected, "accuracy": done.accuracy}
     answer = {"path": str(done.path), "teacher": done.teacher, **facts, "empty_classes": list(done.empty)}
     ui.answer(answer, pairs(_fitted(done)))

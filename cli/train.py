@@ -74,11 +74,11 @@ def train(
         from students.train.start import go_on
 
         run = open_run(ui, resume)
-        refuse_unheard(ui.given, run)
-        return _told(ui, go_on(run.path, replace(where, val=asked.validation), ui.progress()))
+        refuse_fixed(ui.given, run)
+        return _answer(ui, go_on(run.path, replace(machine, val=training.validation), ui.progress()))
     from students.plan.effects import check_source
 
-    check_source(stream, ui.given, asked.student)
+    check_source(stream, ui.given, training.student)
     from students.train.start import start as begin
 
     start = start and meant(ui, start)
@@ -86,7 +86,7 @@ def train(
     return _answer(ui, begin(training, machine, ui.progress()))
 
 
-def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None, freeze: t.Freeze = False) -> int:
+def finetune(ui: Ui, options: "Training", run: Begin, head_rows: t.HeadRows = None, freeze: t.Freeze = False) -> int:
     """Go on training a student on the true classes of labelled images, at the same or a higher resolution.
 
     Attention biases are interpolated when the size changes. Classes other than the run's need --new-head, or
@@ -99,9 +99,8 @@ def finetune(ui: Ui, options: "Asked", run: Begin, head_rows: t.HeadRows = None,
     from students.train.start import start as begin
 
     run = meant(ui, run)
-    return _told(
-        ui, begin(replace(asked, stream="none", start=run, head_rows=head_rows, freeze=freeze), where, ui.progress())
-    )
+    asked = replace(training, stream="none", start=run, head_rows=head_rows, freeze=freeze)
+    return _answer(ui, begin(asked, machine, ui.progress()))
 
 
 def _answer(ui: Ui, finished: "Finished") -> int:
