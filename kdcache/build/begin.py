@@ -47,16 +47,18 @@ def check_teacher(options: BuildOptions, out: Path | None) -> None:
         return
     if out is not None and out.exists():
         check_folder(out)
-    raise UsageError("no --teacher, and no cache in --out to go on with", hint=START)
+    raise UsageError("no --teacher, and no cache in --out to continue", hint=START)
 
 
 def _refuse_changes(options: BuildOptions) -> None:
-    """A cache goes on as it was planned: options that would change it have no effect, so they are not passed over."""
+    """UsageError for options that would change the plan of a cache that is continued with --out alone."""
     usual = BuildOptions("")
     other = [
         f.name for f in fields(options) if f.name not in _KEPT and getattr(options, f.name) != getattr(usual, f.name)
     ]
     if other:
         named = ", ".join("--" + _OPTIONS.get(name, name).replace("_", "-") for name in other)
-        hint = "leave it out, or name the --teacher too and build another cache"
-        raise UsageError(f"--out alone goes on with the plan that is there, which {named} cannot change", hint=hint)
+        hint = "leave it out, or give --teacher and another --out to build another cache"
+        raise UsageError(
+            f"{named} cannot be changed: --out without --teacher continues the cache from its stored plan", hint=hint
+        )

@@ -166,6 +166,6 @@ def check_head(name: str, heads: tuple[str, ...], task: Any, others: list[str], 
     """
     if task.head not in heads:
         raise UsageError(
-            f"{name} has no {task.head}, which the task {task.name} asks for",
+            f"{name} has no head {task.head}, which the task {task.name} needs",
             hint=way or (f"--task {' or '.join(others)}" if others else "judge another student"),
         )

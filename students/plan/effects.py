@@ -19,16 +19,16 @@ def check_source(stream: StreamMode, given: Collection[str], student: str | None
     of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
     if stream == "none" and of_cache:
         raise UsageError(
-            f"{of_cache[0]} has no effect with --stream none: true classes are learnt from the images, with no cache",
-            hint="leave --stream out to learn from the cache, or leave the cache out and name images with --data",
+            f"{of_cache[0]} cannot be used with --stream none, which trains on class labels and reads no cache",
+            hint=f"leave out --stream none to learn from a cache, or leave out {of_cache[0]}",
         )
     of_teacher = [option for name, option in (("weights", "--weights"), ("head", "--head")) if name in given]
     if stream == "off" and of_teacher == ["--weights"] and _shares(student):
         return
     if stream != "on" and of_teacher:
         raise UsageError(
-            f"{of_teacher[0]} has no effect with --stream {stream}: no teacher is loaded",
-            hint="leave it out, or connect the teacher with --stream on",
+            f"{of_teacher[0]} cannot be used with --stream {stream}, which loads no teacher",
+            hint="leave it out, or use --stream on",
         )
 
 

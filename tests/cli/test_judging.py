@@ -74,7 +74,7 @@ def test_few_shot_asks_about_any_classes(kd, run):
         (["--task", "few-shot", "--real", "real.json"], "--real is a setting of classify, not of few-shot"),
         (["--task", "few-shots"], "unknown task 'few-shots'"),
         (["--task", "knn,knn"], "give one or more tasks, each once"),
-        (["--out", "x.json"], "--out is of a teacher"),
+        (["--out", "x.json"], "--out only applies to --teacher"),
         (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
         (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
         (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),

@@ -117,7 +117,7 @@ def test_help_tells_that_out_is_the_run(kd):
     ("words", "said", "way"),
     [
         (["--device", "gpu"], "unsupported device: gpu", "--device cpu, cuda or cuda:N"),
-        (["--device", "meta"], "--device meta is none", "--device cpu, cuda or cuda:N"),
+        (["--device", "meta"], "unsupported device: meta", "--device cpu, cuda or cuda:N"),
         (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
         (
             ["--micro", 1],

@@ -182,7 +182,7 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     assert "cannot be shown" not in words
     assert "with the output of its teacher" not in words, "no heading over nothing"
     for export in (export_timm, export_onnx):
-        with pytest.raises(UsageError, match="names no classes") as told:
+        with pytest.raises(UsageError, match="has no classifier") as told:
             export(run, tmp_path / "out")
         assert f"--teacher run:{run.path}" in told.value.hint
 
