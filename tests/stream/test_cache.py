@@ -46,7 +46,7 @@ def test_a_cache_goes_over_its_ids_as_a_dict_does(cache: Cache) -> None:
 
 def test_a_row_number_is_no_id(cache: Cache) -> None:
     row: Any = 5
-    with pytest.raises(TypeError, match=r"by their id, not by int: cache\[cache\.ids\[ROW\]\]"):
+    with pytest.raises(TypeError, match=r"by image id, not by int; to get a row, use cache\[cache\.ids\[ROW\]\]"):
         cache[row]
 
 
