@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kdcache.base import beneath
 from kdcache.base.atomic import storage_errors
 from kdcache.base.figures import iso, moment
 from kdcache.base.newest import CACHES
@@ -106,13 +105,11 @@ def _sizes(store: Store) -> Iterator[int]:
     for part in store.built():
         for name in names_of(store.plan, store.fields, part):
             if name != receipt_name(part):
-                yield _size(store.path, name)
+                yield _size(store, name)
 
 
-def _size(cache: Path, name: str) -> int:
-    with storage_errors(cache / name, "read"):
-        try:
-            with beneath.opened(cache, name) as descriptor:
-                return os.fstat(descriptor).st_size
-        except (FileNotFoundError, Damage):  # gone since it was listed, or no file: `kd cache verify` says so
-            return 0
+def _size(store: Store, name: str) -> int:
+    try:
+        return store.place.size(name)
+    except (FileNotFoundError, Damage):  # gone since it was listed, or no file: `kd cache verify` says so
+        return 0
