@@ -42,7 +42,7 @@ def open_run(ui: Ui, name: str) -> "Run":
     return run
 
 
-def meant(ui: Ui, start: str) -> str:
+def starting_point(ui: Ui, start: str) -> str:
     """What a training starts from: a path as it is, or the path of the run that LATEST names."""
     from students.runs.run import LATEST
 

@@ -9,7 +9,7 @@ from cli import complete
 from cli import train_options as t
 from cli.command import command
 from cli.output import Ui
-from cli.runs import meant, open_run
+from cli.runs import open_run, starting_point
 from cli.text import duration, pairs
 from cli.train_resume import RESUME_HELP, refuse_fixed
 from kdcache.errors import Incomplete, UsageError
@@ -81,7 +81,7 @@ def train(
     check_source(stream, ui.given, training.student)
     from students.train.start import start as begin
 
-    start = start and meant(ui, start)
+    start = start and starting_point(ui, start)
     training = replace(training, cache=cache, stream=stream, views=t.numbers(views), start=start)
     return _answer(ui, begin(training, machine, ui.progress()))
 
@@ -98,7 +98,7 @@ def finetune(ui: Ui, options: "Training", run: Begin, head_rows: t.HeadRows = No
         raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
     from students.train.start import start as begin
 
-    run = meant(ui, run)
+    run = starting_point(ui, run)
     asked = replace(training, stream="none", start=run, head_rows=head_rows, freeze=freeze)
     return _answer(ui, begin(asked, machine, ui.progress()))
 
