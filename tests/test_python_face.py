@@ -116,7 +116,7 @@ def test_a_keyword_that_is_none_is_refused(function, first):
 
 
 def test_what_would_have_no_effect_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="head has no effect with --stream off"):
+    with pytest.raises(UsageError, match="--head cannot be used with --stream off, which loads no teacher"):
         students.train_student(head="head.safetensors")
     with pytest.raises(UsageError, match="--epochs nan"):
         students.train_student(epochs=float("nan"))
