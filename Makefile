@@ -6,7 +6,7 @@ JOBS ?= 2
 MINUTES ?= 10
 LABEL ?= today
 
-.PHONY: demo test fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets
+.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -16,9 +16,13 @@ demo: setup
 	$(BIN)/kd train --student tinyvit-5m
 	$(BIN)/kd eval LATEST
 
-# One thread a process: the tests run beside each other.
+# What to run while working: under ten minutes on two cores. One thread a process, because tests run in parallel.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
+
+# The tests that take long and rarely fail: whole trips, trainings in several processes, kills. CI runs both.
+test-slow: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 # Caches, runs and files from strangers, for ten minutes; `make test` does it for half a minute. See tests/fuzz.
 fuzz: setup

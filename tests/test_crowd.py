@@ -38,6 +38,7 @@ print(json.dumps({"lines": lines, "megabytes": most}))
 """
 
 
+@pytest.mark.slow
 def test_a_record_of_nothing_but_mistakes_is_told_in_a_short_line_and_little_memory():
     """Pydantic keeps up to a kilobyte for each mistake, and makes all of them to tell the first."""
     done = json.loads(subprocess.run([sys.executable, "-c", READ], capture_output=True, check=True, timeout=120).stdout)

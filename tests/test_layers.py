@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,6 +25,7 @@ def test_imports_go_one_way():
     assert "0 broken" in ran.stdout
 
 
+@pytest.mark.slow
 def test_every_test_file_is_collected():
     """pytest passes over folders called `build` or `dist` unless it is told not to."""
     ran = subprocess.run(

@@ -111,6 +111,7 @@ def test_the_wheel_holds_nothing_else(site, about):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_wheel_works_outside_a_checkout(site, tmp_path):
     script = f"import sys; sys.path.insert(0, {str(site)!r})\n" + OUTSIDE.format(site=str(site))
     subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, check=True)

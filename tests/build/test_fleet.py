@@ -73,6 +73,7 @@ def children_of(parent: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_builders_end_with_the_parent_that_held_the_lock(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(LONG), str(tmp_path / "c")])
     try:

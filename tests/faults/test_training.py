@@ -22,6 +22,7 @@ def finish(out, cache):
     return learn(out, resume=True)[0], True
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_any_moment_is_finished_by_the_same_command_or_by_resuming(cache, tmp_path):
     with moments(tmp_path / "run", tmp_path) as left:
         whole, _ = learn(tmp_path / "run", cache, **ASKED)

@@ -63,6 +63,7 @@ def test_every_geometry_comes_back(tmp_path, backend, compression, geometry):
         assert np.concatenate(library_view(again, name)).tobytes() == expected.tobytes()
 
 
+@pytest.mark.slow
 def test_thousands_of_blocks_in_a_part(tmp_path, backend, compression):
     """More chunks than HDF5 keeps in one page of its index."""
     plan = make_plan(

@@ -230,6 +230,7 @@ def test_ways_a_student_cannot_go_are_refused_before_anything_is_built(student, 
         settled(student, "on-stream", arm, **build)
 
 
+@pytest.mark.slow
 def test_dense_targets_are_matched_alike_from_pixels_from_inputs_and_from_the_teacher(tmp_path):
     """Pixels and cached targets, cached inputs and targets, a connected teacher: the same weights; fewer signals, fewer bytes."""
     from kdcache.base.progress import Silent

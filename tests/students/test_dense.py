@@ -141,6 +141,7 @@ def test_it_is_judged_by_what_it_finds_and_goes_on_as_if_never_stopped(dense, tm
     assert losses_of(parts) == losses_of(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(dense, tmp_path):
     """Each with its half of the cached inputs and targets."""
     asked = ["--student", "data2vec-nano", "--cache", str(dense), "--steps", "4", "--batch", "8"]

@@ -94,6 +94,7 @@ def test_half_of_every_matrix_stays_zero(whole):
                 assert (weight == 0).float().mean().item() == pytest.approx(0.5, abs=0.02), (file, name)
 
 
+@pytest.mark.slow
 def test_other_processes_average_the_gradients_of_projections_too(hinted, tmp_path):
     """What frees the batch from norms is a constraint, too: without it two processes would share statistics."""
     asked = [

@@ -112,10 +112,12 @@ def furthest(one: dict[str, list[float]], other: dict[str, list[float]]) -> floa
     return max(abs(a - b) for name in one for a, b in zip(one[name], other[name], strict=True))
 
 
+@pytest.mark.slow
 def test_the_student_sees_what_its_teacher_saw(run):
     assert run.record.student.geometry.background == run.record.views.recipe.background == "250,120,30"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["timm", "onnx"])
 def test_it_says_the_logits_and_the_top1_that_kd_says(run, photos, outside, program):
     inside = logits_of(run, photos)

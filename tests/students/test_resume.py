@@ -68,6 +68,7 @@ def test_a_finished_run_is_left_as_it_is(cache, tmp_path, stream):
     assert losses_of(run) == losses_of(type(run).open(run.path))
 
 
+@pytest.mark.slow
 def test_float16_goes_on_with_its_loss_scale(cache, tmp_path):
     """And what overflows at first is no number in the metrics."""
     settings = ("precision=float16",)

@@ -75,6 +75,7 @@ def test_every_set_is_judged_against_its_own_training_split_both_ways(dense, set
     assert measure_of(run.record).name == "retrieval"
 
 
+@pytest.mark.slow
 def test_it_goes_on_as_if_never_stopped_though_the_sets_have_moved(dense, sets, tmp_path):
     here = shutil.copytree(sets, tmp_path / "here")
     whole, _ = teach(tmp_path / "whole", dense, here)

@@ -65,6 +65,7 @@ def test_no_teacher_is_in_an_off_stream_process(cache, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norms", ["false", "true"])
 def test_two_processes_take_the_steps_of_one(cache, tmp_path, norms):
     """The same images in every step; weights within what another order of adding makes of them."""

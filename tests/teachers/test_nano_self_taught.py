@@ -203,6 +203,7 @@ def measured(weights: str | None, pictures: DrawnPictures, held_out: DrawnPictur
     return probed(embed, pictures, held_out)
 
 
+@pytest.mark.slow
 def test_it_sees_far_more_than_chance_and_than_a_random_encoder():
     pictures, held_out = paint_all("train", count=2000, workers=1), paint_all("val", count=1000, workers=1)
     learned, random = (measured(weights, pictures, held_out) for weights in (None, "random"))

@@ -31,6 +31,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@pytest.mark.slow
 def test_its_commands_do_what_they_say(package, tmp_path):
     (block,) = (each for each in blocks_of(PAGE) if each.language == "sh")
     pip, *commands = block.text.strip().split("\n")

@@ -147,6 +147,7 @@ def test_its_constraint_holds(trip):
     assert max(float(tensor.abs().max()) for tensor in weights.values()) <= 2.0
 
 
+@pytest.mark.slow
 def test_resumed_is_as_if_it_had_not_been_stopped(trip):
     folder, _ = trip
     whole, halves = (load_file(folder / run / "best.safetensors") for run in ("off", "halves"))
@@ -154,6 +155,7 @@ def test_resumed_is_as_if_it_had_not_been_stopped(trip):
     assert all(torch.equal(tensor, halves[name]) for name, tensor in whole.items())
 
 
+@pytest.mark.slow
 def test_it_keeps_every_contract(names, package):
     """With the suites that ship in kdcache.testing and students.testing."""
     done = subprocess.run(
