@@ -4,6 +4,7 @@ Input: a run record with its caches. Output: the sides of each objective, and th
 caches and the way out.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -74,7 +75,7 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     if missing := [signal for signal in needs.signals if not places_of(signal, places)]:
         raise Mismatch(
             f"{_kept(record, places)}, but the recipe needs {' and '.join(missing)}",
-            hint=_way_to_keep(record, needs, missing),
+            hint=_way_to_keep(record, needs, missing, places),
         )
     if lacking := [truth for truth in needs.truths if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
@@ -135,20 +136,23 @@ def _check_addresses(record: RunRecord) -> None:
 
 def _refuse_several(address: str, found: Sequence[Place], setting: str | None) -> None:
     """Say how to tell the signals apart: by the names of their caches, once they have some."""
-    where = " and ".join(
+    caches = " and ".join(
         f"{place.cache.name}, {place.cache.path}," if place.address else place.cache.path for place in found
     )
-    number = "both" if len(found) == 2 else "all"
-    less = f"kd cache convert {found[-1].cache.path} makes a copy without it"
+    message = f"{caches} {'both' if len(found) == 2 else 'all'} keep {address}: it is not clear which is meant"
     if setting is None:  # the student itself needs it, by this name
-        raise Mismatch(f"{where} {number} keep {address}: it is not clear which is meant", hint=less)
+        raise Mismatch(message, hint=_way_to_leave_out(found[-1]))
     named = all(place.address for place in found)
-    names = "" if named else "name the caches (--cache one=DIR --cache other=DIR) and then "
+    first = "" if named else "name the caches (--cache one=DIR --cache other=DIR) and then "
     one = found[0].address if named else f"one.{found[0].signal.name}"
-    raise Mismatch(
-        f"{where} {number} keep {address}: it is not clear which is meant",
-        hint=f"{names}say which: --set {setting}.signal={one}",
-    )
+    raise Mismatch(message, hint=f"{first}say which: --set {setting}.signal={one}")
+
+
+def _way_to_leave_out(place: Place) -> str:
+    """The command that copies a cache without a signal."""
+    path = shlex.quote(place.cache.path)
+    rest = [signal.name for signal in place.cache.stored if signal.name != place.signal.name]
+    return f"kd cache convert {path} --signal {','.join(rest)} --out DIR" if rest else f"leave out --cache {path}"
 
 
 def _kept(record: RunRecord, places: Sequence[Place]) -> str:
@@ -160,14 +164,24 @@ def _kept(record: RunRecord, places: Sequence[Place]) -> str:
     return "; ".join(words)
 
 
-def _way_to_keep(record: RunRecord, needs: Needs, missing: Sequence[str]) -> str:
+def _way_to_keep(record: RunRecord, needs: Needs, missing: Sequence[str], places: Sequence[Place]) -> str:
     """The command that makes a cache of the same images with all that is needed, or one more with what is missing."""
     caches = record.all_caches
     assert caches, "without a cache no signal is needed"
+    for address in missing:
+        name, _, signal = address.partition(".")
+        if found := places_of(signal, places):
+            return f"call the cache so: --cache {name}={shlex.quote(found[0].cache.path)}"
     teacher, defaults = caches[0].teacher, family_of(record.student).defaults
-    wrong = needs.teacher and teacher.family != defaults.teacher
-    signals = tuple(dict.fromkeys((*needs.optional, *needs.signals))) if len(caches) == 1 else tuple(missing)
-    if wrong:
+    wanted = (*needs.optional, *needs.signals) if len(caches) == 1 else missing
+    signals = tuple(dict.fromkeys(_without_name(address, caches) for address in wanted))
+    if needs.teacher and teacher.family != defaults.teacher:
         return f"kd cache build --teacher {defaults.teacher} --signal {','.join(signals)}"
     way = way_to_keep(teacher, record.dataset.source, signals)
     return way if len(caches) == 1 else f"{way}, and give it with one more --cache"
+
+
+def _without_name(address: str, caches: Sequence[CacheRecord]) -> str:
+    """The signal of an address."""
+    name, _, signal = address.partition(".")
+    return signal if name in {cache.name for cache in caches} else address
