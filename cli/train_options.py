@@ -31,9 +31,9 @@ Caches = Annotated[
     typer.Option(
         "--cache",
         metavar="[NAME=]CACHE",
-        help="Cache to learn from; repeatable for caches of the same images, whose signals are then NAME.SIGNAL where both have "
-        "one of that name. A folder whose own name has a = is taken as it is. Default: the newest in ./kd/caches that has the "
-        "signals of the recipe.",
+        help="Cache to learn from; repeatable for caches of the same images. A signal that several have is called NAME.SIGNAL. "
+        "A folder that exists is a path, even if = is in its name. Default: the newest in ./kd/caches that has the signals "
+        "of the recipe.",
         autocompletion=complete.named_caches,
     ),
 ]
