@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kdcache.base.newest import CACHES
 from kdcache.base.notes import Notes
 from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.store.plan import PartId
 from kdcache.stream.joined import Joined, join
 from students.base.contracts import Defaults, Needs
 from students.options import NamedCache
@@ -36,17 +40,18 @@ class TrainingCaches:
         return self.all[0]
 
     @property
-    def complete(self) -> bool:
-        """Whether every part of every cache is built."""
-        return not any(cache.missing for cache in self.all)
+    def views(self) -> int:
+        """Number of views that all of them have."""
+        return min(cache.views for cache in self.all)
 
-    def rejected(self, views: Sequence[int] | None) -> int:
-        """Number of images that one of the caches could not use, in the view with the most; 0 before all parts are built."""
-        if not self.complete:
-            return 0
-        counts = min(cache.views for cache in self.all)
-        wanted = range(counts) if views is None else [view for view in views if 0 <= view < counts]
-        return max((len(self.joined.rejected(view)) for view in wanted), default=0)
+    @property
+    def missing(self) -> list[PartId]:
+        """Parts of any of them that are not built."""
+        return [part for cache in self.all for part in cache.missing]
+
+    def rejected(self, view: int) -> NDArray[np.int64]:
+        """Rows of the first whose image could not be used in a view of one of them."""
+        return self.joined.rejected(view)
 
 
 def choose_caches(

@@ -42,7 +42,8 @@ def data_of_caches(
 ) -> TrainingData:
     """The images of caches, which lie at `data` now where they have moved; a note counts those that were rejected."""
     plan, count = caches.first.plan, len(caches.first)
-    rejected = caches.rejected(views)
+    wanted = range(caches.views) if views is None else [view for view in views if 0 <= view < caches.views]
+    rejected = 0 if caches.missing else max((len(caches.rejected(view)) for view in wanted), default=0)
     usable = count - rejected
     if rejected:
         was = "1 was" if rejected == 1 else f"{rejected:,} were"

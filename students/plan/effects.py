@@ -48,10 +48,11 @@ def check_caches(stream: StreamMode, caches: Sequence[NamedCache]) -> None:
         )
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two caches are called {twice}", hint="give each --cache a name of its own")
-    if stream == "on" and len(caches) > 1:
+    if stream == "on" and (len(caches) > 1 or names):
+        given = f"{len(caches)} are given" if len(caches) > 1 else f"and its signals need no name, such as {names[0]}"
         raise UsageError(
-            f"--stream on runs the teacher of one cache, {len(caches)} are given",
-            hint="train from the caches (leave out --stream on), or give one --cache",
+            f"--stream on runs the teacher of one cache, {given}",
+            hint="train from the caches (leave out --stream on), or give one --cache DIR",
         )
 
 

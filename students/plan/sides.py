@@ -103,7 +103,7 @@ def signals_read(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRec
 
 
 def shows_images(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRecord]) -> bool:
-    """Whether the student is shown views of the images; None of them are rendered where signals replace them."""
+    """Whether the student is shown views of the images: where signals replace them, none are rendered."""
     return family_of(student).needs(student).pixels(signals_read(recipe, student, caches))
 
 
@@ -116,11 +116,8 @@ def _check_addresses(record: RunRecord) -> None:
     caches, own = record.all_caches, family_of(record.student).needs(record.student)
     if len(caches) < 2:
         return
-    settings = {
-        address: record.recipe.setting(name)
-        for name, objective in record.recipe.losses.items()
-        for address in objective.needs().signals
-    }
+    losses = record.recipe.losses.items()
+    settings = {getattr(objective, "signal", None): record.recipe.setting(name) for name, objective in losses}
     places = all_places(caches)
     for address in signals_read(record.recipe, record.student, caches):
         found = places_of(address, places)
@@ -140,7 +137,7 @@ def _refuse_several(address: str, found: Sequence[Place], setting: str | None) -
         f"{place.cache.name}, {place.cache.path}," if place.address else place.cache.path for place in found
     )
     message = f"{caches} {'both' if len(found) == 2 else 'all'} keep {address}: it is not clear which is meant"
-    if setting is None:  # the student itself needs it, by this name
+    if setting is None:  # needed by this very name, which no setting changes
         raise Mismatch(message, hint=_way_to_leave_out(found[-1]))
     named = all(place.address for place in found)
     first = "" if named else "name the caches (--cache one=DIR --cache other=DIR) and then "

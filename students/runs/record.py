@@ -73,6 +73,10 @@ class RunRecord(Strict):
         names = [cache.name for cache in self.caches if cache.name is not None]
         if self.caches and (self.cache is not None or len(self.caches) == 1 or self.stream != "off"):
             raise ValueError("`caches` is for several caches that are read, without `cache` beside it")
+        if self.stream == "on" and self.cache is not None and self.cache.name is not None:
+            raise ValueError(
+                f"the cache is named {self.cache.name}, but signals of a running teacher have no such name"
+            )
         if len(set(names)) < len(names):
             raise ValueError(f"caches are named {', '.join(names)}: names must differ")
         return self

@@ -87,7 +87,7 @@ def make_job(
 
     def feed() -> Feed:
         caches = inputs.opened.caches
-        strict = caches is not None and caches.complete
+        strict = caches is not None and not caches.missing
         return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
 
     return Job(

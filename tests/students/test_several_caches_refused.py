@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.errors import Damage, Incomplete, Mismatch, UsageError
+from kdcache.errors import Damage, Incomplete, KDError, Mismatch, UsageError
 from kdcache.store import Store
 from students.runs.run import Run
 from tests.students.conftest import learn
@@ -22,7 +22,7 @@ def pair(tmp_path_factory) -> tuple[Path, Path]:
     return keeping(folder / "logits", "logits", **ONE_VIEW), keeping(folder / "features", "features", **ONE_VIEW)
 
 
-def refused(out: Path, caches, error: type[Exception] = Mismatch, **asked) -> tuple[str, str]:
+def refused(out: Path, caches, error: type[KDError] = Mismatch, **asked) -> tuple[str, str]:
     """The message and the hint of a training that does not begin."""
     with pytest.raises(error) as refusal:
         learn(out, caches, **{**BOTH, **asked})
@@ -94,6 +94,8 @@ def test_several_teachers_at_once(pair, tmp_path):
     message, hint = refused(tmp_path / "run", several(*pair), UsageError, stream="on")
     assert message == "--stream on runs the teacher of one cache, 2 are given"
     assert "leave out --stream on" in hint
+    message, _ = refused(tmp_path / "run", several(a=pair[0]), UsageError, stream="on")
+    assert "its signals need no name, such as a" in message
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,7 @@ def test_another_cache_in_the_place_of_one_when_a_run_goes_on(pair, tmp_path):
         lambda record: record["caches"].pop(),
         lambda record: record.update(cache=record["caches"][0]),
         lambda record: record.update(stream="on"),
+        lambda record: record.update(stream="on", cache={**record["caches"][0], "name": "a"}, caches=[]),
         lambda record: [cache.update(name="same") for cache in record["caches"]],
         lambda record: record["caches"][0].update(name="../../etc"),
         lambda record: record["caches"].extend(record["caches"] * 8),
