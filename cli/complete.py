@@ -17,6 +17,12 @@ def caches(incomplete: str) -> list[str]:
     return starting((str(plan.parent) for folder in folders for plan in sorted(folder.glob("*/plan.json"))), incomplete)
 
 
+def named_caches(incomplete: str) -> list[str]:
+    """The same, also behind the name in NAME=CACHE."""
+    name, sign, path = incomplete.rpartition("=")
+    return [*caches(incomplete), *(f"{name}={each}" for each in (caches(path) if sign else ()))]
+
+
 def runs(incomplete: str) -> list[str]:
     """LATEST, the names of runs in ./kd/runs, and the paths of all runs that are known here."""
     from students.runs.newest import run_names

@@ -22,6 +22,7 @@ TRAIN = """
 kd train --student tinyvit-5m
 kd train --student tinyvit-5m --cache c2 --val photos-val/ --epochs 30
 kd train --student tinyvit-21m --recipe tinyvit-22k --cache in22k --compile
+kd train --cache c2 --cache c3 --recipe demo-hint   # two teachers of the same images
 kd train --cache c2 --set objective.hard=0.5 --set objective.tail=bucket
 kd train --student data2vec-nano        # from the newest cache of dense targets
 kd train --resume LATEST                # continue a training that was stopped
@@ -55,7 +56,7 @@ def register(app: typer.Typer) -> None:
 def train(
     ui: Ui,
     options: "Training",
-    cache: t.CachePath = None,
+    cache: t.Caches = None,
     stream: t.StreamChoice = "off",
     views: t.UseViews = None,
     start: t.Start = None,
@@ -82,7 +83,7 @@ def train(
     from students.train.start import start as begin
 
     start = start and starting_point(ui, start)
-    training = replace(training, cache=cache, stream=stream, views=t.numbers(views), start=start)
+    training = replace(training, cache=t.caches(cache), stream=stream, views=t.numbers(views), start=start)
     return _answer(ui, begin(training, machine, ui.progress()))
 
 

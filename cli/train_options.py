@@ -12,7 +12,7 @@ from kdcache.errors import UsageError
 from students.base import limits
 
 if TYPE_CHECKING:
-    from students.options import MachineOptions, TrainOptions
+    from students.options import MachineOptions, NamedCache, TrainOptions
 
 Stream = Literal["off", "on", "none"]
 
@@ -26,13 +26,15 @@ Student = Annotated[
         autocompletion=complete.presets("students"),
     ),
 ]
-CachePath = Annotated[
-    Path | None,
+Caches = Annotated[
+    list[str] | None,
     typer.Option(
         "--cache",
-        metavar="CACHE",
-        help="Cache to learn from. Default: the newest in ./kd/caches that has the signals of the recipe.",
-        autocompletion=complete.caches,
+        metavar="[NAME=]CACHE",
+        help="Cache to learn from; repeatable for caches of the same images. A signal that several have is called NAME.SIGNAL. "
+        "A folder that exists is a path, even if = is in its name. Default: the newest in ./kd/caches that has the signals "
+        "of the recipe.",
+        autocompletion=complete.named_caches,
     ),
 ]
 RecipeName = Annotated[
@@ -247,6 +249,14 @@ def training_options(
 def places(val: list[str] | None) -> str | tuple[str, ...] | None:
     """The values of `--val`: None, the only one, or all of them."""
     return val[0] if val and len(val) == 1 else tuple(val) if val else None
+
+
+def caches(given: list[str] | None) -> "Path | tuple[NamedCache, ...] | None":
+    """The values of `--cache`: None, the only one, or all of them with their names."""
+    from students.options import NamedCache
+
+    named = tuple(NamedCache.parsed(text) for text in given or ())
+    return named[0].path if len(named) == 1 and named[0].name is None else named or None
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

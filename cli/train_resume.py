@@ -15,7 +15,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
     "recipe": ("--recipe", lambda run: "the recipe stored in run.json"),
     "settings": ("--set", lambda run: "the recipe stored in run.json"),
-    "cache": ("--cache", lambda run: f"the cache {run.cache.path}" if run.cache else "no cache"),
+    "cache": ("--cache", lambda run: _caches(run)),
     "stream": ("--stream", lambda run: f"--stream {run.stream}"),
     "views": ("--views", lambda run: "all views" if run.pacing.views is None else f"views {_list(run.pacing.views)}"),
     "size": ("--size", lambda run: f"size {run.student.input[0]}"),
@@ -50,6 +50,11 @@ def refuse_fixed(given: frozenset[str], run: "Run") -> None:
         refused.append("--val cannot be set when resuming: this run was started without validation images")
     if refused:
         raise UsageError("; ".join(refused), hint=f"leave it out, or start a new run; --resume allows {_ALLOWED}")
+
+
+def _caches(run: "RunRecord") -> str:
+    paths = [cache.path for cache in run.all_caches]
+    return f"the cache{'s' * (len(paths) > 1)} {' and '.join(paths)}" if paths else "no cache"
 
 
 def _list(numbers: tuple[int, ...]) -> str:

@@ -1,12 +1,28 @@
 """Options of a training, as the command line and the Python functions take them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kdcache.base.machine import render_workers
+from students.base.validation import named
 
 StreamMode = Literal["off", "on", "none"]
+
+
+class NamedCache(NamedTuple):
+    """A cache to learn from, one of several."""
+
+    path: Path
+    name: str | None = None
+    """Name in the addresses of its signals, NAME.SIGNAL; None: they are addressed by their names alone."""
+
+    @classmethod
+    def parsed(cls, text: str) -> "NamedCache":
+        """`NAME=PATH` or a path. What lies there under the whole text is a path, though its own name may have a `=`."""
+        name, path = (None, text) if os.path.lexists(text) else named(text)
+        return cls(Path(path), name)
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,8 @@ class TrainOptions:
     student: str | None = None
     recipe: str | None = None
     settings: tuple[str, ...] = ()
-    cache: Path | None = None
+    cache: Path | tuple[NamedCache, ...] | None = None
+    """Cache to learn from, or several of the same images; None: the newest that fits."""
     stream: StreamMode = "off"
     background: str | None = None
     """Colour under transparent pixels, for training without a cache; None: that of the run it starts from, else of
@@ -82,6 +99,11 @@ class TrainOptions:
     log_every: int | None = None
     validate_every: int | None = None
     keep_every: int | None = None
+
+    @property
+    def caches(self) -> tuple[NamedCache, ...]:
+        """The values of `cache` as a tuple."""
+        return (NamedCache(self.cache),) if isinstance(self.cache, Path) else self.cache or ()
 
     @property
     def validation(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 Input: caches, each with a teacher, signals, a backend and parts of its own. Output: batches in one order, joined by image id.
 The first cache decides: rows, ids, labels and the order are its own. A signal is addressed by its name where only one of the
-caches has one of that name, else by `NAME.signal`, where NAME is what the caller calls the cache. Images that cannot be used in
-one of the caches are left out of all.
+caches has one of that name, and by `NAME.signal` wherever the caller calls a cache NAME. Images that cannot be used in one of
+the caches are left out of all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,12 +75,13 @@ class Joined:
         """The caches by name, the first of which decides on rows and order."""
         self.signals = _addresses(self.readers, has_names=has_names)
         """Address of each signal -> the cache it is in and its name there."""
+        self._has_names = has_names
         self._first = next(iter(self.readers.values()))
         self._rows: dict[str, Rows | None] = {}
         self._whole: set[int] = set()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self.readers, self.signals, self._rows)
+        return _again, (self.readers, self._has_names, self._rows)
 
     def __len__(self) -> int:
         return self.plan.dataset.rows
@@ -178,11 +179,17 @@ class Joined:
     def _chosen(self, signals: Sequence[str] | None) -> dict[str, Address]:
         if isinstance(signals, str):
             raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")
-        unknown = [address for address in signals or () if address not in self.signals]
-        if unknown:
-            known = ", ".join(self.signals)
-            raise UnknownSignal(f"no signal {unknown[0]!r} in the caches that are joined", hint=f"they have {known}")
-        return {address: self.signals[address] for address in (self.signals if signals is None else signals)}
+        return {address: self._find(address) for address in (self.signals if signals is None else signals)}
+
+    def _find(self, address: str) -> Address:
+        """Where a signal is; `NAME.signal` may also be written where the name of the signal is enough."""
+        if address in self.signals:
+            return self.signals[address]
+        for place in self.signals.values() if self._has_names else ():
+            if address == f"{place.cache}.{place.signal}":
+                return place
+        known = ", ".join(self.signals)
+        raise UnknownSignal(f"no signal {address!r} in the caches that are joined", hint=f"they have {known}")
 
     def _views(self, views: Sequence[int] | None) -> list[int]:
         """The views to read in turn. All when none are named, where all caches have as many."""
@@ -204,14 +211,20 @@ class Joined:
         self._whole.update(views)
 
     def expect_same(self, *, same_views: bool) -> None:
-        """Find the rows of every cache; Mismatch, both named, where the images or their views are not those of the first."""
+        """Find the rows of every cache; Mismatch, both named, where the images, or their views, are not those of the first."""
         ours = self._first.store
         for name, reader in self.readers.items():
             theirs = reader.store
             names = (str(ours.path), str(theirs.path))
             self._rows[name] = None if theirs is ours else rows_in(ours.index, theirs.index, names=names)
-            if same_views and theirs is not ours:
-                expect_same_views(self._first.store, theirs, self._rows[name])
+        if same_views:
+            self.expect_same_views()
+
+    def expect_same_views(self) -> None:
+        """Mismatch, both named, where the teachers cannot have seen the same pixels of the same files."""
+        for name, reader in self.readers.items():
+            if reader is not self._first:
+                expect_same_views(self._first.store, reader.store, self._rows[name])
 
 
 def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, Address]:
@@ -236,8 +249,8 @@ def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, A
     return addresses
 
 
-def _again(readers: Mapping[str, Reader], signals: dict[str, Address], rows: dict[str, Rows | None]) -> Joined:
+def _again(readers: Mapping[str, Reader], has_names: bool, rows: dict[str, Rows | None]) -> Joined:
     """A joined cache in another process, its rows matched already."""
-    joined = Joined(readers, has_names=True)
-    joined.signals, joined._rows = signals, rows
+    joined = Joined(readers, has_names=has_names)
+    joined._rows = rows
     return joined

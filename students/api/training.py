@@ -5,19 +5,22 @@ raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done
 out, nowhere. `run` is a run's folder, its name in ./kd/runs, or LATEST.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from kdcache.base.keywords import Names, Settings, names, settings, text
 from kdcache.base.progress import Progress, Silent
+from kdcache.errors import UsageError
 
 if TYPE_CHECKING:
-    from students.options import MachineOptions, TrainOptions
+    from students.options import MachineOptions, NamedCache, TrainOptions
     from students.train.start import Finished
 
 Run = str | Path
+Caches = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
+"""A cache; several of the same images in a list; or name -> cache."""
 
 
 class MachineKeywords(TypedDict, total=False):
@@ -78,7 +81,7 @@ class TrainKeywords(MachineKeywords, total=False):
 
 def train_student(
     *,
-    cache: str | Path | None = None,
+    cache: Caches | None = None,
     stream: Literal["off", "on", "none"] = "off",
     views: Sequence[int] | None = None,
     from_: Run | None = None,
@@ -87,7 +90,10 @@ def train_student(
     progress: Progress | None = None,
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
-    """Train a student from a cache (`stream` off), beside its teacher (on) or on true classes (none): `kd train`."""
+    """Train a student from a cache (`stream` off), beside its teacher (on) or on true classes (none): `kd train`.
+
+    Several caches of the same images are a list or, with names for the addresses of their signals, a table {name: path}.
+    """
     from students.plan.effects import check_source
 
     given = {"cache": cache, "views": views, "weights": weights, "head": head}
@@ -95,7 +101,7 @@ def train_student(
     check_source(stream, [name for name, value in given.items() if value is not None], asked.student)
     from students.train.start import start
 
-    asked = replace(asked, cache=None if cache is None else Path(cache), stream=stream, start=text(from_))
+    asked = replace(asked, cache=_caches(cache), stream=stream, start=text(from_))
     return start(replace(asked, views=None if views is None else tuple(views)), where, progress or Silent())
 
 
@@ -108,7 +114,6 @@ def finetune_student(
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
     """Go on training a student on the true classes of `data`, with `freeze` its classifier alone: `kd finetune`."""
-    from kdcache.errors import UsageError
     from students.train.start import start
 
     asked, where = _training(options)
@@ -134,6 +139,21 @@ def resume_student(
         raise TypeError(f"{', '.join(sorted(strange))} cannot be changed when resuming: a run goes on as it was begun")
     asked, where = _training(dict(machine), weights, head)  # type: ignore[arg-type]  # a part of the keywords
     return go_on(find_run(run), replace(where, val=asked.validation), progress or Silent())
+
+
+def _caches(given: Caches | None) -> "Path | tuple[NamedCache, ...] | None":
+    """The caches to learn from, with their names where they have some. None: the newest that fits."""
+    from students.options import NamedCache
+
+    if given is None or isinstance(given, str | Path):
+        return None if given is None else Path(given)
+    if isinstance(given, Mapping):
+        named = tuple(NamedCache(Path(path), name) for name, path in given.items())
+    else:
+        named = tuple(NamedCache(Path(path)) for path in given)
+    if not named:
+        raise UsageError("cache is empty", hint="leave it out for the newest cache that fits")
+    return named
 
 
 def _training(

@@ -14,6 +14,7 @@ from kdcache.errors import Mismatch
 from kdcache.signals.signal import Signal
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
+from students.base.types import Address
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,8 +27,9 @@ class Hint(Objective):
     """Match a vector or a map of the teacher through a trained linear layer."""
 
     kind: ClassVar[str] = "hint"
-    signal: Name = "embedding"
-    """The teacher's signal: a vector or a map, such as `embedding` or `features`."""
+    signal: Address = "embedding"
+    """The teacher's signal: a vector or a map, such as `embedding` or `features`; of one of several caches
+    NAME.`embedding`."""
     output: Name = "embedding"
     """Student's output that is matched with the signal and has the same kind."""
     loss: Literal["mse", "cosine"] = "mse"

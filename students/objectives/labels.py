@@ -16,7 +16,7 @@ from students.base.class_names import first_difference
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
 from students.base.truths import CLASS, ClassTruth
-from students.base.types import LOGITS
+from students.base.types import LOGITS, Address
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +29,9 @@ class Labels(Objective):
     """The teacher's distribution over classes, the true class, or both."""
 
     kind: ClassVar[str] = "labels"
+    left_out: ClassVar[Mapping[str, Any]] = {**Objective.left_out, "signal": LOGITS}
+    signal: Address = LOGITS
+    """The teacher's distribution over classes; of one of several caches NAME.`logits`."""
     soft: Amount = 1.0
     """Weight of the cross-entropy with the teacher's distribution."""
     hard: Amount = 0.0
@@ -54,7 +57,7 @@ class Labels(Objective):
 
     def needs(self) -> Needs:
         """Logits of the student; of the teacher for the soft part, and true classes for the hard one."""
-        soft, hard = (LOGITS,) if self.soft else (), (CLASS,) if self.hard else ()
+        soft, hard = (self.signal,) if self.soft else (), (CLASS,) if self.hard else ()
         return Needs(signals=soft, truths=hard, outputs=(LOGITS,), classes=True)
 
     def without_teacher(self) -> "Labels":
@@ -64,14 +67,23 @@ class Labels(Objective):
     def check(self, sides: Sides) -> None:
         """Mismatch unless the teacher's and the images' classes are the student's."""
         ours = tuple(sides.spec.classes)
-        if self.soft and LOGITS in sides.signals and sides.classes != ours:
-            theirs = sides.classes or ()
+        if self.soft and self.signal in sides.signals:
+            self._check_teacher(sides, ours)
+        if self.hard:
+            self._check_truth(sides, ours)
+
+    def _check_teacher(self, sides: Sides, ours: tuple[str, ...]) -> None:
+        signal, theirs = sides.signals[self.signal], sides.classes or ()
+        if not signal.names_classes:
+            raise Mismatch(
+                f"{self.signal} of {sides.source} is a {signal.kind} over {', '.join(signal.axes)}, not over classes",
+                hint=f"--set {sides.setting}.signal={LOGITS}",
+            )
+        if theirs != ours:
             raise Mismatch(
                 f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,}, or other ones",
                 hint="train a new student from this cache, or build a cache with the student's classes",
             )
-        if self.hard:
-            self._check_truth(sides, ours)
 
     def _check_truth(self, sides: Sides, ours: tuple[str, ...]) -> None:
         theirs = sides.truths.get(CLASS)
@@ -105,7 +117,10 @@ class Labels(Objective):
         """Cross-entropies, always in float32."""
         logits, losses = output[LOGITS].float(), {}
         if self.soft:
-            losses["soft"] = (self.soft, soft_loss(logits, distribution(signals[LOGITS]), self.temperature, self.tail))
+            losses["soft"] = (
+                self.soft,
+                soft_loss(logits, distribution(signals[self.signal]), self.temperature, self.tail),
+            )
         if self.hard:
             losses["hard"] = (self.hard, hard_loss(logits, truths[CLASS], self.smoothing))
         return losses

@@ -5,17 +5,34 @@ signal. Output: one loss an example. Unlike a hint, there are no weights in betw
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator
 
 from kdcache.errors import Mismatch
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
+from students.base.types import Address
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Dense = Literal["targets", "cls-layers"]
+TARGETS, CLASS_TOKENS = "targets", "cls-layers"
 LAYERS = "layers"
+
+
+def _kind_of(address: str) -> str:
+    """The signal itself, whichever cache it is in: `targets` for `one.targets`."""
+    return address.rpartition(".")[2]
+
+
+def _dense(address: str) -> str:
+    if _kind_of(address) not in (TARGETS, CLASS_TOKENS):
+        raise ValueError(f"should be {TARGETS} or {CLASS_TOKENS}, of one of several caches NAME.{TARGETS}")
+    return address
+
+
+Dense = Annotated[Address, AfterValidator(_dense)]
 
 
 class Match(Objective):
@@ -24,7 +41,7 @@ class Match(Objective):
     kind: ClassVar[str] = "match"
     signal: Dense
     """Teacher's signal to match: `targets`, all tokens of the mean of its last layers, or `cls-layers`, the class
-    token of each layer."""
+    token of each layer; of one of several caches NAME.`targets`."""
     loss: Literal["mse", "cosine"]
     """Distance: the mean squared error over tokens and channels, or 1 - cosine, the mean over tokens."""
 
@@ -40,7 +57,7 @@ class Match(Objective):
     def check(self, sides: Sides) -> None:
         """As many tokens and channels, and of class tokens no more layers than the teacher has."""
         theirs, ours = sides.signals.get(self.signal), sides.outputs[LAYERS].shape
-        other = next((name for name in get_args(Dense) if name in sides.signals), None)
+        other = next((name for name in sides.signals if _kind_of(name) in (TARGETS, CLASS_TOKENS)), None)
         if theirs is None:
             if other is not None:
                 kept = ", ".join(sides.signals)
@@ -49,13 +66,14 @@ class Match(Objective):
                     hint=f"--set {sides.setting}.signal={other}",
                 )
             return
-        if self.signal == "cls-layers" and theirs.shape[0] < ours[0]:
+        of_class_tokens = _kind_of(self.signal) == CLASS_TOKENS
+        if of_class_tokens and theirs.shape[0] < ours[0]:
             raise Mismatch(
                 f"{sides.spec.name} has {ours[0]} blocks, {self.signal} of {sides.source} have {theirs.shape[0]} layers",
-                hint=f"a student of fewer blocks, or --set {sides.setting}.signal=targets",
+                hint=f"a student of fewer blocks, or --set {sides.setting}.signal={TARGETS}",
             )
-        wanted = theirs.shape[1:] if self.signal == "cls-layers" else theirs.shape
-        found = ours[2:] if self.signal == "cls-layers" else ours[1:]
+        wanted = theirs.shape[1:] if of_class_tokens else theirs.shape
+        found = ours[2:] if of_class_tokens else ours[1:]
         if wanted != found and not sides.inherits:
             raise Mismatch(
                 f"{self.signal} of {sides.source} are {_text(wanted)} a layer, the layers of {sides.spec.name} {_text(found)}",
@@ -73,7 +91,7 @@ class Match(Objective):
         from kdcache.networks.data2vec import targets
 
         layers, wanted = output[LAYERS], signals[self.signal].float()
-        if self.signal == "cls-layers":
+        if _kind_of(self.signal) == CLASS_TOKENS:
             ours = class_tokens(layers)
             wanted = wanted[:, -len(layers) :]  # the teacher has more layers: the last of them are matched
         else:

@@ -5,69 +5,24 @@ Every refusal names both sides and the way out.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from kdcache.base.progress import Progress
 from kdcache.cache import Cache
 from kdcache.check.sampling import VerifyOptions, sample, views_that_drift
 from kdcache.errors import Drift, Incomplete, Mismatch, UsageError
 from kdcache.images.source import Source
-from kdcache.signals.signal import Signal
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.again import way_to_build
 from kdcache.store.drift import pixels_hint
 from kdcache.views.recipe import drawable
 from students.base.class_names import first_difference
-from students.base.contracts import Needs
-from students.base.objective import Sides
-from students.families.outputs import Outputs
 from students.families.registry import FAMILIES, family_of, student_preset
 from students.families.spec import StudentSpec
 from students.judging.matching import is_unnamed, match_classes
 from students.recipe import Recipe
-from students.runs.record import RunRecord
 
 REPLAYED = 64
 """Number of views that are rendered again before a training and compared with the cache."""
-
-
-def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -> dict[str, Sides]:
-    """What each objective compares: the teacher of the run, its student, and the truth columns of its images."""
-    teacher, signals = None if record.cache is None else record.cache.teacher, dict[str, Signal]()
-    if record.cache is not None and teacher is not None:
-        kept = record.cache.signals if record.stream == "off" else {each.name for each in teacher.signals}
-        signals = {each.name: each for each in teacher.signals if each.name in kept}
-    usual = Sides(
-        signals=signals,
-        outputs=Outputs(record.student),
-        spec=record.student,
-        truths=columns,
-        classes=class_names(teacher) if teacher is not None else None,
-        source="" if record.cache is None else record.cache.path,
-        images=record.dataset.name,
-        inherits=family_of(record.student).needs(record.student).teacher,
-    )
-    return {name: replace(usual, setting=record.recipe.setting(name)) for name in record.recipe.losses}
-
-
-def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
-    """Every objective can compare its two sides, and all that is needed of signals and truths is there."""
-    for name, objective in record.recipe.losses.items():
-        objective.check(sides[name])
-    given = next(iter(sides.values()))
-    needs = record.recipe.needs | family_of(record.student).needs(record.student)
-    if missing := [signal for signal in needs.signals if signal not in given.signals]:
-        kept = ", ".join(given.signals) or "nothing"
-        raise Mismatch(
-            f"{given.source} keeps {kept}, but the recipe needs {' and '.join(missing)}",
-            hint=_way_to_keep(record, needs),
-        )
-    if lacking := [truth for truth in needs.truths if truth not in given.truths]:
-        known = ", ".join(given.truths) or "nothing"
-        raise Mismatch(
-            f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",
-            hint="another --recipe, or images of which that is known",
-        )
 
 
 def check_outputs(student: StudentSpec, recipe: Recipe, name: str, usual: str) -> None:
@@ -91,16 +46,6 @@ def check_cache(cache: Cache, views: Sequence[int] | None) -> None:
             f"{cache.path} is not finished: {len(missing):,} parts are missing, the first is {missing[0]}",
             hint=way_to_build(cache.path, plan),
         )
-
-
-def _way_to_keep(record: RunRecord, needs: Needs) -> str:
-    """The command that makes a cache of the same images with all that is needed."""
-    assert record.cache is not None, "without a cache no signal is needed"
-    teacher, defaults = record.cache.teacher, family_of(record.student).defaults
-    signals = tuple(dict.fromkeys((*needs.optional, *needs.signals)))
-    if needs.teacher and teacher.family != defaults.teacher:
-        return f"kd cache build --teacher {defaults.teacher} --signal {','.join(signals)}"
-    return way_to_keep(teacher, record.dataset.source, signals)
 
 
 def class_names(teacher: TeacherSpec) -> tuple[str, ...] | None:

@@ -1,24 +1,23 @@
-"""What is learnt from: a cache, or labelled images without one.
+"""What is learnt from: caches, or labelled images without any.
 
-Input: a cache or a source, or none to choose the usual one. Output: its images, their views and classes, and who spoke of them.
+Input: caches or a source, or none to choose the usual one. Output: the images, their views and classes, and the teachers of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from kdcache.base.newest import CACHES
 from kdcache.base.notes import Notes
-from kdcache.cache import Cache
-from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint
 from kdcache.store.plan import Dataset, ViewPlan
-from students.base.contracts import Defaults, Needs
+from students.base.contracts import Needs
 from students.base.types import LOGITS
+from students.plan.caches import TrainingCaches
 from students.plan.checks import class_names, way_to_keep
 from students.plan.opened import Opened
-from students.runs.record import CacheRecord
+from students.plan.sides import teacher_by_class
+from students.runs.caches import CacheRecord
 
 
 @dataclass(frozen=True)
@@ -32,65 +31,43 @@ class TrainingData:
     """Class names of the teacher, or where it has no classifier those of the images."""
     usable: int
     """Number of readable images, in the view with the fewest."""
-    cache: CacheRecord | None
+    caches: tuple[CacheRecord, ...]
+    """The caches as run.json keeps them; none for labelled images without a teacher."""
     opened: Opened
-    """The cache and the images, each opened once."""
+    """The caches and the images, each opened once."""
 
 
-def choose_cache(named: Path | None, needs: Callable[[Cache], Needs], usual: Defaults, notes: Notes) -> Cache:
-    """The one that was named, or the newest complete one that keeps the signals a training from it needs."""
-    if named is not None:
-        return Cache.open(named)
-    passed = []
-    for path in sorted(CACHES.glob("*/plan.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        try:
-            cache = Cache.open(path.parent)
-            lacking = [signal for signal in needs(cache).signals if signal not in cache.plan.codecs()]
-            reason = "is not finished" if cache.missing else f"keeps no {' and no '.join(lacking)}" if lacking else None
-        except KDError as error:
-            reason = error.message
-        if reason is None:
-            notes.add(f"no --cache: using {path.parent}, the newest that fits")
-            return cache
-        passed.append(f"{path.parent} {reason}")
-    way = f"name one that lies elsewhere: --cache DIR; or make one: kd cache build --teacher {usual.teacher}"
-    if not passed:
-        raise UsageError(f"no --cache, and there is no cache in ./{CACHES}", hint=way)
-    raise Mismatch(f"no cache in ./{CACHES} can be trained from: {'; '.join(passed)}", hint=way)
-
-
-def data_of_cache(
-    cache: Cache, views: tuple[int, ...] | None, needs: Needs, data: str | None, notes: Notes
+def data_of_caches(
+    caches: TrainingCaches, views: tuple[int, ...] | None, needs: Needs, data: str | None, notes: Notes
 ) -> TrainingData:
-    """The images of a cache, which lie at `data` now where they have moved; a note counts those that were rejected."""
-    plan = cache.plan
-    codecs = {stored.signal.name: stored.codec for stored in plan.signals}
-    wanted = range(cache.views) if views is None else [view for view in views if 0 <= view < cache.views]
-    rejected = 0 if cache.missing else max((len(cache.rejected(view)) for view in wanted), default=0)
-    usable = len(cache) - rejected
+    """The images of caches, which lie at `data` now where they have moved; a note counts those that were rejected."""
+    plan, count = caches.first.plan, len(caches.first)
+    wanted = range(caches.views) if views is None else [view for view in views if 0 <= view < caches.views]
+    rejected = 0 if caches.missing else max((len(caches.rejected(view)) for view in wanted), default=0)
+    usable = count - rejected
     if rejected:
         was = "1 was" if rejected == 1 else f"{rejected:,} were"
-        notes.add(f"{usable:,} of {len(cache):,} images; {was} rejected")
+        notes.add(f"{usable:,} of {count:,} images; {was} rejected")
     return TrainingData(
         dataset=plan.dataset,
         views=plan.views,
-        classes=_classes(cache, needs),
+        classes=_classes(caches.records, plan.dataset, needs),
         usable=usable,
-        cache=CacheRecord(path=str(cache.path.resolve()), identity=plan.identity, teacher=plan.teacher, signals=codecs),
-        opened=Opened(plan.dataset, cache, data),
+        caches=caches.records,
+        opened=Opened(plan.dataset, caches, data),
     )
 
 
-def _classes(cache: Cache, needs: Needs) -> tuple[str, ...]:
-    """Those of the teacher where it is matched by class; else those of the images, or of a teacher that names some."""
-    teacher, images = class_names(cache.teacher), cache.plan.dataset.classes
-    by_class = any(signal.names_classes for signal in cache.teacher.signals if signal.name in needs.signals)
-    classes = teacher or images if by_class else images or teacher
+def _classes(caches: Sequence[CacheRecord], images: Dataset, needs: Needs) -> tuple[str, ...]:
+    """Those of the teacher that is matched by class; else those of the images, or of a teacher that names some."""
+    matched = teacher_by_class(caches, needs.signals)
+    named = [names for cache in caches if (names := class_names(cache.teacher))]
+    classes = class_names(matched) if matched else images.classes or next(iter(named), None)
     if needs.classes and not classes:
+        teachers = "the teacher of " + " nor that of ".join(cache.path for cache in caches)
         raise Mismatch(
-            f"neither the teacher of {cache.path} nor the images of {cache.plan.dataset.name} have class names: there are "
-            "no classes to learn",
-            hint=way_to_keep(cache.teacher, cache.plan.dataset.source, (LOGITS,)),
+            f"neither {teachers} nor the images of {images.name} have class names: there are no classes to learn",
+            hint=way_to_keep(caches[0].teacher, images.source, (LOGITS,)),
         )
     return classes or ()
 
@@ -108,4 +85,4 @@ def data_of_images(data: str | None, notes: Notes) -> TrainingData:
         )
     dataset = Dataset.of(source, listing)
     opened = Opened(dataset, None, data, (source, listing))
-    return TrainingData(dataset, None, listing.classes, len(listing), None, opened)
+    return TrainingData(dataset, None, listing.classes, len(listing), (), opened)

@@ -1,10 +1,13 @@
 """Options of a training that make no sense, or that would have no effect, are refused. Nothing is opened for that."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 
 from kdcache.errors import UsageError
 from students.base import limits
-from students.options import StreamMode
+from students.base.validation import NAME
+from students.options import NamedCache, StreamMode
+from students.runs.caches import MOST_CACHES
 
 
 def check_epochs(epochs: float | None) -> None:
@@ -29,6 +32,27 @@ def check_source(stream: StreamMode, given: Collection[str], student: str | None
         raise UsageError(
             f"{of_teacher[0]} cannot be used with --stream {stream}, which loads no teacher",
             hint="leave it out, or use --stream on",
+        )
+
+
+def check_caches(stream: StreamMode, caches: Sequence[NamedCache]) -> None:
+    """UsageError for caches that cannot be read together, whatever is in them."""
+    names = [cache.name for cache in caches if cache.name is not None]
+    if len(caches) > MOST_CACHES:
+        raise UsageError(
+            f"--cache is given {len(caches)} times", hint=f"at most {MOST_CACHES} caches can be read together"
+        )
+    if wrong := next((name for name in names if not re.fullmatch(NAME, name)), None):
+        raise UsageError(
+            f"a cache cannot be called {wrong!r}", hint="letters, digits, '_' and '-', a letter first, 60 at most"
+        )
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two caches are called {twice}", hint="give each --cache a name of its own")
+    if stream == "on" and (len(caches) > 1 or names):
+        given = f"{len(caches)} are given" if len(caches) > 1 else f"and its signals need no name, such as {names[0]}"
+        raise UsageError(
+            f"--stream on runs the teacher of one cache, {given}",
+            hint="train from the caches (leave out --stream on), or give one --cache DIR",
         )
 
 

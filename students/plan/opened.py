@@ -1,4 +1,4 @@
-"""What a training reads, opened once: its cache, its training images, and the images it is judged on.
+"""What a training reads, opened once: its caches, its training images, and the images it is judged on.
 
 Input: what planning chose, or the record of a run that goes on. Output: one `RunInputs`, which the training is made from. Nothing
 is scanned or opened a second time after it.
@@ -6,10 +6,7 @@ is scanned or opened a second time after it.
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
-from kdcache.cache import Cache
-from kdcache.errors import Mismatch
 from kdcache.images.source import Listing, Source
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
@@ -18,6 +15,8 @@ from students.judging.examples import Examples
 from students.judging.pictures import Labelled, labelled
 from students.judging.while_training import examples_again
 from students.options import MachineOptions
+from students.plan.caches import TrainingCaches, caches_again, joined_caches
+from students.plan.sides import shows_images
 from students.runs.record import RunRecord
 
 Images = tuple[Source, Listing]
@@ -25,11 +24,14 @@ Images = tuple[Source, Listing]
 
 
 class Opened:
-    """The cache of a training, and its images, which are scanned when they are first needed."""
+    """The caches of a training, and its images, which are scanned when they are first needed."""
 
-    def __init__(self, dataset: Dataset, cache: Cache | None, data: str | None, images: Images | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, caches: TrainingCaches | None, data: str | None, images: Images | None = None
+    ) -> None:
         """`data`: where the images lie now, None where they lay; `images`: the same, where they are scanned already."""
-        self.cache = cache
+        self.caches = caches
+        """The caches, joined; None for a training without a teacher."""
         self._dataset, self._data, self._images = dataset, data, images
 
     @cached_property
@@ -37,8 +39,8 @@ class Opened:
         """The training images; Drift or Mismatch where they are not those of the dataset any more."""
         if self._images is not None:
             return self._images
-        owner = "this run" if self.cache is None else str(self.cache.path)
-        anew = "start a new run" if self.cache is None else "build a new cache of these images"
+        owner = "this run" if self.caches is None else str(self.caches.first.path)
+        anew = "start a new run" if self.caches is None else "build a new cache of these images"
         return images_again(self._dataset, self._data, owner=owner, anew=anew)
 
     @cached_property
@@ -58,19 +60,13 @@ class RunInputs:
 
 def inputs_again(record: RunRecord, where: MachineOptions, world: World) -> RunInputs:
     """The inputs of a run that goes on, which must be those its record names; only the first process judges."""
-    opened = Opened(record.dataset, _same_cache(record), where.data)
+    opened = Opened(record.dataset, _caches_again(record), where.data)
     return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else ())
 
 
-def _same_cache(record: RunRecord) -> Cache | None:
-    """The cache of the record; Mismatch where another one lies there now."""
-    if record.cache is None:
+def _caches_again(record: RunRecord) -> TrainingCaches | None:
+    """The caches of the record, joined again; Mismatch where one is not what it was."""
+    if not record.all_caches:
         return None
-    cache = Cache.open(Path(record.cache.path))
-    if cache.plan.identity != record.cache.identity:
-        raise Mismatch(
-            f"{cache.path} is another cache now: its identity is {cache.plan.identity}, the run began with "
-            f"{record.cache.identity}",
-            hint="bring the old cache back, or start a new run",
-        )
-    return cache
+    shown, caches = shows_images(record.recipe, record.student, record.all_caches), caches_again(record.all_caches)
+    return joined_caches(caches, record.all_caches, views=record.pacing.views, shown=shown)

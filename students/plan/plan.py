@@ -20,13 +20,17 @@ from students.families.preset import Preset
 from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
 from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
+from students.plan.caches import choose_caches, joined_caches, records_of
 from students.plan.checks import check_classifier, check_head, check_outputs
-from students.plan.data import TrainingData, choose_cache, data_of_cache, data_of_images
+from students.plan.data import TrainingData, data_of_caches, data_of_images
+from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
+from students.plan.sides import shows_images
 from students.plan.validation import Planned as PlannedSet
 from students.plan.validation import validation_sets
 from students.plan.views import views_of
 from students.recipe import Recipe
+from students.runs.caches import CacheRecord
 from students.runs.checkpoint import load_tensors
 from students.runs.record import Pacing, RunRecord
 from students.runs.run import LATEST, Run, find_run, near
@@ -52,6 +56,7 @@ class Planned:
 def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Planned:
     """Decide everything about a training."""
     notes = Notes()
+    check_caches(options.stream, options.caches)
     if options.freeze:
         check_classifier(_name(options))
     ground, recipe = _ground_and_recipe(options, where, notes)
@@ -71,7 +76,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         stream=options.stream,
         dataset=ground.dataset,
         views=views,
-        cache=ground.cache,
+        **_recorded_caches(ground.caches),
         **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
         rejected=ground.dataset.rows - ground.usable,
@@ -111,13 +116,16 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
         ground = data_of_images(where.data, notes)
         recipe(ground.dataset)
     else:
-        cache = choose_cache(
-            options.cache,
+        caches = choose_caches(
+            options.caches,
             lambda cache: _loaded(options, cache.plan.dataset, preset).needs,
             family.defaults,
             notes,
         )
-        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
+        chosen, records = recipe(caches[0][1].plan.dataset), records_of(caches)
+        shown = shows_images(chosen, spec, records)
+        joined = joined_caches(caches, records, views=options.views, shown=shown)
+        ground = data_of_caches(joined, options.views, chosen.needs, where.data, notes)
     return ground, _recipe(options, ground, preset, notes)
 
 
@@ -152,7 +160,7 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
     recipe = _loaded(options, ground.dataset, preset)
-    if ground.cache is None:
+    if not ground.caches:
         recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
@@ -197,7 +205,7 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
         weights=options.start if before is None else None,
     )
     if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, spec.classes, taught=ground.cache is not None)
+        check_head(before.classes, spec.classes, taught=bool(ground.caches))
     if not options.start and spec.begun != RANDOM:
         notes.add(f"it begins with {spec.begun}")
     return spec
@@ -248,6 +256,11 @@ def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
     """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
     plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
     return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
+
+
+def _recorded_caches(caches: tuple[CacheRecord, ...]) -> dict[str, Any]:
+    """The fields of the record that name the caches: `cache` for one, else `caches`."""
+    return {"caches": caches} if len(caches) > 1 else {"cache": next(iter(caches), None)}
 
 
 def _started_from(start: str | None) -> str | None:

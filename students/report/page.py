@@ -16,6 +16,7 @@ from students.report.evaluations import evaluation_section
 from students.report.markup import Markup, join, tag
 from students.report.pictures import sample_cards
 from students.report.samples import Samples
+from students.runs.caches import CacheRecord
 from students.runs.metrics import latest_by_step, score_of, scores_by_step
 from students.runs.record import RunRecord
 from students.runs.validation import ValidationSet
@@ -69,16 +70,16 @@ def _head(facts: Facts) -> Markup:
     record = facts.record
     height, width = record.student.input
     taught = {
-        "off": "trained from a cache",
+        "off": "trained from a cache" if len(record.all_caches) == 1 else "trained from caches",
         "on": "trained with a connected teacher",
         "none": "trained on true classes only",
     }
-    teacher = f" of {record.cache.teacher.family} {record.cache.teacher.size}" if record.cache else ""
+    teachers = " and ".join(f"{cache.teacher.family} {cache.teacher.size}" for cache in record.all_caches)
     count = len(record.student.classes)
     names = plural(count, "class", "classes") if count else "no classifier,"
     words = (
         f"{record.student.name}, {names} at {height}×{width}, "
-        f"{taught[record.stream]}{teacher}, {_images(record)} of {record.dataset.name}"
+        f"{taught[record.stream]}{teachers and f' of {teachers}'}, {_images(record)} of {record.dataset.name}"
     )
     return join(tag("h1", facts.run), tag("p", words, class_="soft"), _stamp(record))
 
@@ -90,8 +91,7 @@ def _images(record: RunRecord) -> str:
 
 def _stamp(record: RunRecord) -> Markup:
     """A warning where the teacher had random weights: the student learnt nothing, whatever the curves look like."""
-    teacher = record.cache.teacher if record.cache else None
-    if teacher is None or not teacher.has_random_weights:
+    if not any(cache.teacher.has_random_weights for cache in record.all_caches):
         return Markup("")
     return tag(
         "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"
@@ -151,7 +151,7 @@ def _provenance(facts: Facts) -> Markup:
         ("views", f"{record.views.count:,} of {record.views.recipe.kind}, seed {record.views.seed}"),
         *(_validation(each) for each in record.validation or (None,)),
         ("seed", str(record.seed)),
-        *_teacher(record),
+        *_teachers(record),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
     ]
     listed = tag("table", (tag("tr", tag("th", key), tag("td", value)) for key, value in rows), class_="facts")
@@ -174,15 +174,18 @@ def _dataset(dataset: Dataset) -> str:
     return f"{dataset.rows:,} of {dataset.name}, fingerprint {dataset.fingerprint}"
 
 
-def _teacher(record: RunRecord) -> Rows:
-    if record.cache is None:
-        return [("teacher", "none")]
-    cache, teacher = record.cache, record.cache.teacher
+def _teachers(record: RunRecord) -> Rows:
+    rows = [row for cache in record.all_caches for row in _teacher(cache)]
+    return rows or [("teacher", "none")]
+
+
+def _teacher(cache: CacheRecord) -> Rows:
+    teacher = cache.teacher
     height, width = teacher.preprocess.size
     rows = [
         ("teacher", f"{teacher.family} {teacher.size}, {teacher.precision}, sees {height}×{width}"),
         ("teacher's weights", _weights(teacher.weights)),
-        ("cache", cache.path),
+        ("cache", f"{cache.name}, {cache.path}" if cache.name else cache.path),
         ("cache identity", cache.identity),
         ("stored signals", ", ".join(f"{signal} as {codec}" for signal, codec in cache.signals.items())),
     ]

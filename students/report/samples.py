@@ -34,6 +34,7 @@ from students.judging.judged import EMBEDDING, head_names
 from students.judging.matching import is_unnamed
 from students.judging.network import at_rest, normalised
 from students.report.nearest import BANK, nearest_classes
+from students.runs.caches import all_places, places_of
 from students.runs.run import Run
 
 if TYPE_CHECKING:
@@ -118,15 +119,15 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     found = Samples()
     if LOGITS not in head_names(run.record.student):
         return found
-    if run.record.cache is None:
+    if not run.record.all_caches:
         found.notes.append("The run was trained without a cache, so there are no predictions of a teacher.")
         return found
     try:
-        cache = _its_cache(run)
+        cache, signal = _its_cache(run)
         rows, changed = _unchanged_rows(run, cache, count)
         found.notes += [f"{cache.ids[row]} was drawn, but has changed since the teacher saw it." for row in changed]
         if rows:
-            found.images += _taught(run, cache, network, rows)
+            found.images += _taught(run, cache, signal, network, rows)
         if cache.plan.views.recipe.kind != "plain":
             found.notes.append("Shown are the random views that the teacher saw, not the whole images.")
     except KDError as error:
@@ -134,16 +135,20 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     return found
 
 
-def _its_cache(run: Run) -> Cache:
-    recorded = run.record.cache
-    assert recorded is not None
+def _its_cache(run: Run) -> tuple[Cache, Signal]:
+    """The cache with a distribution over classes, and that signal: the one that was matched, where there are several."""
+    records = run.record.all_caches
+    able = [place for place in all_places(records) if place.signal.names_classes]
+    matched = [place for address in run.record.recipe.needs.signals for place in places_of(address, able)]
+    if not able:
+        kept = "; ".join(f"{record.path} keeps {', '.join(record.signals)}" for record in records)
+        raise Mismatch(f"{kept} and no distribution over classes")
+    recorded, signal = (matched or able)[0]
     cache = Cache.open(recorded.path)
     if cache.plan.identity != recorded.identity:
         raise Mismatch(f"{recorded.path} is {cache.plan.identity} now, the run was trained from {recorded.identity}")
-    if cache.plan.first_of_classes() is None:
-        raise Mismatch(f"{recorded.path} keeps {', '.join(cache.plan.codecs())} and no distribution over classes")
     drawable(cache.plan.views.recipe)
-    return cache
+    return cache, signal
 
 
 def _unchanged_rows(run: Run, cache: Cache, count: int) -> tuple[list[int], list[int]]:
@@ -156,7 +161,7 @@ def _unchanged_rows(run: Run, cache: Cache, count: int) -> tuple[list[int], list
     return [row for _, rows in drawn for row in rows if row not in changed], changed
 
 
-def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -> list[Sample]:
+def _taught(run: Run, cache: Cache, signal: Signal, network: "nn.Module", rows: Sequence[int]) -> list[Sample]:
     spec, plan = run.record.student, cache.plan
     pool = RenderPool(
         open_source(plan.dataset.source),
@@ -170,8 +175,6 @@ def _taught(run: Run, cache: Cache, network: "nn.Module", rows: Sequence[int]) -
     (rendered,) = pool.batches([(0, rows)])
     guesses, samples = guesses_of(network, spec, rendered), []
     source, whole = open_source(plan.dataset.source), plan.views.recipe.kind == "plain"
-    signal = plan.first_of_classes()
-    assert signal is not None, "checked when its cache was opened"
     for place, row in enumerate(rows):
         entry = cache.get(cache.ids[row])
         truth = None if entry.label is None else _name(cache.classes, entry.label)

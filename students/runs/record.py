@@ -1,29 +1,19 @@
 """The record of a run, run.json: everything that determines its result."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdcache.base.strict import Strict
-from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
 from students.families.registry import AnyStudent
 from students.options import StreamMode
 from students.recipe import Recipe
+from students.runs.caches import MOST_CACHES, CacheRecord
 from students.runs.metrics import MOST_STEPS
 from students.runs.validation import ValidationSet
 
 FORMAT = 1
-
-
-class CacheRecord(Strict):
-    """The cache a student was trained from."""
-
-    path: str
-    identity: str
-    teacher: TeacherSpec
-    signals: dict[str, str]
-    """Signal -> codec."""
 
 
 Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
@@ -59,6 +49,9 @@ class RunRecord(Strict):
     views: ViewPlan
     """Plan of the views as the teacher was shown them, or, without a cache, as they are drawn."""
     cache: CacheRecord | None = None
+    """The cache, if there is a single one."""
+    caches: Annotated[tuple[CacheRecord, ...], Field(max_length=MOST_CACHES)] = ()
+    """Caches of the same images, if there are several. The first one decides on rows, order and views."""
     val: Dataset | None = None
     """Validation images, if they are a single unnamed set."""
     sets: tuple[ValidationSet, ...] = ()
@@ -75,6 +68,24 @@ class RunRecord(Strict):
     processes: Count = 1
     versions: dict[str, str]
 
+    @model_validator(mode="after")
+    def _has_one_or_several_caches(self) -> Self:
+        names = [cache.name for cache in self.caches if cache.name is not None]
+        if self.caches and (self.cache is not None or len(self.caches) == 1 or self.stream != "off"):
+            raise ValueError("`caches` is for several caches that are read, without `cache` beside it")
+        if self.stream == "on" and self.cache is not None and self.cache.name is not None:
+            raise ValueError(
+                f"the cache is named {self.cache.name}, but signals of a running teacher have no such name"
+            )
+        if len(set(names)) < len(names):
+            raise ValueError(f"caches are named {', '.join(names)}: names must differ")
+        return self
+
+    @property
+    def all_caches(self) -> tuple[CacheRecord, ...]:
+        """Every cache, also where there is a single one; none for a training without a teacher."""
+        return self.caches if self.cache is None else (self.cache,)
+
     @property
     def validation(self) -> tuple[ValidationSet, ...]:
         """The validation sets, also where `val` is a single unnamed one."""
@@ -86,4 +97,4 @@ class RunRecord(Strict):
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
-        return {name: value for name, value in write(self).items() if name != "sets" or value}
+        return {name: value for name, value in write(self).items() if name not in ("sets", "caches") or value}

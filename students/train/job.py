@@ -16,8 +16,9 @@ from kdcache.base.progress import Progress
 from kdcache.cache import Cache
 from kdcache.errors import UsageError
 from kdcache.images.enlarged import enlargement
+from kdcache.images.source import Source
 from kdcache.stream import Share
-from students.base.contracts import Family, Needs
+from students.base.contracts import Family
 from students.base.machine import World
 from students.base.objective import Sides
 from students.base.task import Measure
@@ -27,8 +28,10 @@ from students.judging.measures import measure_of
 from students.judging.while_training import Validation, validation_of
 from students.options import MachineOptions
 from students.plan import checks as fits
+from students.plan.caches import TrainingCaches
 from students.plan.opened import Opened, RunInputs
 from students.plan.plan import weights_file
+from students.plan.sides import check_sides, sides_of, signals_read
 from students.runs.record import RunRecord
 from students.train.feed import Feed
 from students.train.images import TrainingImages
@@ -83,8 +86,8 @@ def make_job(
     sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
 
     def feed() -> Feed:
-        cache = inputs.opened.cache
-        strict = cache is not None and not cache.missing
+        caches = inputs.opened.caches
+        strict = caches is not None and not caches.missing
         return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
 
     return Job(
@@ -107,43 +110,52 @@ def _scene_and_teller(
 ) -> tuple[TrainingImages, TargetSource, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
     progress.doing("listing the images")
-    cache, (source, listing) = opened.cache, opened.images
+    caches, (source, listing) = opened.caches, opened.images
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
-    if cache is None:
+    if caches is None:
         scene = TrainingImages.of_listing(source, listing, record.views)
         sides = _sides(record, scene)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
         return scene, LabelsOnly(scene, views=record.pacing.views, seed=record.seed, share=share), sides
-    scene = TrainingImages.of_cache(cache, source)
+    scene = TrainingImages.of_cache(caches.first, source)
     sides = _sides(record, scene)
-    if cache.teacher.weights.random:
-        progress.warn("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
-    share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
+    for cache in caches.all:
+        if cache.teacher.weights.random:
+            which = "this cache" if len(caches.all) == 1 else str(cache.path)
+            progress.warn(f"{which} was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
+    share = Share(len(caches.first), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
-        return scene, _connected(record, cache, scene, share, where, world, progress), sides
-    fits.check_cache(cache, record.pacing.views)
-    if world.first:
-        fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
-    world.wait()
+        return scene, _connected(record, caches.first, scene, share, where, world, progress), sides
+    return scene, _cached(record, caches, source, share, where, world, progress), sides
+
+
+def _cached(
+    record: RunRecord,
+    caches: TrainingCaches,
+    source: Source,
+    share: Share,
+    where: MachineOptions,
+    world: World,
+    progress: Progress,
+) -> TargetSource:
+    """The caches, once each was found whole and made from views that still render the same."""
     views, device = record.pacing.views, str(world.device)
-    signals = _signals(record, cache)
-    cached = CachedTargets(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
-    return scene, cached, sides
+    for cache in caches.all:
+        fits.check_cache(cache, views)
+    if world.first:
+        for cache in caches.all:
+            fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
+    world.wait()
+    signals = signals_read(record.recipe, record.student, caches.records)
+    return CachedTargets(caches.joined, views=views, seed=record.seed, share=share, signals=signals, device=device)
 
 
 def _sides(record: RunRecord, scene: TrainingImages) -> dict[str, Sides]:
     """What each objective compares, once that is known to be possible."""
-    sides = fits.sides_of(record, scene.columns)
-    fits.check_sides(record, sides)
+    sides = sides_of(record, scene.columns)
+    check_sides(record, sides)
     return sides
-
-
-def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
-    """What is read: all that is needed, and what else the student can use of what was kept."""
-    needs: Needs = record.recipe.needs | family_of(record.student).needs(record.student)
-    kept = cache.plan.codecs()
-    return needs.signals + tuple(signal for signal in needs.optional if signal in kept and signal not in needs.signals)
 
 
 def _connected(
@@ -181,13 +193,14 @@ def _network(record: RunRecord, where: MachineOptions, fresh: bool) -> nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)
-        if fresh and not record.started_from and record.cache is not None:
-            family_of(record.student).start(network, record.student, record.cache.teacher, where.weights)
+        teacher = record.all_caches[0].teacher if record.all_caches else None
+        if fresh and not record.started_from and teacher is not None:
+            family_of(record.student).start(network, record.student, teacher, where.weights)
         if fresh and record.started_from:
             path = record.started_from.rpartition(" ")[0]
             rows = HeadRows(Path(record.head_rows), "mean") if record.head_rows else None
             head: Head = "new" if record.new_head else "keep"
             load_weights(network, record.student, weights_file(path), head=head, rows=rows)
-            if record.cache is not None:
-                family_of(record.student).check_shared(network, record.student, record.cache.teacher, where.weights)
+            if teacher is not None:
+                family_of(record.student).check_shared(network, record.student, teacher, where.weights)
     return network

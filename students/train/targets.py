@@ -4,7 +4,7 @@ All three give the rows of a step in the same order, a pure function of (seed, e
 the signals come from and in nothing else. Only `LiveTeacher` ever imports a teacher.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdcache.cache import Cache
 from kdcache.codecs.distribution import Distribution
 from kdcache.signals.shown import Shown
 from kdcache.stream import Order, Share, Stream, view_of
+from kdcache.stream.batch import Batch
 from kdcache.stream.examples import Examples
+from kdcache.stream.joined_stream import JoinedBatch, JoinedStream
 from students.train.images import Rows, TrainingImages
 
 if TYPE_CHECKING:
@@ -61,15 +62,34 @@ class TargetSource(Protocol):
         """Epoch `number` from step `start` on."""
 
 
+class Streamable(Protocol):
+    """A cache, or several joined: what stored signals are read from."""
+
+    def stream(
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        views: Sequence[int] | None,
+        signals: Sequence[str] | None,
+        rank: int,
+        world: int,
+        start: int,
+        drop_last: bool,
+    ) -> Stream | JoinedStream:
+        """The batches of one epoch for one process; `signals`: their addresses."""
+
+
 class CachedTargets:
-    """Off-stream: signals are read from a cache."""
+    """Off-stream: signals are read from a cache, or from several of the same images."""
 
     sees: tuple[int, int] | None = None
     stage: Stage = "waiting"
 
     def __init__(
         self,
-        cache: Cache,
+        cache: Streamable,
         *,
         views: Sequence[int] | None,
         seed: int,
@@ -100,9 +120,9 @@ class CachedTargets:
 class CachedEpochTargets:
     """An epoch read back from disk."""
 
-    def __init__(self, stream: Stream, speaks: bool, device: str) -> None:
+    def __init__(self, stream: Stream | JoinedStream, speaks: bool, device: str) -> None:
         self._stream, self._speaks, self._device = stream, speaks, device
-        self._batches = iter(stream)
+        self._batches: Iterator[Batch | JoinedBatch] = iter(stream)
         self._said: dict[str, Distribution | NDArray[np.float32]] = {}
 
     @property

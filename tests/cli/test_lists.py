@@ -107,6 +107,7 @@ def completed(words: str, here: Path) -> list[str]:
         ("cache merge b", ["beside"]),
         ("cache convert b", ["beside"]),
         ("train --cache b", ["beside"]),
+        ("train --cache one=b", ["one=beside"]),
         ("cache get x --cache b", ["beside"]),
         ("eval ", ["LATEST", "stopped", "whole", "kd/runs/stopped", "kd/runs/whole"]),
         ("report w", ["whole"]),

@@ -19,7 +19,8 @@ from students.judging.kept import Evaluation, read_evaluations
 from students.recipe import Optimiser, Recipe
 from students.report import write_report
 from students.report.samples import taught_samples, validation_samples
-from students.runs.record import CacheRecord, Pacing, RunRecord
+from students.runs.caches import CacheRecord
+from students.runs.record import Pacing, RunRecord
 from students.runs.run import Run
 from tests.students.reader import Reader
 
