@@ -5,6 +5,7 @@ Reading needs nothing but the receipts and the files they name; HDF5 and Zarr li
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.differences import described, differences
-from kdcache.store.index import Index
+from kdcache.store.index import Index, write_index
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.parts.check import Finding, check_files, finding_of
 from kdcache.store.parts.commit import commit_part, copy_files, receipt_of
@@ -59,7 +60,15 @@ class Store:
     def create(cls, where: Path | Place, plan: Plan, listing: Listing) -> Self:
         """Start a cache, or go on with the same one. Mismatch when the place holds another."""
         place = place_at(where)
-        frame.create_frame(place, plan, listing)
+        frame.create_frame(place, plan, partial(write_index, listing))
+        return cls.open(place)
+
+    @classmethod
+    def create_like(cls, where: Path | Place, plan: Plan, other: "Store") -> Self:
+        """The same for the images of another cache. Its index is copied: it says more than can be read from it again, such
+        as that images without a label belong to a set of classes."""
+        place = place_at(where)
+        frame.create_frame(place, plan, other.index.copy_into)
         return cls.open(place)
 
     @classmethod
