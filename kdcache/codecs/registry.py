@@ -28,8 +28,9 @@ class UnknownCodec(UsageError):
     """No codec has that name, here or in an installed package."""
 
 
+@lru_cache(maxsize=256)
 def make_codec(text: str, signal: Signal) -> Codec:
-    """The codec a user or a plan names, for one signal."""
+    """The codec a user or a plan names, for one signal. It keeps nothing of what it codes, so that one is enough."""
     named = list(_named(text))
     if not named:
         near = get_close_matches(text, _words(), n=2) or get_close_matches(_first_word(text), _words(), n=2)

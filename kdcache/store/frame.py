@@ -71,10 +71,13 @@ def _sealed(plan: Plan) -> bytes:
     return raw
 
 
-def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None]) -> None:
-    """Write plan and index into a new folder, or check that those already there are the same."""
+def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None], there: Plan | None = None) -> None:
+    """Write plan and index into a new folder, or check that those already there are the same.
+
+    `there`: the plan that lies there, where it was read before.
+    """
     sealed = _sealed(plan)
-    if _is_there(cache, plan):
+    if _is_there(cache, plan, there):
         return
     if not _has_plan(cache) and _is_taken(cache):
         raise UsageError(f"{cache} is not empty and not a cache", hint="choose another folder with --out")
@@ -92,11 +95,11 @@ def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None]) 
     cache.settle([INDEX])
 
 
-def _is_there(cache: Place, plan: Plan) -> bool:
+def _is_there(cache: Place, plan: Plan, there: Plan | None = None) -> bool:
     """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
     if not _has_plan(cache):
         return False
-    _same_or_refuse(cache, read_plan(cache), plan)
+    _same_or_refuse(cache, there or read_plan(cache), plan)
     return cache.kind(INDEX) == "file" and index_file_digest(cache, INDEX) == plan.dataset.index_digest
 
 

@@ -57,11 +57,14 @@ class Store:
         return Store.open, (self.place,)
 
     @classmethod
-    def create(cls, where: Path | Place, plan: Plan, listing: Listing) -> Self:
-        """Start a cache, or go on with the same one. Mismatch when the place holds another."""
+    def create(cls, where: Path | Place, plan: Plan, listing: Listing, there: Self | None = None) -> Self:
+        """Start a cache, or go on with the same one. Mismatch when the place holds another.
+
+        `there`: that cache, where it is open already; its plan is not read again.
+        """
         place = place_at(where)
-        frame.create_frame(place, plan, partial(write_index, listing))
-        return cls.open(place)
+        frame.create_frame(place, plan, partial(write_index, listing), None if there is None else there.plan)
+        return there or cls.open(place)
 
     @classmethod
     def create_like(cls, where: Path | Place, plan: Plan, other: "Store") -> Self:
