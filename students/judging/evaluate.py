@@ -87,9 +87,10 @@ def judge_all(
     for task, settings in wanted:
         task.check(student, examples, settings)
     found = []
-    for task, settings in wanted:
-        report = task.judge(student, examples, settings, progress)
-        found.append(Judgement(task, report, keep(run, task, report) if run is not None else None))
+    with examples.embedded_once():
+        for task, settings in wanted:
+            report = task.judge(student, examples, settings, progress)
+            found.append(Judgement(task, report, keep(run, task, report) if run is not None else None))
     return found
 
 
