@@ -58,18 +58,14 @@ class Store:
 
     @classmethod
     def create(cls, where: Path | Place, plan: Plan, listing: Listing, there: Self | None = None) -> Self:
-        """Start a cache, or go on with the same one. Mismatch when the place holds another.
-
-        `there`: that cache, where it is open already; its plan is not read again.
-        """
+        """Start a cache, or go on with the same one (`there`: open already). Mismatch when the place holds another."""
         place = place_at(where)
         frame.create_frame(place, plan, partial(write_index, listing), None if there is None else there.plan)
         return there or cls.open(place)
 
     @classmethod
     def create_like(cls, where: Path | Place, plan: Plan, other: "Store") -> Self:
-        """The same for the images of another cache. Its index is copied: it says more than can be read from it again, such
-        as that images without a label belong to a set of classes."""
+        """The same for the images of another cache, whose index is copied: the labels read from it may not give it again."""
         place = place_at(where)
         frame.create_frame(place, plan, other.index.copy_into)
         return cls.open(place)
@@ -105,11 +101,6 @@ class Store:
     def expect_rows(self) -> None:
         """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
         check_size(self.place, frame.INDEX, self.plan.dataset.rows)
-
-    def listing(self) -> Listing:
-        """The dataset as it was scanned for this cache."""
-        data = self.plan.dataset
-        return Listing(self.index.ids.batch.column(0), self.index.labels, data.classes, data.fingerprint)
 
     def expect_images(self, source: Source, listing: Listing, *, given: str | None) -> None:
         """Drift or Mismatch when these are not the images this cache was planned for; `given`: where the user says they lie."""
