@@ -48,6 +48,8 @@ class Prepared:
     teacher: "Teacher"
     trial: Trial | None
     """Measurements of one batch; None when the plan existed already."""
+    store: Store | None
+    """The cache that this build goes on with, open; None where a new one begins."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...] = ()
     """Remarks about what may make the cache useless or expensive."""
@@ -91,12 +93,11 @@ def prepare(
     )
     if out is not None and there is not None:
         refuse_misfit(out, there, plan)
-    if out is None and not quick and (older := _older_cache(options, plan, progress)) is not None:
-        return older
     notes = (*notes_on(options, plan, asked), *older_pixels_note(there))
     found = with_weights_of(options, teacher.spec)
     warnings = tuple(warnings_on(plan, source, listing))
-    return Prepared(found, out or choose_out(plan), plan, source, listing, teacher, trial, notes, warnings)
+    prepared = Prepared(found, out or CACHES, plan, source, listing, teacher, trial, store, notes, warnings)
+    return prepared if out is not None else _in_usual_place(prepared, options, progress, quick=quick)
 
 
 def with_weights_of(options: BuildOptions, teacher: TeacherSpec) -> BuildOptions:
@@ -196,34 +197,31 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
     )
 
 
-def choose_out(plan: Plan) -> Path:
-    """`kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name; the same cache is gone on with."""
-    return next(out for out, there in _usual_outs(plan) if there is None or there.identity == plan.identity)
+def _in_usual_place(prepared: Prepared, options: BuildOptions, progress: Progress, *, quick: bool) -> Prepared:
+    """The build in `kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name. The same cache is gone on with,
+    and one that an earlier version planned, as its plan says."""
+    plan = prepared.plan
+    for out, store in _usual_outs(plan):
+        if store is None or store.plan.identity == plan.identity:
+            return replace(prepared, out=out, store=store)
+        if not (quick or store.plan.layout.self_describing) and _facts(store.plan) == _facts(plan):
+            try:
+                return prepare(options, out, progress=progress)
+            except (Mismatch, Drift):
+                continue
+    raise AssertionError("unreachable: one of the folders is free")
 
 
-def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Plan | None]]:
-    """The folders a build may choose and the plans in them, up to the first that is free (None)."""
+def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Store | None]]:
+    """The folders a build may choose and the caches in them, up to the first that is free (None)."""
     name = f"{plan.teacher.family}-{plan.teacher.size}-{plan.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = CACHES / (name if number == 1 else f"{name}-{number}")
         if not out.exists():
             yield out, None
             return
-        if (there := Store.plan_at(out)) is not None:
+        if (there := Store.at(out)) is not None:
             yield out, there
-
-
-def _older_cache(options: BuildOptions, plan: Plan, progress: Progress) -> Prepared | None:
-    """What was asked for, where an earlier version has planned it under the usual name: to be gone on with as its plan says."""
-    for out, there in _usual_outs(plan):
-        if there is None or there.identity == plan.identity:
-            return None
-        if not there.layout.self_describing and _facts(there) == _facts(plan):
-            try:
-                return prepare(options, out, progress=progress)
-            except (Mismatch, Drift):
-                continue
-    return None
 
 
 def _facts(plan: Plan) -> tuple[object, ...]:

@@ -29,4 +29,4 @@ def prepare_again(path: Path, options: BuildOptions) -> Prepared:
     store.expect_images(source, listing, given=options.data)
     teacher = reopen_teacher(plan.teacher, device=options.device, weights=options.weights, head=options.head)
     found = with_weights_of(replace(options, teacher=plan.teacher.family), teacher.spec)
-    return Prepared(found, path, plan, source, listing, teacher, None, ())
+    return Prepared(found, path, plan, source, listing, teacher, None, store, ())

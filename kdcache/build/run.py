@@ -52,7 +52,7 @@ def build(prepared: Prepared, *, only: Portion | None = None, progress: Progress
 
 def begun(prepared: Prepared) -> Store:
     """The cache of a build, open: a new one without parts, or the one that the build goes on with."""
-    return Store.create(prepared.out, prepared.plan, prepared.listing)
+    return Store.create(prepared.out, prepared.plan, prepared.listing, prepared.store)
 
 
 def build_missing(store: Store, prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:

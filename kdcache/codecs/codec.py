@@ -127,7 +127,11 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, fields: Fields) -> Any:
         """Arrays of any rows (per-part arrays whole) -> values. Damage, with `rows` where it is known of which, for bytes that it
-        never wrote. A codec with arrays of a part takes `out`, an array to decode into."""
+        never wrote."""
+
+    def decode_into(self, fields: Fields, out: Any) -> None:
+        """The same, into rows such as `empty_rows` gives. Only of codecs that decode to arrays; override it to save a copy."""
+        out[...] = self.decode(fields)
 
     @abstractmethod
     def recode(self, decoded: Any) -> Fields:

@@ -89,9 +89,13 @@ class Float32(ArrayCodec):
         """Round to the chosen width."""
         return self._width.encode(values)
 
-    def decode(self, fields: Fields, out: NDArray[np.float32] | None = None) -> Any:
-        """Stored values as float32, into `out` when given; float32 without `out` is not copied."""
-        return self._width.decode(fields[self.signal.name], out)
+    def decode(self, fields: Fields) -> Any:
+        """Stored values as float32, which float32 is without a copy."""
+        return self._width.decode(fields[self.signal.name])
+
+    def decode_into(self, fields: Fields, out: NDArray[np.float32]) -> None:
+        """The same, without an array between."""
+        self._width.decode(fields[self.signal.name], out)
 
 
 class Float16(Float32):

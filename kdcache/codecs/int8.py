@@ -70,21 +70,25 @@ class Int8(ArrayCodec):
             coded[rows] = (flat[rows] / divisor).round_().to(torch.int8).cpu()
         return {self.signal.name: coded.view(values.shape).numpy(), self._scale: scale.cpu().numpy()}
 
-    def decode(self, fields: Fields, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Bytes and scales -> values, into `out` (contiguous float32 or float16) when given, else as float32."""
+    def decode(self, fields: Fields) -> NDArray[np.float32]:
+        """Bytes and scales -> values as float32."""
+        result = np.empty(fields[self.signal.name].shape, np.float32)
+        self.decode_into(fields, result)
+        return result
+
+    def decode_into(self, fields: Fields, out: NDArray[Any]) -> None:
+        """The same, into contiguous float32 or float16."""
         coded, scale = fields[self.signal.name], fields[self._scale]
-        result = np.empty(coded.shape, np.float32) if out is None else out
-        assert result.flags.c_contiguous, "reshaping a strided array would copy it"
-        flat, target = coded.reshape(-1, coded.shape[-1]), result.reshape(-1, coded.shape[-1])
+        assert out.flags.c_contiguous, "reshaping a strided array would copy it"
+        flat, target = coded.reshape(-1, coded.shape[-1]), out.reshape(-1, coded.shape[-1])
         if target.dtype == np.float32:
             for rows in chunks(flat):
                 _scaled(flat[rows], scale, target[rows])
-            return result
+            return
         self._refuse_overflow(scale)
         spare = np.empty((min(len(flat), rows_of_chunk(flat)), flat.shape[1]), np.float32)
         for rows in chunks(flat):
             convert(_scaled(flat[rows], scale, spare[: len(flat[rows])]), target[rows])
-        return result
 
     def _refuse_overflow(self, scale: NDArray[np.float32]) -> None:
         highest = float(scale.max(initial=0)) * LEVELS

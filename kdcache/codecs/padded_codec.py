@@ -62,17 +62,22 @@ class PaddedCodec(Codec):
         known = torch.where(_wide(there, values.values.ndim), values.values, 0)
         return self._blanked(self.inner.encode(known), lengths.cpu().numpy())
 
-    def decode(self, fields: Fields, out: Padded | None = None) -> Padded:
+    def decode(self, fields: Fields) -> Padded:
         """Values and lengths. A distribution has the lengths too, so that nothing is likely where nothing is there."""
+        lengths = self._lengths(fields)
+        values = self.inner.decode(fields)
+        return Padded(self.inner.with_lengths(values, lengths), lengths)
+
+    def decode_into(self, fields: Fields, out: Padded) -> None:
+        """Both, into rows that are there."""
+        out.lengths[...] = self._lengths(fields)
+        self.inner.decode_into(fields, out.values)
+
+    def _lengths(self, fields: Fields) -> Any:
         lengths: Any = fields[self._length]
         if not getattr(lengths, "is_cuda", False):  # to look at those would hold the accelerator back
             self._refuse_lengths(np.asarray(lengths), f"{self.name} of {self.signal.name} holds")
-        if out is not None:
-            self.inner.decode(fields, out=out.values)  # type: ignore[call-arg]  # as all with arrays of a part can
-            out.lengths[...] = lengths
-            return out
-        values = self.inner.decode(fields)
-        return Padded(self.inner.with_lengths(values, lengths), lengths)
+        return lengths
 
     def recode(self, decoded: Padded) -> Fields:
         """The values of another codec, and the same lengths."""

@@ -7,7 +7,7 @@ that is ours stays ours, so that caches mean for ever what they meant when they 
 
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
@@ -28,8 +28,9 @@ class UnknownCodec(UsageError):
     """No codec has that name, here or in an installed package."""
 
 
+@lru_cache(maxsize=256)
 def make_codec(text: str, signal: Signal) -> Codec:
-    """The codec a user or a plan names, for one signal."""
+    """The codec a user or a plan names, for one signal. It keeps nothing of what it codes, so that one is enough."""
     named = list(_named(text))
     if not named:
         near = get_close_matches(text, _words(), n=2) or get_close_matches(_first_word(text), _words(), n=2)
@@ -40,7 +41,8 @@ def make_codec(text: str, signal: Signal) -> Codec:
         choices = ", ".join(codec_names(signal)) or "another kind of signal"
         hint = f"choose one of these for {signal.name}: {choices}"
         raise UsageError(f"codec {text} {named[0].usable_for(signal)}", hint=hint)
-    inner = kind(signal, _number(text)) if kind.takes_number() else kind(signal)  # type: ignore[call-arg]
+    make: Callable[..., Codec] = kind
+    inner = make(signal, _number(text)) if kind.takes_number() else make(signal)
     return PaddedCodec(inner) if signal.lengths else inner
 
 

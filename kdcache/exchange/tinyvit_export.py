@@ -77,7 +77,7 @@ def export_tinyvit(
     codec, k = _codec_and_k(store, k)
     epochs = tuple(recipe.epochs[view] if isinstance(recipe, Foreign) else view for view in chosen)
     kind = keys or (recipe.keys if isinstance(recipe, Foreign) else "id")
-    names = keys_of(store.listing().ids, kind)
+    names = keys_of(store.index.ids.batch.column(0), kind)
     check_keys(names)
     about = _about(store, k, codec.signal.classes, imported)
     begun = _written(about | {"unfinished": {"epochs": epochs, "keys": kind}})
@@ -97,7 +97,7 @@ def export_tinyvit(
     left_out = sum(len(store.bad_rows_of(part)) for part in store.plan.parts() if part.view in chosen)
     records = store.plan.dataset.rows * len(chosen) - left_out
     notes = [THEIR_SEEDS if imported else OUR_VIEWS, f"TinyViT reads them with DISTILL.LOGITS_TOPK {k}"]
-    if kind == "index" and not imported and not is_by_names(map(str, store.listing().ids)):
+    if kind == "index" and not imported and not is_by_names(store.index.ids):
         notes.append(OTHER_NUMBERS)
     if left_out:
         notes.append(f"{left_out:,} rows have no record: their images could not be read")

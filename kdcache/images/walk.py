@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from kdcache.errors import Unavailable, UsageError
 from kdcache.images.formats import EXTENSIONS
-from kdcache.images.order import THEIR_ENDINGS, THEM, check_order
+from kdcache.images.order import THEIR_ENDINGS, THEM, check_order, place_of
 
 BROKEN_LINK = -1
 MOST_WAYS = 100
@@ -75,6 +75,8 @@ class Walk:
         """Files that only one of this walk and torchvision's ImageFolder lists, and which of the two; complete at
         the end.
         """
+        self._prefix = ""
+        """Folder of the image that came last."""
         self._ways: Counter[_Inode] = Counter()
         """How many times each folder was reached through a link; other folders are not counted, as there may be
         many.
@@ -124,13 +126,14 @@ class Walk:
         here = self._inode(folder, way.above)
         if way.link is not None:
             self._count_way(here, way.link)
-        entries = self._entries(folder)
-        if self._order is None and any(map(_is_folder, entries)):
-            self.by_names = self.by_names and entries == sorted(entries, key=_files_then_folders)
-        return here, entries
+        return here, self._entries(folder)
 
     def _file(self, prefix: str, entry: _Entry) -> tuple[str, int]:
         assert entry.size is not None
+        if prefix != self._prefix:
+            # Within one folder both orders are that of the bytes.
+            self.by_names = self.by_names and place_of(self._prefix) < place_of(prefix)
+            self._prefix = prefix
         return prefix + _text(entry.name, self._root + b"/" + prefix.encode()), entry.size
 
     def _inode(self, folder: bytes, above: tuple[_Inode, ...]) -> _Inode:

@@ -59,7 +59,7 @@ def convert(
     pairs = list(zip(kept.codecs().values(), plan.codecs().values(), strict=True))
     _try(pairs)
     plan = _measured(old, plan, pairs)
-    new = Store.create(out, plan, old.listing())
+    new = Store.create_like(out, plan, old)
     with new.building():
         todo = sorted(set(old.built()) - set(new.built(sizes=True)))
         progress.start("convert", sum(len(plan.rows_of(part)) for part in todo))

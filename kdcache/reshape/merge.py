@@ -22,7 +22,7 @@ def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progre
             raise Mismatch(message, hint="only parts of one plan can be merged")
     views = max(store.plan.views.count for store in stores)
     plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
-    new = Store.create(out, plan, first.listing())
+    new = Store.create_like(out, plan, first)
     with new.building():
         holders: dict[PartId, list[Store]] = {}
         for store in stores:

@@ -1,17 +1,18 @@
 """What stands around the parts: plan.json, index.arrow, the files Zarr needs to open a view, and nothing else."""
 
+from collections.abc import Callable
+
 from pydantic import ValidationError
 
 from kdcache.base.limits import RECORD_BYTES
 from kdcache.base.plain_json import beyond_reading
 from kdcache.base.strict import first_mistake
 from kdcache.errors import Damage, Mismatch, UsageError
-from kdcache.images.source import Listing
 from kdcache.store.arrow import index_file_digest
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.bounds import unfit
 from kdcache.store.differences import described, differences
-from kdcache.store.index import Index, write_index
+from kdcache.store.index import Index, Write
 from kdcache.store.locks import FOLDER, turn
 from kdcache.store.parts.check import Finding, finding_of
 from kdcache.store.parts.there import views_there
@@ -70,15 +71,18 @@ def _sealed(plan: Plan) -> bytes:
     return raw
 
 
-def create_frame(cache: Place, plan: Plan, listing: Listing) -> None:
-    """Write plan and index into a new folder, or check that those already there are the same."""
+def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None], there: Plan | None = None) -> None:
+    """Write plan and index into a new folder, or check that those already there are the same.
+
+    `there`: the plan that lies there, where it was read before.
+    """
     sealed = _sealed(plan)
-    if _is_there(cache, plan):
+    if _is_there(cache, plan, there):
         return
     if not _has_plan(cache) and _is_taken(cache):
         raise UsageError(f"{cache} is not empty and not a cache", hint="choose another folder with --out")
     with cache.draft(INDEX) as file:
-        write_index(listing, file.write)
+        index_into(file.write)
         file.flush()
         if file.digest != plan.dataset.index_digest:
             message = f"the listing has index digest {file.digest}, the plan {plan.dataset.index_digest}"
@@ -91,11 +95,11 @@ def create_frame(cache: Place, plan: Plan, listing: Listing) -> None:
     cache.settle([INDEX])
 
 
-def _is_there(cache: Place, plan: Plan) -> bool:
+def _is_there(cache: Place, plan: Plan, there: Plan | None = None) -> bool:
     """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
     if not _has_plan(cache):
         return False
-    _same_or_refuse(cache, read_plan(cache), plan)
+    _same_or_refuse(cache, there or read_plan(cache), plan)
     return cache.kind(INDEX) == "file" and index_file_digest(cache, INDEX) == plan.dataset.index_digest
 
 

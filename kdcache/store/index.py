@@ -32,6 +32,8 @@ from kdcache.store.arrow import (
 from kdcache.store.places.place import Place
 
 CHUNK = 1 << 16
+PIECE = 4 << 20
+"""Number of bytes copied at a time."""
 LOOK_ALIKES = 4096
 """How many ids are compared letter by letter when an id is missing."""
 COMPARED_BYTES = 512
@@ -39,6 +41,8 @@ COMPARED_BYTES = 512
 MOST_WORK = 6_000_000
 """Largest total cost of the comparisons, in letters times letters."""
 SHOWN_LETTERS = 120
+Write = Callable[[Any], object]
+"""Takes the bytes of an index, piece by piece."""
 
 
 class UnknownImage(UsageError, KeyError):
@@ -138,6 +142,12 @@ class Index:
             return None
         return values_of(column.fill_null(UNLABELLED), np.dtype(np.int32))
 
+    def copy_into(self, write: Write) -> None:
+        """Write the same bytes again, piece by piece."""
+        with self._place.opened(self._name) as file:
+            for start in range(0, file.nbytes, PIECE):
+                write(file.read(start, PIECE))
+
     def find(self, image_id: str) -> int | None:
         """The row of an image; None when there is none."""
         try:
@@ -209,7 +219,7 @@ def _shown(image_id: str) -> str:
     return image_id if len(image_id) <= SHOWN_LETTERS else image_id[: SHOWN_LETTERS - 1] + "…"
 
 
-def write_index(listing: Listing, write: Callable[[Any], object]) -> None:
+def write_index(listing: Listing, write: Write) -> None:
     """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
     batch = _table(listing)
     with arrow_writer(batch.schema, write) as writer:

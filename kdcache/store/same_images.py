@@ -26,6 +26,10 @@ def expect_images(
     )
 
 
+def _with_value(option: str) -> str:
+    return f"{option}DIR" if option.endswith("=") else f"{option} DIR"
+
+
 def same_place(dataset: Dataset, source: Source) -> bool:
     """The images are looked for where they were: other ones there are changed ones."""
     return source.spec() == dataset.source
@@ -36,12 +40,13 @@ def images_again(
 ) -> tuple[Source, Listing]:
     """Images that were used before, from where they lay or from where they lie now: the same ones, or a refusal.
 
-    `owner`: whose they are; `anew`: the way out where they cannot be brought back.
+    `owner`: whose they are; `option`: names their place, and may end with `=`; `anew`: the way out where they cannot be
+    brought back.
     """
     try:
         source = open_source(given or dataset.source, like=dataset.source)
     except Unavailable as error:
-        raise Unavailable(error.message, hint=f"pass the images' new location: {option} DIR") from error
+        raise Unavailable(error.message, hint=f"pass the images' new location: {_with_value(option)}") from error
     listing = source.scan()
     expect_images(dataset, source, listing, owner=owner, given=given, option=option, anew=anew)
     return source, listing

@@ -5,6 +5,7 @@ Reading needs nothing but the receipts and the files they name; HDF5 and Zarr li
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from kdcache.store.arrow import check_size
 from kdcache.store.backends.choose import backend_of
 from kdcache.store.blocks import cut_payload
 from kdcache.store.differences import described, differences
-from kdcache.store.index import Index
+from kdcache.store.index import Index, write_index
 from kdcache.store.locks import build_lock, turn
 from kdcache.store.parts.check import Finding, check_files, finding_of
 from kdcache.store.parts.commit import commit_part, copy_files, receipt_of
@@ -56,10 +57,17 @@ class Store:
         return Store.open, (self.place,)
 
     @classmethod
-    def create(cls, where: Path | Place, plan: Plan, listing: Listing) -> Self:
-        """Start a cache, or go on with the same one. Mismatch when the place holds another."""
+    def create(cls, where: Path | Place, plan: Plan, listing: Listing, there: Self | None = None) -> Self:
+        """Start a cache, or go on with the same one (`there`: open already). Mismatch when the place holds another."""
         place = place_at(where)
-        frame.create_frame(place, plan, listing)
+        frame.create_frame(place, plan, partial(write_index, listing), None if there is None else there.plan)
+        return there or cls.open(place)
+
+    @classmethod
+    def create_like(cls, where: Path | Place, plan: Plan, other: "Store") -> Self:
+        """The same for the images of another cache, whose index is copied: the labels read from it may not give it again."""
+        place = place_at(where)
+        frame.create_frame(place, plan, other.index.copy_into)
         return cls.open(place)
 
     @classmethod
@@ -93,11 +101,6 @@ class Store:
     def expect_rows(self) -> None:
         """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
         check_size(self.place, frame.INDEX, self.plan.dataset.rows)
-
-    def listing(self) -> Listing:
-        """The dataset as it was scanned for this cache."""
-        data = self.plan.dataset
-        return Listing(self.index.ids.batch.column(0), self.index.labels, data.classes, data.fingerprint)
 
     def expect_images(self, source: Source, listing: Listing, *, given: str | None) -> None:
         """Drift or Mismatch when these are not the images this cache was planned for; `given`: where the user says they lie."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 LARGE_ROW = 32 << 10
 """Size of a decoded row, in bytes, from which it counts as large."""
-
-
-class DecodesInto(Protocol):
-    """What codecs with arrays of a part can do."""
-
-    def decode(self, fields: Fields, out: Any) -> Any:
-        """Decode into `out`: rows of `empty_rows`."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,6 @@ def _by_part(codec: Codec, mine: Fields, of_parts: list[str], rows: Rows, shelf:
             continue
         for row in here.tolist():  # in place: copies would cost more than the calls
             one = slice(row, row + 1)
-            into = cast(DecodesInto, codec)
             with naming_rows(rows[one]):
-                into.decode({name: array[one] for name, array in mine.items()} | whole, out=result[one])
+                codec.decode_into({name: array[one] for name, array in mine.items()} | whole, result[one])
     return result

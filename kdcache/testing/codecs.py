@@ -222,16 +222,21 @@ class CodecContract:
                 _raised(UsageError, partial(codec.encode, values))
 
     def test_arrays_of_a_part_are_of_codecs_that_see_the_part(self) -> None:
-        """Only these decode with them; they decode to arrays, into one that is given."""
-        for codec, values in self._writing():
+        """Only these decode with them, and they decode to arrays."""
+        for codec, _ in self._writing():
             per_part = [field for field in codec.fields() if field.per_part]
             assert not (codec.rowwise and per_part)
             if per_part:
                 assert codec.signal.kind != "distribution"
+
+    def test_it_decodes_into_rows_that_are_there(self) -> None:
+        """To what it decodes without them; a distribution is no array, and has none."""
+        for codec, values in self._writing():
+            if codec.signal.kind != "distribution":
                 fields = codec.encode(values)
                 out = np.full((ROWS, *codec.signal.shape), 7, codec.signal.dtype)
                 into = Padded(out, np.zeros(ROWS, np.int32)) if codec.signal.lengths else out
-                codec.decode(fields, out=into)  # type: ignore[call-arg]
+                codec.decode_into(fields, into)
                 assert _same(into, codec.decode(fields))
 
     def _writing(self) -> Iterator[tuple[Codec, Any]]:

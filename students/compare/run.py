@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kdcache.base.atomic import make_folder, write_file
-from kdcache.base.digest import file_sha256
+from kdcache.base.digest import file_sha256, json_digest
 from kdcache.base.folder_lock import locked_folder
 from kdcache.base.plain_json import parse_json
 from kdcache.base.progress import Progress
@@ -24,6 +24,7 @@ from kdcache.base.strict import Strict
 from kdcache.build.check import check_asked
 from kdcache.errors import StorageError, UsageError
 from kdcache.images import open_source
+from kdcache.images.source import Source
 from kdcache.store import Store
 from kdcache.views.recipe import drawable
 from students.base import limits
@@ -67,8 +68,9 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
         raise UsageError("a comparison needs at least one repeat of two steps", hint="--repeat 3 --steps 30")
     whole = _job(options)
     _projected(options, whole)  # a mistake in --project is reported before anything is measured
-    out = options.out or choose_out(options, recipe)
-    asked = _fixed(options, recipe, out)
+    fingerprints: dict[str, str] = {}
+    out = options.out or choose_out(options, recipe, fingerprints)
+    asked = _fixed(options, recipe, out, fingerprints)
     # Chosen before the folder is made, so that a refused comparison leaves nothing behind.
     chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
     make_folder(out)
@@ -141,17 +143,28 @@ def _job(options: CompareOptions) -> Workload:
         ) from None
 
 
-def _fixed(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]:
-    """What must be the same for a comparison in a folder to be resumed: the options, and the images and runs they name."""
+def _fixed(options: CompareOptions, recipe: Recipe, out: Path, fingerprints: dict[str, str]) -> dict[str, Any]:
+    """What must be the same for a comparison in a folder to be resumed: the options, and the images and runs they name.
+
+    `fingerprints`: those of the sources that were scanned before, by what they are; more are added.
+    """
     begun = Store.plan_at(out / "caches" / BASE)
     like = None if begun is None else begun.dataset.source
-    val = [open_source(named(each)[1], like=like).scan().fingerprint for each in options.places]
+    val = [_fingerprint(open_source(named(each)[1], like=like), fingerprints) for each in options.places]
     asked = {**options.plain(), "recipe": recipe.plain(), "val images": val if len(val) > 1 else next(iter(val), None)}
     if options.build.teacher.startswith(f"{RUN}:") and options.build.weights is not None:
         # A run is identified by its weights, not by its path.
         asked |= {"build.weights": None, "teacher sha256": file_sha256(Run.open(options.build.weights).weights)}
     plain: dict[str, Any] = parse_json(json.dumps(asked))
     return plain
+
+
+def _fingerprint(source: Source, known: dict[str, str]) -> str:
+    """The fingerprint of some images, which are scanned only where it is not known."""
+    what = json_digest(source.spec())
+    if what not in known:
+        known[what] = source.scan().fingerprint
+    return known[what]
 
 
 def _projected(options: CompareOptions, job: Workload) -> Workload | None:
@@ -232,7 +245,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
     )
 
 
-def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
+def choose_out(options: CompareOptions, recipe: Recipe, fingerprints: dict[str, str]) -> Path:
     """`kd/compares/TEACHER-STUDENT`, numbered if that is another comparison; the same one gets the same folder again."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
     for number in count(1):
@@ -242,7 +255,8 @@ def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
         begun = out / BEGUN
         if not begun.is_file():
             continue
-        if Begun.from_file(begun, what="a started comparison", hint=AGAIN).asked == _fixed(options, recipe, out):
+        before = Begun.from_file(begun, what="a started comparison", hint=AGAIN)
+        if before.asked == _fixed(options, recipe, out, fingerprints):
             return out
     raise AssertionError("unreachable: count() does not end")
 

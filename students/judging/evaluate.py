@@ -87,9 +87,10 @@ def judge_all(
     for task, settings in wanted:
         task.check(student, examples, settings)
     found = []
-    for task, settings in wanted:
-        report = task.judge(student, examples, settings, progress)
-        found.append(Judgement(task, report, keep(run, task, report) if run is not None else None))
+    with examples.embedded_once():
+        for task, settings in wanted:
+            report = task.judge(student, examples, settings, progress)
+            found.append(Judgement(task, report, keep(run, task, report) if run is not None else None))
     return found
 
 
@@ -189,7 +190,9 @@ def bank_of(
     if wanted is not None:
         return labelled(_given(run, wanted))
     if data is None:
-        return same_images((judged_on and judged_on.bank) or run.record.dataset, owner="the run")
+        if judged_on is not None and judged_on.bank is not None:
+            return same_images(judged_on.bank, owner="the bank of the run", option="--bank")
+        return same_images(run.record.dataset, owner="the run")
     if (beside := split_beside(images.source)) is not None:
         return beside
     refuse_training_split(images.source, data)

@@ -4,11 +4,12 @@ Input: labelled images, and a function that finds a bank. Output: an `Examples`,
 repeatedly: it stays open for the length of a training.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from kdcache.base.progress import Progress
 from kdcache.errors import UsageError
 from kdcache.images import Source, open_source
 from kdcache.images.few import Few
@@ -16,6 +17,7 @@ from kdcache.images.splits import held_out, training_split
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
 from kdcache.views.recipe import Plain
+from students.judging.features import Features, look_once
 from students.judging.judged import Judged
 from students.judging.pictures import Labelled, Pictures, labelled
 
@@ -36,6 +38,8 @@ class Examples:
         self._find, self._workers = bank, workers
         self._banks: dict[Bank, Labelled] = {}
         self._opened: dict[tuple[int, Plain], Pictures] = {}
+        self._kept: dict[tuple[int, Plain], Features] | None = None
+        """Features of the images that were embedded, while they are kept."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,11 +59,42 @@ class Examples:
 
     def pictures(self, images: Labelled, student: Judged, geometry: Plain | None = None) -> Pictures:
         """Images as a student sees them; opened once, and kept open."""
-        key = (id(images.ids), geometry or student.spec.geometry)
+        key = self._key(images, student, geometry)
         if key not in self._opened:
             opened = Pictures(images, student.spec, workers=self._workers, batch=student.batch, geometry=geometry)
             self._opened[key] = self._stack.enter_context(opened)
         return self._opened[key].of(images)
+
+    @contextmanager
+    def embedded_once(self) -> Iterator[None]:
+        """Within it, images are embedded once, however many tasks want their features: those of one network, which rests."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
+
+    def features(
+        self,
+        student: Judged,
+        images: Labelled,
+        *,
+        progress: Progress,
+        stage: str = "features",
+        geometry: Plain | None = None,
+    ) -> Features:
+        """The embeddings of images as a student sees them."""
+        key = self._key(images, student, geometry)
+        if self._kept is not None and key in self._kept:
+            return self._kept[key]
+        pictures = self.pictures(images, student, geometry)
+        found = Features(*look_once(student, pictures, progress=progress, stage=stage), pictures.rejected)
+        if self._kept is not None:
+            self._kept[key] = found
+        return found
+
+    def _key(self, images: Labelled, student: Judged, geometry: Plain | None) -> tuple[int, Plain]:
+        return id(images.ids), geometry or student.spec.geometry
 
 
 def same_images(dataset: Dataset, place: str | None = None, *, owner: str, option: str = "--data") -> Labelled:

@@ -4,7 +4,7 @@ Input: a student and labelled pictures. Output: embeddings, float32 on the devic
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,15 @@ class Compared(Strict):
     images: int
     bank_images: int
     unlabelled: int
+    rejected: dict[str, str]
+    """Image id -> why it could not be read."""
+
+
+class Features(NamedTuple):
+    """Embeddings of some images."""
+
+    values: "Tensor"
+    labels: Rows
     rejected: dict[str, str]
     """Image id -> why it could not be read."""
 
@@ -61,23 +70,6 @@ def look_once(
             hint="training diverged: retrain with a lower rate or --set precision=float32",
         )
     return features, pictures.images.labels[np.concatenate(rows)]
-
-
-def look_at_both(student: Judged, queried: Pictures, known: Pictures, *, progress: Progress) -> Embedded:
-    """Embed the judged images and the bank."""
-    queries, labels = look_once(student, queried, progress=progress)
-    bank, bank_labels = look_once(student, known, progress=progress, stage="bank")
-    facts = Compared(
-        data=queried.images.source.name,
-        fingerprint=queried.images.fingerprint,
-        bank=known.images.source.name,
-        bank_fingerprint=known.images.fingerprint,
-        images=len(labels),
-        bank_images=len(bank_labels),
-        unlabelled=queried.images.unlabelled + known.images.unlabelled,
-        rejected=queried.rejected | known.rejected,
-    )
-    return Embedded(queries, labels, bank, bank_labels, facts)
 
 
 def check_bank(images: Labelled, bank: Labelled) -> None:

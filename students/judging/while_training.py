@@ -99,22 +99,23 @@ def validation_of(
 
 def examples_again(record: RunRecord, where: MachineOptions, training: Callable[[], Labelled]) -> tuple[Examples, ...]:
     """The images of every set of a run that goes on, which must be unchanged; `training` gives the images it learns from."""
-    places = places_of(where.val, record)
+    places = places_of(where.val, record.validation)
     return tuple(
-        _examples(record, each, places.get(each.name), training, where.render_workers) for each in record.validation
+        _examples(record, each, places.get(each.name, Places()), training, where.render_workers)
+        for each in record.validation
     )
 
 
 def _examples(
-    record: RunRecord, judged_on: ValidationSet, place: str | None, training: Callable[[], Labelled], workers: int
+    record: RunRecord, judged_on: ValidationSet, places: "Places", training: Callable[[], Labelled], workers: int
 ) -> Examples:
-    data, moved = judged_on.data, place
-    if place is not None and judged_on.bank_from == TRAIN_SPLIT:
-        spec = judged_source(place, TRAIN_SPLIT, data.source).spec()
+    data, moved = judged_on.data, places.images
+    if moved is not None and judged_on.bank_from == TRAIN_SPLIT:
+        spec = judged_source(moved, TRAIN_SPLIT, data.source).spec()
         data, moved = data.model_copy(update={"source": spec}), None
     images = same_images(data, moved, owner="the run", option="--val")
     task, settings = settings_in(judged_on)
-    examples = Examples(images, lambda wanted: _bank(judged_on, place, wanted, training), workers)
+    examples = Examples(images, lambda wanted: _bank(judged_on, places, wanted, training), workers)
     task.check(_Unbuilt(record.student), examples, settings)
     return examples
 
@@ -130,27 +131,56 @@ def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) 
     task.check(_Unbuilt(spec), examples, settings)
 
 
-def _bank(judged_on: ValidationSet, place: str | None, wanted: Bank, training: Callable[[], Labelled]) -> Labelled:
+def _bank(judged_on: ValidationSet, places: "Places", wanted: Bank, training: Callable[[], Labelled]) -> Labelled:
     """The images that are compared with: training images, or those of the set, which must be unchanged."""
     if judged_on.bank is None:
         return few_of(training(), wanted if isinstance(wanted, int) else None)
     beside = None
-    if place is not None and wanted == TRAIN_SPLIT:
-        beside = training_split(judged_source(place, TRAIN_SPLIT, judged_on.data.source).spec())
+    if places.images is not None and wanted == TRAIN_SPLIT:
+        beside = training_split(judged_source(places.images, TRAIN_SPLIT, judged_on.data.source).spec())
     dataset = judged_on.bank if beside is None else judged_on.bank.model_copy(update={"source": beside})
-    return labelled(*images_again(dataset, None, owner=f"the bank of {judged_on.name}", option="--val"))
+    owner = f"the bank of {judged_on.name or 'the run'}"
+    option = "--val" if wanted == TRAIN_SPLIT else f"--val {bank_option(judged_on.name)}"
+    return labelled(*images_again(dataset, places.bank, owner=owner, option=option))
 
 
-def places_of(given: tuple[str, ...], record: RunRecord) -> dict[str | None, str]:
-    """New locations of a run's validation sets, by their names."""
-    names = [each.name for each in record.validation]
-    places: dict[str | None, str] = {}
+class Places(NamedTuple):
+    """Where the images of a validation set lie now; None: where they lay."""
+
+    images: str | None = None
+    bank: str | None = None
+
+
+def places_of(given: tuple[str, ...], sets: Sequence[ValidationSet]) -> dict[str | None, Places]:
+    """New locations of a run's validation sets, by their names; those of their banks are given as `bank_option` says."""
+    places: dict[str | None, Places] = {}
     for text in given:
-        name, place = set_of(text, names)
-        if name in places:
+        of_bank = next((each for each in sets if text.startswith(bank_option(each.name))), None)
+        if of_bank is None:
+            name, place = set_of(text, [each.name for each in sets])
+            key = "images"
+        else:
+            name, place, key = of_bank.name, text.removeprefix(bank_option(of_bank.name)), "bank"
+            _refuse_no_bank(of_bank, text)
+        before = places.get(name, Places())
+        if getattr(before, key) is not None:
             raise UsageError(f"--val gives {name or 'the validation images'} twice", hint="give each set once")
-        places[name] = place
+        places[name] = before._replace(**{key: place})
     return places
+
+
+def bank_option(name: str | None) -> str:
+    """How `--val` begins where it gives the place of a bank: `bank=`, or `NAME.bank=` where sets have names."""
+    return "bank=" if name is None else f"{name}.bank="
+
+
+def _refuse_no_bank(judged_on: ValidationSet, text: str) -> None:
+    """UsageError where the bank of a set is not a source of its own, whose place could be given."""
+    if judged_on.bank is None:
+        raise UsageError(f"--val {text}: these images are compared with the training images", hint="--data SOURCE")
+    if judged_on.bank_from == TRAIN_SPLIT:
+        hint = "--val SOURCE" if judged_on.name is None else f"--val {judged_on.name}=SOURCE"
+        raise UsageError(f"--val {text}: the bank is the training split beside the images that are judged", hint=hint)
 
 
 def set_of(text: str, names: list[str | None]) -> tuple[str | None, str]:

@@ -1,23 +1,10 @@
 """The task `knn`: classification by a vote of the nearest images of a bank, on frozen embeddings."""
 
-import time
 from typing import Any, Literal
 
-from kdcache.base.progress import Progress
-from students.base.task import Measure, Shown
-from students.judging.embeddings import (
-    BankSettings,
-    Reading,
-    ReadReport,
-    about,
-    check_both,
-    look,
-    shown_reading,
-)
-from students.judging.examples import Examples
+from students.judging.embeddings import BankSettings, Reading, ReadReport, ReadTask
 from students.judging.features import Embedded
 from students.judging.interval import wilson
-from students.judging.judged import EMBEDDING, Judged
 
 VOTERS = 20
 HEAT = 0.07
@@ -31,51 +18,16 @@ class KnnReport(ReadReport):
     task: Literal["knn"] = "knn"
 
 
-class Knn:
+class Knn(ReadTask[KnnReport]):
     """The task `knn`."""
 
     name = "knn"
     description = f"a vote of the nearest {VOTERS} of the bank"
-    settings = BankSettings
     report = KnnReport
-    head = EMBEDDING
-    truths = ("class",)
-    measure = Measure("top-1")
-    curves = {"top1": "top-1"}
 
-    def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Refuse a bank that does not fit the images."""
-        check_both(examples, settings.bank)
-
-    def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> KnnReport:
+    def compared(self, seen: Embedded, settings: BankSettings) -> dict[str, Any]:
         """Let the bank vote about each image."""
-        started = time.perf_counter()
-        seen = look(student, examples, settings.bank, progress)
-        marks = vote(seen)
-        return KnnReport(
-            about=seen.facts,
-            marks=marks,
-            seed=0,  # nothing is drawn; reports have always had it
-            precision=student.precision,
-            device=student.device,
-            seconds=time.perf_counter() - started,
-        )
-
-    def score(self, report: KnnReport) -> float:
-        """Top-1."""
-        return report.marks.top1
-
-    def numbers(self, report: KnnReport) -> dict[str, float]:
-        """Top-1."""
-        return {"top1": report.marks.top1, "images": report.about.images}
-
-    def subject(self, report: KnnReport) -> dict[str, Any]:
-        """These images against this bank."""
-        return about(report.about, precision=report.precision)
-
-    def show(self, report: KnnReport) -> Shown:
-        """The report as a reader sees it."""
-        return shown_reading(self.name, report)
+        return {"marks": vote(seen), "seed": 0}  # nothing is drawn; reports have always had a seed
 
 
 def vote(seen: Embedded) -> Reading:

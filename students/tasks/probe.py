@@ -1,24 +1,11 @@
 """The task `probe`: a linear probe on frozen embeddings, fitted on a bank."""
 
-import time
 from typing import Any, Literal
 
-from kdcache.base.progress import Progress
 from kdcache.errors import UsageError
-from students.base.task import Measure, Shown
-from students.judging.embeddings import (
-    BankSettings,
-    Reading,
-    ReadReport,
-    about,
-    check_both,
-    look,
-    shown_reading,
-)
-from students.judging.examples import Examples
+from students.judging.embeddings import BankSettings, Reading, ReadReport, ReadTask
 from students.judging.features import Embedded
 from students.judging.interval import wilson
-from students.judging.judged import EMBEDDING, Judged
 
 
 class Settings(BankSettings):
@@ -34,51 +21,21 @@ class ProbeReport(ReadReport):
     task: Literal["probe"] = "probe"
 
 
-class Probe:
+class Probe(ReadTask[ProbeReport]):
     """The task `probe`."""
 
     name = "probe"
     description = "a linear probe fitted on the embeddings of the bank"
     settings = Settings
     report = ProbeReport
-    head = EMBEDDING
-    truths = ("class",)
-    measure = Measure("top-1")
-    curves = {"top1": "top-1"}
 
-    def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """Refuse a bank that does not fit the images."""
-        check_both(examples, settings.bank)
-
-    def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> ProbeReport:
+    def compared(self, seen: Embedded, settings: Settings) -> dict[str, Any]:
         """Fit the probe on the bank and classify the images with it."""
-        started = time.perf_counter()
-        seen = look(student, examples, settings.bank, progress)
-        marks = probe(seen, seed=settings.seed)
-        return ProbeReport(
-            about=seen.facts,
-            marks=marks,
-            seed=settings.seed,
-            precision=student.precision,
-            device=student.device,
-            seconds=time.perf_counter() - started,
-        )
-
-    def score(self, report: ProbeReport) -> float:
-        """Top-1."""
-        return report.marks.top1
-
-    def numbers(self, report: ProbeReport) -> dict[str, float]:
-        """Top-1."""
-        return {"top1": report.marks.top1, "images": report.about.images}
+        return {"marks": probe(seen, seed=settings.seed), "seed": settings.seed}
 
     def subject(self, report: ProbeReport) -> dict[str, Any]:
-        """These images against this bank."""
-        return about(report.about, precision=report.precision, seed=report.seed)
-
-    def show(self, report: ProbeReport) -> Shown:
-        """The report as a reader sees it."""
-        return shown_reading(self.name, report)
+        """These images against this bank, split by this seed."""
+        return {**super().subject(report), "seed": report.seed}
 
 
 def probe(seen: Embedded, *, seed: int) -> Reading:

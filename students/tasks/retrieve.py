@@ -4,18 +4,14 @@ Input: embeddings of query images and of a bank of others. Output: the fraction 
 class, for which any of the nearest three has it, and for which all three have it; in both directions.
 """
 
-import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from students.base.task import Measure, Shown, Table
 from students.base.types import Precision
-from students.judging.embeddings import BankSettings, about, check_both, look, shown
-from students.judging.examples import Examples
+from students.judging.embeddings import BankSettings, BankTask, shown
 from students.judging.features import Compared, Embedded
 from students.judging.interval import wilson
-from students.judging.judged import EMBEDDING, Judged
 from students.judging.pictures import Rows
 
 if TYPE_CHECKING:
@@ -64,34 +60,18 @@ class RetrieveReport(Strict):
     seconds: float
 
 
-class Retrieve:
+class Retrieve(BankTask[RetrieveReport]):
     """The task `retrieve`."""
 
     name = "retrieve"
     description = "whether the nearest images of the bank are of the same class, and the other way round"
-    settings = BankSettings
     report = RetrieveReport
-    head = EMBEDDING
-    truths = ("class",)
     measure = Measure("retrieval")
-    curves = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
+    curves: ClassVar = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
 
-    def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Refuse a bank that does not fit the images."""
-        check_both(examples, settings.bank)
-
-    def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> RetrieveReport:
+    def compared(self, seen: Embedded, settings: BankSettings) -> dict[str, Any]:
         """Search in both directions."""
-        started = time.perf_counter()
-        seen = look(student, examples, settings.bank, progress)
-        marks = retrieve(seen)
-        return RetrieveReport(
-            about=seen.facts,
-            marks=marks,
-            precision=student.precision,
-            device=student.device,
-            seconds=time.perf_counter() - started,
-        )
+        return {"marks": retrieve(seen)}
 
     def score(self, report: RetrieveReport) -> float:
         """The mean of top-1 and top-3 in both directions."""
@@ -102,10 +82,6 @@ class Retrieve:
         one, other = report.marks.found, report.marks.inverse
         inverse = {"inverse_top1": other.top1, "inverse_top3": other.top3}
         return {"top1": one.top1, "top3": one.top3, **inverse, "images": one.queries}
-
-    def subject(self, report: RetrieveReport) -> dict[str, Any]:
-        """These images against this bank."""
-        return about(report.about, precision=report.precision)
 
     def show(self, report: RetrieveReport) -> Shown:
         """The report as a reader sees it: one row a direction."""

@@ -1,5 +1,6 @@
 """Caches change their form without asking the teacher, and never claim more than they hold."""
 
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -19,6 +20,7 @@ from kdcache.reshape.more_views import add_views
 from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.build.conftest import options, prepared
+from tests.store.making import ROWS, fill, make_listing, make_plan
 
 pytestmark = pytest.mark.usefixtures("listener")
 ASKED: dict[str, Any] = {"signals": ("logits", "features"), "codecs": {"logits": "topk:8", "features": "float32"}}
@@ -202,6 +204,21 @@ def test_views_added_at_the_same_time_add_up(cache: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Store, "building", after_another)
     assert add_views(cache, 1).views.count == 4
+
+
+@pytest.mark.parametrize("how", ["convert", "merge"])
+def test_images_of_named_classes_whose_labels_are_all_unknown_stay_what_they_are(how: str, tmp_path: Path) -> None:
+    """As a few of a set that is labelled in part."""
+    listing = replace(make_listing(), labels=np.full(ROWS, -1, np.int32))
+    plan = make_plan(listing=listing)
+    fill(Store.create(tmp_path / "c", plan, listing), {})
+    if how == "convert":
+        convert(tmp_path / "c", tmp_path / "out", backend="zarr", progress=Silent())
+    else:
+        merge([tmp_path / "c", tmp_path / "c"], tmp_path / "out", progress=Silent())
+    out = Store.open(tmp_path / "out")
+    assert (out.plan.dataset, out.index.labels) == (plan.dataset, None)
+    assert out.verify_frame() == []
 
 
 def test_the_error_of_a_converted_copy_is_measured_against_what_was_stored(cache: Path, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         found = [EntryPoint(name, value, registry.GROUP) for name, value in points.items()]
         monkeypatch.setattr(registry, "entry_points", lambda group: found if group == registry.GROUP else [])
         registry._loaded.cache_clear()
+        make_codec.cache_clear()
         plans._make.cache_clear()
 
     return install

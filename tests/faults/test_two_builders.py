@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kdcache.errors import Mismatch
-from kdcache.store import Store, frame
+from kdcache.store import Store
+from kdcache.store.index import write_index
 from tests.store.making import make_listing, make_plan, payload_of
 
 SHARE = """
@@ -67,14 +68,14 @@ def test_of_two_plans_started_at_once_one_wins_and_the_other_changes_nothing(tmp
 
 def test_a_plan_that_appears_while_the_index_is_written_is_never_replaced(tmp_path, monkeypatch):
     """The same race, made certain: the other one comes first at the last moment."""
-    other, write = make_plan(seed=2), frame.write_index  # type: ignore[attr-defined]
+    other, write = make_plan(seed=2), write_index
 
     def write_late(listing, sink):
         write(listing, sink)
-        monkeypatch.setattr(frame, "write_index", write)
+        monkeypatch.setattr("kdcache.store.store.write_index", write)
         Store.create(tmp_path / "c", other, make_listing())
 
-    monkeypatch.setattr(frame, "write_index", write_late)
+    monkeypatch.setattr("kdcache.store.store.write_index", write_late)
     with pytest.raises(Mismatch, match=r"views\.seed is 2 there, 1 here"):
         Store.create(tmp_path / "c", make_plan(seed=1), make_listing())
     assert Store.open(tmp_path / "c").plan == other

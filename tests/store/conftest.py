@@ -1,5 +1,5 @@
+import functools
 import shutil
-from functools import cache
 
 import pytest
 
@@ -7,6 +7,8 @@ from kdcache.store import Store
 from tests.store.making import Made, make_cache, make_plan
 from tests.store.making import places as places
 from tests.store.making import without_fsync as without_fsync
+from tests.store.strangers import cache as cache
+from tests.store.strangers import outside as outside
 
 BACKENDS = ["hdf5", "zarr"]
 COMPRESSIONS = [None, "zstd:3", "blosc:5"]
@@ -26,7 +28,7 @@ def compression(request) -> str | None:
 def finished_cache(tmp_path_factory):
     """Builds each kind of cache once; making files durable is what takes the time."""
 
-    @cache
+    @functools.cache
     def build(backend: str, compression: str | None) -> Made:
         return make_cache(
             tmp_path_factory.mktemp("finished") / "cache", make_plan(backend=backend, compression=compression)

@@ -147,8 +147,8 @@ def test_a_lost_or_damaged_index_is_written_again_from_the_dataset(tmp_path, pla
         assert "index.arrow" in Store.open(tmp_path / "c").verify_frame()[0].what
         store = Store.create(tmp_path / "c", plan, make_listing())
         assert (tmp_path / "c" / "index.arrow").read_bytes() == sound
-    assert store.listing().ids.equals(make_listing().ids)
-    assert store.listing().labels.tolist() == make_listing().labels.tolist()
+    assert store.index.ids.batch.column(0).equals(make_listing().ids)
+    assert store.index.labels.tolist() == make_listing().labels.tolist()
 
 
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path, plan):

@@ -269,11 +269,11 @@ def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
 
     options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), recipe="mine.yaml")
     recipe = load_preset("recipes", "demo", Recipe)
-    asked = _fixed(options, recipe, tmp_path)
+    asked = _fixed(options, recipe, tmp_path, {})
     much = Amount(data="shapes", images=9, whole=9, bytes=None, batch=3)
     (tmp_path / BEGUN).write_text(json.dumps(Begun(asked=asked, amount=much).plain()))
     assert _begun(tmp_path, asked) == much
-    edited = _fixed(options, recipe.model_copy(update={"batch": 5}), tmp_path)
+    edited = _fixed(options, recipe.model_copy(update={"batch": 5}), tmp_path, {})
     with pytest.raises(UsageError, match="was started with recipe"):
         _begun(tmp_path, edited)
 

@@ -1,5 +1,6 @@
 """What a comparison chooses by itself: how much a slow teacher sees, how large a batch fits; and what a device tells."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from kdcache.build.options import BuildOptions
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from students.compare import amount as amounts
-from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, amount, few_of, image_bytes
+from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, Amount, amount, few_of, image_bytes
 from students.compare.arms import arms_of
 from students.compare.caches import seconds_an_image
 from students.compare.measuring.memory import peak_memory
@@ -163,3 +164,25 @@ def test_without_an_accelerator_there_is_no_energy():
     if torch.cuda.is_available():
         pytest.skip("this machine has an accelerator")
     assert Energy().joules_a_step(30) is None
+
+
+def test_validation_images_are_scanned_once_however_many_comparisons_have_the_name(tmp_path, monkeypatch):
+    from kdcache.config.presets import load_preset
+    from kdcache.images.shapes import Shapes
+    from students.compare.run import BEGUN, COMPARES, Begun, _fixed, choose_out
+    from students.recipe import Recipe
+
+    monkeypatch.chdir(tmp_path)
+    scans, scan = [], Shapes.scan
+    monkeypatch.setattr(Shapes, "scan", lambda self: scans.append(self) or scan(self))
+    options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence"), val="shapes:count=9")
+    recipe, known = load_preset("recipes", "demo", Recipe), {}
+    much = Amount(data="shapes", images=9, whole=9, bytes=None, batch=3)
+    for name in ("", "-2"):
+        folder = COMPARES / f"florence-{options.student}{name}"
+        folder.mkdir(parents=True)
+        (folder / BEGUN).write_text(json.dumps(Begun(asked={}, amount=much).plain()))
+    out = choose_out(options, recipe, known)
+    assert out.name == f"florence-{options.student}-3"
+    assert _fixed(options, recipe, out, known)["val images"] == scan(scans[0]).fingerprint
+    assert len(scans) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdcache.errors import Drift, UsageError
+from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
 from students.judging.measures import measure_of
 from tests.images.samples import python2_pickle, write
 from tests.students.conftest import learn, losses_of
@@ -86,6 +86,42 @@ def test_it_goes_on_as_if_never_stopped_though_the_sets_have_moved(dense, sets, 
     assert losses_of(parts) == losses_of(whole)
     told = [[{k: v for k, v in line.items() if k != "seconds"} for line in validations(run)] for run in (parts, whole)]
     assert told[0] == told[1]
+
+
+def test_a_bank_that_was_named_as_a_source_can_move_too(dense, sets, tmp_path):
+    here, there, part = tmp_path / "here", tmp_path / "there", "ten/cifar-10-batches-py"
+    shutil.copytree(sets, here)
+    bank = f"{{name: cifar10, bank: 'cifar10:{here}/{part}:train'}}"
+    asked = {"val": f"cifar10:{here}/{part}:test", "settings": (f"judge.sets=[{bank}]", "judge.every=2")}
+    whole, _ = teach(tmp_path / "whole", dense, here, **asked)
+    teach(tmp_path / "run", dense, here, where={"stop_at": 3}, **asked)
+    here.rename(there)
+    moved = (f"cifar10:{there}/{part}:test",)
+    with pytest.raises(Unavailable) as caught:
+        learn(tmp_path / "run", resume=True, where={"val": moved})
+    assert caught.value.hint == "pass the images' new location: --val cifar10.bank=DIR"
+    with pytest.raises(Mismatch, match="other images"):
+        learn(tmp_path / "run", resume=True, where={"val": (*moved, f"cifar10.bank=cifar10:{there}/{part}:test")})
+    run, _ = learn(tmp_path / "run", resume=True, where={"val": (*moved, f"cifar10.bank=cifar10:{there}/{part}:train")})
+    assert [line["score"] for line in validations(run)] == [line["score"] for line in validations(whole)]
+
+
+def test_places_of_banks_are_told_from_those_of_images():
+    from kdcache.store.plan import Dataset
+    from students.judging.while_training import Places, places_of
+    from students.runs.validation import ValidationSet
+
+    data = Dataset(name="it", source={"kind": "shapes"}, fingerprint="f", rows=1, index_digest="d", classes=None)
+    alone = ValidationSet(data=data, task="knn", bank_from="a", bank=data)
+    assert places_of(("bank=b", "images"), [alone]) == {None: Places("images", "b")}
+    named = [alone.model_copy(update={"name": name}) for name in ("one", "bank")]
+    assert places_of(("bank=b", "one=x", "one.bank=y"), named) == {"bank": Places("b"), "one": Places("x", "y")}
+    with pytest.raises(UsageError, match=r"gives the validation images twice"):
+        places_of(("bank=b", "bank=c"), [alone])
+    with pytest.raises(UsageError, match="compared with the training images"):
+        places_of(("bank=b",), [alone.model_copy(update={"bank": None, "bank_from": 9})])
+    with pytest.raises(UsageError, match="the training split beside"):
+        places_of(("bank=b",), [alone.model_copy(update={"bank_from": "train-split"})])
 
 
 def test_images_that_changed_since_are_drift(dense, sets, tmp_path):

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from tests.toy_trip.renamed import TOY, drawn, install
 from tests.toy_trip.trip import ROOT, Ran, environment, run
 
-IMAGES, HELD = "shapes:count=24,size=32", "shapes:split=val,count=8,size=32"
 OURS = ("kdcache", "students", "cli", "configs")
 
 
@@ -32,8 +31,9 @@ def package(names: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 def trip(names, package, tmp_path_factory) -> tuple[Path, dict[str, Ran]]:
     """Folder, and each command by a name. Two processes: what opens the teacher before the trainings is in the first."""
     toy, folder = names["toy"], tmp_path_factory.mktemp("trip")
-    build = f"cache build --teacher {toy} --data {IMAGES} --workers 0 --json --codec {names['shades']}"
-    train = f"train --student {toy}-small --val {HELD} --workers 0 --json"
+    images, held = f"{names['greys']}:count=24", f"{names['greys']}:split=val,count=8"
+    build = f"cache build --teacher {toy} --data {images} --workers 0 --json --codec {names['shades']}"
+    train = f"train --student {toy}-small --val {held} --workers 0 --json"
     first = {
         "teachers": "teacher list --json",
         "students": "student list --json",
@@ -51,7 +51,7 @@ def trip(names, package, tmp_path_factory) -> tuple[Path, dict[str, Ran]]:
         "export": f"student export off --format {names['listing']} --out exported --json",
         "on": f"{train} --cache e --out on --stream on",
         "verify": "cache verify c --replay 8 --teacher 8 --json",
-        "compare": f"compare on-stream off-stream --student {toy}-small --data {IMAGES} --out compared --steps 2"
+        "compare": f"compare on-stream off-stream --student {toy}-small --data {images} --out compared --steps 2"
         " --repeat 1 --workers 0 --val none --json",
     }
     ran = [
@@ -79,12 +79,15 @@ def test_it_is_listed_with_ours(trip, names):
 
 def test_its_signals_keep_their_kind_axes_and_lengths(trip, names):
     plan = json.loads((trip[0] / "c/plan.json").read_text())
-    words, shades = (stored for stored in plan["signals"])
+    words, shades, odds = plan["signals"]
+    assert plan["dataset"]["source"] == {"kind": names["greys"], "count": 24, "split": "train"}
     assert words["signal"] | {"shape": None} == {
         "name": names["words"], "shape": None, "grid": None, "kind": "codes", "lengths": True, "vocabulary": 8,
     }  # fmt: skip
     assert shades["signal"]["axes"] == ["tile", "colour"]
-    assert (words["codec"], shades["codec"]) == ("codes", names["three-bytes"])
+    assert (odds["signal"]["kind"], odds["signal"]["lengths"]) == ("distribution", True)
+    assert odds["signal"].get("axes", ["position", "class"]) == ["position", "class"]
+    assert (words["codec"], shades["codec"], odds["codec"]) == ("codes", names["three-bytes"], "full")
 
 
 def test_its_cache_is_replayed_and_its_teacher_asked_again(trip):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ def packages() -> list[str]:
     return found
 
 
-def counted(folder: Path) -> Iterator[tuple[str, list[Happening]]]:
+def counted(folder: Path, commands: Sequence[str] = COMMANDS) -> Iterator[tuple[str, list[Happening]]]:
     """Every command with the hook inside, and what it noted."""
-    for number, command in enumerate(COMMANDS):
+    for number, command in enumerate(commands):
         log = folder / f"trips-{number}.jsonl"
         watched = {
             "TRIPS_LOG": str(log),

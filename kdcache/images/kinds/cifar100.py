@@ -1,25 +1,5 @@
 """CIFAR-100 as published."""
 
-from kdcache.images.kind import Plain, SourceKind
+from kdcache.images.kinds.cifar10 import declared
 
-
-def _recognise(path: str) -> Plain | None:
-    from kdcache.images.cifar import found_at
-
-    return found_at("cifar100", path)
-
-
-KIND = SourceKind(
-    name="cifar100",
-    about="CIFAR-100, in any of the forms it is published in",
-    written="cifar100:DIR",
-    source="kdcache.images.cifar:CifarSource",
-    options={"path": str, "split": str},
-    needed=("path",),
-    subject="path",
-    fixed={"kind": "cifar100"},
-    takes_split=True,
-    recognise=_recognise,
-    precedence=20,
-    other_split="test",
-)
+KIND = declared("cifar100", "CIFAR-100")

@@ -16,6 +16,7 @@ import numpy as np
 from kdcache.codecs.codec import Field
 from kdcache.store.backends.attributes import describe
 from kdcache.store.backends.backend import FieldExtent, FileImage
+from kdcache.store.backends.filters import STAND_IN, set_number
 from kdcache.store.backends.sparse import PAGE, SparseFile
 from kdcache.store.blocks import Cut
 from kdcache.store.plan import FORMAT, PartId, Plan
@@ -49,8 +50,12 @@ class Hdf5:
             _describe_part(file, plan, part, rows)
             texts, write_text = describe(plan), _text_writer(plan)
             extents = {cut.field.name: _add(h5py, file, cut, texts[cut.field.name], write_text) for cut in cuts}
+            headers = {cut.field.name: h5py.h5o.get_info(file[cut.field.name].id).addr for cut in cuts}
         finally:
             file.close()
+        for cut in cuts:
+            if cut.compressor is not None:
+                set_number(sparse, headers[cut.field.name], _filter(cut)[0])
         arrays = [(extents[cut.field.name].offset, cut.raw) for cut in cuts if cut.compressor is None]
         return [FileImage(self.path(part, cuts[0].field), sparse.pieces(arrays), extents)]
 
@@ -102,7 +107,7 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_te
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     else:
         properties.set_chunk((cut.block_rows, *cut.shape[1:]))
-        properties.set_filter(*_filter(h5py, cut))
+        properties.set_filter(STAND_IN, h5py.h5z.FLAG_OPTIONAL, _filter(cut)[1])
     kind = h5py.h5t.py_create(np.dtype(cut.field.dtype))
     # A chunk may not be larger than its dataset can become; the last part may be shorter than a block.
     most = cut.shape if cut.compressor is None else (max(cut.shape[0], cut.block_rows), *cut.shape[1:])
@@ -118,8 +123,7 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_te
     return FieldExtent(stored[0][0], stored)
 
 
-def _filter(h5py: Any, cut: Cut) -> tuple[int, int, tuple[int, ...]]:
-    """The filter as HDF5 knows it. Optional, because creating the dataset must not need the plug-in; reading it does."""
+def _filter(cut: Cut) -> tuple[int, tuple[int, ...]]:
+    """The filter as HDF5 knows it: its number and values. Optional where it is set, since only reading needs the plug-in."""
     assert cut.compressor is not None
-    number, values = cut.compressor.hdf5_filter(cut.block_bytes)
-    return number, h5py.h5z.FLAG_OPTIONAL, values
+    return cut.compressor.hdf5_filter(cut.block_bytes)

@@ -14,7 +14,6 @@ from kdcache.views.recipe import on
 from students.base.task import Measure, Shown, Table
 from students.base.types import Precision
 from students.judging.examples import Examples
-from students.judging.features import look_once
 from students.judging.judged import EMBEDDING, Judged
 from students.judging.shown import left_out
 from students.tasks.few_shot.episodes import ShotMarks, drawable_classes, measure
@@ -67,8 +66,7 @@ class FewShotTask:
         started, images = time.perf_counter(), examples.images
         self.check(student, examples, settings)
         geometry = on(settings.geometry, student.spec.geometry.background)
-        pictures = examples.pictures(images, student, geometry)
-        features, labels = look_once(student, pictures, progress=progress)
+        features, labels, rejected = examples.features(student, images, progress=progress, geometry=geometry)
         name, seed = images.source.name, settings.seed
         numbers = FewShot.from_plain({k: v for k, v in settings.plain().items() if k != "seed"})
         marks = tuple(
@@ -80,7 +78,7 @@ class FewShotTask:
             fingerprint=images.fingerprint,
             images=len(labels),
             unlabelled=images.unlabelled,
-            rejected=pictures.rejected,
+            rejected=rejected,
             seed=seed,
             settings=numbers,
             marks=marks,

@@ -19,7 +19,7 @@ class Toy:
     name = "toy"
     description = "reads how light an image is, word by word"
     preset, spec = ToyPreset, ToySpec
-    defaults = Defaults(task="reading", teacher="toy", signals=("words", "shades"))
+    defaults = Defaults(task="reading", teacher="toy", signals=("words", "shades", "odds"))
     classifier = None
     exports = {"listing": "kd_toy.export:export_listing"}
 

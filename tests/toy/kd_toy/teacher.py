@@ -6,5 +6,5 @@ FAMILY = TeacherFamily(
     name="toy",
     about="reads how light an image is",
     opener="kd_toy.tower:open_it",
-    usual_signals=("words", "shades"),
+    usual_signals=("words", "shades", "odds"),
 )

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from kd_toy.words import VOCABULARY, read
+from kd_toy.words import VOCABULARY, read, weigh
 from kdcache.signals.teacher import Preprocess, Weights
 from kdcache.teachers.frozen import Candidate, Output, from_map
 from kdcache.teachers.request import Request
@@ -15,18 +15,23 @@ PIXELS = Preprocess(size=(32, 32), geometry=Plain(fit="squash"), mean=(0.0, 0.0,
 class Tower:
     """Modules, and where each signal is tapped. A real one has weights in `network`."""
 
-    taps = {"words": "light of each quarter, in eighths", "shades": "mean colour of each of 4 x 4 tiles"}
+    taps = {
+        "words": "light of each quarter, in eighths",
+        "shades": "mean colour of each of 4 x 4 tiles",
+        "odds": "how near each quarter's light is to that of each word",
+    }
 
     def __init__(self) -> None:
         self.network = nn.Identity()
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """Codes whose rows differ in length, and a map whose axes have names of their own."""
+        """Codes and distributions whose rows differ in length, and a map whose axes have names of their own."""
         words, lengths = read(self.network(pixels))
         shades = from_map(nn.functional.adaptive_avg_pool2d(pixels, 4))
         return {
             "words": Output(words, lengths=lengths, kind="codes", vocabulary=VOCABULARY),
             "shades": shades._replace(axes=("tile", "colour")),
+            "odds": Output(weigh(pixels), lengths=lengths, kind="distribution"),
         }
 
 

@@ -1,9 +1,12 @@
 """What this package brings keeps what every teacher, codec, family, objective, constraint and task of kd must keep."""
 
+import pytest
 import torch
 from kd_toy.codec import ThreeBytes
 from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
+from kd_toy.greys import Greys
+from kd_toy.leaning import Leaning
 from kd_toy.objective import Spelling
 from kd_toy.spec import ToySpec
 from kd_toy.task import Reading
@@ -13,6 +16,7 @@ from kdcache.signals.padded import Padded
 from kdcache.signals.signal import Signal
 from kdcache.teachers.registry import open_teacher
 from kdcache.testing.codecs import CodecContract
+from kdcache.testing.sources import SourceContract
 from kdcache.testing.teachers import TeacherContract
 from kdcache.views.recipe import Plain
 from students.base.objective import Sides
@@ -33,10 +37,16 @@ def words(rows):
 
 
 class TestTeacher(TeacherContract):
-    signals = ("words", "shades")
+    signals = ("words", "shades", "odds")
 
     def open(self, signals):
         return open_teacher("toy", signals=signals)
+
+
+class TestSource(SourceContract):
+    @pytest.fixture
+    def source(self):
+        return Greys(count=6, split="val")
 
 
 class TestCodec(CodecContract):
@@ -64,6 +74,23 @@ class TestObjective(ObjectiveContract):
 
     def misfits(self):
         return [(self.sides(vocabulary=9), ("of 9", f"of {VOCABULARY}"))]
+
+
+class TestLeaning(ObjectiveContract):
+    objective = Leaning()
+
+    def sides(self, vocabulary=VOCABULARY):
+        theirs = Signal(name="odds", shape=(POSITIONS, vocabulary), kind="distribution", lengths=True)
+        ours = Signal(name="guesses", shape=(POSITIONS, VOCABULARY))
+        return Sides({"odds": theirs}, {"guesses": ours}, SMALL, source="a cache")
+
+    def example(self):
+        dice = torch.Generator().manual_seed(0)
+        guesses, odds = (torch.randn(3, POSITIONS, VOCABULARY, generator=dice) for _ in range(2))
+        return Example({"guesses": guesses}, {"odds": Padded(odds, words(3).lengths)}, {}, 3)
+
+    def misfits(self):
+        return [(self.sides(vocabulary=9), ("4×9", f"of {VOCABULARY}"))]
 
 
 class TestConstraint(ConstraintContract):
