@@ -37,7 +37,10 @@ class Needs:
     optional: tuple[str, ...] = ()
     """Signals that are used if they are stored (data2vec's `inputs`) and not needed otherwise."""
     truths: tuple[str, ...] = ()
-    """Truth columns of the images, such as `class`."""
+    """Truth columns of the images, such as `class` or `text`. An example gets the value of its image."""
+    items: tuple[str, ...] = ()
+    """Truth column whose items are the examples, such as `questions`: an image is trained on once for each of them, and
+    an example gets its own item. One at most."""
     outputs: tuple[str, ...] = ()
     """Outputs that the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
@@ -57,6 +60,11 @@ class Needs:
             return ours or theirs if isinstance(ours, bool) else tuple(dict.fromkeys((*ours, *theirs)))
 
         return Needs(**{each.name: both(each.name) for each in fields(self)})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All truth columns that are needed, whole or item by item."""
+        return tuple(dict.fromkeys((*self.truths, *self.items)))
 
     def pixels(self, signals: Iterable[str]) -> bool:
         """Whether images must be rendered for the student when these signals are available."""

@@ -55,14 +55,14 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     for name, objective in record.recipe.losses.items():
         objective.check(sides[name])
     given = next(iter(sides.values()))
-    needs = record.recipe.needs | family_of(record.student).needs(record.student)
+    needs = record.needs
     if missing := [signal for signal in needs.signals if signal not in given.signals]:
         kept = ", ".join(given.signals) or "nothing"
         raise Mismatch(
             f"{given.source} keeps {kept}, but the recipe needs {' and '.join(missing)}",
             hint=_way_to_keep(record, needs),
         )
-    if lacking := [truth for truth in needs.truths if truth not in given.truths]:
+    if lacking := [truth for truth in needs.columns if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
         raise Mismatch(
             f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",

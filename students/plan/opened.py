@@ -11,6 +11,8 @@ from pathlib import Path
 from kdcache.cache import Cache
 from kdcache.errors import Mismatch
 from kdcache.images.source import Listing, Source
+from kdcache.images.truths import Truths
+from kdcache.store.index import ListedIds
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
 from students.base.machine import World
@@ -18,6 +20,7 @@ from students.judging.examples import Examples
 from students.judging.pictures import Labelled, labelled
 from students.judging.while_training import examples_again
 from students.options import MachineOptions
+from students.plan.truths import NO_TRUTHS, TrainingTruths, truths_again
 from students.runs.record import RunRecord
 
 Images = tuple[Source, Listing]
@@ -41,6 +44,13 @@ class Opened:
         anew = "start a new run" if self.cache is None else "build a new cache of these images"
         return images_again(self._dataset, self._data, owner=owner, anew=anew)
 
+    def truths(self) -> Truths:
+        """What is known of the training images, in the order of the rows of the run; nothing of it is read yet."""
+        source, listing = self.images
+        if self.cache is not None:
+            return Truths(source, self.cache.ids, self.cache.labels)
+        return Truths(source, ListedIds(listing), listing.labels)
+
     @cached_property
     def labelled(self) -> Labelled:
         """Those of the training images whose class is known, for tasks that compare with them."""
@@ -54,12 +64,15 @@ class RunInputs:
     opened: Opened
     examples: tuple[Examples, ...]
     """Images to judge on, one for each validation set of the record; none in processes that do not judge."""
+    truths: TrainingTruths = NO_TRUTHS
+    """Truths of the training images, beside their classes."""
 
 
 def inputs_again(record: RunRecord, where: MachineOptions, world: World) -> RunInputs:
     """The inputs of a run that goes on, which must be those its record names; only the first process judges."""
     opened = Opened(record.dataset, _same_cache(record), where.data)
-    return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else ())
+    truths = truths_again(record.needs, opened.truths, record.truths)
+    return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else (), truths)
 
 
 def _same_cache(record: RunRecord) -> Cache | None:

@@ -7,7 +7,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
 from kdcache.store.plan import Dataset, ViewPlan
-from students.families.registry import AnyStudent
+from students.base.contracts import Needs
+from students.families.registry import AnyStudent, family_of
 from students.options import StreamMode
 from students.recipe import Recipe
 from students.runs.metrics import MOST_STEPS
@@ -26,6 +27,9 @@ class CacheRecord(Strict):
     """Signal -> codec."""
 
 
+Column = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+MOST_COLUMNS = 64
 Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
 
@@ -65,6 +69,9 @@ class RunRecord(Strict):
     """Validation sets, if they have names."""
     started_from: str | None = None
     """Weights file the training started from, with its digest."""
+    truths: Annotated[dict[Column, Digest], Field(max_length=MOST_COLUMNS)] = {}
+    """Truth column that was learnt from -> digest of its values for all images. Classes are not among them: they are
+    part of the images or of the cache."""
     rejected: int = 0
     """Number of images the cache could not read, in the view with the most of them."""
     new_head: bool = False
@@ -74,6 +81,11 @@ class RunRecord(Strict):
     pacing: Pacing
     processes: Count = 1
     versions: dict[str, str]
+
+    @property
+    def needs(self) -> Needs:
+        """Everything the student and its recipe need."""
+        return self.recipe.needs | family_of(self.student).needs(self.student)
 
     @property
     def validation(self) -> tuple[ValidationSet, ...]:
@@ -86,4 +98,4 @@ class RunRecord(Strict):
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
-        return {name: value for name, value in write(self).items() if name != "sets" or value}
+        return {name: value for name, value in write(self).items() if name not in ("sets", "truths") or value}

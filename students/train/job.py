@@ -1,4 +1,4 @@
-"""A training with everything at hand: network, images, teller, and the checks that had to pass. Made from a run record.
+"""A training with everything at hand: network, images, targets, and the checks that had to pass. Made from a run record.
 
 Input: a record (new, or read back from a run that was stopped) and this machine. Output: a Job the loop can work on.
 """
@@ -17,7 +17,7 @@ from kdcache.cache import Cache
 from kdcache.errors import UsageError
 from kdcache.images.enlarged import enlargement
 from kdcache.stream import Share
-from students.base.contracts import Family, Needs
+from students.base.contracts import Family
 from students.base.machine import World
 from students.base.objective import Sides
 from students.base.task import Measure
@@ -27,7 +27,7 @@ from students.judging.measures import measure_of
 from students.judging.while_training import Validation, validation_of
 from students.options import MachineOptions
 from students.plan import checks as fits
-from students.plan.opened import Opened, RunInputs
+from students.plan.opened import RunInputs
 from students.plan.plan import weights_file
 from students.runs.record import RunRecord
 from students.train.feed import Feed
@@ -50,8 +50,8 @@ class Job:
     """The run: its student, recipe, pacing and seed."""
     machine: MachineOptions
     """What is particular to this machine."""
-    scene: TrainingImages
-    teller: TargetSource
+    images: TrainingImages
+    targets: TargetSource
     feed: Callable[[], Feed]
     judge: Callable[[], AbstractContextManager[Validation]] | None
     """Function that opens the validation; None: the student is not judged in training."""
@@ -71,7 +71,7 @@ def make_job(
 ) -> Job:
     """Check everything that was opened. `fresh`: the network gets the weights a run begins with; else a checkpoint fills it."""
     check_names(where.trackers)
-    scene, teller, sides = _scene_and_teller(record, inputs.opened, where, world, progress)
+    images, targets, sides = _images_and_targets(record, inputs, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
     network = _network(record, where, fresh)
     if where.recompute:
@@ -80,12 +80,20 @@ def make_job(
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
     family = family_of(record.student)
-    sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
+    sees = record.student.input if family.needs(record.student).pixels(targets.signals) else None
 
     def feed() -> Feed:
         cache = inputs.opened.cache
         strict = cache is not None and not cache.missing
-        return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
+        return Feed(
+            images,
+            targets,
+            size=sees,
+            micro=pacing.micro,
+            workers=workers,
+            strict=strict,
+            truths=record.needs.columns,
+        )
 
     return Job(
         network=network,
@@ -93,8 +101,8 @@ def make_job(
         own=own_modules(recipe, sides, record.seed),
         record=record,
         machine=where,
-        scene=scene,
-        teller=teller,
+        images=images,
+        targets=targets,
         feed=feed,
         judge=validation_of(record, inputs.examples, world),
         measure=measure_of(record),
@@ -102,46 +110,49 @@ def make_job(
     )
 
 
-def _scene_and_teller(
-    record: RunRecord, opened: Opened, where: MachineOptions, world: World, progress: Progress
+def _images_and_targets(
+    record: RunRecord, inputs: RunInputs, where: MachineOptions, world: World, progress: Progress
 ) -> tuple[TrainingImages, TargetSource, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
     progress.doing("listing the images")
-    cache, (source, listing) = opened.cache, opened.images
+    known, cache, (source, listing) = inputs.truths, inputs.opened.cache, inputs.opened.images
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
     if cache is None:
-        scene = TrainingImages.of_listing(source, listing, record.views)
-        sides = _sides(record, scene)
+        images = TrainingImages.of_listing(source, listing, record.views, known)
+        sides = _sides(record, images)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
-        return scene, LabelsOnly(scene, views=record.pacing.views, seed=record.seed, share=share), sides
-    scene = TrainingImages.of_cache(cache, source)
-    sides = _sides(record, scene)
+        views, examples = record.pacing.views, known.examples
+        return images, LabelsOnly(images, views=views, seed=record.seed, share=share, examples=examples), sides
+    images = TrainingImages.of_cache(cache, source, known)
+    sides = _sides(record, images)
     if cache.teacher.weights.random:
         progress.warn("this cache was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     share = Share(len(cache), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
-        return scene, _connected(record, cache, scene, share, where, world, progress), sides
+        return images, _connected(record, cache, images, share, where, world, progress), sides
     fits.check_cache(cache, record.pacing.views)
     if world.first:
         fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
     world.wait()
     views, device = record.pacing.views, str(world.device)
     signals = _signals(record, cache)
-    cached = CachedTargets(cache, views=views, seed=record.seed, share=share, signals=signals, device=device)
-    return scene, cached, sides
+    cached = CachedTargets(
+        cache, views=views, seed=record.seed, share=share, signals=signals, device=device, examples=known.examples
+    )
+    return images, cached, sides
 
 
-def _sides(record: RunRecord, scene: TrainingImages) -> dict[str, Sides]:
+def _sides(record: RunRecord, images: TrainingImages) -> dict[str, Sides]:
     """What each objective compares, once that is known to be possible."""
-    sides = fits.sides_of(record, scene.columns)
+    sides = fits.sides_of(record, images.columns)
     fits.check_sides(record, sides)
     return sides
 
 
 def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
     """What is read: all that is needed, and what else the student can use of what was kept."""
-    needs: Needs = record.recipe.needs | family_of(record.student).needs(record.student)
+    needs = record.needs
     kept = cache.plan.codecs()
     return needs.signals + tuple(signal for signal in needs.optional if signal in kept and signal not in needs.signals)
 
@@ -149,7 +160,7 @@ def _signals(record: RunRecord, cache: Cache) -> tuple[str, ...]:
 def _connected(
     record: RunRecord,
     cache: Cache,
-    scene: TrainingImages,
+    images: TrainingImages,
     share: Share,
     where: MachineOptions,
     world: World,
@@ -166,7 +177,9 @@ def _connected(
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
-    drawn = LabelsOnly(scene, views=views, seed=record.seed, share=share, rejected=rejected)
+    drawn = LabelsOnly(
+        images, views=views, seed=record.seed, share=share, rejected=rejected, examples=images.known.examples
+    )
     hint = "train from the cache (--stream off), or show fewer images at once with --micro"
     return LiveTeacher(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 
