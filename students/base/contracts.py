@@ -212,7 +212,10 @@ class Family(Protocol[S]):
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
     ) -> dict[str, Any]:
-        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them.
+
+        `truths`: see students/base/truths.py. Signals and truths are empty where only the shapes of outputs are computed.
+        """
 
     def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
         """The heads of a finished student: `logits`, `embedding`, `generate` … The first is its main one."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from kd_toy.answering import Answering
+from kd_toy.asker import Asker
 from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
 from kd_toy.objective import Spelling
@@ -9,8 +11,8 @@ from kd_toy.task import Reading
 from students.base.plugins import Plugin
 
 PLUGIN = Plugin(
-    families=(Toy(),),
-    objectives=(Spelling,),
+    families=(Toy(), Asker()),
+    objectives=(Spelling, Answering),
     constraints=(Bounded,),
     tasks=(Reading(),),
     presets=Path(__file__).parent / "presets",

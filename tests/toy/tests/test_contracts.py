@@ -1,6 +1,8 @@
 """What this package brings keeps what every teacher, codec, family, objective, constraint and task of kd must keep."""
 
 import torch
+from kd_toy.answering import Answering
+from kd_toy.asker import Asker
 from kd_toy.codec import ThreeBytes
 from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
@@ -9,6 +11,7 @@ from kd_toy.spec import ToySpec
 from kd_toy.task import Reading
 from kd_toy.words import POSITIONS, VOCABULARY, read
 
+from kdcache.images.truths import Question
 from kdcache.signals.padded import Padded
 from kdcache.signals.signal import Signal
 from kdcache.teachers.registry import open_teacher
@@ -32,6 +35,10 @@ def words(rows):
     return Padded(torch.arange(rows * POSITIONS).view(rows, POSITIONS) % VOCABULARY, torch.arange(rows) % POSITIONS + 1)
 
 
+def questions(rows):
+    return [Question(question=f"what is {row}?", answers=(f"{row}",)) for row in range(rows)]
+
+
 class TestTeacher(TeacherContract):
     signals = ("words", "shades")
 
@@ -48,6 +55,30 @@ class TestFamily(FamilyContract):
 
     def signals(self, rows):
         return {"words": words(rows)}
+
+
+class TestAsker(FamilyContract):
+    family, spec = Asker(), SMALL.model_copy(update={"family": "asker"})
+
+    def signals(self, rows):
+        return {"words": words(rows)}
+
+    def truths(self, rows):
+        return {"questions": questions(rows), "text": ["a page", None, "another"][:rows]}
+
+
+class TestAnswering(ObjectiveContract):
+    objective = Answering()
+
+    def sides(self):
+        return Sides({}, {"answers": Signal(name="answers", shape=(256,))}, SMALL)
+
+    def example(self):
+        answers = torch.randn(3, 256, generator=torch.Generator().manual_seed(0))
+        return Example({"answers": answers}, {}, {"questions": questions(3)}, 3)
+
+    def misfits(self):
+        return [(Sides({}, {"answers": Signal(name="answers", shape=(9,))}, SMALL), ("of 9", "of 256"))]
 
 
 class TestObjective(ObjectiveContract):
