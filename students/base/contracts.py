@@ -105,7 +105,8 @@ class Head:
     """A function of a student in eval mode that tasks and exporters call."""
 
     call: "Callable[..., Tensor]"
-    """Function from normalised pixels (batch, 3, height, width) to the head's output."""
+    """Function from normalised pixels (batch, 3, height, width) to the head's output. A head that is asked about images also
+    takes truths, as `batch` does, and must do without them where only pixels are given."""
     description: str
     """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
     refused."""

@@ -255,7 +255,7 @@ def _validation(
 
 def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
     """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
-    plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
+    plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None and not sets[0].truths
     return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
 
 

@@ -12,7 +12,7 @@ from students.families.registry import AnyStudent, family_of
 from students.options import StreamMode
 from students.recipe import Recipe
 from students.runs.metrics import MOST_STEPS
-from students.runs.validation import ValidationSet
+from students.runs.validation import TruthDigests, ValidationSet
 
 FORMAT = 1
 
@@ -27,9 +27,6 @@ class CacheRecord(Strict):
     """Signal -> codec."""
 
 
-Column = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-MOST_COLUMNS = 64
 Count = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
 
@@ -69,7 +66,7 @@ class RunRecord(Strict):
     """Validation sets, if they have names."""
     started_from: str | None = None
     """Weights file the training started from, with its digest."""
-    truths: Annotated[dict[Column, Digest], Field(max_length=MOST_COLUMNS)] = {}
+    truths: TruthDigests = {}
     """Truth column that was learnt from -> digest of its values for all images. Classes are not among them: they are
     part of the images or of the cache."""
     rejected: int = 0

@@ -7,9 +7,10 @@ from pathlib import Path
 
 TOY = Path(__file__).parents[1] / "toy"
 NAMES = ("kd_toy", "toy", "three-bytes", "words", "shades", "spelling", "bounded", "reading", "listing", "guesses", "tiles",
-         "generate", "asker", "answering")  # fmt: skip
+         "generate", "asker", "answering", "quiz")  # fmt: skip
 """Package, family and teacher, codec, two signals, objective, constraint, task, export format, two outputs, head; and of the
-student that learns from truths its family and objective."""
+student that learns from truths its family, objective and
+task."""
 
 
 def drawn(seed: int | None = None) -> dict[str, str]:

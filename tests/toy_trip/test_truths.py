@@ -146,12 +146,41 @@ def test_two_processes_share_the_questions(site: Path, trip: Path) -> None:
     halves = [questions(trip, "both", rank) for rank in (0, 1)]
     each = BATCH // 2
     together = [
-        question
-        for step in range(STEPS)
-        for half in halves
-        for question in half[step * each : (step + 1) * each]
+        question for step in range(STEPS) for half in halves for question in half[step * each : (step + 1) * each]
     ]
     assert together == expected()
+
+
+def test_a_task_is_asked_question_by_question_about_images_without_classes(site: Path, trip: Path) -> None:
+    shutil.copytree(trip / "pages", trip / "held")
+    train = TRAIN.replace("--val none", "--val held")
+    (trained, judged) = kd(
+        site,
+        trip,
+        "judged",
+        f"{train} --batch {BATCH} --cache c --out judged",
+        "eval judged --task quiz --json --device cpu",
+    )
+    assert [trained["code"], judged["code"]] == [0, 0], judged["err"]
+    report = json.loads(judged["out"])
+    unknown = COUNTS[3]
+    assert (report["questions"], report["texts"]) == (sum(COUNTS), sum(COUNTS) - unknown)
+    metrics = [json.loads(line) for line in (trip / "judged/metrics.jsonl").read_text("utf-8").splitlines()]
+    validated = [line for line in metrics if line["kind"] == "val"]
+    assert {line["questions"] for line in validated} == {sum(COUNTS)}
+    assert report["right"] == max(line["score"] for line in validated) > 0
+    assert sorted(json.loads((trip / "judged/run.json").read_text("utf-8"))["sets"][0]["truths"]) == [
+        "questions",
+        "text",
+    ]
+    file = trip / "held" / "truths.jsonl"
+    file.write_text(file.read_text("utf-8").replace("page 7", "page 8"), "utf-8")
+    again, elsewhere = kd(
+        site, trip, "changed", "eval judged --device cpu", "eval judged --data shapes:count=8,size=32 --device cpu"
+    )
+    assert [again["code"], elsewhere["code"]] == [9, 6]
+    assert "the truth text of the images of held has changed" in again["err"]
+    assert "the task quiz needs the truth questions and text of the images of shapes-train" in elsewhere["err"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +191,9 @@ def test_two_processes_share_the_questions(site: Path, trip: Path) -> None:
         (lambda text: text.replace('"text"', '"description"'), "the images of pages have no truth text any more"),
     ],
 )
-def test_changed_truths_are_refused_when_resuming(site: Path, trip: Path, tmp_path: Path, change: Any, told: str) -> None:
+def test_changed_truths_are_refused_when_resuming(
+    site: Path, trip: Path, tmp_path: Path, change: Any, told: str
+) -> None:
     shutil.copytree(trip / "pages", tmp_path / "pages")
     file = tmp_path / "pages" / "truths.jsonl"
     train = f"{TRAIN} --batch {BATCH} --stream none --data pages --set views=augment --out run --stop-at 2"
@@ -182,7 +213,9 @@ def test_a_missing_truth_is_refused_with_the_way_to_give_it(site: Path, trip: Pa
     train = f"{TRAIN} --batch {BATCH} --stream none --data pages --set views=augment --out run"
     one, other = kd(site, tmp_path, "missing", train, train.replace("pages", "shapes:count=16,size=32"))
     assert [one["code"], other["code"]] == [6, 6]
-    assert "needs the truth text of the images of pages, which have questions" in one["err"].replace("description, ", "")
+    assert "needs the truth text of the images of pages, which have questions" in one["err"].replace(
+        "description, ", ""
+    )
     assert "truths.jsonl" in one["err"]
     assert "truths.arrow" in one["err"]
     assert "needs the truth text and questions of the images of shapes-train" in other["err"]

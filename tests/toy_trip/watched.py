@@ -1,7 +1,7 @@
-"""kd commands in one process, watched: which examples a student was trained on, and how many rows of truths were read at once.
+"""kd commands in one process, watched: which examples a student was trained on, and how many rows of truths were read at a time.
 
-python watched.py LOG KILL COMMANDS.json: what is seen is appended to LOG.RANK, an object a line; at the KILL-th piece (0: at none)
-the process is killed. Output: exit codes and errors of the commands.
+python watched.py LOG KILL COMMANDS.json: what is seen is appended to LOG.RANK, an object a line; at the KILL-th piece (0: at
+none) the process is killed. Output: exit codes and errors of the commands.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ import os
 import signal
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from kd_toy.asker import Asker
 
 from cli.app import run
 from kdcache.images.truths import Truths
 
+Asker: Any = import_module("kd_toy.asker").Asker
 LOG, KILL = f"{sys.argv[1]}.{os.environ.get('RANK', 0)}", int(sys.argv[2])
 
 
@@ -30,7 +30,7 @@ def log(line: dict[str, Any]) -> None:
 pieces, batch, read = 0, Asker.batch, Truths.read
 
 
-def watched_batch(self: Asker, pixels: Any, signals: Any, truths: Any, spec: Any) -> Any:
+def watched_batch(self: Any, pixels: Any, signals: Any, truths: Any, spec: Any) -> Any:
     global pieces
     if truths:
         pieces += 1
@@ -52,4 +52,4 @@ if __name__ == "__main__":
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(line)
-        print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}), flush=True)
+        sys.stdout.write(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}) + "\n")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_toy.answering import BYTES
+from kd_toy.asker import LETTERS
 from kd_toy.network import Network, Trained
 
 
@@ -29,6 +30,23 @@ class AskedTrained(Trained):
         """The outputs that were asked for. Without letters, only shapes are asked for."""
         found = super().forward(pixels, words)
         if "answers" in self._outputs:
-            heard = torch.zeros((len(pixels), 1), dtype=torch.long, device=pixels.device) if letters is None else letters
+            heard = (
+                torch.zeros((len(pixels), 1), dtype=torch.long, device=pixels.device) if letters is None else letters
+            )
             found["answers"] = self.network.reply(self.network.look(pixels), heard)
         return found
+
+
+class Unasked(nn.Module):
+    """The answer to no question, for an exporter."""
+
+    def __init__(self, network: AskedNetwork) -> None:
+        super().__init__()
+        self.network = network
+        letters = torch.zeros((1, LETTERS), dtype=torch.long)
+        letters[:, 0] = ord(" ")  # what is left of a question and a text that are both empty
+        self.register_buffer("letters", letters)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Scores of all letters."""
+        return self.network.reply(self.network.look(pixels), self.letters.expand(len(pixels), -1))

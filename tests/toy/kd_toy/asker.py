@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kd_toy.family import Toy
 from kd_toy.spec import ToySpec
-from students.base.contracts import Needs
+from students.base.contracts import Head, Needs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,14 +46,29 @@ class Asker(Toy):
         """Pixels, the teacher's words, and the bytes of each question: (examples, 64), 0 where there are fewer."""
         given = super().batch(pixels, signals, truths, spec)
         if truths:  # there are none where only shapes are computed
-            asked = zip(truths["questions"], truths["text"], strict=True)
-            given["letters"] = bytes_of([f"{one.question} {text or ''}" for one, text in asked]).to(pixels.device)
+            given["letters"] = letters_of(truths).to(pixels.device)
         return given
 
+    def heads(self, network: Any, spec: ToySpec) -> Mapping[str, Head]:
+        """What tasks may ask for: it also answers questions."""
 
-def bytes_of(texts: list[str]) -> "Tensor":
-    """The first bytes of each text."""
+        def answered(pixels: "Tensor", truths: Mapping[str, Any] | None = None) -> "Tensor":
+            asked = truths or {"questions": [None] * len(pixels), "text": [None] * len(pixels)}
+            return network.reply(network.look(pixels), letters_of(asked).to(pixels.device))
+
+        return {**super().heads(network, spec), "answer": Head(answered, "first letter of an answer", signal=False)}
+
+    def traced(self, network: Any, spec: ToySpec, head: str) -> "nn.Module":
+        """A head as a module."""
+        from kd_toy.asked import Unasked
+
+        return super().traced(network, spec, head) if head != "answer" else Unasked(network)
+
+
+def letters_of(truths: Mapping[str, Any]) -> "Tensor":
+    """The first bytes of each question and the text of its image: (examples, 64), 0 where there are fewer."""
     import torch
 
-    rows = [list(text.encode())[:LETTERS] for text in texts]
+    asked = zip(truths["questions"], truths["text"], strict=True)
+    rows = [list(f"{one.question if one else ''} {text or ''}".encode())[:LETTERS] for one, text in asked]
     return torch.tensor([row + [0] * (LETTERS - len(row)) for row in rows])

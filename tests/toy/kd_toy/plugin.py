@@ -7,6 +7,7 @@ from kd_toy.asker import Asker
 from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
 from kd_toy.objective import Spelling
+from kd_toy.quiz import Quiz
 from kd_toy.task import Reading
 from students.base.plugins import Plugin
 
@@ -14,6 +15,6 @@ PLUGIN = Plugin(
     families=(Toy(), Asker()),
     objectives=(Spelling, Answering),
     constraints=(Bounded,),
-    tasks=(Reading(),),
+    tasks=(Reading(), Quiz()),
     presets=Path(__file__).parent / "presets",
 )

@@ -7,10 +7,12 @@ from kd_toy.codec import ThreeBytes
 from kd_toy.constraint import Bounded
 from kd_toy.family import Toy
 from kd_toy.objective import Spelling
+from kd_toy.quiz import Quiz
 from kd_toy.spec import ToySpec
 from kd_toy.task import Reading
 from kd_toy.words import POSITIONS, VOCABULARY, read
 
+from kdcache.images import open_source
 from kdcache.images.truths import Question
 from kdcache.signals.padded import Padded
 from kdcache.signals.signal import Signal
@@ -106,3 +108,29 @@ class TestTask(TaskContract):
 
     def answer(self, head, pixels, classes):
         return read(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)[0]
+
+
+class Asked:
+    """Images with questions, without a file beside them."""
+
+    def __init__(self):
+        self.of = open_source("shapes:split=val,count=12,size=32")
+
+    def __getattr__(self, name):
+        return getattr(object.__getattribute__(self, "of"), name)
+
+    def truths(self):
+        return "questions", "text"
+
+    def read_truths(self, names, ids):
+        number = [int(image_id.rpartition("/")[2]) for image_id in ids]
+        asked = [[{"question": f"{item}?", "answers": [f"{n % 3}"]} for item in range(1 + n % 4)] for n in number]
+        known = {"questions": asked, "text": [f"image {n}" for n in number]}
+        return {name: known[name] for name in names}
+
+
+class TestQuiz(TaskContract):
+    task = Quiz()
+
+    def images(self):
+        return Asked()
