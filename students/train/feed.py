@@ -1,14 +1,16 @@
 """From examples to what a step needs: views at the student's resolution and truths, joined by row with the epoch's targets.
 
 Input: training images and a source of targets. Output: pieces (micro-batches) of steps. Worker processes decode and render;
-truths are read in this process, those of one piece at a time.
+a thread of this process reads truths, those of one piece at a time.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,6 +24,8 @@ from students.train.targets import EpochTargets, Pixels, TargetSource
 
 AHEAD = 4
 """Number of pieces that are rendered ahead of time."""
+READ_AHEAD = 1
+"""Number of pieces whose truths are read ahead of time."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,15 @@ class Piece:
         if CLASS in found:
             found[CLASS] = ClassTruth(*(torch.from_numpy(array).to(device) for array in found[CLASS]))
         return found
+
+
+class Cut(NamedTuple):
+    """Which examples make a piece."""
+
+    step: int
+    last: bool
+    span: slice
+    examples: Rows
 
 
 class Feed:
@@ -95,6 +108,7 @@ class Feed:
         )
 
     def __enter__(self) -> Self:
+        self._reader = self._stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="kd-truths"))
         for pool in self._pools.values():
             self._stack.enter_context(pool)
         return self
@@ -107,33 +121,43 @@ class Feed:
     def pieces(self, epoch: EpochTargets, start: int) -> Iterator[Piece]:
         """The pieces of an epoch from step `start` on."""
         rendered = {size: pool.batches(self._requests(epoch, start)) for size, pool in self._pools.items()}
+        for cut, truths in self._with_truths(epoch, start):
+            seen = {size: next(views) for size, views in rendered.items()}
+            count = len(cut.examples)
+            yield Piece(
+                step=cut.step,
+                last=cut.last,
+                view=epoch.view,
+                rows=self._images.known.rows_of(cut.examples),
+                span=cut.span,
+                pixels=seen[self._own].pixels[:count] if self._own is not None else None,
+                shown=seen[self._targets.sees].pixels[:count] if self._targets.sees is not None else None,
+                good=self._good(next(iter(seen.values()))) if seen else np.ones(count, np.bool_),
+                truths=truths,
+            )
+
+    def _cuts(self, epoch: EpochTargets, start: int) -> Iterator[Cut]:
+        """The steps of an epoch from `start` on, cut into pieces."""
         for step in range(start, len(epoch)):
             examples = epoch.examples(step)
-            for span in self._spans(len(examples)):
-                seen = {size: next(views) for size, views in rendered.items()}
-                some = examples[span]
-                yield Piece(
-                    step=step,
-                    last=span.stop == len(examples),
-                    view=epoch.view,
-                    rows=self._images.known.rows_of(some),
-                    span=span,
-                    pixels=seen[self._own].pixels[: len(some)] if self._own is not None else None,
-                    shown=seen[self._targets.sees].pixels[: len(some)] if self._targets.sees is not None else None,
-                    good=self._good(next(iter(seen.values()))) if seen else np.ones(len(some), np.bool_),
-                    truths=self._images.truths(self._truths, some, epoch.view),
-                )
+            for first in range(0, len(examples), self._micro):
+                span = slice(first, min(first + self._micro, len(examples)))
+                yield Cut(step, span.stop == len(examples), span, examples[span])
 
-    def _spans(self, count: int) -> Iterator[slice]:
-        """A step of so many examples, piece by piece."""
-        for first in range(0, count, self._micro):
-            yield slice(first, min(first + self._micro, count))
+    def _with_truths(self, epoch: EpochTargets, start: int) -> Iterator[tuple[Cut, dict[str, Any]]]:
+        """The pieces of an epoch with their truths, which are read while the piece before is trained on."""
+        coming = deque[tuple[Cut, Future[dict[str, Any]]]]()
+        for cut in self._cuts(epoch, start):
+            coming.append((cut, self._reader.submit(self._images.truths, self._truths, cut.examples, epoch.view)))
+            if len(coming) > READ_AHEAD:
+                ready, truths = coming.popleft()
+                yield ready, truths.result()
+        for ready, truths in coming:
+            yield ready, truths.result()
 
     def _requests(self, epoch: EpochTargets, start: int) -> Iterator[tuple[int, list[int]]]:
-        for step in range(start, len(epoch)):
-            rows = self._images.known.rows_of(epoch.examples(step)).tolist()
-            for span in self._spans(len(rows)):
-                yield epoch.view, rows[span]
+        for cut in self._cuts(epoch, start):
+            yield epoch.view, self._images.known.rows_of(cut.examples).tolist()
 
     def _good(self, seen: Rendered) -> NDArray[np.bool_]:
         if seen.bad and self._strict:

@@ -6,6 +6,7 @@ Input: a record (new, or read back from a run that was stopped) and this machine
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,37 +77,37 @@ def make_job(
     network = _network(record, where, fresh)
     if where.recompute:
         network.set_grad_checkpointing(True)  # type: ignore[operator]  # timm's networks have it, nn.Module has not
-    workers = where.render_workers
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
-    family = family_of(record.student)
-    sees = record.student.input if family.needs(record.student).pixels(targets.signals) else None
-
-    def feed() -> Feed:
-        cache = inputs.opened.cache
-        strict = cache is not None and not cache.missing
-        return Feed(
-            images,
-            targets,
-            size=sees,
-            micro=pacing.micro,
-            workers=workers,
-            strict=strict,
-            truths=record.needs.columns,
-        )
-
     return Job(
         network=network,
-        family=family,
+        family=family_of(record.student),
         own=own_modules(recipe, sides, record.seed),
         record=record,
         machine=where,
         images=images,
         targets=targets,
-        feed=feed,
+        feed=_feed_of(record, inputs, images, targets, where.render_workers),
         judge=validation_of(record, inputs.examples, world),
         measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
+    )
+
+
+def _feed_of(
+    record: RunRecord, inputs: RunInputs, images: TrainingImages, targets: TargetSource, workers: int
+) -> Callable[[], Feed]:
+    """A function that makes the feed: what the student sees and learns from, in this process."""
+    needs, cache = family_of(record.student).needs(record.student), inputs.opened.cache
+    return partial(
+        Feed,
+        images,
+        targets,
+        size=record.student.input if needs.pixels(targets.signals) else None,
+        micro=record.pacing.micro,
+        workers=workers,
+        strict=cache is not None and not cache.missing,
+        truths=record.needs.columns,
     )
 
 

@@ -159,7 +159,7 @@ def test_a_task_is_asked_question_by_question_about_images_without_classes(site:
         trip,
         "judged",
         f"{train} --batch {BATCH} --cache c --out judged",
-        "eval judged --task quiz --json --device cpu",
+        "eval judged --json --device cpu",
     )
     assert [trained["code"], judged["code"]] == [0, 0], judged["err"]
     report = json.loads(judged["out"])

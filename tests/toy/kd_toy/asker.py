@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kd_toy.family import Toy
 from kd_toy.spec import ToySpec
-from students.base.contracts import Head, Needs
+from students.base.contracts import Defaults, Head, Needs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,6 +19,8 @@ class Asker(Toy):
 
     name = "asker"
     description = "is asked about an image and answers with a letter"
+
+    defaults = Defaults(task="quiz", teacher="toy", signals=("words", "shades"))
 
     def needs(self, spec: ToySpec) -> Needs:
         """Questions one by one, each with all text of its image. Words are used where a teacher emits them."""
