@@ -87,7 +87,8 @@ def trip(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trip")
     write_pages(folder / "pages")
     build = "cache build --teacher toy --data pages --workers 0 --codec shades=exact --out c --json"
-    ran = kd(site, folder, "build", build)
+    shown, *ran = kd(site, folder, "build", "student show asker-small", build)
+    assert "the truths text, questions; an example for each of the questions" in " ".join(shown["out"].split())
     for name, stream in (("off", "--cache c"), ("on", "--cache c --stream on"), ("none", "--stream none --data pages")):
         extra = " --set views=augment" if name == "none" else ""
         ran += kd(site, folder, name, f"{TRAIN} --batch {BATCH} {stream} --micro 3 --out {name}{extra}")
