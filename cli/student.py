@@ -179,7 +179,8 @@ def _needs_text(spec: "StudentSpec") -> str:
 
     needs = student_needs(spec)
     parts = [f"the signals {', '.join(needs.signals)}"] if needs.signals else []
-    parts += [f"the truths {', '.join(needs.truths)}"] if needs.truths else []
+    parts += [f"the truths {', '.join(needs.columns)}"] if needs.columns else []
+    parts += [f"an example for each of the {', '.join(needs.items)}"] if needs.items else []
     parts += ["weights of its teacher"] if needs.teacher else []
     if needs.instead_of_pixels:
         parts.append(f"images, or the signal {' or '.join(needs.instead_of_pixels)} in their place")

@@ -37,7 +37,10 @@ class Needs:
     optional: tuple[str, ...] = ()
     """Signals that are used if they are stored (data2vec's `inputs`) and not needed otherwise."""
     truths: tuple[str, ...] = ()
-    """Truth columns of the images, such as `class`."""
+    """Truth columns of the images, such as `class` or `text`. An example gets the value of its image."""
+    items: tuple[str, ...] = ()
+    """Truth column whose items are the examples, such as `questions`: an image is trained on once for each of them, and
+    an example gets its own item. One at most."""
     outputs: tuple[str, ...] = ()
     """Outputs that the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
@@ -57,6 +60,11 @@ class Needs:
             return ours or theirs if isinstance(ours, bool) else tuple(dict.fromkeys((*ours, *theirs)))
 
         return Needs(**{each.name: both(each.name) for each in fields(self)})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All truth columns that are needed, whole or item by item."""
+        return tuple(dict.fromkeys((*self.truths, *self.items)))
 
     def pixels(self, signals: Iterable[str]) -> bool:
         """Whether images must be rendered for the student when these signals are available."""
@@ -97,7 +105,8 @@ class Head:
     """A function of a student in eval mode that tasks and exporters call."""
 
     call: "Callable[..., Tensor]"
-    """Function from normalised pixels (batch, 3, height, width) to the head's output."""
+    """Function from normalised pixels (batch, 3, height, width) to the head's output. A head that is asked about images also
+    takes truths, as `batch` does, and must do without them where only pixels are given."""
     description: str
     """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
     refused."""
@@ -204,7 +213,10 @@ class Family(Protocol[S]):
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
     ) -> dict[str, Any]:
-        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them."""
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them.
+
+        `truths`: see students/base/truths.py. Signals and truths are empty where only the shapes of outputs are computed.
+        """
 
     def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
         """The heads of a finished student: `logits`, `embedding`, `generate` … The first is its main one."""

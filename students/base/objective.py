@@ -26,7 +26,8 @@ class Sides:
     spec: Any
     """Specification of the student: its `name`, and its `classes` if it has any."""
     truths: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """Truth columns of the images -> class names of a column of classes, None for any other column."""
+    """Truth columns that the training reads, and `class` where the images have it -> class names of a column of classes,
+    None for any other column."""
     classes: tuple[str, ...] | None = None
     """Class names that the teacher's distributions are over; None if it emits none."""
     source: str = ""

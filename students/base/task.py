@@ -6,7 +6,7 @@
     task.measure.text(task.score(report)); task.show(report)
 
 `student` is a `Judged` (students/judging/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
-`Examples` (students/judging/examples.py): the labelled images, and those a task compares them with, rendered by open pools.
+`Examples` (students/judging/examples.py): the images, and those a task compares them with, rendered by open pools.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,8 @@ class Task(Protocol[R]):
     head: str
     """Name of the student's head that the task calls (`Family.heads`)."""
     truths: tuple[str, ...]
-    """Truth columns the images must have."""
+    """Truth columns the images must have. Images of unknown class are left out where `class` is among them. Of others,
+    `examples.images.truths.read(names, rows)` reads those of a batch; `look_at_items` goes by their items."""
     measure: Measure
     """Name and unit of the score."""
     curves: Mapping[str, str]

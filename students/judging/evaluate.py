@@ -16,12 +16,14 @@ from kdcache.errors import UsageError
 from kdcache.images import Source, open_source
 from kdcache.images.splits import HELD_OUT
 from students.base.task import Shown, Task
+from students.base.truths import CLASS
 from students.base.types import LOGITS, Precision
 from students.families.registry import family_of
 from students.judging.examples import (
     TRAIN_SPLIT,
     Bank,
     Examples,
+    check_task,
     few_of,
     no_split,
     refuse_training_split,
@@ -70,14 +72,20 @@ class Judgement(NamedTuple):
 def judge(run: Run, wanted: Wanted, how: JudgeOptions, progress: Progress) -> list[Judgement]:
     """Judge a run by each of these tasks, on the images that are named or on each of its own validation sets."""
     for task, _ in wanted:
-        check_task(run, task)
+        check_run(run, task)
     sets: Sequence[ValidationSet | None] = [None] if how.data is not None else own_sets(run)
     found = []
     for judged_on in sets:
-        with examples_of(run, how.data, judged_on, how.workers) as examples:
+        truths = truths_of_tasks(wanted)
+        with examples_of(run, how.data, judged_on, how.workers, truths) as examples:
             student = student_of(run, how)
             found += judge_all(student, examples, wanted, progress, run)
     return found
+
+
+def truths_of_tasks(wanted: Wanted) -> tuple[str, ...]:
+    """Truth columns that any of these tasks needs: with a class among them, images without one are left out for all tasks."""
+    return tuple(dict.fromkeys(name for task, _ in wanted for name in task.truths))
 
 
 def judge_all(
@@ -85,7 +93,7 @@ def judge_all(
 ) -> list[Judgement]:
     """Judge by all tasks, after all are checked; `run`: the run that keeps the reports."""
     for task, settings in wanted:
-        task.check(student, examples, settings)
+        check_task(task, student, examples, settings)
     found = []
     with examples.embedded_once():
         for task, settings in wanted:
@@ -109,7 +117,7 @@ def judge_run(
     return found.report, found.path
 
 
-def check_task(run: Run, task: Task[Any]) -> None:
+def check_run(run: Run, task: Task[Any]) -> None:
     """Refuse a task that needs a head the run's student does not have."""
     student = run.record.student
     heads = head_names(student)
@@ -156,20 +164,32 @@ def own_sets(run: Run) -> Sequence[ValidationSet]:
     return run.record.validation
 
 
-def examples_of(run: Run, data: str | None, judged_on: ValidationSet | None, workers: int = 0) -> Examples:
-    """The images to judge on, with a function that finds a bank for them."""
-    images = images_of(run, data, judged_on)
+def examples_of(
+    run: Run,
+    data: str | None,
+    judged_on: ValidationSet | None,
+    workers: int = 0,
+    truths: Sequence[str] = (CLASS,),
+) -> Examples:
+    """The images to judge on, with a function that finds a bank for them. `truths`: columns that the tasks need."""
+    images = images_of(run, data, judged_on, truths)
     return Examples(images, lambda wanted: bank_of(run, images, wanted, data, judged_on), workers)
 
 
-def images_of(run: Run, data: str | None, judged_on: ValidationSet | None = None) -> Labelled:
-    """The labelled images to judge on: those of `data`, or the run's own validation images, which must be unchanged."""
+def images_of(
+    run: Run, data: str | None, judged_on: ValidationSet | None = None, truths: Sequence[str] = (CLASS,)
+) -> Labelled:
+    """The images to judge on: those of `data`, or the run's own validation images, which must be unchanged.
+
+    Only labelled ones where `truths`, the columns that are needed of them, have classes.
+    """
     if data is None:
         own = judged_on or own_sets(run)[0]
-        return same_images(own.data, owner=f"the validation of {run.path}")
+        owner = f"the validation of {run.path}"
+        return same_images(own.data, owner=owner, truths=truths, recorded=own.truths)
     given = _given(run, data)
     _refuse_splits(given.spec(), run)
-    return labelled(given)
+    return labelled(given, truths=truths)
 
 
 def bank_of(

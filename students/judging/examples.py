@@ -1,10 +1,10 @@
 """The images a student is judged on, and those a task compares them with: listed once, rendered by pools that stay open.
 
-Input: labelled images, and a function that finds a bank. Output: an `Examples`, which can be judged on
+Input: images, and a function that finds a bank. Output: an `Examples`, which can be judged on
 repeatedly: it stays open for the length of a training.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,9 @@ from kdcache.images.splits import held_out, training_split
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
 from kdcache.views.recipe import Plain
+from students.base.task import Task
+from students.base.truth_columns import digests_again, expect_columns, from_source
+from students.base.truths import CLASS
 from students.judging.features import Features, look_once
 from students.judging.judged import Judged
 from students.judging.pictures import Labelled, Pictures, labelled
@@ -97,13 +100,30 @@ class Examples:
         return id(images.ids), geometry or student.spec.geometry
 
 
-def same_images(dataset: Dataset, place: str | None = None, *, owner: str, option: str = "--data") -> Labelled:
-    """The labelled images of a dataset, which must be those it was recorded with; `place`: their new location.
+def same_images(
+    dataset: Dataset,
+    place: str | None = None,
+    *,
+    owner: str,
+    option: str = "--data",
+    truths: Sequence[str] = (CLASS,),
+    recorded: Mapping[str, str] | None = None,
+) -> Labelled:
+    """The images of a dataset, which must be those it was recorded with; `place`: their new location.
 
-    The one check, during training and after it, of images that were used before: Drift if they have changed.
+    The one check, during training and after it, of images that were used before: Drift if they have changed, or any of the
+    needed `truths` of which a digest was `recorded`. Without classes among `truths`, unlabelled images are among them.
     """
     anew = f"name images with {option}: it is judged on those as they are" if option == "--data" else "start a new run"
-    return labelled(*images_again(dataset, place, owner=owner, option=option, anew=anew))
+    images = labelled(*images_again(dataset, place, owner=owner, option=option, anew=anew), truths=truths)
+    digests_again(images.truths, [name for name in truths if name in (recorded or {})], recorded or {})
+    return images
+
+
+def check_task(task: Task[Any], student: Any, examples: Examples, settings: Any) -> None:
+    """UsageError or Mismatch where a task cannot judge this student on these images. Nothing is computed."""
+    expect_columns(examples.images.truths, from_source(task.truths), f"the task {task.name}")
+    task.check(student, examples, settings)
 
 
 def judged_source(place: str | Mapping[str, Any], bank: Bank, like: Mapping[str, Any]) -> Source:

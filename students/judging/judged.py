@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from students.families.spec import StudentSpec
 
 EMBEDDING = "embedding"
-HeadCall = Callable[["NDArray[np.uint8]"], "Tensor"]
-"""Function from uint8 views (rows, height, width, 3) to a head's output, one row each."""
+HeadCall = Callable[..., "Tensor"]
+"""Function from uint8 views (rows, height, width, 3), and whatever else the head takes, to its output, one row each."""
 
 
 class Sees(Protocol):
@@ -91,9 +91,9 @@ class JudgedStudent:
 
         call = head_of(self.spec, self.network, head)
 
-        def output(pixels: "NDArray[np.uint8]") -> "Tensor":
+        def output(pixels: "NDArray[np.uint8]", *inputs: Any) -> "Tensor":
             with torch.inference_mode(), autocast(torch.device(self.device), self.precision):
-                given: Tensor = call(normalised(pixels, self.spec, self.device))
+                given: Tensor = call(normalised(pixels, self.spec, self.device), *inputs)
             return given
 
         return output
@@ -135,7 +135,16 @@ class JudgedTeacher:
 
         from kdcache.signals.shown import Shown
 
-        return lambda pixels: self._teacher.emit(Shown(torch.from_numpy(pixels)))[head]
+        def output(pixels: "NDArray[np.uint8]", *inputs: Any) -> "Tensor":
+            if inputs:
+                raise UsageError(
+                    f"{self.spec.name} is shown images alone, and the task gives its head {head} truths of them, too",
+                    hint="judge a student by this task: kd eval RUN",
+                )
+            given: Tensor = self._teacher.emit(Shown(torch.from_numpy(pixels)))[head]
+            return given
+
+        return output
 
     def at_rest(self) -> AbstractContextManager[None]:
         """Nothing to do: a teacher is always in eval mode."""

@@ -5,20 +5,26 @@ a head for them. A `Pictures` can be kept open for many passes, as in training.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.base.progress import Progress
-from kdcache.errors import Incomplete, UsageError
+from kdcache.errors import Incomplete, Mismatch, UsageError
 from kdcache.images import UNLABELLED, Listing, Source
 from kdcache.images.paths import no_labels_hint
-from kdcache.render import RenderPool
+from kdcache.images.truths import Truths
+from kdcache.render import Rendered, RenderPool
+from kdcache.stream.examples import Examples
 from kdcache.views.recipe import Plain
+from students.base.truth_columns import read_examples, way_to_give
+from students.base.truths import CLASS
 from students.judging.judged import HeadCall, Sees
 from students.judging.matching import Matching, match_classes
 
@@ -30,12 +36,12 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labelled images of a source, in row order."""
+    """The images of a source to judge on, in row order: the labelled ones, or all where no class is needed."""
 
     source: Source
     ids: list[str]
     labels: Rows
-    """Class number of each row."""
+    """Class number of each row; UNLABELLED where no class is needed and it is unknown."""
     classes: tuple[str, ...] | None
     """Class names by number."""
     fingerprint: str
@@ -51,6 +57,11 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def truths(self) -> Truths:
+        """What is known of the images by row: `truths.read(("text",), rows)` reads that of a batch, and keeps nothing."""
+        return Truths(self.source, self.ids, self.labels.astype(np.int32))
+
     def named_by(self, spec: Sees) -> "Labelled":
         """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
         matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
@@ -58,11 +69,15 @@ class Labelled:
         return replace(self, labels=numbers, classes=spec.classes, matching=matched, own_classes=self.classes)
 
 
-def labelled(source: Source, listing: Listing | None = None) -> Labelled:
-    """List the images of a source (unless that was done before) and keep those whose class is known."""
+def labelled(source: Source, listing: Listing | None = None, *, truths: Sequence[str] = (CLASS,)) -> Labelled:
+    """List the images of a source (unless that was done before).
+
+    Those whose class is known are kept, or all where the `truths` that are needed of them are without classes.
+    """
     listing = listing or source.scan()
-    rows = np.flatnonzero(listing.labels != UNLABELLED) if listing.labels is not None else np.zeros(0, np.int64)
-    if listing.labels is None or not len(rows):
+    labels = np.full(len(listing), UNLABELLED, np.int32) if listing.labels is None else listing.labels
+    rows = np.flatnonzero(labels != UNLABELLED) if CLASS in truths else np.arange(len(listing))
+    if not len(rows):
         raise UsageError(
             f"the images of {source.name} have no labels",
             hint=no_labels_hint(source.spec(), "put them into one folder a class, or name other images with --data"),
@@ -70,7 +85,7 @@ def labelled(source: Source, listing: Listing | None = None) -> Labelled:
     return Labelled(
         source=source,
         ids=listing.ids.take(rows).to_pylist(),
-        labels=listing.labels[rows].astype(np.int64),
+        labels=labels[rows].astype(np.int64),
         classes=listing.classes,
         fingerprint=listing.fingerprint,
         listing=listing,
@@ -121,21 +136,55 @@ class Pictures:
         A network always sees full batches, the last one padded with black: the output for an image does not depend on how many
         images there are.
         """
-        self.rejected = {}
-        progress.start(stage, len(self.images))
-        for rendered in self._pool.batches(self._requests()):
+        rows = (
+            range(first, min(first + self.batch, len(self.images))) for first in range(0, len(self.images), self.batch)
+        )
+        with self._progress(progress, stage, len(self.images)):
+            for rendered, good in self._rendered(rows, progress):
+                yield np.array([rendered.rows[place] for place in good], np.int64), head(rendered.pixels)[good]
+        self._expect_some(len(self.images))
+
+    def look_at_items(
+        self, column: str, head: HeadCall, *, truths: Sequence[str] = (), progress: Progress, stage: str = "evaluate"
+    ) -> "Iterator[tuple[dict[str, list[Any]], torch.Tensor]]":
+        """(truths, output of `head`) of every item of a truth column, such as each of an image's `questions`, batch by batch.
+
+        `head` is called with the pixels and the truths of a full batch, as a training step gets them: `column` has the item of
+        each example, further `truths` what is known of its image; None stands in the padding. Those of unreadable images are
+        left out.
+        """
+        counts = self.images.truths.counts(column)
+        examples, names = Examples.of_items(counts), tuple(dict.fromkeys((column, *truths)))
+        if not len(examples):
+            raise Mismatch(f"none of the images of {self.images.source.name} has {column}", hint=way_to_give([column]))
+        spans = [range(first, min(first + self.batch, len(examples))) for first in range(0, len(examples), self.batch)]
+        rows = (examples.rows_of(np.array(span)).tolist() for span in spans)
+        with self._progress(progress, stage, len(examples)):
+            for span, (rendered, good) in zip(spans, self._rendered(rows, progress), strict=True):
+                known = read_examples(self.images.truths, names, np.array(span), examples, column)
+                padding = [None] * (self.batch - len(span))
+                output = head(rendered.pixels, {name: [*values, *padding] for name, values in known.items()})
+                yield {name: [values[place] for place in good] for name, values in known.items()}, output[good]
+        self._expect_some(int(np.count_nonzero(counts)))
+
+    def _rendered(self, rows: Iterator[Any], progress: Progress) -> Iterator[tuple[Rendered, list[int]]]:
+        """Batches of these rows, each with the places of those that can be read."""
+        for rendered in self._pool.batches((0, each) for each in rows):
             self.rejected |= {self.images.ids[row]: reason for row, reason in rendered.bad.items()}
-            good = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            yield np.array([rendered.rows[place] for place in good], np.int64), head(rendered.pixels)[good]
+            yield rendered, [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
+
+    @contextmanager
+    def _progress(self, progress: Progress, stage: str, count: int) -> Iterator[None]:
+        self.rejected = {}
+        progress.start(stage, count)
+        yield
         progress.finish()
-        if len(self.rejected) == len(self.images):
+
+    def _expect_some(self, images: int) -> None:
+        if len(self.rejected) == images:
             name, reason = next(iter(self.rejected.items()))
             raise Incomplete(
-                f"none of the {len(self.images):,} images of {self.images.source.name} can be read; {name}: {reason}",
+                f"none of the {images:,} images of {self.images.source.name} can be read; {name}: {reason}",
                 hint="check the files",
             )
-
-    def _requests(self) -> Iterator[tuple[int, range]]:
-        for first in range(0, len(self.images), self.batch):
-            yield 0, range(first, min(first + self.batch, len(self.images)))

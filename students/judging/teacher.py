@@ -15,7 +15,7 @@ from kdcache.base.progress import Progress
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.teachers.registry import open_teacher
-from students.judging.evaluate import Judgement, JudgeOptions, judge_all
+from students.judging.evaluate import Judgement, JudgeOptions, judge_all, truths_of_tasks
 from students.judging.examples import TRAIN_SPLIT, Bank, Examples, no_split, refuse_training_split, split_beside
 from students.judging.judged import JudgedTeacher
 from students.judging.pictures import Labelled, labelled
@@ -66,7 +66,7 @@ def judge_teacher(
     if how.data is None:
         raise UsageError("no --data: a teacher has no validation images of its own", hint="--data SOURCE")
     wanted = chosen([DEFAULT_TASK] if tasks is None else tasks, given, overrides)
-    images = labelled(open_source(how.data))
+    images = labelled(open_source(how.data), truths=truths_of_tasks(wanted))
     progress.note("loading the teacher")
     teacher = opened(choice, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
     with Examples(images, lambda bank: _bank(images, str(how.data), bank), how.workers) as examples:

@@ -18,7 +18,7 @@ from students.base.machine import World
 from students.base.task import Task
 from students.base.types import Precision
 from students.base.validation import MEAN, Bank, named
-from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, same_images
+from students.judging.examples import TRAIN_SPLIT, Examples, check_task, few_of, judged_source, same_images
 from students.judging.judged import JudgedStudent
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import settings_of, task_named
@@ -113,10 +113,10 @@ def _examples(
     if moved is not None and judged_on.bank_from == TRAIN_SPLIT:
         spec = judged_source(moved, TRAIN_SPLIT, data.source).spec()
         data, moved = data.model_copy(update={"source": spec}), None
-    images = same_images(data, moved, owner="the run", option="--val")
     task, settings = settings_in(judged_on)
+    images = same_images(data, moved, owner="the run", option="--val", truths=task.truths, recorded=judged_on.truths)
     examples = Examples(images, lambda wanted: _bank(judged_on, places, wanted, training), workers)
-    task.check(_Unbuilt(record.student), examples, settings)
+    check_before(record.student, task, examples, settings)
     return examples
 
 
@@ -128,7 +128,7 @@ class _Unbuilt(NamedTuple):
 
 def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) -> None:
     """Refuse images that a student of this specification cannot be judged on, before its network is built."""
-    task.check(_Unbuilt(spec), examples, settings)
+    check_task(task, _Unbuilt(spec), examples, settings)
 
 
 def _bank(judged_on: ValidationSet, places: "Places", wanted: Bank, training: Callable[[], Labelled]) -> Labelled:

@@ -12,6 +12,7 @@ from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint
 from kdcache.store.plan import Dataset, ViewPlan
 from students.base.contracts import Needs
+from students.base.truths import CLASS
 from students.base.types import LOGITS
 from students.plan.caches import TrainingCaches
 from students.plan.checks import class_names, way_to_keep
@@ -73,16 +74,23 @@ def _classes(caches: Sequence[CacheRecord], images: Dataset, needs: Needs) -> tu
 
 
 def data_of_images(data: str | None, notes: Notes) -> TrainingData:
-    """Labelled images without any teacher."""
+    """Images without any teacher."""
     if data is None:
         notes.add("no --data: using the embedded shapes")
     source = open_source(data or "shapes")
     listing = source.scan()
-    if listing.labels is None or listing.classes is None:
-        raise UsageError(
-            f"the images of {source.name} have no labels",
-            hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
-        )
     dataset = Dataset.of(source, listing)
     opened = Opened(dataset, None, data, (source, listing))
-    return TrainingData(dataset, None, listing.classes, len(listing), (), opened)
+    classes = () if listing.labels is None else listing.classes or ()
+    return TrainingData(dataset, None, classes, len(listing), (), opened)
+
+
+def expect_classes(images: TrainingData, needs: Needs) -> None:
+    """UsageError where a training without a teacher needs classes, and the images have none."""
+    if images.classes or not (needs.classes or CLASS in needs.columns):
+        return
+    source, _ = images.opened.images
+    raise UsageError(
+        f"the images of {source.name} have no labels",
+        hint=no_labels_hint(source.spec(), "put them into one folder a class, or train from a cache"),
+    )

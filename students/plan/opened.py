@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kdcache.images.source import Listing, Source
+from kdcache.images.truths import Truths
+from kdcache.store.index import ListedIds
 from kdcache.store.plan import Dataset
 from kdcache.store.same_images import images_again
 from students.base.machine import World
@@ -17,6 +19,7 @@ from students.judging.while_training import examples_again
 from students.options import MachineOptions
 from students.plan.caches import TrainingCaches, caches_again, joined_caches
 from students.plan.sides import shows_images
+from students.plan.truths import NO_TRUTHS, TrainingTruths, truths_again
 from students.runs.record import RunRecord
 
 Images = tuple[Source, Listing]
@@ -43,6 +46,13 @@ class Opened:
         anew = "start a new run" if self.caches is None else "build a new cache of these images"
         return images_again(self._dataset, self._data, owner=owner, anew=anew)
 
+    def truths(self) -> Truths:
+        """What is known of the training images, in the order of the rows of the run; nothing of it is read yet."""
+        source, listing = self.images
+        if self.caches is not None:
+            return Truths(source, self.caches.first.ids, self.caches.first.labels)
+        return Truths(source, ListedIds(listing), listing.labels)
+
     @cached_property
     def labelled(self) -> Labelled:
         """Those of the training images whose class is known, for tasks that compare with them."""
@@ -56,12 +66,15 @@ class RunInputs:
     opened: Opened
     examples: tuple[Examples, ...]
     """Images to judge on, one for each validation set of the record; none in processes that do not judge."""
+    truths: TrainingTruths = NO_TRUTHS
+    """Truths of the training images, beside their classes."""
 
 
 def inputs_again(record: RunRecord, where: MachineOptions, world: World) -> RunInputs:
     """The inputs of a run that goes on, which must be those its record names; only the first process judges."""
     opened = Opened(record.dataset, _caches_again(record), where.data)
-    return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else ())
+    truths = truths_again(record.needs, opened.truths, record.truths)
+    return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else (), truths)
 
 
 def _caches_again(record: RunRecord) -> TrainingCaches | None:

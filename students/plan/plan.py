@@ -22,10 +22,11 @@ from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
 from students.plan.caches import choose_caches, joined_caches, records_of
 from students.plan.checks import check_classifier, check_head, check_outputs
-from students.plan.data import TrainingData, data_of_caches, data_of_images
+from students.plan.data import TrainingData, data_of_caches, data_of_images, expect_classes
 from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
 from students.plan.sides import shows_images
+from students.plan.truths import truths_for
 from students.plan.validation import Planned as PlannedSet
 from students.plan.validation import validation_sets
 from students.plan.views import views_of
@@ -62,7 +63,12 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     ground, recipe = _ground_and_recipe(options, where, notes)
     views = views_of(options, ground, recipe, _before(options), notes)
     student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
-    pacing = _pacing(options, recipe, ground, processes, where)
+    needs = recipe.needs | family_of(student).needs(student)
+    truths = truths_for(needs, ground.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
+    usable = truths.usable(ground.opened.caches, options.views, ground.usable)
+    if truths.items:
+        notes.add(f"an example is one of the {truths.items}: {usable:,} of {ground.usable:,} images")
+    pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
@@ -79,6 +85,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         **_recorded_caches(ground.caches),
         **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
+        truths=dict(truths.digests),
         rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
         head_rows=options.head_rows,
@@ -86,7 +93,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         processes=processes,
         versions=library_versions(),
     )
-    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets))
+    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets), truths)
     return Planned(record, inputs, tuple(notes), _warnings(options))
 
 
@@ -162,6 +169,7 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
     recipe = _loaded(options, ground.dataset, preset)
     if not ground.caches:
         recipe = _without_teacher(recipe, name, _name(options), notes)
+        expect_classes(ground, recipe.needs)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
@@ -212,18 +220,19 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
 
 
 def _pacing(
-    options: TrainOptions, recipe: Recipe, ground: TrainingData, processes: int, where: MachineOptions
+    options: TrainOptions, recipe: Recipe, usable: int, unit: str, processes: int, where: MachineOptions
 ) -> Pacing:
+    """`usable`: number of examples, each one of `unit`, such as images."""
     if recipe.batch % processes:
         raise UsageError(
             f"a batch of {recipe.batch} cannot be shared by {processes} processes",
             hint="choose a multiple with --batch",
         )
-    epoch = ground.usable // recipe.batch
+    epoch = usable // recipe.batch
     if not epoch:
         raise UsageError(
-            f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
-            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
+            f"{usable:,} {unit} are less than one batch of {recipe.batch:,}",
+            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, usable // 4))))}, or another --recipe",
         )
     steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
     return Pacing(
@@ -254,7 +263,7 @@ def _validation(
 
 def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
     """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
-    plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
+    plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None and not sets[0].truths
     return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
 
 

@@ -70,14 +70,14 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     _check_addresses(record)
     for name, objective in record.recipe.losses.items():
         objective.check(sides[name])
-    needs, given = _needs(record.recipe, record.student), next(iter(sides.values()))
+    needs, given = record.needs, next(iter(sides.values()))
     places = all_places(record.all_caches, live=record.stream == "on")
     if missing := [signal for signal in needs.signals if not places_of(signal, places)]:
         raise Mismatch(
             f"{_kept(record, places)}, but the recipe needs {' and '.join(missing)}",
             hint=_way_to_keep(record, needs, missing, places),
         )
-    if lacking := [truth for truth in needs.truths if truth not in given.truths]:
+    if lacking := [truth for truth in needs.columns if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
         raise Mismatch(
             f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",

@@ -11,6 +11,7 @@ from kdcache.errors import KDError, Mismatch, UsageError
 from kdcache.images import Source, open_source
 from kdcache.images.splits import held_out, training_split
 from kdcache.store.plan import Dataset
+from students.base.truth_columns import expect_columns, from_source
 from students.base.validation import MEAN, Bank, JudgedSet, named
 from students.families.spec import StudentSpec
 from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, no_split
@@ -122,7 +123,7 @@ def _planned(
     judge, bank_from = recipe.judge, recipe.judge.bank if asked.bank is None else asked.bank
     source = judged_source(place, bank_from, ground.dataset.source)
     listing = source.scan()
-    images = labelled(source, listing)
+    images = labelled(source, listing, truths=task_named(asked.task or judge.task).truths)
     bank: list[tuple[Labelled, Dataset | None]] = []
 
     def bank_of(wanted: Bank) -> Labelled:
@@ -140,11 +141,13 @@ def _planned(
     heads = head_names(student)
     check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads])
     examples = Examples(images, bank_of, workers)
+    expect_columns(images.truths, from_source(task.truths), f"the task {task.name}")
     try:
         check_before(student, task, examples, settings)
     except (UsageError, Mismatch) as error:  # its hint is of kd eval
         raise type(error)(error.message, hint=_OTHERS) from error
-    return Planned(planned.model_copy(update={"bank": bank[-1][1] if bank else None}), examples)
+    found = {"bank": bank[-1][1] if bank else None, "truths": images.truths.digests(from_source(task.truths))}
+    return Planned(planned.model_copy(update=found), examples)
 
 
 def _bank(wanted: Bank, source: Source, ground: TrainingData) -> tuple[Labelled, Dataset | None]:

@@ -6,12 +6,13 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from kdcache.base.strict import Strict
 from kdcache.store.plan import Dataset, ViewPlan
-from students.families.registry import AnyStudent
+from students.base.contracts import Needs
+from students.families.registry import AnyStudent, family_of
 from students.options import StreamMode
 from students.recipe import Recipe
 from students.runs.caches import MOST_CACHES, CacheRecord
 from students.runs.metrics import MOST_STEPS
-from students.runs.validation import ValidationSet
+from students.runs.validation import TruthDigests, ValidationSet
 
 FORMAT = 1
 
@@ -58,6 +59,9 @@ class RunRecord(Strict):
     """Validation sets, if they have names."""
     started_from: str | None = None
     """Weights file the training started from, with its digest."""
+    truths: TruthDigests = {}
+    """Truth column that was learnt from -> digest of its values for all images. Classes are not among them: they are
+    part of the images or of the cache."""
     rejected: int = 0
     """Number of images the cache could not read, in the view with the most of them."""
     new_head: bool = False
@@ -87,6 +91,11 @@ class RunRecord(Strict):
         return self.caches if self.cache is None else (self.cache,)
 
     @property
+    def needs(self) -> Needs:
+        """Everything the student and its recipe need."""
+        return self.recipe.needs | family_of(self.student).needs(self.student)
+
+    @property
     def validation(self) -> tuple[ValidationSet, ...]:
         """The validation sets, also where `val` is a single unnamed one."""
         if self.val is None:
@@ -97,4 +106,5 @@ class RunRecord(Strict):
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
-        return {name: value for name, value in write(self).items() if name not in ("sets", "caches") or value}
+        later = ("sets", "caches", "truths")
+        return {name: value for name, value in write(self).items() if name not in later or value}

@@ -56,7 +56,7 @@ class ObjectiveContract:
         assert needs.outputs, "an objective that looks at nothing the student gives cannot teach it"
         assert set(needs.outputs) == set(example.output)
         assert set(needs.signals) == set(example.signals)
-        assert set(needs.truths) == set(example.truths)
+        assert set(needs.columns) == set(example.truths)
 
     def test_it_is_read_back_as_it_was_written(self) -> None:
         """By its kind alone, so that a run that has it can be opened."""

@@ -9,7 +9,7 @@ A subclass may bring other images (`images`), and the output of the head its tas
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from kdcache.base.progress import Silent
 from kdcache.errors import BadImage
 from kdcache.images import Listing, Source, open_source
+from kdcache.images.source import WithTruths
 from kdcache.views.recipe import Plain
 from students.base.task import Measure, Shown, Table, Task
 from students.base.types import LOGITS, Precision
@@ -47,7 +48,7 @@ class Answering:
 
     def ask(self, head: str) -> HeadCall:
         """The output that the contract computes."""
-        return lambda pixels: self.contract.answer(head, pixels, self.spec.classes)
+        return lambda pixels, *truths: self.contract.answer(head, pixels, self.spec.classes)
 
     def at_rest(self) -> AbstractContextManager[None]:
         """There is nothing to change."""
@@ -79,6 +80,14 @@ class Broken:
             raise BadImage(f"{image_id} is broken")
         return self.of.read(image_id)
 
+    def truths(self) -> tuple[str, ...]:
+        """The columns of the images."""
+        return self.of.truths() if isinstance(self.of, WithTruths) else ()
+
+    def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """As the images have them."""
+        return self.of.read_truths(names, ids) if isinstance(self.of, WithTruths) else {}
+
 
 class TaskContract:
     """Tests of one task."""
@@ -88,7 +97,7 @@ class TaskContract:
     """Settings that differ from the task's defaults, by name."""
 
     def images(self) -> Source:
-        """Labelled images to judge on."""
+        """Images to judge on, with the truths that the task needs."""
         return open_source("shapes:split=val,count=40,size=32")
 
     def bank(self, wanted: Bank) -> Source:
@@ -109,7 +118,7 @@ class TaskContract:
     @contextmanager
     def opened(self, source: Source | None = None) -> Iterator[Examples]:
         """The images, open."""
-        images = labelled(source or self.images())
+        images = labelled(source or self.images(), truths=self.task.truths)
         with Examples(images, lambda wanted: labelled(self.bank(wanted))) as examples:
             yield examples
 

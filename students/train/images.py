@@ -5,6 +5,7 @@ Input: a cache, or a dataset that was scanned. Output: one record that the feed 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from kdcache.store.plan import Dataset, ViewPlan
 from kdcache.views import mix_of
 from kdcache.views.recipe import Augment, Plain, drawable
 from students.base.truths import CLASS
+from students.plan.truths import NO_TRUTHS, TrainingTruths
 
 Rows = NDArray[np.int64]
 Classes = tuple[Rows, Rows, NDArray[np.float32]]
@@ -31,16 +33,20 @@ class TrainingImages:
     labels: NDArray[np.int32] | None
     dataset: Dataset
     views: ViewPlan
+    known: TrainingTruths = NO_TRUTHS
+    """Truths of them beside their classes, and what the examples are."""
 
     @classmethod
-    def of_cache(cls, cache: Cache, source: Source) -> "TrainingImages":
-        """The images a teacher spoke about; `source` is where they lie on this machine."""
-        return cls(source, cache.ids, cache.labels, cache.plan.dataset, cache.plan.views)
+    def of_cache(cls, cache: Cache, source: Source, known: TrainingTruths = NO_TRUTHS) -> "TrainingImages":
+        """The images of a cache; `source` is where they lie on this machine."""
+        return cls(source, cache.ids, cache.labels, cache.plan.dataset, cache.plan.views, known)
 
     @classmethod
-    def of_listing(cls, source: Source, listing: Listing, views: ViewPlan) -> "TrainingImages":
-        """A dataset that no teacher has spoken about, or speaks about while the student learns."""
-        return cls(source, ListedIds(listing), listing.labels, Dataset.of(source, listing), views)
+    def of_listing(
+        cls, source: Source, listing: Listing, views: ViewPlan, known: TrainingTruths = NO_TRUTHS
+    ) -> "TrainingImages":
+        """The images of a dataset without a cache."""
+        return cls(source, ListedIds(listing), listing.labels, Dataset.of(source, listing), views, known)
 
     @property
     def recipe(self) -> Plain | Augment:
@@ -54,13 +60,15 @@ class TrainingImages:
 
     @property
     def columns(self) -> dict[str, tuple[str, ...] | None]:
-        """Truth columns of the images, each with its class names where it is one of classes."""
+        """Truth columns of the training, each with its class names where it is one of classes."""
         named = self.labels is not None and self.dataset.classes is not None
-        return {CLASS: self.dataset.classes} if named else {}
+        return {**({CLASS: self.dataset.classes} if named else {}), **dict.fromkeys(self.known.digests)}
 
-    def truths(self, names: tuple[str, ...], rows: Rows, view: int) -> dict[str, Classes]:
-        """The columns of these names, in the order of the rows. Every column the images have is looked up here."""
-        return {name: {CLASS: self.classes}[name](rows, view) for name in names}
+    def truths(self, names: tuple[str, ...], examples: Rows, view: int) -> dict[str, Any]:
+        """The columns of these names for some examples, in their order: classes as arrays, of others a list of values."""
+        found = self.known.read([name for name in names if name != CLASS], examples)
+        classes = {CLASS: self.classes(self.known.rows_of(examples), view)} if CLASS in names else {}
+        return {**classes, **found}
 
     def classes(self, rows: Rows, view: int) -> Classes:
         """Class, class of the partner, and the share of the first: what is true of a view of each row that is not rejected."""

@@ -1,4 +1,4 @@
-"""A training with everything at hand: network, images, teller, and the checks that had to pass. Made from a run record.
+"""A training with everything at hand: network, images, targets, and the checks that had to pass. Made from a run record.
 
 Input: a record (new, or read back from a run that was stopped) and this machine. Output: a Job the loop can work on.
 """
@@ -6,6 +6,7 @@ Input: a record (new, or read back from a run that was stopped) and this machine
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from students.judging.while_training import Validation, validation_of
 from students.options import MachineOptions
 from students.plan import checks as fits
 from students.plan.caches import TrainingCaches
-from students.plan.opened import Opened, RunInputs
+from students.plan.opened import RunInputs
 from students.plan.plan import weights_file
 from students.plan.sides import check_sides, sides_of, signals_read
 from students.runs.record import RunRecord
@@ -53,8 +54,8 @@ class Job:
     """The run: its student, recipe, pacing and seed."""
     machine: MachineOptions
     """What is particular to this machine."""
-    scene: TrainingImages
-    teller: TargetSource
+    images: TrainingImages
+    targets: TargetSource
     feed: Callable[[], Feed]
     judge: Callable[[], AbstractContextManager[Validation]] | None
     """Function that opens the validation; None: the student is not judged in training."""
@@ -74,86 +75,96 @@ def make_job(
 ) -> Job:
     """Check everything that was opened. `fresh`: the network gets the weights a run begins with; else a checkpoint fills it."""
     check_names(where.trackers)
-    scene, teller, sides = _scene_and_teller(record, inputs.opened, where, world, progress)
+    images, targets, sides = _images_and_targets(record, inputs, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
     network = _network(record, where, fresh)
     if where.recompute:
         network.set_grad_checkpointing(True)  # type: ignore[operator]  # timm's networks have it, nn.Module has not
-    workers = where.render_workers
     asked = recipe.optimiser
     warmup = round(asked.warmup * pacing.steps_an_epoch + asked.warmup_share * pacing.steps)
-    family = family_of(record.student)
-    sees = record.student.input if family.needs(record.student).pixels(teller.signals) else None
-
-    def feed() -> Feed:
-        caches = inputs.opened.caches
-        strict = caches is not None and not caches.missing
-        return Feed(scene, teller, size=sees, micro=pacing.micro, workers=workers, strict=strict)
-
     return Job(
         network=network,
-        family=family,
+        family=family_of(record.student),
         own=own_modules(recipe, sides, record.seed),
         record=record,
         machine=where,
-        scene=scene,
-        teller=teller,
-        feed=feed,
+        images=images,
+        targets=targets,
+        feed=_feed_of(record, inputs, images, targets, where.render_workers),
         judge=validation_of(record, inputs.examples, world),
         measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
     )
 
 
-def _scene_and_teller(
-    record: RunRecord, opened: Opened, where: MachineOptions, world: World, progress: Progress
+def _feed_of(
+    record: RunRecord, inputs: RunInputs, images: TrainingImages, targets: TargetSource, workers: int
+) -> Callable[[], Feed]:
+    """A function that makes the feed: what the student sees and learns from, in this process."""
+    needs, caches = family_of(record.student).needs(record.student), inputs.opened.caches
+    return partial(
+        Feed,
+        images,
+        targets,
+        size=record.student.input if needs.pixels(targets.signals) else None,
+        micro=record.pacing.micro,
+        workers=workers,
+        strict=caches is not None and not caches.missing,
+        truths=record.needs.columns,
+    )
+
+
+def _images_and_targets(
+    record: RunRecord, inputs: RunInputs, where: MachineOptions, world: World, progress: Progress
 ) -> tuple[TrainingImages, TargetSource, dict[str, Sides]]:
     batch = record.recipe.batch // world.size
     progress.doing("listing the images")
-    caches, (source, listing) = opened.caches, opened.images
+    caches, (source, listing) = inputs.opened.caches, inputs.opened.images
     if world.first and (small := enlargement(source, listing, record.student.input, "the student")):
         progress.warn(small)
+    views, known = record.pacing.views, inputs.truths
     if caches is None:
-        scene = TrainingImages.of_listing(source, listing, record.views)
-        sides = _sides(record, scene)
+        images = TrainingImages.of_listing(source, listing, record.views, known)
+        sides = _sides(record, images)
         share = Share(len(listing), batch, world.rank, world.size, drop_last=True)
-        return scene, LabelsOnly(scene, views=record.pacing.views, seed=record.seed, share=share), sides
-    scene = TrainingImages.of_cache(caches.first, source)
-    sides = _sides(record, scene)
+        return images, LabelsOnly(images, views=views, seed=record.seed, share=share, examples=known.examples), sides
+    images = TrainingImages.of_cache(caches.first, source, known)
+    sides = _sides(record, images)
     for cache in caches.all:
         if cache.teacher.weights.random:
             which = "this cache" if len(caches.all) == 1 else str(cache.path)
             progress.warn(f"{which} was made with RANDOM WEIGHTS: good for measuring time, not for learning anything")
     share = Share(len(caches.first), batch, world.rank, world.size, drop_last=True)
     if record.stream == "on":
-        return scene, _connected(record, caches.first, scene, share, where, world, progress), sides
-    return scene, _cached(record, caches, source, share, where, world, progress), sides
+        return images, _connected(record, caches.first, images, share, where, world, progress), sides
+    _check_stored(record, caches, source, where, world, progress)
+    cached = CachedTargets(
+        caches.joined,
+        views=views,
+        seed=record.seed,
+        share=share,
+        signals=signals_read(record.recipe, record.student, caches.records),
+        device=str(world.device),
+        examples=known.examples,
+    )
+    return images, cached, sides
 
 
-def _cached(
-    record: RunRecord,
-    caches: TrainingCaches,
-    source: Source,
-    share: Share,
-    where: MachineOptions,
-    world: World,
-    progress: Progress,
-) -> TargetSource:
-    """The caches, once each was found whole and made from views that still render the same."""
-    views, device = record.pacing.views, str(world.device)
+def _check_stored(
+    record: RunRecord, caches: TrainingCaches, source: Source, where: MachineOptions, world: World, progress: Progress
+) -> None:
+    """Every cache has what is read, and was made from views that still render the same, which the first process checks."""
     for cache in caches.all:
-        fits.check_cache(cache, views)
+        fits.check_cache(cache, record.pacing.views)
     if world.first:
         for cache in caches.all:
             fits.check_replay(cache, source, where.render_workers, progress, seed=record.seed)
     world.wait()
-    signals = signals_read(record.recipe, record.student, caches.records)
-    return CachedTargets(caches.joined, views=views, seed=record.seed, share=share, signals=signals, device=device)
 
 
-def _sides(record: RunRecord, scene: TrainingImages) -> dict[str, Sides]:
+def _sides(record: RunRecord, images: TrainingImages) -> dict[str, Sides]:
     """What each objective compares, once that is known to be possible."""
-    sides = sides_of(record, scene.columns)
+    sides = sides_of(record, images.columns)
     check_sides(record, sides)
     return sides
 
@@ -161,7 +172,7 @@ def _sides(record: RunRecord, scene: TrainingImages) -> dict[str, Sides]:
 def _connected(
     record: RunRecord,
     cache: Cache,
-    scene: TrainingImages,
+    images: TrainingImages,
     share: Share,
     where: MachineOptions,
     world: World,
@@ -178,7 +189,9 @@ def _connected(
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
     # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
     rejected = None if cache.missing else cache.rejected
-    drawn = LabelsOnly(scene, views=views, seed=record.seed, share=share, rejected=rejected)
+    drawn = LabelsOnly(
+        images, views=views, seed=record.seed, share=share, rejected=rejected, examples=images.known.examples
+    )
     hint = "train from the cache (--stream off), or show fewer images at once with --micro"
     return LiveTeacher(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 

@@ -1,7 +1,7 @@
 """The student while it learns: its network, the running average of it, and what changes the two, a step at a time.
 
-Input: the pieces of a step and what was said about them. Output: their losses, and weights that have moved. When steps are
-taken, and when the student is judged and kept, is the matter of train.py.
+Input: the pieces of a step and the teacher's signals for them. Output: their losses, and weights that have moved. When steps are
+taken, and when the student is judged and kept, is the matter of loop.py.
 """
 
 import math
@@ -15,12 +15,12 @@ from students.base.machine import World
 from students.judging.network import normalised
 from students.runs.checkpoint import Parts
 from students.train.average import Average
-from students.train.feed import Piece, truths_of
+from students.train.feed import Piece
 from students.train.job import Job
 from students.train.losses import Losses, Step
 from students.train.optimise import adamw, set_rate
 from students.train.synced import synced
-from students.train.targets import EpochTargets, Signals
+from students.train.targets import Signals
 
 
 class Learner:
@@ -41,7 +41,6 @@ class Learner:
             job.family.groups(self.network, job.record.student), job.record.recipe.optimiser, fused=True, own=self.own
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.record.recipe.precision == "float16")
-        self._truths = (job.record.recipe.needs | job.family.needs(job.record.student)).truths
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
@@ -75,19 +74,19 @@ class Learner:
         for constraint in self._job.record.recipe.all_constraints:
             constraint.before_step(self.network)
 
-    def learn(self, piece: Piece, said: Signals, telling: EpochTargets) -> tuple[Losses, Tensor]:
-        """Add the gradient of one piece -> its losses, and which of its rows count.
+    def learn(self, piece: Piece, signals: Signals) -> tuple[Losses, Tensor]:
+        """Add the gradient of one piece -> its losses, and which of its examples count.
 
-        Each image weighs the same, however a step is cut into pieces and processes.
+        Each example weighs the same, however a step is cut into pieces and processes.
         """
         job, device, called = self._job, self._world.device, self._called
-        truths = truths_of(self._truths, job.scene, piece, telling, device)
+        truths = piece.truths_on(device)
         pixels = None if piece.pixels is None else normalised(piece.pixels, job.record.student, str(device))
-        batch = job.family.batch(pixels, said, truths, job.record.student)
+        batch = job.family.batch(pixels, signals, truths, job.record.student)
         # Gradients of all processes are averaged once a step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:
-            losses = Losses(*called(batch, said, truths, str(device)))
+            losses = Losses(*called(batch, signals, truths, str(device)))
             good = torch.from_numpy(piece.good).to(device)
             weight = good.float() * (self._world.size / job.record.recipe.batch)
             torch.autograd.backward(self.scaler.scale((losses.total * weight).sum()))

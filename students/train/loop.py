@@ -129,9 +129,9 @@ class Training:
         self.learner.begin()
         ended = self._over()
         while ended is None:
-            telling = job.teller.epoch(state.epoch, state.at)
-            for pieces in steps_of(feed.pieces(telling, state.at)):
-                self._step(pieces, telling)
+            epoch = job.targets.epoch(state.epoch, state.at)
+            for pieces in steps_of(feed.pieces(epoch, state.at)):
+                self._step(pieces, epoch)
                 ended = self._after_step(interrupted)
                 if ended or state.at == 0:
                     break
@@ -142,7 +142,7 @@ class Training:
             self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
         return Outcome(ended, state, self.validation, self.score, job.measure, len(feed.unreadable))
 
-    def _step(self, pieces: Iterator[Piece], telling: EpochTargets) -> None:
+    def _step(self, pieces: Iterator[Piece], epoch: EpochTargets) -> None:
         """One step over all its pieces."""
         job, state, log = self.job, self.state, self.log
         torch.manual_seed(Dice(job.record.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
@@ -150,10 +150,10 @@ class Training:
             piece = next(pieces, None)
         assert piece is not None, "an epoch has as many steps as were counted beforehand"
         while piece is not None:
-            with log.lap(job.teller.stage):
-                said = telling.tell(piece.span, piece.shown)
+            with log.lap(job.targets.stage):
+                signals = epoch.tell(piece.span, piece.shown)
             with log.lap("student"):
-                log.add(*self.learner.learn(piece, said, telling))
+                log.add(*self.learner.learn(piece, signals))
             with log.lap("waiting"):
                 piece = next(pieces, None)
         with log.lap("optimiser"):

@@ -1,7 +1,7 @@
 """Sources of training targets: a cache, a live teacher, or class labels only.
 
-All three give the rows of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in where
-the signals come from and in nothing else. Only `LiveTeacher` ever imports a teacher.
+All three give the examples of a step in the same order, a pure function of (seed, epoch): off-stream and on-stream differ in
+where the signals come from and in nothing else. Only `LiveTeacher` ever imports a teacher.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,11 +41,11 @@ class EpochTargets(Protocol):
     def __len__(self) -> int:
         """Steps of the whole epoch."""
 
-    def rows(self, number: int) -> Rows:
-        """This process's rows of a step."""
+    def examples(self, number: int) -> Rows:
+        """This process's examples of a step: rows, or items of rows (kdcache/stream/examples.py)."""
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
-        """What is said about these of the step's rows, which come in order; nothing when nobody speaks."""
+        """The signals of these of the step's examples, which come in order; nothing where there is no teacher."""
 
 
 class TargetSource(Protocol):
@@ -77,8 +77,9 @@ class Streamable(Protocol):
         world: int,
         start: int,
         drop_last: bool,
+        examples: Examples | None,
     ) -> Stream | JoinedStream:
-        """The batches of one epoch for one process; `signals`: their addresses."""
+        """The batches of one epoch for one process; `signals`: their addresses; `examples`: items of rows, None: rows."""
 
 
 class CachedTargets:
@@ -96,7 +97,10 @@ class CachedTargets:
         share: Share,
         signals: tuple[str, ...],
         device: str,
+        examples: Examples | None = None,
     ) -> None:
+        """`examples`: items of rows; None: rows."""
+        self._examples = examples
         self._cache, self._views, self._seed, self._share, self._device = cache, views, seed, share, device
         self.signals = signals
 
@@ -113,6 +117,7 @@ class CachedTargets:
             world=share.world,
             start=start,
             drop_last=share.drop_last,
+            examples=self._examples,
         )
         return CachedEpochTargets(stream, bool(self.signals), self._device)
 
@@ -133,9 +138,9 @@ class CachedEpochTargets:
     def __len__(self) -> int:
         return len(self._stream) + self._stream.start
 
-    def rows(self, number: int) -> Rows:
+    def examples(self, number: int) -> Rows:
         """As the stream has them."""
-        return self._stream.rows(number)
+        return self._stream.examples(number)
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """Decoded. A step is read when its first rows are asked for."""
@@ -149,7 +154,7 @@ class CachedEpochTargets:
 
 
 class LabelsOnly:
-    """Nobody speaks: true classes are all there is to learn from."""
+    """No teacher: truths are all there is to learn from."""
 
     sees: tuple[int, int] | None = None
     stage: Stage = "waiting"
@@ -157,7 +162,7 @@ class LabelsOnly:
 
     def __init__(
         self,
-        scene: TrainingImages,
+        images: TrainingImages,
         *,
         views: Sequence[int] | None,
         seed: int,
@@ -166,12 +171,12 @@ class LabelsOnly:
         examples: Examples | None = None,
     ) -> None:
         """`rejected`: the rows of a view that cannot be used, where that is known. `examples`: items of rows; None: rows."""
-        self._examples: Examples | int = len(scene.ids) if examples is None else examples
-        self._scene, self._views, self._seed, self._share, self._rejected = scene, views, seed, share, rejected
+        self._examples: Examples | int = len(images.ids) if examples is None else examples
+        self._images, self._views, self._seed, self._share, self._rejected = images, views, seed, share, rejected
 
     def epoch(self, number: int, start: int) -> "LabelsOnlyEpoch":
         """Rows in the order a cache would give them; without `views`, random views are new in every epoch."""
-        fresh = number if self._scene.recipe.kind == "augment" else 0
+        fresh = number if self._images.recipe.kind == "augment" else 0
         view = fresh if self._views is None else view_of(number, self._views)
         bad = None if self._rejected is None else self._rejected(view)
         order = Order(self._examples, seed=self._seed, epoch=number, shuffle="full", rejected=bad)
@@ -179,7 +184,7 @@ class LabelsOnly:
 
 
 class LabelsOnlyEpoch:
-    """An epoch in which nobody speaks."""
+    """An epoch without a teacher."""
 
     def __init__(self, order: Order, share: Share, view: int) -> None:
         self._order, self._share, self.view = order, share, view
@@ -187,9 +192,9 @@ class LabelsOnlyEpoch:
     def __len__(self) -> int:
         return len(self._share)
 
-    def rows(self, number: int) -> Rows:
-        """In the order of the epoch: the row of each example, so a row with several items comes several times."""
-        return self._order.rows_of(self._order.slice(*self._share.span(number)))
+    def examples(self, number: int) -> Rows:
+        """In the order of the epoch."""
+        return self._order.slice(*self._share.span(number))
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """Nothing."""
@@ -197,7 +202,7 @@ class LabelsOnlyEpoch:
 
 
 class LiveTeacher:
-    """On-stream: the teacher looks at the views of every step. Rows and views are those of the cache it would have made."""
+    """On-stream: the teacher looks at the views of every step. Examples and views are those of the cache it would have made."""
 
     stage: Stage = "teacher"
 
@@ -208,7 +213,7 @@ class LiveTeacher:
         self.sees: tuple[int, int] | None = teacher.preprocess.size
 
     def epoch(self, number: int, start: int) -> "LiveTeacherEpoch":
-        """The same rows, with a teacher that speaks."""
+        """The same examples, with the teacher."""
         return LiveTeacherEpoch(self._drawn.epoch(number, start), self._batches)
 
 
@@ -226,9 +231,9 @@ class LiveTeacherEpoch:
     def __len__(self) -> int:
         return len(self._drawn)
 
-    def rows(self, number: int) -> Rows:
+    def examples(self, number: int) -> Rows:
         """In the order of the epoch."""
-        return self._drawn.rows(number)
+        return self._drawn.examples(number)
 
     def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
         """What the teacher emits about them now."""

@@ -168,9 +168,9 @@ def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     seen = []
     learn_piece, losses = learner.Learner.learn, Labels.losses
 
-    def watched_piece(self, piece, said, telling):
-        seen.append([piece.rows.copy(), telling.view])
-        return learn_piece(self, piece, said, telling)
+    def watched_piece(self, piece, signals):
+        seen.append([piece.rows.copy(), piece.view])
+        return learn_piece(self, piece, signals)
 
     def watched_losses(self, output, signals, truths, module=None):
         said = signals["logits"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 TOY = Path(__file__).parents[1] / "toy"
 NAMES = ("kd_toy", "toy", "three-bytes", "words", "shades", "spelling", "bounded", "reading", "listing", "guesses", "tiles",
-         "generate", "odds", "leaning", "greys")  # fmt: skip
-"""Package, family and teacher, codec, two signals, objective, constraint, task, export format, two outputs, head,
-another signal and objective, kind of images."""
+         "generate", "odds", "leaning", "greys", "asker", "answering", "quiz")  # fmt: skip
+"""Package, family and teacher, codec, two signals, objective, constraint, task, export format, two outputs, head; another
+signal and objective, kind of images; and of the student that learns from truths its family, objective and task."""
 
 
 def drawn(seed: int | None = None) -> dict[str, str]:

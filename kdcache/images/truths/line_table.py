@@ -30,6 +30,9 @@ class LineTable:
             size = os.fstat(file.fileno()).st_size
             self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         self._starts, self._names = array("q", [0]), set[str]()
+        self._last: tuple[int, dict[str, Any]] | None = (
+            None  # the row that was parsed last: its columns are read together
+        )
         self.lookup = Lookup(self._ids())
         """From an id to its row."""
 
@@ -74,7 +77,10 @@ class LineTable:
         return f"line {row + 1} of {self._path}"
 
     def _at(self, row: int) -> dict[str, Any]:
-        return self._record(self._content[self._starts[row] : self._starts[row + 1]], row)
+        last = self._last
+        if last is None or last[0] != row:
+            last = self._last = (row, self._record(self._content[self._starts[row] : self._starts[row + 1]], row))
+        return last[1]
 
     def _wrong(self, row: int, why: str) -> UsageError:
         return UsageError(f"{self.place(row)} cannot be used: {why}", hint=_HINT)

@@ -31,8 +31,12 @@ class Sidecar:
 
     def read(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Column name -> a plain value of each image, None where it is not known."""
-        rows = [self._row_of(image_id) for image_id in ids]
-        return {name: [None if row is None else self._value(row, name) for row in rows] for name in names}
+        found: dict[str, list[Any]] = {name: [] for name in names}
+        for image_id in ids:  # image by image, so that a line is parsed once for all its columns
+            row = self._row_of(image_id)
+            for name, values in found.items():
+                values.append(None if row is None else self._value(row, name))
+        return found
 
     def _value(self, row: int, name: str) -> Any:
         assert self._table is not None, "there are columns only where there is a table"
