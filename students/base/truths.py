@@ -1,4 +1,4 @@
-"""What is known of the examples of a piece without any teacher, by the name of its column: `{"class": ClassTruth(…)}`."""
+"""Truths of the examples in a piece, which are known without a teacher, by column name: `{"class": ClassTruth(…)}`."""
 
 from typing import TYPE_CHECKING, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Builds what is compared, runs every arm again and again in turn, each in a process of its own, and collects their results.
+"""Runs a comparison: builds its caches, trains every arm several times, each time in its own process, and collects the results.
 
 Input: options. Output: a Comparison. Arms take turns (A B A B …), so that a machine that slows down slows all of them. An
 interrupted comparison is resumed: its folder keeps the options (begun.json) and every finished training (measured/).
@@ -58,7 +58,7 @@ class Begun(Strict):
 
 
 def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Path]:
-    """Measure all arms; the result is also in OUT/compare.json."""
+    """Measure all arms; the result is also written to OUT/compare.json."""
     arms = arms_of(options.arms)
     options, recipe = settle(options)
     check_arms(arms, options.student, recipe, options.build.kept)
@@ -98,7 +98,7 @@ def _compare(
     build = replace(options.build, data=much.data, step=much.batch)
     signal = next(iter(recipe.needs.signals), build.kept[0])
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
-    # If the user gave no batch, one of all images shrinks to those that can be read.
+    # A batch that the user did not choose may not exceed the number of images that can be read.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
     options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
     measured = _measure(options, arms, caches, measure, out, progress)
@@ -129,7 +129,7 @@ def _compare(
 
 
 def _job(options: CompareOptions) -> Workload:
-    """The job of the options, with 1 image as a placeholder: they are counted later."""
+    """The job of the options, with 1 image as a placeholder: images are counted later."""
     asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
     try:
         return Workload.from_plain({"images": 1, "views": options.build.views, **asked})
@@ -142,7 +142,7 @@ def _job(options: CompareOptions) -> Workload:
 
 
 def _fixed(options: CompareOptions, recipe: Recipe, out: Path) -> dict[str, Any]:
-    """What must be the same for a comparison in a folder to be resumed: the options, and the images and runs they name."""
+    """Values that must be unchanged for a comparison to be resumed: the options, and the images and runs that they name."""
     begun = Store.plan_at(out / "caches" / BASE)
     like = None if begun is None else begun.dataset.source
     val = [open_source(named(each)[1], like=like).scan().fingerprint for each in options.places]
@@ -233,7 +233,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
 
 
 def choose_out(options: CompareOptions, recipe: Recipe) -> Path:
-    """`kd/compares/TEACHER-STUDENT`, numbered if that is another comparison; the same one gets the same folder again."""
+    """`kd/compares/TEACHER-STUDENT`, with a number if another comparison has that folder; the same one gets its folder again."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = COMPARES / (name if number == 1 else f"{name}-{number}")

@@ -1,4 +1,4 @@
-"""Shared parts of the tasks on embeddings: the bank they compare with, its check, and the common fields of reports."""
+"""Shared code of the tasks on embeddings: the bank they compare with, its checks, and the common fields of reports."""
 
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ class BankSettings(Strict):
 
 
 class Reading(Strict):
-    """Accuracy of a task that predicts one class an image."""
+    """Accuracy of a task that predicts one class per image."""
 
     top1: float
     interval: tuple[float, float]
@@ -51,7 +51,7 @@ def check_both(examples: Examples, bank: Any) -> None:
 
 
 def look(student: Judged, examples: Examples, bank: Any, progress: Progress) -> Embedded:
-    """The embeddings of images and bank."""
+    """Embed the judged images and the bank."""
     queries, known = (examples.pictures(of, student) for of in (examples.images, examples.bank(bank)))
     return look_at_both(student, queries, known, progress=progress)
 
@@ -69,7 +69,7 @@ def shown(
     pairs: tuple[tuple[str, str], ...],
     table: Table | None = None,
 ) -> Shown:
-    """A report on embeddings as a reader sees it."""
+    """A report on embeddings, ready to be shown."""
     return Shown(
         title=f"{task}: {facts.data}",
         pairs=(
@@ -85,7 +85,7 @@ def shown(
 
 
 def shown_reading(task: str, report: ReadReport) -> Shown:
-    """The report of a task that predicts one class an image."""
+    """The report of a task that predicts one class per image, ready to be shown."""
     marks = report.marks
     top1 = ("top-1", f"{marks.top1:.2%}, {interval(marks.interval)}")
     return shown(task, report.about, report.seconds, report.device, (top1,))

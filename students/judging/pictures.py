@@ -1,7 +1,7 @@
-"""Labelled images as a student sees them, rendered by worker processes in full batches; unreadable ones are listed.
+"""Renders labelled images for a student, in worker processes and full batches, and lists those that cannot be read.
 
-Input: an image source, and the geometry and size a student sees. Output: batches of rows with the output of
-a head for them. A `Pictures` can be kept open for many passes, as in training.
+Input: an image source, and the geometry and size of a student's input. Output: batches of rows with the output of a head for
+them. A `Pictures` can be kept open for many passes, as in training.
 """
 
 import copy
@@ -52,14 +52,14 @@ class Labelled:
         return len(self.ids)
 
     def named_by(self, spec: Sees) -> "Labelled":
-        """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
+        """The same images with the student's class numbers. Raises Mismatch if their classes are not among the student's."""
         matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
         numbers = matched.numbers[self.labels]
         return replace(self, labels=numbers, classes=spec.classes, matching=matched, own_classes=self.classes)
 
 
 def labelled(source: Source, listing: Listing | None = None) -> Labelled:
-    """List the images of a source (unless that was done before) and keep those whose class is known."""
+    """List the images of a source (or use `listing`) and keep those whose class is known."""
     listing = listing or source.scan()
     rows = np.flatnonzero(listing.labels != UNLABELLED) if listing.labels is not None else np.zeros(0, np.int64)
     if listing.labels is None or not len(rows):
@@ -116,10 +116,10 @@ class Pictures:
     def look(
         self, head: HeadCall, *, progress: Progress, stage: str = "evaluate"
     ) -> "Iterator[tuple[Rows, torch.Tensor]]":
-        """(rows, output of `head` for them) for every batch, in row order, without the rows that cannot be read.
+        """Yields (rows, output of `head` for them) for every batch, in row order, without unreadable rows.
 
-        A network always sees full batches, the last one padded with black: the output for an image does not depend on how many
-        images there are.
+        Every batch is full, the last one padded with black, so that the output for an image does not depend on the number of
+        images.
         """
         self.rejected = {}
         progress.start(stage, len(self.images))

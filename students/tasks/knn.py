@@ -74,7 +74,7 @@ class Knn:
         return about(report.about, precision=report.precision)
 
     def show(self, report: KnnReport) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return shown_reading(self.name, report)
 
 

@@ -77,7 +77,7 @@ class Probe:
         return about(report.about, precision=report.precision, seed=report.seed)
 
     def show(self, report: ProbeReport) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return shown_reading(self.name, report)
 
 

@@ -108,7 +108,7 @@ class Retrieve:
         return about(report.about, precision=report.precision)
 
     def show(self, report: RetrieveReport) -> Shown:
-        """The report as a reader sees it: one row a direction."""
+        """The report, ready to be shown: one row a direction."""
         ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
         rows = tuple(
             (

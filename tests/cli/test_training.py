@@ -118,13 +118,13 @@ def test_help_tells_that_out_is_the_run(kd):
     [
         (["--device", "gpu"], "unsupported device: gpu", "--device cpu, cuda or cuda:N"),
         (["--device", "meta"], "unsupported device: meta", "--device cpu, cuda or cuda:N"),
-        (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
+        (["--micro", 7], "a batch of 8 in pieces of 7 leaves a piece of one image, and at 32 pixels", "--micro 6, or"),
         (
             ["--micro", 1],
-            "a batch of 8 in pieces of 1 leaves an image alone",
+            "a batch of 8 in pieces of 1 leaves a piece of one image",
             "--micro 8, or a larger input with --size 64",
         ),
-        (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
+        (["--batch", 1], "a batch of 1 in pieces of 1 leaves a piece of one image", "--batch 2 or more"),
         (["--views", "0,3", "--stream", "on"], "view 3 is requested, but", "kd cache add-views"),
     ],
 )

@@ -65,7 +65,7 @@ def test_images_a_second_are_those_of_the_mean_step():
 
 def test_without_a_connected_teacher_the_first_way_is_the_measure():
     words = said(comparison(("off-stream", "hard-labels")))
-    assert "hard-labels less off-stream: +0 ± 0 points of top-1" in words
+    assert "hard-labels minus off-stream: +0 ± 0 points of top-1" in words
     assert "no arm had a connected teacher" in words
 
 

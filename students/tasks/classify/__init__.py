@@ -69,7 +69,7 @@ class Classify:
         return {"data": data, "fingerprint": report.fingerprint, "precision": report.precision}
 
     def show(self, report: Report) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return shown(report)
 
 

@@ -73,7 +73,7 @@ class Report(Strict):
 
 
 def shown(report: Report) -> Shown:
-    """The report as a reader sees it: accuracies, most frequent confusions, calibration."""
+    """The report, ready to be shown: accuracies, most frequent confusions, calibration."""
     pairs = [
         ("images", f"{report.images:,} of {report.data}, classes matched {report.matched}"),
         ("top-1", f"{report.top1:.2%}, {interval(report.interval)}"),

@@ -103,7 +103,7 @@ class FewShotTask:
         return {"data": report.data, "fingerprint": report.fingerprint, "precision": report.precision, **settled}
 
     def show(self, report: FewShotReport) -> Shown:
-        """The report as a reader sees it: one row for each number of shots."""
+        """The report, ready to be shown: one row for each number of shots."""
         numbers = report.settings
         rows = tuple((f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}", f"{m.classes:,}") for m in report.marks)
         episodes = (
