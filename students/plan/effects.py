@@ -1,4 +1,4 @@
-"""Options of a training that make no sense, or that would have no effect, are refused. Nothing is opened for that."""
+"""Refuses options of a training that make no sense or would have no effect, before anything is opened."""
 
 from collections.abc import Collection
 
@@ -8,14 +8,14 @@ from students.options import StreamMode
 
 
 def check_epochs(epochs: float | None) -> None:
-    """UsageError for a number of passes that is none."""
+    """Raises UsageError unless this is a possible number of epochs."""
     if epochs is not None and not 0 < epochs <= limits.EPOCHS:
-        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
+        message = f"--epochs {epochs:g} is not a number above 0 and up to {limits.EPOCHS:,}"
         raise UsageError(message, hint="such as --epochs 30")
 
 
 def check_source(stream: StreamMode, given: Collection[str], student: str | None) -> None:
-    """UsageError for an option that would have no effect; `given`: which of cache, views, weights and head were named."""
+    """Raises UsageError for an option without effect; `given`: which of cache, views, weights and head were given."""
     of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
     if stream == "none" and of_cache:
         raise UsageError(
@@ -33,7 +33,7 @@ def check_source(stream: StreamMode, given: Collection[str], student: str | None
 
 
 def _shares(student: str | None) -> bool:
-    """Whether the student takes weights from the teacher's file."""
+    """Whether the student copies weights from the teacher's file."""
     from students.families.registry import shown_student, student_needs
 
     return student is not None and student_needs(shown_student(student)).teacher

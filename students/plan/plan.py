@@ -1,6 +1,6 @@
-"""From what a user asked for to a run record: cache and images are chosen, every number is decided. Nothing is written.
+"""Plans a run: chooses cache and images, and decides every setting. Writes nothing.
 
-Input: options. Output: a RunRecord, and remarks a person should read.
+Input: options. Output: a RunRecord, with notes and warnings for the user.
 """
 
 import math
@@ -39,14 +39,14 @@ EMBEDDED, OWN = "demo", "own"
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that could start."""
+    """A planned run, ready to start."""
 
     record: RunRecord
     inputs: RunInputs
-    """The cache and the images it was planned with, open."""
+    """The cache and the images of the plan, open."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...]
-    """what may cost time for nothing"""
+    """Warnings, such as options without effect."""
 
 
 def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Planned:
@@ -54,45 +54,45 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     notes = Notes()
     if options.freeze:
         check_classifier(_name(options))
-    ground, recipe = _ground_and_recipe(options, where, notes)
-    views = views_of(options, ground, recipe, _before(options), notes)
-    student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
-    pacing = _pacing(options, recipe, ground, processes, where)
+    data, recipe = _data_and_recipe(options, where, notes)
+    views = views_of(options, data, recipe, _before(options), notes)
+    student = _student(options, data, recipe, drawable(views.recipe).background, notes)
+    pacing = _pacing(options, recipe, data, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
         family_of(student).check_batch(student, recipe.batch, pacing.micro)
-    sets = _validation(options, ground, recipe, student, where, notes)
+    sets = _validation(options, data, recipe, student, where, notes)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
         recipe=recipe,
         seed=options.seed,
         stream=options.stream,
-        dataset=ground.dataset,
+        dataset=data.dataset,
         views=views,
-        cache=ground.cache,
+        cache=data.cache,
         **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
-        rejected=ground.dataset.rows - ground.usable,
+        rejected=data.dataset.rows - data.usable,
         new_head=options.new_head,
         head_rows=options.head_rows,
         pacing=pacing,
         processes=processes,
         versions=library_versions(),
     )
-    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets))
+    inputs = RunInputs(data.opened, tuple(each.examples for each in sets))
     return Planned(record, inputs, tuple(notes), _warnings(options))
 
 
 def _warnings(options: TrainOptions) -> tuple[str, ...]:
     if options.steps is None or options.epochs is None:
         return ()
-    return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
+    return (f"--epochs {options.epochs:g} has no effect beside --steps {options.steps}: give one of the two",)
 
 
-def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
-    """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
+def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
+    """The training data and the recipe. The default recipe depends on the images, the default cache on the recipe's needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
     family = family_of(spec)
@@ -105,11 +105,11 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
     if options.stream == "none":
         if family.needs(spec).teacher:
             raise UsageError(
-                f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
+                f"{name} starts from weights of its teacher, so it cannot be trained on true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        ground = data_of_images(where.data, notes)
-        recipe(ground.dataset)
+        data = data_of_images(where.data, notes)
+        recipe(data.dataset)
     else:
         cache = choose_cache(
             options.cache,
@@ -117,12 +117,12 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
             family.defaults,
             notes,
         )
-        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
-    return ground, _recipe(options, ground, preset, notes)
+        data = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
+    return data, _recipe(options, data, preset, notes)
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
-    """The part of a recipe that can be learnt from truths alone."""
+    """The recipe without the objectives that need a teacher."""
     bare = recipe.without_teacher()
     if bare is None:
         raise UsageError(
@@ -143,21 +143,21 @@ def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
 
 
 def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
-    """The recipe for these images, as it is written."""
+    """The recipe for these images, as its preset and `--set` give it."""
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: Notes) -> Recipe:
-    name = _recipe_name(options, ground.dataset, preset)
+def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, notes: Notes) -> Recipe:
+    name = _recipe_name(options, data.dataset, preset)
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
-    recipe = _loaded(options, ground.dataset, preset)
-    if ground.cache is None:
+    recipe = _loaded(options, data.dataset, preset)
+    if data.cache is None:
         recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
-        notes.add(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
+        notes.add(f"batch {options.batch} instead of {recipe.batch}: learning rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
     if options.freeze:
         recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
@@ -165,14 +165,14 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
 
 
 def _frozen(student: str) -> Frozen:
-    """Everything but the student's classifier keeps the weights it begins with."""
+    """The constraint that freezes everything except the student's classifier."""
     name = FAMILIES.get(student_preset(student).family).classifier
     assert name is not None, "checked at the beginning"
     return Frozen(trained=name)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
-    """The student of the run it begins with."""
+    """The student of the run from which training starts; None if it starts from no run."""
     return Run.open(options.start).record.student if options.start and _is_run(options.start) else None
 
 
@@ -181,7 +181,7 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
+def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -189,7 +189,7 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
         notes.add(f"no --size: {size} pixels, as in {options.start}")
     spec = student_spec(
         name,
-        classes=ground.classes,
+        classes=data.classes,
         size=size,
         drop_path=recipe.drop_path_of(name),
         background=background,
@@ -197,25 +197,25 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
         weights=options.start if before is None else None,
     )
     if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, spec.classes, taught=ground.cache is not None)
+        check_head(before.classes, spec.classes, taught=data.cache is not None)
     if not options.start and spec.begun != RANDOM:
-        notes.add(f"it begins with {spec.begun}")
+        notes.add(f"the student starts from {spec.begun}")
     return spec
 
 
 def _pacing(
-    options: TrainOptions, recipe: Recipe, ground: TrainingData, processes: int, where: MachineOptions
+    options: TrainOptions, recipe: Recipe, data: TrainingData, processes: int, where: MachineOptions
 ) -> Pacing:
     if recipe.batch % processes:
         raise UsageError(
-            f"a batch of {recipe.batch} cannot be shared by {processes} processes",
+            f"a batch of {recipe.batch} cannot be divided among {processes} processes",
             hint="choose a multiple with --batch",
         )
-    epoch = ground.usable // recipe.batch
+    epoch = data.usable // recipe.batch
     if not epoch:
         raise UsageError(
-            f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
-            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
+            f"{data.usable:,} images are less than one batch of {recipe.batch:,}",
+            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, data.usable // 4))))}, or another --recipe",
         )
     steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
     return Pacing(
@@ -231,21 +231,21 @@ def _pacing(
 
 def _validation(
     options: TrainOptions,
-    ground: TrainingData,
+    data: TrainingData,
     recipe: Recipe,
     student: StudentSpec,
     where: MachineOptions,
     notes: Notes,
 ) -> tuple[PlannedSet, ...]:
-    """The images it is judged on."""
-    sets = validation_sets(options.validation, ground, recipe, student, where.render_workers, notes)
+    """The validation sets; a note says if there are none although the recipe has a patience."""
+    sets = validation_sets(options.validation, data, recipe, student, where.render_workers, notes)
     if not sets and recipe.patience is not None:
-        notes.add(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+        notes.add(f"training will not stop early: patience {recipe.patience} counts validations, but there are none")
     return sets
 
 
 def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
-    """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
+    """The record's fields for the validation images: `val` for a single set without name and bank, else `sets`."""
     plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None
     return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
 
@@ -262,12 +262,12 @@ def _is_run(start: str) -> bool:
 
 
 def weights_file(start: str) -> Path:
-    """The weights a run or a file stands for."""
+    """The weights file of a run, or the file itself."""
     path = Path(start)
     if _is_run(start):
         weights = Run.open(start).weights
         load_tensors(weights)
         return weights
     if not path.is_file():
-        raise UsageError(f"no run and no weights file {start}", hint=f"{near(path)}; or give a .safetensors file")
+        raise UsageError(f"{start} is neither a run nor a weights file", hint=f"{near(path)}; or give a .safetensors file")
     return path

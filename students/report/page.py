@@ -89,17 +89,17 @@ def _images(record: RunRecord) -> str:
 
 
 def _stamp(record: RunRecord) -> Markup:
-    """A warning where the teacher had random weights: the student learnt nothing, whatever the curves look like."""
+    """A warning if the teacher had random weights: then the student learnt nothing, whatever the curves look like."""
     teacher = record.cache.teacher if record.cache else None
     if teacher is None or not teacher.has_random_weights:
         return Markup("")
     return tag(
-        "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"
+        "p", "RANDOM WEIGHTS: this teacher was never trained; the run only measures time and memory", class_="stamp"
     )
 
 
 def _best(facts: Facts) -> Rows:
-    """The best validation: its score, and the scores of the single sets or the other numbers of its task."""
+    """The best validation: its score, and the scores of the single sets, or the other numbers of its task."""
     measure, drawn = measure_of(facts.record), curves_of(facts.record)
     scores = scores_by_step(facts.metrics, facts.record.recipe.judge.best)
     if not scores:
@@ -125,7 +125,7 @@ def _tiles(facts: Facts) -> Markup:
         tiles += [
             (f"{last['step']:,}", f"step{'s' * (last['step'] != 1)}, {last['epoch']:.3g} epochs"),
             (f"{last['images'] / (last['seconds'] or 1):,.0f}", "images a second"),
-            (f"{waited:.1%}", "of the time waiting for data"),
+            (f"{waited:.1%}", "of the time spent waiting for data"),
             (duration(last["seconds"]), f"of training; {_ended(metrics)}"),
         ]
     return tag(

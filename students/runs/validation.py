@@ -1,4 +1,4 @@
-"""The sets of images a run is judged on while it is trained, as its record keeps them."""
+"""Record of the validation sets on which a run is judged during training."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from students.base.validation import Bank, SetName
 
 
 class ValidationSet(Strict):
-    """One set."""
+    """One validation set."""
 
     name: SetName | None = None
     """Name of the set in metrics.jsonl; None: there is a single unnamed set."""

@@ -21,8 +21,8 @@ from students.judging.judged import EMBEDDING, Judged
 
 VOTERS = 20
 HEAT = 0.07
-"""Temperature of the vote, which weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv
-2104.14294, section 4)."""
+"""Temperature of the vote: a neighbour has the weight exp(cosine / HEAT). k = 20 and 0.07 as in DINO's evaluation
+(arXiv 2104.14294, section 4)."""
 
 
 class KnnReport(ReadReport):
@@ -44,18 +44,18 @@ class Knn:
     curves = {"top1": "top-1"}
 
     def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Refuse a bank that does not fit the images."""
+        """Refuses a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> KnnReport:
-        """Let the bank vote about each image."""
+        """Classify each image by a vote of its nearest images in the bank."""
         started = time.perf_counter()
         seen = look(student, examples, settings.bank, progress)
         marks = vote(seen)
         return KnnReport(
             about=seen.facts,
             marks=marks,
-            seed=0,  # nothing is drawn; reports have always had it
+            seed=0,  # nothing is drawn; kept because stored reports have the field
             precision=student.precision,
             device=student.device,
             seconds=time.perf_counter() - started,
@@ -70,7 +70,7 @@ class Knn:
         return {"top1": report.marks.top1, "images": report.about.images}
 
     def subject(self, report: KnnReport) -> dict[str, Any]:
-        """These images against this bank."""
+        """The images, the bank and the precision."""
         return about(report.about, precision=report.precision)
 
     def show(self, report: KnnReport) -> Shown:

@@ -47,7 +47,7 @@ class Probe:
     curves = {"top1": "top-1"}
 
     def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """Refuse a bank that does not fit the images."""
+        """Refuses a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> ProbeReport:
@@ -73,7 +73,7 @@ class Probe:
         return {"top1": report.marks.top1, "images": report.about.images}
 
     def subject(self, report: ProbeReport) -> dict[str, Any]:
-        """These images against this bank."""
+        """The images, the bank, the seed and the precision."""
         return about(report.about, precision=report.precision, seed=report.seed)
 
     def show(self, report: ProbeReport) -> Shown:

@@ -1,7 +1,7 @@
-"""Zero-shot retrieval: are the images nearest to an image of its class? Nothing is fitted.
+"""Zero-shot retrieval: do the images nearest to an image have its class? Nothing is fitted.
 
-Input: embeddings of query images and of a bank of others. Output: the fraction of queries whose nearest image has their
-class, for which any of the nearest three has it, and for which all three have it; in both directions.
+Input: embeddings of query images and of a bank of other images. Output: the fraction of queries whose class is that of the
+nearest image, of any of the nearest three, and of all three; in both directions.
 """
 
 import time
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAR = 3
-"""Number of nearest images that are looked at."""
+"""Number of nearest images that are compared."""
 
 
 class Retrieved(Strict):
@@ -68,7 +68,7 @@ class Retrieve:
     """The task `retrieve`."""
 
     name = "retrieve"
-    description = "whether the nearest images of the bank are of the same class, and the other way round"
+    description = "whether the nearest images of the bank have the same class, and the other way round"
     settings = BankSettings
     report = RetrieveReport
     head = EMBEDDING
@@ -77,7 +77,7 @@ class Retrieve:
     curves = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
 
     def check(self, student: Judged, examples: Examples, settings: BankSettings) -> None:
-        """Refuse a bank that does not fit the images."""
+        """Refuses a bank that does not fit the images."""
         check_both(examples, settings.bank)
 
     def judge(self, student: Judged, examples: Examples, settings: BankSettings, progress: Progress) -> RetrieveReport:
@@ -104,11 +104,11 @@ class Retrieve:
         return {"top1": one.top1, "top3": one.top3, **inverse, "images": one.queries}
 
     def subject(self, report: RetrieveReport) -> dict[str, Any]:
-        """These images against this bank."""
+        """The images, the bank and the precision."""
         return about(report.about, precision=report.precision)
 
     def show(self, report: RetrieveReport) -> Shown:
-        """The report, ready to be shown: one row a direction."""
+        """The report, ready to be shown: one row per direction."""
         ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
         rows = tuple(
             (

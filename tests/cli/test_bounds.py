@@ -35,7 +35,7 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
         (["cache", "build", "--teacher", "florence", "--input-size", 99_999], "--input-size 99999 is more than 8,192"),
         (["cache", "build", "--teacher", "florence", "--data", f"shapes:count={10**20}"], "1 to 100,000,000 images"),
         (["cache", "build", "--teacher", "florence", "--data", "shapes:count=1e20"], "count of shapes is '1e20'"),
-        (["train", "--epochs", "1e300"], "--epochs 1e+300 is not a number of passes above 0, and up to 1,000,000"),
+        (["train", "--epochs", "1e300"], "--epochs 1e+300 is not a number above 0 and up to 1,000,000"),
         (["train", "--steps", 10**20], "'--steps'"),
         (["train", "--batch", 10**9], "'--batch'"),
         (["train", "--stream", "none", "--set", "epochs=1e300"], "epochs: 1e+300"),

@@ -46,7 +46,7 @@ def test_latest_is_told_by_name(kd, run):
 def test_a_mistyped_run_is_told_with_those_near(kd, run):
     ran = kd("eval", "photo-run")
     assert ran.code == 2
-    assert "hint: name the folder of a run; near: kd/runs/photos-run" in ran.err
+    assert "hint: name the folder of a run, such as kd/runs/photos-run" in ran.err
 
 
 def test_other_classes_are_refused_with_the_options_that_help(kd, run, photos):
@@ -185,7 +185,7 @@ def test_latest_is_the_run_that_was_started_last_wherever_it_lies(kd, tmp_path):
 def test_steps_and_epochs_at_once_and_small_images_are_warned_of(kd, cache):
     ran = kd("train", "--cache", cache, *QUICK, "--epochs", 3, "--size", 96, "--out", "run")
     assert ran.code == 0, ran.err
-    assert "warning: --steps 1 counts, --epochs 3 has no effect: give one of the two" in ran.err
+    assert "warning: --epochs 3 has no effect beside --steps 1: give one of the two" in ran.err
     assert "warning: the images are about 32 pixels a side and the student sees 96" in ran.err
 
 

@@ -50,7 +50,7 @@ def test_a_run_is_taken_as_it_is(tmp_path):
 
     run = make_run(tmp_path / "first")
     assert usual_signals(f"run:{run.path}") == ("logits",)
-    with pytest.raises(UsageError, match="brings its own weights"):
+    with pytest.raises(UsageError, match="has its own weights"):
         open_teacher(f"run:{run.path}", weights="random")
     with pytest.raises(UsageError, match="was trained at 64x64 and takes no other size"):
         open_teacher(f"run:{run.path}", input_size=96)

@@ -177,7 +177,7 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     assert "data2vec-nano, no classifier, at 64×64" in words
     assert "3 blocks on the encoder of a data2vec teacher" in words
     assert "its teacher&#x27;s encoder, and 3 random blocks" in words
-    assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
+    assert "The classes are those of the nearest of at most 512 training images, with their cosine." in words
     assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
     assert "with the output of its teacher" not in words, "no heading over nothing"
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
     with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers, but the recipe needs logits"):
         learn(tmp_path / "c", dense, steps=1, size=64)
     with pytest.raises(
-        UsageError, match="begins with weights of its teacher, so that it cannot learn from true classes alone"
+        UsageError, match="starts from weights of its teacher, so it cannot be trained on true classes alone"
     ):
         teach(tmp_path / "d", None, steps=1, stream="none")
     with pytest.raises(Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano") as told:

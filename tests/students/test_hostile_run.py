@@ -293,7 +293,7 @@ def test_a_file_in_place_of_a_checkpoint_to_come_is_named_before_a_step_is_taken
     folder, parts = kept
     there = folder.with_name("00000006")
     make(there)
-    with pytest.raises(Damage, match="00000006 is not a folder, as checkpoints are") as refused:
+    with pytest.raises(Damage, match="00000006 is not a folder, so it is no checkpoint") as refused:
         load_checkpoint(folder.parents[1], parts)
     assert refused.value.hint == f"remove it: rm {there}"
     there.unlink()

@@ -197,7 +197,7 @@ class TestSamples:
         shutil.copy(pictures / "cats" / "0.png", pictures / "cats" / "2.png")
         run = make_run(tmp_path / "run", photos=pictures, cache=own, classes=tuple(f"thing {n}" for n in range(1000)))
         found = taught_samples(run, run.network(), 99)
-        assert found.notes == ["cats/2.png was drawn, but has changed since the teacher saw it."]
+        assert found.notes == ["cats/2.png was drawn as a sample, but has changed since the teacher saw it."]
         assert len(found.images) == 11
         assert "cats/2.png" not in [sample.image_id for sample in found.images]
 

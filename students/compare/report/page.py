@@ -49,7 +49,7 @@ def _stamp(found: Comparison) -> Markup:
     if not found.teacher.has_random_weights:
         return Markup("")
     return tag(
-        "p", "RANDOM WEIGHTS: this teacher knows nothing; time and memory are measured, results are not", class_="stamp"
+        "p", "RANDOM WEIGHTS: this teacher was never trained; time and memory are valid, scores are not", class_="stamp"
     )
 
 
