@@ -51,9 +51,9 @@ def read(
     folder: Place = None,
     drop_caches: WholeMachine = False,
 ) -> None:
-    """Measure how fast caches are read, beside np.memmap, plain h5py, plain Zarr and tensorstore.
+    """Measure how fast caches are read, compared with np.memmap, plain h5py, plain Zarr and tensorstore.
 
-    Test data are written, read by each in turn, and removed. Compare the ratios: the rates depend on the machine.
+    Test data are written, read by each in turn, and removed. Compare the ratios, because the rates depend on the machine.
     """
     from kdcache.bench import bench_read
 

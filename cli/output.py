@@ -181,7 +181,7 @@ class Ui:
             return self.fail("Stopped", "stopped", code, hint=ways_on[0])
         again = self._command_line()
         message = "stopped; every finished part is kept" if resumable else "stopped"
-        return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
+        return self.fail("Stopped", message, code, hint=f"resume with: {again}" if resumable else None)
 
     def _machine(self, error: OSError) -> int:
         """The disk, its permissions or a path are in the way, at a place that had no better words for it."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from students.runs.run import Run
 
 _ALLOWED = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
-RESUME_HELP = f"Continue a run that was stopped. Can be combined with {_ALLOWED} only."
+RESUME_HELP = f"Resume a run that was stopped. Can only be combined with {_ALLOWED}."
 _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
     "recipe": ("--recipe", lambda run: "the recipe stored in run.json"),
@@ -34,7 +34,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
 
 
 def refuse_fixed(given: frozenset[str], run: "Run") -> None:
-    """UsageError for options of a new training; `given`: parameters that the command line named."""
+    """Raises UsageError for options that a run has fixed; `given`: parameters given on the command line."""
     refused = [
         f"{option} cannot be changed when resuming: this run was started with {started(run.record)}"
         for name, (option, started) in _FIXED.items()

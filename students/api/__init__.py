@@ -1,7 +1,7 @@
 """`kd train`, `kd eval`, `kd compare` and similar commands as Python functions.
 
-Keyword arguments are named like the options, with underscores instead of dashes (`new_head`); an option that is a reserved word of
-Python ends in an underscore (`from_`). A mistake raises a `kdcache.errors.KDError`, whose `hint` says how to go on. `progress`
+Keyword arguments are named like the options, with underscores instead of dashes (`new_head`); an option that is a reserved word
+of Python ends in an underscore (`from_`). A mistake raises a `kdcache.errors.KDError`, whose `hint` says how to go on. `progress`
 receives progress, notes and warnings; without it they are dropped. `run` is a run's folder, its name in ./kd/runs, or LATEST.
 """
 

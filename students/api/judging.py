@@ -99,7 +99,9 @@ def predict(
     progress: Progress | None = None,
 ) -> "Predicted":
     """Write the predictions of a student or a teacher for images to a .csv or .jsonl file: `kd predict`."""
-    from kdcache.errors import UsageError
+    from students.plan.effects import check_subject
+
+    check_subject(run, teacher, images)
     from kdcache.images import open_source
     from students.base.types import LOGITS
     from students.judging.judged import EMBEDDING, Judged
@@ -107,8 +109,6 @@ def predict(
     from students.judging.predict import predict as write
     from students.judging.teacher import TeacherChoice, opened
 
-    if images is None or (run is None) == (teacher is None):
-        raise UsageError("name images, and a run or a teacher, one of the two", hint='predict("LATEST", "photos/")')
     check_file(Path(out))
     progress, source = progress or Silent(), open_source(str(images))
     how = _how(None, device, workers, batch, None)
@@ -182,7 +182,7 @@ def compare_streams(
     asked = CompareOptions(
         tuple(arms), build, images=images, student=student, recipe=text(train_recipe) or "",
         settings=settings(train_set), size=student_size, steps=steps, repeat=repeat, batch=train_batch, micro=micro,
-        val=places_of(val), memory=byte_count(gpu_memory, "gpu_memory") if gpu_memory else None,
+        val=places_of(val), memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None,
         out=None if out is None else Path(out), device=build.devices[0] if build.devices else "auto",
         epochs=epochs, students=students, price=price, project=project,
     )  # fmt: skip

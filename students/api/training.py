@@ -103,12 +103,12 @@ def finetune_student(
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
     """Train the student of a run further, on the true classes of `data`; with `freeze` only its classifier: `kd finetune`."""
-    from kdcache.errors import UsageError
-    from students.train.start import start
+    from students.plan.effects import check_labelled
 
     asked, where = _training(options)
-    if where.data is None:
-        raise UsageError("no data: fine-tuning needs labelled images", hint='data="photos/"')
+    check_labelled(where.data)
+    from students.train.start import start
+
     asked = replace(asked, stream="none", start=str(run), head_rows=text(head_rows), freeze=freeze)
     return start(asked, where, progress or Silent())
 

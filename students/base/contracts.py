@@ -199,7 +199,7 @@ class Family(Protocol[S]):
         """Raises Mismatch if a trained student shares weights with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Rename and reshape the tensors of a foreign file to ours. Integers and unknown names are passed on and refused later."""
+        """Rename and reshape tensors of a foreign file to ours. Integers and unknown names are passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S

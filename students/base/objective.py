@@ -76,7 +76,7 @@ class Objective(ByKind):
         return None if self.needs().signals else self
 
     def check(self, sides: Sides) -> None:
-        """Raises Mismatch, naming both sides, if they cannot be compared. A needed signal may be missing: that is reported elsewhere."""
+        """Raises Mismatch, naming both sides, if they cannot be compared. A missing signal is refused elsewhere."""
 
     def module(self, sides: Sides) -> "nn.Module | None":
         """The objective's own weights, such as a projection; None if it has none.

@@ -1,4 +1,4 @@
-"""How a recipe judges a student during training: by which task, on which sets, how often, and which score selects the best weights.
+"""Validation as a recipe sets it: task, sets of images, steps between validations, and which score selects the best weights.
 
 judge: {task: retrieve, every: 5000}                    one set: --val, or the held-out split beside the training images
 judge:                                                  several, each with a bank of its own

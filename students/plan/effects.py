@@ -32,6 +32,21 @@ def check_source(stream: StreamMode, given: Collection[str], student: str | None
         )
 
 
+def check_labelled(data: str | None) -> None:
+    """Raises UsageError if fine-tuning has no images."""
+    if data is None:
+        raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
+
+
+def check_subject(run: object, teacher: object, images: object) -> None:
+    """Raises UsageError unless predictions have images and either a run or a teacher."""
+    way = "kd predict LATEST photos/, or kd predict --teacher NAME photos/"
+    if run is not None and teacher is not None:
+        raise UsageError(f"give either a run or --teacher, not both: the run is {run}", hint=way)
+    if images is None or (run is None and teacher is None):
+        raise UsageError("predictions need images, and either a run or --teacher", hint=way)
+
+
 def _shares(student: str | None) -> bool:
     """Whether the student copies weights from the teacher's file."""
     from students.families.registry import shown_student, student_needs

@@ -54,34 +54,34 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     notes = Notes()
     if options.freeze:
         check_classifier(_name(options))
-    data, recipe = _data_and_recipe(options, where, notes)
-    views = views_of(options, data, recipe, _before(options), notes)
-    student = _student(options, data, recipe, drawable(views.recipe).background, notes)
-    pacing = _pacing(options, recipe, data, processes, where)
+    ground, recipe = _ground_and_recipe(options, where, notes)
+    views = views_of(options, ground, recipe, _before(options), notes)
+    student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
+    pacing = _pacing(options, recipe, ground, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
         family_of(student).check_batch(student, recipe.batch, pacing.micro)
-    sets = _validation(options, data, recipe, student, where, notes)
+    sets = _validation(options, ground, recipe, student, where, notes)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
         recipe=recipe,
         seed=options.seed,
         stream=options.stream,
-        dataset=data.dataset,
+        dataset=ground.dataset,
         views=views,
-        cache=data.cache,
+        cache=ground.cache,
         **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
-        rejected=data.dataset.rows - data.usable,
+        rejected=ground.dataset.rows - ground.usable,
         new_head=options.new_head,
         head_rows=options.head_rows,
         pacing=pacing,
         processes=processes,
         versions=library_versions(),
     )
-    inputs = RunInputs(data.opened, tuple(each.examples for each in sets))
+    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets))
     return Planned(record, inputs, tuple(notes), _warnings(options))
 
 
@@ -91,7 +91,7 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--epochs {options.epochs:g} has no effect beside --steps {options.steps}: give one of the two",)
 
 
-def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
+def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
     """The training data and the recipe. The default recipe depends on the images, the default cache on the recipe's needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
@@ -108,8 +108,8 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
                 f"{name} starts from weights of its teacher, so it cannot be trained on true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        data = data_of_images(where.data, notes)
-        recipe(data.dataset)
+        ground = data_of_images(where.data, notes)
+        recipe(ground.dataset)
     else:
         cache = choose_cache(
             options.cache,
@@ -117,8 +117,8 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
             family.defaults,
             notes,
         )
-        data = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
-    return data, _recipe(options, data, preset, notes)
+        ground = data_of_cache(cache, options.views, recipe(cache.plan.dataset).needs, where.data, notes)
+    return ground, _recipe(options, ground, preset, notes)
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
@@ -147,12 +147,12 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, notes: Notes) -> Recipe:
-    name = _recipe_name(options, data.dataset, preset)
+def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: Notes) -> Recipe:
+    name = _recipe_name(options, ground.dataset, preset)
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
-    recipe = _loaded(options, data.dataset, preset)
-    if data.cache is None:
+    recipe = _loaded(options, ground.dataset, preset)
+    if ground.cache is None:
         recipe = _without_teacher(recipe, name, _name(options), notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
@@ -181,7 +181,7 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
+def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -189,7 +189,7 @@ def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, backgrou
         notes.add(f"no --size: {size} pixels, as in {options.start}")
     spec = student_spec(
         name,
-        classes=data.classes,
+        classes=ground.classes,
         size=size,
         drop_path=recipe.drop_path_of(name),
         background=background,
@@ -197,25 +197,25 @@ def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, backgrou
         weights=options.start if before is None else None,
     )
     if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, spec.classes, taught=data.cache is not None)
+        check_head(before.classes, spec.classes, taught=ground.cache is not None)
     if not options.start and spec.begun != RANDOM:
         notes.add(f"the student starts from {spec.begun}")
     return spec
 
 
 def _pacing(
-    options: TrainOptions, recipe: Recipe, data: TrainingData, processes: int, where: MachineOptions
+    options: TrainOptions, recipe: Recipe, ground: TrainingData, processes: int, where: MachineOptions
 ) -> Pacing:
     if recipe.batch % processes:
         raise UsageError(
             f"a batch of {recipe.batch} cannot be divided among {processes} processes",
             hint="choose a multiple with --batch",
         )
-    epoch = data.usable // recipe.batch
+    epoch = ground.usable // recipe.batch
     if not epoch:
         raise UsageError(
-            f"{data.usable:,} images are less than one batch of {recipe.batch:,}",
-            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, data.usable // 4))))}, or another --recipe",
+            f"{ground.usable:,} images are less than one batch of {recipe.batch:,}",
+            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, ground.usable // 4))))}, or another --recipe",
         )
     steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
     return Pacing(
@@ -231,14 +231,14 @@ def _pacing(
 
 def _validation(
     options: TrainOptions,
-    data: TrainingData,
+    ground: TrainingData,
     recipe: Recipe,
     student: StudentSpec,
     where: MachineOptions,
     notes: Notes,
 ) -> tuple[PlannedSet, ...]:
     """The validation sets; a note says if there are none although the recipe has a patience."""
-    sets = validation_sets(options.validation, data, recipe, student, where.render_workers, notes)
+    sets = validation_sets(options.validation, ground, recipe, student, where.render_workers, notes)
     if not sets and recipe.patience is not None:
         notes.add(f"training will not stop early: patience {recipe.patience} counts validations, but there are none")
     return sets
@@ -269,5 +269,7 @@ def weights_file(start: str) -> Path:
         load_tensors(weights)
         return weights
     if not path.is_file():
-        raise UsageError(f"{start} is neither a run nor a weights file", hint=f"{near(path)}; or give a .safetensors file")
+        raise UsageError(
+            f"{start} is neither a run nor a weights file", hint=f"{near(path)}; or give a .safetensors file"
+        )
     return path

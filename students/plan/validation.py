@@ -41,7 +41,9 @@ def validation_sets(
     """The sets, in the order of the recipe. `workers`: processes that render their images."""
     if "none" in val:
         if len(val) > 1:
-            raise UsageError(f"--val none cannot be combined with --val {val[1 - val.index('none')]}", hint="give one of the two")
+            raise UsageError(
+                f"--val none cannot be combined with --val {val[1 - val.index('none')]}", hint="give one of the two"
+            )
         return ()
     found = []
     for asked, place, given in _wanted(val, data.dataset, recipe, notes):
@@ -82,11 +84,11 @@ def _names(val: tuple[str, ...]) -> dict[str, str]:
         try:
             JudgedSet(name=name)
         except ValueError:
-            raise UsageError(
-                f"--val {text} has no name for its results", hint="--val NAME=SOURCE"
-            ) from None
+            raise UsageError(f"--val {text} has no name for its results", hint="--val NAME=SOURCE") from None
         if name in places or name == MEAN:
-            raise UsageError(f"two validation sets would be named {name}", hint="give each its own name: --val NAME=SOURCE")
+            raise UsageError(
+                f"two validation sets would be named {name}", hint="give each its own name: --val NAME=SOURCE"
+            )
         places[name] = place
     return places
 

@@ -19,7 +19,9 @@ def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run
     named = [(e.shown, e.weights_sha256 == weights) for e in found.values()]
     parts = [_report(shown, fresh) for shown, fresh in named]
     if not all(fresh for _, fresh in named):
-        parts.append(tag("p", "* judged with earlier weights; the run has been trained further since then.", class_="note"))
+        parts.append(
+            tag("p", "* judged with earlier weights; the run has been trained further since then.", class_="note")
+        )
     return join(parts)
 
 

@@ -102,7 +102,9 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
     if LOGITS not in heads:
-        found.notes.append(f"The classes are those of the nearest of at most {BANK} training images, with their cosine.")
+        found.notes.append(
+            f"The classes are those of the nearest of at most {BANK} training images, with their cosine."
+        )
     for row, image_id in enumerate(images.ids):
         if row in rendered.bad:
             found.notes.append(f"{image_id} was drawn as a sample, but cannot be read: {rendered.bad[row]}.")
@@ -124,7 +126,9 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     try:
         cache = _its_cache(run)
         rows, changed = _unchanged_rows(run, cache, count)
-        found.notes += [f"{cache.ids[row]} was drawn as a sample, but has changed since the teacher saw it." for row in changed]
+        found.notes += [
+            f"{cache.ids[row]} was drawn as a sample, but has changed since the teacher saw it." for row in changed
+        ]
         if rows:
             found.images += _taught(run, cache, network, rows)
         if cache.plan.views.recipe.kind != "plain":

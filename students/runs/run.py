@@ -135,7 +135,8 @@ class Run:
 def _refuse_links(run: Path) -> None:
     """Refuse links: all files of a run must be in its own folder."""
     refuse_links(
-        (run / name for name in OWN), hint="replace the link by the file it points to: a run's files must be in its own folder"
+        (run / name for name in OWN),
+        hint="replace the link by the file it points to: a run's files must be in its own folder",
     )
 
 

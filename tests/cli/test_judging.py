@@ -303,7 +303,7 @@ class TestPredictions:
         [
             (["--out", "x.txt"], "neither a .csv nor a .jsonl"),
             (["--size", "nano"], "--size only applies to --teacher"),
-            (["--teacher", "florence"], "were named"),
+            (["--teacher", "florence"], "give either a run or --teacher, not both: the run is "),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, kd, run, photos, words, said):

@@ -98,7 +98,7 @@ def test_debug_shows_the_traceback(capsys, monkeypatch):
 def test_ctrl_c_says_how_to_go_on(capsys):
     arguments = ["cache", "build", "--out", "my cache"]
     assert Ui(arguments).guard(raised(KeyboardInterrupt()), resumable=True) == 130
-    assert "hint: go on with: kd cache build --out 'my cache'\n" in capsys.readouterr().err
+    assert "hint: resume with: kd cache build --out 'my cache'\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_ctrl_c_says_how_to_go_on(capsys):
         (["cache", "info"], "no cache was named", "kd cache build"),
         (["cache", "info", "nowhere"], "nowhere", "kd cache build"),
         (["cache", "export", "divedoc", "x.h5", "--split", "train"], "--split train", "train="),
-        (["config", "show", "augment"], "augment has no kind in front", "views/augment"),
+        (["config", "show", "augment"], "augment is not KIND/NAME", "views/augment"),
         (["config", "list", "vews"], "vews", "views, teachers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -212,7 +212,7 @@ def test_ctrl_c_stops_a_build_and_the_same_command_goes_on(kd, build_words, tmp_
     started.send_signal(signal.SIGINT)
     said = started.communicate()[1]
     assert started.returncode == 130, said
-    assert "go on with: kd cache build" in said
+    assert "resume with: kd cache build" in said
     assert "Traceback" not in said
     assert kd(*words).code == 0
     assert kd("cache", "verify", "c").code == 0

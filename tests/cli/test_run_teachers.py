@@ -82,7 +82,9 @@ def test_a_run_that_has_moved_is_asked_for_and_then_found_the_first_time_and_the
     ran = kd(*ALL[name])
     assert ran.code == (5 if name in OVER_A_CACHE else 2)
     if name in OVER_A_CACHE:
-        assert f"teacher of this cache, run:r, is not in its old location {Path.cwd() / 'r'}, nor in ./kd/runs" in ran.err
+        assert (
+            f"teacher of this cache, run:r, is not in its old location {Path.cwd() / 'r'}, nor in ./kd/runs" in ran.err
+        )
         assert "hint: give its new location: --weights RUN" in ran.err
     for _ in range(2):
         ran = kd(*ALL[name], "--weights", "moved")

@@ -27,7 +27,7 @@ watch.over(code)
 AFTER
 sys.exit(code)
 """
-STOPPED = "stopped; every finished part is kept\n\nhint: go on with: kd cache build\n"
+STOPPED = "stopped; every finished part is kept\n\nhint: resume with: kd cache build\n"
 
 
 def sleeper(clean_up: str = "pass", after: str = "", before: tuple[str, ...] = ()) -> subprocess.Popen[str]:

@@ -195,7 +195,7 @@ def test_images_that_cannot_be_read_are_told_and_the_code_says_so(kd, photos, tm
     words = ["train", "--stream", "none", "--data", "own", "--size", 32, *QUICK, "--set", "precision=float32"]
     ran = kd(*words, "--steps", 2, "--out", "run", "--json")
     assert ran.code == 3, ran.err
-    assert "warning: 1 image could not be used and weighed nothing, such as cats/broken.jpg: " in ran.err
+    assert "warning: 1 image could not be read and had no weight in training, such as cats/broken.jpg: " in ran.err
     assert ran.json["unreadable"] == 1
 
 

@@ -118,7 +118,9 @@ def test_a_set_without_a_place_is_left_out_and_a_note_names_it(dense, sets, tmp_
     found = planned(places(sets)[0])
     assert [each.name for each in found.record.sets] == ["cifar10"]
     notes = [note.text for note in found.notes if note.kind == UNJUDGED]
-    assert notes == ["the student is not judged on cifar100 during training: give its location with --val cifar100=SOURCE"]
+    assert notes == [
+        "the student is not judged on cifar100 during training: give its location with --val cifar100=SOURCE"
+    ]
     assert planned("none").record.validation == ()
     with pytest.raises(UsageError, match="names none of the run's sets: cifar10, cifar100"):
         planned("shapes:split=val")

@@ -64,8 +64,8 @@ class TinyViT:
         fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
         way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
         raise Mismatch(
-            f"a batch of {batch} in pieces of {micro} leaves a piece of one image, and at {spec.input[0]} pixels BatchNorm cannot "
-            "compute a variance over one image",
+            f"a batch of {batch} in pieces of {micro} leaves a piece of one image, and at {spec.input[0]} pixels BatchNorm "
+            "cannot compute a variance over one image",
             hint=f"{way}, or a larger input with --size {2 * spec.input[0]}",
         )
 

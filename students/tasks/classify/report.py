@@ -63,7 +63,9 @@ class Report(Strict):
     @model_validator(mode="after")
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
-            raise ValueError(f"the confusion matrix has class numbers that are not below the number of classes, {len(self.names)}")
+            raise ValueError(
+                f"the confusion matrix has class numbers that are not below the number of classes, {len(self.names)}"
+            )
         return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:

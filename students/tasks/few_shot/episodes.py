@@ -56,7 +56,7 @@ def measure(
 
 
 def draw_episodes(labels: Rows, classes: Rows, settings: FewShot, shots: int, seed: int) -> tuple[Rows, Rows]:
-    """Rows of the support and query images of every episode, ordered by class: (episodes, way * shots) and (episodes, way * queries)."""
+    """Rows of support and query images, ordered by class: (episodes, way * shots) and (episodes, way * queries)."""
     rows_of = [np.flatnonzero(labels == number) for number in classes]
     support = np.empty((settings.episodes, settings.way, shots), np.int64)
     queries = np.empty((settings.episodes, settings.way, settings.queries), np.int64)
