@@ -19,8 +19,8 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     names: dict[str, Any] = {}
     for number, block in _blocks(compares=False):
         exec(compile(block, f"docs/api.md, block {number}", "exec"), names)
-    said = names["said"]
-    assert (said.row, said.view, list(said)) == (7, 0, ["logits", "embedding"])
+    entry = names["entry"]
+    assert (entry.row, entry.view, list(entry)) == (7, 0, ["logits", "embedding"])
     assert names["dense"].shape == (1, 100)
     assert names["values"]["embedding"].shape == (200, 128)
 
