@@ -104,20 +104,20 @@ def summary(found: list[list[float]]) -> str:
         [arm.name, interval(top1), "" if arm is ARMS[0] else apart(top1, found[0])]
         for arm, top1 in zip(ARMS, found, strict=True)
     ]
-    return table(["learns from", "top-1, %", "against hard labels"], lines)
+    return table(["trained on", "top-1, %", "against hard labels"], lines)
 
 
-TEXT = """# What soft labels are worth with little data
+TEXT = """# Soft labels with few training images
 
-`make experiment-soft-labels`: {runs} trainings, one a core on {machine}; {hours:.1f} hours of a core.
+`make experiment-soft-labels`: {runs} trainings, one per core on {machine}; {hours:.1f} core hours.
 
 tinyvit-5m at {size} pixels, {images:,} training images in {views} views (crops of half to all of the area, flips),
-{steps} steps of {batch} images for every arm; judged on {held_out:,} held-out images. The teacher is florence-nano
-({teacher} of 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t); differences are taken seed by seed.
+{steps} steps of {batch} images in every arm, judged on {held_out:,} held-out images. The teacher is florence-nano
+(top-1 {teacher} on 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t); differences are computed for each seed.
 
 {table}
 
-Every run: [soft-labels.json](soft-labels.json).
+All runs: [soft-labels.json](soft-labels.json).
 """
 
 
