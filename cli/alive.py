@@ -38,15 +38,15 @@ class Alive:
     def stop(self) -> None:
         """Stop the thread, because the command is over."""
         self._over.set()
-        self.heard()
+        self.before_output()
 
     def doing(self, what: str) -> None:
         """Set the text that is shown if the work takes long."""
         with self._lock:
-            self.heard()
+            self.before_output()
             self._what = on_a_line(what)
 
-    def heard(self) -> None:
+    def before_output(self) -> None:
         """Called before anything is printed: removes the line and starts counting seconds again."""
         with self._lock:
             if self._shown:
@@ -59,7 +59,7 @@ class Alive:
     def hold(self, held: bool) -> None:
         """Pause while a progress bar is shown."""
         with self._lock:
-            self.heard()
+            self.before_output()
             self._held = held
 
     def _watch(self) -> None:

@@ -43,7 +43,7 @@ class Ui:
 
     def answer(self, data: Any, text: str) -> None:
         """The result of the command: one JSON document with --json, else text for people. Once a command."""
-        self._heard()
+        self._before_output()
         try:
             if self.json:
                 sys.stdout.write(_json(data, sys.stdout) + "\n")
@@ -215,12 +215,12 @@ class Ui:
 
         return shlex.join(["kd", *self._arguments])
 
-    def _heard(self) -> None:
+    def _before_output(self) -> None:
         if self._alive:
-            self._alive.heard()
+            self._alive.before_output()
 
     def _talk(self, text: str) -> None:
-        self._heard()
+        self._before_output()
         sys.stderr.write(shown(text, colored=self.colored(sys.stderr)) + "\n")
         sys.stderr.flush()
 

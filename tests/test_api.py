@@ -48,8 +48,8 @@ def test_every_argument_of_a_stream_is_told() -> None:
 
     from kdcache import Cache
 
-    told = re.findall(r"^\| (`.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
-    named = {name for cell in told for name in re.findall(r"`(\w+)`", cell)}
+    listed = re.findall(r"^\| (`.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    named = {name for cell in listed for name in re.findall(r"`(\w+)`", cell)}
     assert set(inspect.signature(Cache.stream).parameters) - {"self"} <= named
 
 
@@ -69,8 +69,8 @@ def test_every_argument_of_a_dataset_is_told() -> None:
 
     from kdcache import Cache
 
-    told = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
-    assert set(inspect.signature(Cache.dataset).parameters) - {"self"} <= told
+    listed = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
+    assert set(inspect.signature(Cache.dataset).parameters) - {"self"} <= listed
 
 
 def test_every_kind_of_truth_is_told() -> None:

@@ -27,7 +27,7 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["cache", "build", "--teacher", "florence", "--views", 10**9], "'--views'"),
         (["cache", "build", "--teacher", "florence", "--workers", 100_000], "'--workers'"),
@@ -44,10 +44,10 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_a_number_that_nobody_can_mean_is_one_line(kd, words, told):
+def test_a_number_that_nobody_can_mean_is_one_line(kd, words, message):
     ran = kd(*words)
     assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
     assert "bug" not in ran.err
 
 

@@ -12,7 +12,7 @@ from tests.students.trained import make_run, small_spec
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--stream", "none", "--cache", "c"], "--cache cannot be used with --stream none"),
         (["--stream", "none", "--views", "0"], "--views cannot be used with --stream none"),
@@ -26,10 +26,10 @@ from tests.students.trained import make_run, small_spec
         ([], "--cache DIR"),
     ],
 )
-def test_what_makes_no_sense_is_refused(kd, words, said):
+def test_what_makes_no_sense_is_refused(kd, words, message):
     ran = kd("train", *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_without_data_true_classes_are_those_of_the_embedded_shapes(kd):
@@ -93,7 +93,7 @@ def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["--set", "objective.soft=0"],
@@ -102,19 +102,19 @@ def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path
         (["--set", "batc=3"], "hint: kd config show recipes/demo prints every key"),
     ],
 )
-def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, words, said):
+def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, words, message):
     ran = kd("train", "--cache", cache, *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_help_tells_that_out_is_the_run(kd):
-    said = " ".join(kd("train", "--help").out.split())
-    assert "Folder of the run. Default: a new name in ./kd/runs." in said
+    printed = " ".join(kd("train", "--help").out.split())
+    assert "Folder of the run. Default: a new name in ./kd/runs." in printed
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "way"),
+    ("words", "message", "way"),
     [
         (["--device", "gpu"], "unsupported device: gpu", "--device cpu, cuda or cuda:N"),
         (["--device", "meta"], "unsupported device: meta", "--device cpu, cuda or cuda:N"),
@@ -128,10 +128,10 @@ def test_help_tells_that_out_is_the_run(kd):
         (["--views", "0,3", "--stream", "on"], "view 3 is requested, but", "kd cache add-views"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, said, way):
+def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, message, way):
     ran = kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r", *words)
     assert ran.code in (2, 6)
-    assert said in ran.err
+    assert message in ran.err
     assert way in ran.err.partition("hint:")[2]
     assert not (tmp_path / "r").exists()
 

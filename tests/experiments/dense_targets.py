@@ -14,7 +14,7 @@ from typing import Any
 from kdcache.signals.teacher import TeacherSpec
 from students.options import MachineOptions, StreamMode, TrainOptions
 from students.runs.run import Run
-from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
+from tests.experiments.trials import MACHINE, Found, difference, interval, keep, table, trials
 
 IMAGES = 10_000
 STEPS, BATCH, EVERY = 1000, 64, 250
@@ -119,7 +119,7 @@ def _judged(run: Run, where: MachineOptions, *, beside: bool) -> Found:
     found = nearest(seen.queries, seen.bank, 1)[1]
     return {
         "nearest": found[:, 0].tolist(),
-        **{name: {key: told[key] for key in MARKS} for name, told in marks.items()},
+        **{name: {key: numbers[key] for key in MARKS} for name, numbers in marks.items()},
     }
 
 
@@ -175,8 +175,8 @@ def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
         stored = "–" if arm.stream == "on" else f"{bytes_an_image(work / arm.cache, signal):,.0f}"
         ends = [run["curve"][-1] for run in runs]
         means = [_mean(end) for end in ends]
-        gained = apart(means, [_mean(marks) for marks in begun])
-        against = "" if arm is ARMS[0] else apart(means, base)
+        gained = difference(means, [_mean(marks) for marks in begun])
+        against = "" if arm is ARMS[0] else difference(means, base)
         loss = f"{sum(run['loss'] for run in runs) / len(runs):.5f}"
         moved = "" if arm is ARMS[0] else interval([_others(*pair) for pair in zip(runs, found[0], strict=True)])
         lines.append([arm.name, stored, *_marks(ends), gained, against, loss, moved])
@@ -235,11 +235,13 @@ def main(work: Path) -> None:
         build_caches(work)
     found: list[list[Found]] = [[] for _ in ARMS]
     every = []
-    for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
-        found[arm].append(told)
-        every.append({"learns_from": ARMS[arm].name, "seed": seed, **{k: v for k, v in told.items() if k != "nearest"}})
-        mean = 100 * _mean(told["curve"][-1])
-        print(f"seed {seed}  {mean:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
+    for arm, seed, result in trials(work, train, len(ARMS), SEEDS):
+        found[arm].append(result)
+        every.append(
+            {"learns_from": ARMS[arm].name, "seed": seed, **{k: v for k, v in result.items() if k != "nearest"}}
+        )
+        mean = 100 * _mean(result["curve"][-1])
+        print(f"seed {seed}  {mean:5.1f} %  {result['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
     ends, ways = summary(work, found)
     hours = sum(run["seconds"] for run in every) / 3600
     text = TEXT.format(

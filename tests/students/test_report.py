@@ -177,9 +177,11 @@ class TestSamples:
         assert len(found.images) == 4
         opened = Cache.open(cache)
         for sample in found.images:
-            said = opened.get(sample.image_id)["logits"]
-            assert [guess.probability for guess in sample.teacher] == np.exp(said.logp[0, :5]).tolist()
-            assert [guess.name for guess in sample.teacher] == [full.record.student.classes[i] for i in said.ids[0, :5]]
+            entry = opened.get(sample.image_id)["logits"]
+            assert [guess.probability for guess in sample.teacher] == np.exp(entry.logp[0, :5]).tolist()
+            assert [guess.name for guess in sample.teacher] == [
+                full.record.student.classes[i] for i in entry.ids[0, :5]
+            ]
             assert sample.truth == sample.image_id.partition("/")[0]
 
     def test_no_teacher_is_imported(self, full):

@@ -83,8 +83,8 @@ def test_it_goes_on_as_if_never_stopped_though_the_sets_have_moved(dense, sets, 
     moved = places(tmp_path / "there")
     parts, _ = learn(tmp_path / "parts", resume=True, where={"val": moved})
     assert losses_of(parts) == losses_of(whole)
-    told = [[{k: v for k, v in line.items() if k != "seconds"} for line in validations(run)] for run in (parts, whole)]
-    assert told[0] == told[1]
+    lines = [[{k: v for k, v in line.items() if k != "seconds"} for line in validations(run)] for run in (parts, whole)]
+    assert lines[0] == lines[1]
 
 
 def test_images_that_changed_since_are_drift(dense, sets, tmp_path):

@@ -52,11 +52,11 @@ def page(columns: dict[str, Column]) -> str:
 
 def _section(command: str, columns: dict[str, Column]) -> str:
     """One command: its figures side by side, and its ways under each label."""
-    told = {label: one["commands"][command] for label, one in columns.items() if command in one["commands"]}
-    rows = dict.fromkeys(row for one in told.values() for row in one["figures"])
-    lines = [[row, *(str(one["figures"].get(row, "–")) for one in told.values())] for row in rows]
-    pieces = [f"## `{command}`", _table(["", *told], lines)]
-    for label, one in told.items():
+    by_label = {label: one["commands"][command] for label, one in columns.items() if command in one["commands"]}
+    rows = dict.fromkeys(row for one in by_label.values() for row in one["figures"])
+    lines = [[row, *(str(one["figures"].get(row, "–")) for one in by_label.values())] for row in rows]
+    pieces = [f"## `{command}`", _table(["", *by_label], lines)]
+    for label, one in by_label.items():
         started = ", ".join(f"{times} × `{process}`" for process, times in one["children"].items())
         pieces += [f"Child processes, {label}: {started}"] if started else []
         pieces += [f"{words}, {label}:\n\n{ways}" for kind, words in TOLD if (ways := _ways(one["origins"], kind))]
