@@ -113,7 +113,8 @@ TEXT = """# Soft labels with few training images
 
 tinyvit-5m at {size} pixels, {images:,} training images in {views} views (crops of half to all of the area, flips),
 {steps} steps of {batch} images in every arm, judged on {held_out:,} held-out images. The teacher is florence-nano
-(top-1 {teacher} on 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t); differences are computed for each seed.
+(top-1 {teacher} on 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t);
+differences are computed for each seed.
 
 {table}
 

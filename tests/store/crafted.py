@@ -64,7 +64,7 @@ def replace_block(cache: Path, field: str, block: int, stored: bytes, part: Part
 
 
 def zstd_bomb(nbytes: int, *, declares: int | None) -> bytes:
-    """A Zstandard frame of `nbytes` zeros in blocks of one repeated byte: 4 bytes each 128 KiB. `declares`: the size it claims."""
+    """A Zstandard frame of `nbytes` zeros in blocks of one repeated byte: 4 bytes each 128 KiB. `declares`: its claimed size."""
     piece = 128 << 10
     head = b"\x28\xb5\x2f\xfd" + (b"\x00" if declares is None else b"\xc0") + b"\x38"
     size = b"" if declares is None else struct.pack("<Q", declares)

@@ -99,7 +99,7 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
         ("timm", None, "--teacher 'timm:my runs/one' --signal logits"),
     ],
 )
-def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, message):
+def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, options):
     from students.plan.checks import way_to_keep
 
     cache = Cache.open(build_cache(tmp_path / "cache", signals=("embedding",), codecs={}))

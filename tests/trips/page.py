@@ -14,8 +14,8 @@ long they take. Every column was measured by this command:
 
 {heads}
 
-Files, scans and openings are counted in one run, and times measured in others; each run of all commands is in a new folder. "In it"
-means the process of the command itself, "in children" all processes that it starts.
+Files, scans and openings are counted in one run, and times measured in others; each run of all commands is in a new folder. "In
+it" means the process of the command itself, "in children" all processes that it starts.
 
 - A file counts when one of its functions is entered by any thread of the command (`sys.setprofile`), also while modules are
   imported. Files entered by child processes are not counted.
