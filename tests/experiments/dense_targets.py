@@ -209,16 +209,16 @@ TEXT = """# Storing dense targets in fewer bits
 `make experiment-dense-targets`: {runs} trainings, one per core on {machine}; {hours:.1f} core hours.
 
 data2vec-nano (three blocks on the frozen encoder of the teacher of the same name), {images:,} training images, {steps:,} steps of
-{batch} images from cached inputs (float32). The students are judged by retrieval: the fraction of 2,000 held-out images whose nearest
-of 2,000 training images has the same class (top-1), or for which one of the nearest three has it (top-3), and the same with
-training images and held-out images exchanged (back). Chance is 1 %. {seeds} seeds: mean ± 95 % interval (Student's t), in per cent;
-differences are computed for each seed.
+{batch} images from cached inputs (float32). The students are judged by retrieval: the fraction of 2,000 held-out images whose
+nearest of 2,000 training images has the same class (top-1), or for which one of the nearest three has it (top-3), and the
+same with training images and held-out images exchanged (back). Chance is 1 %. {seeds} seeds: mean ± 95 % interval (Student's t), in per
+cent; differences are computed for each seed.
 
 {ends}
 
 Targets are normalised per channel over the tokens of an image, as in data2vec 2.0, which removes most of their mean; but
-retrieval compares images by the mean of their tokens. The row "the teacher's targets" judges the mean of the targets themselves, which
-shows how much of it they still contain. `cls-layers` contain nothing about the other tokens.
+retrieval compares images by the mean of their tokens. The row "the teacher's targets" judges the mean of the targets themselves,
+which shows how much of it they still contain. `cls-layers` contain nothing about the other tokens.
 
 The last two columns show whether students with equal scores are also equal: the mean loss of the last steps, and the percentage
 of held-out images whose nearest training image differs from that of the student of float32 targets with the same seed.

@@ -106,7 +106,7 @@ def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_pat
     teacher = cache.plan.teacher.model_copy(update={"family": family, "size": "my runs/one", "classes": classes})
     hint = way_to_keep(teacher, cache.plan.dataset.source, ("logits",))
     assert hint.startswith(f"kd cache build {options}")
-    assert ("--head" in hint) == ("--head" in message)
+    assert ("--head" in hint) == ("--head" in options)
 
 
 def test_true_classes_that_are_not_the_students(tmp_path, photos):
