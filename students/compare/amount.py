@@ -50,7 +50,7 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
     wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
     if options.images is None or options.batch is None:
         build = replace(options.build, data=few_of(data, min(wish.images, whole), whole))
-        wish = _bearable(options, arms, wish, _teacher_seconds(build, progress), progress)
+        wish = _affordable(options, arms, wish, _teacher_seconds(build, progress), progress)
     images = min(wish.images, whole)
     batch = options.batch or min(wish.batch, images)
     return Amount(
@@ -88,7 +88,7 @@ def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
     return trial.teacher_seconds / trial.batch
 
 
-def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
+def _affordable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
     """Images and batch that the teacher can process in PATIENCE seconds, in the build and in all steps of on-stream arms."""
     connected = options.repeat * options.steps * sum(arm.teacher == "connected" for arm in arms)
     views = options.build.views

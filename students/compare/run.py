@@ -51,7 +51,7 @@ AGAIN = "remove it and run the same command again, or choose another folder with
 
 
 class Begun(Strict):
-    """The options and amounts a comparison was started with."""
+    """The options, number of images and batch with which a comparison was started."""
 
     asked: dict[str, Any]
     amount: Amount
@@ -159,7 +159,7 @@ def _projected(options: CompareOptions, job: Workload) -> Workload | None:
 
 
 def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
-    """The amounts of the comparison that was started in `out`; None if there is none."""
+    """Number of images and batch of the comparison that was started in `out`; None if there is none."""
     if not (out / BEGUN).is_file():
         return None
     begun = Begun.from_file(out / BEGUN, what="a started comparison", hint=AGAIN)

@@ -44,7 +44,7 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
         if highest + 1 != len(student):
             raise Mismatch(
                 f"the images have class numbers up to {highest} without names, the student has {len(student)} classes",
-                hint="give images whose classes have names, or a student with as many classes",
+                hint="give images whose classes have names, or a student with as many classes as the images",
             )
         return Matching(np.arange(len(student)), "by number: the images' classes have no names")
     if is_unnamed(student):

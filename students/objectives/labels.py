@@ -117,7 +117,7 @@ def distribution(logits: Any) -> Distribution:
 
 
 def soft_loss(logits: "Tensor", teacher: Distribution, temperature: float = 1.0, tail: Tail = "uniform") -> "Tensor":
-    """Cross-entropy with the teacher's distribution, both at this temperature, times its square."""
+    """Cross-entropy with the teacher's distribution, both softened by the temperature, times its square."""
     logq = (logits / temperature).log_softmax(-1)
     if isinstance(teacher, TopK):
         loss = _sparse(logq, teacher, temperature, tail)

@@ -37,7 +37,7 @@ Ended = Literal["done", "patience", "steps"]
 CHECK_EVERY = 10
 """Steps between checks of whether any process received a signal: every check waits for the slowest process."""
 _NOISE = 0x57E9_0001
-"""Purpose key of the random numbers of a step."""
+"""Key that makes the random numbers of a step differ from those for other purposes."""
 
 
 @dataclass(frozen=True)

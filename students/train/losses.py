@@ -21,7 +21,7 @@ from students.families.spec import StudentSpec
 from students.recipe import Recipe
 
 _OWN = 0x57E9_0002
-"""Purpose key of the random numbers from which an objective's own weights are drawn."""
+"""Key that makes the random numbers for an objective's own weights differ from those for other purposes."""
 
 
 @dataclass(frozen=True)

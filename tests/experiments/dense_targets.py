@@ -211,8 +211,8 @@ TEXT = """# Storing dense targets in fewer bits
 data2vec-nano (three blocks on the frozen encoder of the teacher of the same name), {images:,} training images, {steps:,} steps of
 {batch} images from cached inputs (float32). The students are judged by retrieval: the fraction of 2,000 held-out images whose
 nearest of 2,000 training images has the same class (top-1), or for which one of the nearest three has it (top-3), and the
-same with training images and held-out images exchanged (back). Chance is 1 %. {seeds} seeds: mean ± 95 % interval (Student's t), in per
-cent; differences are computed for each seed.
+same with training images and held-out images exchanged (back). Chance is 1 %.
+{seeds} seeds: mean ± 95 % interval (Student's t), in per cent; differences are computed for each seed.
 
 {ends}
 

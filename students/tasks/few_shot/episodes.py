@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EPISODES = 0xFE357
-"""Purpose key of the random numbers that draw episodes."""
+"""Key that makes the random numbers for episodes differ from those for other purposes."""
 
 
 class ShotMarks(Strict):

@@ -17,7 +17,7 @@ from students.tasks.few_shot.numbers import FewShot
 
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350
-"""Purpose keys of the random numbers for initial weights and for the order of images."""
+"""Keys that make the random numbers for initial weights and for the order of images differ from others."""
 _TOGETHER = 100
 """Number of episodes fitted at once on a CPU: their heads then stay in its cache, which is twice as fast as all at once."""
 
