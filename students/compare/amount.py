@@ -88,7 +88,9 @@ def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
     return trial.teacher_seconds / trial.batch
 
 
-def _affordable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
+def _affordable(
+    options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress
+) -> _Wish:
     """Images and batch that the teacher can process in PATIENCE seconds, in the build and in all steps of on-stream arms."""
     connected = options.repeat * options.steps * sum(arm.teacher == "connected" for arm in arms)
     views = options.build.views

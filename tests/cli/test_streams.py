@@ -33,7 +33,7 @@ def in_a_shell(words, tmp_path, **environ) -> subprocess.CompletedProcess[str]:
             "KD config list >/dev/full",
             8,
             "",
-            "error: cannot write the answer to stdout: No space left on device\n\nhint: ",
+            "error: cannot write the result to stdout: No space left on device\n\nhint: ",
         ),
         ("KD config list --json >/dev/full", 8, "", '"kind": "StorageError"'),
         ("KD config list >/dev/full 2>/dev/full", 8, "", ""),

@@ -84,7 +84,7 @@ class TinyViT:
         if not timm.is_model(spec.architecture):
             raise Mismatch(
                 f"{spec.name} is no TinyViT: timm has no network {spec.architecture}",
-                hint="take one of configs/students, or a run that kd wrote",
+                hint="use a preset (kd student list), or a run that kd wrote",
             )
         network: nn.Module = timm.create_model(
             spec.architecture, pretrained=False, num_classes=len(spec.classes), **spec.arguments

@@ -48,7 +48,7 @@ class Numbers(Strict):
     """Dimensions of a TinyViT, in a preset and in a run."""
 
     network: str | None = None
-    """timm's name of a network whose dimensions are not given here; the first release wrote nothing else."""
+    """Name of a timm network, instead of dimensions; runs of the first release have only this name."""
     widths: Widths | None = None
     """Number of channels of the four stages."""
     depths: Depths | None = None

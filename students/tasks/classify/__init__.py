@@ -21,7 +21,7 @@ class Settings(Strict):
     """Settings of the task."""
 
     real: str | None = None
-    """File of reassessed ImageNet labels (real.json), against which a second accuracy is computed; None: it is not."""
+    """File of reassessed ImageNet labels (real.json), for a second accuracy; None: only the images' own classes count."""
 
 
 class Classify:
