@@ -169,7 +169,7 @@ class Family(Protocol[S]):
         """
 
     def check_batch(self, spec: S, batch: int, micro: int) -> None:
-        """Raises Mismatch if a step of `batch` images, cut into pieces of `micro`, cannot be trained with trained norms."""
+        """Raises Mismatch if norms cannot be trained on `batch` images in pieces of `micro`, as on a piece of one image."""
 
     def needs(self, spec: S) -> Needs:
         """Its own requirements, in addition to those of the objectives."""

@@ -50,7 +50,7 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
     if is_unnamed(student):
         if len(images) != len(student):
             raise Mismatch(
-                f"the images have {len(images)} classes, the student {len(student)} without names",
+                f"the images have {len(images)} classes, the student has {len(student)} without names",
                 hint="a student without class names can only be judged on as many classes as it has",
             )
         return _by_folder_number(images) or Matching(
