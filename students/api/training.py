@@ -19,7 +19,7 @@ class MachineKeywords(TypedDict, total=False):
     """Keyword arguments that a training takes both when it is started and when it is resumed."""
 
     data: str | Path | None
-    """Location of the training images: where they have moved, or, without a cache, the images to train on."""
+    """The training images or, with a cache or a run, their new location."""
     val: Names | None
     """Validation images; several sets as NAME=SOURCE each; `none`: the student is not judged."""
     device: str

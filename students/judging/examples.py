@@ -93,7 +93,7 @@ def split_beside(source: Source) -> Labelled | None:
 
 
 def refuse_training_split(source: Source, given: str) -> None:
-    """Refuse to judge on a training split without a bank: it is itself the usual bank."""
+    """Refuse to judge on a training split without a bank, because it is the default bank for other images."""
     if (other := held_out(source.spec())) is not None:
         raise UsageError(
             f"{given} is a training split, which serves as the bank for other images",
