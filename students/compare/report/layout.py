@@ -1,6 +1,6 @@
 """Tables of a comparison's page, and their style.
 
-Input: names and cells. Output: markup. A table that is too wide for a phone scrolls sideways beside its first column.
+Input: names and cells. Output: markup. A table that is too wide for the screen scrolls sideways, with its first column in place.
 """
 
 import re

@@ -64,7 +64,7 @@ class Report(Strict):
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
             raise ValueError(
-                f"the confusion matrix has class numbers that are not below the number of classes, {len(self.names)}"
+                f"class numbers of the confusion matrix must be below {len(self.names)}, the number of classes"
             )
         return self
 
