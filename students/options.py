@@ -69,7 +69,7 @@ class TrainOptions:
     new_head: bool = False
     """Whether all weights but the classifier's are taken from `start`."""
     head_rows: str | None = None
-    """File that gives, for each class, the row of the old classifier it starts from: one number a line, -1 for none."""
+    """File that gives, for each class, the row of the old classifier it starts from: one number per line, -1 for none."""
     freeze: bool = False
     """Whether only the classifier is trained: the constraint `frozen` is added to the recipe."""
     out: Path | None = None

@@ -102,7 +102,7 @@ class Head:
     """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
     refused."""
     signal: bool = True
-    """Whether a cache can store the output as a signal: one array an image."""
+    """Whether a cache can store the output as a signal: one array per image."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The output for these pixels."""
@@ -157,7 +157,7 @@ class Family(Protocol[S]):
     """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
     classifier: str | None
-    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row a class; None: there is no
+    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row per class; None: there is no
     classifier."""
     exports: Mapping[str, str]
     """Format -> `module:function`, imported when that format is requested. The function takes a run and a folder."""

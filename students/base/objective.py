@@ -93,7 +93,7 @@ class Objective(ByKind):
         truths: Mapping[str, Any],
         module: "nn.Module | None" = None,
     ) -> "dict[str, tuple[float, Tensor]]":
-        """Each of `parts` -> (its weight, one float32 value an example)."""
+        """Each of `parts` -> (its weight, one float32 value per example)."""
         raise NotImplementedError
 
 

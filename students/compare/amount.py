@@ -108,6 +108,6 @@ def _affordable(
         images = max(2 * batch, min(images, int((PATIENCE / seconds - connected * batch) / views)))
     fixed = "--images and --train-batch choose other numbers"
     progress.note(
-        f"the teacher takes {seconds:.2g} s an image here: comparing on {images:,} images, {batch} a step ({fixed})"
+        f"the teacher takes {seconds:.2g} s per image here: comparing on {images:,} images, {batch} per step ({fixed})"
     )
     return _Wish(images, batch)

@@ -186,7 +186,7 @@ def _measure(
                 measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
             if measured is None:
                 raise StorageError(
-                    f"{arm.name} ran out of memory with {task.batch} images a step",
+                    f"{arm.name} ran out of memory with {task.batch} images per step",
                     hint="use --micro N to split a step into smaller pieces, or a smaller --train-batch",
                 )
             write_file(file, [json.dumps(measured.plain()).encode()])

@@ -25,7 +25,7 @@ Head = Literal["keep", "new"]
 
 @dataclass(frozen=True)
 class HeadRows:
-    """File that gives the row of the old head for each class: one number a line, -1 if the old head has no such class."""
+    """File that gives the row of the old head for each class: one number per line, -1 if the old head has no such class."""
 
     file: Path
     absent: Literal["zero", "mean"] = "zero"
@@ -124,5 +124,5 @@ def _row_numbers(file: Path) -> list[int]:
         return [int(line) for line in file.read_text("utf-8").split()]
     except ValueError as error:
         raise UsageError(
-            f"{file} is not a list of row numbers: {error}", hint="one number a line, -1 for none"
+            f"{file} is not a list of row numbers: {error}", hint="one number per line, -1 for none"
         ) from error

@@ -65,7 +65,7 @@ def labelled(source: Source, listing: Listing | None = None) -> Labelled:
     if listing.labels is None or not len(rows):
         raise UsageError(
             f"the images of {source.name} have no labels",
-            hint=no_labels_hint(source.spec(), "put them into one folder a class, or name other images with --data"),
+            hint=no_labels_hint(source.spec(), "put them into one folder per class, or name other images with --data"),
         )
     return Labelled(
         source=source,

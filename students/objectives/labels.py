@@ -79,7 +79,7 @@ class Labels(Objective):
         if theirs is None:
             raise Mismatch(
                 f"the recipe needs true classes, but the images of {sides.images} have no labels",
-                hint=f"put them into one folder a class, or {alone}",
+                hint=f"put them into one folder per class, or {alone}",
             )
         if theirs == ours:
             return

@@ -90,8 +90,8 @@ def _rate(train: list[Line]) -> Markup:
 
 
 def _throughput(train: list[Line]) -> Markup:
-    series = [Series("images a second", points(train, "images_per_second"), 1)]
-    return line_chart("Images a second", series, shown=_number, across="step", floor=0.0)
+    series = [Series("images per second", points(train, "images_per_second"), 1)]
+    return line_chart("Images per second", series, shown=_number, across="step", floor=0.0)
 
 
 def _waiting(train: list[Line]) -> Markup:

@@ -124,7 +124,7 @@ def _tiles(facts: Facts) -> Markup:
         waited = sum(line["waiting"] for line in train) / len(train)
         tiles += [
             (f"{last['step']:,}", f"step{'s' * (last['step'] != 1)}, {last['epoch']:.3g} epochs"),
-            (f"{last['images'] / (last['seconds'] or 1):,.0f}", "images a second"),
+            (f"{last['images'] / (last['seconds'] or 1):,.0f}", "images per second"),
             (f"{waited:.1%}", "of the time spent waiting for data"),
             (duration(last["seconds"]), f"of training; {_ended(metrics)}"),
         ]

@@ -47,7 +47,7 @@ class Outcome:
     ended: Ended
     state: State
     validation: list[dict[str, Any]]
-    """Lines of the last validation, one a set; empty if the student was not judged."""
+    """Lines of the last validation, one per set; empty if the student was not judged."""
     score: float | None
     """Score that selects the best weights: that of one set, or the mean."""
     measure: Measure

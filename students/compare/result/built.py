@@ -10,7 +10,7 @@ class Built(Strict):
     signals: dict[str, str]
     """Signal -> codec."""
     bytes: int
-    """Size of this cache in bytes. It has few rows a part, so the headers of the parts are a large share of it."""
+    """Size of this cache in bytes. It has few rows per part, so the headers of the parts are a large share of it."""
     row_bytes: float
     """Bytes that one view of one image takes."""
     image: Spread

@@ -45,7 +45,7 @@ class Data2VecStudent:
             )
         if preset.input != preset.blocks.encoder.image:
             raise UsageError(
-                f"{name} has an input of {preset.input} pixels, its encoder one of {preset.blocks.encoder.image}"
+                f"{name} has an input of {preset.input} pixels, but its encoder takes {preset.blocks.encoder.image}"
             )
         if before is not None:
             _check_blocks(before, preset, name)

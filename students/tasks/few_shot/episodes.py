@@ -94,7 +94,7 @@ def _way_out(counts: Rows, settings: FewShot) -> str:
         return f"{fewer}give images of more classes"
     has = int(np.sort(counts)[-settings.way])  # images of the smallest class that must be drawn
     if has > settings.queries:
-        return f"--shots {has - settings.queries} at most, or give more images a class"
+        return f"--shots {has - settings.queries} at most, or give more images per class"
     if has > 1:
-        return f"with {has} images a class: --shots 1 --set queries={has - 1}; or give more images a class"
-    return "give more images a class"
+        return f"with {has} images per class: --shots 1 --set queries={has - 1}; or give more images per class"
+    return "give more images per class"

@@ -15,9 +15,9 @@ class FewShot(Strict):
     way: Annotated[int, Field(ge=2)]
     """Number of classes in an episode."""
     shots: tuple[Count, ...]
-    """Numbers of support images a class; each is a separate measurement."""
+    """Numbers of support images per class; each is a separate measurement."""
     queries: Count
-    """Number of query images a class."""
+    """Number of query images per class."""
     episodes: Annotated[int, Field(ge=2)]
     geometry: Geometry
     """How an image is resized to the student's input."""
