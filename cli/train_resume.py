@@ -23,7 +23,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "start": ("--from", lambda run: run.started_from or "random weights"),
     "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "no new head"),
     "seed": ("--seed", lambda run: f"seed {run.seed}"),
-    "epochs": ("--epochs", lambda run: f"{run.recipe.epochs:g} epochs, {run.pacing.steps:,} steps"),
+    "epochs": ("--epochs", lambda run: _length(run)),
     "steps": ("--steps", lambda run: f"{run.pacing.steps:,} steps"),
     "batch": ("--batch", lambda run: f"batch {run.recipe.batch}"),
     "micro": ("--micro", lambda run: f"--micro {run.pacing.micro}"),
@@ -50,6 +50,12 @@ def refuse_fixed(given: frozenset[str], run: "Run") -> None:
         refused.append("--val cannot be set when resuming: this run was started without validation images")
     if refused:
         raise UsageError("; ".join(refused), hint=f"leave it out, or start a new run; --resume allows {_ALLOWED}")
+
+
+def _length(run: "RunRecord") -> str:
+    """Length of the training as its recipe gives it, and in steps."""
+    epochs = "" if run.recipe.epochs is None else f"{run.recipe.epochs:g} epochs, "
+    return f"{epochs}{run.pacing.steps:,} steps"
 
 
 def _list(numbers: tuple[int, ...]) -> str:

@@ -28,6 +28,18 @@ def test_an_option_that_a_resumed_run_cannot_honour_is_refused(kd, run, words, m
     assert message in ran.err
 
 
+def test_epochs_are_refused_for_a_run_whose_recipe_counts_steps():
+    from types import SimpleNamespace
+
+    from cli.train_resume import refuse_fixed
+    from kdcache.errors import UsageError
+
+    recipe, pacing = SimpleNamespace(epochs=None), SimpleNamespace(steps=30_000)
+    run = SimpleNamespace(record=SimpleNamespace(recipe=recipe, pacing=pacing, stream="off"))
+    with pytest.raises(UsageError, match="--epochs cannot be changed .* was started with 30,000 steps"):
+        refuse_fixed(frozenset({"epochs"}), run)
+
+
 def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
     from inspect import signature
 
