@@ -36,7 +36,7 @@ def test_epochs_are_refused_for_a_run_whose_recipe_counts_steps():
 
     recipe, pacing = SimpleNamespace(epochs=None), SimpleNamespace(steps=30_000)
     run = SimpleNamespace(record=SimpleNamespace(recipe=recipe, pacing=pacing, stream="off"))
-    with pytest.raises(UsageError, match="--epochs cannot be changed .* was started with 30,000 steps"):
+    with pytest.raises(UsageError, match=r"--epochs cannot be changed .* was started with 30,000 steps"):
         refuse_fixed(frozenset({"epochs"}), run)
 
 
