@@ -41,7 +41,7 @@ FAMILIES: Registry[Family[Any]] = Registry(
 
 
 def student_names() -> list[str]:
-    """Names of the student presets, by length and then by alphabet."""
+    """Names of the student presets by length, then alphabet, which lists ours by family and size."""
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
 
 
