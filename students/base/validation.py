@@ -65,7 +65,9 @@ class Judged(Strict):
         if len(set(names)) < len(names) or MEAN in names:
             raise ValueError(f"sets are named {', '.join(names)}: names must differ, and `{MEAN}` is reserved")
         if self.best != MEAN and names and self.best not in names:
-            raise ValueError(f"best is {self.best}, which is not one of the sets; choose {', '.join(names)} or `{MEAN}`")
+            raise ValueError(
+                f"best is {self.best}, which is not one of the sets; choose {', '.join(names)} or `{MEAN}`"
+            )
         return self
 
     @model_serializer(mode="wrap")
