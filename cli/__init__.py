@@ -1,4 +1,4 @@
-"""The command line. One small file a command group; all work is done by `kdcache` and `students`."""
+"""The command line, with one small file per command group; `kdcache` and `students` do the work."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ def main() -> NoReturn:
     """Entry point of `kd`."""
     from cli.stopping import Stop, watch
 
-    # First of all: a signal may come at any moment, and every file that is opened takes the number of a closed stream.
+    # Before anything else, because a signal may come at any moment.
     watch.begin()
     try:
         code = _work()
-    except Stop as stop:  # before or after there was a command to tell it
+    except Stop as stop:  # it came outside of a command, which would have handled it
         code = stop.code
         watch.announce()
     watch.over(code)
@@ -28,9 +28,9 @@ def _work() -> int:
     streams.prepare()
     from cli.app import run
 
-    # What other libraries tell of their retries and loading is noise here; whoever wants it sets these.
+    # Hide what other libraries log about retries and loading; a user can set these variables to see it.
     for name in ("HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY"):
         os.environ.setdefault(name, "error")
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # those of other libraries, which say nothing to a user
+        warnings.simplefilter("ignore")  # warnings of other libraries mean nothing to a user
     return run(sys.argv[1:])

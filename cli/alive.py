@@ -1,7 +1,7 @@
-"""Says that a command is alive when nothing was heard of it for two seconds: loading a library, listing a folder, writing a file.
+"""Shows that a command is still working when it has printed nothing for two seconds, as while it loads a library.
 
-On a terminal a line with what it is doing and for how long, which vanishes with the next word; elsewhere a plain line every 30
-seconds.
+On a terminal, a line says what the command is doing and for how long; the next output replaces it. Elsewhere a plain line is
+printed every 30 seconds.
 """
 
 import sys
@@ -13,15 +13,15 @@ from cli.shown import on_a_line
 from cli.text import duration
 
 PATIENCE = 2.0
-"""Seconds of silence that a person takes for work."""
+"""Seconds without output after which a line is shown on a terminal."""
 ELSEWHERE = 30.0
-"""The same for a log, which nobody watches."""
+"""Seconds without output after which a line is printed elsewhere, such as to a log."""
 _TICK = 0.25
 _CLEAR = "\r\x1b[2K"
 
 
 class Alive:
-    """A thread that watches for silence. `say` prints a plain line; `live`: stderr is a terminal."""
+    """A thread that prints a line when there was no output for some time. `say` prints a line; `live`: stderr is a terminal."""
 
     def __init__(self, say: Callable[[str], None], *, live: bool) -> None:
         self._say, self._live = say, live
@@ -32,22 +32,22 @@ class Alive:
         self._shown = self._held = False
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         threading.Thread(target=self._watch, name="kd-alive", daemon=True).start()
 
     def stop(self) -> None:
-        """The command is over."""
+        """Stop the thread, because the command is over."""
         self._over.set()
-        self.heard()
+        self.before_output()
 
     def doing(self, what: str) -> None:
-        """What the silence that may follow is about."""
+        """Set the text that is shown if the work takes long."""
         with self._lock:
-            self.heard()
+            self.before_output()
             self._what = on_a_line(what)
 
-    def heard(self) -> None:
-        """Something is about to be printed: what was shown vanishes, and silence is counted anew."""
+    def before_output(self) -> None:
+        """Called before anything is printed: removes the line and starts counting seconds again."""
         with self._lock:
             if self._shown:
                 self._shown = False
@@ -57,9 +57,9 @@ class Alive:
             self._last = self._since
 
     def hold(self, held: bool) -> None:
-        """While a bar moves there is no silence."""
+        """Pause while a progress bar is shown."""
         with self._lock:
-            self.heard()
+            self.before_output()
             self._held = held
 
     def _watch(self) -> None:
@@ -82,7 +82,7 @@ class Alive:
 
 
 def _loading() -> str | None:
-    """The large library that is being imported."""
+    """`loading NAME` while a large library is being imported, else None."""
     for name in ("torch", "transformers", "timm"):
         spec = getattr(sys.modules.get(name), "__spec__", None)
         if getattr(spec, "_initializing", False):

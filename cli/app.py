@@ -49,9 +49,11 @@ doctor.register(app)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; the exit code comes back."""
+    """Run one command line; returns the exit code."""
     ui = Ui(arguments)
-    return ui.guard(lambda: _called(ui, arguments), watched=False)  # a command watches itself, as it was configured
+    return ui.guard(
+        lambda: _called(ui, arguments), watched=False
+    )  # each command does this itself, with its own options
 
 
 def _called(ui: Ui, arguments: list[str]) -> int:
@@ -60,16 +62,18 @@ def _called(ui: Ui, arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _usage(ui, error)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # typer ends so when the reader of a help text has gone
+        if isinstance(
+            end.__context__, BrokenPipeError
+        ):  # typer exits like this when a help text is piped to a closed reader
             return BROKEN_PIPE
         raise
     if watch.code is not None and code == INTERRUPTED and not watch.announced:
-        raise Stop(watch.code)  # it came while the command line was read, which typer tells by that code
+        raise Stop(watch.code)  # the signal came while typer parsed the command line; typer returned this code for it
     return code
 
 
 def _usage(ui: Ui, error: typer.TyperException) -> int:
-    """A command line that cannot be understood. Asking for a group alone prints its help, and is no mistake to explain."""
+    """Report a command line that cannot be parsed. A group without a command prints its help instead of an error."""
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message(), err=True)

@@ -20,7 +20,7 @@ Scale = Annotated[
     float, typer.Option("--scale", metavar="X", min=0.0, max=1000.0, help="Factor on the amount of data.")
 ]
 Repeats = Annotated[
-    int, typer.Option("--repeats", metavar="N", min=1, max=REPEATS, help="Rounds; the medians are shown.")
+    int, typer.Option("--repeats", metavar="N", min=1, max=REPEATS, help="Number of rounds; medians are shown.")
 ]
 WorkloadNames = Annotated[
     str,
@@ -30,7 +30,9 @@ WorkloadNames = Annotated[
         help="Workloads, comma-separated: W1 top-100 logits, W2 large feature maps, W3 ViT tokens.",
     ),
 ]
-WarmOnly = Annotated[bool, typer.Option("--warm-only", help="Skip the reads from a cold disk.")]
+WarmOnly = Annotated[
+    bool, typer.Option("--warm-only", help="Measure only warm reads, from the page cache, and no cold ones.")
+]
 Place = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", help="Folder for the test data. Default: the system's temporary folder."),
@@ -51,9 +53,9 @@ def read(
     folder: Place = None,
     drop_caches: WholeMachine = False,
 ) -> None:
-    """Measure how fast caches are read, beside np.memmap, plain h5py, plain Zarr and tensorstore.
+    """Measure how fast caches are read, compared with np.memmap, plain h5py, plain Zarr and tensorstore.
 
-    Test data are written, read by each in turn, and removed. Compare the ratios: the rates depend on the machine.
+    Test data are written, read by each in turn, and removed. Compare the ratios, because the rates depend on the machine.
     """
     from kdcache.bench import bench_read
 

@@ -1,4 +1,4 @@
-"""The options of a build, the same for `build` and `plan`, and the record they become."""
+"""The options that `kd cache build`, `kd cache plan` and `kd compare` share."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def build_options(
     device: o.Devices = None,
     workers: o.Workers = None,
 ) -> "BuildOptions":
-    """From the command line to what the library takes."""
+    """Options of the command line -> `BuildOptions`."""
     from kdcache.build.options import BuildOptions
 
     options = BuildOptions(
@@ -43,5 +43,5 @@ def build_options(
         backend=format, compression=compress, part_rows=part_rows,
         batch=batch, devices=o.comma_list(device), workers=workers, precision=precision,
     )  # fmt: skip
-    # A bare codec is for the one signal that is kept, which without --signal the options say.
+    # A codec without a signal name is for the only kept signal; without --signal, `options.kept` has the default.
     return replace(options, codecs=o.codec_table(codec, options.kept))

@@ -42,9 +42,9 @@ def register(app: typer.Typer) -> None:
 def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None, dry_run: o.DryRun = False) -> int:
     """Run a teacher once over every image and store what it emits.
 
-    To continue after a stop, run the same command again, or give only --out: parts that are complete are kept. Without --data
-    the generated set `shapes` is used, with the small teacher that ships in the package. Exit code 3: done, but some images
-    could not be read (see rejected.jsonl), or parts are still to build, as after one of several shares.
+    To resume a stopped build, run the same command again, or give only --out: complete parts are kept. Without --data the
+    generated set `shapes` is used, with the small teacher that ships in the package. Exit code 3: done, but some images could
+    not be read (see rejected.jsonl), or parts are missing, as after one of several shares.
     """
     share = o.share(only)
     from kdcache.build.begin import begin, check_teacher
@@ -56,7 +56,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
     prepared = begin(options, out, ui.progress())
     there = (prepared.out / "plan.json").is_file()
-    ui.note(f"{'continuing' if there else 'building'} {prepared.out}")
+    ui.note(f"{'resuming' if there else 'building'} {prepared.out}")
     result = run_build(prepared, only=share, progress=ui.progress())
     summary = {**asdict(result), "complete": result.complete, "images_per_second": result.images_per_second}
     ui.answer({**summary, "path": str(result.path)}, _built(result))
@@ -64,7 +64,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 
 
 def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
-    """Print what a build would do: the estimate for a new cache, or the parts that an existing one still lacks."""
+    """Print what a build would do: the estimate for a new cache, or the missing parts of an existing one."""
     if out is None or not (out / "plan.json").is_file():
         plan(ui, options, out)
         return 0
@@ -99,9 +99,9 @@ def _built(result: "BuildResult") -> str:
 
 
 def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
-    """Estimate what a build would cost: bytes for each signal and codec, hours, free disk space.
+    """Estimate the cost of a build: bytes for each signal and codec, hours, free disk space.
 
-    One batch is rendered and run through the teacher to measure; nothing is written, no checkpoint is downloaded.
+    To measure, one batch is rendered and run through the teacher. Nothing is written, and no checkpoint is downloaded.
     """
     if not options.teacher:
         from kdcache.build.begin import START

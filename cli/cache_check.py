@@ -29,7 +29,7 @@ kd cache build --out c2                     # build it again
 Replay = Annotated[
     int, typer.Option("--replay", metavar="N", min=0, help="Render N stored views again and compare their pixels.")
 ]
-SayAgain = Annotated[
+Rerun = Annotated[
     int,
     typer.Option(
         "--teacher", metavar="N", min=0, help="Run the teacher again on N stored views and compare its output."
@@ -60,7 +60,7 @@ def verify(
     ui: Ui,
     cache: o.CachePath = None,
     replay: Replay = 0,
-    teacher: SayAgain = 0,
+    teacher: Rerun = 0,
     tolerance: Tolerance = None,
     data: o.DataNow = None,
     weights: o.WeightsFile = None,
@@ -70,10 +70,10 @@ def verify(
     seed: o.Seed = 0,
     untrusted: Untrusted = False,
 ) -> int:
-    """Check that every byte is what was written and, on request, that pixels and teacher are still the same.
+    """Check that every byte is as it was written and, on request, that pixels and teacher are still the same.
 
-    Each finding names the part and the rows. Exit code 0: sound; 3: sound, but parts are missing; 4: damaged; 9: the bytes are
-    sound, but the images, the libraries or the teacher have changed since. --seed selects other views to compare. --untrusted
+    Each finding names the part and the rows. Exit code 0: intact; 3: intact, but parts are missing; 4: damaged; 9: the bytes are
+    intact, but the images, the libraries or the teacher have changed since. --seed selects other views to compare. --untrusted
     also reports links and pipes in the folder and decompresses every block; it stops at the first finding, before a byte is
     mapped. Unlike other commands, verify renders in its own process and uses the CPU unless --workers and --device are given.
     """
@@ -105,13 +105,13 @@ def verify(
 
 
 def _ways_out(report: "VerifyReport", untrusted: bool) -> list[str]:
-    """What has changed is brought back before a part is built again: it would be made of other pixels than its neighbours."""
+    """Hints for the findings, changed images and teachers first: a part built with those would differ from its neighbours."""
     from kdcache.store import Store
     from kdcache.store.again import way_to_mend
     from kdcache.store.drift import pixels_hint, teacher_hint
 
     if untrusted and report.damaged:
-        return ["do not use it as it is: get it again, whole, from somebody you trust"]
+        return ["do not use this cache: get a complete copy from somebody you trust"]
     ways = []
     if report.pixels_drifted:
         ways.append(pixels_hint(report.path, Store.open(report.path).plan))
@@ -119,7 +119,9 @@ def _ways_out(report: "VerifyReport", untrusted: bool) -> list[str]:
         ways.append(teacher_hint(report.path, Store.open(report.path).plan))
     if report.damaged and all(finding.kind in ("foreign", "drift") for finding in report.findings):
         plan = report.path / "plan.json"
-        ways.append(f"{plan} looks foreign: copy it from another copy of this cache; `repair` drops nothing")
+        ways.append(
+            f"{plan} seems to belong to another cache: copy it from another copy of this cache; `repair` removes nothing"
+        )
     elif report.damaged:
         ways.append(way_to_mend(report.path, Store.open(report.path).plan))
     return ways
@@ -130,10 +132,12 @@ def _checked(ui: Ui, report: "VerifyReport", state: str) -> str:
     if report.replayed:
         lines.append(("pixels", f"{plural(report.replayed, 'view')} rendered again"))
     for name, distance in report.distance.items():
-        told = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
-        lines.append((name, f"{plural(report.rerun, 'view')} run through the teacher again, {told}"))
+        far = f"largest distance {distance:.2g}, allowed {report.tolerance[name]:.2g}"
+        lines.append((name, f"{plural(report.rerun, 'view')} run through the teacher again, {far}"))
     found = [f"  {on_a_line(str(finding))}" for finding in report.findings]
-    table = pairs([*lines, ("state", state)]).removesuffix(state)  # its cells hold no colours: they are made printable
+    table = pairs([*lines, ("state", state)]).removesuffix(
+        state
+    )  # added in colour below: `pairs` removes control characters
     return "\n".join([table + ui.paint("ok" if state == "ok" else "error", state), *found])
 
 
@@ -141,7 +145,7 @@ def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
     """Find damaged parts and, with --yes, remove them so that a build can make them again.
 
     Only parts that differ from their receipts are removed. A file that cannot be read ends the command with exit code 8. Parts
-    of another plan are kept, because plan.json may be the wrong file (code 6). Exit code 0: nothing is damaged any more; 4:
+    of another plan are kept, because plan.json may be the wrong file (exit code 6). Exit code 0: there is no damage left; 4:
     there is damage and --yes was not given, or damage that only a build can repair.
     """
     from kdcache.check.repair import repair as mend
@@ -150,7 +154,7 @@ def repair(ui: Ui, cache: o.CachePath = None, yes: Yes = False) -> int:
 
     found = mend(cache or newest_cache(), apply=yes, progress=ui.progress())
     names = [str(part) for part in found.parts]
-    done = "dropped" if found.applied else "damaged"
+    done = "removed" if found.applied else "damaged"
     lines = [f"{plural(len(names), 'part')} {done}, {plural(found.rows, 'row')}", *(f"  {name}" for name in names)]
     lines += [f"{'left' if found.applied else 'found'}: {on_a_line(str(finding))}" for finding in found.others]
     lines += [f"{plural(found.missing, 'part')} missing"] if found.missing else []

@@ -129,7 +129,7 @@ def import_tinyvit(
 
 
 def _preprocess(ui: Ui, folder: Path, teacher: str | None, size: str | None) -> "Preprocess":
-    """How their teacher saw images: never guessed, since nothing could tell later that it was wrong."""
+    """Preprocessing of the teacher that made the files. It must be given, because a wrong guess would never be noticed."""
     from kdcache.teachers.registry import families_with_sizes, published_preprocess, sizes_of
 
     if teacher is None:
@@ -144,7 +144,7 @@ def _preprocess(ui: Ui, folder: Path, teacher: str | None, size: str | None) -> 
 def export_tinyvit(
     ui: Ui, folder: Folder, cache: o.CacheOption = None, view: SomeViews = None, k: K = None, keys: OwnKeys = None
 ) -> None:
-    """Write the logits of a cache as TinyViT's logits folders, a view an epoch."""
+    """Write the logits of a cache as TinyViT's logits folders, one epoch per view."""
     from kdcache.exchange import export_tinyvit as write
     from kdcache.store import Store
 
@@ -175,9 +175,9 @@ def export_divedoc(
     signal: SignalName = "features",
     view: o.View = 0,
 ) -> None:
-    """Write one view of caches as the HDF5 file and the tables of DIVE-Doc.
+    """Write one view of one or several caches as the HDF5 file and the tables of DIVE-Doc.
 
-    With --cache alone, or neither, there is one split called `train`.
+    Without --split, the cache becomes a single split named `train`.
     """
     from kdcache.exchange import export_divedoc as write
     from kdcache.store import Store
@@ -196,7 +196,9 @@ def _splits(texts: list[str] | tuple[()]) -> dict[str, Path]:
     for text in texts:
         name, equals, path = text.partition("=")
         if not (name and equals and path) or name in splits:
-            raise UsageError(f"--split {text} is not a new NAME=CACHE", hint="--split train=c5 --split validation=c6")
+            raise UsageError(
+                f"--split {text} is not NAME=CACHE with a new name", hint="--split train=c5 --split validation=c6"
+            )
         splits[name] = Path(path)
     return splits
 

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def cache_list(ui: Ui) -> None:
     """List the caches in ./kd/caches, the newest first.
 
-    Commands that read a cache use the first one if none is named. `bytes` is the size of the built parts. Folders that cannot be
+    The first one is what commands use when no cache is named. `bytes` is the size of the built parts. Folders that cannot be
     read are listed at the end with the reason.
     """
     from kdcache.store.overview import list_caches

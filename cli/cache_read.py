@@ -92,7 +92,7 @@ def _plan_lines(plan: "Plan") -> list[tuple[str, str]]:
 
 
 def _background(recipe: "ViewRecipe") -> str:
-    """What lies under transparent pixels, with a comma; nothing for views that another project rendered."""
+    """The colour under transparent pixels, with a comma; empty for views that another project rendered."""
     from kdcache.images.background import described
 
     return "" if recipe.kind == "foreign" else f"{described(recipe.background)}, "
@@ -106,7 +106,7 @@ def _signal_rows(plan: "Plan") -> list[list[str]]:
 
 
 def _error(stored: "StoredSignal") -> str:
-    """As measured when the cache was made; of a converted one against what was stored before."""
+    """Error measured when the cache was made; for a converted cache, the error relative to the stored values before."""
     text = errors(stored.error)
     return f"{text}, against {stored.via[-1]}" if text and stored.via else text
 
@@ -129,34 +129,34 @@ def get(
     if data is not None and save is None:
         raise UsageError(
             "--data only applies to --save: everything else is read from the cache",
-            hint="add --save FILE.png, or leave it out",
+            hint="add --save FILE.png, or leave --data out",
         )
     path = cache or newest_cache()
     store = Cache.open(path)
-    said = store.get(image_id, view=view)
+    entry = store.get(image_id, view=view)
     codecs = store.plan.codecs()
-    plain = {name: codecs[name].plain(values) for name, values in said.items()}
+    plain = {name: codecs[name].plain(values) for name, values in entry.items()}
     where = {"cache": str(store.path), "image_id": image_id}
-    facts: dict[str, Any] = {**where, "row": said.row, "view": view, "label": said.label}
-    lines = [("image", image_id), ("cache", str(store.path)), ("row", f"{said.row:,}, view {view}")]
+    facts: dict[str, Any] = {**where, "row": entry.row, "view": view, "label": entry.label}
+    lines = [("image", image_id), ("cache", str(store.path)), ("row", f"{entry.row:,}, view {view}")]
     if save is not None:
         from kdcache.check.picture import save_view
 
         saved = save_view(path, image_id, save, view=view, data=data)
         facts["saved"] = str(saved.path)
         lines.append(("saved", f"{saved.path}, {saved.height}×{saved.width} pixels"))
-    if said.label is not None:
-        name = f" {store.classes[said.label]}" if store.classes else ""
-        lines.append(("label", f"{said.label}{name}"))
+    if entry.label is not None:
+        name = f" {store.classes[entry.label]}" if store.classes else ""
+        lines.append(("label", f"{entry.label}{name}"))
     classes = store.teacher.classes
     shown = "\n\n".join(
-        f"{on_a_line(name)}\n{_cells(codecs[name].describe(values, classes))}" for name, values in said.items()
+        f"{on_a_line(name)}\n{_cells(codecs[name].describe(values, classes))}" for name, values in entry.items()
     )
     ui.answer({**facts, "signals": plain}, f"{pairs(lines)}\n\n{shown}")
 
 
 def _cells(rows: list[list[str]]) -> str:
-    """Lines of one cell as they are, then the table of the others: numbers to the right, the words at their end to the left."""
+    """Rows of one cell as plain lines, then the other rows as a table: right-aligned except for the last column."""
     lines = [f"  {on_a_line(row[0])}" for row in rows if len(row) == 1]
     table = [["  " + row[0], *row[1:]] for row in rows if len(row) > 1]
     return "\n".join([*lines, *([columns(table, right=range(len(table[0]) - 1))] if table else [])])

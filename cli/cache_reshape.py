@@ -71,7 +71,7 @@ def convert(
 ) -> int:
     """Copy a cache into another file format, codec or compression, or without some of its signals.
 
-    Parts that are not built yet can be built in the copy later. Exit code 3: done, but parts are still to build.
+    Parts that are not built yet can be built in the copy later. Exit code 3: done, but parts are missing.
     """
     from kdcache.reshape.convert import convert as copy
 
@@ -90,8 +90,7 @@ def convert(
 def merge(ui: Ui, caches: Many, out: o.NewCache) -> int:
     """Collect parts that were built on several machines into one cache.
 
-    Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are still to
-    build.
+    Every byte is checked; a damaged part is taken from the next cache that has it. Exit code 3: done, but parts are missing.
     """
     from kdcache.reshape.merge import merge as join
 

@@ -1,4 +1,4 @@
-"""Turns a function into a command: adds the options every command has, puts the examples first, turns failures into codes."""
+"""Turns a function into a command: adds the common options, puts examples first in the help, turns errors into exit codes."""
 
 import inspect
 import time
@@ -37,10 +37,10 @@ Body = Callable[..., int | None]
 
 
 class _Command(TyperCommand):
-    """A command whose help texts are completed when they are shown."""
+    """A command whose help texts get their lists (late.py) when they are shown."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Options and arguments, as `--help` prints them."""
+        """Format options and arguments for `--help`."""
         for parameter in self.params:
             text = getattr(parameter, "help", None)
             if text:
@@ -62,9 +62,9 @@ def group(help_text: str) -> typer.Typer:
 def command(
     app: typer.Typer, name: str, *, examples: str, shared: Callable[..., Any] | None = None, resumable: bool = False
 ) -> Callable[[Body], Body]:
-    """Register `body(ui, ...)` as a command of `app`. Its docstring is the help; the examples stand right under its first line.
+    """Register `body(ui, ...)` as a command of `app`. Its docstring is the help, with the examples below the first line.
 
-    The options of `shared` are added to it; what `shared` makes of them is handed to the body as `options`.
+    The options of the function `shared` are added; its return value is passed to the body as `options`.
     """
 
     def register(body: Body) -> Body:
@@ -91,7 +91,7 @@ def command(
             raise typer.Exit(ui.guard(work, resumable=resumable))
 
         parameters = [_CONTEXT, *of_shared, *of_body, *_COMMON]
-        # typer reads the options from it; functions may have one, though their type does not say so.
+        # typer reads the options from __signature__, which the type of functions does not declare.
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         text = inspect.getdoc(body) or ""

@@ -53,7 +53,7 @@ Images = Annotated[
 ]
 Epochs = Annotated[
     float,
-    typer.Option("--epochs", metavar="X", help="Epochs of the whole training that times and costs are projected for."),
+    typer.Option("--epochs", metavar="X", help="Epochs of the whole training for which time and cost are projected."),
 ]
 Students = Annotated[
     int,
@@ -62,7 +62,7 @@ Students = Annotated[
         metavar="N",
         min=1,
         max=limits.JOB,
-        help="Students that are trained from the same images in that projection.",
+        help="Number of students trained on the same images in that projection.",
     ),
 ]
 Price = Annotated[
@@ -151,11 +151,11 @@ def compare(
     gpu_memory: GpuMemory = None,
     out: Out = None,
 ) -> None:
-    """Measure the same training several ways, and whether a cache pays off on this machine.
+    """Run the same training in several ways, and measure whether a cache pays off on this machine.
 
-    Each way runs in a process of its own, in turn, from the same weights, images and views. Memory is the peak of one process.
-    Totals and break-even are projected for --epochs of the images at hand, or for --project. --recipe and --set change the
-    views, --train-recipe and --train-set the training.
+    The ways take turns, each in its own process, with the same initial weights, images and views. Memory is the peak of one
+    process. Total time and break-even are projected for --epochs over the given images, or for --project. --recipe and --set
+    change the views, --train-recipe and --train-set the training.
     """
     from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions

@@ -1,4 +1,4 @@
-"""What a half-typed word may become. Only names of files are looked at, so that it is there at once."""
+"""Shell completion. It only looks at file names, so that it is fast."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,12 +7,12 @@ from kdcache.base.newest import CACHES
 
 
 def starting(names: Iterable[str], typed: str) -> list[str]:
-    """Those of the names that begin as typed, each once."""
+    """The names that start with `typed`, each once."""
     return [name for name in dict.fromkeys(names) if name.startswith(typed)]
 
 
 def caches(incomplete: str) -> list[str]:
-    """Caches in ./kd/caches, in this folder, and in the folder that is typed."""
+    """Caches in ./kd/caches, in this folder, and in the folder typed so far."""
     folders = dict.fromkeys((CACHES, Path(), Path(f"{incomplete}-").parent))
     return starting((str(plan.parent) for folder in folders for plan in sorted(folder.glob("*/plan.json"))), incomplete)
 
@@ -24,7 +24,7 @@ def named_caches(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    """LATEST, the names of runs in ./kd/runs, and the paths of all runs that are known here."""
+    """LATEST, the names of runs in ./kd/runs, and the paths of all runs that `kd runs list` shows."""
     from students.runs.newest import run_names
 
     return starting(("LATEST", *run_names()), incomplete)
@@ -42,7 +42,7 @@ def presets(kind: str) -> Callable[[str], list[str]]:
 
 
 def students_and_runs(incomplete: str) -> list[str]:
-    """What `kd student show` takes."""
+    """Completion of the argument of `kd student show`: presets and runs."""
     return [*presets("students")(incomplete), *runs(incomplete)]
 
 

@@ -66,7 +66,7 @@ def config_list(ui: Ui, kind: Kind = None) -> None:
 
 
 def _about(kind: str, name: str, text: str) -> str:
-    """One line about a preset: the first line of its comment that is no command; for a teacher that of `kd teacher list`."""
+    """One line about a preset: the first comment line that is no command; for a teacher, the line of `kd teacher list`."""
     if kind == "teachers":
         from kdcache.teachers.registry import families
 
@@ -76,9 +76,9 @@ def _about(kind: str, name: str, text: str) -> str:
 
 
 def config_show(ui: Ui, name: Name, settings: o.Settings = None) -> None:
-    """Print every value of a preset or file, and where it came from: default, preset, file, environment or --set.
+    """Print every value of a preset or file, and its origin: default, preset, file, environment or --set.
 
-    The output is a .yaml file, with the comments of the preset, that can be used wherever a preset can.
+    The output is a .yaml file with the comments of the preset, and can be used wherever a preset can.
     """
     from kdcache.config.presets import config_origin, config_path, flatten, load_config
     from kdcache.config.text import yaml_text
@@ -92,7 +92,7 @@ def config_show(ui: Ui, name: Name, settings: o.Settings = None) -> None:
 
 
 def config_validate(ui: Ui, name: Name, settings: o.Settings = None) -> None:
-    """Check a preset or file: every mistake at once, one line a key."""
+    """Check a preset or file, and print every mistake, one line per key."""
     from kdcache.config.presets import flatten, load_config
 
     kind, rest = _split(name)
@@ -104,7 +104,7 @@ def config_validate(ui: Ui, name: Name, settings: o.Settings = None) -> None:
 def _split(name: str) -> tuple[str, str]:
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
-        raise UsageError(f"{name} has no kind in front of it", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}")
+        raise UsageError(f"{name} is not KIND/NAME", hint=f"one of {', '.join(f'{k}/{name}' for k in KINDS)}")
     _check_kind(kind)
     return kind, rest
 
@@ -115,7 +115,7 @@ def _check_kind(kind: str) -> None:
 
 
 def _model(kind: str, name: str) -> "type[Strict] | Callable[[Mapping[str, Any]], type[Strict]]":
-    """The record a kind of preset must fit, or what finds it by the keys and values."""
+    """The class that reads a preset of this kind, or a function that chooses it by the preset's content."""
     if kind == "views":
         from kdcache.views.recipe import Augment
 
@@ -136,15 +136,15 @@ def _model(kind: str, name: str) -> "type[Strict] | Callable[[Mapping[str, Any]]
 
 
 def _settings(name: str) -> "type[Strict]":
-    """The record of a task's settings; a file of them is called like the task."""
+    """The class of a task's settings; a file is named after its task."""
     from kdcache.config.presets import config_path
     from students.judging.registry import TASKS
 
     task = config_path("tasks", name).stem
     if task not in TASKS:
         raise UsageError(
-            f"{name} is called like no task, so nobody knows whose settings these are",
-            hint=f"call it TASK.yaml; there are {', '.join(TASKS.names())}",
+            f"{name} is not named after a task, so it is unclear to which task the settings belong",
+            hint=f"name it TASK.yaml; tasks are {', '.join(TASKS.names())}",
         )
     return TASKS.get(task).settings
 

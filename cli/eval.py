@@ -94,7 +94,7 @@ Out = Annotated[
     ),
 ]
 _NAMED = 5
-"""Most unreadable images whose ids are printed."""
+"""Largest number of unreadable images whose ids are printed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -136,7 +136,7 @@ def evaluate(
     given = _given(ui.given, bank=bank, real=None if real is None else str(real), shots=_numbers(shots), seed=seed)
     overrides = tuple(settings or ())
 
-    # After what can be refused at once: this takes torch.
+    # Imported after the options are checked, because it imports torch.
     from kdcache.base.machine import render_workers
     from students.judging.evaluate import JudgeOptions
 
@@ -181,7 +181,7 @@ def _teacher(
 
 
 def _answer(ui: Ui, facts: dict[str, Any], name: str, found: "Sequence[Judgement]", out: Path | None = None) -> int:
-    """One report as it is, several in a list; in text a block each."""
+    """Print the reports: in JSON one as it is and several in a list, in text one block each."""
     reports = [{**({"kept": str(path)} if (path := each.path or out) else {}), **each.report.plain()} for each in found]
     blocks = [_block(each.shown, each.path or out) for each in found]
     data = {**facts, **reports[0]} if len(reports) == 1 else {**facts, "evaluations": reports}
@@ -191,7 +191,7 @@ def _answer(ui: Ui, facts: dict[str, Any], name: str, found: "Sequence[Judgement
 
 
 def _block(shown: "Shown", path: Path | None) -> str:
-    """A report in the terminal: its facts and tables, and where it is kept."""
+    """A report as text: its lines and tables, and the path of its file."""
     kept = [("kept", str(path))] if path is not None else []
     tables = [_table(each) for each in shown.tables]
     return "\n\n".join([f"{shown.title}\n{pairs([*shown.pairs, *kept])}", *tables])
@@ -202,7 +202,7 @@ def _table(table: "Table") -> str:
 
 
 def _given(given: frozenset[str], **settings: Any) -> dict[str, Any]:
-    """Settings of tasks that the command line named."""
+    """The settings of tasks that were given on the command line."""
     return {name: value for name, value in settings.items() if name in given}
 
 
@@ -217,7 +217,7 @@ def _numbers(shots: str | None) -> list[int] | None:
 
 
 def _left_out(ui: Ui, shown: "Shown") -> int:
-    """Print warnings and the ids of unreadable images; return the exit code, which says incomplete if there are any."""
+    """Print warnings and the ids of unreadable images; returns the exit code, which is not 0 if there are any."""
     for warning in shown.warnings:
         ui.warn(warning)
     for image_id, reason in list(shown.rejected.items())[:_NAMED]:

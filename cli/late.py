@@ -1,7 +1,6 @@
-"""Lists in help texts that are looked up when the help is shown, not when the command line starts.
+"""Lists in help texts, such as the names of teachers, that are filled in only when a help text is shown.
 
-What can be plugged in is known to the registries; asking them imports the declarations of other packages, which no command pays
-for that does not show them.
+The registries import the declarations of other packages to list them, which takes time that other commands need not spend.
 """
 
 from collections.abc import Callable
@@ -31,7 +30,7 @@ _LISTS: dict[str, Callable[[], list[str]]] = {TEACHERS: _teachers, TRAINABLE: _t
 
 
 def filled(text: str) -> str:
-    """A help text with its lists."""
+    """A help text with its marks replaced by lists."""
     for mark, names in _LISTS.items():
         if mark in text:
             text = text.replace(mark, ", ".join(names()))

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their text becomes values."""
+"""Options that several commands share, and functions that parse their values."""
 
 import re
 from pathlib import Path
@@ -230,7 +230,7 @@ def comma_list(text: str | None) -> tuple[str, ...]:
 
 
 def codec_table(text: str | None, signals: tuple[str, ...] = ()) -> dict[str, str]:
-    """`features=int8,logits=topk:50` as {signal: codec}; a codec without a name belongs to the only signal."""
+    """`features=int8,logits=topk:50` -> {signal: codec}; a codec without a name is for the only signal."""
     table: dict[str, str] = {}
     for item in comma_list(text):
         name, equals, codec = item.partition("=")
@@ -239,13 +239,13 @@ def codec_table(text: str | None, signals: tuple[str, ...] = ()) -> dict[str, st
                 raise UsageError(f"--codec {item}: for which signal?", hint=f"--codec {(*signals, 'SIGNAL')[0]}={item}")
             name, codec = signals[0], item
         if name in table:
-            raise UsageError(f"--codec names {name} twice: {table[name]} and {codec}", hint="give one codec a signal")
+            raise UsageError(f"--codec names {name} twice: {table[name]} and {codec}", hint="give one codec per signal")
         table[name] = codec
     return table
 
 
 def refuse_teacher_options(given: frozenset[str], *, of_teacher: bool) -> None:
-    """UsageError for an option that only goes with --teacher; `given`: the parameters that the command line named."""
+    """Raises UsageError for an option that needs --teacher; `given`: parameters given on the command line."""
     if of_teacher:
         return
     for name in ("size", "weights", "head", "out"):
@@ -254,7 +254,7 @@ def refuse_teacher_options(given: frozenset[str], *, of_teacher: bool) -> None:
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:
-    """`384` or `384x512` (height x width)."""
+    """`384` or `384x512` -> (height, width)."""
     if text is None:
         return None
     if not (found := re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text)):
@@ -268,7 +268,7 @@ def image_size(text: str | None) -> tuple[int, int] | None:
 
 
 def share(text: str | None) -> tuple[int, int] | None:
-    """`3/16` as (3, 16): the third of sixteen shares."""
+    """`3/16` -> (3, 16): the third of sixteen shares."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)

@@ -1,4 +1,4 @@
-"""What a command says: the answer to stdout, talk to stderr, a failure as one clear line with a way out and an exit code."""
+"""Output of commands: the result to stdout, messages to stderr, errors as one line with a hint and an exit code."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ _STYLES = {"error": "1;31", "warning": "1;33", "hint": "1;36", "ok": "1;32", "fa
 
 
 class Ui:
-    """The one voice of a command. Everything but `answer` goes to stderr, and nothing goes out but through `shown`."""
+    """Prints everything for a command: results to stdout, all else to stderr, all of it made safe by `shown`."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
@@ -30,20 +30,20 @@ class Ui:
         self.quiet = 0
         self.verbose = 0
         self.given: frozenset[str] = frozenset()
-        """parameters that the command line named, whatever their value"""
-        # torchrun starts the same command several times; the first process speaks for all of them.
+        """Names of the parameters that were given on the command line, whatever their value."""
+        # torchrun starts the same command several times; only the first process prints.
         self._mute = os.environ.get("RANK", "0") != "0"
         self._color: Color = "auto"
         self._progress: Progress | None = None
         self._alive: Alive | None = None
 
     def configure(self, *, json: bool, quiet: int, verbose: int, color: Color) -> None:
-        """Take over what the command line said."""
+        """Set the output options of the command line."""
         self.json, self.quiet, self.verbose, self._color = json, quiet, verbose, color
 
     def answer(self, data: Any, text: str) -> None:
-        """The result of the command: one JSON document with --json, else text for people. Once a command."""
-        self._heard()
+        """Print the result of the command, once: one JSON document with --json, else text."""
+        self._before_output()
         try:
             if self.json:
                 sys.stdout.write(_json(data, sys.stdout) + "\n")
@@ -53,21 +53,23 @@ class Ui:
         except BrokenPipeError:
             raise
         except OSError as error:
-            message = f"cannot write the answer to stdout: {error.strerror}"
-            raise StorageError(message, hint="what was done stays done; send stdout to a place with room") from error
+            message = f"cannot write the result to stdout: {error.strerror}"
+            raise StorageError(
+                message, hint="the work itself is done; redirect stdout to a disk with free space"
+            ) from error
 
     def note(self, text: str) -> None:
-        """Something worth knowing, one line; not with -q."""
+        """Print a note in one line; nothing with -q."""
         if not self.quiet and not self._mute:
             self._talk(on_a_line(text))
 
     def detail(self, text: str) -> None:
-        """Something only the curious want: shown with -v."""
+        """Print a detail, only with -v."""
         if self.verbose:
             self._talk(on_a_line(text))
 
     def warn(self, text: str) -> None:
-        """Something that may be wrong; not with -qq."""
+        """Print a warning; nothing with -qq."""
         if self.quiet < 2:
             self._talk(f"{self.paint('warning', 'warning:', sys.stderr)} {on_a_line(text)}")
 
@@ -77,17 +79,17 @@ class Ui:
             self._talk(f"\n{self.paint('hint', 'hint:', sys.stderr)} {on_a_line(text)}")
 
     def doing(self, what: str) -> None:
-        """What is done from now on, should it take long."""
+        """Set the text that is shown if the work takes long."""
         if self._alive:
             self._alive.doing(what)
 
     def hold(self, held: bool) -> None:
-        """A bar moves from now on, or does no more."""
+        """Whether a progress bar is on the screen from now on."""
         if self._alive:
             self._alive.hold(held)
 
     def progress(self) -> Progress:
-        """Where long work reports to."""
+        """A new progress display for long work."""
         from cli.progress import show_progress
 
         if self._progress:
@@ -96,17 +98,17 @@ class Ui:
         return self._progress
 
     def paint(self, style: str, text: str, stream: Any = None) -> str:
-        """Text in colour where the stream shows colours; the words alone must be enough."""
+        """Text in colour if the stream shows colours. The text must be clear without colour as well."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colored(stream or sys.stdout) else text
 
     def colored(self, stream: Any) -> bool:
-        """Does this stream get colours?"""
+        """Whether colours are used on this stream."""
         if self._color != "auto":
             return self._color == "always"
         return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
     def guard(self, work: Callable[[], int | None], *, resumable: bool = False, watched: bool = True) -> int:
-        """Run a command; whatever happens becomes an exit code and a clear line. `watched`: its silence is broken."""
+        """Run a command and turn every error into one line and an exit code. `watched`: print a line while it prints nothing."""
         try:
             with self._watched() if watched else nullcontext():
                 return work() or 0
@@ -114,14 +116,14 @@ class Ui:
             code = stop.code if isinstance(stop, Stop) else INTERRUPTED
             return self._stopped(code, resumable, getattr(stop, "__notes__", []))
         except Exception as error:  # noqa: BLE001  (the one place that turns our own bugs into a line and a file)
-            if watch.code is not None:  # what fails after a signal fails because of it
+            if watch.code is not None:  # an error after a signal is caused by the signal
                 return self._stopped(watch.code, resumable, [])
             return self._failed(error)
 
     def _failed(self, error: Exception) -> int:
         if isinstance(error, KDError):
             return self.fail(error.kind, error.message, error.exit_code, hint=error.hint, details=error.details)
-        if isinstance(error, BrokenPipeError):  # the reader has gone, as in `kd … | head`
+        if isinstance(error, BrokenPipeError):  # the reader of the pipe has ended, as in `kd … | head`
             return BROKEN_PIPE
         if isinstance(error, OSError) and error.errno in _MACHINE | _WRONG_PATH:
             return self._machine(error)
@@ -129,7 +131,7 @@ class Ui:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Silence is broken meanwhile, unless nobody wants to hear."""
+        """Context in which a line is printed if the command prints nothing for some time; not with -q."""
         if self.quiet or self._mute or os.environ.get("KD_NO_PROGRESS") == "1":
             yield
             return
@@ -144,15 +146,15 @@ class Ui:
     def fail(
         self, kind: str, message: str, code: int, *, hint: str | None = None, details: dict[str, Any] | None = None
     ) -> int:
-        """Say what went wrong and how to go on; the exit code comes back. One of several processes says it for all."""
+        """Print an error and its hint; returns the exit code. Of several processes only the first prints it."""
         if self._progress:
             self._progress.finish()
-        if self._mute and kind != "Bug" and "process" not in (details or {}):  # these may be in one process alone
+        if self._mute and kind != "Bug" and "process" not in (details or {}):  # these may happen in this process only
             return code
         if self.verbose > 1 or os.environ.get("KD_DEBUG") == "1":
             import traceback
 
-            # Marked line by line: a name in it cannot pass for what kd itself says.
+            # Every line is marked, so that a name in it cannot look like a message of kd.
             lines = traceback.format_exc().rstrip().split("\n")
             self._talk("\n".join(f"  | {on_a_line(line)}" for line in lines))
         mistakes: Sequence[str] = (details or {}).get("mistakes", ())
@@ -175,22 +177,22 @@ class Ui:
         return code
 
     def _stopped(self, code: int, resumable: bool, ways_on: Sequence[str]) -> int:
-        """A signal: what is sealed stays. The same command goes on, or the one that came with the signal."""
+        """Report a signal, with the command that resumes the work: a given one, or the same command again."""
         watch.announced = True
         if ways_on:
             return self.fail("Stopped", "stopped", code, hint=ways_on[0])
         again = self._command_line()
         message = "stopped; every finished part is kept" if resumable else "stopped"
-        return self.fail("Stopped", message, code, hint=f"go on with: {again}" if resumable else None)
+        return self.fail("Stopped", message, code, hint=f"resume with: {again}" if resumable else None)
 
     def _machine(self, error: OSError) -> int:
-        """The disk, its permissions or a path are in the way, at a place that had no better words for it."""
+        """Report an operating system error about disk, permissions or a path that nothing has explained before."""
         where = f": {error.filename}" if error.filename else ""
         if error.errno in _WRONG_PATH:
             return self.fail(
                 "UsageError", f"{error.strerror}{where}", UsageError.exit_code, hint="choose another place"
             )
-        hint = "make room or choose another place; what was sealed before is safe"
+        hint = "free some space or choose another folder; finished parts are safe"
         return self.fail("StorageError", f"{error.strerror}{where}", StorageError.exit_code, hint=hint)
 
     def _bug(self, error: Exception) -> int:
@@ -215,17 +217,17 @@ class Ui:
 
         return shlex.join(["kd", *self._arguments])
 
-    def _heard(self) -> None:
+    def _before_output(self) -> None:
         if self._alive:
-            self._alive.heard()
+            self._alive.before_output()
 
     def _talk(self, text: str) -> None:
-        self._heard()
+        self._before_output()
         sys.stderr.write(shown(text, colored=self.colored(sys.stderr)) + "\n")
         sys.stderr.flush()
 
 
 def _json(data: Any, stream: Any, default: Callable[[Any], str] | None = None) -> str:
-    """One line; letters that the stream has no code for stand there as JSON writes them in ASCII."""
+    """JSON in one line; characters outside the encoding of the stream are escaped."""
     wide = (stream.encoding or "").lower().replace("-", "") == "utf8"
     return plain_json(json.dumps(data, ensure_ascii=not wide, default=default))

@@ -10,7 +10,7 @@ from cli.command import command
 from cli.output import Ui
 from cli.runs import open_run
 from cli.text import pairs, plural
-from kdcache.errors import Incomplete, UsageError
+from kdcache.errors import Incomplete
 
 PREDICT = """
 kd predict LATEST photos/
@@ -41,7 +41,7 @@ Embedding = Annotated[
     typer.Option("--embedding", help="Write embeddings instead of classes. Default without a classifier."),
 ]
 _NAMED = 20
-"""Most unreadable images whose ids are printed."""
+"""Largest number of unreadable images whose ids are printed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,16 +67,15 @@ def predict(
     """Write the predictions of a student or a teacher for images to a file.
 
     One line per image: its most probable classes with their probabilities or, without a classifier, its embedding. The file
-    appears once it is complete. Images that cannot be read get no line; they are listed, and the exit code is 3.
+    appears only when it is complete. Images that cannot be read have no line; they are listed, and the exit code is 3.
     """
-    if teacher is not None:
-        run, images = None, _only(run, images)
-    else:
-        o.refuse_teacher_options(ui.given - {"out"}, of_teacher=False)
-    if images is None or (run is None and teacher is None):
-        raise UsageError(
-            "a run and images are needed", hint="kd predict LATEST photos/, or kd predict --teacher NAME photos/"
-        )
+    from students.plan.effects import check_subject
+
+    o.refuse_teacher_options(ui.given - {"out"}, of_teacher=teacher is not None)
+    if teacher is not None and images is None:
+        run, images = None, run  # with --teacher the images are the only argument
+    check_subject(run, teacher, images)
+    assert images is not None, "checked above"
 
     from students.api import predict as written
     from students.base.types import LOGITS
@@ -91,13 +90,6 @@ def predict(
     lines = [("of", name), ("images", f"{done.images:,}"), (what, str(done.path))]
     ui.answer({"of": name, **facts}, pairs(lines))
     return _left_out(ui, done.rejected)
-
-
-def _only(first: str | None, second: str | None) -> str | None:
-    """With --teacher there are images alone."""
-    if second is not None:
-        raise UsageError(f"a teacher and a run ({first}) were named", hint="name one of the two")
-    return first
 
 
 def _left_out(ui: Ui, rejected: dict[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""Shows how far long work is: a live line on a terminal, a plain line every 30 seconds elsewhere, nothing with -q."""
+"""Shows the progress of long work: a bar on a terminal, a plain line every 30 seconds elsewhere, nothing with -q."""
 
 import os
 import sys
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 30.0
 WIDE, WIDE_BAR, NARROW_BAR = 90, 24, 10
-"""Columns from which a terminal has room for a wide bar; columns of the two bars."""
+"""Width of a terminal from which the wide bar is used, and widths of the two bars, in columns."""
 _BETWEEN = " · "
 _RECENT = 20.0
 
 
 class Screen(Protocol):
-    """What progress needs of the terminal."""
+    """The methods of `Ui` that progress uses."""
 
     quiet: int
     verbose: int
 
     def doing(self, what: str) -> None:
-        """What is being done now, shown where that takes long."""
+        """Set the text that is shown if the work takes long."""
 
     def note(self, text: str) -> None:
-        """A remark."""
+        """Print a note."""
 
     def warn(self, text: str) -> None:
-        """A warning."""
+        """Print a warning."""
 
     def hold(self, held: bool) -> None:
-        """A bar is on the screen: lines wait until it is gone."""
+        """Whether a bar is on the screen; other lines wait until it is gone."""
 
     def colored(self, stream: Any) -> bool:
-        """Whether a stream takes colour."""
+        """Whether colours are used on a stream."""
 
 
 def show_progress(ui: "Screen") -> Progress:
-    """The progress this run should have: live, lines, or only the notes."""
+    """The kind of progress for this terminal and these options: a bar, lines, or notes only."""
     if ui.quiet or os.environ.get("KD_NO_PROGRESS") == "1":
         return _Notes(ui)
     return _Live(ui) if sys.stderr.isatty() and not ui.verbose else _Lines(ui)
@@ -67,7 +67,7 @@ class _Notes(Silent):
 
 
 class Count:
-    """What went through so far in one stage, and how fast of late."""
+    """Counts the images of one stage, and computes their recent rate."""
 
     def __init__(self, stage: str, total: int, done: int) -> None:
         self.stage, self.total, self.done = stage, total, done
@@ -76,7 +76,7 @@ class Count:
         self._marks = [(time.monotonic(), done)]
 
     def add(self, images: int, bytes: int, rejected: int) -> None:
-        """More went through."""
+        """Count more images."""
         self.done += images
         self.bytes += bytes
         self.rejected += rejected
@@ -88,24 +88,24 @@ class Count:
 
     @property
     def rate(self) -> float:
-        """Images a second over the last 20 seconds."""
+        """Images per second over the last 20 seconds."""
         then, before = self._marks[0]
         seconds = time.monotonic() - then
         return (self.done - before) / seconds if seconds > 0 else 0.0
 
     def cells(self) -> list[str]:
-        """Images, images/s, GB written, time left, rejected, and what stands aside."""
+        """Texts of images, images/s, bytes written, time left, rejected images, and the text of `aside`."""
         return [text for _, text in self._ranked()]
 
     def line(self, room: int, most: int = 6) -> str:
-        """The cells that fit into so many columns, the least important ones left out."""
+        """The cells that fit into `room` columns, without the least important ones; at most `most`."""
         ranked = self._ranked()[:most]
         while len(ranked) > 1 and sum(len(text) + len(_BETWEEN) for _, text in ranked) - len(_BETWEEN) > room:
             ranked.remove(max(ranked))
         return _BETWEEN.join(text for _, text in ranked)
 
     def _ranked(self) -> list[tuple[int, str]]:
-        """(rank, text) in the order they stand in; what matters most has the lowest rank."""
+        """(rank, text) of every cell, in order of display; the most important one has the lowest rank."""
         speed = self.rate
         cells = [(0, f"{self.done:,}/{self.total:,}"), (3, per_second(speed))]
         if self.bytes:
@@ -118,7 +118,7 @@ class Count:
 
 
 class _Lines:
-    """One plain line every 30 seconds and one at the end of a stage that took longer than that."""
+    """Prints one plain line every 30 seconds."""
 
     def __init__(self, ui: "Screen") -> None:
         self._ui = ui
@@ -147,11 +147,11 @@ class _Lines:
         self._ui.warn(text)
 
     def finish(self) -> None:
-        """The command's answer follows; there is nothing to add."""
+        """Nothing to do: the command's answer follows."""
 
 
 class _Live:
-    """A bar with live numbers on stderr; it vanishes when the stage is over, for the answer says what came of it."""
+    """A bar with live numbers on stderr. It is removed at the end of the stage, because the answer has the result."""
 
     def __init__(self, ui: "Screen") -> None:
         self._ui = ui

@@ -43,16 +43,16 @@ def open_run(ui: Ui, name: str) -> "Run":
 
 
 def starting_point(ui: Ui, start: str) -> str:
-    """What a training starts from: a path as it is, or the path of the run that LATEST names."""
+    """Path of the run or file from which a training starts; LATEST is replaced by the run's path."""
     from students.runs.run import LATEST
 
     return str(open_run(ui, start).path) if start == LATEST else start
 
 
 def runs_list(ui: Ui) -> None:
-    """List the runs in ./kd/runs and those started from here with --out, the latest first.
+    """List the runs in ./kd/runs and those started from this folder with --out, the latest first.
 
-    LATEST is the first one. `best` is the best score on the validation images so far. kd train --resume continues a run that is
+    LATEST is the first one. `best` is the best score on the validation images so far. kd train --resume resumes a run that is
     `stopped`. Folders that cannot be read are listed at the end with the reason.
     """
     from students.runs.overview import list_runs
@@ -74,7 +74,7 @@ def _cells(progress: "Progress") -> list[str]:
 
 
 def _score(record: "RunRecord", best: float) -> str:
-    """The score as its task writes it; the bare number of a task that no installed package has."""
+    """The score in the unit of its task; a plain number if the task is not installed."""
     from students.judging.measures import measure_of
 
     try:

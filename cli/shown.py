@@ -1,4 +1,4 @@
-"""What a terminal is shown: letters, and of commands to it the colours of kd alone (kdcache/base/visible.py)."""
+"""Makes text safe for a terminal: no control characters, except for kd's own colours (kdcache/base/visible.py)."""
 
 import re
 
@@ -10,12 +10,12 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def shown(text: str, *, colored: bool) -> str:
-    """Several lines as they may be written; colours stay where the stream shows them."""
+    """Several lines, safe to print; colours are kept if `colored`."""
     return "\n".join(_line(line, colored) for line in text.split("\n"))
 
 
 def plain_json(text: str) -> str:
-    """JSON with the same values, in which what a terminal would obey is written as JSON writes it."""
+    """JSON with the same values, in which control characters are escaped as JSON escapes them."""
     return text if is_visible(text) else "".join(letter if is_visible(letter) else _escaped(letter) for letter in text)
 
 
@@ -26,7 +26,7 @@ def _line(line: str, colored: bool) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """`\\uXXXX`, or two of them for what lies beyond 16 bits."""
+    """A character as `\\uXXXX`, or as two of them beyond 16 bits."""
     code = ord(letter)
     if code < 0x10000:
         return f"\\u{code:04x}"

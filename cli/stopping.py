@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed: one clean end and its exit code, whenever they come and however often.
+"""Handles Ctrl-C, SIGTERM and a closed terminal: one clean end with its exit code, whenever and however often they come.
 
-The first one raises `Stop` in the main thread. Those that follow at once are the same wish, and the clean-up goes on; one that
-comes after a second of it, or the fifth, ends the process as it stands. Nothing on disk minds: every file is whole or absent.
+The first signal raises `Stop` in the main thread. Further ones within a second are ignored, so that the clean-up can finish; a
+later one, or the fifth, ends the process at once. That is safe, because every file on disk is either complete or absent.
 """
 
 import atexit
@@ -18,7 +18,7 @@ _MET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop(KeyboardInterrupt):
-    """Somebody wants this to end; `code` is the exit code that tells how."""
+    """A signal asks the process to end; `code` is the exit code for it."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -26,26 +26,26 @@ class Stop(KeyboardInterrupt):
 
 
 class Watch:
-    """What was asked of this process by signals."""
+    """Handles the signals of this process."""
 
     def __init__(self) -> None:
         self.code: int | None = None
-        """the exit code, once a signal has come"""
+        """Exit code for the first signal; None while none has come."""
         self.announced = False
-        """the user has read that it stops"""
+        """Whether the user has seen a message that the process stops."""
         self._final: int | None = None
         self._count, self._since = 0, 0.0
 
     def begin(self) -> None:
-        """Meet the signals; those that were ignored when this process was started, as by nohup, stay ignored."""
+        """Install the handlers; signals that were ignored when this process started, as under nohup, stay ignored."""
         for number in _MET:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._meet)
         sys.unraisablehook = self._lost
-        atexit.register(_no_more)  # the first that is registered is the last that is called
+        atexit.register(_no_more)  # registered first, so called last
 
     def over(self, code: int) -> None:
-        """The work is done and its answer is out: a signal while Python takes itself down changes neither."""
+        """Called when the answer is printed: a signal during Python's shutdown no longer changes the exit code."""
         self._final = code
 
     def _meet(self, number: int, frame: FrameType | None) -> None:
@@ -59,9 +59,9 @@ class Watch:
             self._leave()
 
     def announce(self) -> None:
-        """Say that it stops, unless that was said; of several processes one speaks for all."""
+        """Print that the process stops, once; of several processes only the first prints it."""
         if not self.announced and os.environ.get("RANK", "0") == "0":
-            with suppress(OSError):  # nobody may be there to read it
+            with suppress(OSError):  # stderr may be closed
                 os.write(2, b"stopped\n")
         self.announced = True
 
@@ -71,7 +71,7 @@ class Watch:
         os._exit(self.code)
 
     def _lost(self, unraisable: "sys.UnraisableHookArgs") -> None:
-        """A Stop that was raised where Python drops exceptions: the next signal raises it again."""
+        """Called for exceptions that Python drops, as in a destructor. If it was a Stop, the next signal raises another."""
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             self._count = 0
         else:
@@ -79,9 +79,9 @@ class Watch:
 
 
 def _no_more() -> None:
-    """Python gives signals back their defaults while it takes itself down: one of them would change the exit code."""
+    """Block the signals: Python's shutdown restores their default handlers, which would change the exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _MET)
 
 
 watch = Watch()
-"""of this process"""
+"""The handler of this process."""

@@ -1,7 +1,7 @@
-"""The standard streams, whatever they lead to.
+"""Replaces the standard streams by ones that are safe when they are closed, full or of another encoding.
 
-A closed one leads to nowhere, so that no file or pipe of the work gets its number. stderr never fails: talk that cannot be
-heard is dropped. stdout fails once, and the command with it. Both write letters that they have no code for as escapes.
+A closed stream is opened on /dev/null, so that no other file gets its number. Writing to stderr never fails: what cannot be
+written is dropped. Writing to stdout fails once, and with it the command. Characters outside the encoding are escaped.
 """
 
 import io
@@ -16,10 +16,10 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class _Talk(io.FileIO):
-    """A file that takes everything, and drops what it cannot write."""
+    """A file for stderr, which drops what it cannot write."""
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write what can be written."""
+        """Write, or drop the data if that fails."""
         try:
             return super().write(data)
         except OSError:
@@ -27,12 +27,12 @@ class _Talk(io.FileIO):
 
 
 class _Answer(io.FileIO):
-    """A file that fails at its first failure and drops what comes after: nothing is left to fail once more at the exit."""
+    """A file for stdout, which raises at its first failure and then drops all data, so that exit does not fail again."""
 
     _failed = False
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write, unless that has failed before."""
+        """Write, or drop the data if writing has failed before."""
         if self._failed:
             return memoryview(data).nbytes
         try:
@@ -43,7 +43,7 @@ class _Answer(io.FileIO):
 
 
 def prepare() -> None:
-    """Put them in place of Python's own."""
+    """Replace Python's standard streams."""
     for number in (STDIN, STDOUT, STDERR):
         _open_if_closed(number)
     sys.stdout = _text(_Answer(STDOUT, "w", closefd=False), sys.stdout)
@@ -54,12 +54,12 @@ def _open_if_closed(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
-        nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, and so this one
+        nowhere = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
         os.set_inheritable(nowhere, True)
 
 
 def _text(file: io.FileIO, python: TextIO | None, *, at_once: bool = False) -> TextIO:
-    """`python`: what Python made of the stream, None where it was closed; its encoding is kept."""
+    """A text stream with the encoding of `python`, Python's own stream, which is None if it was closed."""
     encoding = "utf-8" if python is None else python.encoding
     line = at_once or file.isatty()
     return io.TextIOWrapper(io.BufferedWriter(file), encoding, "backslashreplace", line_buffering=line)

@@ -118,8 +118,8 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
     """Write a trained student for other programs: a folder for timm, or an ONNX file.
 
     timm opens the folder with create_model("local-dir:DIR", pretrained=True). The ONNX file takes normalised pixels in any
-    batch size; it is only written if its output on random pixels equals that of torch. Both come with prepare.py, which turns
-    an image file into the pixels that the student was evaluated with and needs only numpy and Pillow.
+    batch size; it is only written if its output on random pixels agrees with that of torch. Both come with prepare.py, which
+    turns an image file into the pixels that the student was evaluated with and needs only numpy and Pillow.
     """
     from students.export.exported import exporter
 
@@ -141,14 +141,14 @@ def student_export(ui: Ui, out: Folder, format: Format, run: RunPath) -> None:
 
 
 def _trained(ui: Ui, name: str, *, changed: bool) -> "StudentSpec":
-    """The student of a run; an error for what is neither a run nor a preset lists the presets."""
+    """The student of a run. Raises UsageError, which lists the presets, if `name` is neither a run nor a preset."""
     from students.families.registry import student_names
     from students.runs.run import LATEST
 
     if name != LATEST and not Path(name).exists():
         raise UsageError(f"{name} is neither a student nor a run", hint=f"students: {', '.join(student_names())}")
     if changed:
-        raise UsageError(f"{name} is a run: its input size and classes are what it was trained with")
+        raise UsageError(f"{name} is a run: its input size and classes cannot be changed")
     return open_run(ui, name).record.student
 
 
@@ -168,13 +168,13 @@ def _facts(spec: "StudentSpec") -> dict[str, Any]:
 
 def _class_text(spec: "StudentSpec") -> str:
     if not spec.classes:
-        return "none: it is judged by what it finds nearest"
+        return "none: it is judged by its embeddings"
     shown = ", ".join(spec.classes[:5])
     return f"{plural(len(spec.classes), 'class', 'classes')}: {shown}{', …' if len(spec.classes) > 5 else ''}"
 
 
 def _needs_text(spec: "StudentSpec") -> str:
-    """What it needs beside images and what a recipe compares."""
+    """Requirements of the student's family, as text."""
     from students.families.registry import student_needs
 
     needs = student_needs(spec)
@@ -183,7 +183,7 @@ def _needs_text(spec: "StudentSpec") -> str:
     parts += [f"an example for each of the {', '.join(needs.items)}"] if needs.items else []
     parts += ["weights of its teacher"] if needs.teacher else []
     if needs.instead_of_pixels:
-        parts.append(f"images, or the signal {' or '.join(needs.instead_of_pixels)} in their place")
+        parts.append(f"images, or instead the signal {' or '.join(needs.instead_of_pixels)}")
     return "; ".join(parts) or "images and what its recipe compares"
 
 

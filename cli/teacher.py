@@ -50,7 +50,7 @@ Epochs = Annotated[
         metavar="N",
         min=1,
         max=EPOCHS,
-        help="Passes over the images. Default: as for the weights in the package.",
+        help="Passes over the images. Default: as for the weights that ship in the package.",
     ),
 ]
 Threads = Annotated[
@@ -92,7 +92,7 @@ def fit_head(
     workers: o.Workers = None,
     seed: o.Seed = 0,
 ) -> int:
-    """Fit a classifier head on labelled images, for teachers that have none of their own.
+    """Fit a classifier head on labelled images, for a teacher that has none.
 
     The teacher embeds each image once, and a linear probe is fitted on the embeddings. Its accuracy on a tenth of the images,
     which are not used for fitting, is stored in the file. Exit code 3: done, but some images could not be read.
@@ -144,7 +144,7 @@ def train_nano(
     workers: Threads = 2,
     seed: o.Seed = 0,
 ) -> None:
-    """Train the nano size of a teacher on the generated set `shapes`, as the one in the package was trained.
+    """Train the nano size of a teacher on the generated set `shapes`, as for the weights that ship in the package.
 
     Some families learn class names, others train without labels. It takes about half an hour on two cores. Use the result with
     --size nano --weights FILE.

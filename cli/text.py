@@ -26,24 +26,24 @@ __all__ = [
 
 
 def errors(measured: Mapping[str, float]) -> str:
-    """`cosine 0.999998, max_abs 0.0002`: six digits of numbers above 0.1, two of smaller ones."""
+    """Measured errors as text, `cosine 0.999998, max_abs 0.0002`: six digits for values above 0.1, two for smaller ones."""
     return ", ".join(
         f"{name} {value:.6g}" if value > 0.1 else f"{name} {value:.2g}" for name, value in measured.items()
     )
 
 
 _MEANINGS = {
-    "head_mass": "probability of the kept classes, of 1",
+    "head_mass": "total probability of the kept classes",
     "max_abs_probability": "largest error of a probability",
     "max_abs": "largest error of a number",
     "kl": "distance from the teacher at temperature 1, 2, 4, in nats",
-    "relative_rms": "error as a share of the values",
-    "cosine": "between what went in and what comes out",
+    "relative_rms": "error as a fraction of the values (root mean squares)",
+    "cosine": "between the original and the decoded values",
 }
 
 
 def legend(measured: Iterable[Mapping[str, float]]) -> str:
-    """What the names of errors mean, one line for each that was used."""
+    """Meanings of the names of errors, one line for each that was used."""
     used = {name.partition("_t")[0] if name.startswith("kl_t") else name for errors in measured for name in errors}
     return columns(
         [["kl_t{1,2,4}" if name == "kl" else name, meaning] for name, meaning in _MEANINGS.items() if name in used]
@@ -51,7 +51,7 @@ def legend(measured: Iterable[Mapping[str, float]]) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """Aligned columns, two spaces apart; those in `right` end flush."""
+    """Aligned columns, two spaces apart; those in `right` are right-aligned."""
     table = [[on_a_line(cell) for cell in row] for row in rows]
     if not table:
         return ""
@@ -70,7 +70,7 @@ def pairs(values: Iterable[tuple[str, str]]) -> str:
 
 
 def listing(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """A table whose first row is its head; on a terminal that is narrower, a block of lines for each row instead."""
+    """A table whose first row is its heading; on a terminal that is too narrow, a block of lines for each row instead."""
     table, width = columns(rows, right=right), _terminal_width()
     if width is None or max(map(len, table.splitlines()), default=0) <= width:
         return table
@@ -79,7 +79,7 @@ def listing(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
 
 
 _NARROWEST = 20
-"""Fewest characters to wrap a cell to: below that a line a word is harder to read than one that the terminal breaks."""
+"""Smallest width to which a cell is wrapped, in characters; on narrower terminals the terminal breaks the lines."""
 
 
 def _block(head: Sequence[str], row: Sequence[str], width: int) -> str:
@@ -94,5 +94,5 @@ def _block(head: Sequence[str], row: Sequence[str], width: int) -> str:
 
 
 def _terminal_width() -> int | None:
-    """Columns of the terminal that stdout is; None where it is a file or a pipe, whose lines are never shortened."""
+    """Width of the terminal in columns; None if stdout is a file or a pipe, where lines are never wrapped."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -12,7 +12,7 @@ from cli.output import Ui
 from cli.runs import open_run, starting_point
 from cli.text import duration, pairs
 from cli.train_resume import RESUME_HELP, refuse_fixed
-from kdcache.errors import Incomplete, UsageError
+from kdcache.errors import Incomplete
 
 if TYPE_CHECKING:
     from students.options import MachineOptions, TrainOptions
@@ -25,8 +25,8 @@ kd train --student tinyvit-21m --recipe tinyvit-22k --cache in22k --compile
 kd train --cache c2 --cache c3 --recipe demo-hint   # two teachers of the same images
 kd train --cache c2 --set objective.hard=0.5 --set objective.tail=bucket
 kd train --student data2vec-nano        # from the newest cache of dense targets
-kd train --resume LATEST                # continue a training that was stopped
-kd train --stream on --cache c2         # the same steps, with the teacher running at each
+kd train --resume LATEST                # resume a training that was stopped
+kd train --stream on --cache c2         # the same steps, with the teacher running in each
 torchrun --nproc-per-node 2 --no-python kd train --cache c2
 """
 FINETUNE = """
@@ -88,15 +88,16 @@ def train(
 
 
 def finetune(ui: Ui, options: "Training", run: Begin, head_rows: t.HeadRows = None, freeze: t.Freeze = False) -> int:
-    """Go on training a student on the true classes of labelled images, at the same or a higher resolution.
+    """Train a student further, on the true classes of labelled images, at the same or a higher resolution.
 
-    Attention biases are interpolated when the size changes. Classes other than the run's need --new-head, or
-    --head-rows with the row of the old classifier that each class begins with (22k to 1k). With --freeze the classifier
-    alone is trained; everything else, statistics of norms included, stays to the bit as it is.
+    Attention biases are interpolated when the size changes. Classes other than the run's need --new-head, or --head-rows with
+    the row of the old classifier that each class starts from (22k to 1k). With --freeze only the classifier is trained;
+    everything else, statistics of norms included, stays unchanged to the bit.
     """
     training, machine = options
-    if machine.data is None:
-        raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
+    from students.plan.effects import check_labelled
+
+    check_labelled(machine.data)
     from students.train.start import start as begin
 
     run = starting_point(ui, run)
@@ -135,7 +136,7 @@ def _answer(ui: Ui, finished: "Finished") -> int:
     if len(judged) > 1:
         lines += [(f"  {line['set']}", f"{line['score']:.4g}, {line['images']:,} images") for line in judged]
     if outcome.ended == "steps":
-        lines.append(("go on", run.way_on))
+        lines.append(("resume", run.way_on))
     ui.answer(data, pairs(lines))
     return Incomplete.exit_code if outcome.unreadable else 0
 

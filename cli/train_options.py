@@ -1,4 +1,4 @@
-"""Options of `kd train` and `kd finetune`, and how they become what `students` takes."""
+"""Options of `kd train` and `kd finetune`, and their translation to `TrainOptions` and `MachineOptions`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,7 +31,7 @@ Caches = Annotated[
     typer.Option(
         "--cache",
         metavar="[NAME=]CACHE",
-        help="Cache to learn from; repeatable for caches of the same images. A signal that several have is called NAME.SIGNAL. "
+        help="Cache to train from; repeatable for caches of the same images. A signal that several have is called NAME.SIGNAL. "
         "A folder that exists is a path, even if = is in its name. Default: the newest in ./kd/caches that has the signals "
         "of the recipe.",
         autocompletion=complete.named_caches,
@@ -49,7 +49,7 @@ RecipeName = Annotated[
 ]
 DataNow = Annotated[
     str | None,
-    typer.Option("--data", metavar="SOURCE", help="The images to learn from or, with a cache, their new location."),
+    typer.Option("--data", metavar="SOURCE", help="The training images or, with a cache, their new location."),
 ]
 Val = Annotated[
     list[str] | None,
@@ -115,7 +115,7 @@ Micro = Annotated[
     ),
 ]
 UseViews = Annotated[
-    str | None, typer.Option("--views", metavar="LIST", help="Stored views to learn from, such as 0,1,2. Default: all.")
+    str | None, typer.Option("--views", metavar="LIST", help="Stored views to train on, such as 0,1,2. Default: all.")
 ]
 LogEvery = Annotated[
     int | None,
@@ -149,7 +149,7 @@ KeepEvery = Annotated[
 ]
 StopAt = Annotated[
     int | None,
-    typer.Option("--stop-at", metavar="N", min=1, max=limits.STEPS, help="Stop after step N; --resume continues."),
+    typer.Option("--stop-at", metavar="N", min=1, max=limits.STEPS, help="Stop after step N; the run can be resumed."),
 ]
 TeacherWeights = Annotated[
     str | None,
@@ -201,7 +201,7 @@ HeadRows = Annotated[
     ),
 ]
 
-Freeze = Annotated[bool, typer.Option("--freeze", help="Train the classifier alone; the rest stays as it is.")]
+Freeze = Annotated[bool, typer.Option("--freeze", help="Train only the classifier; all other weights stay unchanged.")]
 
 
 def training_options(
@@ -229,7 +229,7 @@ def training_options(
     recompute: Recompute = False,
     track: Track = None,
 ) -> "tuple[TrainOptions, MachineOptions]":
-    """The options of a training, and those that only concern this machine."""
+    """Options of the command line -> those of the training, and those of this machine."""
     from students.options import MachineOptions, TrainOptions
     from students.plan.effects import check_epochs
 
@@ -260,7 +260,7 @@ def caches(given: list[str] | None) -> "Path | tuple[NamedCache, ...] | None":
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:
-    """A list of view numbers."""
+    """`0,1,2` -> (0, 1, 2): view numbers."""
     if text is None:
         return None
     words = [whole(word) for word in o.comma_list(text)]

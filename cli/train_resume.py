@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from students.runs.run import Run
 
 _ALLOWED = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
-RESUME_HELP = f"Continue a run that was stopped. Can be combined with {_ALLOWED} only."
+RESUME_HELP = f"Resume a run that was stopped. Can only be combined with {_ALLOWED}."
 _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
     "recipe": ("--recipe", lambda run: "the recipe stored in run.json"),
@@ -23,7 +23,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "start": ("--from", lambda run: run.started_from or "random weights"),
     "new_head": ("--new-head", lambda run: "a new head" if run.new_head else "no new head"),
     "seed": ("--seed", lambda run: f"seed {run.seed}"),
-    "epochs": ("--epochs", lambda run: f"{run.recipe.epochs:g} epochs, {run.pacing.steps:,} steps"),
+    "epochs": ("--epochs", lambda run: _length(run)),
     "steps": ("--steps", lambda run: f"{run.pacing.steps:,} steps"),
     "batch": ("--batch", lambda run: f"batch {run.recipe.batch}"),
     "micro": ("--micro", lambda run: f"--micro {run.pacing.micro}"),
@@ -34,7 +34,7 @@ _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
 
 
 def refuse_fixed(given: frozenset[str], run: "Run") -> None:
-    """UsageError for options of a new training; `given`: parameters that the command line named."""
+    """Raises UsageError for options that a run has fixed; `given`: parameters given on the command line."""
     refused = [
         f"{option} cannot be changed when resuming: this run was started with {started(run.record)}"
         for name, (option, started) in _FIXED.items()
@@ -55,6 +55,12 @@ def refuse_fixed(given: frozenset[str], run: "Run") -> None:
 def _caches(run: "RunRecord") -> str:
     paths = [cache.path for cache in run.all_caches]
     return f"the cache{'s' * (len(paths) > 1)} {' and '.join(paths)}" if paths else "no cache"
+
+
+def _length(run: "RunRecord") -> str:
+    """Length of the training as its recipe gives it, and in steps."""
+    epochs = "" if run.recipe.epochs is None else f"{run.recipe.epochs:g} epochs, "
+    return f"{epochs}{run.pacing.steps:,} steps"
 
 
 def _list(numbers: tuple[int, ...]) -> str:

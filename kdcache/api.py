@@ -133,7 +133,7 @@ def plan_cache(
 
     asked = build_options(**options)
     if not asked.teacher:
-        raise UsageError("no teacher is named", hint=f'teacher="florence", as {START}')
+        raise UsageError("no --teacher", hint=START)
     return estimate(asked, None if out is None else Path(out), progress=progress or Silent())
 
 

@@ -43,7 +43,7 @@ add_folders(_presets_of_plugins)
 
 
 def __getattr__(name: str) -> Any:
-    """A function of the list above, imported when it is first used."""
+    """A function of `__all__`, which is imported when it is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("students.api"), name)

@@ -27,11 +27,11 @@ class NamedCache(NamedTuple):
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """Options of this machine: they change nothing that is learnt, beyond the rounding of another device."""
+    """Options of this machine. They do not change what is learnt, except for the rounding of another device."""
 
     device: str = "auto"
     workers: int | None = None
-    """Number of processes that render views; None: one a core, at most sixteen."""
+    """Number of processes that render views; None: one per core, at most sixteen."""
     data: str | None = None
     """New location of the training images, when they have moved since the cache or the run was made."""
     val: tuple[str, ...] = ()
@@ -86,9 +86,9 @@ class TrainOptions:
     new_head: bool = False
     """Whether all weights but the classifier's are taken from `start`."""
     head_rows: str | None = None
-    """a file: which row of the old classifier each class begins with, a number a line, -1 for none"""
+    """File that gives, for each class, the row of the old classifier it starts from: one number per line, -1 for none."""
     freeze: bool = False
-    """Whether the classifier alone is trained: the constraint `frozen` is added to the recipe."""
+    """Whether only the classifier is trained: the constraint `frozen` is added to the recipe."""
     out: Path | None = None
     seed: int = 0
     epochs: float | None = None

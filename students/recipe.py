@@ -1,4 +1,4 @@
-"""A training recipe: every number of a training but the data. Presets are configs/recipes/*.yaml, with their sources."""
+"""A training recipe: every setting of a training except the data. Presets are configs/recipes/*.yaml, with their sources."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -102,7 +102,7 @@ class Recipe(Strict):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
         unused = ["objective" if self.objectives else "objectives", *([] if self.constraints else ["constraints"])]
         return {name: value for name, value in write(self).items() if name not in unused}

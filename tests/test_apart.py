@@ -48,22 +48,22 @@ def test_an_answer_comes_back(module):
 
 
 def test_what_is_told_on_the_way_is_heard_as_it_comes(module):
-    heard = []
-    assert run_module(module, "send", heard.append) == {"heard": "send"}
-    assert heard == [{"step": number, "word": "é"} for number in range(3)]
+    received = []
+    assert run_module(module, "send", received.append) == {"heard": "send"}
+    assert received == [{"step": number, "word": "é"} for number in range(3)]
     assert run_module(module, "send") == {"heard": "send"}, "nobody need listen"
 
 
 def test_a_refusal_is_raised_here_as_it_was_there(module):
-    with pytest.raises(StorageError, match="no space") as told:
+    with pytest.raises(StorageError, match="no space") as error:
         run_module(module, "full")
-    assert told.value.hint == "make some"
+    assert error.value.hint == "make some"
 
 
 def test_one_that_ends_without_an_answer_says_what_it_said(module):
-    with pytest.raises(Ended) as told:
+    with pytest.raises(Ended) as error:
         run_module(module, "die")
-    assert (told.value.code, told.value.told.strip()) == (1, "gone")
+    assert (error.value.code, error.value.told.strip()) == (1, "gone")
 
 
 def test_a_file_in_the_current_folder_stands_in_for_nothing(module, tmp_path):

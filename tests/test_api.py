@@ -19,8 +19,8 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     names: dict[str, Any] = {}
     for number, block in _blocks(compares=False):
         exec(compile(block, f"docs/api.md, block {number}", "exec"), names)
-    said = names["said"]
-    assert (said.row, said.view, list(said)) == (7, 0, ["logits", "embedding"])
+    entry = names["entry"]
+    assert (entry.row, entry.view, list(entry)) == (7, 0, ["logits", "embedding"])
     assert names["dense"].shape == (1, 100)
     assert names["values"]["embedding"].shape == (200, 128)
 
@@ -48,8 +48,8 @@ def test_every_argument_of_a_stream_is_told() -> None:
 
     from kdcache import Cache
 
-    told = re.findall(r"^\| (`.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
-    named = {name for cell in told for name in re.findall(r"`(\w+)`", cell)}
+    listed = re.findall(r"^\| (`.+?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    named = {name for cell in listed for name in re.findall(r"`(\w+)`", cell)}
     assert set(inspect.signature(Cache.stream).parameters) - {"self"} <= named
 
 
@@ -69,8 +69,8 @@ def test_every_argument_of_a_dataset_is_told() -> None:
 
     from kdcache import Cache
 
-    told = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
-    assert set(inspect.signature(Cache.dataset).parameters) - {"self"} <= told
+    listed = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE))
+    assert set(inspect.signature(Cache.dataset).parameters) - {"self"} <= listed
 
 
 def test_every_kind_of_truth_is_told() -> None:

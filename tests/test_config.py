@@ -50,8 +50,8 @@ def test_every_preset_is_valid_and_says_where_its_numbers_are_from(name):
 def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text(BAD)
-    said = refusal(path, ["mix.swich=0.1"], {"KD_VIEWS__ERASE": "3"})
-    lines = {line.split(":")[0].strip(): line for line in said.splitlines()[1:]}
+    mistakes = refusal(path, ["mix.swich=0.1"], {"KD_VIEWS__ERASE": "3"})
+    lines = {line.split(":")[0].strip(): line for line in mistakes.splitlines()[1:]}
     assert lines["crp"] == f"  crp: unknown key; did you mean crop? (file {path})"
     assert "did you mean scale?" in lines["crop.sacle"]
     assert "'x' should be a valid number" in lines["crop.scale.1"]
@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path):
     assert "1.5 should be less than or equal to 1" in lines["flip"]
     assert lines["mix.swich"].endswith("did you mean switch? (--set mix.swich)")
     assert lines["erase"].endswith("(KD_VIEWS__ERASE)")
-    assert said.splitlines()[0] == f"{len(said.splitlines()) - 1} mistakes in views configuration {path}"
+    assert mistakes.splitlines()[0] == f"{len(mistakes.splitlines()) - 1} mistakes in views configuration {path}"
 
 
 def test_a_group_that_contradicts_itself_is_told_in_a_sentence_with_what_was_set():
@@ -133,7 +133,7 @@ def test_the_last_of_two_settings_wins():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "values"),
     [
         ("flip: 0.1\nflip: 0.2", "key 'flip' is there twice"),
         ("a: !!python/object/apply:os.system [true]", "could not determine a constructor"),
@@ -145,11 +145,11 @@ def test_the_last_of_two_settings_wins():
         ("", "holds NoneType"),
     ],
 )
-def test_a_file_that_is_not_plain_yaml_is_refused(tmp_path, text, said):
+def test_a_file_that_is_not_plain_yaml_is_refused(tmp_path, text, values):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     message = refusal(path)
-    assert said in message
+    assert values in message
     assert str(path) in message
 
 

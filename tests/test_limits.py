@@ -14,8 +14,8 @@ ROW = re.compile(r"\| .+ \| ([\d,]+) \| `([A-Z_]+)` \|")
 
 def test_the_table_in_security_is_what_the_code_says() -> None:
     rows = ROW.findall((Path(__file__).parents[1] / "SECURITY.md").read_text("utf-8"))
-    told = {name: int(number.replace(",", "")) for number, name in rows}
-    assert told == {name: value for name, value in vars(limits).items() if name.isupper()}
+    listed = {name: int(number.replace(",", "")) for number, name in rows}
+    assert listed == {name: value for name, value in vars(limits).items() if name.isupper()}
 
 
 def test_imagenet_22k_in_300_views_is_far_within_them() -> None:

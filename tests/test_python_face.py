@@ -1,6 +1,7 @@
 """The functions beside the commands: their keywords are the options, the page lists them all, and naming them costs nothing."""
 
 import inspect
+import json
 import keyword
 import re
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import kdcache
 import students
 from kdcache.api import BuildKeywords
-from kdcache.errors import UsageError
+from kdcache.errors import KDError, UsageError
 from students.api import MachineKeywords, TrainKeywords
 from tests.cli.reference import commands
 
@@ -37,7 +38,35 @@ FACE: list[tuple[str, tuple[Any, ...], set[str]]] = [
     ("student export", (students.export_student,), set()),
     ("runs list", (students.list_runs,), set()),
 ]
-"""Command, the functions that together do what it does, and keywords that no option is called like."""
+"""Command, the functions that together do the same, and keywords that have no option."""
+REFUSED: list[tuple[str, Callable[[], Any]]] = [
+    ("cache plan", kdcache.plan_cache),
+    ("cache plan --teacher no-such", lambda: kdcache.plan_cache(teacher="no-such")),
+    ("cache build --out nothing", lambda: kdcache.build_cache(out="nothing")),
+    ("cache verify nothing", lambda: kdcache.verify_cache("nothing")),
+    ("cache repair nothing", lambda: kdcache.repair_cache("nothing")),
+    ("cache convert nothing --out new", lambda: kdcache.convert_cache("nothing", out="new")),
+    ("cache merge nothing other --out new", lambda: kdcache.merge_caches(["nothing", "other"], out="new")),
+    ("cache add-views nothing 2", lambda: kdcache.add_views("nothing", 2)),
+    ("train --epochs nan", lambda: students.train_student(epochs=float("nan"))),
+    ("train --head head.safetensors", lambda: students.train_student(head="head.safetensors")),
+    ("train --stream none --cache c2", lambda: students.train_student(stream="none", cache="c2")),
+    ("train --resume nothing", lambda: students.resume_student("nothing")),
+    ("finetune nothing", lambda: students.finetune_student("nothing")),
+    ("eval nothing", lambda: students.evaluate_student("nothing")),
+    ("predict nothing", lambda: students.predict("nothing")),
+    ("predict nothing photos --teacher clip", lambda: students.predict("nothing", "photos", teacher="clip")),
+    ("compare on-stream", lambda: students.compare_streams(["on-stream"])),
+    (
+        "compare on-stream off-stream --gpu-memory much",
+        lambda: students.compare_streams(["on-stream", "off-stream"], gpu_memory="much"),
+    ),
+    (
+        "student export nothing --format onnx --out new",
+        lambda: students.export_student("nothing", format="onnx", out="new"),
+    ),
+]
+"""A mistake on the command line, and the same mistake in a call."""
 
 
 def options_of(words: str) -> set[str]:
@@ -65,8 +94,8 @@ def keywords_of(function: Callable[..., Any]) -> set[str]:
 
 @pytest.mark.parametrize(("words", "functions", "own"), FACE, ids=[words for words, _, _ in FACE])
 def test_keywords_are_called_like_the_options(words, functions, own):
-    told = set[str]().union(*(keywords_of(function) for function in functions))
-    assert told - own == options_of(words) - ({"resume"} if words == "train" else set())
+    keywords = set[str]().union(*(keywords_of(function) for function in functions))
+    assert keywords - own == options_of(words) - ({"resume"} if words == "train" else set())
 
 
 def test_every_function_is_compared_with_its_command():
@@ -74,11 +103,11 @@ def test_every_function_is_compared_with_its_command():
     assert compared == {*kdcache.__all__, *students.__all__} - {"Cache"}
 
 
-def test_resuming_takes_what_the_command_hears_beside_resume():
+def test_resuming_takes_the_options_that_the_command_allows():
     from cli.train_resume import RESUME_HELP
 
-    heard = {name.replace("-", "_") for name in re.findall(r"--([a-z-]+)", RESUME_HELP)}
-    assert keywords_of(students.resume_student) - {"run"} == heard
+    allowed = {name.replace("-", "_") for name in re.findall(r"--([a-z-]+)", RESUME_HELP)}
+    assert keywords_of(students.resume_student) - {"run"} == allowed
 
 
 @pytest.mark.parametrize("package", [kdcache, students])
@@ -122,6 +151,22 @@ def test_what_would_have_no_effect_is_refused(tmp_path):
         students.train_student(epochs=float("nan"))
     with pytest.raises(UsageError, match="no --teacher"):
         kdcache.build_cache(out=tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("words", "call"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_a_mistake_has_the_same_message_and_hint_on_both_ways(words, call, tmp_path, monkeypatch, capsys):
+    from cli.app import run
+
+    monkeypatch.chdir(tmp_path)
+    assert run([*words.split(), "--json"]) != 0
+    printed = json.loads(capsys.readouterr().err.splitlines()[-1])
+    with pytest.raises(KDError) as refusal:
+        call()
+    assert (printed["kind"], printed["message"], printed["hint"]) == (
+        refusal.value.kind,
+        refusal.value.message,
+        refusal.value.hint,
+    )
 
 
 def test_every_key_of_a_table_of_keywords_is_taken():

@@ -1,8 +1,8 @@
-"""What `kd train`, `kd eval`, `kd compare` and their like do, as functions.
+"""`kd train`, `kd eval`, `kd compare` and similar commands as Python functions.
 
-An option that is a word of Python gets an underscore (`from_`); one of several words has underscores (`new_head`). What is wrong
-raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done, and remarks and warnings, go to `progress`; left
-out, nowhere. `run` is a run's folder, its name in ./kd/runs, or LATEST.
+Keyword arguments are named like the options, with underscores instead of dashes (`new_head`); an option that is a reserved word
+of Python ends in an underscore (`from_`). A mistake raises a `kdcache.errors.KDError`, whose `hint` says how to go on. `progress`
+receives progress, notes and warnings; without it they are dropped. `run` is a run's folder, its name in ./kd/runs, or LATEST.
 """
 
 from students.api.judging import (

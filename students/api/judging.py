@@ -1,4 +1,4 @@
-"""What kd eval, kd predict, kd compare and their like do, as functions; keyword arguments are called like the options."""
+"""`kd eval`, `kd predict`, `kd compare` and others as Python functions; students/api/__init__.py says how they are called."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +35,9 @@ def evaluate_student(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> "list[Judgement]":
-    """Judge a trained student, on its own validation images where no `data` is named: `kd eval RUN`.
+    """Judge a trained student on `data`, or without it on the run's own validation images: `kd eval RUN`.
 
-    One entry a task and set of images, with its `report`, which is kept in the run too.
+    Returns one entry for each task and set of images. Its `report` is also stored in the run.
     """
     from students.judging.evaluate import judge
     from students.judging.judged import default_task
@@ -70,7 +70,7 @@ def evaluate_teacher(
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "list[Judgement]":
-    """Judge a teacher as if it were a student: `kd eval --teacher`. `out`: a JSON file that keeps the reports."""
+    """Judge a teacher as if it were a student: `kd eval --teacher`. `out`: JSON file to write the reports to."""
     from students.judging.teacher import TeacherChoice, judge_teacher, keep_reports
 
     asked, how = TeacherChoice(teacher, size, text(weights), text(head)), _how(data, device, workers, batch, precision)
@@ -98,8 +98,10 @@ def predict(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> "Predicted":
-    """Write what a student, or a teacher, makes of images into a .csv or .jsonl file: `kd predict`."""
-    from kdcache.errors import UsageError
+    """Write the predictions of a student or a teacher for images to a .csv or .jsonl file: `kd predict`."""
+    from students.plan.effects import check_subject
+
+    check_subject(run, teacher, images)
     from kdcache.images import open_source
     from students.base.types import LOGITS
     from students.judging.judged import EMBEDDING, Judged
@@ -107,8 +109,6 @@ def predict(
     from students.judging.predict import predict as write
     from students.judging.teacher import TeacherChoice, opened
 
-    if images is None or (run is None) == (teacher is None):
-        raise UsageError("name images, and a run or a teacher, one of the two", hint='predict("LATEST", "photos/")')
     check_file(Path(out))
     progress, source = progress or Silent(), open_source(str(images))
     how = _how(None, device, workers, batch, None)
@@ -136,16 +136,16 @@ def _student_and_head(run: str, how: "JudgeOptions", embedding: bool) -> "tuple[
 
 
 class Compared(NamedTuple):
-    """A comparison that was measured."""
+    """A finished comparison."""
 
     comparison: "Comparison"
-    """What was measured, arm by arm."""
+    """Measurements of every arm."""
     verdict: "Verdict"
-    """What follows from it: rows of the table, sums with intervals, sentences."""
+    """Conclusions from the measurements: rows of the table, costs with intervals, sentences."""
     path: Path
     """Folder of the comparison."""
     report: Path
-    """Its page."""
+    """HTML page of the comparison."""
 
 
 def compare_streams(
@@ -170,9 +170,9 @@ def compare_streams(
     progress: Progress | None = None,
     **options: Unpack[BuildKeywords],
 ) -> Compared:
-    """Measure the same training several ways, such as ["on-stream", "off-stream"]: `kd compare`.
+    """Run and measure the same training in several ways, such as ["on-stream", "off-stream"]: `kd compare`.
 
-    `train_recipe`, `train_set` and `train_batch` are of the training, `recipe`, `set` and `batch` of the cache that is built.
+    `train_recipe`, `train_set` and `train_batch` apply to the training; `recipe`, `set` and `batch` to the cache that is built.
     """
     from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions
@@ -182,7 +182,7 @@ def compare_streams(
     asked = CompareOptions(
         tuple(arms), build, images=images, student=student, recipe=text(train_recipe) or "",
         settings=settings(train_set), size=student_size, steps=steps, repeat=repeat, batch=train_batch, micro=micro,
-        val=places_of(val), memory=byte_count(gpu_memory, "gpu_memory") if gpu_memory else None,
+        val=places_of(val), memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None,
         out=None if out is None else Path(out), device=build.devices[0] if build.devices else "auto",
         epochs=epochs, students=students, price=price, project=project,
     )  # fmt: skip
@@ -190,7 +190,7 @@ def compare_streams(
 
 
 def compared(comparison: "Comparison", path: Path) -> Compared:
-    """What follows from a comparison, and its page."""
+    """Draw the conclusions from a comparison and write its page."""
     from students.compare.report import write_page
     from students.compare.result.verdict import verdict
 
@@ -209,7 +209,7 @@ def export_student(run: Run, *, format: str, out: str | Path) -> "Exported":
 
 
 def list_runs() -> "list[RunEntry]":
-    """The runs in ./kd/runs and those started from here with `out`, the latest first: `kd runs list`."""
+    """The runs in ./kd/runs and those started from this folder with `out`, the latest first: `kd runs list`."""
     from students.runs.overview import list_runs as listed
 
     return listed()
@@ -218,7 +218,7 @@ def list_runs() -> "list[RunEntry]":
 def _task_settings(
     bank: str | Path | None, real: str | Path | None, shots: Sequence[int] | None, seed: int | None
 ) -> dict[str, Any]:
-    """Settings of tasks that were given."""
+    """The given settings of tasks, without those that are None."""
     every = {"bank": text(bank), "real": text(real), "shots": None if shots is None else list(shots), "seed": seed}
     return {name: value for name, value in every.items() if value is not None}
 

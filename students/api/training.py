@@ -1,9 +1,4 @@
-"""What `kd train`, `kd eval`, `kd compare` and their like do, as functions: keyword arguments are called like the options.
-
-An option that is a word of Python gets an underscore (`from_`); one of several words has underscores (`new_head`). What is wrong
-raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done, and remarks and warnings, go to `progress`; left
-out, nowhere. `run` is a run's folder, its name in ./kd/runs, or LATEST.
-"""
+"""`kd train` and `kd finetune` as Python functions; students/api/__init__.py says how they are called."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,53 +19,53 @@ Caches = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 
 
 class MachineKeywords(TypedDict, total=False):
-    """What is known of this machine, when a training begins and when it goes on."""
+    """Keyword arguments that a training takes both when it is started and when it is resumed."""
 
     data: str | Path | None
-    """Where the images lie now, or those to learn from."""
+    """The training images or, with a cache or a run, their new location."""
     val: Names | None
-    """Images to judge it on; `none`; several sets as NAME=SOURCE each."""
+    """Validation images; several sets as NAME=SOURCE each; `none`: the student is not judged."""
     device: str
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     workers: int | None
-    """Processes that render views."""
+    """Number of processes that render views."""
     compile: bool
     """Whether the student is compiled."""
     recompute: bool
-    """Whether activations are computed again instead of kept."""
+    """Whether activations are recomputed in the backward pass instead of kept in memory."""
     stop_at: int | None
-    """Step after which it stops, to go on later."""
+    """Step after which the training stops; it can be resumed."""
     track: Names | None
-    """`tensorboard`, `wandb`."""
+    """Trackers that metrics are also sent to: `tensorboard`, `wandb`."""
 
 
 class TrainKeywords(MachineKeywords, total=False):
-    """What `kd train` and `kd finetune` have in common. None, or left out: what fits."""
+    """Keyword arguments of both `kd train` and `kd finetune`. One that is None or left out gets a fitting value."""
 
     student: str | None
-    """Which student: a preset or a file."""
+    """Student to train: the name of a preset, or a file."""
     recipe: str | Path | None
-    """Training recipe: a preset or a file."""
+    """Training recipe: the name of a preset, or a file."""
     set: Settings | None
     """Values that replace those of the recipe."""
     size: int | None
     """Side length of the student's input, in pixels."""
     background: str | None
-    """Colour under transparent pixels, where no cache says it."""
+    """Colour under transparent pixels, for training without a cache."""
     new_head: bool
-    """Begin with all weights but the classifier's."""
+    """Whether the classifier starts from random weights and all others from the given ones."""
     out: str | Path | None
     """Folder of the run; None: a new name in ./kd/runs."""
     seed: int
-    """Seed of everything random (0)."""
+    """Seed of everything random (default 0)."""
     epochs: float | None
-    """Passes over the images."""
+    """Number of passes over the images."""
     steps: int | None
-    """Steps in all, instead of epochs."""
+    """Number of steps, instead of epochs."""
     batch: int | None
-    """Images a step."""
+    """Images in a step."""
     micro: int | None
-    """Images at once through the network."""
+    """Images that go through the network at once."""
     log_every: int | None
     """Steps between lines of metrics.jsonl."""
     val_every: int | None
@@ -90,9 +85,9 @@ def train_student(
     progress: Progress | None = None,
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
-    """Train a student from a cache (`stream` off), beside its teacher (on) or on true classes (none): `kd train`.
+    """Train a student from a cache (`stream` off), with a connected teacher (on) or on true classes (none): `kd train`.
 
-    Several caches of the same images are a list or, with names for the addresses of their signals, a table {name: path}.
+    Several caches of the same images are a list, or a dict {name: path} if their signals need names.
     """
     from students.plan.effects import check_source
 
@@ -113,12 +108,13 @@ def finetune_student(
     progress: Progress | None = None,
     **options: Unpack[TrainKeywords],
 ) -> "Finished":
-    """Go on training a student on the true classes of `data`, with `freeze` its classifier alone: `kd finetune`."""
+    """Train the student of a run further, on the true classes of `data`; with `freeze` only its classifier: `kd finetune`."""
+    from students.plan.effects import check_labelled
     from students.train.start import start
 
     asked, where = _training(options)
-    if where.data is None:
-        raise UsageError("no data: fine-tuning needs labelled images", hint='data="photos/"')
+    check_labelled(where.data)
+
     asked = replace(asked, stream="none", start=str(run), head_rows=text(head_rows), freeze=freeze)
     return start(asked, where, progress or Silent())
 
@@ -131,12 +127,12 @@ def resume_student(
     progress: Progress | None = None,
     **machine: Unpack[MachineKeywords],
 ) -> "Finished":
-    """Go on with a training that was stopped, as it was begun: `kd train --resume`."""
+    """Resume a training that was stopped, with the options it was started with: `kd train --resume`."""
     from students.runs.run import find_run
     from students.train.start import go_on
 
     if strange := machine.keys() - MachineKeywords.__annotations__.keys():
-        raise TypeError(f"{', '.join(sorted(strange))} cannot be changed when resuming: a run goes on as it was begun")
+        raise TypeError(f"{', '.join(sorted(strange))} cannot be changed when resuming a run")
     asked, where = _training(dict(machine), weights, head)  # type: ignore[arg-type]  # a part of the keywords
     return go_on(find_run(run), replace(where, val=asked.validation), progress or Silent())
 
@@ -159,7 +155,7 @@ def _caches(given: Caches | None) -> "Path | tuple[NamedCache, ...] | None":
 def _training(
     options: TrainKeywords, weights: str | Path | None = None, head: str | Path | None = None
 ) -> "tuple[TrainOptions, MachineOptions]":
-    """What is asked of a training, and what is known of this machine."""
+    """Options of the training, and options of this machine."""
     from students.options import MachineOptions, TrainOptions
     from students.plan.effects import check_epochs
 
@@ -183,5 +179,5 @@ def _training(
 
 
 def places_of(val: Names | None) -> str | tuple[str, ...] | None:
-    """Images to judge on: none that are named, one, or several sets."""
+    """Validation images as `TrainOptions.val` takes them: None, one source, or several sets."""
     return val if isinstance(val, str) or val is None else tuple(val)

@@ -1,4 +1,4 @@
-"""A student as a teacher: the declaration of the teacher family `run`; tower.py loads the run.
+"""Declares the teacher family `run`, which makes a trained student a teacher; tower.py loads the run.
 
 kdcache, which knows nothing of students, finds the declaration by the entry point `kd.teachers`. Installations of
 the first edition name `open_run` in the group `kdcache.teachers`.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_run(request: "Request") -> "Candidate":
-    """The best weights of a run, at the size it was trained for."""
+    """Open a run's student with its best weights, at the input size it was trained for."""
     from students.as_teacher.tower import load_run
 
     return load_run(request)

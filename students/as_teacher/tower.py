@@ -27,15 +27,15 @@ class RunTower:
         self.taps = {name: head.description for name, head in self._heads.items()}
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """Each wanted signal from a pass of its own: a student is small."""
+        """The wanted signals, each from its own forward pass: a student is small enough for that."""
         return {name: Output(head(pixels)) for name, head in self._heads.items() if name in wanted}
 
 
 def load_run(request: Request) -> Candidate:
-    """The best weights of a run, at the size it was trained for."""
+    """Load a run's student with its best weights, at the input size it was trained for."""
     assert request.model is not None
     run = find_teacher(request.model, request.weights, request.planned_weights)
-    # Opened again, it keeps the name of the plan.
+    # A teacher that is opened again for a plan keeps the name it has there.
     name = request.model if request.planned_weights is not None else run_name(request.model, request.weights, run)
     weights = Weights(
         source=f"{RUN}:{name}",

@@ -2,7 +2,7 @@
 
 
 def first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """The first pair of names that differ; None for a list that has ended by then."""
+    """The first pair of names that differ; None stands for a list that is too short."""
     for one, other in zip(ours, theirs, strict=False):
         if one != other:
             return one, other

@@ -1,4 +1,4 @@
-"""What a family of students, an objective, a constraint and an exporter must be able to do; a task: task.py.
+"""The contracts of student families and exporters; those of objectives and constraints are in objective.py, of tasks in task.py.
 
 Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME.py`, `students/constraints/NAME.py`,
 `students/tasks/NAME.py`, `students/export/NAME.py`. Other packages bring theirs as one `Plugin` under the entry point group
@@ -7,7 +7,7 @@ Each is one folder or file: `students/families/NAME/`, `students/objectives/NAME
     output = trained(**family.batch(pixels, signals, truths, spec))                    # {name: tensor}
     losses = {name: objective.losses(output, signals, truths, module) for name, objective in recipe.losses.items()}
 
-torch is imported by the implementations, never here: a command that only lists students need not wait for it.
+The implementations import torch; this module does not, so that a command that only lists students starts fast.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,14 +35,14 @@ class Needs:
     signals: tuple[str, ...] = ()
     """Signals that must be stored, or emitted by a connected teacher."""
     optional: tuple[str, ...] = ()
-    """Signals that are used if they are stored (data2vec's `inputs`) and not needed otherwise."""
+    """Signals that are used if they are stored (data2vec's `inputs`), but not required."""
     truths: tuple[str, ...] = ()
     """Truth columns of the images, such as `class` or `text`. An example gets the value of its image."""
     items: tuple[str, ...] = ()
     """Truth column whose items are the examples, such as `questions`: an image is trained on once for each of them, and
     an example gets its own item. One at most."""
     outputs: tuple[str, ...] = ()
-    """Outputs that the student's network must give, such as `logits` or `embedding` (`Family.outputs`)."""
+    """Outputs that the student's network must have, such as `logits` or `embedding` (`Family.outputs`)."""
     classes: bool = False
     """Whether the student must have a classifier over named classes."""
     instead_of_pixels: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Head:
     """A few words for `kd teacher show run:RUN`. Caches of the run record them: a cache recorded with other words is
     refused."""
     signal: bool = True
-    """Whether a cache can store the output as a signal: one array an image."""
+    """Whether a cache can store the output as a signal: one array per image."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The output for these pixels."""
@@ -166,19 +166,19 @@ class Family(Protocol[S]):
     """A subclass of `students.families.spec.StudentSpec`, which also describes the student in words."""
     defaults: Defaults
     classifier: str | None
-    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row a class; None: there is no
+    """Prefix of the classifier's tensors, PREFIX.weight and PREFIX.bias, one row per class; None: there is no
     classifier."""
     exports: Mapping[str, str]
     """Format -> `module:function`, imported when that format is requested. The function takes a run and a folder."""
 
     def resolve(self, preset: Any, request: Request, before: S | None) -> S:
-        """The student of a preset for these classes and this size. `before`: the student of the run it begins with.
+        """The student of a preset for these classes and this size. `before`: the student of the run it starts from.
 
-        UsageError or Mismatch where the family cannot make it, or where the weights it starts from do not fit.
+        Raises UsageError or Mismatch if the family cannot make it, or if the weights it starts from do not fit.
         """
 
     def check_batch(self, spec: S, batch: int, micro: int) -> None:
-        """Mismatch where a step of `batch` images cannot be trained in pieces of `micro`, norms being trained."""
+        """Raises Mismatch if norms cannot be trained on `batch` images in pieces of `micro`, as on a piece of one image."""
 
     def needs(self, spec: S) -> Needs:
         """Its own requirements, in addition to those of the objectives."""
@@ -202,37 +202,37 @@ class Family(Protocol[S]):
         """
 
     def start(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Copy what a new student takes over from its teacher; `weights`: where the teacher's file is, if it has moved."""
+        """Copy the weights a new student takes from its teacher; `weights`: location of the teacher's file, if it has moved."""
 
     def check_shared(self, network: "nn.Module", spec: S, teacher: "TeacherSpec", weights: str | None) -> None:
-        """Mismatch where a trained student shares weights with another teacher than this one."""
+        """Raises Mismatch if a trained student shares weights with another teacher than this one."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: S) -> Adopted:
-        """Tensors of a foreign file renamed and reshaped to ours. Integers and unknown names are passed on and refused later."""
+        """Rename and reshape tensors of a foreign file to ours. Integers and unknown names are passed on and refused later."""
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: S
     ) -> dict[str, Any]:
-        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None where `needs` spares them.
+        """Arguments of `trained`. `pixels`: normalised (rows, 3, height, width); None if by `needs` none are rendered.
 
-        `truths`: see students/base/truths.py. Signals and truths are empty where only the shapes of outputs are computed.
+        `truths`: see students/base/truths.py. Signals and truths are empty when only the shapes of outputs are computed.
         """
 
     def heads(self, network: Any, spec: S) -> Mapping[str, Head]:
-        """The heads of a finished student: `logits`, `embedding`, `generate` … The first is its main one."""
+        """The heads of a trained student: `logits`, `embedding`, `generate` … The first is its main one."""
 
     def traced(self, network: Any, spec: S, head: str) -> "nn.Module":
-        """A head as a module from pixels to one tensor, with nothing in it that an exporter could not follow.
+        """A head as a module from pixels to one tensor, with only operations that an exporter can trace.
 
-        The network may be changed by it: it is not used for anything else afterwards.
+        The call may change the network, which is not used for anything else afterwards.
         """
 
     def groups(self, network: Any, spec: S) -> Iterable[Group]:
-        """Every parameter that is trained, once, in the order of `network.named_parameters()`."""
+        """Every trained parameter, once, in the order of `network.named_parameters()`."""
 
 
 class Exporter(Protocol):
     """Writes a run's student for another program."""
 
     def __call__(self, run: Any, out: Path) -> Any:
-        """Write it into the folder `out`, which holds no other student; returns the files and what was measured."""
+        """Write the student into the folder `out`, which holds no other student; returns the files and their measured error."""

@@ -1,4 +1,4 @@
-"""Records whose field `kind` says which class reads them: a registry knows the classes, not a union of types.
+"""Records whose field `kind` selects the class that reads them; the classes are in a registry, not in a union of types.
 
     AnyObjective = Annotated[Objective, Kinds(Objective, registry)]      # the type of a field
 

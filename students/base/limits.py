@@ -1,4 +1,4 @@
-"""Upper bounds of what a training may be started with. All are far above what anybody has trained."""
+"""Upper bounds on the options of a training, all far above what is used in practice."""
 
 EPOCHS = 1_000_000
 STEPS = 1_000_000_000
@@ -9,6 +9,6 @@ SIDE = 8192
 REPEATS = 10_000
 """Largest number of times an arm of a comparison is run."""
 CLASSES = 1_000_000
-"""Largest number of classes `kd student show` lays a preset out for."""
+"""Largest number of classes for which `kd student show` displays a preset."""
 JOB = 1_000_000_000_000
-"""Largest number of images or students in a job whose costs are added up, and largest price of a device."""
+"""Largest number of images or students in a job whose cost is computed, and largest price of a device."""

@@ -1,4 +1,4 @@
-"""The processes of one training: one alone, or several started by torchrun."""
+"""The processes of one training: a single one, or several started by torchrun."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from kdcache.base.figures import whole
 from kdcache.errors import KDError, Unavailable, UsageError
 
 ALONE = 5.0
-"""Seconds that the other processes are given to fail as well; a process that fails without them after that failed
-alone."""
+"""Seconds that a failed process waits before it reports its error: if the first process fails with the same error in
+this time, its report is enough."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class World:
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """The world torchrun made, or a world of one."""
+    """The processes that torchrun started, or this process alone."""
     size, rank = _from_torchrun("WORLD_SIZE", 1), _from_torchrun("RANK", 0)
     here = device_of(device)
     if size == 1:
@@ -75,12 +75,12 @@ def joined(device: str) -> Iterator[World]:
         yield World(rank, size, here)
     except KDError as error:
         if rank:
-            # Where the first process has failed as well, it reports the error, and torchrun ends this one meanwhile.
+            # If the first process has failed as well, it reports the error, and torchrun ends this one while it waits.
             time.sleep(ALONE)
             error.message = f"process {rank} of {size}: {error.message}"
             error.details["process"] = rank
         raise
-    except RuntimeError as error:  # gloo's are of no type of their own
+    except RuntimeError as error:  # gloo raises plain RuntimeErrors
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
         raise Unavailable(

@@ -1,4 +1,4 @@
-"""What an objective and a constraint must be able to do: each is a strict record with behaviour, in a file of its own."""
+"""The contracts of objectives and constraints: each is a strict record with methods, in its own file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,9 +31,9 @@ class Sides:
     classes: tuple[str, ...] | None = None
     """Class names that the teacher's distributions are over; None if it emits none."""
     source: str = ""
-    """Origin of the signals as messages name it: the path of a cache."""
+    """Origin of the signals for messages: the path of a cache."""
     images: str = ""
-    """Name of the images as messages give it."""
+    """Name of the images for messages."""
     inherits: bool = False
     """Whether the student copies weights from this teacher, so that its family compares the two networks itself."""
     setting: str = "objective"
@@ -41,7 +41,7 @@ class Sides:
 
 
 class ByKind(Strict):
-    """A record with a `kind`, by which the registry finds the class that reads it."""
+    """A record whose `kind` tells the registry which class reads it."""
 
     kind: ClassVar[str]
     left_out: ClassVar[Mapping[str, Any]] = {}
@@ -65,7 +65,7 @@ class Objective(ByKind):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the losses it gives, in order, each logged by itself."""
+        """Names of its losses, in order; each is logged separately."""
         raise NotImplementedError
 
     def needs(self) -> Needs:
@@ -73,16 +73,17 @@ class Objective(ByKind):
         raise NotImplementedError
 
     def without_teacher(self) -> "Self | None":
-        """The same objective for training without a teacher; None where nothing can be learnt from it then."""
+        """The same objective for training without a teacher; None if nothing can be learnt from it then."""
         return None if self.needs().signals else self
 
     def check(self, sides: Sides) -> None:
-        """Mismatch, both sides named, where the two cannot be compared. A signal that is needed may be missing."""
+        """Raises Mismatch, naming both sides, if they cannot be compared. A missing signal is refused elsewhere."""
 
     def module(self, sides: Sides) -> "nn.Module | None":
-        """Weights of its own, such as a projection: trained beside the student, in checkpoints, in no weights file.
+        """The objective's own weights, such as a projection; None if it has none.
 
-        They are drawn from torch's global generator, which is seeded by the run and the objective's name.
+        They are trained with the student and stored in checkpoints, but not in weights files. They are drawn from torch's
+        global generator, which is seeded by the run and the objective's name.
         """
         return None
 
@@ -93,7 +94,7 @@ class Objective(ByKind):
         truths: Mapping[str, Any],
         module: "nn.Module | None" = None,
     ) -> "dict[str, tuple[float, Tensor]]":
-        """Each of `parts` -> (its weight, one float32 value an example)."""
+        """Each of `parts` -> (its weight, one float32 value per example)."""
         raise NotImplementedError
 
 
@@ -101,13 +102,13 @@ class Constraint(ByKind):
     """A condition enforced during training: pruning masks, frozen norms. The methods are called in this order."""
 
     freezes_norms: ClassVar[bool] = False
-    """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes share none."""
+    """Whether BatchNorm keeps its statistics: a piece may then be a single image, and processes need not share statistics."""
 
     def prepare(self, network: "nn.Module") -> None:
         """Called once for each training, before the optimiser is made; state of an earlier training is dropped."""
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """Restore what `state` returned when the training was stopped; names, shapes and types equal those of `state` now."""
+        """Restore what `state` returned when training was stopped; names, shapes and types are those of the present `state`."""
 
     def before_step(self, network: "nn.Module") -> None:
         """Called whenever the network has been set to training mode."""
@@ -116,5 +117,5 @@ class Constraint(ByKind):
         """Called after the optimiser has updated the weights in step `step`, counted from 0."""
 
     def state(self) -> "dict[str, Tensor]":
-        """Tensors that a checkpoint must keep."""
+        """Tensors that checkpoints must store."""
         return {}

@@ -1,4 +1,4 @@
-"""What other packages bring for students: each a `Plugin` under the entry point group `kd.students`."""
+"""Plugins of other packages: each declares a `Plugin` under the entry point group `kd.students`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ GROUP = "kd.students"
 
 @dataclass(frozen=True)
 class Plugin:
-    """What another package brings under the entry point group `kd.students`."""
+    """Families, objectives, constraints, tasks and presets of another package."""
 
     families: tuple[Any, ...] = ()
     objectives: tuple[type[Objective], ...] = ()
     constraints: tuple[type[Constraint], ...] = ()
     tasks: tuple[Any, ...] = ()
     presets: Path | None = None
-    """A folder like configs/ (students/, recipes/, tasks/ …) whose presets are found beside ours."""
+    """Folder laid out like configs/ (students/, recipes/, tasks/ …) whose presets are added to ours."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a student is judged on: one task is one file or folder, and its report is shown in one way everywhere.
+"""The contract of a task, which judges a student: one file or folder each. Its report is shown in the same way everywhere.
 
     settings = settings_of(task, given)                      students/judging/registry.py
     task.check(student, examples, settings)                  refuses before anything is rendered
@@ -6,7 +6,7 @@
     task.measure.text(task.score(report)); task.show(report)
 
 `student` is a `Judged` (students/judging/judged.py): a run's student, one that is being trained, or a teacher. `examples` is an
-`Examples` (students/judging/examples.py): the images, and those a task compares them with, rendered by open pools.
+`Examples` (students/judging/examples.py): the images, and those a task compares them with, rendered by worker pools.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """Name and unit of a task's score, which selects the best weights and is listed in the table of a comparison."""
+    """Name and unit of a task's score. The score selects the best weights and is shown in the table of a comparison."""
 
     name: str
     """Name of the score in tables, such as `top-1` or `ANLS`."""
@@ -30,7 +30,7 @@ class Measure(NamedTuple):
     higher_is_better: bool = True
 
     def text(self, value: float, digits: int = 1) -> str:
-        """A score as a reader sees it; `digits` after the point of a percentage."""
+        """A score as text; `digits`: decimals of a percentage."""
         return f"{value:.{digits}%}" if self.percent else f"{value:.4g}"
 
     def better(self, value: float, than: float) -> bool:
@@ -76,11 +76,11 @@ class BarChart:
 
 @dataclass(frozen=True)
 class Shown:
-    """A report as every reader sees it: the terminal and the page print this and nothing else."""
+    """A report ready to be shown: the terminal and the HTML page print this and nothing else."""
 
     title: str
     pairs: tuple[tuple[str, str], ...]
-    """(name, value) lines, the most important first."""
+    """Lines of (name, value), the most important first."""
     tables: tuple[Table, ...] = ()
     details: tuple[Table, ...] = ()
     """Tables that are shown on a page and left out on a terminal."""
@@ -89,11 +89,11 @@ class Shown:
     warnings: tuple[str, ...] = ()
     """Sentences about images that were left out, and why."""
     rejected: Mapping[str, str] = field(default_factory=dict)
-    """Image id -> why it could not be read; where there are any, the command ends with exit code 3."""
+    """Image id -> why it could not be read; if there are any, the command ends with exit code 3."""
 
 
 class Task(Protocol[R]):
-    """What a student, or a teacher, is judged on."""
+    """Judges a student or a teacher on labelled images."""
 
     name: str
     description: str
@@ -110,22 +110,22 @@ class Task(Protocol[R]):
     measure: Measure
     """Name and unit of the score."""
     curves: Mapping[str, str]
-    """Numbers of this task that a page draws over the steps of a training -> the name of each curve."""
+    """Keys of `numbers` that the report draws over the steps of a training -> name of each curve."""
 
     def check(self, student: Any, examples: Any, settings: Any) -> None:
-        """UsageError or Mismatch where these images do not fit. `student` has only its `spec`: nothing is computed."""
+        """Raises UsageError or Mismatch if these images do not fit. Only `student.spec` is there: nothing is computed."""
 
     def judge(self, student: Any, examples: Any, settings: Any, progress: "Progress") -> R:
-        """Judge the student. The same student, examples and settings give the same report, except for its seconds."""
+        """Judge the student. The same student, examples and settings give the same report, except for `seconds`."""
 
     def score(self, report: R) -> float:
         """The score of a report, in the unit of `measure`."""
 
     def numbers(self, report: R) -> dict[str, float]:
-        """Numbers that a line of metrics.jsonl has beside the score."""
+        """Numbers that are written to a line of metrics.jsonl in addition to the score."""
 
     def subject(self, report: R) -> dict[str, Any]:
-        """What identifies the subject of a report: a later report with an equal subject replaces it. `data` names the images."""
+        """What a report is about; a later report with an equal subject replaces it. The key `data` names the images."""
 
     def show(self, report: R) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""

@@ -1,7 +1,7 @@
-"""What is known of the examples of a piece without any teacher, by the name of its column: `{"class": ClassTruth(…)}`.
+"""Truths of the examples in a piece, which are known without a teacher, by column name: `{"class": ClassTruth(…)}`.
 
-Classes are tensors. Every other column is a list with one value an example, None where it is not known: the checked value of the
-example's image (`text`: a str, `words`: a tuple of Word …), or where the examples are items of that column (`Needs.items`) the
+Classes are tensors. Every other column is a list with one value per example, None where it is not known: the checked value of the
+example's image (`text`: a str, `words`: a tuple of Word …), or if the examples are items of that column (`Needs.items`) the
 example's own item, such as one Question. All examples of an image share the values of its other columns.
 """
 

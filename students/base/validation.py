@@ -1,4 +1,4 @@
-"""How a recipe judges a student in training: by which task, on which sets, how often, and which score selects the best weights.
+"""Validation as a recipe sets it: task, sets of images, steps between validations, and which score selects the best weights.
 
 judge: {task: retrieve, every: 5000}                    one set: --val, or the held-out split beside the training images
 judge:                                                  several, each with a bank of its own
@@ -65,11 +65,13 @@ class Judged(Strict):
         if len(set(names)) < len(names) or MEAN in names:
             raise ValueError(f"sets are named {', '.join(names)}: names must differ, and `{MEAN}` is reserved")
         if self.best != MEAN and names and self.best not in names:
-            raise ValueError(f"best is {self.best}, which is no set; choose {', '.join(names)} or `{MEAN}`")
+            raise ValueError(
+                f"best is {self.best}, which is not one of the sets; choose {', '.join(names)} or `{MEAN}`"
+            )
         return self
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they differ from their default."""
         later: Mapping[str, Any] = {"settings": {}, "sets": [], "best": MEAN}
         plain: dict[str, Any] = write(self)
@@ -77,6 +79,6 @@ class Judged(Strict):
 
 
 def named(text: str) -> tuple[str | None, str]:
-    """`cifar10=DIR` -> ("cifar10", "DIR"); without such a name, the text is a source."""
+    """`cifar10=DIR` -> ("cifar10", "DIR"); a text without a name is a source: `DIR` -> (None, "DIR")."""
     found = re.fullmatch(rf"({NAME})=(.+)", text, re.DOTALL)
     return (found[1], found[2]) if found else (None, text)

@@ -1,1 +1,1 @@
-"""Does a cache pay, on this machine, for this job? The same training run several ways, measured, and its costs added up."""
+"""Does a cache pay, on this machine, for this job? Runs the same training in several ways and computes the cost."""

@@ -1,4 +1,4 @@
-"""How much is compared: enough images to learn something from, few enough that a slow teacher does not take hours.
+"""Chooses the number of images and the batch of a comparison, so that a slow teacher does not run for hours.
 
 Input: the options. Output: the images, how many there are in all, and the batch. Values that the user gave are kept.
 """
@@ -17,13 +17,13 @@ from students.compare.options import CompareOptions
 
 MOST_IMAGES = 2000
 PATIENCE = 240.0
-"""Seconds the teacher of a comparison may run unless both the number of images and the batch are given."""
+"""Longest time, in seconds, that the teacher of a comparison may run, unless the user gave number of images and batch."""
 LEAST_BATCH = 4
 """Smallest batch that is chosen: with fewer images, most of a step is overhead."""
 
 
 class Amount(Strict):
-    """How many images are compared on, and in which batches."""
+    """Number of images and batch size of a comparison."""
 
     data: str
     """Source of the images the cache is built from and the students are trained on."""
@@ -42,7 +42,7 @@ class _Wish:
 
 
 def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress: Progress) -> Amount:
-    """Choose images and batch; `batch` is the recipe's. With a slow teacher there are fewer images and smaller batches."""
+    """Choose images and batch; `batch` is the recipe's. A slow teacher gets fewer images and smaller batches."""
     data = options.build.data or "shapes"
     source = open_source(data)
     listing = source.scan()
@@ -50,7 +50,7 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
     wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
     if options.images is None or options.batch is None:
         build = replace(options.build, data=few_of(data, min(wish.images, whole), whole))
-        wish = _bearable(options, arms, wish, _teacher_seconds(build, progress), progress)
+        wish = _affordable(options, arms, wish, _teacher_seconds(build, progress), progress)
     images = min(wish.images, whole)
     batch = options.batch or min(wish.batch, images)
     return Amount(
@@ -82,14 +82,16 @@ def few_of(data: str, images: int, whole: int) -> str:
 
 
 def _teacher_seconds(build: BuildOptions, progress: Progress) -> float:
-    """Seconds the teacher takes for one image."""
+    """Seconds that the teacher takes for one image."""
     trial = prepare(build, quick=True, progress=progress).trial
     assert trial is not None, "quick=True always measures"
     return trial.teacher_seconds / trial.batch
 
 
-def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress) -> _Wish:
-    """How many images the teacher can process in PATIENCE seconds: the build, and every step of every on-stream arm."""
+def _affordable(
+    options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, seconds: float, progress: Progress
+) -> _Wish:
+    """Images and batch that the teacher can process in PATIENCE seconds, in the build and in all steps of on-stream arms."""
     connected = options.repeat * options.steps * sum(arm.teacher == "connected" for arm in arms)
     views = options.build.views
 
@@ -104,8 +106,8 @@ def _bearable(options: CompareOptions, arms: tuple[Arm, ...], wish: _Wish, secon
             batch //= 2
     if options.images is None:
         images = max(2 * batch, min(images, int((PATIENCE / seconds - connected * batch) / views)))
-    fixed = "--images and --train-batch decide otherwise"
+    fixed = "--images and --train-batch choose other numbers"
     progress.note(
-        f"an image takes the teacher {seconds:.2g} s here: comparing on {images:,} images, {batch} a step ({fixed})"
+        f"the teacher takes {seconds:.2g} s per image here: comparing on {images:,} images, {batch} per step ({fixed})"
     )
     return _Wish(images, batch)

@@ -1,5 +1,5 @@
-"""The ways of training that are compared, by name: `on-stream`, `off-stream`, `off-stream:k=10`, `off-stream:only=targets`,
-`hard-labels`, `no-teacher`.
+"""The arms of a comparison, each a way of training, by name: `on-stream`, `off-stream`, `off-stream:k=10`,
+`off-stream:only=targets`, `hard-labels`, `no-teacher`.
 
 Input: a name. Output: an Arm: which cache, which stream, which objective. Everything else is the same in all arms.
 """
@@ -35,7 +35,7 @@ class Arm(Strict):
 
 
 def arm_of(name: str) -> Arm:
-    """The arm a name stands for."""
+    """The arm with this name."""
     kind, colon, option = name.partition(":")
     if kind not in KINDS:
         raise UsageError(f"no way of training is called {kind!r}", hint=f"one of {', '.join(KINDS)}, or {OPTIONS}")
@@ -49,7 +49,7 @@ def arm_of(name: str) -> Arm:
 
 
 def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
-    """Two or more different arms."""
+    """The arms with these names; UsageError unless there are two or more different ones."""
     arms = tuple(arm_of(name) for name in names)
     if len(set(names)) < len(names) or len(arms) < 2:
         raise UsageError(
@@ -60,7 +60,7 @@ def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
 
 def _no_option(kind: str, option: str) -> None:
     if option:
-        raise UsageError(f"{kind} takes no option, not {option!r}", hint=f"options are for {OPTIONS}")
+        raise UsageError(f"{kind} takes no option, but has {option!r}", hint=f"only off-stream has options: {OPTIONS}")
 
 
 def _options(text: str) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def _options(text: str) -> dict[str, Any]:
         elif equals and key == "only" and value:
             found |= {"only": (*found.get("only", ()), value)}
         else:
-            raise UsageError(f"off-stream:{text} is not a known option", hint=OPTIONS)
+            raise UsageError(f"off-stream:{text} is not a known option", hint=f"such as {OPTIONS}")
     return found

@@ -16,11 +16,11 @@ from students.compare.result.built import Built
 from students.compare.result.sums import Spread
 
 BASE = "base"
-"""Name of the cache that the teacher fills; every other cache is named after what differs from it."""
+"""Name of the cache that the teacher fills; every other cache is named after its difference from this one."""
 PARTS = 4
 """Number of parts the base cache is cut into, so that the build time has a confidence interval."""
 LEAST = 3
-"""Smallest number of parts an interval is computed from; images that fill few batches give fewer, and no interval."""
+"""Smallest number of parts from which an interval is computed; with few images there are fewer parts, and no interval."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def build_caches(
 
 
 def _name(arm: Arm, plan: Plan, signal: str) -> str:
-    """Name of an arm's cache: what differs from the base cache."""
+    """Name of an arm's cache: its difference from the base cache."""
     own = {stored.signal.name: make_codec(stored.codec, stored.signal).name for stored in plan.signals}
     codec = [] if arm.codec in (None, own.get(signal)) else [arm.codec]
     fewer = [] if arm.only is None or set(arm.only) == set(own) else [f"only {' and '.join(arm.only)}"]
@@ -107,13 +107,13 @@ def _built(store: Store, image: Spread) -> Built:
 
 
 def row_bytes(store: Store) -> float:
-    """Bytes of one view of one image, without the headers of the parts, which would dominate in a cache of few images."""
+    """Bytes of one view of one image, without the headers of the parts: in a cache of few images those are most of it."""
     plain = sum(field.row_bytes for field in store.plan.fields() if not field.per_part)
     return min(plain, store.bytes() / (store.plan.dataset.rows * store.plan.views.count))
 
 
 def seconds_an_image(store: Store) -> Spread:
-    """Seconds an image, from the receipts of the parts. The last batch of a part is padded, so padded images are counted too."""
+    """Seconds per image, from the receipts of the parts. The images that pad the last batch of a part are counted too."""
     seconds, shown = [], []
     for part in store.plan.parts():
         receipt = store.receipt(part)

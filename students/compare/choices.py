@@ -1,6 +1,6 @@
 """Defaults of a comparison: the teacher, the signals and the recipe that fit the student.
 
-Input: options. Output: the same options, completed, and the recipe. What cannot be compared is refused here, before any work.
+Input: options. Output: the completed options, and the recipe. Arms that cannot be compared are refused before any work.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
 
 
 def pinned(build: BuildOptions) -> BuildOptions:
-    """The build with its run teacher fixed to name and path: each process opens it, and LATEST may be another run by then."""
+    """The build options with a run teacher fixed to name and path: each process opens it, and LATEST could change."""
     family, _, name = build.teacher.partition(":")
     if family != RUN or not name:
         return build
@@ -44,7 +44,7 @@ def pinned(build: BuildOptions) -> BuildOptions:
 
 
 def _keeping(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> BuildOptions:
-    """The build with the signals that the recipe needs, and those usual ones that the student's family uses as well."""
+    """The build options with the signals that the recipe needs, and the default ones that the student's family can use."""
     if not (missing := [signal for signal in recipe.needs.signals if signal not in build.kept]):
         return build
     if build.signals is not None:
@@ -57,7 +57,7 @@ def _keeping(build: BuildOptions, recipe: Recipe, name: str, needs: Needs) -> Bu
 
 
 def check_arms(arms: tuple[Arm, ...], student: str, recipe: Recipe, kept: tuple[str, ...]) -> None:
-    """Refuse an arm by which this student cannot be trained from the signals that the cache keeps."""
+    """Refuse an arm that cannot train this student from the signals that the cache keeps."""
     signals, bare = recipe.needs.signals, recipe.without_teacher()
     for arm in arms:
         absent = [name for name in arm.only or () if name not in kept]

@@ -13,9 +13,9 @@ class CompareOptions:
 
     arms: tuple[str, ...]
     build: BuildOptions
-    """Teacher, images and views. `data` None: the embedded images; no teacher: the student's usual one."""
+    """Teacher, images and views. `data` None: the embedded images; `teacher` empty: the default one for the student."""
     images: int | None = None
-    """Number of images to build the cache from and to train on; None: chosen by the teacher's speed."""
+    """Number of images in the cache and in the training; None: chosen by the teacher's speed."""
     student: str = "tinyvit-5m"
     recipe: str = ""
     """Training recipe; empty: the student's own, or the one for the embedded images."""
@@ -37,7 +37,7 @@ class CompareOptions:
     project: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The options as JSON values, without `out`: a comparison is resumed only with the same ones."""
+        """The options as JSON values, without `out`. A comparison can only be resumed with equal ones."""
         asked = {key: value for key, value in asdict(self).items() if key != "out"}
         build = {f"build.{key}": value for key, value in asked.pop("build").items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}

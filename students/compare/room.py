@@ -12,8 +12,8 @@ from students.compare.measuring.measure import ArmTask
 from students.compare.measuring.process import in_a_process
 
 STEPS = 2
-"""Number of steps a batch is tried for: the optimiser allocates its state in the first one, so the second is the
-larger."""
+"""Number of steps that a batch is tried for: the optimiser allocates its state in the first, so the second takes the
+most memory."""
 FINE = 8
 """Resolution of the search: the gap between a batch that fits and one that does not is at most an eighth of it."""
 
@@ -24,7 +24,7 @@ class Room(Strict):
     memory: int
     """Memory of the device, in bytes."""
     largest: int
-    """Largest number of images in a step that fits; 0: not even one does."""
+    """Largest batch that fits, in images; 0: not even one image fits."""
     all: bool
     """Whether the search stopped because there are no more images."""
 
@@ -34,7 +34,7 @@ class Room(Strict):
 
 
 def room(task: ArmTask, memory: int, most: int, progress: Progress) -> Room:
-    """Try with the task's own student, teacher and images, of which there are `most`."""
+    """Search with the task's student, teacher and images; `most`: number of images."""
 
     def fits(batch: int) -> bool:
         progress.note(f"{task.arm.name}: trying {batch:,} images at once")
@@ -42,7 +42,7 @@ def room(task: ArmTask, memory: int, most: int, progress: Progress) -> Room:
         found = in_a_process(task.model_copy(update={**own, "memory": memory}), progress, task.arm.name)
         if found is None:
             return False
-        # Without an accelerator the process itself stands for the device.
+        # Without an accelerator the memory of the process is compared.
         return (found.peak_memory if found.reserved is None else found.reserved) <= memory
 
     largest = largest_that(fits, min(task.batch or 1, most), most)
@@ -50,7 +50,10 @@ def room(task: ArmTask, memory: int, most: int, progress: Progress) -> Room:
 
 
 def largest_that(fits: Callable[[int], bool], start: int, most: int) -> int:
-    """The largest number up to `most` that fits, to an eighth; 0 when none does. Whatever is below one that fits, fits."""
+    """The largest number up to `most` that fits, to within an eighth; 0 if none does.
+
+    Every number below one that fits is taken to fit as well.
+    """
     low, high = 0, start
     while fits(high):
         low = high

@@ -1,4 +1,4 @@
-"""Builds what is compared, runs every arm again and again in turn, each in a process of its own, and collects their results.
+"""Runs a comparison: builds its caches, trains every arm several times, each time in its own process, and collects the results.
 
 Input: options. Output: a Comparison. Arms take turns (A B A B …), so that a machine that slows down slows all of them. An
 interrupted comparison is resumed: its folder keeps the options (begun.json) and every finished training (measured/).
@@ -52,14 +52,14 @@ AGAIN = "remove it and run the same command again, or choose another folder with
 
 
 class Begun(Strict):
-    """The options and amounts a comparison was started with."""
+    """The options, number of images and batch with which a comparison was started."""
 
     asked: dict[str, Any]
     amount: Amount
 
 
 def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Path]:
-    """Measure all arms; the result is also in OUT/compare.json."""
+    """Measure all arms; the result is also written to OUT/compare.json."""
     arms = arms_of(options.arms)
     options, recipe = settle(options)
     check_arms(arms, options.student, recipe, options.build.kept)
@@ -100,7 +100,7 @@ def _compare(
     build = replace(options.build, data=much.data, step=much.batch)
     signal = next(iter(recipe.needs.signals), build.kept[0])
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
-    # If the user gave no batch, one of all images shrinks to those that can be read.
+    # A batch that the user did not choose may not exceed the number of images that can be read.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
     options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
     measured = _measure(options, arms, caches, measure, out, progress)
@@ -131,7 +131,7 @@ def _compare(
 
 
 def _job(options: CompareOptions) -> Workload:
-    """The job of the options, with 1 image as a placeholder: they are counted later."""
+    """The job of the options, with 1 image as a placeholder: images are counted later."""
     asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
     try:
         return Workload.from_plain({"images": 1, "views": options.build.views, **asked})
@@ -144,9 +144,9 @@ def _job(options: CompareOptions) -> Workload:
 
 
 def _fixed(options: CompareOptions, recipe: Recipe, out: Path, fingerprints: dict[str, str]) -> dict[str, Any]:
-    """What must be the same for a comparison in a folder to be resumed: the options, and the images and runs they name.
+    """Values that must be unchanged for a comparison to be resumed: the options, and the images and runs that they name.
 
-    `fingerprints`: those of the sources that were scanned before, by what they are; more are added.
+    `fingerprints`: source -> fingerprint, of the sources that were scanned before; new ones are added.
     """
     begun = Store.plan_at(out / "caches" / BASE)
     like = None if begun is None else begun.dataset.source
@@ -172,7 +172,7 @@ def _projected(options: CompareOptions, job: Workload) -> Workload | None:
 
 
 def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
-    """The amounts of the comparison that was started in `out`; None if there is none."""
+    """Number of images and batch of the comparison that was started in `out`; None if there is none."""
     if not (out / BEGUN).is_file():
         return None
     begun = Begun.from_file(out / BEGUN, what="a started comparison", hint=AGAIN)
@@ -199,7 +199,7 @@ def _measure(
                 measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
             if measured is None:
                 raise StorageError(
-                    f"{arm.name} ran out of memory with {task.batch} images a step",
+                    f"{arm.name} ran out of memory with {task.batch} images per step",
                     hint="use --micro N to split a step into smaller pieces, or a smaller --train-batch",
                 )
             write_file(file, [json.dumps(measured.plain()).encode()])
@@ -246,7 +246,7 @@ def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: 
 
 
 def choose_out(options: CompareOptions, recipe: Recipe, fingerprints: dict[str, str]) -> Path:
-    """`kd/compares/TEACHER-STUDENT`, numbered if that is another comparison; the same one gets the same folder again."""
+    """`kd/compares/TEACHER-STUDENT`, with a number if another comparison has that folder; the same one gets its folder again."""
     name = f"{options.build.teacher}-{options.student}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = COMPARES / (name if number == 1 else f"{name}-{number}")

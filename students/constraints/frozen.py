@@ -1,4 +1,4 @@
-"""One module of a network is trained, everything else stays to the bit as it is: a new classifier on a frozen base."""
+"""Trains one module of a network and keeps everything else bit for bit, as for a new classifier on a frozen base."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -20,19 +20,19 @@ class Frozen(Constraint):
     """Name of the module that is trained, such as `head.fc`."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """No gradient is computed for anything outside the module."""
+        """Switch off gradients outside the module."""
         inside = f"{self.trained}."
         names = [name for name, _ in network.named_parameters()]
         if not any(name.startswith(inside) for name in names):
             raise Mismatch(
-                f"the constraint `frozen` trains {self.trained} alone, and the network has no parameters there",
+                f"the constraint `frozen` trains only {self.trained}, but the network has no parameters there",
                 hint=f"name a module of the network, such as {names[-1].rpartition('.')[0]}" if names else None,
             )
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(inside))
 
     def before_step(self, network: "nn.Module") -> None:
-        """The frozen rest is in evaluation mode: statistics stay, and no layer is dropped at random."""
+        """Put everything outside the module into evaluation mode: statistics stay, and no layer is dropped at random."""
         network.eval()
         network.get_submodule(self.trained).train()
 

@@ -15,7 +15,7 @@ class FrozenNorms(Constraint):
     freezes_norms: ClassVar[bool] = True
 
     def before_step(self, network: "nn.Module") -> None:
-        """Set every BatchNorm back to eval mode, which `network.train()` has ended."""
+        """Put every BatchNorm back into evaluation mode, from which `network.train()` has taken it."""
         from torch.nn.modules.batchnorm import _BatchNorm
 
         for module in network.modules():

@@ -1,6 +1,6 @@
-"""Magnitude pruning: the smallest weights of every matrix and kernel are zero from the first step on, and stay zero.
+"""Magnitude pruning: the smallest weights of every matrix and kernel are set to zero before the first step, and stay zero.
 
-Input: a network as it is before the first step. Output: masks, kept in checkpoints, that are applied after every step.
+Input: a network before the first step. Output: masks, kept in checkpoints and applied after every step.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Pruned(Constraint):
     """Parameter name -> mask, True where the weight is kept."""
 
     def prepare(self, network: "nn.Module") -> None:
-        """Choose the smallest weights of each trained parameter of two dimensions or more, and make them zero."""
+        """Choose the smallest weights of each trained parameter of two or more dimensions, and set them to zero."""
         import torch
 
         self._kept.clear()
@@ -38,7 +38,7 @@ class Pruned(Constraint):
         self._apply(network)
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:
-        """Restore the masks that were chosen at the start: the weights have changed since, so new ones could differ."""
+        """Restore the masks chosen at the start: the weights have changed since, so masks chosen now could differ."""
         for name, kept in state.items():
             self._kept[name].copy_(kept)
 

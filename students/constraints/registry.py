@@ -1,4 +1,4 @@
-"""Which constraints there are: one file each in this folder, and those that other packages bring."""
+"""Registry of constraints: one file each in this folder, and those of other packages."""
 
 from typing import Annotated
 

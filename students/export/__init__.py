@@ -1,1 +1,1 @@
-"""A trained student for other programs."""
+"""Export of trained students for other programs: timm and ONNX."""

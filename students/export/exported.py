@@ -1,4 +1,4 @@
-"""Files that every export writes beside the weights, and its common checks."""
+"""Checks that all exports share, and the files that each writes beside the weights."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ PREPARE, NUMBERS = "prepare.py", "preprocess.json"
 
 
 class Exported(NamedTuple):
-    """What was written."""
+    """Files of an export, and their measured error."""
 
     files: tuple[Path, ...]
     difference: float | None = None
-    """Largest absolute difference of a logit from torch's on random pixels; None if it was not measured."""
+    """Largest absolute difference between an exported logit and torch's, on random pixels; None: not measured."""
     share: float | None = None
     """`difference` as a fraction of the largest logit."""
 
@@ -36,7 +36,7 @@ def exporter(run: Run, format: str) -> Exporter:
 
 
 def check_format(run: Run, format: str) -> None:
-    """UsageError if the student's family lacks this format; it lists those there are."""
+    """Raises UsageError if the student's family does not have this format; the hint lists those it has."""
     spec = run.record.student
     formats = family_of(spec).exports
     if format not in formats:
@@ -49,7 +49,7 @@ def check_format(run: Run, format: str) -> None:
 
 
 def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
-    """prepare.py and its numbers, the same for both formats, so that both may be written into one folder."""
+    """prepare.py and preprocess.json, the same for all formats, so that several may be exported into one folder."""
     numbers = json.dumps(preprocess_numbers(spec), indent=2).encode() + b"\n"
     code = Path(__file__).with_name(PREPARE).read_bytes()
     files = {out / NUMBERS: numbers, out / PREPARE: code}
@@ -62,7 +62,7 @@ def preparation(spec: StudentSpec, out: Path) -> dict[Path, bytes]:
 
 
 def preprocess_numbers(spec: StudentSpec) -> dict[str, Any]:
-    """Preprocessing of a student as numbers; prepare.py describes the steps."""
+    """The numbers of a student's preprocessing; prepare.py describes the steps."""
     under = colour_of(spec.geometry.background)
     return {
         "size": list(spec.input),
@@ -80,7 +80,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 
 def unused(out: Path, *names: str) -> tuple[Path, ...]:
-    """Paths of new files; UsageError where one exists: an export never overwrites another student's."""
+    """Paths of new files. Raises UsageError if one exists, because an export never overwrites another student's."""
     files = tuple(out / name for name in names)
     for file in files:
         if file.exists():

@@ -1,8 +1,7 @@
-"""A trained student for others to use: a folder that timm opens, or an ONNX file, and how an image file is prepared for it.
+"""Exports a trained student as an ONNX file.
 
-Input: a run. Output: files that give the same logits; the ONNX file is checked against torch before it gets its name. Beside
-either stand preprocess.json, the numbers of the student's preprocessing, and prepare.py, which reads an image file by them
-without any of kd.
+Input: a run. Output: model.onnx, which is compared with torch before it is written; beside it preprocess.json, the numbers of
+the student's preprocessing, and prepare.py, which prepares an image file with them and does not need kd.
 """
 
 import json
@@ -28,7 +27,7 @@ PIXELS, LOGITS = "pixels", "logits"
 
 
 def export_onnx(run: Run, out: Path) -> Exported:
-    """Write model.onnx: normalised pixels (any batch, 3, height, width) in, logits out, the student's record in its metadata."""
+    """Write model.onnx: normalised pixels (batch, 3, height, width) -> logits, with the student's record in its metadata."""
     check_format(run, "onnx")
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -62,7 +61,7 @@ def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
     )
     assert program is not None
     model: Any = program.model_proto
-    # Every node carries the source lines it came from, with this machine's paths.
+    # torch notes in every node the source lines it came from, with paths of this machine.
     for node in model.graph.node:
         node.ClearField("metadata_props")
     record = model.metadata_props.add()
@@ -71,7 +70,7 @@ def _onnx_bytes(network: "nn.Module", spec: StudentSpec) -> bytes:
 
 
 def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[float, float]:
-    """Largest difference between onnxruntime and torch, absolute and as a share, for two sizes of batch."""
+    """Largest difference between onnxruntime and torch, absolute and as a fraction of the largest logit, for two batch sizes."""
     import onnxruntime
     import torch
 
@@ -89,7 +88,7 @@ def _difference(network: "nn.Module", model: bytes, spec: StudentSpec) -> tuple[
 
 
 def _random_pixels(spec: StudentSpec, count: int) -> "torch.Tensor":
-    """Random pixels distributed like normalised ones, mean 0 and deviation 1; the same at every call."""
+    """Random pixels with mean 0 and standard deviation 1, like normalised ones; the same at every call."""
     import torch
 
     generator = torch.Generator().manual_seed(count)

@@ -1,4 +1,4 @@
-"""A student as a folder that timm opens."""
+"""Exports a trained student as a folder that timm opens."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from students.runs.run import Run
 
 
 class TimmFamily(Protocol):
-    """What a family must have in addition to list the format `timm`."""
+    """The method that a family must have in addition if it lists the format `timm`."""
 
     def timm_config(self, spec: StudentSpec) -> dict[str, Any]:
-        """timm's config.json: architecture, builder arguments, pretrained_cfg; UsageError where it cannot express the student."""
+        """timm's config.json: architecture, builder arguments, pretrained_cfg. UsageError if it cannot express the student."""
 
 
 def export_timm(run: Run, out: Path) -> Exported:
@@ -30,7 +30,7 @@ def export_timm(run: Run, out: Path) -> Exported:
     beside = preparation(spec, out)
     content = json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
     settings = out / "config.json"
-    # Without weights beside it, an identical config.json is left over from an interrupted export.
+    # An identical config.json without weights is left from an interrupted export and may be replaced.
     if not (settings.is_file() and settings.read_bytes() == content):
         unused(out, settings.name)
     make_folder(out)

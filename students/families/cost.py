@@ -15,7 +15,7 @@ class Cost(NamedTuple):
     parameters: int
     """Parameters of the network, frozen ones included."""
     macs: int
-    """Multiply-adds of convolutions and matrix products for one image, by the student's main head."""
+    """Multiply-adds of convolutions and matrix products for one image through the student's main head."""
 
 
 def student_cost(spec: StudentSpec) -> Cost:

@@ -1,7 +1,7 @@
-"""Weights from a file into a student: another layout, other windows, other classes.
+"""Loads weights from a file into a student, also from another layout, for other windows or other classes.
 
-Input: safetensors or a torch file, with tensors under our own names (of TinyViT they are timm's) or as published with the paper.
-No tensor may be missing or left over. Output: what had to be adapted.
+Input: a safetensors or torch file with tensors under our names (for TinyViT those of timm) or as published with the paper. No
+tensor may be missing or left over. Output: a record of what was changed to fit.
 """
 
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ from students.base.contracts import Family, Tensors
 from students.families.spec import StudentSpec
 
 WRAPPED = ("model", "state_dict")
-"""Keys under which training programs store the weights beside their other state."""
+"""Keys under which training programs store the weights, next to other state."""
 Head = Literal["keep", "new"]
 
 
 @dataclass(frozen=True)
 class HeadRows:
-    """List of the old head's row for each of our classes: one number a line, -1 where the old head has no such class."""
+    """File that gives the row of the old head for each class: one number per line, -1 if the old head has no such class."""
 
     file: Path
     absent: Literal["zero", "mean"] = "zero"
-    """What a row of -1 becomes: TinyViT evaluates with zeros (remap_layer.py) and fine-tunes from the mean of the
-    other rows (utils.py)."""
+    """Weights for a row of -1: TinyViT uses zeros to evaluate (remap_layer.py) and the mean of the other rows to
+    fine-tune (utils.py)."""
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """Origin of loaded weights, and what was changed to fit them."""
+    """Origin of loaded weights, and what was changed to fit them to the student."""
 
     source: str
     sha256: str
@@ -49,7 +49,7 @@ class Adapted:
 def load_into(
     network: nn.Module, spec: StudentSpec, file: Path, *, family: Family[Any], head: Head, rows: HeadRows | None
 ) -> Adapted:
-    """See `load_weights`."""
+    """Load weights: see `students.families.registry.load_weights`."""
     if not file.is_file():
         raise Unavailable(f"no weights at {file}", hint="give a safetensors or torch file")
     tensors, layout, changed = family.adopt(_unwrapped(read_tensors(file), file), network, spec)
@@ -60,7 +60,7 @@ def load_into(
         raise UsageError(f"{spec.name} has no classifier", hint="leave --new-head and --head-rows out")
     if head == "new":
         if rows is not None:
-            raise UsageError(f"--new-head takes no rows from {rows.file}", hint="leave out --new-head or --head-rows")
+            raise UsageError(f"--new-head cannot use rows of {rows.file}", hint="leave out --new-head or --head-rows")
         own = network.state_dict()
         tensors, done = tensors | {name: own[name] for name in names}, "new"
     elif rows is not None:
@@ -76,7 +76,7 @@ def _unwrapped(loaded: Mapping[str, Any], file: Path) -> Tensors:
     inner = next((loaded[key] for key in WRAPPED if isinstance(loaded.get(key), Mapping)), loaded)
     tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise UsageError(f"{file} holds no tensors by name", hint="give a weights file of a student")
+        raise UsageError(f"{file} has no named tensors", hint="give a weights file of a student")
     return tensors
 
 
@@ -86,7 +86,7 @@ def _check_head(tensors: Tensors, names: tuple[str, ...], spec: StudentSpec, fil
         count = ", ".join(f"{n:,}" for n in sorted(have))
         raise Mismatch(
             f"the head of {file} has {count} classes, {spec.name} has {len(spec.classes):,}",
-            hint="--new-head starts with a new classifier, kd finetune --head-rows FILE with rows of the old one",
+            hint="--new-head starts with a new classifier; kd finetune --head-rows FILE starts with rows of the old one",
         )
 
 
@@ -112,7 +112,7 @@ def _picked(tensors: Tensors, names: tuple[str, ...], rows: HeadRows, spec: Stud
 
 
 def _rows_of(tensor: Tensor, wanted: list[int], known: list[int], absent: str) -> Tensor:
-    """The wanted rows. The replacement row is appended last, where the index -1 finds it."""
+    """The wanted rows. The row for -1 is appended as the last one, which is what the index -1 selects."""
     rest = tensor[known].mean(0, keepdim=True) if absent == "mean" else torch.zeros_like(tensor[:1])
     return torch.cat([tensor, rest])[wanted]
 
@@ -124,5 +124,5 @@ def _row_numbers(file: Path) -> list[int]:
         return [int(line) for line in file.read_text("utf-8").split()]
     except ValueError as error:
         raise UsageError(
-            f"{file} is not a list of row numbers: {error}", hint="one number a line, -1 for none"
+            f"{file} is not a list of row numbers: {error}", hint="one number per line, -1 for none"
         ) from error

@@ -43,7 +43,7 @@ class Outputs(Mapping[str, Signal]):
 
 
 def signal_of(name: str, output: "Tensor | list[Tensor]") -> Signal:
-    """The signal of an output: a vector, a map with channels last, or a stack of layers of one."""
+    """Shape of an output as a signal: a vector, a map with channels last, or a stack of layers."""
     if isinstance(output, list):
         return Signal(name=name, shape=(len(output), *output[0].shape[1:]))
     shape: tuple[Any, ...] = tuple(output.shape[1:])

@@ -12,12 +12,12 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 class Preset(Strict):
-    """A student before its classes and its input size are known."""
+    """A student preset: everything but the classes and the chosen input size."""
 
     family: str
     """Name of the student family that reads the rest of this file (kd student list)."""
     recipe: str | None = None
-    """Name of the recommended recipe; None: the default recipe for the images."""
+    """Name of the recommended recipe; None: the default recipe, which depends on the images."""
     input: Side
     """Side length of the recommended input, in pixels."""
     mean: tuple[float, float, float]

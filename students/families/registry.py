@@ -1,6 +1,6 @@
-"""Students: listing them, building them, and loading weights into them.
+"""Registry of student families: lists students, builds them, and loads weights into them.
 
-A family is a folder here or a plugin of another package; what all families share is here.
+A family is a folder here or a plugin of another package.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,18 +35,18 @@ FAMILIES: Registry[Family[Any]] = Registry(
     attribute="FAMILY",
     what="student family",
     others=lambda: brought("families"),
-    # Folders are families; the files beside them are what all families share.
+    # Folders are families; the files beside them are shared code.
     passed_over=frozenset(path.stem for path in Path(__file__).parent.glob("*.py")),
 )
 
 
 def student_names() -> list[str]:
-    """The presets, family by family, the smallest first."""
+    """Names of the student presets by length, then alphabet, which lists ours by family and size."""
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
 
 
 def preset_model(content: Mapping[str, Any]) -> type[Preset]:
-    """The record that reads a student's preset: its family's, or the common one where the family is missing."""
+    """The class that reads a student's preset: its family's, or the common one if the preset names no family."""
     name = content.get("family")
     if not isinstance(name, str):
         return Preset
@@ -55,7 +55,7 @@ def preset_model(content: Mapping[str, Any]) -> type[Preset]:
 
 
 def student_preset(name: str) -> Preset:
-    """One of configs/students, or a .yaml file."""
+    """Load a preset: a name from configs/students, or a .yaml file."""
     return load_preset("students", name, preset_model)
 
 
@@ -69,10 +69,10 @@ def student_spec(
     before: StudentSpec | None = None,
     weights: str | None = None,
 ) -> StudentSpec:
-    """A preset (or a .yaml file) for these classes; without a size, at the recommended one.
+    """The student of a preset (or a .yaml file) for these classes; without `size`, at the recommended input size.
 
     `background`: colour under transparent pixels, as in the training views; None is white. `before`: the student of the run it
-    starts from; `weights`: the weights file it starts from, if that is no run.
+    starts from; `weights`: the weights file it starts from instead of a run.
     """
     preset = student_preset(name)
     if len(classes) > MOST_CLASSES:
@@ -96,7 +96,7 @@ def shown_student(name: str, *, size: int | None = None, classes: int = SHOWN_CL
 
 
 def family_of(spec: StudentSpec) -> Family[Any]:
-    """The family of a student; Mismatch if its run names one that is not installed."""
+    """The family of a student. Raises Mismatch if it is not installed."""
     return FAMILIES.get(spec.family, unknown=_nobody)
 
 
@@ -106,7 +106,7 @@ def _nobody(message: str, hint: str) -> Mismatch:
 
 
 def parse_student(value: Any) -> Any:
-    """A student's record as a run keeps it, read by its family; Mismatch where no installed package has that family."""
+    """Read a student's record from a run with the class of its family. Raises Mismatch if the family is not installed."""
     if not isinstance(value, Mapping) or not isinstance(value.get("family"), str):
         return value  # pydantic reports the mistake
     return FAMILIES.get(value["family"], unknown=_nobody).spec.from_plain(value)
@@ -132,7 +132,7 @@ def student_needs(spec: StudentSpec) -> Needs:
 
 
 def head_of(spec: StudentSpec, network: "nn.Module", name: str) -> Callable[..., Any]:
-    """One head by name; UsageError lists the heads there are."""
+    """One head by name. Raises UsageError, which lists the heads, if there is none of that name."""
     found = heads(spec, network)
     if name not in found:
         raise UsageError(f"{spec.name} has no head {name}", hint=f"it has {', '.join(found)}")
@@ -142,9 +142,10 @@ def head_of(spec: StudentSpec, network: "nn.Module", name: str) -> Callable[...,
 def load_weights(
     network: "nn.Module", spec: StudentSpec, file: Path, *, head: "Kept", rows: "HeadRows | None" = None
 ) -> "Adapted":
-    """Load a run's weights, timm's or published ones; every tensor must fit, biases of other windows are interpolated.
+    """Load the weights of a run, of timm or of a publication. Every tensor must fit; biases of other windows are interpolated.
 
-    `head`: keep the file's, which must have as many classes, or leave the new one as it is. `rows` picks rows of the file's head.
+    `head`: `keep` takes the head of the file, which must have as many classes; `new` leaves the network's own. `rows`: which rows
+    of the file's head to take instead.
     """
     from students.families.loading import load_into
 

@@ -1,4 +1,4 @@
-"""Specification of a student's network: written into its run, enough to rebuild it without the recipe it was trained with.
+"""Specification of a student's network, written into its run: enough to rebuild it without its recipe.
 
 `StudentSpec` has the fields of all students; each family adds its own (`tinyvit/spec.py`).
 """
@@ -30,7 +30,7 @@ class StudentSpec(Strict):
     """A student network, its input and its classes."""
 
     left_out: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are written only if they are set: runs of an earlier release have them, new ones do not."""
+    """Fields that are written only if they were set: runs of an earlier release have them, new ones do not."""
     name: str
     """Name of the preset it was made from, such as `tinyvit-5m`."""
     family: str
@@ -48,12 +48,12 @@ class StudentSpec(Strict):
 
     @property
     def described(self) -> str:
-        """A few words about the architecture, for lists and errors."""
+        """A few words about the architecture, for lists and error messages."""
         return self.family
 
     @property
     def begun(self) -> str:
-        """Origin of the initial weights of a student that starts from no run or file."""
+        """Origin of the initial weights if the student starts from neither a run nor a file."""
         return RANDOM
 
     @property

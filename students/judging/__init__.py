@@ -1,1 +1,1 @@
-"""Judging students and teachers: rendered images, outputs of their heads, and the registry of tasks."""
+"""Judging students and teachers: renders images, runs heads on them, and holds the registry of tasks."""

@@ -1,4 +1,4 @@
-"""The shape of tasks on embeddings: images and a bank are embedded, compared, and reported with the same fields.
+"""Shared code of the tasks on embeddings: images and a bank are embedded, compared, and reported with the same fields.
 
 A task of this shape is a `BankTask`, or a `ReadTask` where it predicts one class an image.
 """
@@ -31,7 +31,7 @@ class BankSettings(Strict):
 
 
 class Reading(Strict):
-    """Accuracy of a task that predicts one class an image."""
+    """Accuracy of a task that predicts one class per image."""
 
     top1: float
     interval: tuple[float, float]
@@ -51,7 +51,7 @@ class ReadReport(Strict):
 
 
 def look(student: Judged, examples: Examples, bank: Any, progress: Progress) -> Embedded:
-    """The embeddings of images and bank."""
+    """Embed the judged images and the bank."""
     images, known = examples.images, examples.bank(bank)
     queries = examples.features(student, images, progress=progress)
     others = examples.features(student, known, progress=progress, stage="bank")
@@ -137,7 +137,7 @@ def shown(
     pairs: tuple[tuple[str, str], ...],
     table: Table | None = None,
 ) -> Shown:
-    """A report on embeddings as a reader sees it."""
+    """A report on embeddings, ready to be shown."""
     return Shown(
         title=f"{task}: {facts.data}",
         pairs=(

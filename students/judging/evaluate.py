@@ -1,7 +1,7 @@
-"""A run's student, or a teacher, judged by any tasks: the one place that evaluates when no training is going on.
+"""Judges a run's student, or a teacher, by any tasks, outside of training.
 
-Input: a run or an open teacher, tasks with their settings, and images (a run's own validation images when none are named).
-Output: a report for each task; those of a run are kept (kept.py).
+Input: a run or an open teacher, tasks with their settings, and images (by default a run's own validation images). Output: a
+report for each task; those of a run are stored (kept.py).
 """
 
 import shlex
@@ -52,7 +52,7 @@ class JudgeOptions:
     workers: int = 0
     batch: int | None = None
     precision: Precision | None = None
-    """Autocast precision; None: that of the training, so that the numbers agree with its validation."""
+    """Autocast precision; None: as in training, so that the scores equal those of its validation."""
 
 
 class Judgement(NamedTuple):
@@ -65,12 +65,12 @@ class Judgement(NamedTuple):
 
     @property
     def shown(self) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return self.task.show(self.report)
 
 
 def judge(run: Run, wanted: Wanted, how: JudgeOptions, progress: Progress) -> list[Judgement]:
-    """Judge a run by each of these tasks, on the images that are named or on each of its own validation sets."""
+    """Judge a run by each of these tasks, on `how.data` or else on each of its own validation sets."""
     for task, _ in wanted:
         check_run(run, task)
     sets: Sequence[ValidationSet | None] = [None] if how.data is not None else own_sets(run)
@@ -91,7 +91,7 @@ def truths_of_tasks(wanted: Wanted) -> tuple[str, ...]:
 def judge_all(
     student: Judged, examples: Examples, wanted: Wanted, progress: Progress, run: Run | None = None
 ) -> list[Judgement]:
-    """Judge by all tasks, after all are checked; `run`: the run that keeps the reports."""
+    """Check all tasks, then judge by each; `run`: the run in which the reports are stored."""
     for task, settings in wanted:
         check_task(task, student, examples, settings)
     found = []
@@ -110,7 +110,7 @@ def judge_run(
     task: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Path]:
-    """A run by one task, with settings of it by name -> its report, and where it is kept."""
+    """Judge a run by one task, with settings by name; returns the report and the path of its file."""
     wanted = chosen([task or default_task(run.record.student)], settings or {})
     found = judge(run, wanted, how, progress)[0]
     assert found.path is not None, "reports of a run are stored"
@@ -124,14 +124,14 @@ def check_run(run: Run, task: Task[Any]) -> None:
     check_head(student.name, heads, task, [name for name, other in TASKS if other.head in heads], way=_way_to_head(run))
     if task.head == LOGITS and _never_trained(run):
         raise UsageError(
-            f"the classifier of {run.path}, which the task {task.name} asks, was never trained: its recipe does not "
+            f"the classifier of {run.path}, which the task {task.name} needs, was never trained: its recipe does not "
             "compare logits",
             hint=_way_to_head(run),
         )
 
 
 def _never_trained(run: Run) -> bool:
-    """Whether the classifier still has the random weights it began with: the recipe compares other outputs alone."""
+    """Whether the classifier still has its initial random weights, because the recipe compares only other outputs."""
     record = run.record
     fresh = record.started_from is None or record.new_head
     has_one = family_of(record.student).classifier is not None
@@ -158,7 +158,7 @@ def student_of(run: Run, how: JudgeOptions) -> JudgedStudent:
 
 
 def own_sets(run: Run) -> Sequence[ValidationSet]:
-    """The images a run was judged on while it was trained."""
+    """The validation sets on which a run was judged during training."""
     if not run.record.validation:
         raise UsageError(f"{run.path} was trained without validation images", hint="name images with --data")
     return run.record.validation
@@ -171,7 +171,7 @@ def examples_of(
     workers: int = 0,
     truths: Sequence[str] = (CLASS,),
 ) -> Examples:
-    """The images to judge on, with a function that finds a bank for them. `truths`: columns that the tasks need."""
+    """The images to judge on; their bank is found when a task asks for it. `truths`: columns that the tasks need."""
     images = images_of(run, data, judged_on, truths)
     return Examples(images, lambda wanted: bank_of(run, images, wanted, data, judged_on), workers)
 
@@ -195,10 +195,10 @@ def images_of(
 def bank_of(
     run: Run, images: Labelled, wanted: Bank, data: str | None = None, judged_on: ValidationSet | None = None
 ) -> Labelled:
-    """The images a bank is made of.
+    """The images of the bank.
 
-    Those named; where none are, the training split beside `data`, or, for the run's own images, what they were compared with in
-    the training, else the training images.
+    `wanted` names them. If it is None: for `data`, the training split beside it; for the run's own images, the bank that was used
+    during training; otherwise the training images.
     """
     if isinstance(wanted, int):
         return few_of(same_images(run.record.dataset, owner="the run"), wanted)
@@ -220,12 +220,12 @@ def bank_of(
 
 
 def _given(run: Run, data: str) -> Source:
-    """Images that a user names, listed in the order of the run's images, so that the same images get the same fingerprint."""
+    """Images named by the user, opened with the run's way of ordering, so that equal images get an equal fingerprint."""
     return open_source(data, like=run.record.dataset.source)
 
 
 def _refuse_splits(spec: dict[str, Any], run: Run) -> None:
-    """Refuse a folder of splits, which would be read as images of two classes, train and val."""
+    """Refuse a folder that contains splits: it would be read as images of two classes, train and val."""
     if spec.get("kind") != "folder":
         return
     folder = Path(str(spec["path"]))

@@ -1,7 +1,7 @@
-"""The images a student is judged on, and those a task compares them with: listed once, rendered by pools that stay open.
+"""The images on which a student is judged, and the bank a task compares them with. Both are listed once.
 
-Input: images, and a function that finds a bank. Output: an `Examples`, which can be judged on
-repeatedly: it stays open for the length of a training.
+Input: images, and a function that finds a bank. Output: an `Examples`. Its rendering pools stay open, so that a student
+can be judged repeatedly during a training.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +33,10 @@ Bank = str | int | None
 
 
 class Examples:
-    """Images to judge on. Use it in a with statement where they are looked at."""
+    """Images to judge on. Use it in a with statement, which closes the rendering pools."""
 
     def __init__(self, images: Labelled, bank: Callable[[Bank], Labelled], workers: int = 0) -> None:
-        """`bank` gives the images for a task's setting `bank`."""
+        """`bank`: function that finds the images for a task's setting `bank`."""
         self.images = images
         self._find, self._workers = bank, workers
         self._banks: dict[Bank, Labelled] = {}
@@ -55,13 +55,13 @@ class Examples:
         self._stack.close()
 
     def bank(self, wanted: Bank) -> Labelled:
-        """The images that others are compared with; listed once."""
+        """The images of a bank; listed once."""
         if wanted not in self._banks:
             self._banks[wanted] = self._find(wanted)
         return self._banks[wanted]
 
     def pictures(self, images: Labelled, student: Judged, geometry: Plain | None = None) -> Pictures:
-        """Images as a student sees them; opened once, and kept open."""
+        """Images rendered for a student; opened once, and kept open."""
         key = self._key(images, student, geometry)
         if key not in self._opened:
             opened = Pictures(images, student.spec, workers=self._workers, batch=student.batch, geometry=geometry)
@@ -109,10 +109,10 @@ def same_images(
     truths: Sequence[str] = (CLASS,),
     recorded: Mapping[str, str] | None = None,
 ) -> Labelled:
-    """The images of a dataset, which must be those it was recorded with; `place`: their new location.
+    """The images of a recorded dataset; `place`: their new location, if they have moved.
 
-    The one check, during training and after it, of images that were used before: Drift if they have changed, or any of the
-    needed `truths` of which a digest was `recorded`. Without classes among `truths`, unlabelled images are among them.
+    Raises Drift if the images have changed since they were recorded, or any of the `truths` whose digest was `recorded`. Used
+    both during training and after it. Unlabelled images are left out if `truths` has classes.
     """
     anew = f"name images with {option}: it is judged on those as they are" if option == "--data" else "start a new run"
     images = labelled(*images_again(dataset, place, owner=owner, option=option, anew=anew), truths=truths)
@@ -127,14 +127,14 @@ def check_task(task: Task[Any], student: Any, examples: Examples, settings: Any)
 
 
 def judged_source(place: str | Mapping[str, Any], bank: Bank, like: Mapping[str, Any]) -> Source:
-    """The source to judge on: the given one, or its held-out split where the given one is the training split used as bank."""
+    """The source to judge on: the given one, or, if that is a training split and serves as the bank, its held-out split."""
     source = open_source(place, like=like)
     other = held_out(source.spec()) if bank == TRAIN_SPLIT else None
     return source if other is None else open_source(other)
 
 
 def few_of(images: Labelled, count: int | None) -> Labelled:
-    """`count` of these images, or all of them."""
+    """A sample of `count` of these images; None: all of them."""
     if count is None:
         return images
     few = Few(images.source, count, BANK_SEED)
@@ -148,7 +148,7 @@ def split_beside(source: Source) -> Labelled | None:
 
 
 def refuse_training_split(source: Source, given: str) -> None:
-    """Refuse to judge on a training split without a bank: it is itself the usual bank."""
+    """Refuse to judge on a training split without a bank, because it is the default bank for other images."""
     if (other := held_out(source.spec())) is not None:
         raise UsageError(
             f"{given} is a training split, which serves as the bank for other images",
@@ -157,7 +157,7 @@ def refuse_training_split(source: Source, given: str) -> None:
 
 
 def no_split(source: Source) -> UsageError:
-    """The error where a bank should be the training split, and there is none."""
+    """The error if the bank should be the training split, but there is none."""
     return UsageError(
         f"there is no training split beside {source.name}", hint="name the images to compare with: --bank SOURCE"
     )

@@ -1,6 +1,6 @@
-"""Embeddings of images: one forward pass an image.
+"""Computes embeddings of images.
 
-Input: a student and labelled pictures. Output: embeddings, float32 on the device, and the labels of the images that can be read.
+Input: a student and labelled pictures. Output: embeddings, float32 on the device, and the labels of the readable images.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Compared(Strict):
-    """The judged images, and the bank they were compared with."""
+    """Facts about the judged images and the bank they were compared with, for reports."""
 
     data: str
     fingerprint: str
@@ -55,7 +55,7 @@ class Embedded:
 def look_once(
     student: Judged, pictures: Pictures, *, progress: Progress, stage: str = "features"
 ) -> "tuple[Tensor, Rows]":
-    """The embedding of every image that can be read, in row order, and its label."""
+    """The embedding and label of every readable image, in row order."""
     import torch
 
     found, rows = [], []
@@ -73,7 +73,7 @@ def look_once(
 
 
 def check_bank(images: Labelled, bank: Labelled) -> None:
-    """Refuse a bank of other classes, or one that shares images with the judged set: each would find itself."""
+    """Refuse a bank with other classes, or one that contains judged images: each would be its own nearest image."""
     if images.fingerprint == bank.fingerprint:
         raise UsageError(
             f"{images.source.name} would be searched in itself, where each image is its own nearest",
@@ -106,7 +106,7 @@ def _difference(images: Labelled, bank: Labelled) -> str:
 
 
 def _both(images: Labelled, bank: Labelled) -> int:
-    """How many images are in both, where both are taken from the same source."""
+    """Number of images in both; 0 if they come from different sources."""
     return len({*map(str, images.ids)} & {*map(str, bank.ids)}) if _whole(images) == _whole(bank) else 0
 
 

@@ -1,4 +1,4 @@
-"""95 % intervals: of a counted fraction, and of the mean of many independent values."""
+"""95 % intervals of a counted fraction, and of the mean of many independent values."""
 
 import math
 
@@ -10,7 +10,7 @@ Z = 1.959963984540054
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """The Wilson score interval of `right` out of `count`: it stays within 0 and 1, and is sound near them."""
+    """The Wilson score interval of `right` out of `count`, which stays within 0 to 1 and is accurate near both."""
     assert 0 <= right <= count
     assert count > 0
     share, spread = right / count, Z * Z / count
@@ -20,5 +20,5 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 
 def half_width(values: NDArray[np.float64]) -> float:
-    """How far the 95 % interval of the mean of some values reaches to each side: 1.96 standard deviations / sqrt(count)."""
+    """Half width of the 95 % interval of the mean of some values: 1.96 standard deviations / sqrt(count)."""
     return Z * float(values.std()) / math.sqrt(len(values))

@@ -1,6 +1,6 @@
-"""Networks that can be judged: a student, or a teacher as if it were one. Both give a head's output for uint8 views.
+"""Networks that can be judged: a student or a teacher. Both compute a head's output for uint8 views.
 
-Input: a network and its specification, or an open teacher. Output: a `Judged`, the same to every task.
+Input: a network and its specification, or an open teacher. Output: a `Judged`, through which every task uses either.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ HeadCall = Callable[..., "Tensor"]
 
 
 class Sees(Protocol):
-    """Input and classes of a network that is judged."""
+    """Name, input and classes of a network that is judged."""
 
     @property
     def name(self) -> str:
@@ -62,18 +62,18 @@ class Judged(Protocol):
 
     @property
     def batch(self) -> int:
-        """Images in a batch."""
+        """Number of images in a batch."""
 
     def ask(self, head: str) -> HeadCall:
-        """The function of one of its heads, without gradients, in `precision`."""
+        """A function that computes one of its heads, without gradients, in `precision`."""
 
     def at_rest(self) -> AbstractContextManager[None]:
-        """Context in which the network is in eval mode; its modes are restored afterwards."""
+        """Context in which the network is in eval mode; afterwards its previous modes are restored."""
 
 
 @dataclass(frozen=True)
 class JudgedStudent:
-    """A student, which is on `device`."""
+    """A student on a device."""
 
     network: "nn.Module"
     spec: "StudentSpec"
@@ -82,7 +82,7 @@ class JudgedStudent:
     batch: int
 
     def ask(self, head: str) -> HeadCall:
-        """The function of a head, which normalises the views as the student's specification says."""
+        """A function that normalises views as the student's specification says and computes a head."""
         import torch
 
         from kdcache.networks.pixels import autocast
@@ -100,7 +100,7 @@ class JudgedStudent:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Training may go on afterwards."""
+        """Context in which the network is in eval mode; afterwards training can go on."""
         from students.judging.network import at_rest
 
         with at_rest(self.network):
@@ -118,7 +118,7 @@ class TeacherSpec:
 
 
 class JudgedTeacher:
-    """A frozen teacher. Its heads are the signals it was opened with."""
+    """A frozen teacher; its heads are the signals it was opened with."""
 
     def __init__(self, teacher: "Teacher", device: str, batch: int) -> None:
         spec = teacher.spec
@@ -130,7 +130,7 @@ class JudgedTeacher:
         self.precision: Precision = spec.precision  # type: ignore[assignment]  # checked when the options were read
 
     def ask(self, head: str) -> HeadCall:
-        """The function of a head; a teacher normalises the views itself."""
+        """A function that computes a signal; the teacher normalises the views itself."""
         import torch
 
         from kdcache.signals.shown import Shown
@@ -162,16 +162,16 @@ def head_names(spec: "StudentSpec") -> tuple[str, ...]:
 
 
 def default_task(spec: "StudentSpec") -> str:
-    """The task a student is judged by if none is given."""
+    """Name of the task by which a student is judged by default."""
     from students.families.registry import family_of
 
     return family_of(spec).defaults.task
 
 
 def check_head(name: str, heads: tuple[str, ...], task: Any, others: list[str], way: str | None = None) -> None:
-    """UsageError where a student or a teacher has not what a task asks.
+    """Raises UsageError if a student or teacher does not have the head that a task needs.
 
-    `others`: tasks it can be judged by; `way`: the command that trains the head, where there is one.
+    `others`: tasks it can be judged by; `way`: the command that trains the head, if there is one.
     """
     if task.head not in heads:
         raise UsageError(

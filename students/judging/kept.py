@@ -1,6 +1,6 @@
-"""Evaluations of a run on disk: <run>/evals/NAME.json, one file a task and dataset, with the digest of the weights it is about.
+"""Evaluations of a run on disk: <run>/evals/NAME.json, one file per task and dataset, with the digest of the judged weights.
 
-The digest shows whether the run has better weights by now; the field `task` of a report says which record it is.
+The digest shows whether the run has other weights by now; the field `task` of a report selects the class that reads it.
 """
 
 import json
@@ -31,12 +31,12 @@ class Evaluation(Strict):
 
     @property
     def task(self) -> Task[Any]:
-        """The task that made it."""
+        """The task that made the report."""
         return TASKS.get(self.report.task)
 
     @property
     def shown(self) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return self.task.show(self.report)
 
 
@@ -46,7 +46,7 @@ def read_evaluations(run: Run) -> dict[str, Evaluation]:
 
 
 def keep(run: Run, task: Task[Any], report: Any) -> Path:
-    """Store a report; a stored one about the same subject is replaced."""
+    """Store a report in place of an earlier one about the same subject; returns its path."""
     subject = task.subject(report)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{task.name}-{subject['data']}")[:_NAME]
     path = run.path / "evals" / f"{name}.json"
@@ -63,11 +63,11 @@ def _same_subject(path: Path, subject: dict[str, Any]) -> bool:
         kept = _read(path)
         return bool(kept.task.subject(kept.report) == subject)
     except Damage:
-        return True  # a damaged file is overwritten: its error told the user to run the evaluation again
+        return True  # a damaged file is overwritten: reading it advises to run the evaluation again
 
 
 class _Kept(Strict):
-    """The content of the file."""
+    """Content of the file, before its task has read the report."""
 
     weights_sha256: str
     report: dict[str, Any]

@@ -1,17 +1,17 @@
-"""Matching the classes of a dataset with those of a student.
+"""Matches the classes of a dataset with those of a student.
 
-Input: the class names of a dataset and those of a student. Output: the student's number of every class of the dataset, and the
-rule that applied. The first rule that fits wins:
+Input: the class names of a dataset and those of a student. Output: the student's number for every class of the dataset, and the
+rule that was used, which is the first that applies:
 
-1. Images with class numbers and no names: by number, when their largest number is the student's last.
-2. A student whose classes have no names ("class 0", "class 1" …): by number, when there are as many classes of the images. The
-   number of a folder named 0 to N-1 is its name, whose place in the alphabet is another ("10" before "2").
-3. By name: every class of the images is one of the student's, which may have more.
-4. Folders named 0 to N-1 (ImageNet-V2), when the student has N classes: the folder's name is the number.
-5. Folders named by WordNet ids of ImageNet-1k (n01440764), all 1000 or some: the place of the id in their sorted order, where
-   the student must have 1000 classes, and, unless all 1000 are there, its name for each must be ImageNet's.
+1. The images have class numbers without names, and their largest number is the student's last: by number.
+2. The student's classes have no names ("class 0", "class 1" …), and the images have as many classes: by number. For folders
+   named 0 to N-1 the name is the number, not the position in alphabetical order ("10" before "2").
+3. Every class name of the images is one of the student's, which may have more: by name.
+4. The folders are named 0 to N-1 (ImageNet-V2), and the student has N classes: by the number in the name.
+5. The folders are named by WordNet ids of ImageNet-1k (n01440764), all 1000 or some, and the student has 1000 classes: by the
+   position of the id in sorted order. Unless all 1000 are there, the student's class names must be ImageNet's.
 
-Anything else is refused: a wrong guess would be a wrong accuracy.
+Anything else is refused: a wrong match would give a wrong accuracy.
 """
 
 import re
@@ -44,13 +44,13 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
         if highest + 1 != len(student):
             raise Mismatch(
                 f"the images have class numbers up to {highest} without names, the student has {len(student)} classes",
-                hint="give images whose classes have names, or a student with as many classes",
+                hint="give images whose classes have names, or a student with as many classes as the images",
             )
         return Matching(np.arange(len(student)), "by number: the images' classes have no names")
     if is_unnamed(student):
         if len(images) != len(student):
             raise Mismatch(
-                f"the images have {len(images)} classes, the student {len(student)} without names",
+                f"the images have {len(images)} classes, the student has {len(student)} without names",
                 hint="a student without class names can only be judged on as many classes as it has",
             )
         return _by_folder_number(images) or Matching(

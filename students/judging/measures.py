@@ -1,4 +1,4 @@
-"""What the score of a run is: the measure of the task that decides which weights are the best. torch is not needed for it."""
+"""Name and unit of a run's score, which selects its best weights. Does not import torch."""
 
 from kdcache.errors import Mismatch
 from students.base.task import Measure
@@ -8,7 +8,7 @@ from students.runs.record import RunRecord
 
 
 def measure_of(record: RunRecord) -> Measure:
-    """What the score is that decides which weights are the best."""
+    """The measure of the task whose score selects the best weights of a run."""
     sets = {each.name: task_named(each.task, unknown=Mismatch).measure for each in record.validation}
     if not sets:
         return task_named(record.recipe.judge.task).measure
@@ -16,6 +16,6 @@ def measure_of(record: RunRecord) -> Measure:
 
 
 def measure_of_recipe(judge: Judged) -> Measure:
-    """The same before it is known on which sets a student can be judged."""
+    """The measure by a recipe alone, before it is known on which of its sets the student can be judged."""
     decides = [each for each in judge.sets if judge.best in (MEAN, each.name)]
     return task_named((decides[0].task if decides else None) or judge.task).measure

@@ -1,7 +1,7 @@
-"""The nearest of many embeddings by cosine, exactly, in blocks, so that the full matrix of similarities never exists.
+"""Exact nearest neighbours by cosine, computed in blocks so that the full similarity matrix is never in memory.
 
-Input: queries and a bank, float32, on any device. Output: for each query its nearest rows of the bank, and how near they are;
-of equally near ones the lower row comes first.
+Input: queries and a bank, float32, on any device. Output: for each query the nearest rows of the bank and their cosines; of
+equal cosines the lower row comes first.
 """
 
 import torch
@@ -15,7 +15,7 @@ QUERIES, BANK = 1024, 16_384
 def nearest(
     queries: Tensor, bank: Tensor, count: int, *, queries_a_piece: int = QUERIES, bank_a_piece: int = BANK
 ) -> tuple[Tensor, Tensor]:
-    """(queries, count) cosines and rows of the bank, nearest first; there are at most as many as the bank has."""
+    """Cosines and rows of the bank, each (queries, count), nearest first; `count` is at most the size of the bank."""
     count = min(count, len(bank))
     known = functional.normalize(bank.float(), dim=1)
     found = [
@@ -32,14 +32,14 @@ def _nearest(queries: Tensor, bank: Tensor, count: int, piece: int) -> tuple[Ten
     rows = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
     for first in range(0, len(bank), piece):
         near, where = _best(queries @ bank[first : first + piece].T, count)
-        # Stable: of equal cosines the earlier ones, whose rows are lower, stay in front.
+        # A stable sort keeps earlier blocks, whose rows are lower, in front of equal cosines.
         cosines, order = torch.cat([cosines, near], 1).sort(dim=1, descending=True, stable=True)
         cosines, rows = cosines[:, :count], torch.cat([rows, where + first], 1).gather(1, order[:, :count])
     return cosines, rows
 
 
 def _best(alike: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest values of each row and their columns, largest first; of equal ones the first column."""
+    """The `count` largest values of each row and their columns, largest first; of equal values the first column wins."""
     count = min(count, alike.shape[1])
     found, places = alike.topk(count, dim=1)
     places = places.sort(1).values

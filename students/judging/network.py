@@ -1,4 +1,4 @@
-"""Normalisation of pixels for a student, and eval mode with the previous modes restored."""
+"""Normalises pixels for a student, and switches its network to eval mode and back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +28,8 @@ def normalised(pixels: NDArray[np.uint8], spec: StudentSpec, device: str) -> "to
 def at_rest(network: "nn.Module") -> Iterator[None]:
     """Context with the network in eval mode; afterwards each module has its previous mode (some may have been frozen).
 
-    timm's TinyViT keeps attention biases ready in eval mode until its mode is set again (in some versions: until `train()` is
-    called). A running average is always in eval mode; without the calls here it would be judged with the biases it had at first.
+    In eval mode timm's TinyViT caches attention biases until its mode is set again (in some versions: until `train()` is called).
+    A running average is always in eval mode; without the calls here it would be judged with the biases of its first validation.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.train().eval()

@@ -1,7 +1,7 @@
-"""Labelled images as a student sees them, rendered by worker processes in full batches; unreadable ones are listed.
+"""Renders labelled images for a student, in worker processes and full batches, and lists those that cannot be read.
 
-Input: an image source, and the geometry and size a student sees. Output: batches of rows with the output of
-a head for them. A `Pictures` can be kept open for many passes, as in training.
+Input: an image source, and the geometry and size of a student's input. Output: batches of rows with the output of a head for
+them. A `Pictures` can be kept open for many passes, as in training.
 """
 
 import copy
@@ -63,16 +63,16 @@ class Labelled:
         return Truths(self.source, self.ids, self.labels.astype(np.int32))
 
     def named_by(self, spec: Sees) -> "Labelled":
-        """The same images with the student's class numbers; Mismatch when their classes are not the student's."""
+        """The same images with the student's class numbers. Raises Mismatch if their classes are not among the student's."""
         matched = match_classes(self.classes, int(self.labels.max()), spec.classes)
         numbers = matched.numbers[self.labels]
         return replace(self, labels=numbers, classes=spec.classes, matching=matched, own_classes=self.classes)
 
 
 def labelled(source: Source, listing: Listing | None = None, *, truths: Sequence[str] = (CLASS,)) -> Labelled:
-    """List the images of a source (unless that was done before).
+    """List the images of a source (or use `listing`) and keep those whose class is known.
 
-    Those whose class is known are kept, or all where the `truths` that are needed of them are without classes.
+    All images are kept if the needed `truths` have no classes.
     """
     listing = listing or source.scan()
     labels = np.full(len(listing), UNLABELLED, np.int32) if listing.labels is None else listing.labels
@@ -80,7 +80,7 @@ def labelled(source: Source, listing: Listing | None = None, *, truths: Sequence
     if not len(rows):
         raise UsageError(
             f"the images of {source.name} have no labels",
-            hint=no_labels_hint(source.spec(), "put them into one folder a class, or name other images with --data"),
+            hint=no_labels_hint(source.spec(), "put them into one folder per class, or name other images with --data"),
         )
     return Labelled(
         source=source,
@@ -131,10 +131,10 @@ class Pictures:
     def look(
         self, head: HeadCall, *, progress: Progress, stage: str = "evaluate"
     ) -> "Iterator[tuple[Rows, torch.Tensor]]":
-        """(rows, output of `head` for them) for every batch, in row order, without the rows that cannot be read.
+        """Yields (rows, output of `head` for them) for every batch, in row order, without unreadable rows.
 
-        A network always sees full batches, the last one padded with black: the output for an image does not depend on how many
-        images there are.
+        Every batch is full, the last one padded with black, so that the output for an image does not depend on the number of
+        images.
         """
         rows = (
             range(first, min(first + self.batch, len(self.images))) for first in range(0, len(self.images), self.batch)

@@ -1,7 +1,7 @@
-"""Predictions of a student or a teacher for a folder of images: classes with their probabilities, or embeddings.
+"""Writes predictions of a student or a teacher for images: classes with their probabilities, or embeddings.
 
-Input: images, labelled or not. Output: a CSV or JSONL file, a line an image in the source's order, which appears whole or not
-at all.
+Input: images, labelled or not. Output: a CSV or JSONL file, one line per image in the source's order. It appears under its name
+only when it is complete.
 """
 
 import csv
@@ -42,7 +42,7 @@ class Predicted:
 
 
 def check_file(out: Path) -> None:
-    """Refuse a file of another kind, and one that is there already."""
+    """Refuse a file that is neither CSV nor JSONL, and one that exists already."""
     if out.suffix not in FORMATS:
         raise UsageError(f"{out} is neither a .csv nor a .jsonl file", hint=f"--out {out.stem or 'predictions'}.csv")
     if out.exists():
@@ -99,7 +99,7 @@ def _batches(student: Judged, pictures: Pictures, head: str, top: int, progress:
 
 
 def _first(logits: "Tensor", classes: tuple[str, ...], top: int) -> list[list[tuple[str, float]]]:
-    """The most probable classes; of equally probable ones the lower number first."""
+    """The `top` most probable classes of each image; of equally probable ones the lower number comes first."""
     shares, order = logits.double().softmax(1).sort(dim=1, descending=True, stable=True)
     return [
         [(classes[number], share) for number, share in zip(numbers[:top], each[:top], strict=True)]
@@ -108,10 +108,10 @@ def _first(logits: "Tensor", classes: tuple[str, ...], top: int) -> list[list[tu
 
 
 class _Csv:
-    """A line an image: `image,class1,probability1,…`, or `image,e0,e1,…`."""
+    """One line per image: `image,class1,probability1,…`, or `image,e0,e1,…`."""
 
     def head(self, batch: list[Row]) -> bytes:
-        """The names of the columns."""
+        """The header: names of the columns."""
         names: list[str] = ["image"]
         for number, value in enumerate(batch[0][1] if batch else []):
             pair = isinstance(value, tuple)
@@ -136,7 +136,7 @@ def _written(rows: list[list[Any]]) -> bytes:
 
 
 class _Json:
-    """An object an image: `{"image": …, "classes": [{"class": …, "probability": …}]}`, or with `embedding`."""
+    """One object per image: `{"image": …, "classes": [{"class": …, "probability": …}]}`, or with `embedding`."""
 
     def head(self, batch: list[Row]) -> bytes:
         """Nothing: JSON lines have no header."""

@@ -16,17 +16,17 @@ TASKS: Registry[Task[Any]] = Registry("students.tasks", "TASK", "task", others=l
 
 
 def task_named(name: str, *, unknown: Callable[..., KDError] = UsageError) -> Task[Any]:
-    """A task by name; `unknown` is the error class where there is none."""
+    """A task by name; `unknown`: class of the error if there is none."""
     return TASKS.get(name, unknown=unknown)
 
 
 def tasks_that_have(key: str) -> list[str]:
-    """Tasks with a setting of that name."""
+    """Names of the tasks that have a setting `key`."""
     return [name for name, task in TASKS if key in task.settings.model_fields]
 
 
 def settings_of(task: Task[Any], given: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Any:
-    """A task's settings: its preset where it has one, else its defaults, changed by `overrides` (KEY=VALUE) and by `given`."""
+    """A task's settings: its preset, or its defaults if it has none, changed by `overrides` (KEY=VALUE) and by `given`."""
     with_preset = task.name in preset_names("tasks")
     load = load_preset if with_preset else load_alone
     settings: Strict = load("tasks", task.name, task.settings, overrides)
@@ -44,7 +44,7 @@ def settings_of(task: Task[Any], given: Mapping[str, Any] | None = None, overrid
 def chosen(
     names: Sequence[str], given: Mapping[str, Any], overrides: Sequence[str] = ()
 ) -> list[tuple[Task[Any], Any]]:
-    """Tasks with their settings. Each setting is taken by those tasks that have it; UsageError if none has it."""
+    """Tasks with their settings. A setting applies to every task that has it. Raises UsageError if none has it."""
     if len(set(names)) < len(names) or not names:
         raise UsageError(f"--task {','.join(names)}: give one or more tasks, each once", hint="--task classify,knn")
     tasks = [task_named(name) for name in names]
@@ -60,7 +60,7 @@ def _its(task: Task[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overrides(task: Task[Any], tasks: list[Task[Any]], overrides: Sequence[str]) -> list[str]:
-    """The overrides of one task; one that fits no task is passed to all, so that each error lists the task's keys."""
+    """The overrides for one task. One that fits no task is passed to all, so that the error lists the keys."""
 
     def is_of(item: str, one: Task[Any]) -> bool:
         return item.partition("=")[0].partition(".")[0] in one.settings.model_fields
@@ -69,7 +69,10 @@ def _overrides(task: Task[Any], tasks: list[Task[Any]], overrides: Sequence[str]
 
 
 def _refuse_strange(tasks: list[Task[Any]], key: str, option: str, *, typo: bool = False) -> None:
-    """Refuse a setting of other tasks. `typo`: a key of no task is left to the reader of settings, which suggests one."""
+    """Refuse a setting that none of the tasks has.
+
+    `typo`: a key that no task has is not refused here, but where settings are read, which suggests a similar key.
+    """
     if any(key in task.settings.model_fields for task in tasks):
         return
     having = tasks_that_have(key)

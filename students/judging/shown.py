@@ -9,5 +9,5 @@ def interval(span: tuple[float, float]) -> str:
 
 
 def left_out(unlabelled: int) -> tuple[str, ...]:
-    """A warning about images without a class, where there are any."""
+    """A warning about images without a class, if there are any."""
     return (f"{plural(unlabelled, 'image')} without a class left out",) if unlabelled else ()

@@ -1,6 +1,6 @@
-"""A teacher judged as if it were a student: its logits and embedding are the heads that tasks use.
+"""Judges a teacher as if it were a student: its logits and embedding are the heads that tasks use.
 
-Input: which teacher, tasks, and labelled images. Output: a report for each task, kept nowhere unless a file is named.
+Input: a teacher's options, tasks, and labelled images. Output: a report for each task, which is stored only if a file is named.
 """
 
 import json
@@ -26,7 +26,7 @@ DEFAULT_TASK = "classify"
 
 @dataclass(frozen=True)
 class TeacherChoice:
-    """A teacher as the options of `kd cache build` name it."""
+    """Options that choose a teacher, as in `kd cache build`."""
 
     name: str
     size: str | None = None
@@ -37,7 +37,7 @@ class TeacherChoice:
 def opened(
     choice: TeacherChoice, heads: Sequence[str], how: JudgeOptions, offered: tuple[str, ...] | None
 ) -> JudgedTeacher:
-    """The teacher, with these heads; `offered`: class names for a zero-shot teacher, which classifies any classes."""
+    """Open the teacher with these heads; `offered`: class names for a zero-shot teacher, which can classify any classes."""
     from students.base.machine import device_of
 
     device = str(device_of(how.device or best_device()))
@@ -62,7 +62,7 @@ def judge_teacher(
     how: JudgeOptions,
     progress: Progress,
 ) -> tuple[str, list[Judgement]]:
-    """Name of the teacher, and the result of each task."""
+    """Judge a teacher; returns its name and the result of each task."""
     if how.data is None:
         raise UsageError("no --data: a teacher has no validation images of its own", hint="--data SOURCE")
     wanted = chosen([DEFAULT_TASK] if tasks is None else tasks, given, overrides)
@@ -74,7 +74,7 @@ def judge_teacher(
 
 
 def _bank(images: Labelled, data: str, wanted: Bank) -> Labelled:
-    """The images that are compared with: those named, or the training split beside the images."""
+    """The images of the bank: those named, or the training split beside the images."""
     if isinstance(wanted, int):
         raise UsageError(f"--set bank={wanted}: a teacher has no training images", hint="--bank few:N:SOURCE")
     if wanted is not None and wanted != TRAIN_SPLIT:

@@ -1,7 +1,7 @@
-"""How a student is judged while it is trained: by the tasks of `kd eval`, on one set of images or several, which stay open.
+"""Judges a student during training, by the tasks of `kd eval`, on one or several sets of images that stay open.
 
-Input: a run record. Output: a `Validation`. Its lines go into metrics.jsonl, one a set; the score of one set, or the mean of all,
-decides which weights are the best.
+Input: a run record. Output: a `Validation`. It adds a line per set to metrics.jsonl; the score of one set, or the mean of all,
+selects the best weights.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ from students.runs.validation import ValidationSet
 
 
 class Opened(NamedTuple):
-    """One set, ready to be judged on."""
+    """One validation set with its task, ready for judging."""
 
     name: str | None
     task: Task[Any]
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
     """Result of one validation."""
 
     lines: list[dict[str, Any]]
-    """Numbers for metrics.jsonl, one line a set; `set` is the set's name, if it has one."""
+    """Numbers for metrics.jsonl, one line per set; the key `set` holds the set's name, if it has one."""
     score: float
     """Score that selects the best weights."""
     text: str
@@ -49,14 +49,14 @@ class Outcome(NamedTuple):
 
 
 class Validation:
-    """Judges a network again and again."""
+    """Judges a network, repeatedly, on all validation sets of a run."""
 
     def __init__(self, record: RunRecord, sets: list[Opened], batch: int) -> None:
         self.sets = sets
         self._record, self._batch = record, batch
 
     def judge(self, network: nn.Module, device: str, precision: Precision, progress: Progress) -> Outcome:
-        """Judge on every set."""
+        """Judge the network on every set."""
         student = JudgedStudent(network, self._record.student, device, precision, self._batch)
         lines, scores, words = [], {}, []
         for name, task, settings, examples in self.sets:
@@ -69,7 +69,7 @@ class Validation:
 
 
 def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
-    """The task of a set, with its settings."""
+    """The task of a set, and its settings."""
     task = task_named(judged_on.task, unknown=Mismatch)
     bank = {} if judged_on.bank_from is None else {"bank": judged_on.bank_from}
     return task, settings_of(task, {**judged_on.settings, **bank})
@@ -78,7 +78,7 @@ def settings_in(judged_on: ValidationSet) -> tuple[Task[Any], Any]:
 def validation_of(
     record: RunRecord, examples: Sequence[Examples], world: World
 ) -> Callable[[], AbstractContextManager[Validation]] | None:
-    """A function that opens the validation of a run; None without one. Only the first process judges."""
+    """A function that opens the validation of a run; None if the run has none. Only the first process may call it."""
     if not record.validation:
         return None
     if not world.first:
@@ -98,7 +98,7 @@ def validation_of(
 
 
 def examples_again(record: RunRecord, where: MachineOptions, training: Callable[[], Labelled]) -> tuple[Examples, ...]:
-    """The images of every set of a run that goes on, which must be unchanged; `training` gives the images it learns from."""
+    """The images of every validation set of a resumed run, which must be unchanged; `training` returns its training images."""
     places = places_of(where.val, record.validation)
     return tuple(
         _examples(record, each, places.get(each.name, Places()), training, where.render_workers)
@@ -121,7 +121,7 @@ def _examples(
 
 
 class _Unbuilt(NamedTuple):
-    """A student whose network is not built yet: enough to be checked."""
+    """A student whose network is not built yet, for checks that need only its specification."""
 
     spec: Any
 
@@ -132,7 +132,7 @@ def check_before(spec: Any, task: Task[Any], examples: Examples, settings: Any) 
 
 
 def _bank(judged_on: ValidationSet, places: "Places", wanted: Bank, training: Callable[[], Labelled]) -> Labelled:
-    """The images that are compared with: training images, or those of the set, which must be unchanged."""
+    """The images of a set's bank: training images, or those recorded for the set, which must be unchanged."""
     if judged_on.bank is None:
         return few_of(training(), wanted if isinstance(wanted, int) else None)
     beside = None
@@ -164,7 +164,7 @@ def places_of(given: tuple[str, ...], sets: Sequence[ValidationSet]) -> dict[str
             _refuse_no_bank(of_bank, text)
         before = places.get(name, Places())
         if getattr(before, key) is not None:
-            raise UsageError(f"--val gives {name or 'the validation images'} twice", hint="give each set once")
+            raise UsageError(f"--val names {name or 'the validation images'} twice", hint="give each set once")
         places[name] = before._replace(**{key: place})
     return places
 
@@ -184,7 +184,7 @@ def _refuse_no_bank(judged_on: ValidationSet, text: str) -> None:
 
 
 def set_of(text: str, names: list[str | None]) -> tuple[str | None, str]:
-    """The set and the source that a `--val` gives: `NAME=SOURCE`, or a source whose kind is the name of a set (`cifar10:DIR`)."""
+    """Name and source of a `--val` value: `NAME=SOURCE`, or a source whose kind is the name of a set (`cifar10:DIR`)."""
     if names == [None]:
         return None, text
     name, source = named(text)

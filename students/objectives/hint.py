@@ -1,8 +1,8 @@
 """A hint (FitNets, arXiv 1412.6550): an intermediate output of the student is trained to match one of the teacher.
 
-Input: an output of the student and a dense signal of the teacher, both a vector or both a map of tokens. Where they differ in
-width, a linear layer that is trained beside the student and thrown away afterwards leads from one to the other; where two maps
-have grids of different size, the finer one is averaged down to the coarser. Output: one loss an example.
+Input: an output of the student and a signal of the teacher, either both vectors or both maps of tokens. If their widths differ,
+a linear layer maps the output to the width of the signal; it is trained with the student and dropped afterwards. If two maps have
+grids of different sizes, the finer one is averaged to the coarser. Output: one loss per example.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Hint(Objective):
-    """Match a vector or a map of the teacher through a trained linear layer."""
+    """Matches a vector or a map of the teacher through a trained linear layer."""
 
     kind: ClassVar[str] = "hint"
     signal: Address = "embedding"
@@ -37,7 +37,7 @@ class Hint(Objective):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The distance."""
+        """One loss, named after the distance."""
         return (self.loss,)
 
     def needs(self) -> Needs:
@@ -45,7 +45,7 @@ class Hint(Objective):
         return Needs(signals=(self.signal,), outputs=(self.output,))
 
     def check(self, sides: Sides) -> None:
-        """Mismatch unless both are vectors, or both maps whose grids can be aligned."""
+        """Raises Mismatch unless both are vectors, or both are maps whose grids can be aligned."""
         theirs, ours = sides.signals.get(self.signal), sides.outputs[self.output]
         if theirs is None:
             return
@@ -65,7 +65,7 @@ class Hint(Objective):
             )
 
     def module(self, sides: Sides) -> "nn.Module":
-        """The linear layer, where one is needed, and the grids of both sides."""
+        """A module that brings output and signal into one shape, with a linear layer if their widths differ."""
         theirs, ours = sides.signals[self.signal], sides.outputs[self.output]
         alike = ours.shape[:-1] == theirs.shape[:-1] and ours.grid == theirs.grid
         grids = None if alike or ours.grid is None or theirs.grid is None else (ours.grid, theirs.grid)
@@ -91,7 +91,10 @@ class Hint(Objective):
 
 
 def regressor(width: int, wanted: int, grids: tuple[Grid, Grid] | None) -> "nn.Module":
-    """Student's output and teacher's signal -> the two in one shape. `grids`: of both, where they must be averaged to one."""
+    """A module that brings the student's output and the teacher's signal into one shape.
+
+    `grids`: grids of both sides, if they differ; None: nothing is averaged.
+    """
     from torch import nn
 
     class Regressor(nn.Module):
@@ -110,12 +113,12 @@ def regressor(width: int, wanted: int, grids: tuple[Grid, Grid] | None) -> "nn.M
 
 
 def tokens_of(output: "Tensor") -> "Tensor":
-    """A map with its channels last: (examples, channels, height, width) becomes (examples, tokens, channels)."""
+    """A map with channels last: (examples, channels, height, width) becomes (examples, tokens, channels)."""
     return output.flatten(2).transpose(1, 2) if output.ndim == 4 else output
 
 
 def averaged(tokens: "Tensor", grid: Grid, coarse: Grid) -> "Tensor":
-    """(examples, tokens, channels) on a grid, averaged down to a coarser one."""
+    """Tokens (examples, tokens, channels) on a grid, averaged to a coarser grid."""
     from torch.nn import functional
 
     if grid == coarse:

@@ -1,7 +1,7 @@
-"""Classes: cross-entropy with the teacher's distribution (soft), with the true class (hard), or with both.
+"""Class labels: cross-entropy with the teacher's distribution (soft), with the true class (hard), or with both.
 
-Input: the student's logits, the teacher's `logits` (top-k, or all of them) and the truth `class`. Output: one loss an example
-and part. The dense distribution over all classes is never made: at 21,841 classes it would be the largest array of the step.
+Input: the student's logits, the teacher's `logits` (top-k, or all of them) and the truth `class`. Output: one loss per example
+and part. Top-k is never expanded to all classes: at 21,841 of them that would be the largest array of the step.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ UNKNOWN = -1
 
 
 class Labels(Objective):
-    """The teacher's distribution over classes, the true class, or both."""
+    """Matches the teacher's distribution over classes, the true class, or both."""
 
     kind: ClassVar[str] = "labels"
     left_out: ClassVar[Mapping[str, Any]] = {**Objective.left_out, "signal": LOGITS}
@@ -56,16 +56,16 @@ class Labels(Objective):
         return tuple(part for part in ("soft", "hard") if getattr(self, part))
 
     def needs(self) -> Needs:
-        """Logits of the student; of the teacher for the soft part, and true classes for the hard one."""
+        """The student's logits; the teacher's logits for the soft part, and true classes for the hard part."""
         soft, hard = (self.signal,) if self.soft else (), (CLASS,) if self.hard else ()
         return Needs(signals=soft, truths=hard, outputs=(LOGITS,), classes=True)
 
     def without_teacher(self) -> "Labels":
-        """True classes alone, at full weight where they had none."""
+        """True classes only; at full weight if they had weight 0."""
         return self.model_copy(update={"soft": 0.0, "hard": self.hard or 1.0}) if self.soft else self
 
     def check(self, sides: Sides) -> None:
-        """Mismatch unless the teacher's and the images' classes are the student's."""
+        """Raises Mismatch unless teacher, images and student have the same classes."""
         ours = tuple(sides.spec.classes)
         if self.soft and self.signal in sides.signals:
             self._check_teacher(sides, ours)
@@ -81,7 +81,7 @@ class Labels(Objective):
             )
         if theirs != ours:
             raise Mismatch(
-                f"{sides.source} has logits of {len(theirs):,} classes, the student has {len(ours):,}, or other ones",
+                f"{sides.source} has logits of {len(theirs):,} classes, which are not the student's {len(ours):,} classes",
                 hint="train a new student from this cache, or build a cache with the student's classes",
             )
 
@@ -91,7 +91,7 @@ class Labels(Objective):
         if theirs is None:
             raise Mismatch(
                 f"the recipe needs true classes, but the images of {sides.images} have no labels",
-                hint=f"put them into one folder a class, or {alone}",
+                hint=f"put them into one folder per class, or {alone}",
             )
         if theirs == ours:
             return
@@ -127,12 +127,12 @@ class Labels(Objective):
 
 
 def distribution(logits: Any) -> Distribution:
-    """A connected teacher gives its logits as they are, a cache as a distribution."""
+    """Logits as a distribution: a cache gives one already, a connected teacher gives a plain tensor."""
     return logits if isinstance(logits, Distribution) else Logits(logits)
 
 
 def soft_loss(logits: "Tensor", teacher: Distribution, temperature: float = 1.0, tail: Tail = "uniform") -> "Tensor":
-    """Cross-entropy with the teacher's distribution, both at a temperature, times the temperature squared."""
+    """Cross-entropy with the teacher's distribution, both softened by the temperature, times its square."""
     logq = (logits / temperature).log_softmax(-1)
     if isinstance(teacher, TopK):
         loss = _sparse(logq, teacher, temperature, tail)
@@ -155,7 +155,7 @@ def _sparse(logq: "Tensor", teacher: TopK, temperature: float, tail: Tail) -> "T
 
 
 def hard_loss(logits: "Tensor", truth: ClassTruth, smoothing: float) -> "Tensor":
-    """Cross-entropy with the true class, mixed like the images; 0 for rows of unknown class."""
+    """Cross-entropy with the true class, for mixed images weighted like the mix; 0 for rows of unknown class."""
     from torch.nn import functional
 
     first, second = (

@@ -1,7 +1,7 @@
-"""Dense targets: the student's layers are averaged into a target as the teacher's are, and trained to match it.
+"""Dense targets: the student's layers are averaged in the same way as the teacher's, and trained to match the result.
 
-Input: the student's `layers`, what the FFN of each of its blocks gives, (examples, 1 + patches, channels) each; and the teacher's
-signal. Output: one loss an example. Unlike a hint, there are no weights in between.
+Input: the student's `layers`, the FFN output of each of its blocks, each (examples, 1 + patches, channels); and the teacher's
+signal. Output: one loss per example. Unlike a hint, there is no trained layer in between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ Dense = Annotated[Address, AfterValidator(_dense)]
 
 
 class Match(Objective):
-    """Dense targets of a data2vec teacher."""
+    """Matches the dense targets of a data2vec teacher."""
 
     kind: ClassVar[str] = "match"
     signal: Dense
@@ -47,7 +47,7 @@ class Match(Objective):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The distance."""
+        """One loss, named after the distance."""
         return (self.loss,)
 
     def needs(self) -> Needs:
@@ -55,7 +55,7 @@ class Match(Objective):
         return Needs(signals=(self.signal,), outputs=(LAYERS,))
 
     def check(self, sides: Sides) -> None:
-        """As many tokens and channels, and of class tokens no more layers than the teacher has."""
+        """Raises Mismatch unless tokens and channels agree, and, for class tokens, the student has no more layers."""
         theirs, ours = sides.signals.get(self.signal), sides.outputs[LAYERS].shape
         other = next((name for name in sides.signals if _kind_of(name) in (TARGETS, CLASS_TOKENS)), None)
         if theirs is None:
@@ -87,7 +87,7 @@ class Match(Objective):
         truths: Mapping[str, Any],
         module: "nn.Module | None" = None,
     ) -> "dict[str, tuple[float, Tensor]]":
-        """Distance of the student's own targets from the teacher's, always in float32."""
+        """Distance between the student's targets and the teacher's, always in float32."""
         from kdcache.networks.data2vec import targets
 
         layers, wanted = output[LAYERS], signals[self.signal].float()
@@ -107,14 +107,14 @@ def class_tokens(layers: "Sequence[Tensor]") -> "Tensor":
 
 
 def squared(ours: "Tensor", wanted: "Tensor") -> "Tensor":
-    """Mean squared error over all tokens and channels of an example."""
+    """Mean squared error of each example, over all tokens and channels."""
     from torch.nn import functional
 
     return functional.mse_loss(ours, wanted, reduction="none").mean((1, 2))
 
 
 def turned(ours: "Tensor", wanted: "Tensor") -> "Tensor":
-    """1 - cosine, the mean over all tokens of an example."""
+    """1 - cosine of each example, the mean over all tokens."""
     from torch.nn import functional
 
     return 1 - functional.cosine_similarity(ours, wanted, dim=2).mean(1)

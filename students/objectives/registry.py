@@ -1,4 +1,4 @@
-"""Which objectives there are: one file each in this folder, and those that other packages bring."""
+"""Registry of objectives: one file each in this folder, and those of other packages."""
 
 from typing import Annotated
 
@@ -15,4 +15,4 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     passed_over=frozenset({"registry"}),
 )
 AnyObjective = Annotated[Objective, Kinds(Objective, OBJECTIVES, usual="labels")]
-"""Type of a field that holds one objective. Recipes older than kinds have no `kind`; theirs is `labels`."""
+"""Type of a field that holds one objective. An objective without `kind`, as in recipes of the first release, is `labels`."""

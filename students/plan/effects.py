@@ -1,4 +1,4 @@
-"""Options of a training that make no sense, or that would have no effect, are refused. Nothing is opened for that."""
+"""Refuses options of a training that make no sense or would have no effect, before anything is opened."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -11,14 +11,14 @@ from students.runs.caches import MOST_CACHES
 
 
 def check_epochs(epochs: float | None) -> None:
-    """UsageError for a number of passes that is none."""
+    """Raises UsageError unless this is a possible number of epochs."""
     if epochs is not None and not 0 < epochs <= limits.EPOCHS:
-        message = f"--epochs {epochs:g} is not a number of passes above 0, and up to {limits.EPOCHS:,}"
+        message = f"--epochs {epochs:g} is not a number above 0 and up to {limits.EPOCHS:,}"
         raise UsageError(message, hint="such as --epochs 30")
 
 
 def check_source(stream: StreamMode, given: Collection[str], student: str | None) -> None:
-    """UsageError for an option that would have no effect; `given`: which of cache, views, weights and head were named."""
+    """Raises UsageError for an option without effect; `given`: which of cache, views, weights and head were given."""
     of_cache = [option for name, option in (("cache", "--cache"), ("views", "--views")) if name in given]
     if stream == "none" and of_cache:
         raise UsageError(
@@ -56,8 +56,23 @@ def check_caches(stream: StreamMode, caches: Sequence[NamedCache]) -> None:
         )
 
 
+def check_labelled(data: str | None) -> None:
+    """Raises UsageError if fine-tuning has no images."""
+    if data is None:
+        raise UsageError("no --data: fine-tuning needs labelled images", hint="kd finetune LATEST --data photos/")
+
+
+def check_subject(run: object, teacher: object, images: object) -> None:
+    """Raises UsageError unless predictions have images and either a run or a teacher."""
+    way = "kd predict LATEST photos/, or kd predict --teacher NAME photos/"
+    if run is not None and teacher is not None:
+        raise UsageError(f"give either a run or --teacher, not both: the run is {run}", hint=way)
+    if images is None or (run is None and teacher is None):
+        raise UsageError("predictions need images, and either a run or --teacher", hint=way)
+
+
 def _shares(student: str | None) -> bool:
-    """Whether the student takes weights from the teacher's file."""
+    """Whether the student copies weights from the teacher's file."""
     from students.families.registry import shown_student, student_needs
 
     return student is not None and student_needs(shown_student(student)).teacher

@@ -1,6 +1,6 @@
-"""From what a user asked for to a run record: cache and images are chosen, every number is decided. Nothing is written.
+"""Plans a run: chooses cache and images, and decides every setting. Writes nothing.
 
-Input: options. Output: a RunRecord, and remarks a person should read.
+Input: options. Output: a RunRecord, with notes and warnings for the user.
 """
 
 import math
@@ -44,14 +44,14 @@ EMBEDDED, OWN = "demo", "own"
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that could start."""
+    """A planned run, ready to start."""
 
     record: RunRecord
     inputs: RunInputs
-    """The cache and the images it was planned with, open."""
+    """The cache and the images of the plan, open."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...]
-    """what may cost time for nothing"""
+    """Warnings, such as options without effect."""
 
 
 def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Planned:
@@ -100,11 +100,11 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
 def _warnings(options: TrainOptions) -> tuple[str, ...]:
     if options.steps is None or options.epochs is None:
         return ()
-    return (f"--steps {options.steps} counts, --epochs {options.epochs:g} has no effect: give one of the two",)
+    return (f"--epochs {options.epochs:g} has no effect beside --steps {options.steps}: give one of the two",)
 
 
 def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
-    """What is learnt from, and how: which recipe is usual depends on the images, which cache is, on what the recipe needs."""
+    """The training data and the recipe. The default recipe depends on the images, the default cache on the recipe's needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
     family = family_of(spec)
@@ -117,7 +117,7 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
     if options.stream == "none":
         if family.needs(spec).teacher:
             raise UsageError(
-                f"{name} begins with weights of its teacher, so that it cannot learn from true classes alone",
+                f"{name} starts from weights of its teacher, so it cannot be trained on true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
         ground = data_of_images(where.data, notes)
@@ -137,7 +137,7 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
-    """The part of a recipe that can be learnt from truths alone."""
+    """The recipe without the objectives that need a teacher."""
     bare = recipe.without_teacher()
     if bare is None:
         raise UsageError(
@@ -158,7 +158,7 @@ def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
 
 
 def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
-    """The recipe for these images, as it is written."""
+    """The recipe for these images, as its preset and `--set` give it."""
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
@@ -173,7 +173,7 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
-        notes.add(f"batch {options.batch} instead of {recipe.batch}: rates are scaled in proportion")
+        notes.add(f"batch {options.batch} instead of {recipe.batch}: learning rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
     if options.freeze:
         recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
@@ -181,14 +181,14 @@ def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: 
 
 
 def _frozen(student: str) -> Frozen:
-    """Everything but the student's classifier keeps the weights it begins with."""
+    """The constraint that freezes everything except the student's classifier."""
     name = FAMILIES.get(student_preset(student).family).classifier
     assert name is not None, "checked at the beginning"
     return Frozen(trained=name)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
-    """The student of the run it begins with."""
+    """The student of the run from which training starts; None if it starts from no run."""
     return Run.open(options.start).record.student if options.start and _is_run(options.start) else None
 
 
@@ -215,7 +215,7 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
     if before is not None and not options.new_head and options.head_rows is None:
         check_head(before.classes, spec.classes, taught=bool(ground.caches))
     if not options.start and spec.begun != RANDOM:
-        notes.add(f"it begins with {spec.begun}")
+        notes.add(f"the student starts from {spec.begun}")
     return spec
 
 
@@ -225,7 +225,7 @@ def _pacing(
     """`usable`: number of examples, each one of `unit`, such as images."""
     if recipe.batch % processes:
         raise UsageError(
-            f"a batch of {recipe.batch} cannot be shared by {processes} processes",
+            f"a batch of {recipe.batch} cannot be divided among {processes} processes",
             hint="choose a multiple with --batch",
         )
     epoch = usable // recipe.batch
@@ -254,15 +254,15 @@ def _validation(
     where: MachineOptions,
     notes: Notes,
 ) -> tuple[PlannedSet, ...]:
-    """The images it is judged on."""
+    """The validation sets; a note says if there are none although the recipe has a patience."""
     sets = validation_sets(options.validation, ground, recipe, student, where.render_workers, notes)
     if not sets and recipe.patience is not None:
-        notes.add(f"it will not stop early: patience {recipe.patience} counts validations, and there are none")
+        notes.add(f"training will not stop early: patience {recipe.patience} counts validations, but there are none")
     return sets
 
 
 def _recorded(sets: list[ValidationSet]) -> dict[str, Any]:
-    """The fields of the record that name the images it is judged on: `val` for one set without a name, else `sets`."""
+    """The record's fields for the validation images: `val` for a single plain set, else `sets`."""
     plain = len(sets) == 1 and sets[0].name is None and sets[0].bank is None and not sets[0].truths
     return {"val": sets[0].data} if plain else {"sets": tuple(sets)}
 
@@ -284,12 +284,14 @@ def _is_run(start: str) -> bool:
 
 
 def weights_file(start: str) -> Path:
-    """The weights a run or a file stands for."""
+    """The weights file of a run, or the file itself."""
     path = Path(start)
     if _is_run(start):
         weights = Run.open(start).weights
         load_tensors(weights)
         return weights
     if not path.is_file():
-        raise UsageError(f"no run and no weights file {start}", hint=f"{near(path)}; or give a .safetensors file")
+        raise UsageError(
+            f"{start} is neither a run nor a weights file", hint=f"{near(path)}; or give a .safetensors file"
+        )
     return path

@@ -1,4 +1,4 @@
-"""`write_report(run, out)`: one self-contained HTML page about a run. No network, no script, and the teacher is never loaded."""
+"""`write_report(run, out)`: one self-contained HTML page about a run, without scripts; the teacher is never loaded."""
 
 import os
 from collections.abc import Callable
@@ -17,9 +17,9 @@ __all__ = ["write_report"]
 def write_report(
     run: Run, out: Path | None = None, *, samples: int = 8, warn: Callable[[str], None] | None = None
 ) -> Path:
-    """Write the page (to <run>/report.html when no file is named) with `samples` images of each kind; returns its path.
+    """Write the page with `samples` images of each kind; returns its path, by default <run>/report.html.
 
-    `warn` receives a sentence for everything that could not be shown.
+    `warn` is called with a sentence for everything that could not be shown.
     """
     weights = run.path / "best.safetensors"
     if weights.is_file():

@@ -1,6 +1,6 @@
 """Stacked horizontal bar charts as inline SVG, with the name above each bar.
 
-Input: bars of numbers. Output: markup. Each bar also has its total as text, since a length is only good for comparing.
+Input: bars of numbers. Output: markup. Each bar also shows its total as text, because a length is hard to read off.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ BROAD = 22.0
 
 @dataclass(frozen=True)
 class Part:
-    """One stacked segment, present in every bar."""
+    """One of the stacked segments that every bar has."""
 
     name: str
     colour: int
@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a value for each part, what it comes to in words, and single measurements that are marked on it."""
+    """One bar: a value for each part, the total as text, and single measurements to mark as dots."""
 
     name: str
     values: Sequence[float]
@@ -34,7 +34,7 @@ class Bar:
 
 
 def bar_chart(title: str, parts: Sequence[Part], bars: Sequence[Bar], *, shown: Callable[[float], str]) -> Markup:
-    """A chart with its title and legend; lengths begin at 0, and `shown` writes one."""
+    """A chart with its title and legend; lengths start at 0, `shown` formats a value."""
     longest = max((value for bar in bars for value in (sum(bar.values), *bar.dots)), default=0.0)
     marks = ticks(0.0, longest, 5)
     scale = Scale(0.0, max(longest, marks[1] / 2), EDGE, WIDTH - BROAD)

@@ -1,6 +1,6 @@
-"""Line charts as inline SVG: no script, readable in light, in dark and on paper, drawn from plain points.
+"""Line charts as inline SVG, without scripts, readable in light and dark mode and in print.
 
-Input: series of (x, y), and places to mark. Output: markup. Points that carry a remark show it when the pointer rests on them.
+Input: series of (x, y), and points to mark. Output: markup. A dot shows its value when the pointer rests on it.
 """
 
 import math
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 400.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 18.0, 10.0, 36.0
 MOST_POINTS = 300
-"""Largest number of points drawn; a longer series is averaged over equal stretches."""
+"""Largest number of points drawn; a longer series is averaged over equal intervals."""
 COLOURS = 8
 """Number of colours in the style sheet; a ninth series gets the first again."""
 LINE = 14.0
@@ -58,7 +58,7 @@ class Scale:
     stop: float
 
     def __call__(self, value: float) -> float:
-        """Where a value lies."""
+        """Coordinate of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
@@ -71,7 +71,7 @@ def line_chart(
     floor: float | None = None,
     marks: Sequence[Mark] = (),
 ) -> Markup:
-    """A chart with its title and legend. `shown` writes a value, `floor` is a value the axis must reach; x begins at 0."""
+    """A chart with its title and legend. `shown` formats a value, `floor` is a value that the y axis includes; x starts at 0."""
     drawn = [s for s in series if s.points]
     if not drawn:
         return Markup("")
@@ -95,7 +95,7 @@ def line_chart(
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round values from at most `low` to at least `high`; always two or more."""
+    """About `count` round values, two or more, the first at or below `low` and the last at or above `high`."""
     largest = max(abs(low), abs(high))
     if high - low <= max(1e-12 * largest, 1e-100):
         low, high = (low - largest / 2, high + largest / 2) if largest > 1e-100 else (0.0, 1.0)
@@ -107,7 +107,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> Sequence[Point]:
-    """At most `most` points: means over equal stretches of a longer series."""
+    """At most `most` points; a longer series is averaged over equal intervals."""
     if len(points) <= most:
         return points
     edges = [round(place * len(points) / most) for place in range(most + 1)]
@@ -164,7 +164,7 @@ def _looks(series: Series) -> str:
 
 
 def _marks(marks: Sequence[Mark], x: Scale, y: Scale) -> Markup:
-    """Rings with a line down to the axis, beside which their names stand: under rising lines, where there is room."""
+    """Rings, each with a line down to the axis and its name beside that line: below rising curves there is room for it."""
     parts = []
     for row, mark in enumerate(sorted(marks, key=lambda mark: -mark.at[0])):
         across, up = x(mark.at[0]), y(mark.at[1])
@@ -190,6 +190,6 @@ def _legend(series: Sequence[Series]) -> Markup:
 
 
 def _swatch(series: Series) -> Markup:
-    """A piece of the line itself."""
+    """A short piece of the line, for the legend."""
     piece = tag("g", tag("polyline", points="0,4 26,4"), class_=_looks(series))
     return tag("svg", piece, viewBox="0 0 26 8", aria_hidden="true")

@@ -1,4 +1,4 @@
-"""The curves of a training: loss, learning rate, validation accuracy, throughput, from the lines of metrics.jsonl."""
+"""Curves of a training, drawn from metrics.jsonl: loss, learning rate, validation scores, throughput."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -39,13 +39,13 @@ def curves(lines: Sequence[Line], drawn: Drawn) -> Markup:
 
 
 def points(lines: Iterable[Line], key: str, times: float = 1.0) -> list[Point]:
-    """(step, value) wherever the value was measured."""
+    """(step, value) of every line that has the value."""
     return [(float(line["step"]), line[key] * times) for line in lines if line.get(key) is not None]
 
 
 def _loss(train: list[Line], val: list[Line]) -> Markup:
     names = list(dict.fromkeys(name for line in train for name in line.get(LOSSES, {})))
-    # One loss alone is the loss of the training, up to its weight. The first two colours are taken.
+    # A single loss is the training loss up to its weight, so it is not drawn again. The first two colours are taken.
     parts = [Series(name, points([_part(line, name) for line in train], name), 3 + n) for n, name in enumerate(names)]
     series = [
         Series("training", points(train, "loss"), 1),
@@ -70,7 +70,7 @@ def _by_set(val: list[Line]) -> dict[str | None, list[Line]]:
 
 
 def _validation(val: list[Line], drawn: Drawn) -> list[Markup]:
-    """A chart a set; shares of 1 are drawn in per cent."""
+    """One chart per set; fractions of 1 are drawn in per cent."""
     charts = []
     for name, lines in _by_set(val).items():
         keys = drawn.get(name) or {"score": "score"}
@@ -90,8 +90,8 @@ def _rate(train: list[Line]) -> Markup:
 
 
 def _throughput(train: list[Line]) -> Markup:
-    series = [Series("images a second", points(train, "images_per_second"), 1)]
-    return line_chart("Images a second", series, shown=_number, across="step", floor=0.0)
+    series = [Series("images per second", points(train, "images_per_second"), 1)]
+    return line_chart("Images per second", series, shown=_number, across="step", floor=0.0)
 
 
 def _waiting(train: list[Line]) -> Markup:

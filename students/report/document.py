@@ -1,11 +1,11 @@
-"""The frame of a page: one file with its style sheet in it, nothing from outside, no script."""
+"""The frame of a page: a self-contained HTML file with its style sheet and no scripts."""
 
 from students.report.markup import Child, Markup, tag
 from students.report.style import STYLE
 
 
 def document(title: str, *body: Child, style: str = "") -> str:
-    """A whole page; `style` is added to the sheet that all pages have."""
+    """A whole page; `style` is appended to the style sheet of all pages."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

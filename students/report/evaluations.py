@@ -13,13 +13,15 @@ _REJECTED = 200
 
 
 def evaluation_section(found: Mapping[str, Evaluation], weights: str | None, run: str) -> Markup:
-    """All evaluations; those of other weights than the run has now are marked."""
+    """All evaluations; those of earlier weights of the run are marked with *."""
     if not found:
-        return tag("p", "None yet: ", tag("code", f"kd eval {run}"), " makes one.", class_="note")
+        return tag("p", "None yet. To make one: ", tag("code", f"kd eval {run}"), class_="note")
     named = [(e.shown, e.weights_sha256 == weights) for e in found.values()]
     parts = [_report(shown, fresh) for shown, fresh in named]
     if not all(fresh for _, fresh in named):
-        parts.append(tag("p", "* judged with earlier weights: the run was trained further since.", class_="note"))
+        parts.append(
+            tag("p", "* judged with earlier weights; the run has been trained further since then.", class_="note")
+        )
     return join(parts)
 
 
@@ -83,7 +85,7 @@ def bar_chart(chart: BarChart) -> Markup:
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers: tuple[int, ...] = ()) -> Markup:
-    """A table; the columns in `numbers` end flush."""
+    """A table; the columns in `numbers` are right-aligned."""
     kind = ["n" if place in numbers else "t" for place in range(len(heads))]
     top = tag("tr", (tag("th", head, class_=kind[place]) for place, head in enumerate(heads)))
     body = (tag("tr", (tag("td", cell, class_=kind[place]) for place, cell in enumerate(row))) for row in rows)

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what it shows: every text is escaped when it goes in, and only `tag` makes markup."""
+"""Builds HTML that no content can break: every text is escaped, and only `tag` makes markup."""
 
 from collections.abc import Iterable
 from html import escape
@@ -18,7 +18,7 @@ Child = str | Iterable[str]
 
 
 def tag(name: str, /, *children: Child, **attributes: str | float) -> Markup:
-    """An element. Plain text among the children is escaped, markup is kept; `class_` gives class, `data_x` data-x."""
+    """An element. Plain text among the children is escaped, markup is kept; `class_` sets `class`, `data_x` sets `data-x`."""
     words = [f' {_word(key)}="{escape(_visible(str(value)))}"' for key, value in attributes.items()]
     if name in _EMPTY:
         return Markup(f"<{name}{''.join(words)}>")
@@ -26,7 +26,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float) -> Markup:
 
 
 def join(*children: Child) -> Markup:
-    """Several things one after the other."""
+    """Several pieces of text or markup, one after the other."""
     return Markup("".join(_one(child) for child in children))
 
 
@@ -37,7 +37,7 @@ def _one(child: Child) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text without control characters: a foreign name may contain some, such as one that reverses the text after it."""
+    """Text without control characters: a foreign name may contain one that reverses the text after it."""
     return "\n".join(on_a_line(line) for line in text.split("\n"))
 
 

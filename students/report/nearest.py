@@ -1,6 +1,6 @@
-"""Samples of a student without classes: the classes of the training images nearest to a picture.
+"""Predictions for the samples of a student without classes: the classes of the training images nearest to a picture.
 
-Input: a run, its network and pictures. Output: for each picture the classes of the nearest, and their cosines.
+Input: a run, its network and pictures. Output: for each picture the classes of its nearest training images, and the cosines.
 """
 
 from typing import TYPE_CHECKING
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 BANK = 512
-"""Number of training images that are searched: the page shows a few pictures, an exact score comes from `kd eval`."""
+"""Number of training images that are searched: enough for a few pictures; `kd eval` computes exact scores."""
 PIECE = 64
 
 
 def nearest_classes(
     run: Run, network: "nn.Module", pixels: "NDArray[np.uint8]", count: int
 ) -> list[list[tuple[str, float]]]:
-    """(class, cosine) of the nearest images of the bank, nearest first."""
+    """For each picture, (class, cosine) of the nearest images of the bank, nearest first."""
     spec, bank = run.record.student, few_of(same_images(run.record.dataset, owner="the run"), BANK)
     student = JudgedStudent(network, spec, "cpu", "float32", PIECE)
     assert bank.classes is not None, "only labelled images are searched"

@@ -90,16 +90,16 @@ def _images(record: RunRecord) -> str:
 
 
 def _stamp(record: RunRecord) -> Markup:
-    """A warning where the teacher had random weights: the student learnt nothing, whatever the curves look like."""
+    """A warning if a teacher had random weights: then the student learnt nothing, whatever the curves look like."""
     if not any(cache.teacher.has_random_weights for cache in record.all_caches):
         return Markup("")
     return tag(
-        "p", "RANDOM WEIGHTS: this teacher knows nothing; good for measuring time and memory only", class_="stamp"
+        "p", "RANDOM WEIGHTS: this teacher was never trained; the run only measures time and memory", class_="stamp"
     )
 
 
 def _best(facts: Facts) -> Rows:
-    """The best validation: its score, and the scores of the single sets or the other numbers of its task."""
+    """The best validation: its score, and the scores of the single sets, or the other numbers of its task."""
     measure, drawn = measure_of(facts.record), curves_of(facts.record)
     scores = scores_by_step(facts.metrics, facts.record.recipe.judge.best)
     if not scores:
@@ -124,8 +124,8 @@ def _tiles(facts: Facts) -> Markup:
         waited = sum(line["waiting"] for line in train) / len(train)
         tiles += [
             (f"{last['step']:,}", f"step{'s' * (last['step'] != 1)}, {last['epoch']:.3g} epochs"),
-            (f"{last['images'] / (last['seconds'] or 1):,.0f}", "images a second"),
-            (f"{waited:.1%}", "of the time waiting for data"),
+            (f"{last['images'] / (last['seconds'] or 1):,.0f}", "images per second"),
+            (f"{waited:.1%}", "of the time spent waiting for data"),
             (duration(last["seconds"]), f"of training; {_ended(metrics)}"),
         ]
     return tag(

@@ -14,7 +14,7 @@ SMALL = 96
 
 
 def sample_cards(samples: Samples) -> Markup:
-    """One card an image, and the notes."""
+    """One card per image, and the notes."""
     cards = tag("div", map(_card, samples.images), class_="samples") if samples.images else ""
     return join(cards, (tag("p", note, class_="note") for note in [*samples.notes, *samples.missing]))
 
@@ -53,7 +53,7 @@ def _verdict(guesses: list[Guess], truth: str | None) -> Markup:
 
 
 def percent(share: float) -> str:
-    """99.6%, or <0.1% for what is too small to matter."""
+    """A fraction of 1 as `99.6%`; a very small one as `<0.1%`."""
     return f"{share:.1%}" if share >= 0.001 else "<0.1%"
 
 

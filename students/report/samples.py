@@ -1,8 +1,8 @@
-"""Sample images with the predictions of student and teacher; the teacher itself is never run.
+"""Sample images with the predictions of student and teacher; the teacher is not run.
 
 Input: a run. Output: samples drawn at random by the run's seed. The teacher's predictions are read from the run's cache, for
-view 0; an image that no longer renders to the same pixels is left out. Whatever is missing (images that have moved, a cache
-that was removed) becomes a note, so that a report of an old run can still be made.
+view 0; an image that no longer renders to the same pixels is left out. If something is missing (images have moved, the cache was
+removed), a note says so, and the report is written without it.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ _CHOICE = 0x5A3B21
 
 @dataclass(frozen=True)
 class Guess:
-    """A class and its predicted probability; for a student without classes, the cosine of the nearest image."""
+    """A class and its predicted probability; for a student without classes, the class of a near image and its cosine."""
 
     name: str
     probability: float
@@ -68,7 +68,7 @@ class Sample:
 
 @dataclass
 class Samples:
-    """Some images, and what a reader should know about them."""
+    """Sample images, with notes about them."""
 
     images: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     heads = head_names(spec)
     if LOGITS not in heads and EMBEDDING not in heads:
         found.notes.append(
-            f"{spec.name} gives {', '.join(heads)}: neither classes nor embeddings, which are shown here."
+            f"No predictions: {spec.name} has the heads {', '.join(heads)}, neither logits nor an embedding."
         )
         return found
     try:
@@ -103,10 +103,12 @@ def validation_samples(run: Run, network: "nn.Module", count: int) -> Samples:
         found.missing.append(f"Validation images cannot be shown: {error.message}.")
         return found
     if LOGITS not in heads:
-        found.notes.append(f"Shown are the classes of the nearest of at most {BANK} training images, and their cosine.")
+        found.notes.append(
+            f"The classes are those of the nearest of at most {BANK} training images, with their cosine."
+        )
     for row, image_id in enumerate(images.ids):
         if row in rendered.bad:
-            found.notes.append(f"{image_id} was drawn, but cannot be read: {rendered.bad[row]}.")
+            found.notes.append(f"{image_id} was drawn as a sample, but cannot be read: {rendered.bad[row]}.")
         else:
             truth = _name(images.classes, int(images.labels[row]))
             picture = whole_picture(images.source, image_id, spec.geometry.background)
@@ -125,11 +127,13 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
     try:
         cache, signal = _its_cache(run)
         rows, changed = _unchanged_rows(run, cache, count)
-        found.notes += [f"{cache.ids[row]} was drawn, but has changed since the teacher saw it." for row in changed]
+        found.notes += [
+            f"{cache.ids[row]} was drawn as a sample, but has changed since the teacher saw it." for row in changed
+        ]
         if rows:
             found.images += _taught(run, cache, signal, network, rows)
         if cache.plan.views.recipe.kind != "plain":
-            found.notes.append("Shown are the random views that the teacher saw, not the whole images.")
+            found.notes.append("The pictures are the random views that the teacher saw, not the whole images.")
     except KDError as error:
         found.missing.append(f"The teacher's predictions cannot be shown: {error.message}.")
     return found
@@ -152,7 +156,7 @@ def _its_cache(run: Run) -> tuple[Cache, Signal]:
 
 
 def _unchanged_rows(run: Run, cache: Cache, count: int) -> tuple[list[int], list[int]]:
-    """Rows of view 0 drawn by the run's seed: those that render as the teacher saw them, and the others."""
+    """Rows of view 0 drawn by the run's seed: those that still render to the same pixels, and those that do not."""
     store = Store.open(cache.path)
     parts: list[PartId] = [part for part in store.built() if part.view == 0]
     drawn = sample(store, parts, count, run.record.seed) if parts else []
@@ -186,7 +190,7 @@ def _taught(run: Run, cache: Cache, signal: Signal, network: "nn.Module", rows: 
 
 
 def whole_picture(source: Source, image_id: str, background: str) -> NDArray[np.uint8]:
-    """An image as a whole, whatever part of it a student sees, no larger than a page needs."""
+    """The whole image, reduced to at most LARGEST pixels on its longer side."""
     from PIL import Image
 
     picture = Image.fromarray(load(source, image_id, background=background))
@@ -218,7 +222,7 @@ def _first(probabilities: NDArray[np.float64], names: tuple[str, ...] | None) ->
 
 
 def _teacher_names(cache: Cache, spec: StudentSpec, signal: Signal) -> tuple[str, ...] | None:
-    """The teacher's class names; if it has none, the student's, which has the same classes."""
+    """The teacher's class names; if it has none, the student's, if these are as many."""
     same = not is_unnamed(spec.classes) and len(spec.classes) == signal.classes
     return cache.teacher.classes or (spec.classes if same else None)
 

@@ -1,4 +1,4 @@
-"""The look of a report: one style sheet, light and dark, from a phone to a wide screen."""
+"""The style sheet of all reports, for light and dark mode and for any screen width."""
 
 STYLE = """
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#1d1f23;--soft:#5f6570;--rule:#e2e0db;--bar:#dfe6f1;

@@ -1,4 +1,4 @@
-"""The state of a training after a step: written whole or not at all, read back to the last bit.
+"""Checkpoints: the state of a training after a step, written completely or not at all, and restored bit for bit.
 
     checkpoints/00000120/ model.safetensors  average.safetensors (when one is kept)  optimiser.safetensors  state.json
                           objectives.safetensors  constraints.safetensors (where they have anything to keep)
@@ -39,7 +39,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 """Keys of the state of torch's GradScaler."""
 LOSS, IMAGES = "loss", "images"
-"""Names of two running sums beside the losses: the weighted total loss, and the number of images."""
+"""Names of two running sums in addition to the losses: the weighted total loss, and the number of images."""
 FIRST_SUMS = 4
 """Names of the running sums that the first release stored as a list: loss, soft labels, true classes, images."""
 Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
@@ -47,7 +47,7 @@ Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 @dataclass
 class State:
-    """Where a training is."""
+    """State of a training: its position, its best score and its running sums."""
 
     step: Count = 0
     """Number of steps taken."""
@@ -67,20 +67,20 @@ class State:
     read as well."""
 
     def sums(self, parts: tuple[str, ...]) -> dict[str, float] | None:
-        """The pending sums of a training whose losses are these; None where they are another training's."""
+        """The pending sums of a training with these losses; None if they belong to other losses."""
         names, pending = (LOSS, *parts, IMAGES), self.pending
         if not pending:
             return dict.fromkeys(names, 0.0)
         if isinstance(pending, dict):
             return pending if pending.keys() == set(names) else None
         loss, soft, hard, images = pending
-        # It had one objective: both of its parts, or one, whose sum is the one that is not 0, or the loss itself.
+        # The first release had one objective. Of a single part the other sum is 0; without these parts there is only the loss.
         each = (soft, hard) if len(parts) == 2 else (soft or hard or loss,)
         return dict(zip(names, (loss, *each, images), strict=True)) if len(parts) == len(each) else None
 
 
 class _Kept(Strict):
-    """What state.json holds."""
+    """Content of state.json."""
 
     state: State
     files: dict[str, str]
@@ -91,24 +91,24 @@ class _Kept(Strict):
         pending = self.state.pending
         unnamed = isinstance(pending, list) and len(pending) not in (0, FIRST_SUMS)
         if self.state.scaler.keys() not in (set(), SCALER) or unnamed:
-            raise ValueError("its loss scale or its sums are not those of a training")
+            raise ValueError("its loss scale or its sums do not have the keys of a training state")
         return self
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What has tensors to keep."""
+    """Everything whose tensors a checkpoint stores."""
 
     network: "nn.Module"
     average: "nn.Module | None"
     optimiser: "torch.optim.Optimizer"
     own: "nn.Module"
-    """Weights of the objectives themselves, which are in no weights file."""
+    """The objectives' own weights, which are in no weights file."""
     constraints: "tuple[Constraint, ...]" = ()
 
     @property
     def trained(self) -> "dict[str, nn.Parameter]":
-        """Every parameter the optimiser may move, by a name of its own: no name in a network has a slash."""
+        """Every parameter of the optimiser, by a unique name: no name in a network contains a slash."""
         own = {f"objectives/{name}": parameter for name, parameter in self.own.named_parameters()}
         return dict(self.network.named_parameters()) | own
 
@@ -120,7 +120,7 @@ class Parts:
 
 
 def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
-    """Write checkpoints/STEP; older ones but one are removed once it is safe."""
+    """Write checkpoints/STEP, then remove all but the newest KEPT; returns its path."""
     final = run / "checkpoints" / f"{state.step:08d}"
     with whole_folder(final) as draft:
         digests = {}
@@ -135,12 +135,12 @@ def save_checkpoint(run: Path, state: State, parts: Parts) -> Path:
 
 
 def save_tensors(path: Path, tensors: "dict[str, torch.Tensor]") -> None:
-    """A safetensors file that appears whole or not at all, with a digest of its tensors in it."""
+    """Write a safetensors file completely or not at all, with a digest of its tensors in it."""
     write_tensors(path, tensors, {DIGEST: _digest(tensors)})
 
 
 def load_tensors(path: Path) -> "dict[str, torch.Tensor]":
-    """Read them back; Damage when they are not what was written. A foreign file has no digest to compare."""
+    """Read such a file. Raises Damage if the digest does not match; a foreign file has no digest."""
     hint = "bring it back from a copy, or train the student again"
     try:
         tensors, metadata = read_safetensors(path)

@@ -1,6 +1,6 @@
-"""The run behind a teacher `run:NAME`. A run is identified by the sha256 of its weights; its path is only a hint.
+"""Finds the run of a teacher `run:NAME`. A run is identified by the sha256 of its weights; its path is only a hint.
 
-Input: the name, the location the user gives, and the weights in a plan. Output: a Run, and the two digests that identify it.
+Input: the name, the location given by the user, and the weights in a plan. Output: a Run, and the two digests that identify it.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ RUN = "run"
 
 
 def find_teacher(name: str, weights: str | None, planned: Weights | None) -> Run:
-    """The run: at the location the user gives, else the one in the plan, else the one of that name."""
+    """The run at the location given by the user, or else the one in the plan, or else the one with that name."""
     if planned is None:
         return teacher_run(name, weights)
     return _planned_run(planned) if weights is None else Run.open(weights)
 
 
 def run_name(name: str, weights: str | None, run: Run) -> str:
-    """Name of a run in a new plan: its folder name, or, if it has moved to `weights`, the last part of the given name."""
+    """Name of a run in a new plan: its folder's name or, if the user gave its location as `weights`, the given name."""
     return (Path(name).name if weights is not None else "") or run.path.resolve().name
 
 
@@ -44,7 +44,7 @@ def _planned_run(planned: Weights) -> Run:
             other = path
     if other is not None:
         return Run.open(other)
-    lay = f" in its old place {planned.path}, nor" if planned.path else ""
+    lay = f" in its old location {planned.path}, nor" if planned.path else ""
     raise Unavailable(
         f"the teacher of this cache, {planned.source}, is not{lay} in ./{RUNS}",
         hint="give its new location: --weights RUN",
@@ -52,7 +52,7 @@ def _planned_run(planned: Weights) -> Run:
 
 
 def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
-    """Candidate paths, and whether the path alone suggests the run: the old path and name first, then all of ./kd/runs."""
+    """Candidate paths, and whether path or name are those of the plan: these come first, then all runs in ./kd/runs."""
     if planned.path is not None:
         yield Path(planned.path), True
     name = planned.source.partition(":")[2]
@@ -64,7 +64,7 @@ def _places(planned: Weights) -> Iterator[tuple[Path, bool]]:
 
 
 def check_weights(run: Run, sha256: str, planned: Weights) -> None:
-    """Mismatch when a run is not the one in the plan, or was trained further since."""
+    """Raises Mismatch if a run is not the one in the plan, or has been trained further since."""
     if sha256 != planned.sha256:
         raise Mismatch(
             f"{run.path} is not the teacher of the cache, {planned.source}: weights sha256 is {sha256}, in the plan "

@@ -1,7 +1,7 @@
-"""Lines of metrics.jsonl, checked.
+"""Reads and checks the lines of metrics.jsonl.
 
-Input: the file of a run, which may be a stranger's. Output: its lines, each with a kind, a step and nothing but numbers of a
-size that can be drawn; Damage names the first line that is not.
+Input: the file of a run, which may come from a stranger. Output: its lines, each with a kind, a step and otherwise only numbers
+small enough to be drawn. Damage names the first line that is not like that.
 """
 
 import math
@@ -38,7 +38,7 @@ _FIRST = {"soft": "labels.soft", "hard": "labels.hard"}
 
 
 def lines_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The complete lines of metrics.jsonl, as bytes and parsed; a last line that a crash cut short is left out."""
+    """The complete lines of metrics.jsonl, as bytes and parsed; a last line cut short by a crash is left out."""
     with opened(file, hint="restore it from a copy") as lines, storage_errors(file, "read"):
         number = 0
         while line := lines.readline(MOST_LINE_BYTES):
@@ -68,7 +68,7 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 def _named(line: dict[str, Any]) -> dict[str, Any]:
-    """A line whose losses are under their names, whichever release wrote it."""
+    """The line with its losses by name, also if the first release wrote it."""
     if line["kind"] != "train" or LOSSES in line:
         return line
     rest = {key: value for key, value in line.items() if key not in _FIRST}
@@ -81,7 +81,7 @@ def _damage(file: Path, number: int, reason: str) -> Damage:
 
 
 def _wrong(values: Any) -> str | None:
-    """What is wrong with a line, if anything."""
+    """Reason why a line is not valid; None if it is."""
     if not isinstance(values, dict):
         return "it is not a JSON object"
     kind, step = values.get("kind"), values.get("step")
@@ -91,15 +91,15 @@ def _wrong(values: Any) -> str | None:
         return "it has no step"
     called = values.get("set", "none")
     if not isinstance(called, str) or not _NAME.fullmatch(called):
-        return "its set has no name"
+        return "`set` is not the name of a validation set"
     if odd := [name for name, value in values.items() if name not in (*_WORDS, LOSSES) and not _is_number(value)]:
         return f"its {odd[0]} is not a number"
     if LOSSES in values and not _are_losses(values[LOSSES]):
-        return "its losses are not numbers by name"
+        return "`losses` does not map names to numbers"
     lacking = [name for name in _NEEDED[kind] if values.get(name) is None]
     if (
         kind == "val" and values.get("score") is None and values.get("top1") is None
-    ):  # the first releases had top-1 alone
+    ):  # the first releases wrote only top-1
         lacking.append("score")
     if lacking:
         return f"it has no {lacking[0]}"
@@ -109,7 +109,7 @@ def _wrong(values: Any) -> str | None:
 
 
 def _are_losses(losses: Any) -> bool:
-    """Numbers by name, few enough and short enough to be drawn."""
+    """Whether a value maps names to numbers, with few and short enough names to be drawn."""
     if not isinstance(losses, dict) or len(losses) > MOST_LOSSES:
         return False
     return all(len(name) <= MOST_LETTERS and value is not None and _is_number(value) for name, value in losses.items())
@@ -121,21 +121,21 @@ def _is_number(value: Any) -> bool:
 
 
 def latest_by_step(lines: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """The lines of a kind by step; of a step that was done twice (the run was stopped and resumed) the last one.
+    """The lines of a kind by step. If a step was taken twice, because the run was resumed, its last line counts.
 
-    Of several validation sets a step has a line each.
+    With several validation sets a step has one line per set.
     """
     found = {(line["step"], line.get("set") or ""): line for line in lines if line["kind"] == kind}
     return [found[key] for key in sorted(found)]
 
 
 def score_of(line: dict[str, Any]) -> float:
-    """The score of a validation; the first releases had no other than top-1."""
+    """The score of a validation; in the first releases it was always top-1."""
     return float(line["top1"] if line.get("score") is None else line["score"])
 
 
 def scores_by_step(lines: Iterable[dict[str, Any]], best: str) -> dict[int, float]:
-    """Step -> the score that decided: that of the set `best`, or the mean of all."""
+    """Step -> the score that selects the best weights: that of the set `best`, or the mean of all sets."""
     at: dict[int, dict[str, float]] = {}
     for line in latest_by_step(lines, "val"):
         at.setdefault(line["step"], {})[line.get("set") or ""] = score_of(line)
@@ -143,5 +143,5 @@ def scores_by_step(lines: Iterable[dict[str, Any]], best: str) -> dict[int, floa
 
 
 def deciding(scores: Mapping[str, float], best: str) -> float:
-    """The score of the set that decides, or the mean of all."""
+    """The score that selects the best weights: that of the set `best`, or the mean of all sets."""
     return scores[best] if best in scores else sum(scores.values()) / len(scores)

@@ -1,6 +1,6 @@
-"""Which run LATEST is: the one that was started last, in ./kd/runs or, with --out, elsewhere.
+"""Finds the run that LATEST stands for: the one started last, in ./kd/runs or, with --out, in another folder.
 
-./kd/runs/elsewhere.txt has a line for every run that was started from here and is in another folder.
+./kd/runs/elsewhere.txt has a line for every run that was started from this folder and is not in ./kd/runs.
 """
 
 import os
@@ -23,40 +23,40 @@ def remember_run(run: Path, root: Path = RUNS) -> None:
         return
     line = f"{path}\n".encode(errors="surrogateescape")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    with suppress(OSError):  # from a folder that cannot be written training goes on; only LATEST does not find it
+    with suppress(OSError):  # if this folder cannot be written to, training goes on, and LATEST will not find the run
         root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(root / ELSEWHERE, flags, 0o666)
         try:
-            os.write(descriptor, line)  # one call: lines of trainings that start together do not mix
+            os.write(descriptor, line)  # in one call, so that lines of trainings that start together do not mix
         finally:
             os.close(descriptor)
 
 
 def newest_run(root: Path = RUNS) -> Path:
-    """The run that was started last; UsageError when there is none."""
+    """The run that was started last. Raises UsageError if there is none."""
     records = run_records(root)
     if not records:
         hint = "kd train --student tinyvit-5m"
-        raise UsageError(f"no run in ./{root}, and none was started from here with --out", hint=hint)
+        raise UsageError(f"no run in ./{root}, and none was started from this folder with --out", hint=hint)
     return max(records, key=started).parent
 
 
 def run_records(root: Path = RUNS, *, elsewhere: bool = True) -> list[Path]:
-    """The run.json of every run in `root`, and of those that were started from here and lie `elsewhere`."""
+    """The run.json of every run in `root` and, with `elsewhere`, of those started from this folder but in another one."""
     noted = _elsewhere(root) if elsewhere else []
     return [path for path in (*root.glob("*/run.json"), *noted) if os.path.isfile(path)]
 
 
 def started(record: Path) -> tuple[int, str]:
-    """When a run was started, by its run.json, in nanoseconds since 1970; the path breaks ties."""
+    """Sort key: time of a run's start, by its run.json, in nanoseconds since 1970; then its path, for ties."""
     try:
         return record.stat().st_mtime_ns, str(record)
-    except OSError:  # gone since it was listed
+    except OSError:  # removed since it was listed
         return 0, str(record)
 
 
 def run_names(root: Path = RUNS) -> list[str]:
-    """Names of runs on a command line: their names in `root`, then the paths of all, newest first."""
+    """Names of runs for completion: their names in `root`, then the paths of all, newest first."""
     try:
         records = run_records(root)
     except UsageError:  # the list of runs elsewhere cannot be read

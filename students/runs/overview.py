@@ -1,7 +1,7 @@
 """The list of runs: `kd runs list`.
 
-Input: the folder of the runs, as ./kd/runs. Output: one entry for every run in it and for every one that was started from here
-with --out, the one started last first, so that the first is LATEST. What cannot be read is an entry too, with the reason.
+Input: a folder of runs, such as ./kd/runs. Output: one entry for every run in it and for every run started from this folder with
+--out, the last started first, so that the first entry is LATEST. A run that cannot be read has an entry with the reason.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Progress:
     steps: int
     """Number of steps taken, as far as they are logged or checkpointed."""
     best: float | None
-    """The best score on the validation images so far, as the run's task measures it; None where there is none yet."""
+    """Best score on the validation images so far, as the run's task measures it; None if there is none yet."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -73,10 +73,10 @@ class RunEntry:
 
 
 def list_runs(root: Path = RUNS) -> list[RunEntry]:
-    """The runs in a folder and those that were started from here, latest first; folders without a record at the end."""
+    """The runs in a folder and those started from this folder, latest first; folders without run.json come last."""
     try:
         records, broken = run_records(root), []
-    except UsageError as error:  # the list of runs elsewhere: those here are still worth a line
+    except UsageError as error:  # elsewhere.txt cannot be read: list at least the runs in this folder
         records = run_records(root, elsewhere=False)
         broken = [RunEntry(root / ELSEWHERE, None, None, error.message)]
     entries = [_entry(record) for record in sorted(records, key=started, reverse=True)]

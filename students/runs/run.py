@@ -1,10 +1,10 @@
-"""A run on disk: what was trained from what, what was measured on the way, and its weights.
+"""A run on disk: its record, its measurements and its weights.
 
 <run>/
-  run.json              student, recipe, data, cache and teacher, versions; written when the state before step 1 is kept
+  run.json              student, recipe, data, cache and teacher, versions; written after the checkpoint before step 1
   metrics.jsonl         one JSON object a line, `kind` says which: train, val, end
   checkpoints/N/        the state after step N, complete or absent (see checkpoint.py)
-  best.safetensors      weights of the best validation; without a validation set, the last ones
+  best.safetensors      weights with the best validation score; without validation, the latest ones
 """
 
 import json
@@ -48,9 +48,9 @@ class Run:
     @classmethod
     @contextmanager
     def begun(cls, path: Path, record: RunRecord) -> Iterator[Self]:
-        """A new, locked run. UsageError when there is one already.
+        """A new, locked run. Raises UsageError if the folder already holds one.
 
-        Until `write_record` the folder is no run and can be started anew; from then on it can be resumed.
+        Until `write_record` the folder is no run and can be used for a new one; from then on the run can be resumed.
         """
         make_folder(path)
         _refuse_links(path)
@@ -66,7 +66,7 @@ class Run:
             yield run
 
     def write_record(self) -> None:
-        """Write run.json, which makes the folder a run. Its first checkpoint must be written before."""
+        """Write run.json, which makes the folder a run. The first checkpoint must have been written before."""
         write_file(self.path / "run.json", [json.dumps(self.record.plain(), indent=2).encode() + b"\n"])
 
     @property
@@ -76,7 +76,7 @@ class Run:
 
     @classmethod
     def open(cls, name: Path | str) -> Self:
-        """Open a run: its folder, its name in ./kd/runs, or the word LATEST for the one that was started last (newest.py)."""
+        """Open a run by its folder, its name in ./kd/runs, or the word LATEST: the one started last (newest.py)."""
         path = find_run(name)
         file = path / "run.json"
         if not file.is_file():
@@ -89,7 +89,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the run against other trainings; half-written files of a killed process are removed first."""
+        """Lock the run against other trainings, then remove half-written files of a killed process."""
         with locked_folder(self.path, "trained"):
             self._sweep()
             yield
@@ -127,20 +127,21 @@ class Run:
         return network.eval()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """What was measured, oldest first; a line that a crash cut short is left out."""
+        """The lines of metrics.jsonl, oldest first; one cut short by a crash is left out."""
         file = self.path / METRICS
         return read_metrics(file) if file.exists() else []
 
 
 def _refuse_links(run: Path) -> None:
-    """Refuse links: what a run reads and writes must be in its own folder."""
+    """Refuse links: all files of a run must be in its own folder."""
     refuse_links(
-        (run / name for name in OWN), hint="put what it leads to in its place: a run's files lie in its own folder"
+        (run / name for name in OWN),
+        hint="replace the link by the file it points to: a run's files must be in its own folder",
     )
 
 
 def find_run(name: Path | str) -> Path:
-    """Path of a run: a path as it is, a bare name that is no path here in ./kd/runs, LATEST as the one started last."""
+    """Path of a run: the path itself, ./kd/runs/NAME for a bare name, or the run started last for LATEST."""
     if str(name) == LATEST:
         return newest_run()
     path = Path(name)
@@ -149,18 +150,18 @@ def find_run(name: Path | str) -> Path:
 
 
 def near(path: Path) -> str:
-    """Hint with the runs nearest to a path that is none: beside it or in ./kd/runs, the most similar first."""
+    """Hint for a path that is no run: runs with similar names, beside it and in ./kd/runs."""
     beside = {run.parent.name: run.parent for root in (RUNS, path.parent) for run in root.glob("*/run.json")}
     names = get_close_matches(path.name, beside, 3, cutoff=0.5) or sorted(beside)[:3]
     if not names:
         return "name the folder of a run; kd train --student tinyvit-5m makes one"
-    return f"name the folder of a run; near: {', '.join(str(beside[name]) for name in names)}"
+    return f"name the folder of a run, such as {', '.join(str(beside[name]) for name in names)}"
 
 
 def teacher_run(name: str, weights: str | None) -> Run:
     """The run of `--teacher run:NAME`; `weights`: its new location, if it has moved."""
     if weights == "random":
-        raise UsageError("a run brings its own weights", hint="leave --weights out, or give the folder of the run")
+        raise UsageError("a run has its own weights", hint="leave --weights out, or give the folder of the run")
     if weights is not None and name == LATEST:
         hint = f"leave --weights out, or give the name of the run: --teacher run:NAME --weights {shlex.quote(weights)}"
         raise UsageError(f"run:{LATEST} and --weights {weights} may be two runs", hint=hint)
@@ -168,12 +169,12 @@ def teacher_run(name: str, weights: str | None) -> Run:
         return Run.open(weights or name)
     except UsageError as error:
         if weights is None:
-            error.hint = f"where the run has moved: --weights RUN; else {error.hint}"
+            error.hint = f"if the run has moved: --weights RUN; otherwise {error.hint}"
         raise
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
-    """Signals a cache of a run stores by default: the first of its student's heads that can be stored."""
+    """Signals that a cache of a run keeps by default: the first head of its student that can be stored."""
     import torch
 
     from students.families.registry import build_student, heads

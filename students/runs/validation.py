@@ -1,4 +1,4 @@
-"""The sets of images a run is judged on while it is trained, as its record keeps them."""
+"""Record of the validation sets on which a run is judged during training."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ TruthDigests = Annotated[dict[Column, Digest], Field(max_length=64)]
 
 
 class ValidationSet(Strict):
-    """One set."""
+    """One validation set."""
 
     name: SetName | None = None
     """Name of the set in metrics.jsonl; None: there is a single unnamed set."""

@@ -1,1 +1,1 @@
-"""Tasks that students and teachers are judged on: one file or folder each, which declares it as `TASK`."""
+"""Tasks, which judge students and teachers: one file or folder each, which declares its task as `TASK`."""

@@ -8,8 +8,8 @@ from students.judging.interval import wilson
 
 VOTERS = 20
 HEAT = 0.07
-"""Temperature of the vote, which weighs exp(cosine / HEAT): k = 20 and 0.07 as in DINO's evaluation (arXiv
-2104.14294, section 4)."""
+"""Temperature of the vote: a neighbour has the weight exp(cosine / HEAT). k = 20 and 0.07 as in DINO's evaluation
+(arXiv 2104.14294, section 4)."""
 
 
 class KnnReport(ReadReport):
@@ -26,8 +26,8 @@ class Knn(ReadTask[KnnReport]):
     report = KnnReport
 
     def compared(self, seen: Embedded, settings: BankSettings) -> dict[str, Any]:
-        """Let the bank vote about each image."""
-        return {"marks": vote(seen), "seed": 0}  # nothing is drawn; reports have always had a seed
+        """Classify each image by a vote of its nearest images in the bank."""
+        return {"marks": vote(seen), "seed": 0}  # nothing is drawn; kept because stored reports have the field
 
 
 def vote(seen: Embedded) -> Reading:

@@ -34,7 +34,7 @@ class Probe(ReadTask[ProbeReport]):
         return {"marks": probe(seen, seed=settings.seed), "seed": settings.seed}
 
     def subject(self, report: ProbeReport) -> dict[str, Any]:
-        """These images against this bank, split by this seed."""
+        """The images, the bank, the precision and the seed."""
         return {**super().subject(report), "seed": report.seed}
 
 

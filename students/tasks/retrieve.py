@@ -1,7 +1,7 @@
-"""Zero-shot retrieval: are the images nearest to an image of its class? Nothing is fitted.
+"""Zero-shot retrieval: do the images nearest to an image have its class? Nothing is fitted.
 
-Input: embeddings of query images and of a bank of others. Output: the fraction of queries whose nearest image has their
-class, for which any of the nearest three has it, and for which all three have it; in both directions.
+Input: embeddings of query images and of a bank of other images. Output: the fraction of queries whose class is that of the
+nearest image, of any of the nearest three, and of all three; in both directions.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAR = 3
-"""Number of nearest images that are looked at."""
+"""Number of nearest images that are compared."""
 
 
 class Retrieved(Strict):
@@ -64,7 +64,7 @@ class Retrieve(BankTask[RetrieveReport]):
     """The task `retrieve`."""
 
     name = "retrieve"
-    description = "whether the nearest images of the bank are of the same class, and the other way round"
+    description = "whether the nearest images of the bank have the same class, and the other way round"
     report = RetrieveReport
     measure = Measure("retrieval")
     curves: ClassVar = {"top1": "nearest of the same class", "top3": "one of the nearest three"}
@@ -84,7 +84,7 @@ class Retrieve(BankTask[RetrieveReport]):
         return {"top1": one.top1, "top3": one.top3, **inverse, "images": one.queries}
 
     def show(self, report: RetrieveReport) -> Shown:
-        """The report as a reader sees it: one row a direction."""
+        """The report, ready to be shown: one row per direction."""
         ways = (("images in the bank", report.marks.found), ("bank in the images", report.marks.inverse))
         rows = tuple(
             (

@@ -1,1 +1,1 @@
-"""Contract suites: what a family, an objective, a constraint or a task must keep, as tests that any package can run."""
+"""Contract suites: tests of the promises of families, objectives, constraints and tasks, for any package to run."""

@@ -1,9 +1,9 @@
-"""What every constraint must keep, as tests. A package that brings one runs them on it:
+"""Tests of what every constraint must do. A package with a constraint of its own runs them:
 
     class TestMine(ConstraintContract):
         constraint = Mine(share=0.5)
 
-torch is needed, pytest is not: a failed promise is an AssertionError.
+They need torch but not pytest: a failed test raises AssertionError.
 """
 
 from typing import Any, ClassVar
@@ -17,17 +17,17 @@ from students.constraints.registry import CONSTRAINTS, AnyConstraint
 
 
 class ConstraintContract:
-    """Promises of one constraint; see the module."""
+    """Tests of one constraint."""
 
     constraint: ClassVar[Constraint]
 
     def network(self, seed: int = 0) -> nn.Module:
-        """A small network that the constraint has something to hold in: another one for another seed."""
+        """A small network with modules that the constraint can act on; its weights depend on the seed."""
         torch.manual_seed(seed)
         return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
 
     def test_it_is_read_back_as_it_was_written(self) -> None:
-        """By its kind alone, so that a run that has it can be opened."""
+        """A record is read by its kind alone, so that a run with this constraint can be opened."""
         plain = self.constraint.plain()
         assert plain["kind"] == self.constraint.kind
         assert TypeAdapter[Any](AnyConstraint).validate_python(plain) == type(self.constraint).from_plain(
@@ -36,12 +36,12 @@ class ConstraintContract:
         assert CONSTRAINTS.get(self.constraint.kind) is type(self.constraint)
 
     def test_what_it_keeps_survives_a_stop(self) -> None:
-        """Stopped after two steps and gone on with in another process, four steps end with the same weights to the bit."""
+        """Four steps end with the same weights, bit for bit, if training is stopped after two and resumed in another process."""
         whole = self._train(self.network(), 0, 4)
         first = self.network()
         self._train(first, 0, 2)
         kept = {name: value.clone() for name, value in self._held.state().items()}
-        again = self.network(seed=1)  # as a process begins that is about to read a checkpoint
+        again = self.network(seed=1)  # other weights, as in a process before it reads a checkpoint
         self._prepare(again)
         again.load_state_dict(first.state_dict())
         self._held.restore(kept)
@@ -49,7 +49,7 @@ class ConstraintContract:
         assert all(torch.equal(value, halves[name]) for name, value in whole.items())
 
     def test_another_training_begins_anew(self) -> None:
-        """Nothing of an earlier network is left: two trainings with one record are the same."""
+        """The record keeps nothing of an earlier network: two trainings with it give the same weights."""
         one, other = (self._train(self.network(), 0, 2) for _ in range(2))
         assert all(torch.equal(value, other[name]) for name, value in one.items())
 

@@ -1,10 +1,10 @@
-"""What every student family promises, as tests. In a test file of the package that brings a family:
+"""Tests of what every student family must do. A package with a family of its own runs them:
 
     class TestMine(FamilyContract):
         family = FAMILY
-        spec = FAMILY.spec(name="mine", family="mine", ...)      # as small as it can be
+        spec = FAMILY.spec(name="mine", family="mine", ...)      # as small as possible
 
-Subclasses may say what a batch holds beside pixels (`signals`, `truths`).
+A subclass may override `signals` and `truths` if its batches need more than pixels.
 """
 
 import json
@@ -19,44 +19,44 @@ from students.base.contracts import Family, Needs
 from students.families.spec import StudentSpec
 
 ROWS = 3
-"""Images in a batch: more than two, so that no axis is mistaken for another by accident."""
+"""Number of images in a batch, chosen so that other axes of a small student are unlikely to have the same length."""
 
 
 class FamilyContract:
-    """Tests of one family by one small student of it."""
+    """Tests of one family, with one small student."""
 
     family: ClassVar[Family[Any]]
     spec: ClassVar[StudentSpec]
     tolerance: ClassVar[float] = 1e-4
-    """Largest difference, as a fraction of the largest value, of two passes that differ only in the order of sums."""
+    """Largest accepted difference, as a fraction of the largest value, between passes that sum in different orders."""
 
     def signals(self, rows: int) -> Mapping[str, Any]:
-        """Signals of a batch that has pixels: those the family needs."""
+        """Signals that the family needs in a batch that has pixels."""
         return {}
 
     def truths(self, rows: int) -> Mapping[str, Any]:
-        """Truths of a batch: those the family needs."""
+        """Truths that the family needs in a batch."""
         return {}
 
     def built(self, seed: int = 0) -> nn.Module:
-        """The network, its weights drawn by the seed."""
+        """The network, with weights drawn with this seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.family.build(self.spec)
 
     def pixels(self, rows: int = ROWS) -> Tensor:
-        """Normalised pixels, the same ones each time."""
+        """Normalised pixels, the same at every call."""
         return torch.randn((rows, 3, *self.spec.input), generator=torch.Generator().manual_seed(7))
 
     def step(self, network: nn.Module, outputs: frozenset[str]) -> dict[str, Any]:
-        """What a training step gets, in the mode the network is in."""
+        """The outputs that a training step gets, in the network's present mode."""
         module = self.family.trained(network, self.spec, outputs)
         arguments = self.family.batch(self.pixels(), self.signals(ROWS), self.truths(ROWS), self.spec)
         output: dict[str, Any] = module(**arguments)
         return output
 
     def test_the_record_is_its_own_and_comes_back_from_json(self) -> None:
-        """The record of a run is read by the family that its field `family` names."""
+        """A run's record is read by the family named in its field `family`, and is unchanged by JSON."""
         assert isinstance(self.spec, self.family.spec)
         assert self.spec.family == self.family.name
         assert issubclass(self.family.spec, StudentSpec)
@@ -66,25 +66,25 @@ class FamilyContract:
         assert json.dumps(self.spec.counted())
 
     def test_needs_and_defaults_are_data(self) -> None:
-        """They can be written down before anything is opened."""
+        """Needs and defaults are known before anything is opened, and needs can be written as JSON."""
         needs = self.family.needs(self.spec)
         assert isinstance(needs, Needs)
         assert json.loads(json.dumps(needs.plain())) == needs.plain()
         assert set(needs.instead_of_pixels) <= {*needs.signals, *needs.optional}
-        assert needs.pixels(()), "images are seen where no signal stands for them"
+        assert needs.pixels(()), "pixels are needed when no signal replaces them"
         assert self.family.description
         assert self.family.defaults.task
         assert self.family.defaults.teacher
 
     def test_a_seed_decides_every_weight(self) -> None:
-        """Twice the same seed: the same bits; another one: others."""
+        """The same seed gives the same bits, another seed gives other ones."""
         first, again, other = (self.built(seed).state_dict() for seed in (1, 1, 2))
         assert first.keys() == again.keys()
         assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
         assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
 
     def test_a_step_gets_exactly_the_outputs_it_asks_for(self) -> None:
-        """One a row, finite, and something to learn from."""
+        """Each output has a row per image, is finite and has a gradient."""
         declared = self.family.outputs(self.spec)
         network = self.built().train()
         for asked in (*({name} for name in declared), set(declared)):
@@ -101,7 +101,7 @@ class FamilyContract:
                 assert len(output["layers"]) == self.spec.layers
 
     def test_outputs_asked_for_together_are_those_asked_for_alone(self) -> None:
-        """Whatever else an objective needs, the values do not change."""
+        """The value of an output does not depend on which others are requested with it."""
         network, declared = self.built().eval(), self.family.outputs(self.spec)
         with torch.no_grad():
             together = self.step(network, frozenset(declared))
@@ -111,7 +111,7 @@ class FamilyContract:
                     self.alike(one, other)
 
     def test_the_step_trains_the_network_itself(self) -> None:
-        """`uses_all` is true only where each trained parameter gets a gradient."""
+        """Gradients reach the network; `uses_all` is true only if every trained parameter gets one."""
         for name in self.family.outputs(self.spec):
             network = self.built().train()
             module = self.family.trained(network, self.spec, frozenset({name}))
@@ -123,7 +123,7 @@ class FamilyContract:
             assert not getattr(module, "uses_all", False) or len(reached) == len(trained)
 
     def test_groups_hold_every_trained_parameter_once(self) -> None:
-        """With layers from 0 at the input."""
+        """Layers start with 0 at the input, and vectors have no weight decay."""
         network = self.built()
         groups = list(self.family.groups(network, self.spec))
         trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
@@ -132,7 +132,7 @@ class FamilyContract:
         assert not any(group.decays for group in groups if group.parameter.ndim <= 1), "vectors do not decay"
 
     def test_heads_answer_a_row_for_each_image(self) -> None:
-        """The same twice, whatever other images are in the batch."""
+        """A head's output is the same at every call and does not depend on the other images of the batch."""
         network = self.built().eval()
         heads = self.family.heads(network, self.spec)
         assert heads
@@ -149,7 +149,7 @@ class FamilyContract:
                 assert heads["embedding"](self.pixels()).ndim == 2
 
     def test_heads_and_outputs_of_a_name_are_the_same(self) -> None:
-        """What is trained is what is judged."""
+        """A head and an output of the same name agree, so that what is trained is also what is judged."""
         network = self.built().eval()
         heads = self.family.heads(network, self.spec)
         with torch.no_grad():
@@ -157,7 +157,7 @@ class FamilyContract:
                 self.alike(heads[name](self.pixels()), self.step(network, frozenset({name}))[name])
 
     def test_traced_heads_are_the_heads(self) -> None:
-        """An exporter writes what tasks judge."""
+        """A traced head computes the same as the head, so that an export agrees with `kd eval`."""
         for name in self.family.heads(self.built().eval(), self.spec):
             network = self.built().eval()
             with torch.no_grad():
@@ -165,7 +165,7 @@ class FamilyContract:
                 self.alike(self.family.traced(network, self.spec, name)(self.pixels()), wanted)
 
     def test_its_own_weights_are_adopted_as_they_are(self) -> None:
-        """Weights of a run need no change."""
+        """Weights of a run are adopted without any change."""
         network = self.built()
         own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         adopted = self.family.adopt(own, network, self.spec)
@@ -174,7 +174,7 @@ class FamilyContract:
         assert all(torch.equal(tensor, own[name]) for name, tensor in adopted.tensors.items())
 
     def test_its_classifier_has_a_row_each_class(self) -> None:
-        """Rows of it are picked by class when a training begins with it."""
+        """The classifier has one row per class: a training that starts from it picks rows by class."""
         if self.family.classifier is None:
             assert "logits" not in self.family.outputs(self.spec)
             return
@@ -183,19 +183,19 @@ class FamilyContract:
             assert state[f"{self.family.classifier}.{end}"].shape[0] == len(self.spec.classes)
 
     def test_its_exporters_can_be_imported(self) -> None:
-        """A format leads to a function."""
+        """Every export format names a function that can be imported."""
         for place in self.family.exports.values():
             module, colon, name = place.partition(":")
             assert colon
             assert callable(getattr(import_module(module), name))
 
     def alike(self, one: Tensor, other: Tensor) -> None:
-        """The same numbers but for the order of sums."""
+        """Assert that two tensors agree, up to `tolerance`."""
         assert one.shape == other.shape
         furthest = float((one.float() - other.float()).abs().max())
         assert furthest <= self.tolerance * max(1.0, float(other.float().abs().max())), f"they differ by {furthest:.2e}"
 
 
 def _tensors(value: Any) -> list[Tensor]:
-    """An output is a tensor, or a list of one a layer."""
+    """The tensors of an output, which is one tensor or a list with one per layer."""
     return [value] if isinstance(value, Tensor) else list(value)

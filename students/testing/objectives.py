@@ -1,4 +1,4 @@
-"""What every objective must keep, as tests. A package that brings one runs them on it:
+"""Tests of what every objective must do. A package with an objective of its own runs them:
 
     class TestMine(ObjectiveContract):
         objective = Mine(weight=0.5)
@@ -7,7 +7,7 @@
         def example(self): return Example(output={…}, signals={…}, truths={…})
         def misfits(self): return [(Sides(…), ("the teacher's 3", "the student's 4"))]
 
-torch is needed, pytest is not: a failed promise is an AssertionError.
+They need torch but not pytest: a failed test raises AssertionError.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from students.objectives.registry import OBJECTIVES, AnyObjective
 
 
 class Example(NamedTuple):
-    """What one piece of a step has, of at least two examples. Floating outputs are made to need a gradient."""
+    """Outputs, signals and truths of one piece with at least two examples. The tests make its outputs require gradients."""
 
     output: Mapping[str, Any]
     signals: Mapping[str, Any]
@@ -33,46 +33,46 @@ class Example(NamedTuple):
 
 
 class ObjectiveContract:
-    """Promises of one objective; see the module."""
+    """Tests of one objective."""
 
     objective: ClassVar[Objective]
 
     def sides(self) -> Sides:
-        """Two sides that it can compare."""
+        """Sides that the objective can compare."""
         raise NotImplementedError
 
     def example(self) -> Example:
-        """Outputs, signals and truths of these sides."""
+        """A piece with outputs, signals and truths that fit `sides`."""
         raise NotImplementedError
 
     def misfits(self) -> Sequence[tuple[Sides, tuple[str, ...]]]:
-        """Sides that it cannot compare, and what the refusal must name of both."""
+        """Sides that the objective cannot compare, each with words about both sides that the error must contain."""
         raise NotImplementedError
 
     def test_its_needs_are_data(self) -> None:
-        """Known without a student, a teacher or an image; the example has nothing that was not asked for."""
+        """The needs are known without student, teacher or image, and the example has exactly what they name."""
         needs, example = self.objective.needs(), self.example()
         assert isinstance(needs, Needs)
-        assert needs.outputs, "an objective that looks at nothing the student gives cannot teach it"
+        assert needs.outputs, "an objective without any output of the student cannot train it"
         assert set(needs.outputs) == set(example.output)
         assert set(needs.signals) == set(example.signals)
         assert set(needs.columns) == set(example.truths)
 
     def test_it_is_read_back_as_it_was_written(self) -> None:
-        """By its kind alone, so that a run that has it can be opened."""
+        """A record is read by its kind alone, so that a run with this objective can be opened."""
         plain = self.objective.plain()
         assert plain["kind"] == self.objective.kind
         assert _read(plain) == self.objective
         assert OBJECTIVES.get(self.objective.kind) is type(self.objective)
 
     def test_its_weight_is_written_where_it_is_not_1(self) -> None:
-        """Recipes from before there were weights stay as they were."""
+        """Recipes of the first release, which have no weights, are written as before."""
         light = self.objective.model_copy(update={"weight": 0.25})
         assert _read(light.plain()).weight == 0.25
         assert "weight" not in self.objective.model_copy(update={"weight": 1.0}).plain()
 
     def test_every_part_is_one_finite_value_an_example(self) -> None:
-        """In float32, under the names that were announced."""
+        """Losses are float32 and have the names in `parts`."""
         example = self.example()
         losses = self._losses(example)
         assert tuple(losses) == self.objective.parts
@@ -83,7 +83,7 @@ class ObjectiveContract:
             assert bool(loss.isfinite().all()), part
 
     def test_an_examples_loss_depends_on_that_example_alone(self) -> None:
-        """A step may be cut into pieces anywhere, and rows that do not count weigh nothing."""
+        """Needed because a step can be cut into pieces anywhere, and some rows do not count."""
         example = self.example()
         for part, (_, loss) in self._losses(example).items():
             for output in _tensors(example.output):
@@ -91,14 +91,14 @@ class ObjectiveContract:
                 assert gradient is None or not bool(gradient[1:].any()), part
 
     def test_a_gradient_reaches_the_student(self) -> None:
-        """Of every part, through at least one of the outputs it asked for."""
+        """Every part has a gradient with respect to at least one output."""
         example = self.example()
         for part, (_, loss) in self._losses(example).items():
             gradients = torch.autograd.grad(loss.sum(), _tensors(example.output), retain_graph=True, allow_unused=True)
             assert any(gradient is not None and bool(gradient.any()) for gradient in gradients), part
 
     def test_its_own_weights_learn(self) -> None:
-        """Each of them has a gradient, or it would be kept for nothing."""
+        """Every weight of the objective's own module has a gradient."""
         module = self.objective.module(self.sides())
         for part, (_, loss) in self._losses(self.example(), module).items():
             if module is not None and list(module.parameters()):
@@ -106,18 +106,18 @@ class ObjectiveContract:
                 assert all(gradient is not None for gradient in gradients), part
 
     def test_a_weight_of_0_gives_no_gradient(self) -> None:
-        """It is then logged and learns nothing."""
+        """With weight 0 the loss is only logged."""
         from students.train.losses import weighted
 
         without = self.objective.model_copy(update={"weight": 0.0})
         assert weighted({"it": without}, {"it": self._losses(self.example())}) is None
 
     def test_sides_that_fit_are_taken(self) -> None:
-        """Nothing is refused that can be compared."""
+        """Sides that can be compared are not refused."""
         self.objective.check(self.sides())
 
     def test_sides_that_do_not_fit_are_refused_with_both_named_and_a_way_out(self) -> None:
-        """Before the first step."""
+        """The check raises Mismatch, with a hint."""
         misfits = self.misfits()
         assert misfits
         for sides, words in misfits:
@@ -127,7 +127,7 @@ class ObjectiveContract:
             assert all(word in refusal.message for word in words), (refusal.message, words)
 
     def test_without_a_teacher_it_needs_no_signal(self) -> None:
-        """Or there is nothing left of it."""
+        """`without_teacher` gives None or an objective that needs no signal."""
         bare = self.objective.without_teacher()
         assert bare is None or not bare.needs().signals
 
@@ -146,7 +146,7 @@ class ObjectiveContract:
 
 
 def _tensors(output: Mapping[str, Any]) -> list[Tensor]:
-    """All of an output, lists of layers included."""
+    """All tensors of an output, those in lists of layers included."""
     return [tensor for value in output.values() for tensor in (value if isinstance(value, list) else [value])]
 
 

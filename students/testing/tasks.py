@@ -1,10 +1,10 @@
-"""What every task promises, as tests. In a test file of the package that brings a task:
+"""Tests of what every task must do. A package with a task of its own runs them:
 
     class TestMine(TaskContract):
         task = TASK
         given = {"bank": "shapes:count=300"}       # settings that differ from its defaults
 
-A subclass may bring other images (`images`), and the output of the head its task uses (`answer`).
+A subclass may override `images`, and `answer`, which computes the output of the head that the task uses.
 """
 
 import json
@@ -38,7 +38,7 @@ WIDTH = 16
 
 @dataclass(frozen=True)
 class Answering:
-    """A student without a network: every head is a fixed projection of the pixels."""
+    """A student without a network: every head is a fixed linear projection of the pixels."""
 
     spec: TeacherSpec
     contract: "TaskContract"
@@ -47,17 +47,17 @@ class Answering:
     batch: int = 16
 
     def ask(self, head: str) -> HeadCall:
-        """The output that the contract computes."""
+        """A function that computes a head by `TaskContract.answer`."""
         return lambda pixels, *truths: self.contract.answer(head, pixels, self.spec.classes)
 
     def at_rest(self) -> AbstractContextManager[None]:
-        """There is nothing to change."""
+        """Nothing to do: there is no network."""
         return nullcontext()
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Images of which the first cannot be read."""
+    """A source whose first image cannot be read."""
 
     of: Source
 
@@ -71,11 +71,11 @@ class Broken:
         return self.of.spec()
 
     def scan(self) -> Listing:
-        """All of them."""
+        """All images, the unreadable one included."""
         return self.of.scan()
 
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
-        """All but the first."""
+        """Read an image; raises BadImage for the first one."""
         if image_id == str(self.scan().ids[0]):
             raise BadImage(f"{image_id} is broken")
         return self.of.read(image_id)
@@ -101,36 +101,36 @@ class TaskContract:
         return open_source("shapes:split=val,count=40,size=32")
 
     def bank(self, wanted: Bank) -> Source:
-        """Labelled images that others are compared with."""
+        """Labelled images for a bank."""
         return open_source("shapes:count=120,size=32" if wanted is None else str(wanted))
 
     def answer(self, head: str, pixels: NDArray[np.uint8], classes: tuple[str, ...]) -> torch.Tensor:
-        """What the head gives for views (rows, height, width, 3)."""
+        """Output of a head for views (rows, height, width, 3)."""
         flat = torch.from_numpy(pixels.reshape(len(pixels), -1)).float() / 255
         width = len(classes) if head == LOGITS else WIDTH
         return flat @ torch.randn((flat.shape[1], width), generator=torch.Generator().manual_seed(5))
 
     def student(self) -> Answering:
-        """Who is judged."""
+        """The student that is judged."""
         classes = self.images().scan().classes or ()
         return Answering(TeacherSpec("answering", (SIDE, SIDE), Plain(fit="crop"), classes), self)
 
     @contextmanager
     def opened(self, source: Source | None = None) -> Iterator[Examples]:
-        """The images, open."""
+        """The examples to judge on, open."""
         images = labelled(source or self.images(), truths=self.task.truths)
         with Examples(images, lambda wanted: labelled(self.bank(wanted))) as examples:
             yield examples
 
     def report(self, source: Source | None = None) -> Any:
-        """What comes of judging once."""
+        """The report of one judgement."""
         with self.opened(source) as examples:
             settings = settings_of(self.task, self.given)
             self.task.check(self.student(), examples, settings)
             return self.task.judge(self.student(), examples, settings, Silent())
 
     def test_it_says_what_it_is(self) -> None:
-        """Help, refusals and kept reports go by these."""
+        """Help, error messages and stored reports use name, description and measure."""
         assert self.task.name
         assert self.task.name == self.task.name.lower()
         assert self.task.description
@@ -138,29 +138,31 @@ class TaskContract:
         assert get_args(self.task.report.model_fields["task"].annotation) == (self.task.name,)
 
     def test_settings_have_defaults(self) -> None:
-        """From its preset or its record; they come back from JSON."""
+        """Settings come from the preset or from defaults, and are unchanged by JSON."""
         settings = settings_of(self.task)
         assert type(settings).from_json(json.dumps(settings.plain())) == settings
 
     def test_a_report_comes_back_from_json(self) -> None:
-        """It is kept in a file and read again."""
+        """A report is unchanged by JSON, as which it is stored."""
         report = self.report()
         again = self.task.report.from_json(json.dumps(report.plain(), allow_nan=False))
         assert again == report
         assert self.task.show(again) == self.task.show(report)
 
     def test_its_score_and_numbers_are_finite(self) -> None:
-        """They decide which weights are kept, and stand in metrics.jsonl."""
+        """The score selects weights, and the numbers are written to metrics.jsonl."""
         report = self.report()
         score, numbers = self.task.score(report), self.task.numbers(report)
         assert math.isfinite(score)
         assert all(isinstance(value, int | float) and math.isfinite(value) for value in numbers.values())
-        assert not {"kind", "step", "epoch", "seconds", "set", "score", "best"} & numbers.keys(), "a line has its own"
+        assert not {"kind", "step", "epoch", "seconds", "set", "score", "best"} & numbers.keys(), (
+            "a line of metrics.jsonl has these keys already"
+        )
         assert set(self.task.curves) <= numbers.keys()
         assert not self.task.measure.percent or 0 <= score <= 1
 
     def test_judging_twice_gives_the_same_report(self) -> None:
-        """A trainer judges again and again with the same images open."""
+        """Training judges repeatedly with the same open images."""
         with self.opened() as examples:
             settings = settings_of(self.task, self.given)
             reports = [self.task.judge(self.student(), examples, settings, Silent()) for _ in range(2)]
@@ -171,7 +173,7 @@ class TaskContract:
         json.dumps(self.task.subject(one))
 
     def test_it_shows_its_score(self) -> None:
-        """The terminal and the page print nothing else."""
+        """Terminal and page print what `show` returns."""
         shown = self.task.show(self.report())
         assert isinstance(shown, Shown)
         assert shown.title
@@ -183,7 +185,7 @@ class TaskContract:
         assert not shown.rejected
 
     def test_unreadable_images_are_counted_and_named(self) -> None:
-        """They count for nothing, and the command ends with exit code 3."""
+        """Unreadable images do not count in the score, and the command ends with exit code 3."""
         images = self.images()
         shown = self.task.show(self.report(Broken(images)))
         assert list(shown.rejected) == [str(images.scan().ids[0])]

@@ -1,1 +1,1 @@
-"""The training loop and all it uses: batches, targets, optimiser, log, interrupts."""
+"""The training loop and its parts: batches, targets, optimiser, log, interrupts."""

@@ -7,10 +7,10 @@ from torch import nn
 
 
 class Average:
-    """Follows a network: average = decay * average + (1 - decay) * weights; buffers are copied as they are.
+    """Follows a network: average = decay * average + (1 - decay) * weights; buffers are copied unchanged.
 
-    Early on the decay is smaller, (1 + step) / (10 + step): an average over 1,000 steps would be little but the random weights
-    a short training began with.
+    In early steps the decay is smaller, (1 + step) / (10 + step): with a fixed decay the average of a short training would mostly
+    consist of the initial random weights.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -19,7 +19,7 @@ class Average:
 
     @torch.no_grad()
     def follow(self, network: nn.Module, step: int) -> None:
-        """After a step, the first of which is 0."""
+        """Update the average after a step; steps are counted from 0."""
         decay = min(self._decay, (1 + step) / (10 + step))
         mine, theirs = ([p.detach() for p in of.parameters()] for of in (self.network, network))
         torch._foreach_lerp_(mine, theirs, 1 - decay)

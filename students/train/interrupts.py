@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and a closed terminal in a training: the step in hand is finished and kept, then the signal does what it
-would have done."""
+"""Handles Ctrl-C, SIGTERM and a closed terminal during training: the current step is finished and saved, then the signal takes
+its usual effect."""
 
 import signal
 import threading
@@ -16,9 +16,9 @@ MOST = 5
 
 
 class Interrupted:
-    """Whether a signal came. Others at once are the same wish; one after a second, or the fifth, acts as it stands.
+    """Whether a signal came. A further one takes effect at once if it comes after PATIENCE seconds, or if it is number MOST.
 
-    Hang-ups do not: a closing terminal sends several.
+    Hang-ups never do: a closing terminal sends several.
     """
 
     def __init__(self) -> None:
@@ -28,19 +28,19 @@ class Interrupted:
 
     @property
     def here(self) -> bool:
-        """True when this process was told to stop."""
+        """True when this process has received a signal to stop."""
         return self._number is not None
 
     def go_on(self) -> None:
-        """Let the signal take effect, now that everything is kept."""
+        """Let the signal take its usual effect, now that everything is saved."""
         number = self._number or signal.SIGTERM  # None: it came to another process of the training
         self._restore()
         signal.raise_signal(number)
-        raise KeyboardInterrupt  # whoever handled the signal came back; the training is over all the same
+        raise KeyboardInterrupt  # the handler of the signal returned; the training ends all the same
 
     def _watch(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # A shell ignores Ctrl-C for what runs in the background, nohup the hang-up.
+            # A signal that is ignored stays so: Ctrl-C in background jobs of a shell, hang-ups under nohup.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
 
@@ -61,7 +61,7 @@ class Interrupted:
 
 @contextmanager
 def watching() -> Iterator[Interrupted]:
-    """Watch for signals; in a thread that cannot, nothing is changed."""
+    """Watch for signals. Does nothing outside the main thread, where Python cannot handle them."""
     interrupted = Interrupted()
     if threading.current_thread() is threading.main_thread():
         interrupted._watch()

@@ -44,16 +44,16 @@ from students.train.trackers import check_names
 
 @dataclass(frozen=True)
 class Job:
-    """What the loop needs."""
+    """Everything the training loop needs."""
 
     network: nn.Module
     family: Family[Any]
     own: nn.ModuleDict
-    """Weights of the objectives themselves."""
+    """The objectives' own weights."""
     record: RunRecord
     """The run: its student, recipe, pacing and seed."""
     machine: MachineOptions
-    """What is particular to this machine."""
+    """Options of this machine."""
     images: TrainingImages
     targets: TargetSource
     feed: Callable[[], Feed]
@@ -73,7 +73,7 @@ def make_job(
     *,
     fresh: bool = True,
 ) -> Job:
-    """Check everything that was opened. `fresh`: the network gets the weights a run begins with; else a checkpoint fills it."""
+    """Check the inputs and build the job. `fresh`: load the weights the run starts from; else a checkpoint is loaded later."""
     check_names(where.trackers)
     images, targets, sides = _images_and_targets(record, inputs, where, world, progress)
     recipe, pacing = record.recipe, record.pacing
@@ -178,31 +178,31 @@ def _connected(
     world: World,
     progress: Progress,
 ) -> TargetSource:
-    """The teacher itself, on the rows and views the cache has or would have."""
+    """The live teacher, on the rows and views that the cache has or would have."""
     from kdcache.teachers.batches import Batches
     from kdcache.teachers.reopen import reopen_teacher
 
     if cache.teacher.reads is not None:
-        message = f"the teacher of {cache.path} reads token ids, which a training does not show it yet"
+        message = f"the teacher of {cache.path} needs token ids, which on-stream training does not support yet"
         raise UsageError(message, hint="train from the cache: --stream off")
     views = fits.check_views(cache, record.pacing.views)
     teacher = reopen_teacher(cache.teacher, device=str(world.device), weights=where.weights, head=where.head)
-    # A cache that is not built has rejected nothing yet: what cannot be read then weighs nothing.
+    # An unfinished cache has no complete list of unreadable images; those found in training get weight 0.
     rejected = None if cache.missing else cache.rejected
     drawn = LabelsOnly(
         images, views=views, seed=record.seed, share=share, rejected=rejected, examples=images.known.examples
     )
-    hint = "train from the cache (--stream off), or show fewer images at once with --micro"
+    hint = "train from the cache (--stream off), or use smaller pieces with --micro"
     return LiveTeacher(drawn, teacher.spec, Batches(teacher, cache.plan.batch, hint=hint, note=progress.note))
 
 
 def torch_seed(seed: int) -> int:
-    """A seed as torch takes it, which has no room for more than 64 bits."""
+    """A seed reduced to the 64 bits that torch accepts."""
     return seed if -(1 << 63) <= seed < 1 << 63 else seed % (1 << 63)
 
 
 def _network(record: RunRecord, where: MachineOptions, fresh: bool) -> nn.Module:
-    """The student as it is before the first step: random weights depend on the seed alone."""
+    """The student before the first step; its random weights depend only on the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(record.seed))
         network = build_student(record.student)

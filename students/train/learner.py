@@ -1,7 +1,7 @@
-"""The student while it learns: its network, the running average of it, and what changes the two, a step at a time.
+"""Updates the student and the running average of its weights, one step at a time.
 
-Input: the pieces of a step and the teacher's signals for them. Output: their losses, and weights that have moved. When steps are
-taken, and when the student is judged and kept, is the matter of loop.py.
+Input: the pieces of a step and their targets. Output: losses, and updated weights. loop.py decides when to take a step, to judge
+the student and to save it.
 """
 
 import math
@@ -24,7 +24,7 @@ from students.train.targets import Signals
 
 
 class Learner:
-    """A network, its average, its optimiser."""
+    """A network, the average of its weights, and its optimiser."""
 
     def __init__(self, job: Job, world: World) -> None:
         self._job, self._world = job, world
@@ -44,7 +44,7 @@ class Learner:
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
-        """What a step calls: compiled, and averaging gradients over the world, where asked for."""
+        """The module a step calls: compiled if requested, and averaging gradients if there are several processes."""
         job, ids = self._job, None
         step = Step(self.network, job.record.student, job.record.recipe.losses, self.own, job.record.recipe.precision)
         if job.machine.compiled:
@@ -59,31 +59,31 @@ class Learner:
 
     @property
     def judged(self) -> nn.Module:
-        """The network that is evaluated and exported: the average, where one is kept."""
+        """The network that is evaluated and exported: the average, if one is kept."""
         return self.network if self.average is None else self.average.network
 
     @property
     def parts(self) -> Parts:
-        """What a checkpoint keeps of it."""
+        """Everything that a checkpoint stores."""
         average = None if self.average is None else self.average.network
         return Parts(self.network, average, self.optimiser, self.own, self._job.record.recipe.all_constraints)
 
     def begin(self) -> None:
-        """Training mode, but for what constraints hold."""
+        """Set training mode, except for modules that constraints freeze."""
         self.network.train()
         for constraint in self._job.record.recipe.all_constraints:
             constraint.before_step(self.network)
 
     def learn(self, piece: Piece, signals: Signals) -> tuple[Losses, Tensor]:
-        """Add the gradient of one piece -> its losses, and which of its examples count.
+        """Add the gradient of one piece; returns its losses, and which of its examples count.
 
-        Each example weighs the same, however a step is cut into pieces and processes.
+        Each example has the same weight, however a step is divided into pieces and among processes.
         """
         job, device, called = self._job, self._world.device, self._called
         truths = piece.truths_on(device)
         pixels = None if piece.pixels is None else normalised(piece.pixels, job.record.student, str(device))
         batch = job.family.batch(pixels, signals, truths, job.record.student)
-        # Gradients of all processes are averaged once a step, with its last piece.
+        # Gradients are averaged over processes once per step, with its last piece.
         apart = called.no_sync() if isinstance(called, DistributedDataParallel) and not piece.last else nullcontext()
         with apart:
             losses = Losses(*called(batch, signals, truths, str(device)))
@@ -93,7 +93,7 @@ class Learner:
         return losses, good
 
     def step(self, number: int) -> tuple[float, Tensor]:
-        """Move the weights after the last piece of step `number`, from 0 -> the rate, and the length of the gradient."""
+        """Update the weights after the last piece of step `number`, from 0; returns learning rate and gradient norm."""
         rate = self._job.pace(number)
         set_rate(self.optimiser, rate)
         self.scaler.unscale_(self.optimiser)

@@ -1,4 +1,4 @@
-"""What is measured while a student learns: losses, rate, and where the time goes. One JSON object a line in metrics.jsonl."""
+"""Logs a training to metrics.jsonl, one JSON object per line: losses, learning rate, and the time of each stage."""
 
 import json
 import math
@@ -20,17 +20,17 @@ from students.train.losses import Losses
 from students.train.trackers import Tracker, numbers_of
 
 LAPS = ("waiting", "teacher", "student", "optimiser")
-APART = "apart"
-"""Name under which time that is not training is counted: validation and checkpoints."""
+OUTSIDE = "outside"
+"""Name of the stage whose time does not count as training: validation and checkpoints."""
 
 
 class Log:
-    """Sums up steps and writes them down every so often. Losses stay on the device until then."""
+    """Sums up steps and writes a line at intervals. Losses stay on the device until then."""
 
     def __init__(
         self, run: Run, world: World, parts: tuple[str, ...], trackers: Sequence[Tracker] = (), *, timed: bool = False
     ) -> None:
-        """`parts`: names of the losses, each with a sum of its own."""
+        """`parts`: names of the losses, each of which has its own sum."""
         self._timed = timed and world.device.type == "cuda"
         self._trackers = trackers
         self._file, self._world = run.path / METRICS, world
@@ -41,14 +41,14 @@ class Log:
 
     def _clear(self) -> None:
         self._sums: Tensor = torch.zeros(2 + len(self._parts), dtype=torch.float64)
-        self._laps = dict.fromkeys((*LAPS, APART), 0.0)
+        self._laps = dict.fromkeys((*LAPS, OUTSIDE), 0.0)
         self._steps = 0
         self._since = time.perf_counter()
         self._images = 0
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Time that goes under a name; when timed, with what an accelerator still had to do for it."""
+        """Context whose time is added to a stage; with `timed`, it waits until the accelerator has finished the stage."""
         start = time.perf_counter()
         try:
             yield
@@ -58,18 +58,18 @@ class Log:
             self._laps[name] += time.perf_counter() - start
 
     def add(self, losses: Losses, good: Tensor) -> None:
-        """The losses of a piece, one value a row."""
+        """Add the losses of a piece, one value per row; `good` masks the rows that count."""
         rows = [losses.total, *(losses.parts[part] for part in self._parts), torch.ones_like(losses.total)]
         sums = torch.stack([(row.detach() * good).sum() for row in rows]).double()
         self._sums = self._sums.to(sums.device) + sums
         self._images += len(good)
 
     def step(self) -> None:
-        """A step is over."""
+        """Count a finished step."""
         self._steps += 1
 
     def pending(self) -> dict[str, float]:
-        """The sums since the last line, the mean over all processes, for a checkpoint; NaN is never kept."""
+        """The sums since the last line, averaged over processes, for a checkpoint. Raises if the loss is not finite."""
         sums: list[float] = self._world.mean(self._sums.clone()).tolist()
         self._refuse(sums[0])
         return dict(zip((LOSS, *self._parts, IMAGES), sums, strict=True))
@@ -83,8 +83,8 @@ class Log:
             )
 
     def write(self, state: State, epochs: float) -> str:
-        """One line about the steps since the last one -> the few words of it that stand beside the bar."""
-        seconds = time.perf_counter() - self._since - self._laps[APART]
+        """Write a line about the steps since the last line; returns a short text for the progress bar."""
+        seconds = time.perf_counter() - self._since - self._laps[OUTSIDE]
         total, *parts, count = self._world.mean(self._sums).tolist()
         images = self._images * self._world.size
         loss = total / max(count, 1)
@@ -109,7 +109,7 @@ class Log:
         return f"loss {loss:.3f} · {share:.1%} waiting"
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line; it is in the file when this returns."""
+        """Append one line to metrics.jsonl."""
         if self._world.first:
             with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
@@ -117,10 +117,10 @@ class Log:
                 tracker.tell(numbers_of(line), line["step"])
 
     def rewind(self, step: int, sums: dict[str, float]) -> None:
-        """Forget what was written after a step that is now taken again, and go on with the sums of then."""
+        """Remove the lines after step `step`, from which training resumes, and continue with its sums."""
         self._sums = torch.tensor([sums[name] for name in (LOSS, *self._parts, IMAGES)], dtype=torch.float64)
         if not self._world.first or not self._file.is_file():
             return
-        # A training that had ended tells its end again.
-        kept = [line for line, told in lines_of(self._file) if told["step"] <= step and told["kind"] != "end"]
+        # The line of the end is removed as well: a resumed training writes it again.
+        kept = [line for line, values in lines_of(self._file) if values["step"] <= step and values["kind"] != "end"]
         write_file(self._file, (line + b"\n" for line in kept))

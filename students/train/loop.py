@@ -1,8 +1,8 @@
-"""The training loop: pieces of views come in, a student goes out. One loop for off-stream, on-stream and true classes.
+"""The training loop, the same for off-stream training, on-stream training and true classes.
 
-Input: a job (everything decided and checked beforehand), its run folder, the world. Output: weights, checkpoints and
-metrics in the run. What is random in a step depends on (seed, step, rank) alone: a training that was stopped goes on as if it
-had not been.
+Input: a job (everything decided and checked beforehand), its run folder, the processes of the training. Output: weights,
+checkpoints and metrics in the run. Randomness in a step depends only on (seed, step, rank), so that a training that is stopped
+and resumed equals one that was not stopped.
 """
 
 import math
@@ -27,37 +27,37 @@ from students.train.feed import Feed, Piece
 from students.train.interrupts import Interrupted, watching
 from students.train.job import Job
 from students.train.learner import Learner
-from students.train.log import APART, Log
+from students.train.log import OUTSIDE, Log
 from students.train.losses import part_names
 from students.train.room import check_room
 from students.train.targets import EpochTargets
 from students.train.trackers import trackers
 
 Ended = Literal["done", "patience", "steps"]
-ASKED = 10
+CHECK_EVERY = 10
 """Steps between checks of whether any process received a signal: every check waits for the slowest process."""
 _NOISE = 0x57E9_0001
-"""Purpose key of the random numbers of a step."""
+"""Key that makes the random numbers of a step differ from those for other purposes."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training."""
+    """Result of a training."""
 
     ended: Ended
     state: State
     validation: list[dict[str, Any]]
-    """Lines of the last validation, one a set; empty if the student was not judged."""
+    """Lines of the last validation, one per set; empty if the student was not judged."""
     score: float | None
     """Score that selects the best weights: that of one set, or the mean."""
     measure: Measure
     """Name and unit of the score."""
     unreadable: int
-    """Image -> why it could not be read, of the images this process met."""
+    """Number of images that this process could not read."""
 
 
 def train(job: Job, run: Run, world: World, progress: Progress, *, resume: bool = False) -> Outcome:
-    """Train until all steps are taken, patience ends, or `stop_at` of its machine options."""
+    """Train until all steps are taken, patience runs out, or step `stop_at` of the machine options is reached."""
     with ExitStack() as stack:
         feed = stack.enter_context(job.feed())
         judge = stack.enter_context(job.judge()) if job.judge is not None and world.first else None
@@ -88,7 +88,7 @@ class Training:
         self.started = time.perf_counter()
 
     def begin(self) -> None:
-        """Keep the state before the first step: from then on there is a run, which can be gone on with."""
+        """Save the state before the first step, which makes the folder a run that can be resumed."""
         self._check_room()
         self._keep()
         if self.world.first:
@@ -100,28 +100,28 @@ class Training:
             check_room(self.run.path, self.learner.parts, self.job.record.pacing)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint."""
+        """Load the newest checkpoint."""
         self.state = load_checkpoint(self.run.path, self.learner.parts)
         sums = self._sums()
         self.learner.scaler.load_state_dict(self.state.scaler)
         self._check_room()
         self.before = self.state.seconds
         self.log.rewind(self.state.step, sums)
-        self.progress.note(f"going on from step {self.state.step:,} of {self.job.record.pacing.steps:,}")
+        self.progress.note(f"resuming from step {self.state.step:,} of {self.job.record.pacing.steps:,}")
 
     def _sums(self) -> dict[str, float]:
-        """The sums of the state; Damage where this training cannot be in it, though its files are whole."""
+        """The running sums of the loaded state. Raises Damage if this training cannot be in such a state."""
         state, pacing = self.state, self.job.record.pacing
         counted = (state.epoch, state.at) == divmod(state.step, pacing.steps_an_epoch) and state.step <= pacing.steps
         sums = state.sums(part_names(self.job.record.recipe))
         if not counted or sums is None or bool(state.scaler) != self.learner.scaler.is_enabled():
             place = f"step {state.step:,}, place {state.at:,} of epoch {state.epoch:,}"
             what = f"the newest checkpoint of {self.run.path} is at {place}: not a state of this training"
-            raise Damage(what, hint="start it anew with another --out")
+            raise Damage(what, hint="start a new run with another --out")
         return sums
 
     def go(self, feed: Feed, interrupted: Interrupted) -> Outcome:
-        """Epoch by epoch, step by step."""
+        """Train from the present state to the end."""
         job, state = self.job, self.state
         self.progress.start(
             "train", job.record.pacing.steps * job.record.recipe.batch, state.step * job.record.recipe.batch
@@ -139,11 +139,11 @@ class Training:
         if feed.unreadable:
             image_id, reason = next(iter(feed.unreadable.items()))
             left = plural(len(feed.unreadable), "image")
-            self.progress.warn(f"{left} could not be used and weighed nothing, such as {image_id}: {reason}")
+            self.progress.warn(f"{left} could not be read and had no weight in training, such as {image_id}: {reason}")
         return Outcome(ended, state, self.validation, self.score, job.measure, len(feed.unreadable))
 
     def _step(self, pieces: Iterator[Piece], epoch: EpochTargets) -> None:
-        """One step over all its pieces."""
+        """Take one step, over all its pieces."""
         job, state, log = self.job, self.state, self.log
         torch.manual_seed(Dice(job.record.seed, state.step, self.world.rank, _NOISE).word() >> 1)  # it takes 63 bits
         with log.lap("waiting"):
@@ -160,7 +160,7 @@ class Training:
             log.rate, log.grad = self.learner.step(state.step)
 
     def _after_step(self, interrupted: Interrupted) -> Ended | None:
-        """Count, log, validate, keep; says whether the training is over."""
+        """Count, log, validate and save; returns why the training ends, or None."""
         job, state, pacing = self.job, self.state, self.job.record.pacing
         state.step += 1
         self.log.step()
@@ -171,21 +171,21 @@ class Training:
         over = state.step >= pacing.steps
         if over or state.step % pacing.log_every == 0:
             self.progress.aside(self.log.write(state, self.epochs))
-        with self.log.lap(APART):
+        with self.log.lap(OUTSIDE):
             tired = (over or state.step % pacing.validate_every == 0) and self._validate()
         stop = job.machine.stop_at is not None and state.step >= job.machine.stop_at
-        signalled = (self.world.size == 1 or state.step % ASKED == 0) and self.world.any(interrupted.here)
+        signalled = (self.world.size == 1 or state.step % CHECK_EVERY == 0) and self.world.any(interrupted.here)
         if over or tired or stop or signalled or state.step % pacing.keep_every == 0:
-            with self.log.lap(APART):
+            with self.log.lap(OUTSIDE):
                 self._keep()
         if signalled:
             self.progress.finish()
-            self.progress.note(f"kept step {state.step:,}; go on with: {self.run.way_on}")
+            self.progress.note(f"saved step {state.step:,}; resume with: {self.run.way_on}")
             interrupted.go_on()
         return "done" if over else "patience" if tired else "steps" if stop else None
 
     def _over(self) -> Ended | None:
-        """How a training ended that needs no further step; None while there is something to do."""
+        """Why no further step is needed; None if there is one to take."""
         pacing, patience = self.job.record.pacing, self.job.record.recipe.patience
         if self.state.step >= pacing.steps:
             return "done"
@@ -194,7 +194,7 @@ class Training:
         return "steps" if self.job.machine.stop_at is not None and self.state.step >= self.job.machine.stop_at else None
 
     def _validate(self) -> bool:
-        """Judge the student; True when patience has ended. Without validation images the last weights are the best."""
+        """Judge the student and save the best weights; without validation images, the latest. True when patience ran out."""
         state = self.state
         better, score = True, math.nan
         if self.job.judge is not None:
@@ -232,7 +232,7 @@ class Training:
 
     @property
     def epochs(self) -> float:
-        """Passes over the images so far."""
+        """Number of passes over the images so far."""
         return self.state.step / self.job.record.pacing.steps_an_epoch
 
     def _keep(self) -> None:
@@ -244,7 +244,7 @@ class Training:
         self.world.wait()
 
     def _keep_weights(self) -> None:
-        """Where none are the best yet, and something was learnt, those of now."""
+        """Save the present weights if there are no best ones yet and a step was taken."""
         if self.state.step and not (self.run.path / "best.safetensors").exists():
             save_tensors(self.run.path / "best.safetensors", self.learner.judged.state_dict())
 
@@ -266,7 +266,7 @@ class Training:
 
 
 def steps_of(pieces: Iterator[Piece]) -> Iterator[Iterator[Piece]]:
-    """Pieces step by step; each step's must be used up before the next is asked for."""
+    """Groups pieces by step; all pieces of a step must be consumed before the next step is requested."""
 
     def one_step() -> Iterator[Piece]:
         for piece in pieces:

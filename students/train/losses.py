@@ -1,7 +1,7 @@
-"""What a training step computes, whatever the student and its objectives: outputs, the loss of every part, and their sum.
+"""The computation of a training step: the student's outputs, the loss of every objective, and their sum.
 
-Input: the arguments of the student, the teacher's signals and the truths of a piece. Output: Losses. It is one module, so that
-the gradients of the student and of its objectives' own weights are averaged over processes together.
+Input: the arguments of the student, the teacher's signals and the truths of a piece. Output: Losses. All is one torch module, so
+that gradients of the student and of the objectives' own weights are averaged over processes together.
 """
 
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ from students.families.spec import StudentSpec
 from students.recipe import Recipe
 
 _OWN = 0x57E9_0002
-"""Purpose key of the random numbers from which an objective's own weights are drawn."""
+"""Key that makes the random numbers for an objective's own weights differ from those for other purposes."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """One value an example."""
+    """Losses of a piece, with one value per example."""
 
     total: Tensor
     """Sum of all parts, each times its weight and its objective's."""
     parts: dict[str, Tensor]
-    """`OBJECTIVE.PART` -> its loss, without any weight."""
+    """`OBJECTIVE.PART` -> its loss, before weights are applied."""
 
 
 def part_names(recipe: Recipe) -> tuple[str, ...]:
-    """`labels.soft`, `hint.mse` …: every loss of a recipe under the name it is logged by, in order."""
+    """Names under which the losses of a recipe are logged, in order: `labels.soft`, `hint.mse` …"""
     return tuple(f"{name}.{part}" for name, objective in recipe.losses.items() for part in objective.parts)
 
 
 def own_modules(recipe: Recipe, sides: Mapping[str, Sides], seed: int) -> nn.ModuleDict:
-    """The objectives' own weights, by objective: they depend on the run's seed and the objective's name alone."""
+    """The objectives' own weights, by objective; they depend only on the run's seed and the objective's name."""
     modules = nn.ModuleDict()
     with torch.random.fork_rng(devices=[]):
         for name, objective in recipe.losses.items():
@@ -52,12 +52,12 @@ def own_modules(recipe: Recipe, sides: Mapping[str, Sides], seed: int) -> nn.Mod
 
 
 def _key(name: str) -> str:
-    """Where an objective's weights are: a plain name may be one that nn.ModuleDict has for itself, such as `items`."""
+    """Key of an objective in the nn.ModuleDict, with a prefix because names such as `items` are its own attributes."""
     return f"objective_{name}"
 
 
 class Step(nn.Module):
-    """A student and its objectives: what is called once a piece."""
+    """A student with its objectives; called once per piece."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Step(nn.Module):
     def forward(
         self, batch: dict[str, Any], signals: Mapping[str, Any], truths: Mapping[str, Any], device: str
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """`Losses`, as plain values. The network computes in the recipe's precision, losses always in float32."""
+        """The two fields of `Losses`. The network computes in the recipe's precision, losses always in float32."""
         with autocast(torch.device(device), self._precision):
             output = self.trained(**batch)
         own = dict(self.own.items())
@@ -91,7 +91,7 @@ class Step(nn.Module):
             for name, objective in self._objectives.items()
         }
         total = weighted(self._objectives, losses)
-        assert total is not None, "a recipe has an objective that weighs something"
+        assert total is not None, "a recipe has an objective whose weight is not 0"
         parts = {f"{name}.{part}": loss for name, each in losses.items() for part, (_, loss) in each.items()}
         return total, {name: loss.detach() for name, loss in parts.items()}
 
@@ -99,7 +99,7 @@ class Step(nn.Module):
 def weighted(
     objectives: Mapping[str, Objective], losses: Mapping[str, Mapping[str, tuple[float, Tensor]]]
 ) -> Tensor | None:
-    """The sum of all parts, each times its weight and its objective's, in order. What weighs 0 is left out, not added as 0."""
+    """The sum of all parts, each times its own and its objective's weight. Parts of weight 0 are skipped; None without any."""
     total: Tensor | None = None
     for name, objective in objectives.items():
         for weight, loss in losses[name].values():

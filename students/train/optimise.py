@@ -1,7 +1,7 @@
-"""AdamW for a student: which parameters decay, how fast each layer learns, and the rate of every step.
+"""AdamW for a student: weight decay per parameter, learning rate per layer, and the learning rate of every step.
 
-Input: the trained parameters of a network, as its family groups them, and a recipe. Output: an optimiser whose groups carry
-their share of the rate, and the rate itself, a pure function of the step.
+Input: the trained parameters of a network, as its family groups them, and a recipe. Output: an optimiser whose groups have their
+factor of the learning rate, and the learning rate as a pure function of the step.
 """
 
 import math
@@ -17,7 +17,7 @@ from students.recipe import Optimiser
 
 @dataclass(frozen=True)
 class Pace:
-    """The rate of every step: a straight warm-up, then half a cosine."""
+    """Learning rate of every step: a linear warm-up, then a cosine decay."""
 
     optimiser: Optimiser
     steps: int
@@ -26,7 +26,7 @@ class Pace:
     """Number of warm-up steps."""
 
     def __call__(self, step: int) -> float:
-        """The rate of step 0, 1, …"""
+        """The learning rate of a step, counted from 0."""
         ask = self.optimiser
         if step < self.warmup:
             return ask.first_rate + (ask.rate - ask.first_rate) * step / self.warmup
@@ -35,9 +35,9 @@ class Pace:
 
 
 def adamw(trained: Iterable[Group], ask: Optimiser, *, fused: bool, own: nn.Module | None = None) -> torch.optim.AdamW:
-    """Groups by layer and decay; `share` of a group is what its rate is multiplied with, 1 in the last layer.
+    """AdamW with parameters grouped by layer and decay; `share`: a group's factor of the learning rate, 1 in the last layer.
 
-    `own`: the objectives' weights, which learn as fast as the last layer.
+    `own`: the objectives' own weights, which have the learning rate of the last layer.
     """
     every = [each for each in trained if each.parameter.requires_grad]  # a constraint may have frozen the others
     last = max((each.layer for each in every), default=0)
@@ -64,6 +64,6 @@ def adamw(trained: Iterable[Group], ask: Optimiser, *, fused: bool, own: nn.Modu
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group its share of the rate."""
+    """Set the learning rate of every group: its share of `rate`."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]

@@ -1,6 +1,6 @@
-"""Room on disk for a training, looked at before its first step: what it keeps, not what it learns, must not end it.
+"""Checks before the first step that the disk has room for everything a training will write.
 
-Input: the run and what a checkpoint holds. Output: nothing, or a StorageError that says how much is missing.
+Input: the run and the content of a checkpoint. Output: nothing, or a StorageError that says how much room is needed.
 """
 
 import shutil
@@ -14,13 +14,13 @@ from students.runs.record import Pacing
 from students.runs.run import CHECKPOINTS
 
 _LINE = 1024
-"""Bytes of a line of metrics.jsonl, generously estimated."""
+"""Bytes of a line of metrics.jsonl, a generous estimate."""
 _MORE = 1 << 20
-"""Bytes of the record, the states and an evaluation, generously estimated."""
+"""Bytes of the record, the states and an evaluation, a generous estimate."""
 
 
 def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
-    """There is one checkpoint more than are kept while it is written, and so with the best weights."""
+    """Raise StorageError if the disk is too small. While a file is written, the one it replaces is there as well."""
     checkpoint, weights = _bytes_of(parts)
     lines = _LINE * (pacing.steps // pacing.log_every + pacing.steps // pacing.validate_every)
     whole = (KEPT + 1) * checkpoint + 2 * weights + lines + _MORE
@@ -31,12 +31,12 @@ def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
         free = shutil.disk_usage(run).free
     if free + there < whole:
         message = f"{run} has room for {size(free)}, this training needs {size(whole - there)}"
-        hint = f"make room there, or choose another --out; a checkpoint has {size(checkpoint)}, {KEPT} are kept"
+        hint = f"make room there, or choose another --out; a checkpoint takes {size(checkpoint)}, {KEPT} are kept"
         raise StorageError(message, hint=hint, path=str(run))
 
 
 def _bytes_of(parts: Parts) -> tuple[int, int]:
-    """Of a checkpoint, and of the weights alone. AdamW keeps two moments of everything it moves."""
+    """Bytes of a checkpoint, and of the weights alone. AdamW keeps two moments of every parameter it updates."""
     weights = sum(tensor.nbytes for tensor in parts.network.state_dict().values())
     moved = sum(tensor.nbytes for group in parts.optimiser.param_groups for tensor in group["params"])
     beside = sum(tensor.nbytes for tensor in (*parts.own.state_dict().values(), *parts.constraint_states.values()))

@@ -1,4 +1,4 @@
-"""Starts a training or goes on with one: what the command line calls."""
+"""Starts or resumes a training, for the command line and the Python functions."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _NAME = 150
 
 @dataclass(frozen=True)
 class Finished:
-    """A run and what came of it."""
+    """A run and the result of its training."""
 
     run: Run
     outcome: Outcome
@@ -37,7 +37,7 @@ class Finished:
 
 
 def start(options: TrainOptions, where: MachineOptions, progress: Progress) -> Finished:
-    """Plan a run, write its record, train."""
+    """Plan a new run and train it."""
     with joined(where.device) as world:
         progress = progress if world.first else Silent()
         progress.doing("listing the images")
@@ -56,13 +56,13 @@ def start(options: TrainOptions, where: MachineOptions, progress: Progress) -> F
 
 
 def go_on(path: Path, where: MachineOptions, progress: Progress) -> Finished:
-    """Go on with a run from its newest checkpoint."""
+    """Resume a run from its newest checkpoint."""
     with joined(where.device) as world:
         progress = progress if world.first else Silent()
         run = Run.open(path)
         if world.size != run.record.processes:
             raise Mismatch(
-                f"{run.path} was begun with {run.record.processes} processes, these are {world.size}",
+                f"{run.path} was started with {run.record.processes} processes, and cannot be resumed with {world.size}",
                 hint=run.way_on,
             )
         progress.doing("listing the images")
@@ -74,13 +74,13 @@ def go_on(path: Path, where: MachineOptions, progress: Progress) -> Finished:
 
 @contextmanager
 def _way_on(run: Run) -> Iterator[None]:
-    """An interruption and a full disk tell the command that goes on, when there is something to go on with."""
+    """Adds the command that resumes the run to an interruption or a storage error, if the run can be resumed."""
     try:
         yield
     except (KeyboardInterrupt, StorageError) as stop:
         if run.exists:
             if isinstance(stop, OutOfMemory):
-                stop.hint = f"{stop.hint}; the run goes on with: {run.way_on}"
+                stop.hint = f"{stop.hint}; resume the run with: {run.way_on}"
             elif isinstance(stop, StorageError):
                 stop.hint = f"when {stop.details.get('path', run.path)} can be written again: {run.way_on}"
             else:
@@ -90,7 +90,7 @@ def _way_on(run: Run) -> Iterator[None]:
 
 @contextmanager
 def begun(out: Path | None, record: RunRecord) -> Iterator[Run]:
-    """The run folder: the one asked for, or `kd/runs/STUDENT-DATA`, with a number where another run has the name."""
+    """A new run in the folder `out`, or in `kd/runs/STUDENT-DATA`, with a number if another run has that name."""
     with ExitStack() as stack:
         if out is None:
             yield _named(record, stack)
@@ -108,8 +108,8 @@ def _named(record: RunRecord, stack: ExitStack) -> Run:
         try:
             return stack.enter_context(Run.begun(path, record))
         except Locked:
-            continue  # it is just being begun
+            continue  # another process is just starting a run of this name
         except UsageError:
-            if not os.path.isdir(path):  # nothing has the name: none can be there at all
+            if not os.path.isdir(path):  # the name is free, so the error has another cause
                 raise
     raise AssertionError("unreachable: count() does not end")

@@ -1,6 +1,6 @@
-"""BatchNorm over all processes of a training: its statistics are those of the whole batch, wherever its images are.
+"""BatchNorm with the statistics of the whole batch, over all processes of a training.
 
-Input: a network. Output: the same network, its norms exchanged for ones that add up over the processes.
+Input: a network. Output: the same network, with norms that sum their statistics over the processes.
 """
 
 from typing import Any
@@ -35,12 +35,12 @@ class SyncedNorm(nn.BatchNorm2d):
     """BatchNorm over the images of all processes. torch has one for CUDA only; this one needs nothing but all_reduce."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Statistics of the whole batch in training; as BatchNorm2d otherwise."""
+        """In training mode, normalise with statistics of the whole batch; otherwise as BatchNorm2d."""
         if not self.training:
             return super().forward(x)
         wide = x.float()
         count = wide.new_tensor([wide.numel() / wide.shape[1]])
-        # Two passes: the square of the mean taken from the mean of squares leaves nothing of a small variance.
+        # Two passes, because mean of squares minus square of the mean loses a small variance to rounding.
         sums = summed(torch.cat([wide.sum((0, 2, 3)), count]))
         mean, total = sums[:-1] / sums[-1], sums[-1]
         centred = wide - mean.view(1, -1, 1, 1)

@@ -1,6 +1,6 @@
-"""Where the numbers of a training may go besides metrics.jsonl: TensorBoard and Weights & Biases, each an extra.
+"""Sends the numbers of a training to TensorBoard or Weights & Biases, in addition to metrics.jsonl; each is an extra.
 
-Input: the same lines that go into metrics.jsonl. Every number of a line is told under `KIND/NAME` at the line's step.
+Input: the lines of metrics.jsonl. Every number of a line is sent as `KIND/NAME` with the line's step.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +15,10 @@ NAMES = ("tensorboard", "wandb")
 
 
 class Tracker(Protocol):
-    """Takes numbers."""
+    """Receives the numbers of a training."""
 
     def tell(self, numbers: dict[str, float], step: int) -> None:
-        """Numbers of one step."""
+        """Send the numbers of one step."""
 
 
 class _TensorBoard:
@@ -38,7 +38,7 @@ class _TensorBoard:
 
 
 class _Wandb:
-    """A run of the project `kd`; a resumed training goes on with it. WANDB_MODE=offline keeps it on this machine."""
+    """A run of the project `kd`, continued by a resumed training. WANDB_MODE=offline keeps it on this machine."""
 
     def __init__(self, run: Run, stack: ExitStack) -> None:
         try:
@@ -60,7 +60,7 @@ def _missing(name: str) -> Unavailable:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Refuse trackers nobody knows."""
+    """Refuse unknown trackers."""
     for name in names:
         if name not in NAMES:
             raise UsageError(f"no tracker is called {name}", hint=f"one of {', '.join(NAMES)}")
@@ -75,7 +75,7 @@ def trackers(names: Sequence[str], run: Run) -> Iterator[list[Tracker]]:
 
 
 def numbers_of(line: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a line of metrics.jsonl under their full names; losses have names of their own."""
+    """The numbers of a line of metrics.jsonl by full name, losses included."""
     place = "/".join(filter(None, (line["kind"], line.get("set"))))
     flat = line | line.get(LOSSES, {})
     return {

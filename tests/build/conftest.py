@@ -58,8 +58,8 @@ class Listener:
         self.batches.append(len(pixels))
         cells = pixels.float().unfold(1, 4, 4).unfold(2, 4, 4).mean((-1, -2)) / 127.5 - 1
         flat = cells.reshape(len(pixels), 48)
-        said = {"logits": flat @ self._logits, "embedding": flat @ self._dense, "features": flat.reshape(-1, 16, 3)}
-        return {s.name: said[s.name].contiguous() for s in self.spec.signals}
+        signals = {"logits": flat @ self._logits, "embedding": flat @ self._dense, "features": flat.reshape(-1, 16, 3)}
+        return {s.name: signals[s.name].contiguous() for s in self.spec.signals}
 
 
 @pytest.fixture

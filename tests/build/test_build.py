@@ -29,10 +29,10 @@ class Sometimes(Listener):
         super().__init__(("embedding",))
 
     def emit(self, shown: Shown) -> "dict[str, torch.Tensor]":
-        said = super().emit(shown)
+        emitted = super().emit(shown)
         if len(self.batches) == 5:
-            said["embedding"][5:7] = float("nan")
-        return said
+            emitted["embedding"][5:7] = float("nan")
+        return emitted
 
 
 AUGMENT = {"recipe": "augment", "views": 3}
@@ -73,15 +73,15 @@ def test_every_row_is_what_the_teacher_says_about_it(images: Path, tmp_path: Pat
                 ids=store.index.ids,
                 load=lambda i: load(ready.source, i),
             )
-            said = ready.teacher.emit(Shown(torch.from_numpy(pixels[None]).expand(8, -1, -1, -1)))
+            emitted = ready.teacher.emit(Shown(torch.from_numpy(pixels[None]).expand(8, -1, -1, -1)))
             part = PartId(view, row // store.plan.layout.rows_per_part)
             mapped = store.map_part(part)
             place = np.array([row - store.plan.rows_of(part).start])
             for name in ("logits", "embedding"):
                 kept = codecs[name].decode({name: mapped[name].take(place)})
-                np.testing.assert_array_equal(kept[0], said[name][0].numpy())
+                np.testing.assert_array_equal(kept[0], emitted[name][0].numpy())
             half = codecs["features"].decode({"features": mapped["features"].take(place)})
-            np.testing.assert_allclose(half[0], said["features"][0].numpy(), atol=1e-3)
+            np.testing.assert_allclose(half[0], emitted["features"][0].numpy(), atol=1e-3)
 
 
 def test_a_broken_image_is_listed_and_its_row_is_zeros(images: Path, tmp_path: Path) -> None:

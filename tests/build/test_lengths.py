@@ -147,10 +147,10 @@ def test_it_verifies_and_a_teacher_that_reads_more_or_else_is_noticed(
     longer = np.random.default_rng(0)
 
     def other(self: Reader, shown: Shown) -> dict[str, Padded]:
-        said = plain(self, shown)
-        said["words"].values[:, 0] = torch.from_numpy(longer.integers(0, VOCABULARY, len(shown)))
-        said["patches"] = Padded(said["patches"].values, (said["patches"].lengths + 1) % (POSITIONS + 1))
-        return said
+        signals = plain(self, shown)
+        signals["words"].values[:, 0] = torch.from_numpy(longer.integers(0, VOCABULARY, len(shown)))
+        signals["patches"] = Padded(signals["patches"].values, (signals["patches"].lengths + 1) % (POSITIONS + 1))
+        return signals
 
     monkeypatch.setattr(Reader, "emit", other)
     report = verify(cache, VerifyOptions(teacher=99), Silent())
@@ -196,9 +196,9 @@ def test_full_logits_equal_those_of_the_teacher(images: Path, tmp_path: Path) ->
     build(prepared(images, tmp_path / "f", signals=("answers",), codecs={"answers": "full"}), progress=Silent())
     opened = Cache.open(tmp_path / "f")
     batch = next(iter(opened.stream(99, shuffle=False)))
-    said, true = batch.decode()["answers"], emitted(opened, images, batch.rows)["answers"]
-    assert isinstance(said.values, Logits)
-    assert np.array_equal(said.values.values[said.mask()], true.values[true.mask()].numpy())
+    decoded, true = batch.decode()["answers"], emitted(opened, images, batch.rows)["answers"]
+    assert isinstance(decoded.values, Logits)
+    assert np.array_equal(decoded.values.values[decoded.mask()], true.values[true.mask()].numpy())
 
 
 def test_a_batch_that_does_not_fit_is_emitted_in_pieces(

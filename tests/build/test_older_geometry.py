@@ -52,7 +52,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "resnet"
 
 
-def told(model: Path, processor: dict[str, Any]) -> str:
+def teacher_at(model: Path, processor: dict[str, Any]) -> str:
     (model / "preprocessor_config.json").write_text(json.dumps(processor))
     return f"hf:{model}"
 
@@ -60,7 +60,7 @@ def told(model: Path, processor: dict[str, Any]) -> str:
 def options(photos: Path, model: Path, processor: dict[str, Any], **changes: Any) -> BuildOptions:
     usual: dict[str, Any] = {"signals": ("embedding",), "workers": 0, "devices": ("cpu",), "batch": 4, "part_rows": 4}
     usual["codecs"] = {"embedding": "float32"}
-    return BuildOptions(told(model, processor), data=str(photos), **(usual | changes))
+    return BuildOptions(teacher_at(model, processor), data=str(photos), **(usual | changes))
 
 
 @pytest.fixture

@@ -89,10 +89,10 @@ def test_a_changed_image_is_found_by_replay_and_not_blamed_on_the_teacher(cache:
 
 
 def test_a_teacher_that_says_something_else_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Listener.emit
+    usual_emit = Listener.emit
 
     def louder(self: Listener, shown: Any) -> dict[str, Any]:
-        return {name: values * 1.5 for name, values in said(self, shown).items()}
+        return {name: values * 1.5 for name, values in usual_emit(self, shown).items()}
 
     monkeypatch.setattr(Listener, "emit", louder)
     report = verify(cache, VerifyOptions(teacher=40), Silent())
@@ -114,10 +114,10 @@ def test_another_teacher_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_teacher_that_says_no_number_is_infinitely_far(
     cache: Path, monkeypatch: pytest.MonkeyPatch, nothing: float
 ) -> None:
-    said = Listener.emit
+    usual_emit = Listener.emit
 
     def broken(self: Listener, shown: Any) -> dict[str, Any]:
-        return {name: values.fill_(nothing) for name, values in said(self, shown).items()}
+        return {name: values.fill_(nothing) for name, values in usual_emit(self, shown).items()}
 
     monkeypatch.setattr(Listener, "emit", broken)
     report = verify(cache, VerifyOptions(teacher=40), Silent())

@@ -32,8 +32,8 @@ def kd(capsys, monkeypatch, tmp_path):
     def call(*arguments):
         capsys.readouterr()
         code = run([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return Ran(code, said.out, said.err)
+        printed = capsys.readouterr()
+        return Ran(code, printed.out, printed.err)
 
     return call
 

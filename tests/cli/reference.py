@@ -31,17 +31,17 @@ def help_of(words: list[str]) -> str:
     """What `kd WORDS --help` prints on a terminal of 100 columns."""
     from cli.app import run
 
-    said = StringIO()
+    printed = StringIO()
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "102"
     try:
-        with redirect_stdout(said):
+        with redirect_stdout(printed):
             assert run([*words, "--help"]) == 0
     finally:
         os.environ.pop("COLUMNS")
         if before is not None:
             os.environ["COLUMNS"] = before
-    return said.getvalue().rstrip()
+    return printed.getvalue().rstrip()
 
 
 def reference() -> str:

@@ -35,18 +35,18 @@ def slow(ui):
 
 
 def test_on_a_terminal_silence_is_broken_and_leaves_nothing_behind(hasty, monkeypatch, capsys):
-    said = ran(slow, terminal=True, monkeypatch=monkeypatch, capsys=capsys)
-    assert "listing the images … 0.1 s" in said.err
-    assert said.err.endswith("\r\x1b[2Kdone\n"), "the line vanishes before the next word"
-    assert said.out == "the answer\n"
+    printed = ran(slow, terminal=True, monkeypatch=monkeypatch, capsys=capsys)
+    assert "listing the images … 0.1 s" in printed.err
+    assert printed.err.endswith("\r\x1b[2Kdone\n"), "the line vanishes before the next word"
+    assert printed.out == "the answer\n"
 
 
 def test_in_a_log_it_is_a_line(hasty, monkeypatch, capsys):
-    said = ran(slow, terminal=False, monkeypatch=monkeypatch, capsys=capsys)
-    lines = said.err.splitlines()
+    printed = ran(slow, terminal=False, monkeypatch=monkeypatch, capsys=capsys)
+    lines = printed.err.splitlines()
     assert lines[0].startswith("listing the images … 0.1 s")
     assert lines[-1] == "done"
-    assert "\x1b" not in said.err
+    assert "\x1b" not in printed.err
 
 
 def test_who_wants_quiet_gets_it(hasty, monkeypatch, capsys):

@@ -27,7 +27,7 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["cache", "build", "--teacher", "florence", "--views", 10**9], "'--views'"),
         (["cache", "build", "--teacher", "florence", "--workers", 100_000], "'--workers'"),
@@ -35,7 +35,7 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
         (["cache", "build", "--teacher", "florence", "--input-size", 99_999], "--input-size 99999 is more than 8,192"),
         (["cache", "build", "--teacher", "florence", "--data", f"shapes:count={10**20}"], "1 to 100,000,000 images"),
         (["cache", "build", "--teacher", "florence", "--data", "shapes:count=1e20"], "count of shapes is '1e20'"),
-        (["train", "--epochs", "1e300"], "--epochs 1e+300 is not a number of passes above 0, and up to 1,000,000"),
+        (["train", "--epochs", "1e300"], "--epochs 1e+300 is not a number above 0 and up to 1,000,000"),
         (["train", "--steps", 10**20], "'--steps'"),
         (["train", "--batch", 10**9], "'--batch'"),
         (["train", "--stream", "none", "--set", "epochs=1e300"], "epochs: 1e+300"),
@@ -44,10 +44,10 @@ def test_every_whole_number_on_the_command_line_has_a_bound():
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_a_number_that_nobody_can_mean_is_one_line(kd, words, told):
+def test_a_number_that_nobody_can_mean_is_one_line(kd, words, message):
     ran = kd(*words)
     assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
     assert "bug" not in ran.err
 
 

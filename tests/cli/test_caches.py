@@ -48,7 +48,7 @@ def test_running_a_build_again_builds_nothing(kd, copy):
     ran = kd("cache", "build", "--out", copy)
     assert ran.code == 0
     assert "nothing to build" in ran.out
-    assert f"continuing {copy}" in ran.err
+    assert f"resuming {copy}" in ran.err
 
 
 def test_the_name_is_chosen_and_the_newest_cache_is_the_default(kd, build_words, tmp_path):

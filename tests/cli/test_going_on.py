@@ -9,7 +9,7 @@ from tests.cli.conftest import QUICK
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--size", 96], "--size cannot be changed when resuming: this run was started with size 64"),
         (["--seed", 0], "--seed cannot be changed when resuming: this run was started with seed 0"),
@@ -22,10 +22,22 @@ from tests.cli.conftest import QUICK
         (["--head", "head.safetensors"], "this run was started with --stream none"),
     ],
 )
-def test_an_option_that_a_resumed_run_cannot_honour_is_refused(kd, run, words, said):
+def test_an_option_that_a_resumed_run_cannot_honour_is_refused(kd, run, words, message):
     ran = kd("train", "--resume", run, *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
+
+
+def test_epochs_are_refused_for_a_run_whose_recipe_counts_steps():
+    from types import SimpleNamespace
+
+    from cli.train_resume import refuse_fixed
+    from kdcache.errors import UsageError
+
+    recipe, pacing = SimpleNamespace(epochs=None), SimpleNamespace(steps=30_000)
+    run = SimpleNamespace(record=SimpleNamespace(recipe=recipe, pacing=pacing, stream="off"))
+    with pytest.raises(UsageError, match=r"--epochs cannot be changed .* was started with 30,000 steps"):
+        refuse_fixed(frozenset({"epochs"}), run)
 
 
 def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
@@ -35,10 +47,10 @@ def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
     from cli.train import train
     from cli.train_resume import _FIXED, RESUME_HELP
 
-    heard = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
+    allowed = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
     options = {*signature(train).parameters, *signature(train_options.training_options).parameters}
-    assert options - {"ui", "options", "resume", "out"} == heard | set(_FIXED)
-    assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in heard)
+    assert options - {"ui", "options", "resume", "out"} == allowed | set(_FIXED)
+    assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in allowed)
 
 
 def test_stopping_is_no_error_and_tells_the_command_that_goes_on(kd, cache, tmp_path, monkeypatch):
@@ -78,11 +90,11 @@ def test_a_run_of_several_processes_is_gone_on_with_by_a_whole_command(kd, run):
 
 
 def test_one_of_several_processes_tells_what_is_wrong(kd, monkeypatch):
-    for rank, told in (("0", True), ("1", False)):
+    for rank, prints in (("0", True), ("1", False)):
         monkeypatch.setenv("RANK", rank)
         ran = kd("train", "--epochs", "nan")
         assert ran.code == 2
-        assert bool(ran.err) is told
+        assert bool(ran.err) is prints
 
 
 def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
@@ -107,6 +119,6 @@ def test_a_process_that_fails_alone_says_so_itself(monkeypatch, capfd):
     lost = RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
     assert fail(lost) == (5, ""), "the first process speaks of it"
     monkeypatch.setenv("RANK", "0")
-    code, said = fail(lost)
+    code, printed = fail(lost)
     assert code == 5
-    assert "process 0 of 2 lost its connection to the others" in said
+    assert "process 0 of 2 lost its connection to the others" in printed

@@ -19,11 +19,11 @@ def run(photos, tmp_path):
 def test_a_run_is_judged_on_its_own_validation_images(kd, run):
     ran = kd("eval", "LATEST", "--workers", 0, "--json")
     assert ran.code == 0
-    said = ran.json
-    assert (said["task"], said["images"], said["matched"], said["rejected"]) == ("classify", 10, "by name", {})
-    assert said["top5"] == 1.0
-    kept = json.loads((run / "evals" / f"classify-{said['data']}.json").read_text())
-    assert kept["report"] == {k: v for k, v in said.items() if k not in ("run", "kept")}
+    answer = ran.json
+    assert (answer["task"], answer["images"], answer["matched"], answer["rejected"]) == ("classify", 10, "by name", {})
+    assert answer["top5"] == 1.0
+    kept = json.loads((run / "evals" / f"classify-{answer['data']}.json").read_text())
+    assert kept["report"] == {k: v for k, v in answer.items() if k not in ("run", "kept")}
 
 
 def test_people_get_a_small_table(kd, run):
@@ -64,7 +64,7 @@ def test_few_shot_asks_about_any_classes(kd, run):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--shots", "5"], "--shots is a setting of few-shot, not of classify"),
         (["--set", "way=3"], "--set way is a setting of few-shot, not of classify"),
@@ -82,10 +82,10 @@ def test_few_shot_asks_about_any_classes(kd, run):
         (["--real", "none.json"], "cannot read none.json"),
     ],
 )
-def test_what_makes_no_sense_is_refused(kd, run, words, said):
+def test_what_makes_no_sense_is_refused(kd, run, words, message):
     ran = kd("eval", run, *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_without_validation_images_some_must_be_named(kd, run):
@@ -299,14 +299,14 @@ class TestPredictions:
         assert len((tmp_path / "b.csv").read_text().splitlines()) == 7
 
     @pytest.mark.parametrize(
-        ("words", "said"),
+        ("words", "message"),
         [
             (["--out", "x.txt"], "neither a .csv nor a .jsonl"),
             (["--size", "nano"], "--size only applies to --teacher"),
-            (["--teacher", "florence"], "were named"),
+            (["--teacher", "florence"], "give either a run or --teacher, not both: the run is "),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, kd, run, photos, words, said):
+    def test_what_makes_no_sense_is_refused(self, kd, run, photos, words, message):
         ran = kd("predict", run, photos, *words)
         assert ran.code == 2
-        assert said in ran.err
+        assert message in ran.err

@@ -33,18 +33,18 @@ def last_json(text):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_failure_is_one_clear_line_a_hint_and_its_own_code(kind, capsys):
     code = Ui([]).guard(raised(kind("c2 has 3 rows, its plan says 4", hint="kd cache repair c2")))
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert code == kind.exit_code
-    assert said.out == ""
-    assert said.err == "error: c2 has 3 rows, its plan says 4\n\nhint: kd cache repair c2\n"
+    assert printed.out == ""
+    assert printed.err == "error: c2 has 3 rows, its plan says 4\n\nhint: kd cache repair c2\n"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_with_json_the_last_line_on_stderr_is_the_error(kind, capsys):
     code = Ui(["--json"]).guard(raised(kind("broken", hint="mend it", rows=[1, 2], path=Path("c2"))))
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert last_json(said.err) == {
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert last_json(printed.err) == {
         "v": 1,
         "type": "error",
         "code": code,
@@ -65,9 +65,9 @@ def test_the_exit_codes_are_those_of_the_documentation():
 def test_a_bug_is_one_line_and_a_saved_traceback(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert Ui(["cache", "info"]).guard(raised(ZeroDivisionError("by zero"))) == 1
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     (file,) = tmp_path.iterdir()
-    assert said == f"error: ZeroDivisionError: by zero\n\nhint: this is a bug in kd; its traceback is in {file}\n"
+    assert printed == f"error: ZeroDivisionError: by zero\n\nhint: this is a bug in kd; its traceback is in {file}\n"
     saved = file.read_text()
     assert saved.startswith("kd cache info\n")
     assert "raise error" in saved
@@ -98,7 +98,7 @@ def test_debug_shows_the_traceback(capsys, monkeypatch):
 def test_ctrl_c_says_how_to_go_on(capsys):
     arguments = ["cache", "build", "--out", "my cache"]
     assert Ui(arguments).guard(raised(KeyboardInterrupt()), resumable=True) == 130
-    assert "hint: go on with: kd cache build --out 'my cache'\n" in capsys.readouterr().err
+    assert "hint: resume with: kd cache build --out 'my cache'\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_ctrl_c_says_how_to_go_on(capsys):
         (["cache", "info"], "no cache was named", "kd cache build"),
         (["cache", "info", "nowhere"], "nowhere", "kd cache build"),
         (["cache", "export", "divedoc", "x.h5", "--split", "train"], "--split train", "train="),
-        (["config", "show", "augment"], "augment has no kind in front", "views/augment"),
+        (["config", "show", "augment"], "augment is not KIND/NAME", "views/augment"),
         (["config", "list", "vews"], "vews", "views, teachers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -210,9 +210,9 @@ def test_ctrl_c_stops_a_build_and_the_same_command_goes_on(kd, build_words, tmp_
     while not (tmp_path / "c" / "plan.json").exists() and started.poll() is None:
         time.sleep(0.001)
     started.send_signal(signal.SIGINT)
-    said = started.communicate()[1]
-    assert started.returncode == 130, said
-    assert "go on with: kd cache build" in said
-    assert "Traceback" not in said
+    printed = started.communicate()[1]
+    assert started.returncode == 130, printed
+    assert "resume with: kd cache build" in printed
+    assert "Traceback" not in printed
     assert kd(*words).code == 0
     assert kd("cache", "verify", "c").code == 0

@@ -33,9 +33,9 @@ def terminal(monkeypatch):
     return make
 
 
-def ui(**said):
+def ui(**options):
     made = Ui([])
-    made.configure(**{"json": False, "quiet": 0, "verbose": 0, "color": "auto", **said})
+    made.configure(**{"json": False, "quiet": 0, "verbose": 0, "color": "auto", **options})
     return made
 
 
@@ -49,9 +49,9 @@ def work(shown, clock, seconds):
 
 def test_away_from_a_terminal_there_is_a_line_every_30_seconds(clock, capsys):
     work(show_progress(ui()), clock, 65)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
         "build: 80/200 · 1 images/s · 300 B written · 2 min 00 s left · 3 rejected",
         "build: 110/200 · 1 images/s · 600 B written · 1 min 30 s left · 6 rejected",
     ]
@@ -63,10 +63,10 @@ def test_on_a_terminal_it_is_live_and_leaves_nothing_behind(clock, capsys, termi
     work(shown, clock, 20)
     shown._bars.refresh()  # type: ignore[attr-defined]
     shown.finish()
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "70/200 · 1 images/s · 200 B written · 2 min 10 s left · 2 rejected" in said.err
-    assert said.err.endswith("\x1b[2K")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "70/200 · 1 images/s · 200 B written · 2 min 10 s left · 2 rejected" in printed.err
+    assert printed.err.endswith("\x1b[2K")
 
 
 def test_notes_are_told_above_the_live_line(clock, capsys, terminal):

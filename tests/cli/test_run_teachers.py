@@ -82,7 +82,9 @@ def test_a_run_that_has_moved_is_asked_for_and_then_found_the_first_time_and_the
     ran = kd(*ALL[name])
     assert ran.code == (5 if name in OVER_A_CACHE else 2)
     if name in OVER_A_CACHE:
-        assert f"teacher of this cache, run:r, is not in its old place {Path.cwd() / 'r'}, nor in ./kd/runs" in ran.err
+        assert (
+            f"teacher of this cache, run:r, is not in its old location {Path.cwd() / 'r'}, nor in ./kd/runs" in ran.err
+        )
         assert "hint: give its new location: --weights RUN" in ran.err
     for _ in range(2):
         ran = kd(*ALL[name], "--weights", "moved")
@@ -200,7 +202,7 @@ def test_the_newest_run_and_a_place_are_not_named_at_once(kd, r):
     assert "--teacher run:NAME --weights r" in ran.err.split("hint: ")[1]
     ran = kd("cache", "build", "--teacher", "run:r", "--weights", "random", *BUILD)
     assert ran.code == 2
-    assert "a run brings its own weights" in ran.err
+    assert "a run has its own weights" in ran.err
 
 
 def test_a_hint_names_a_run_as_it_can_be_opened(kd, tmp_path):
@@ -230,4 +232,4 @@ def test_the_processes_of_a_comparison_open_one_run_whatever_is_the_newest_by_th
 def test_a_run_that_is_not_there_is_told_with_the_option_that_says_where_it_is(kd):
     ran = kd("cache", "plan", "--teacher", "run:r")
     assert ran.code == 2
-    assert "hint: where the run has moved: --weights RUN; else " in ran.err
+    assert "hint: if the run has moved: --weights RUN; otherwise " in ran.err

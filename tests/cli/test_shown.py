@@ -72,13 +72,13 @@ def test_errors_hints_and_remarks_command_nothing(text, color, capsys):
     ui.detail(text)
     ui.hint(text)
     ui.guard(raised(Damage(f"{text} is damaged", hint=f"rm {text}", mistakes=[text])))
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     own = ["warning: ", "hint: ", "error: ", "hint: "]
     for style, word in zip(("1;33", "1;36", "1;31", "1;36"), own, strict=True):
-        said = said.replace(f"\x1b[{style}m{word.strip()}\x1b[0m", word.strip(), 1)
-    assert is_plain(said)
-    assert said.count("\n") == 9, "a remark is a line, a hint has one above it"
-    assert said.splitlines().count("error: none") == 0
+        printed = printed.replace(f"\x1b[{style}m{word.strip()}\x1b[0m", word.strip(), 1)
+    assert is_plain(printed)
+    assert printed.count("\n") == 9, "a remark is a line, a hint has one above it"
+    assert printed.splitlines().count("error: none") == 0
 
 
 @evil
@@ -86,10 +86,10 @@ def test_a_traceback_and_an_answer_command_nothing(text, capsys, monkeypatch):
     monkeypatch.setenv("KD_DEBUG", "1")
     Ui([]).guard(raised(Damage(text)))
     Ui([]).answer({}, f"cache {text}\nparts 3")
-    said = capsys.readouterr()
-    assert "Traceback" in said.err
-    assert is_plain(said.err)
-    assert is_plain(said.out)
+    printed = capsys.readouterr()
+    assert "Traceback" in printed.err
+    assert is_plain(printed.err)
+    assert is_plain(printed.out)
 
 
 @evil
@@ -97,14 +97,14 @@ def test_json_has_the_true_values_and_commands_nothing_either(text, capsys):
     ui = Ui(["--json"])
     ui.answer({text: [text, LETTERS]}, "")
     ui.guard(raised(UsageError(text, hint=text, path=text)))
-    said = capsys.readouterr()
-    for stream in said:
+    printed = capsys.readouterr()
+    for stream in printed:
         assert is_plain(stream)
         assert stream.count("\n") == 1
-    assert json.loads(said.out) == {text: [text, LETTERS]}
-    told = json.loads(said.err)
-    assert (told["message"], told["hint"], told["details"]["path"]) == (text, text, text)
-    assert LETTERS in said.out
+    assert json.loads(printed.out) == {text: [text, LETTERS]}
+    error = json.loads(printed.err)
+    assert (error["message"], error["hint"], error["details"]["path"]) == (text, text, text)
+    assert LETTERS in printed.out
 
 
 @evil
@@ -120,10 +120,10 @@ def test_a_bar_and_what_is_told_beside_it_command_nothing(text, capsys, monkeypa
     bar.note(text)
     bar.advance(1)
     bar.finish()
-    said = capsys.readouterr().err
-    assert text not in said
-    assert "[red]" in said, "no markup is read from it"
-    assert on_a_line(text) in said
+    printed = capsys.readouterr().err
+    assert text not in printed
+    assert "[red]" in printed, "no markup is read from it"
+    assert on_a_line(text) in printed
 
 
 def test_colours_of_our_own_stay_where_the_stream_shows_them():

@@ -27,7 +27,7 @@ watch.over(code)
 AFTER
 sys.exit(code)
 """
-STOPPED = "stopped; every finished part is kept\n\nhint: go on with: kd cache build\n"
+STOPPED = "stopped; every finished part is kept\n\nhint: resume with: kd cache build\n"
 
 
 def sleeper(clean_up: str = "pass", after: str = "", before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
@@ -99,11 +99,11 @@ def test_five_fast_ones_at_any_moment_of_a_build_leave_no_traceback(build_words,
     for _ in range(5):
         os.killpg(started.pid, signal.SIGINT)  # as a terminal does: to the workers, too
         time.sleep(0.01)
-    said = started.communicate(timeout=60)[1].decode()
-    assert started.returncode in (130, 0), said
-    assert "Traceback" not in said
-    assert "Exception ignored" not in said
-    assert said.count("stopped") == (started.returncode == 130)
+    printed = started.communicate(timeout=60)[1].decode()
+    assert started.returncode in (130, 0), printed
+    assert "Traceback" not in printed
+    assert "Exception ignored" not in printed
+    assert printed.count("stopped") == (started.returncode == 130)
 
 
 def test_an_arm_of_a_comparison_leaves_ctrl_c_to_its_parent(tmp_path):

@@ -33,7 +33,7 @@ def in_a_shell(words, tmp_path, **environ) -> subprocess.CompletedProcess[str]:
             "KD config list >/dev/full",
             8,
             "",
-            "error: cannot write the answer to stdout: No space left on device\n\nhint: ",
+            "error: cannot write the result to stdout: No space left on device\n\nhint: ",
         ),
         ("KD config list --json >/dev/full", 8, "", '"kind": "StorageError"'),
         ("KD config list >/dev/full 2>/dev/full", 8, "", ""),
@@ -62,9 +62,9 @@ def test_workers_need_no_stdin(tmp_path, build_words):
 def test_letters_without_a_code_are_written_as_escapes(tmp_path, built):
     (tmp_path / "Blüten").symlink_to(built)
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    told = in_a_shell("KD cache info Blüten", tmp_path, **ascii_only)
-    assert told.returncode == 0, told.stderr
-    assert "Bl\\xfcten" in told.stdout
+    printed = in_a_shell("KD cache info Blüten", tmp_path, **ascii_only)
+    assert printed.returncode == 0, printed.stderr
+    assert "Bl\\xfcten" in printed.stdout
     found = in_a_shell("KD cache info Blüten --json", tmp_path, **ascii_only)
     assert json.loads(found.stdout)["path"] == "Blüten"
     assert found.stdout.isascii()

@@ -12,7 +12,7 @@ from tests.students.trained import make_run, small_spec
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--stream", "none", "--cache", "c"], "--cache cannot be used with --stream none"),
         (["--stream", "none", "--views", "0"], "--views cannot be used with --stream none"),
@@ -26,10 +26,10 @@ from tests.students.trained import make_run, small_spec
         ([], "--cache DIR"),
     ],
 )
-def test_what_makes_no_sense_is_refused(kd, words, said):
+def test_what_makes_no_sense_is_refused(kd, words, message):
     ran = kd("train", *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_without_data_true_classes_are_those_of_the_embedded_shapes(kd):
@@ -46,7 +46,7 @@ def test_latest_is_told_by_name(kd, run):
 def test_a_mistyped_run_is_told_with_those_near(kd, run):
     ran = kd("eval", "photo-run")
     assert ran.code == 2
-    assert "hint: name the folder of a run; near: kd/runs/photos-run" in ran.err
+    assert "hint: name the folder of a run, such as kd/runs/photos-run" in ran.err
 
 
 def test_other_classes_are_refused_with_the_options_that_help(kd, run, photos):
@@ -93,7 +93,7 @@ def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["--set", "objective.soft=0"],
@@ -102,36 +102,36 @@ def test_rejected_images_are_counted_once_and_in_the_report(kd, photos, tmp_path
         (["--set", "batc=3"], "hint: kd config show recipes/demo prints every key"),
     ],
 )
-def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, words, said):
+def test_a_recipe_that_contradicts_itself_is_blamed_on_what_was_set(kd, cache, words, message):
     ran = kd("train", "--cache", cache, *words)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_help_tells_that_out_is_the_run(kd):
-    said = " ".join(kd("train", "--help").out.split())
-    assert "Folder of the run. Default: a new name in ./kd/runs." in said
+    printed = " ".join(kd("train", "--help").out.split())
+    assert "Folder of the run. Default: a new name in ./kd/runs." in printed
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "way"),
+    ("words", "message", "way"),
     [
         (["--device", "gpu"], "unsupported device: gpu", "--device cpu, cuda or cuda:N"),
         (["--device", "meta"], "unsupported device: meta", "--device cpu, cuda or cuda:N"),
-        (["--micro", 7], "a batch of 8 in pieces of 7 leaves an image alone, and at 32 pixels", "--micro 6, or"),
+        (["--micro", 7], "a batch of 8 in pieces of 7 leaves a piece of one image, and at 32 pixels", "--micro 6, or"),
         (
             ["--micro", 1],
-            "a batch of 8 in pieces of 1 leaves an image alone",
+            "a batch of 8 in pieces of 1 leaves a piece of one image",
             "--micro 8, or a larger input with --size 64",
         ),
-        (["--batch", 1], "a batch of 1 in pieces of 1 leaves an image alone", "--batch 2 or more"),
+        (["--batch", 1], "a batch of 1 in pieces of 1 leaves a piece of one image", "--batch 2 or more"),
         (["--views", "0,3", "--stream", "on"], "view 3 is requested, but", "kd cache add-views"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, said, way):
+def test_what_cannot_be_trained_is_refused_before_a_run_is_made(kd, cache, tmp_path, words, message, way):
     ran = kd("train", "--cache", cache, *QUICK, "--size", 32, "--out", "r", *words)
     assert ran.code in (2, 6)
-    assert said in ran.err
+    assert message in ran.err
     assert way in ran.err.partition("hint:")[2]
     assert not (tmp_path / "r").exists()
 
@@ -185,7 +185,7 @@ def test_latest_is_the_run_that_was_started_last_wherever_it_lies(kd, tmp_path):
 def test_steps_and_epochs_at_once_and_small_images_are_warned_of(kd, cache):
     ran = kd("train", "--cache", cache, *QUICK, "--epochs", 3, "--size", 96, "--out", "run")
     assert ran.code == 0, ran.err
-    assert "warning: --steps 1 counts, --epochs 3 has no effect: give one of the two" in ran.err
+    assert "warning: --epochs 3 has no effect beside --steps 1: give one of the two" in ran.err
     assert "warning: the images are about 32 pixels a side and the student sees 96" in ran.err
 
 
@@ -195,7 +195,7 @@ def test_images_that_cannot_be_read_are_told_and_the_code_says_so(kd, photos, tm
     words = ["train", "--stream", "none", "--data", "own", "--size", 32, *QUICK, "--set", "precision=float32"]
     ran = kd(*words, "--steps", 2, "--out", "run", "--json")
     assert ran.code == 3, ran.err
-    assert "warning: 1 image could not be used and weighed nothing, such as cats/broken.jpg: " in ran.err
+    assert "warning: 1 image could not be read and had no weight in training, such as cats/broken.jpg: " in ran.err
     assert ran.json["unreadable"] == 1
 
 

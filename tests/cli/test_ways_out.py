@@ -119,10 +119,10 @@ def test_a_slow_teacher_is_told_in_seconds_an_image():
 
 def test_what_the_errors_mean_is_told(kd, photos):
     assert kd(*NANO, "--data", photos, "--workers", 0, "--out", "c").code == 0
-    told = kd("cache", "info", "c").out
-    assert "distance from the teacher at temperature 1, 2, 4, in nats" in told
-    assert "  46  " in told
-    assert "46.0" not in told
+    printed = kd("cache", "info", "c").out
+    assert "distance from the teacher at temperature 1, 2, 4, in nats" in printed
+    assert "  46  " in printed
+    assert "46.0" not in printed
 
 
 QUICK_BUILD = [
@@ -144,8 +144,8 @@ def test_a_folder_of_splits_is_told_to_be_one_data_set(kd, photos, tmp_path):
         shutil.copytree(photos, tmp_path / "own" / split)
     ran = kd(*QUICK_BUILD, "--data", "own", "--out", "c")
     assert ran.code == 0
-    told = f"holds train, val, and the images of all of them would be in one cache; give --data {tmp_path / 'own' / 'train'}"
-    assert f"warning: {tmp_path / 'own'} {told}" in ran.err
+    message = f"holds train, val, and the images of all of them would be in one cache; give --data {tmp_path / 'own' / 'train'}"
+    assert f"warning: {tmp_path / 'own'} {message}" in ran.err
     assert "in one cache" not in kd(*QUICK_BUILD, "--data", "own/train", "--out", "d").err
 
 
@@ -219,8 +219,8 @@ def test_the_recipe_of_the_documentation_is_valid_and_its_mistakes_are_told_as_w
     assert kd("config", "validate", "views/my.yaml").code == 0
     Path("my.yaml").write_text(recipe.replace("scale", "sacle").replace("flip: 0.5", "flip: 1.5"))
     ran = kd("config", "validate", "views/my.yaml")
-    (told,) = re.findall(r"```text\n(error: \d mistakes.*?)```", page, re.DOTALL)
-    assert ran.err.startswith(told)
+    (printed,) = re.findall(r"```text\n(error: \d mistakes.*?)```", page, re.DOTALL)
+    assert ran.err.startswith(printed)
 
 
 def test_the_list_of_presets_says_what_each_is(kd):

@@ -118,13 +118,13 @@ def test_a_distribution_is_asked_the_same_way_whatever_codec_kept_it(codec, temp
     z = torch.randn(8, 30, generator=torch.Generator().manual_seed(3)) * 3
     kept = make_codec(codec, logits_signal(30))
     stored = kept.decode(kept.encode(z))
-    said = stored if where == "numpy" else kept.decode({n: torch.from_numpy(a) for n, a in kept.encode(z).items()})  # type: ignore[misc]
-    p = np.asarray(said.probabilities(temperature=temperature, tail=rule))
+    decoded = stored if where == "numpy" else kept.decode({n: torch.from_numpy(a) for n, a in kept.encode(z).items()})  # type: ignore[misc]
+    p = np.asarray(decoded.probabilities(temperature=temperature, tail=rule))
     assert p.dtype == np.float32
     assert p.shape == (8, 31 if rule == "bucket" else 30)
     assert np.allclose(p[:, :30], softmax(z, temperature), rtol=5e-3, atol=1e-6)
     assert not p[:, 30:].any(), "no class is left over"
-    assert np.array_equal(np.asarray(said[2:5].probabilities(temperature, rule)), p[2:5])
+    assert np.array_equal(np.asarray(decoded[2:5].probabilities(temperature, rule)), p[2:5])
     ids, likeliest = stored.top(4)
     assert np.array_equal(ids, np.argsort(-softmax(z), axis=-1)[:, :4])
     assert np.allclose(likeliest, np.take_along_axis(softmax(z), ids, -1), rtol=5e-3)

@@ -50,9 +50,9 @@ def test_dense_values_recode_as_if_they_had_been_said(target):
     exact, other = make_codec("exact", signal), make_codec(target, signal)
     stored = exact.encode(values)
     stored["features"].flags.writeable = False
-    recoded, said = other.recode(exact.decode(stored)), other.encode(values)
-    assert recoded.keys() == said.keys()
-    assert all(np.array_equal(recoded[name], said[name]) for name in said)
+    recoded, decoded = other.recode(exact.decode(stored)), other.encode(values)
+    assert recoded.keys() == decoded.keys()
+    assert all(np.array_equal(recoded[name], decoded[name]) for name in decoded)
 
 
 def test_the_names_for_a_signal_are_those_that_suit_it():

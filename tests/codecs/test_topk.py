@@ -15,7 +15,7 @@ from tests.codecs.truth import kl, logits_signal, softmax
 ALLOWED = LOGP_STEP / 2 + 2e-5  # half a step, and what float32 adds
 
 
-def said(codec, z):
+def round_trip(codec, z):
     return codec.decode(codec.encode(z))
 
 
@@ -31,7 +31,7 @@ def logits(draw, largest=1e4):
 @settings(max_examples=150, deadline=None)
 def test_log_probabilities_come_back_within_half_a_step(case):
     z, k = case
-    top = said(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
+    top = round_trip(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
     true = np.take_along_axis(z.double().log_softmax(-1).numpy(), top.ids, -1)
     reachable = true >= -48
     assert np.all(np.abs(top.logp - true)[reachable] <= ALLOWED)
@@ -42,7 +42,7 @@ def test_log_probabilities_come_back_within_half_a_step(case):
 @settings(max_examples=100, deadline=None)
 def test_ids_are_the_largest_in_order_and_equal_ones_by_number(case):
     z, k = case
-    top = said(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
+    top = round_trip(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
     order = np.argsort(-z.numpy(), -1, kind="stable")[:, :k]
     assert np.array_equal(top.ids, order)
 
@@ -51,7 +51,7 @@ def test_ids_are_the_largest_in_order_and_equal_ones_by_number(case):
 @settings(max_examples=100, deadline=None)
 def test_every_decoded_distribution_is_non_negative_and_sums_to_one(case):
     z, k = case
-    top = said(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
+    top = round_trip(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
     for temperature in (1.0, 1.7, 2.0, 4.0, 9.0):
         for tail in ("uniform", "bucket", "renormalise"):
             p = top.probabilities(temperature, tail)
@@ -65,7 +65,7 @@ def test_every_decoded_distribution_is_non_negative_and_sums_to_one(case):
 @settings(max_examples=100, deadline=None)
 def test_head_and_tail_at_stored_temperatures_are_the_teachers(case):
     z, k = case
-    top = said(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
+    top = round_trip(make_codec(f"topk:{k}", logits_signal(z.shape[1])), z)
     for temperature in (1.0, 2.0, 4.0):
         true = softmax(z, temperature)
         head = np.take_along_axis(true, top.ids, -1)
@@ -116,7 +116,7 @@ def test_the_same_logits_give_the_same_bytes_alone_and_in_a_batch():
 
 
 def test_equal_logits_tell_nothing_but_stay_a_distribution():
-    top = said(make_codec("topk:5", logits_signal(1_000)), torch.full((2, 1_000), 7.0))
+    top = round_trip(make_codec("topk:5", logits_signal(1_000)), torch.full((2, 1_000), 7.0))
     assert top.ids.tolist() == [[0, 1, 2, 3, 4]] * 2
     for temperature in (1.0, 2.0, 3.0, 4.0):
         assert np.allclose(top.probabilities(temperature), 1 / 1_000, rtol=1e-3)
@@ -124,7 +124,7 @@ def test_equal_logits_tell_nothing_but_stay_a_distribution():
 
 def test_a_single_class_of_very_many_keeps_its_share():
     # A bare log of the tail mass would round to a tail of 1 and leave nothing for the head.
-    top = said(make_codec("topk:1", logits_signal(70_000)), torch.zeros(1, 70_000))
+    top = round_trip(make_codec("topk:1", logits_signal(70_000)), torch.zeros(1, 70_000))
     assert top.sparse(4.0).p[0, 0] == pytest.approx(1 / 70_000, rel=1e-3)
 
 
@@ -132,7 +132,7 @@ def test_a_single_class_of_very_many_keeps_its_share():
 def test_a_very_sure_teacher_stays_sure_at_temperature_four(height):
     z = torch.zeros(1, 1_000)
     z[0, 17] = height
-    top = said(make_codec("topk:100", logits_signal(1_000)), z)
+    top = round_trip(make_codec("topk:100", logits_signal(1_000)), z)
     for temperature in (1.0, 2.0, 4.0):
         assert np.abs(top.probabilities(temperature) - softmax(z, temperature)).max() < 1e-3
 
@@ -141,7 +141,7 @@ def test_all_classes_kept_leaves_no_tail():
     z = torch.randn(4, 6, generator=torch.Generator().manual_seed(2))
     codec = make_codec("topk:6", logits_signal(6))
     assert np.all(codec.encode(z)["logits"][:, -3:] == 65_535)
-    top = said(codec, z)
+    top = round_trip(codec, z)
     for temperature in (1.0, 2.5, 4.0):
         assert np.all(top.sparse(temperature, "bucket").rest == 0)
         assert np.abs(top.probabilities(temperature) - softmax(z, temperature)).max() < 1e-3
@@ -182,7 +182,7 @@ def test_words_on_a_device_decode_to_the_same_numbers():
 def test_the_measured_error_is_the_error():
     z = torch.randn(8, 300, generator=torch.Generator().manual_seed(5)) * 3
     codec = make_codec("topk:20", logits_signal(300))
-    error, top = codec.error(z), said(codec, z)
+    error, top = codec.error(z), round_trip(codec, z)
     head = np.take_along_axis(softmax(z), top.ids, -1)
     assert error["head_mass"] == pytest.approx(head.sum(-1).mean())
     assert error["max_abs_probability"] == pytest.approx(np.abs(top.sparse(tail="none").p - head).max())

@@ -22,9 +22,9 @@ def softmax(z: torch.Tensor, temperature: float = 1.0) -> NDArray[np.float64]:
     return true
 
 
-def kl(true: NDArray[Any], said: NDArray[Any]) -> NDArray[Any]:
+def kl(true: NDArray[Any], decoded: NDArray[Any]) -> NDArray[Any]:
     """KL(true || said) a row; where true is 0 nothing is added."""
     true = true.astype(np.float64)
-    ratio = np.log(np.maximum(true, 1e-300)) - np.log(np.maximum(said.astype(np.float64), 1e-300))
+    ratio = np.log(np.maximum(true, 1e-300)) - np.log(np.maximum(decoded.astype(np.float64), 1e-300))
     result: NDArray[Any] = (true * ratio).sum(-1)
     return result

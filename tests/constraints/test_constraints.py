@@ -33,7 +33,7 @@ class TestFrozen(ConstraintContract):
         assert {name for name, value in after.items() if not torch.equal(value, before[name])} == {"4.weight", "4.bias"}
 
     def test_a_network_without_that_module_is_refused_with_those_there_are(self):
-        with pytest.raises(Mismatch, match=r"head\.fc alone, and the network has no parameters there") as refusal:
+        with pytest.raises(Mismatch, match=r"only head\.fc, but the network has no parameters there") as refusal:
             Frozen(trained="head.fc").prepare(self.network())
         assert refusal.value.hint == "name a module of the network, such as 4"
 

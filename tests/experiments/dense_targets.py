@@ -14,7 +14,7 @@ from typing import Any
 from kdcache.signals.teacher import TeacherSpec
 from students.options import MachineOptions, StreamMode, TrainOptions
 from students.runs.run import Run
-from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
+from tests.experiments.trials import MACHINE, Found, difference, interval, keep, table, trials
 
 IMAGES = 10_000
 STEPS, BATCH, EVERY = 1000, 64, 250
@@ -119,7 +119,7 @@ def _judged(run: Run, where: MachineOptions, *, beside: bool) -> Found:
     found = nearest(seen.queries, seen.bank, 1)[1]
     return {
         "nearest": found[:, 0].tolist(),
-        **{name: {key: told[key] for key in MARKS} for name, told in marks.items()},
+        **{name: {key: numbers[key] for key in MARKS} for name, numbers in marks.items()},
     }
 
 
@@ -175,8 +175,8 @@ def summary(work: Path, found: list[list[Found]]) -> tuple[str, str]:
         stored = "–" if arm.stream == "on" else f"{bytes_an_image(work / arm.cache, signal):,.0f}"
         ends = [run["curve"][-1] for run in runs]
         means = [_mean(end) for end in ends]
-        gained = apart(means, [_mean(marks) for marks in begun])
-        against = "" if arm is ARMS[0] else apart(means, base)
+        gained = difference(means, [_mean(marks) for marks in begun])
+        against = "" if arm is ARMS[0] else difference(means, base)
         loss = f"{sum(run['loss'] for run in runs) / len(runs):.5f}"
         moved = "" if arm is ARMS[0] else interval([_others(*pair) for pair in zip(runs, found[0], strict=True)])
         lines.append([arm.name, stored, *_marks(ends), gained, against, loss, moved])
@@ -204,28 +204,28 @@ def _marks(each: list[dict[str, float]]) -> list[str]:
     return [*(interval([marks[key] for marks in each]) for key in MARKS), interval([_mean(marks) for marks in each])]
 
 
-TEXT = """# How dense targets may be stored
+TEXT = """# Storing dense targets in fewer bits
 
-`make experiment-dense-targets`: {runs} trainings, one a core on {machine}; {hours:.1f} hours of a core.
+`make experiment-dense-targets`: {runs} trainings, one per core on {machine}; {hours:.1f} core hours.
 
 data2vec-nano (three blocks on the frozen encoder of the teacher of the same name), {images:,} training images, {steps:,} steps of
-{batch} images from cached inputs (float32). Judged by retrieval, for which nothing is fitted: the share of 2,000 held-out images
-whose nearest of 2,000 training images is of their class (top-1), or that have one of their class among the nearest three (top-3),
-and the same asked the other way round (back). Chance is 1 %. {seeds} seeds: mean ± 95 % interval (Student's t), in per cent;
-differences are taken seed by seed.
+{batch} images from cached inputs (float32). The students are judged by retrieval: the fraction of 2,000 held-out images whose
+nearest of 2,000 training images has the same class (top-1), or for which one of the nearest three has it (top-3), and the
+same with training images and held-out images exchanged (back). Chance is 1 %.
+{seeds} seeds: mean ± 95 % interval (Student's t), in per cent; differences are computed for each seed.
 
 {ends}
 
-Targets are normalised per channel over the tokens of an image, as data2vec 2.0 does it, which takes most of their mean away; and
-the mean of its tokens is what an image is found by. "The teacher's targets" are judged by their own mean: so much of what is
-judged is in what a student of them is told. In `cls-layers` nobody says anything about the other tokens.
+Targets are normalised per channel over the tokens of an image, as in data2vec 2.0, which removes most of their mean; but
+retrieval compares images by the mean of their tokens. The row "the teacher's targets" judges the mean of the targets themselves,
+which shows how much of it they still contain. `cls-layers` contain nothing about the other tokens.
 
-The last two columns tell equal scores from equal trainings: the mean loss of the last steps, and how many held-out images have
-another nearest training image than they have for the student of float32 targets with the same seed.
+The last two columns show whether students with equal scores are also equal: the mean loss of the last steps, and the percentage
+of held-out images whose nearest training image differs from that of the student of float32 targets with the same seed.
 
 {ways}
 
-Every run: [dense-targets.json](dense-targets.json).
+All runs: [dense-targets.json](dense-targets.json).
 """
 
 
@@ -235,11 +235,13 @@ def main(work: Path) -> None:
         build_caches(work)
     found: list[list[Found]] = [[] for _ in ARMS]
     every = []
-    for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
-        found[arm].append(told)
-        every.append({"learns_from": ARMS[arm].name, "seed": seed, **{k: v for k, v in told.items() if k != "nearest"}})
-        mean = 100 * _mean(told["curve"][-1])
-        print(f"seed {seed}  {mean:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
+    for arm, seed, result in trials(work, train, len(ARMS), SEEDS):
+        found[arm].append(result)
+        every.append(
+            {"learns_from": ARMS[arm].name, "seed": seed, **{k: v for k, v in result.items() if k != "nearest"}}
+        )
+        mean = 100 * _mean(result["curve"][-1])
+        print(f"seed {seed}  {mean:5.1f} %  {result['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
     ends, ways = summary(work, found)
     hours = sum(run["seconds"] for run in every) / 3600
     text = TEXT.format(

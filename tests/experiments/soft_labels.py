@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from students.options import MachineOptions, StreamMode, TrainOptions
-from tests.experiments.trials import MACHINE, Found, apart, interval, keep, table, trials
+from tests.experiments.trials import MACHINE, Found, difference, interval, keep, table, trials
 
 IMAGES, VIEWS = 2000, 8
 STEPS, BATCH, SIZE = 1600, 32, 32
@@ -101,23 +101,24 @@ def train(work: Path, out: Path, arm: int, seed: int) -> Found:
 def summary(found: list[list[float]]) -> str:
     """Mean and 95 % interval of every arm, and its difference to hard labels."""
     lines = [
-        [arm.name, interval(top1), "" if arm is ARMS[0] else apart(top1, found[0])]
+        [arm.name, interval(top1), "" if arm is ARMS[0] else difference(top1, found[0])]
         for arm, top1 in zip(ARMS, found, strict=True)
     ]
-    return table(["learns from", "top-1, %", "against hard labels"], lines)
+    return table(["trained on", "top-1, %", "against hard labels"], lines)
 
 
-TEXT = """# What soft labels are worth with little data
+TEXT = """# Soft labels with few training images
 
-`make experiment-soft-labels`: {runs} trainings, one a core on {machine}; {hours:.1f} hours of a core.
+`make experiment-soft-labels`: {runs} trainings, one per core on {machine}; {hours:.1f} core hours.
 
 tinyvit-5m at {size} pixels, {images:,} training images in {views} views (crops of half to all of the area, flips),
-{steps} steps of {batch} images for every arm; judged on {held_out:,} held-out images. The teacher is florence-nano
-({teacher} of 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t); differences are taken seed by seed.
+{steps} steps of {batch} images in every arm, judged on {held_out:,} held-out images. The teacher is florence-nano
+(top-1 {teacher} on 2,000 of them, at 64 pixels). {seeds} seeds: mean ± 95 % interval (Student's t);
+differences are computed for each seed.
 
 {table}
 
-Every run: [soft-labels.json](soft-labels.json).
+All runs: [soft-labels.json](soft-labels.json).
 """
 
 
@@ -127,10 +128,10 @@ def main(work: Path) -> None:
         build_caches(work)
     found: list[list[float]] = [[] for _ in ARMS]
     every = []
-    for arm, seed, told in trials(work, train, len(ARMS), SEEDS):
-        found[arm].append(told["top1"])
-        every.append({"learns_from": ARMS[arm].name, "seed": seed, **told})
-        print(f"seed {seed}  {100 * told['top1']:5.1f} %  {told['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
+    for arm, seed, result in trials(work, train, len(ARMS), SEEDS):
+        found[arm].append(result["top1"])
+        every.append({"learns_from": ARMS[arm].name, "seed": seed, **result})
+        print(f"seed {seed}  {100 * result['top1']:5.1f} %  {result['seconds']:5.0f} s  {ARMS[arm].name}", flush=True)
     text = TEXT.format(
         machine=MACHINE, runs=len(every), held_out=HELD_OUT, hours=sum(run["seconds"] for run in every) / 3600,
         size=SIZE, images=IMAGES, views=VIEWS, steps=STEPS, batch=BATCH, teacher=_teacher(), seeds=len(SEEDS),

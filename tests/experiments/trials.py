@@ -46,8 +46,8 @@ def _once(work: Path, train: Train, arm: int, seed: int) -> Found:
         found = train(work, out, arm, seed)
         shutil.rmtree(out, ignore_errors=True)
         done.write_text(json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}), encoding="utf-8")
-    told: Found = json.loads(done.read_text("utf-8"))
-    return told
+    result: Found = json.loads(done.read_text("utf-8"))
+    return result
 
 
 def interval(values: list[float], sign: str = "") -> str:
@@ -57,7 +57,7 @@ def interval(values: list[float], sign: str = "") -> str:
     return f"{100 * spread.mean:{sign}z.1f}{reach}"
 
 
-def apart(ours: list[float], theirs: list[float]) -> str:
+def difference(ours: list[float], theirs: list[float]) -> str:
     """The difference, seed by seed."""
     return interval([one - other for one, other in zip(ours, theirs, strict=True)], "+")
 

@@ -21,23 +21,23 @@ from tests.store.making import make_listing, payload_of
 CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "mkdir")
 
 
-def act(scene: str, path: Path, start: Path) -> None:
+def act(action: str, path: Path, start: Path) -> None:
     """What is interrupted."""
-    if scene == "create":
+    if action == "create":
         Store.create(path, Store.open(start).plan, make_listing(48))
         return
     store = Store.open(path)
     with store.building():
-        if scene == "write":
+        if action == "write":
             store.write_part(PART, payload_of(store.plan, PART), {})
-        elif scene == "rewrite":
+        elif action == "rewrite":
             store.write_part(OTHER, payload_of(store.plan, PART), {})
-        elif scene == "drop":
+        elif action == "drop":
             store.drop_part(OTHER)
-        elif scene == "views":
+        elif action == "views":
             store.plan_views(5)
         else:
-            raise AssertionError(scene)
+            raise AssertionError(action)
 
 
 class Killer:
@@ -69,13 +69,13 @@ class Killer:
 WRITE = os.write
 
 
-def killed(scene: str, path: Path, start: Path, turn: int) -> str | None:
-    """Run a scene in a child that is killed at its turn: the name of that step; None when it came to its end."""
+def killed(action: str, path: Path, start: Path, turn: int) -> str | None:
+    """Run a action in a child that is killed at its turn: the name of that step; None when it came to its end."""
     reading, tell = os.pipe()
     child = os.fork()
     if child == 0:
         Killer(turn, tell)
-        act(scene, path, start)
+        act(action, path, start)
         os._exit(0)
     os.close(tell)
     name = os.read(reading, 500).decode()
@@ -90,14 +90,14 @@ def killed(scene: str, path: Path, start: Path, turn: int) -> str | None:
 
 def main() -> None:
     """Every step in turn; one line each."""
-    scene, start, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    action, start, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     turn, name = 0, ""
     while name is not None:
         turn += 1
         path = out / str(turn)
-        if scene != "create":
+        if action != "create":
             shutil.copytree(start, path)
-        name = killed(scene, path, start, turn)
+        name = killed(action, path, start, turn)
         print(turn, name or "end", flush=True)  # noqa: T201
 
 

@@ -17,9 +17,9 @@ PART, OTHER = PartId(0, 1), PartId(1, 1)
 BUILT_OVER = "rewrite"
 
 
-def killed_at_every_step(scene: str, start: Path, out: Path) -> list[tuple[str, Path]]:
-    """(name of the step before which the writer was killed, the cache it left behind) for every step of a scene."""
-    args = [sys.executable, str(WRITER), scene, str(start), str(out)]
+def killed_at_every_step(action: str, start: Path, out: Path) -> list[tuple[str, Path]]:
+    """(name of the step before which the writer was killed, the cache it left behind) for every step of a action."""
+    args = [sys.executable, str(WRITER), action, str(start), str(out)]
     run = subprocess.run(args, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     steps = [line.split(" ", 1) for line in run.stdout.splitlines()]

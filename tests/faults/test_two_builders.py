@@ -55,11 +55,11 @@ def test_of_two_plans_started_at_once_one_wins_and_the_other_changes_nothing(tmp
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.stdout.readline().split() for process in both]
+    printed = [process.stdout.readline().split() for process in both]
     for process in both:
         process.communicate("\n", timeout=60)
-    [winner] = [words for words in said if words[0] != "refused"]
-    assert ["refused", "6"] in said
+    [winner] = [words for words in printed if words[0] != "refused"]
+    assert ["refused", "6"] in printed
     assert winner[0] == winner[1]
     store = Store.open(tmp_path / "c")
     assert str(store.plan.views.seed) == winner[0]

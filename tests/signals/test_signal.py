@@ -31,10 +31,10 @@ def test_what_older_plans_say_of_a_signal_is_read_by_one_rule(
     signal = Signal.from_plain(old)
     assert (signal.kind, signal.axes, signal.lengths, signal.vocabulary) == (kind, axes, False, None)
     assert signal.plain() == old, "nothing is written that follows from the rest"
-    said = Signal.from_plain({**old, "kind": kind, "axes": list(axes), "lengths": False, "vocabulary": None})
-    assert said == signal
-    assert hash(said) == hash(signal)
-    assert said.plain() == old
+    signal_read = Signal.from_plain({**old, "kind": kind, "axes": list(axes), "lengths": False, "vocabulary": None})
+    assert signal_read == signal
+    assert hash(signal_read) == hash(signal)
+    assert signal_read.plain() == old
 
 
 @given(NAMES, SHAPES, st.sampled_from(KINDS), st.booleans(), st.sampled_from((None, 300)), st.data())

@@ -63,11 +63,11 @@ def replace_block(cache: Path, field: str, block: int, stored: bytes, part: Part
     change_receipt(cache, change, part)
 
 
-def zstd_bomb(nbytes: int, *, tells: int | None) -> bytes:
-    """A Zstandard frame of `nbytes` zeros in blocks of one repeated byte: 4 bytes each 128 KiB. `tells`: the size it claims."""
+def zstd_bomb(nbytes: int, *, declares: int | None) -> bytes:
+    """A Zstandard frame of `nbytes` zeros in blocks of one repeated byte: 4 bytes each 128 KiB. `declares`: its claimed size."""
     piece = 128 << 10
-    head = b"\x28\xb5\x2f\xfd" + (b"\x00" if tells is None else b"\xc0") + b"\x38"
-    size = b"" if tells is None else struct.pack("<Q", tells)
+    head = b"\x28\xb5\x2f\xfd" + (b"\x00" if declares is None else b"\xc0") + b"\x38"
+    size = b"" if declares is None else struct.pack("<Q", declares)
     count = -(-nbytes // piece)
     blocks = [((piece << 3) | 2 | (place == count - 1)).to_bytes(3, "little") + b"\x00" for place in range(count)]
     return head + size + b"".join(blocks)

@@ -78,13 +78,13 @@ def test_every_key_of_a_receipt_is_on_the_page():
 def test_every_key_of_a_plan_is_on_the_page(uncompressed: Made):
     plan = json.loads((uncompressed.store.path / "plan.json").read_bytes())
     plan.pop("digest")
-    prefix, told = "", set()
+    prefix, listed = "", set()
     for word in words_of("plan.json"):
         prefix = word.rsplit(".", 1)[0] if "." in word and not word.startswith(".") else prefix
-        told.add(prefix + word if word.startswith(".") else word)
+        listed.add(prefix + word if word.startswith(".") else word)
     deep = ("dataset", "views", "layout")
     there = {key for key in plan if key not in deep} | {f"{key}.{sub}" for key in deep for sub in plan[key]}
-    assert told == there
+    assert listed == there
 
 
 def test_every_codec_is_on_the_page():

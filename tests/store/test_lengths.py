@@ -71,8 +71,8 @@ def test_rows_of_unreadable_images_have_no_positions_and_the_others_all_theirs(c
     wanted = np.concatenate([emitted(store.plan, part)["words"].lengths for part in store.built()])
     assert lengths[3] == 0 != wanted[3]
     for batch in Cache.open(cache).stream(7, seed=1):
-        said = batch.decode()
-        for values in said.values():
+        decoded = batch.decode()
+        for values in decoded.values():
             assert values.lengths.tolist() == wanted[batch.rows].tolist()
         assert isinstance(batch.torch()["words_length"], torch.Tensor)
 

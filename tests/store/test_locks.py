@@ -68,8 +68,8 @@ def test_different_shares_build_side_by_side_the_same_share_does_not(tmp_path):
 @pytest.mark.parametrize("share", [(1, 4), (3, 4), (1, 1), (2, 3), (3, 6)])
 def test_a_share_that_has_parts_in_common_with_one_being_built_is_refused(tmp_path, share):
     with holder(tmp_path, 1, 2) as process:
-        told = rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}"
-        with pytest.raises(Locked, match=told) as caught, build_lock(LocalPlace(tmp_path), share):
+        message = rf"share {share[0]}/{share[1]} .* share 1/2, .*{process.pid}"
+        with pytest.raises(Locked, match=message) as caught, build_lock(LocalPlace(tmp_path), share):
             pass
         assert caught.value.exit_code == 7
         parts = range(24)
@@ -96,8 +96,8 @@ def test_a_killed_builder_leaves_no_lock(tmp_path):
 def test_a_worker_that_outlives_its_builder_keeps_no_lock(tmp_path):
     args = [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path), "1", "2", "fork"]
     process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    said = sorted([process.stdout.readline(), process.stdout.readline()])
-    worker = int(said[0].split()[1])
+    printed = sorted([process.stdout.readline(), process.stdout.readline()])
+    worker = int(printed[0].split()[1])
     try:
         process.kill()
         process.wait()

@@ -150,8 +150,8 @@ def test_hdf5_metadata_is_checksummed(tmp_path):
 
     def content():
         with h5py.File(path) as file:
-            told = {name: dict(file[name].attrs) for name in file} | {"": dict(file.attrs)}
-            return {name: file[name][...].tobytes() for name in file}, repr(told)
+            attributes = {name: dict(file[name].attrs) for name in file} | {"": dict(file.attrs)}
+            return {name: file[name][...].tobytes() for name in file}, repr(attributes)
 
     right = content()
     spans = [(s.offset, s.offset + s.nbytes) for s in made.store.receipt(PartId(0, 0)).fields.values()]

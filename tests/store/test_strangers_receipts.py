@@ -100,15 +100,15 @@ def test_compressed_blocks_lie_in_their_file(tmp_path: Path, finished_cache: Any
 # what inflates
 
 
-@pytest.mark.parametrize("tells", [1_900_000_000, None, "block"])
-def test_a_small_block_does_not_inflate_to_gigabytes(tmp_path: Path, finished_cache: Any, tells: Any) -> None:
+@pytest.mark.parametrize("declares", [1_900_000_000, None, "block"])
+def test_a_small_block_does_not_inflate_to_gigabytes(tmp_path: Path, finished_cache: Any, declares: Any) -> None:
     import resource
 
     cache = tmp_path / "cache"
     shutil.copytree(finished_cache("zarr", "zstd:3").store.path, cache)
     field = Store.open(cache).fields["embedding"]
     size = Store.open(cache).plan.layout.block_rows["embedding"] * field.row_bytes
-    bomb = zstd_bomb(1_900_000_000, tells=size if tells == "block" else tells)
+    bomb = zstd_bomb(1_900_000_000, declares=size if declares == "block" else declares)
     assert len(bomb) < 62_000
     replace_block(cache, "embedding", 0, bomb)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -183,7 +183,7 @@ def test_an_untrusted_cache_is_held_against_its_plan_before_anything_is_mapped(
     shutil.copytree(finished_cache("zarr", "zstd:3").store.path, cache)
     ask = VerifyOptions(untrusted=True)
     assert verify(cache, ask, Silent()).ok
-    replace_block(cache, "embedding", 0, zstd_bomb(1_900_000_000, tells=None))
+    replace_block(cache, "embedding", 0, zstd_bomb(1_900_000_000, declares=None))
     assert verify(cache, VerifyOptions(), Silent()).ok  # every byte is what the receipt says
     [found] = verify(cache, ask, Silent()).findings
     assert found.part == PART

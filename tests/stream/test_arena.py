@@ -221,12 +221,12 @@ def test_rows_are_announced_before_they_are_wanted_while_the_disk_is_read(monkey
     for position in range(0, 1000, 20):
         kernel.reads += 1
         ahead.advance(position)
-        told = np.concatenate(kernel.told)
-        assert np.array_equal(np.sort(told), np.sort(order.slice(0, len(told)))), "the first ones, each once"
-        looks.append(len(told) - position)
+        announced = np.concatenate(kernel.told)
+        assert np.array_equal(np.sort(announced), np.sort(order.slice(0, len(announced)))), "the first ones, each once"
+        looks.append(len(announced) - position)
     assert looks[:5] == [20, 40, 80, 100, 100]
     assert set(looks[3:-5]) == {100}
-    assert len(told) == 1000
+    assert len(announced) == 1000
 
 
 def test_an_uncounted_read_does_not_end_the_announcing(monkeypatch) -> None:
@@ -279,13 +279,13 @@ def test_a_shuffle_by_blocks_announces_the_next_windows_while_one_is_read(monkey
 
 
 def test_each_process_announces_its_own_rows(monkeypatch) -> None:
-    order, told = Order(960, seed=1), []
+    order, announced = Order(960, seed=1), []
     for rank in range(3):
         kernel = Kernel(monkeypatch)
         kernel.ahead(order, Share(960, 8, rank, 3), step=960, row_bytes=1).advance(0)
-        told.append(set(np.concatenate(kernel.told).tolist()))
-    assert set.union(*told) == set(range(960))
-    assert sum(map(len, told)) == 960
+        announced.append(set(np.concatenate(kernel.told).tolist()))
+    assert set.union(*announced) == set(range(960))
+    assert sum(map(len, announced)) == 960
 
 
 def test_each_huge_page_is_brought_in_once(monkeypatch) -> None:

@@ -15,22 +15,22 @@ from tests.stream.conftest import stored_row, whole_array
 def test_one_image_is_what_went_in(made: Made, cache: Cache) -> None:
     codec = made.store.plan.codecs()["logits"]
     for row in (0, 7, 45, 89):
-        said = cache[cache.ids[row]]
-        assert (said.image_id, said.row, said.view) == (cache.ids[row], row, 0)
-        assert list(said) == ["logits", "embedding", "features"]
-        assert np.array_equal(said["embedding"], stored_row(made, 0, row, "embedding"))
+        entry = cache[cache.ids[row]]
+        assert (entry.image_id, entry.row, entry.view) == (cache.ids[row], row, 0)
+        assert list(entry) == ["logits", "embedding", "features"]
+        assert np.array_equal(entry["embedding"], stored_row(made, 0, row, "embedding"))
         assert np.array_equal(
-            said["logits"].logp, codec.decode({"logits": stored_row(made, 0, row, "logits")[None]}).logp
+            entry["logits"].logp, codec.decode({"logits": stored_row(made, 0, row, "logits")[None]}).logp
         )
         expected = stored_row(made, 0, row, "features").astype(np.float32) * whole_array(made, 0, row, "features_scale")
-        assert np.allclose(said["features"], expected, rtol=1e-6)
+        assert np.allclose(entry["features"], expected, rtol=1e-6)
 
 
 def test_another_view_and_the_stored_arrays(made: Made, cache: Cache) -> None:
-    said = cache.get(cache.ids[20], view=1, raw=True)
-    assert said.view == 1
-    assert sorted(said) == ["embedding", "features", "logits"]
-    for name, array in said.items():
+    entry = cache.get(cache.ids[20], view=1, raw=True)
+    assert entry.view == 1
+    assert sorted(entry) == ["embedding", "features", "logits"]
+    for name, array in entry.items():
         assert np.array_equal(array, stored_row(made, 1, 20, name))
 
 
@@ -51,11 +51,11 @@ def test_a_row_number_is_no_id(cache: Cache) -> None:
 
 
 def test_an_unknown_signal_is_a_key_error_that_lists_the_known_ones(cache: Cache) -> None:
-    said = cache[cache.ids[5]]
+    entry = cache[cache.ids[5]]
     with pytest.raises(KeyError, match="no signal 'logit'") as caught:
-        said["logit"]
+        entry["logit"]
     assert caught.value.hint == "it has logits, embedding, features"  # type: ignore[attr-defined]
-    assert said.get("logit") is None
+    assert entry.get("logit") is None
     with pytest.raises(KeyError, match="no signal 'logit' in") as caught:
         cache.stream(signals=["logit"])
     assert caught.value.hint == "it has logits, embedding, features"  # type: ignore[attr-defined]

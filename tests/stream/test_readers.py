@@ -168,8 +168,8 @@ def test_a_file_of_the_wrong_length_is_not_read(made: Made, reader, harm: str) -
     else:
         place.replace(seal.file, [content[:-1] if harm == "truncated" else content + b"\0"])
     read = reader(Store.open(place))
-    told = "is missing" if harm == "missing" else "bytes, but its receipt records"
-    with pytest.raises(Damage, match=rf"part v001/000001: .*{seal.file} .*{told}"):
+    message = "is missing" if harm == "missing" else "bytes, but its receipt records"
+    with pytest.raises(Damage, match=rf"part v001/000001: .*{seal.file} .*{message}"):
         read.gather("embedding", np.array([40]))
     assert np.array_equal(read.gather("embedding", np.array([5]))[0], stored_row(made, VIEW, 5, "embedding"))
 

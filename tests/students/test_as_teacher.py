@@ -21,9 +21,9 @@ def test_a_run_says_its_own_logits_and_embeddings(tmp_path):
         seen = (views.permute(0, 3, 1, 2).float() / 255 - mean) / std
         wanted = network(seen)
         features = network.forward_head(network.forward_features(seen), pre_logits=True)
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["logits"], wanted, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["embedding"], features, rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["logits"], wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["embedding"], features, rtol=1e-4, atol=1e-4)
     assert teacher.spec.classes == NAMES
     assert (teacher.spec.family, teacher.spec.size, teacher.spec.weights.source) == ("run", "first", "run:first")
 
@@ -50,7 +50,7 @@ def test_a_run_is_taken_as_it_is(tmp_path):
 
     run = make_run(tmp_path / "first")
     assert usual_signals(f"run:{run.path}") == ("logits",)
-    with pytest.raises(UsageError, match="brings its own weights"):
+    with pytest.raises(UsageError, match="has its own weights"):
         open_teacher(f"run:{run.path}", weights="random")
     with pytest.raises(UsageError, match="was trained at 64x64 and takes no other size"):
         open_teacher(f"run:{run.path}", input_size=96)

@@ -126,9 +126,9 @@ def test_autocast_is_used_where_it_is_asked_for():
 
     class Listens(Tiny):
         def forward(self, pixels):
-            said = super().forward(pixels)
-            seen.append(said.dtype)
-            return said
+            output = super().forward(pixels)
+            seen.append(output.dtype)
+            return output
 
     for precision in ("float32", "bfloat16"):
         judged_by("classify", Listens(4), spec_of(*ANIMALS), cycling(4, ANIMALS), batch=4, precision=precision)

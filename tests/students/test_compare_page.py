@@ -167,7 +167,7 @@ def test_one_repeat_has_no_intervals():
 
 @pytest.mark.parametrize("random", [teacher(source="random:0"), teacher(head=teacher(source="random:0").weights)])
 def test_random_weights_are_stamped(random):
-    assert "RANDOM WEIGHTS: this teacher knows nothing" in read(comparison(teacher=random)).words
+    assert "RANDOM WEIGHTS: this teacher was never trained" in read(comparison(teacher=random)).words
     assert "RANDOM WEIGHTS" not in read(comparison()).words
 
 

@@ -9,7 +9,7 @@ from students.compare.result.verdict import verdict
 from tests.students.comparisons import comparison, measured
 
 
-def said(found):
+def sentences(found):
     return " | ".join(verdict(found).sentences)
 
 
@@ -47,14 +47,14 @@ def test_what_is_saved_has_an_interval_from_repeats_that_ran_side_by_side():
 def test_noise_is_no_verdict():
     """One repeat disturbed: slower from the cache in the mean, and nobody can tell."""
     found = with_steps([0.5, 0.5, 0.5], [0.3, 0.3, 2.0])
-    first, words = verdict(found).sentences[0], said(found)
+    first, words = verdict(found).sentences[0], sentences(found)
     assert first.startswith("undecided: off-stream")
     assert "the step times of off-stream differ a lot from repeat to repeat: was the machine busy" in words
     assert "too small" not in words
 
 
 def test_a_quiet_machine_is_not_suspected():
-    assert "was the machine busy" not in said(comparison())
+    assert "was the machine busy" not in sentences(comparison())
 
 
 def test_images_a_second_are_those_of_the_mean_step():
@@ -64,13 +64,13 @@ def test_images_a_second_are_those_of_the_mean_step():
 
 
 def test_without_a_connected_teacher_the_first_way_is_the_measure():
-    words = said(comparison(("off-stream", "hard-labels")))
-    assert "hard-labels less off-stream: +0 ± 0 points of top-1" in words
+    words = sentences(comparison(("off-stream", "hard-labels")))
+    assert "hard-labels minus off-stream: +0 ± 0 points of top-1" in words
     assert "no arm had a connected teacher" in words
 
 
 def test_why_there_is_no_score_is_told():
-    assert "top-1 is n/a: no --val" in said(comparison(unjudged="no --val"))
+    assert "top-1 is n/a: no --val" in sentences(comparison(unjudged="no --val"))
 
 
 @pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (9, 2.262), (10, 2.228), (20, 2.086), (120, 1.980)])

@@ -77,8 +77,8 @@ def test_blocks_may_begin_as_the_teachers_first_ones(dense, tmp_path):
     assert len(mine) == 3
     for number, block in enumerate(mine):
         for name, tensor in block.state_dict().items():
-            told = f"{name} of block {number}"
-            torch.testing.assert_close(tensor, theirs[number].state_dict()[name], rtol=0, atol=1e-20, msg=told)
+            label = f"{name} of block {number}"
+            torch.testing.assert_close(tensor, theirs[number].state_dict()[name], rtol=0, atol=1e-20, msg=label)
     for change in (("heads: 3\n  hidden", "heads: 4\n  hidden"), ("depth: 3", "depth: 7")):
         other = preset(tmp_path, ("hidden: 288", "hidden: 384"), ("begin: random", "begin: teacher"), change)
         with pytest.raises(UsageError, match="need heads: 3, hidden: 384 and depth: 6 at most"):
@@ -119,8 +119,8 @@ def test_without_inputs_the_student_encodes_what_it_sees(tmp_path, dense):
     """The same targets and views: the losses are those with cached inputs, up to rounding."""
     lean = dense_cache(tmp_path / "lean", ("targets",), views=2)
     seen, _ = teach(tmp_path / "seen", lean, steps=3)
-    told, _ = teach(tmp_path / "told", dense, steps=3)
-    assert losses_of(seen) == pytest.approx(losses_of(told), rel=1e-4)
+    from_inputs, _ = teach(tmp_path / "told", dense, steps=3)
+    assert losses_of(seen) == pytest.approx(losses_of(from_inputs), rel=1e-4)
 
 
 def test_the_cheap_mode_trains_from_class_tokens(dense, tmp_path):
@@ -162,9 +162,9 @@ def test_images_without_a_split_are_compared_with_those_it_was_trained_on(dense,
     (photos / "1.jpg").write_bytes(b"")
     assert len(examples_of(run, str(photos.parent), None).bank(None).ids) == 48
     assert len(examples_of(run, "shapes:split=val", None).bank(None).ids) == 20_000
-    with pytest.raises(UsageError, match="shapes is a training split") as told:
+    with pytest.raises(UsageError, match="shapes is a training split") as error:
         examples_of(run, "shapes", None).bank(None)
-    assert "its val split" in told.value.hint
+    assert "its val split" in error.value.hint
     assert BuildOptions(f"run:{run.path}").kept == ("embedding",), "it names no classes"
 
 
@@ -178,14 +178,14 @@ def test_its_page_shows_what_it_finds_nearest_and_it_has_no_export(dense, tmp_pa
     assert "data2vec-nano, no classifier, at 64×64" in words
     assert "3 blocks on the encoder of a data2vec teacher" in words
     assert "its teacher&#x27;s encoder, and 3 random blocks" in words
-    assert "Shown are the classes of the nearest of at most 512 training images, and their cosine." in words
+    assert "The classes are those of the nearest of at most 512 training images, with their cosine." in words
     assert words.count('class="guesses"') == 8
     assert "cannot be shown" not in words
     assert "with the output of its teacher" not in words, "no heading over nothing"
     for export in (export_timm, export_onnx):
-        with pytest.raises(UsageError, match="has no classifier") as told:
+        with pytest.raises(UsageError, match="has no classifier") as error:
             export(run, tmp_path / "out")
-        assert f"--teacher run:{run.path}" in told.value.hint
+        assert f"--teacher run:{run.path}" in error.value.hint
 
 
 def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
@@ -196,27 +196,29 @@ def test_what_does_not_fit_is_refused(dense, cache, tmp_path):
     with pytest.raises(Mismatch, match="keeps inputs, targets, cls-layers, but the recipe needs logits"):
         learn(tmp_path / "c", dense, steps=1, size=64)
     with pytest.raises(
-        UsageError, match="begins with weights of its teacher, so that it cannot learn from true classes alone"
+        UsageError, match="starts from weights of its teacher, so it cannot be trained on true classes alone"
     ):
         teach(tmp_path / "d", None, steps=1, stream="none")
-    with pytest.raises(Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano") as told:
+    with pytest.raises(
+        Mismatch, match=r"shares the encoder of data2vec base, the teacher .* is data2vec nano"
+    ) as error:
         learn(tmp_path / "e", dense, student="data2vec-5x768", size=None, steps=1, batch=8)
-    assert told.value.hint == "--student data2vec-nano"
+    assert error.value.hint == "--student data2vec-nano"
     deep = preset(tmp_path, ("depth: 3", "depth: 7"))
     with pytest.raises(Mismatch, match=r"mine has 7 blocks, cls-layers of .* have 6 layers"):
         learn(tmp_path / "g", dense, student=deep, size=None, steps=1, settings=("objective.signal=cls-layers",))
     with pytest.raises(UsageError, match=r"drop_path is 0\.5, but data2vec-nano has no stochastic depth"):
         teach(tmp_path / "h", dense, steps=1, settings=("drop_path=0.5",))
     grey = preset(tmp_path, ("mean: [0.485, 0.456, 0.406]", "mean: [0.5, 0.5, 0.5]"))
-    with pytest.raises(Mismatch, match=r"normalises pixels by mean \(0\.5, 0\.5, 0\.5\)") as told:
+    with pytest.raises(Mismatch, match=r"normalises pixels by mean \(0\.5, 0\.5, 0\.5\)") as error:
         learn(tmp_path / "j", dense, student=grey, size=None, steps=1)
-    assert "mean: [0.485, 0.456, 0.406]" in told.value.hint
+    assert "mean: [0.485, 0.456, 0.406]" in error.value.hint
     few = tmp_path / "few" / "one"
     few.mkdir(parents=True)
     (few / "1.jpg").write_bytes(b"")
-    with pytest.raises(Mismatch, match="only few has 'one'") as told:
+    with pytest.raises(Mismatch, match="only few has 'one'") as error:
         teach(tmp_path / "k", dense, steps=1, val=str(few.parent))
-    assert "--val none" in told.value.hint
+    assert "--val none" in error.value.hint
     five = preset(tmp_path, ("heads: 3\n  hidden", "heads: 5\n  hidden"))
     with pytest.raises(UsageError, match="5 heads cannot divide 96 channels"):
         learn(tmp_path / "i", dense, student=five, size=None, steps=1)

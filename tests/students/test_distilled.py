@@ -36,8 +36,8 @@ def test_the_loss_is_the_distance_of_the_students_own_targets():
     wanted = torch.randn(2, 5, 8)
     found = distance(layers, wanted, "targets", "mse")
     for row in range(2):
-        told = targets([layer[row : row + 1] for layer in layers], 3)[0]
-        assert found[row].item() == pytest.approx(functional.mse_loss(told, wanted[row]).item(), rel=1e-5)
+        ours = targets([layer[row : row + 1] for layer in layers], 3)[0]
+        assert found[row].item() == pytest.approx(functional.mse_loss(ours, wanted[row]).item(), rel=1e-5)
 
 
 def test_class_tokens_are_matched_with_the_teachers_last_layers():
@@ -55,10 +55,10 @@ def test_class_tokens_are_matched_with_the_teachers_last_layers():
 def test_the_recipe_says_how_the_distance_is_taken(signal):
     layers = [torch.randn(2, 5, 8) for _ in range(3)]
     wanted = torch.randn(2, 3 if signal == "cls-layers" else 5, 8)
-    told = torch.stack([layer[:, 0] for layer in layers], 1) if signal == "cls-layers" else targets(layers, 3)
+    ours = torch.stack([layer[:, 0] for layer in layers], 1) if signal == "cls-layers" else targets(layers, 3)
     by_hand = {
-        "mse": (told - wanted).square().mean((1, 2)),
-        "cosine": 1 - functional.cosine_similarity(told, wanted, dim=2).mean(1),
+        "mse": (ours - wanted).square().mean((1, 2)),
+        "cosine": 1 - functional.cosine_similarity(ours, wanted, dim=2).mean(1),
     }
     for loss, expected in by_hand.items():
         torch.testing.assert_close(distance(layers, wanted, signal, loss), expected)

@@ -102,9 +102,9 @@ def test_what_is_there_is_read_and_what_is_not_is_not():
 
 def test_a_bank_that_is_too_small_to_fit_on_is_told():
     (asked, labels), (known, known_labels) = blobs(9, 0), blobs(3, 1)
-    with pytest.raises(UsageError, match="20 labelled images") as told:
+    with pytest.raises(UsageError, match="20 labelled images") as error:
         probe(Embedded(asked, labels, known, known_labels, FACTS), seed=0)
-    assert "--bank" in told.value.hint
+    assert "--bank" in error.value.hint
 
 
 def test_a_probe_with_another_seed_is_another_evaluation():

@@ -45,11 +45,11 @@ def test_timm_learns_how_pixels_are_prepared_and_what_classes_are_called(run, tm
 
     export_timm(run, tmp_path)
     opened = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
-    told = timm.data.resolve_data_config(model=opened)
-    assert tuple(told["input_size"]) == (3, 64, 64)
-    assert told["mean"] == pytest.approx(run.record.student.mean)
-    assert told["std"] == pytest.approx(run.record.student.std)
-    assert (told["crop_pct"], told["crop_mode"], told["interpolation"]) == (0.875, "center", "bicubic")
+    config = timm.data.resolve_data_config(model=opened)
+    assert tuple(config["input_size"]) == (3, 64, 64)
+    assert config["mean"] == pytest.approx(run.record.student.mean)
+    assert config["std"] == pytest.approx(run.record.student.std)
+    assert (config["crop_pct"], config["crop_mode"], config["interpolation"]) == (0.875, "center", "bicubic")
     assert tuple(opened.pretrained_cfg["label_names"]) == NAMES
     assert opened.num_classes == len(NAMES)
     assert opened.stages[2].blocks[0].window_size == 4
@@ -58,8 +58,8 @@ def test_timm_learns_how_pixels_are_prepared_and_what_classes_are_called(run, tm
 def test_timm_learns_that_larger_inputs_are_squashed(tmp_path):
     large = make_run(tmp_path / "run", small_spec(size=256))
     export_timm(large, tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["pretrained_cfg"]
-    assert (told["crop_mode"], told["crop_pct"], told["input_size"]) == ("squash", 1.0, [3, 256, 256])
+    config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["pretrained_cfg"]
+    assert (config["crop_mode"], config["crop_pct"], config["input_size"]) == ("squash", 1.0, [3, 256, 256])
 
 
 def test_a_geometry_that_timm_cannot_say_is_refused_before_anything_is_written(tmp_path):
@@ -88,10 +88,10 @@ def test_onnxruntime_says_the_same_for_any_batch(run, exported):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(exported[1], providers=["CPUExecutionProvider"])
     for count in (1, 2, 7):
-        (said,) = session.run(["logits"], {"pixels": pixels(count).numpy()})
-        meant = logits(run.network(), pixels(count))
-        assert said.shape == (count, len(NAMES))
-        torch.testing.assert_close(torch.from_numpy(said), meant, atol=1e-4, rtol=1e-4)
+        (theirs,) = session.run(["logits"], {"pixels": pixels(count).numpy()})
+        ours = logits(run.network(), pixels(count))
+        assert theirs.shape == (count, len(NAMES))
+        torch.testing.assert_close(torch.from_numpy(theirs), ours, atol=1e-4, rtol=1e-4)
 
 
 def test_the_difference_is_told_and_small(exported):

@@ -175,8 +175,8 @@ def test_too_few_images_are_refused_before_anything_is_rendered():
         ((9, 9), {}, "--set way=2, or"),
         ((9,), {}, "give images of more classes"),
         ((9, 8, 4), {"shots": (3,)}, "--shots 1 at most"),
-        ((9, 3, 3), {}, "with 3 images a class: --shots 1 --set queries=2"),
-        ((9, 9, 1), {}, "give more images a class"),
+        ((9, 3, 3), {}, "with 3 images per class: --shots 1 --set queries=2"),
+        ((9, 9, 1), {}, "give more images per class"),
     ],
 )
 def test_what_the_images_are_enough_for_is_told(each, changed, way):

@@ -92,21 +92,21 @@ def test_a_cache_of_photos_without_logits_needs_a_head(tmp_path, photos):
 
 
 @pytest.mark.parametrize(
-    ("family", "classes", "said"),
+    ("family", "classes", "options"),
     [
         ("run", None, "--teacher 'run:my runs/one' --signal logits --head FILE"),
         ("run", ("a",), "--teacher 'run:my runs/one' --signal logits"),
         ("timm", None, "--teacher 'timm:my runs/one' --signal logits"),
     ],
 )
-def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, said):
+def test_a_teacher_that_is_called_by_its_model_is_named_as_it_is_written(tmp_path, family, classes, options):
     from students.plan.checks import way_to_keep
 
     cache = Cache.open(build_cache(tmp_path / "cache", signals=("embedding",), codecs={}))
     teacher = cache.plan.teacher.model_copy(update={"family": family, "size": "my runs/one", "classes": classes})
     hint = way_to_keep(teacher, cache.plan.dataset.source, ("logits",))
-    assert hint.startswith(f"kd cache build {said}")
-    assert ("--head" in hint) == ("--head" in said)
+    assert hint.startswith(f"kd cache build {options}")
+    assert ("--head" in hint) == ("--head" in options)
 
 
 def test_true_classes_that_are_not_the_students(tmp_path, photos):

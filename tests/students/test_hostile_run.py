@@ -35,13 +35,13 @@ def run(whole, tmp_path) -> Path:
 
 def changed(path: Path, keys: str, value: object) -> None:
     """Set one dotted key of a JSON file."""
-    told = json.loads(path.read_text())
+    content = json.loads(path.read_text())
     *groups, last = keys.split(".")
-    inner = told
+    inner = content
     for group in groups:
         inner = inner[int(group) if group.isdecimal() else group]
     inner[last] = value
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("raw", TEXTS.values(), ids=TEXTS)
@@ -160,7 +160,7 @@ def weights(run: Path, change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda found: found | {"head.fc.bias": found["head.fc.bias"].long()}, "head.fc.bias int64 for float32"),
         (lambda found: found | {"head.fc.bias": found["head.fc.bias"][:1]}, "of another shape"),
@@ -169,9 +169,9 @@ def weights(run: Path, change) -> None:
         (lambda found: found | {"head.fc.bias": found["head.fc.bias"] * float("nan")}, "NaN or infinite: head.fc.bias"),
     ],
 )
-def test_weights_that_are_not_the_students_are_told(change, told, run):
+def test_weights_that_are_not_the_students_are_told(change, message, run):
     weights(run, change)
-    with pytest.raises((Damage, Mismatch), match=told):
+    with pytest.raises((Damage, Mismatch), match=message):
         Run.open(run).network()
 
 
@@ -248,9 +248,9 @@ def test_tensors_that_do_not_fit_are_told_though_their_digest_is_right(name, cha
     folder, parts = kept
     path = folder / f"{name}.safetensors"
     save_file(change(load_file(path)), path)
-    told = json.loads((folder / "state.json").read_text())
-    told["files"][path.name] = file_digest(path)
-    (folder / "state.json").write_text(json.dumps(told))
+    content = json.loads((folder / "state.json").read_text())
+    content["files"][path.name] = file_digest(path)
+    (folder / "state.json").write_text(json.dumps(content))
     with pytest.raises((Damage, Mismatch), match=path.name):
         load_checkpoint(folder.parents[1], parts)
 
@@ -293,7 +293,7 @@ def test_a_file_in_place_of_a_checkpoint_to_come_is_named_before_a_step_is_taken
     folder, parts = kept
     there = folder.with_name("00000006")
     make(there)
-    with pytest.raises(Damage, match="00000006 is not a folder, as checkpoints are") as refused:
+    with pytest.raises(Damage, match="00000006 is not a folder, so it is no checkpoint") as refused:
         load_checkpoint(folder.parents[1], parts)
     assert refused.value.hint == f"remove it: rm {there}"
     there.unlink()

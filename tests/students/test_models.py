@@ -74,10 +74,10 @@ def test_presets_prepare_pixels_as_timm_says(name):
     import timm
 
     preset, spec = student_preset(name), student_spec(name, classes=THOUSAND)
-    told = timm.get_pretrained_cfg(f"{spec.architecture}.in1k")  # type: ignore[attr-defined]
-    assert (told.mean, told.std) == (preset.mean, preset.std)
-    assert told.input_size == (3, preset.input, preset.input)
-    assert told.interpolation == preset.geometry.interpolation
+    config = timm.get_pretrained_cfg(f"{spec.architecture}.in1k")  # type: ignore[attr-defined]
+    assert (config.mean, config.std) == (preset.mean, preset.std)
+    assert config.input_size == (3, preset.input, preset.input)
+    assert config.interpolation == preset.geometry.interpolation
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_published_weights_give_the_published_logits(tmp_path):
         np.random.Generator(np.random.Philox(7)).standard_normal((2, 3, 64, 64)).astype(np.float32)
     )
     with torch.no_grad():
-        said = network.eval()(pixels)
-    torch.testing.assert_close(said, torch.tensor(PUBLISHED_LOGITS), atol=2e-4, rtol=1e-4)
+        logits = network.eval()(pixels)
+    torch.testing.assert_close(logits, torch.tensor(PUBLISHED_LOGITS), atol=2e-4, rtol=1e-4)
 
 
 def test_indices_that_older_files_carry_are_dropped(network, tmp_path):
@@ -324,7 +324,7 @@ def test_rows_of_a_larger_head_can_be_picked(network, tmp_path, absent):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         ("0\n1\n", "picks 2 rows, tinyvit-5m has 3 classes"),
         ("0\n1\n4\n", "picks row 4, the head of .* has 4"),
@@ -333,10 +333,10 @@ def test_rows_of_a_larger_head_can_be_picked(network, tmp_path, absent):
         ("0\n1\nx\n", "not a list of row numbers"),
     ],
 )
-def test_rows_that_cannot_be_picked_are_refused(network, tmp_path, lines, said):
+def test_rows_that_cannot_be_picked_are_refused(network, tmp_path, lines, message):
     (tmp_path / "rows.txt").write_text(lines, "utf-8")
     spec = small_spec(classes=("a", "b", "c"))
-    with pytest.raises(KDError, match=said):
+    with pytest.raises(KDError, match=message):
         load_weights(
             build_student(spec),
             spec,

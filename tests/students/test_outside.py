@@ -101,9 +101,11 @@ def logits_of(run: Run, photos: Path) -> dict[str, list[float]]:
     images = images_of(run, str(photos))
     student = JudgedStudent(run.network(), run.record.student, "cpu", "float32", 8)
     with Pictures(images, run.record.student, workers=0, batch=8) as pictures, student.at_rest():
-        told = pictures.look(student.ask("logits"), progress=Silent())
+        outputs = pictures.look(student.ask("logits"), progress=Silent())
         return {
-            images.ids[row]: values for rows, logits in told for row, values in zip(rows, logits.tolist(), strict=True)
+            images.ids[row]: values
+            for rows, logits in outputs
+            for row, values in zip(rows, logits.tolist(), strict=True)
         }
 
 

@@ -151,8 +151,8 @@ def test_of_plain_photos_timm_makes_the_same_pixels_by_its_own_configuration(nam
     from students.families.tinyvit.family import FAMILY
 
     spec = small_spec(name, size=size)
-    told = FAMILY.timm_config(spec)["pretrained_cfg"]
-    theirs = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=told))
+    config = FAMILY.timm_config(spec)["pretrained_cfg"]
+    theirs = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=config))
     (tmp_path / "preprocess.json").write_text(json.dumps(preprocess_numbers(spec)))
     monkeypatch.setattr(prepare, "SETTINGS", tmp_path / "preprocess.json")
     for sides in ((300, 200), (151, 202), (90, 341), (64, 64), (40, 50)):

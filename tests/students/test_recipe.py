@@ -54,7 +54,7 @@ def test_frozen_norms_are_a_constraint():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (["objective.kind=lables"], "objective: no objective is of the kind 'lables'; did you mean labels?"),
         (["objective.sfot=1"], "objective.sfot: unknown key; did you mean soft?"),
@@ -66,10 +66,10 @@ def test_frozen_norms_are_a_constraint():
         (["objective.weight=-1"], "objective.weight: -1 should be greater than or equal to 0"),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(settings, told):
+def test_a_mistake_is_told_where_it_stands(settings, message):
     with pytest.raises(UsageError) as refused:
         load_config("recipes", "own", Recipe, settings, environ={})
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_mistake_in_one_of_several_names_it(tmp_path):

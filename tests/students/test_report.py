@@ -178,9 +178,11 @@ class TestSamples:
         assert len(found.images) == 4
         opened = Cache.open(cache)
         for sample in found.images:
-            said = opened.get(sample.image_id)["logits"]
-            assert [guess.probability for guess in sample.teacher] == np.exp(said.logp[0, :5]).tolist()
-            assert [guess.name for guess in sample.teacher] == [full.record.student.classes[i] for i in said.ids[0, :5]]
+            entry = opened.get(sample.image_id)["logits"]
+            assert [guess.probability for guess in sample.teacher] == np.exp(entry.logp[0, :5]).tolist()
+            assert [guess.name for guess in sample.teacher] == [
+                full.record.student.classes[i] for i in entry.ids[0, :5]
+            ]
             assert sample.truth == sample.image_id.partition("/")[0]
 
     def test_no_teacher_is_imported(self, full):
@@ -198,7 +200,7 @@ class TestSamples:
         shutil.copy(pictures / "cats" / "0.png", pictures / "cats" / "2.png")
         run = make_run(tmp_path / "run", photos=pictures, cache=own, classes=tuple(f"thing {n}" for n in range(1000)))
         found = taught_samples(run, run.network(), 99)
-        assert found.notes == ["cats/2.png was drawn, but has changed since the teacher saw it."]
+        assert found.notes == ["cats/2.png was drawn as a sample, but has changed since the teacher saw it."]
         assert len(found.images) == 11
         assert "cats/2.png" not in [sample.image_id for sample in found.images]
 

@@ -47,8 +47,8 @@ def light(text):
 def least_distance(colours, sight):
     seen = np.clip(colours @ np.array(SIGHT[sight]).T, 0, 1)
     places = np.cbrt(seen @ CONES.T) @ OKLAB.T
-    apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    return apart[~np.eye(len(colours), dtype=bool)].min()
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    return distances[~np.eye(len(colours), dtype=bool)].min()
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])

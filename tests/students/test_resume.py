@@ -47,9 +47,9 @@ def test_a_signal_keeps_the_step_in_hand(cache, tmp_path, number, code):
         process.send_signal(number)
         if number == signal.SIGHUP:
             process.send_signal(number)  # a terminal that closes sends several, and they are one wish
-        _, told = process.communicate(timeout=120)
-    assert process.returncode == code, told
-    assert f"kd train --resume {tmp_path / 'run'}" in told
+        _, printed = process.communicate(timeout=120)
+    assert process.returncode == code, printed
+    assert f"kd train --resume {tmp_path / 'run'}" in printed
     newest = max((tmp_path / "run" / "checkpoints").glob("*/state.json"))
     state = json.loads(newest.read_text())["state"]
     assert state["step"] >= 1
@@ -113,9 +113,9 @@ def test_a_run_goes_on_where_its_validation_images_were_moved(cache, tmp_path):
         Image.new("RGB", (32, 32), (number, 90, 200)).save(tmp_path / "val" / name / "0.png")
     run, _ = learn(tmp_path / "run", cache, steps=3, val=str(tmp_path / "val"), where={"stop_at": 1})
     (tmp_path / "val").rename(tmp_path / "moved")
-    with pytest.raises(Unavailable) as told:
+    with pytest.raises(Unavailable) as error:
         learn(run.path, resume=True)
-    assert told.value.hint == "pass the images' new location: --val DIR"
+    assert error.value.hint == "pass the images' new location: --val DIR"
     with pytest.raises(Mismatch, match="are other images"):
         learn(run.path, resume=True, where={"val": ("shapes:split=val,count=20",)})
     _, outcome = learn(run.path, resume=True, where={"val": (str(tmp_path / "moved"),)})
@@ -131,9 +131,9 @@ def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
         raise StorageError("cannot write metrics.jsonl: No space left on device", path="metrics.jsonl")
 
     monkeypatch.setattr(log.Log, "append", full)
-    with pytest.raises(StorageError) as told:
+    with pytest.raises(StorageError) as error:
         learn(run.path, resume=True)
-    assert told.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
+    assert error.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
 
 
 def test_a_training_that_is_where_it_should_stop_takes_no_step(tmp_path, cache):

@@ -24,7 +24,7 @@ def scored(logits, labels, cuts=()):
     return scores
 
 
-def told(scores):
+def numbers_of(scores):
     return (
         scores.images, scores.top1, scores.top5, scores.loss, scores.calibration_error, scores.bins(),
         scores.confusions(),
@@ -39,7 +39,7 @@ def test_any_split_into_batches_and_any_order_gives_the_same_scores(data):
     labels = np.arange(rows) * 3 % CLASSES
     cuts = data.draw(st.lists(st.integers(0, rows), max_size=6))
     order = np.array(data.draw(st.permutations(range(rows))))
-    assert told(scored(logits[order], labels[order], cuts)) == told(scored(logits, labels))
+    assert numbers_of(scored(logits[order], labels[order], cuts)) == numbers_of(scored(logits, labels))
 
 
 def test_scores_are_what_their_definitions_say():

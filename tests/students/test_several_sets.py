@@ -1,4 +1,4 @@
-"""A student may be judged on several sets while it learns, each against a bank of its own, as data2vec-thesis asks."""
+"""A student can be judged on several sets during training, each against its own bank, as data2vec-thesis needs."""
 
 import json
 import shutil
@@ -84,8 +84,8 @@ def test_it_goes_on_as_if_never_stopped_though_the_sets_have_moved(dense, sets, 
     moved = places(tmp_path / "there")
     parts, _ = learn(tmp_path / "parts", resume=True, where={"val": moved})
     assert losses_of(parts) == losses_of(whole)
-    told = [[{k: v for k, v in line.items() if k != "seconds"} for line in validations(run)] for run in (parts, whole)]
-    assert told[0] == told[1]
+    lines = [[{k: v for k, v in line.items() if k != "seconds"} for line in validations(run)] for run in (parts, whole)]
+    assert lines[0] == lines[1]
 
 
 def test_a_bank_that_was_named_as_a_source_can_move_too(dense, sets, tmp_path):
@@ -155,19 +155,21 @@ def test_a_set_without_a_place_is_left_out_and_a_note_names_it(dense, sets, tmp_
     found = planned(places(sets)[0])
     assert [each.name for each in found.record.sets] == ["cifar10"]
     notes = [note.text for note in found.notes if note.kind == UNJUDGED]
-    assert notes == ["not judged on cifar100 while it learns: --val cifar100=SOURCE says where it lies"]
+    assert notes == [
+        "the student is not judged on cifar100 during training: give its location with --val cifar100=SOURCE"
+    ]
     assert planned("none").record.validation == ()
     with pytest.raises(UsageError, match="names none of the run's sets: cifar10, cifar100"):
         planned("shapes:split=val")
-    with pytest.raises(UsageError, match="names the place of cifar10 twice"):
+    with pytest.raises(UsageError, match="--val names cifar10 twice"):
         planned(places(sets)[0], places(sets)[0])
-    with pytest.raises(UsageError, match="--val none and --val"):
+    with pytest.raises(UsageError, match="--val none cannot be combined with --val"):
         planned("none", places(sets)[0])
     few = planned(
         "a=shapes:split=val,count=20,size=64", "b=shapes:split=val,count=30,size=64", settings=("judge.bank=20",)
     )
     assert [(each.name, each.data.rows, each.bank) for each in few.record.sets] == [("a", 20, None), ("b", 30, None)]
-    with pytest.raises(UsageError, match="two sets would be called shapes"):
+    with pytest.raises(UsageError, match="two validation sets would be named shapes"):
         planned("shapes:split=val,count=9", "shapes:split=val,count=8", settings=())
 
 

@@ -15,7 +15,7 @@ from students.objectives.labels import Labels, hard_loss, soft_loss
 CLASSES = 30
 
 
-def said(k: int, seed: int = 0, rows: int = 5):
+def teacher_and_top_k(k: int, seed: int = 0, rows: int = 5):
     """Teacher logits and what a top-k cache keeps of them."""
     logits = torch.randn(rows, CLASSES, generator=torch.Generator().manual_seed(seed)) * 3
     codec = make_codec(f"topk:{k}", Signal(name="logits", shape=(CLASSES,)))
@@ -35,7 +35,7 @@ def student(seed: int = 1, rows: int = 5):
     seed=st.integers(0, 1000),
 )
 def test_the_loss_of_top_k_is_that_of_the_distribution_it_stands_for(k, temperature, tail, seed):
-    _, topk = said(k, seed)
+    _, topk = teacher_and_top_k(k, seed)
     mine = student(seed + 1)
     got = soft_loss(mine, topk, temperature, tail)
     q = (mine / temperature).softmax(-1)
@@ -51,14 +51,14 @@ def test_the_loss_of_top_k_is_that_of_the_distribution_it_stands_for(k, temperat
 
 
 def test_all_logits_give_cross_entropy_with_their_softmax():
-    logits, _ = said(1)
+    logits, _ = teacher_and_top_k(1)
     mine = student()
     wanted = torch.nn.functional.cross_entropy(mine, logits.softmax(-1), reduction="none")
     torch.testing.assert_close(soft_loss(mine, Logits(logits)), wanted)
 
 
 def test_the_gradient_keeps_its_size_at_any_temperature():
-    logits, _ = said(1)
+    logits, _ = teacher_and_top_k(1)
     sizes = []
     for temperature in (4.0, 16.0, 64.0):
         mine = student()
@@ -78,7 +78,7 @@ def test_a_mixed_image_has_both_classes_and_an_unknown_one_weighs_nothing():
 
 
 def test_the_two_parts_have_their_own_weights():
-    logits, _ = said(1)
+    logits, _ = teacher_and_top_k(1)
     mine = student().detach()
     truth = ClassTruth(torch.zeros(5, dtype=torch.int64), torch.full((5,), -1), torch.ones(5))
     asked = {"output": {"logits": mine}, "signals": {"logits": logits}, "truths": {"class": truth}}

@@ -15,8 +15,8 @@ def test_tensorboard_has_every_number_of_the_metrics(cache, tmp_path):
     run, _ = learn(tmp_path / "run", cache, steps=3, where={"trackers": ("tensorboard",)})
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
-    told = [event.value for event in events.Scalars("train/loss")]
-    assert told == pytest.approx([line["loss"] for line in run.metrics() if line["kind"] == "train"])
+    values = [event.value for event in events.Scalars("train/loss")]
+    assert values == pytest.approx([line["loss"] for line in run.metrics() if line["kind"] == "train"])
 
 
 def test_wandb_is_told_the_same_under_the_name_of_the_run(cache, tmp_path, monkeypatch):
@@ -24,19 +24,19 @@ def test_wandb_is_told_the_same_under_the_name_of_the_run(cache, tmp_path, monke
     import sys
     from types import SimpleNamespace
 
-    told, opened = [], []
+    logged, opened = [], []
 
     def init(**asked):
         opened.append(asked)
         return SimpleNamespace(
-            log=lambda numbers, step: told.append((step, numbers)), finish=lambda: told.append("finished")
+            log=lambda numbers, step: logged.append((step, numbers)), finish=lambda: logged.append("finished")
         )
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
     run, _ = learn(tmp_path / "run", cache, steps=2, where={"trackers": ("wandb",)})
     losses = [line["loss"] for line in run.metrics() if line["kind"] == "train"]
-    assert [(step, numbers["train/loss"]) for step, numbers in told[:2]] == [(1, losses[0]), (2, losses[1])]
-    assert told[-1] == "finished"
+    assert [(step, numbers["train/loss"]) for step, numbers in logged[:2]] == [(1, losses[0]), (2, losses[1])]
+    assert logged[-1] == "finished"
     assert opened[0]["id"] == "run"  # type: ignore[unreachable]
     assert opened[0]["config"]["student"]["name"] == "tinyvit-5m"
 

@@ -46,10 +46,10 @@ def test_each_view_comes_once_before_any_comes_twice(cache, tmp_path):
     from kdcache.stream import Share
     from students.train.targets import CachedTargets
 
-    teller = CachedTargets(
+    targets = CachedTargets(
         Cache.open(cache), views=None, seed=0, share=Share(64, 8, drop_last=True), signals=(), device="cpu"
     )
-    assert [teller.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
+    assert [targets.epoch(number, 0).view for number in range(4)] == [0, 1, 0, 1]
 
 
 def test_no_teacher_is_in_an_off_stream_process(cache, tmp_path):
@@ -173,8 +173,8 @@ def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
         return learn_piece(self, piece, signals)
 
     def watched_losses(self, output, signals, truths, module=None):
-        said = signals["logits"]
-        seen[-1] += [said.ids.numpy().copy(), said.logp.numpy().copy(), truths["class"].first.numpy().copy()]
+        top_k = signals["logits"]
+        seen[-1] += [top_k.ids.numpy().copy(), top_k.logp.numpy().copy(), truths["class"].first.numpy().copy()]
         return losses(self, output, signals, truths, module)
 
     monkeypatch.setattr(learner.Learner, "learn", watched_piece)
@@ -186,9 +186,9 @@ def test_every_row_meets_its_own_targets_and_class(tmp_path, monkeypatch):
     assert len(seen) == 12 * 3
     for rows, view, ids, logp, labels in seen:
         for place, row in enumerate(rows.tolist()):
-            said = stored.get(stored.ids[row], view=view)["logits"]
-            assert np.array_equal(said.ids[0], ids[place])
-            assert np.array_equal(said.logp[0], logp[place])
+            top_k = stored.get(stored.ids[row], view=view)["logits"]
+            assert np.array_equal(top_k.ids[0], ids[place])
+            assert np.array_equal(top_k.logp[0], logp[place])
             assert labels[place] == stored.labels[row]
 
 

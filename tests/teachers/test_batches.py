@@ -51,11 +51,11 @@ def test_the_last_batch_is_filled_up_with_black():
 
 
 def test_the_size_stays_halved_and_is_told_once():
-    told: list[str] = []
-    looped = Batches(Counting(3), 8, hint="a way out", note=told.append)  # type: ignore[arg-type]
+    notes: list[str] = []
+    looped = Batches(Counting(3), 8, hint="a way out", note=notes.append)  # type: ignore[arg-type]
     looped.emit(images(8))
     looped.emit(images(8))
-    assert told == [
+    assert notes == [
         "out of memory: the teacher now sees 4 images at a time",
         "out of memory: the teacher now sees 2 images at a time",
     ]

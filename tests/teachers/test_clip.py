@@ -32,9 +32,9 @@ SIGNALS = ["embedding", "features"]
 def check_says(teacher: Any, openai: Any, views: torch.Tensor, normal: Any, act: Any = quick_gelu) -> None:
     preprocess = teacher.spec.preprocess
     tokens = image_tokens(openai, normal(views, preprocess.mean, preprocess.std), act)
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["embedding"], tokens[:, 0], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["features"], tokens[:, 1:], rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["embedding"], tokens[:, 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["features"], tokens[:, 1:], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (IMAGE // PATCH, IMAGE // PATCH)
 
 
@@ -134,9 +134,9 @@ def test_transformers_folder(transformers_model, pixels, normal, tmp_path: Path)
     with torch.no_grad():
         out = transformers_model(pixel_values=normal(views, CLIP_MEAN, CLIP_STD), input_ids=token_ids("a cat"))
         image = transformers_model.get_image_features(normal(views, CLIP_MEAN, CLIP_STD))
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["logits"], out.logits_per_image, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["embedding"], getattr(image, "pooler_output", image), rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["logits"], out.logits_per_image, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["embedding"], getattr(image, "pooler_output", image), rtol=1e-4, atol=1e-4)
 
 
 def test_an_image_tower_alone_has_no_zero_shot(transformers_model, pixels, tmp_path: Path):

@@ -89,8 +89,8 @@ def block(t: Any, place: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     mixed = ((q @ k.transpose(2, 3) * (DIM // HEADS) ** -0.5).softmax(-1) @ v).transpose(1, 2).reshape(x.shape)
     x = norm(t, f"{place}.norm1", x + F.linear(mixed, t[f"{place}.attn.proj.weight"], t[f"{place}.attn.proj.bias"]))
     hidden = F.gelu(F.linear(x, t[f"{place}.mlp.fc1.weight"], t[f"{place}.mlp.fc1.bias"]))
-    said = F.linear(hidden, t[f"{place}.mlp.fc2.weight"], t[f"{place}.mlp.fc2.bias"])
-    return norm(t, f"{place}.norm2", x + said), said
+    ffn = F.linear(hidden, t[f"{place}.mlp.fc2.weight"], t[f"{place}.mlp.fc2.bias"])
+    return norm(t, f"{place}.norm2", x + ffn), ffn
 
 
 def reference(t: Any, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
@@ -102,8 +102,8 @@ def reference(t: Any, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Te
         x, _ = block(t, f"{PLACE}context_encoder.blocks.{number}", x)
     inputs, layers = x, []
     for number in range(DEPTH):
-        x, said = block(t, f"blocks.{number}", x)
-        layers.append(said)
+        x, ffn = block(t, f"blocks.{number}", x)
+        layers.append(ffn)
     return inputs, layers, x
 
 
@@ -127,9 +127,9 @@ def test_every_signal_is_what_the_paper_says(tensors, pixels, normal, tmp_path: 
         "cls-layers": torch.stack([layer[:, 0] for layer in layers], dim=1),
         "embedding": final.mean(1),
     }
-    said = teacher.emit(Shown(views))
+    emitted = teacher.emit(Shown(views))
     for name in SIGNALS:
-        torch.testing.assert_close(said[name], expected[name], rtol=1e-4, atol=1e-4, msg=name)
+        torch.testing.assert_close(emitted[name], expected[name], rtol=1e-4, atol=1e-4, msg=name)
     assert teacher.spec.signal("cls-layers").shape == (DEPTH, DIM)
     assert teacher.spec.signal("targets").shape == (1 + SIDE**2, DIM)
     assert teacher.spec.signal("features").grid == (SIDE, SIDE)
@@ -139,8 +139,8 @@ def test_every_signal_is_what_the_paper_says(tensors, pixels, normal, tmp_path: 
 def test_targets_stay_float32_under_autocast(tensors, pixels, tmp_path: Path):
     path = write(tensors, tmp_path / "d2v.pt")
     teacher = open_teacher("data2vec", weights=path, signals=["targets"], precision="bfloat16")
-    said = teacher.emit(Shown(pixels(2, IMAGE)))["targets"]
-    torch.testing.assert_close(said.var(2, unbiased=False), torch.ones(2, 1 + SIDE**2), rtol=1e-3, atol=1e-3)
+    emitted = teacher.emit(Shown(pixels(2, IMAGE)))["targets"]
+    torch.testing.assert_close(emitted.var(2, unbiased=False), torch.ones(2, 1 + SIDE**2), rtol=1e-3, atol=1e-3)
 
 
 def test_the_ema_copy_and_the_decoder_are_dropped(tensors, pixels, tmp_path: Path):
@@ -194,7 +194,7 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (["a"], "its `model` is a list"),
         ({"modalities": torch.ones(2)}, "its `modalities` is a Tensor"),
@@ -206,8 +206,8 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         ({"num_heads": torch.ones(2)}, "gives a Tensor for heads, which must be a number"),
     ],
 )
-def test_a_configuration_of_something_else_is_told_in_one_line(model, said, tensors, tmp_path: Path):
-    with pytest.raises((Mismatch, UsageError), match=said):
+def test_a_configuration_of_something_else_is_told_in_one_line(model, message, tensors, tmp_path: Path):
+    with pytest.raises((Mismatch, UsageError), match=message):
         open_teacher("data2vec", weights=write(tensors, tmp_path / "d.pt", model), signals=["targets"])
 
 

@@ -65,11 +65,11 @@ def test_a_whole_published_checkpoint(encoder, whole_folder, pixels, normal):
     views = pixels(2, CANVAS)
     with torch.no_grad():
         out = encoder(normal(views, HALF, HALF), output_hidden_states=True)
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["features"], out.last_hidden_state, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["embedding"], out.pooler_output, rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["features"], out.last_hidden_state, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["embedding"], out.pooler_output, rtol=1e-4, atol=1e-4)
     for stage, hidden in zip(STAGES, out.hidden_states[1:], strict=True):
-        torch.testing.assert_close(said[stage], hidden, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(emitted[stage], hidden, rtol=1e-4, atol=1e-4)
     grids = [teacher.spec.signal(name).grid for name in ["features", *STAGES]]
     assert grids == [(6, 4), (24, 16), (12, 8), (6, 4), (6, 4)]
 
@@ -112,9 +112,9 @@ def write_authors(network: Any, folder: Path, *, settings: bool = True, align: b
     tensors["decoder.model.lm_head.weight"] = torch.zeros(3)
     torch.save(tensors, folder / "pytorch_model.bin")
     if settings:
-        told = {"input_size": list(CANVAS), "window_size": SHAPE.window, "encoder_layer": list(SHAPE.depths)}
-        told["align_long_axis"] = align
-        (folder / "config.json").write_text(json.dumps({"model_type": "donut", **told}))
+        content = {"input_size": list(CANVAS), "window_size": SHAPE.window, "encoder_layer": list(SHAPE.depths)}
+        content["align_long_axis"] = align
+        (folder / "config.json").write_text(json.dumps({"model_type": "donut", **content}))
 
 
 def test_the_authors_layout_says_what_timm_says(authors, family, pixels, normal, tmp_path: Path):

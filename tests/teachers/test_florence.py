@@ -34,9 +34,9 @@ def expected_of(tower: Any, views: torch.Tensor, normal: Any) -> torch.Tensor:
 
 
 def check_says(teacher: Any, expected: torch.Tensor, views: torch.Tensor) -> None:
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["features"], expected.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["embedding"], expected.mean((2, 3)), rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["features"], expected.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["embedding"], expected.mean((2, 3)), rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (7, 7)
 
 

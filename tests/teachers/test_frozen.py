@@ -32,8 +32,8 @@ def network_of(teacher: FrozenTeacher) -> Any:
 def test_nothing_has_or_gets_a_gradient(resnet: FrozenTeacher, pixels):
     assert not any(parameter.requires_grad for parameter in network_of(resnet).parameters())
     with torch.enable_grad():
-        said = resnet.emit(Shown(pixels()))
-    assert not any(values.requires_grad for values in said.values())
+        emitted = resnet.emit(Shown(pixels()))
+    assert not any(values.requires_grad for values in emitted.values())
 
 
 def test_what_is_said_can_be_the_target_of_a_loss(resnet: FrozenTeacher, pixels):
@@ -60,12 +60,12 @@ def test_training_mode_cannot_be_switched_on(resnet: FrozenTeacher, pixels):
 def test_a_row_does_not_depend_on_its_neighbours_or_its_place(model: str, pixels):
     teacher = open_teacher(f"timm:{model}", weights="random", input_size=64, signals=SIGNALS)
     views = pixels(8)
-    said = teacher.emit(Shown(views))
+    emitted = teacher.emit(Shown(views))
     others = pixels(8, seed=9)
     others[5] = views[2]
     again = teacher.emit(Shown(others))
     for name in SIGNALS:
-        assert torch.equal(again[name][5], said[name][2]), name
+        assert torch.equal(again[name][5], emitted[name][2]), name
 
 
 def test_pixels_are_normalised_as_the_spec_says(pixels, normal):
@@ -87,12 +87,12 @@ def test_another_normalisation_is_recorded_and_used(name: str, mean: float, resn
 
 
 def test_the_spec_tells_every_shape(resnet: FrozenTeacher, pixels):
-    said = resnet.emit(Shown(pixels(3)))
-    assert [signal.name for signal in resnet.spec.signals] == list(said) == SIGNALS
+    emitted = resnet.emit(Shown(pixels(3)))
+    assert [signal.name for signal in resnet.spec.signals] == list(emitted) == SIGNALS
     for signal in resnet.spec.signals:
-        assert said[signal.name].shape == (3, *signal.shape)
-        assert said[signal.name].dtype == torch.float32
-        assert said[signal.name].is_contiguous()
+        assert emitted[signal.name].shape == (3, *signal.shape)
+        assert emitted[signal.name].dtype == torch.float32
+        assert emitted[signal.name].is_contiguous()
     assert resnet.spec.signal("features").grid == (2, 2)
     assert set(resnet.spec.taps) == set(SIGNALS)
 
@@ -110,9 +110,9 @@ def test_what_a_student_sets_for_speed_leaves_a_teacher_exact(resnet: FrozenTeac
 
 def test_a_map_becomes_tokens_rows_first():
     feature_map = torch.arange(12).view(1, 2, 2, 3)
-    said = from_map(feature_map)
-    assert said.grid == (2, 3)
-    assert torch.equal(said.values[0, 3], feature_map[0, :, 1, 0])
+    values = from_map(feature_map)
+    assert values.grid == (2, 3)
+    assert torch.equal(values.values[0, 3], feature_map[0, :, 1, 0])
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

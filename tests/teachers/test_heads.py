@@ -19,11 +19,11 @@ from kdcache.teachers.registry import open_teacher
 CLASSES = ["circle", "square", "star"]
 
 
-def blobs(count: int, *, apart: float, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
+def blobs(count: int, *, distance: float, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
     """Three Gaussian clouds in 8 dimensions of very different scale."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count).astype(np.int32)
-    centres = apart * np.eye(8)[:3]
+    centres = distance * np.eye(8)[:3]
     points = (centres[labels] + rng.normal(size=(count, 8))) * np.logspace(-2, 2, 8) + 5
     return torch.from_numpy(points.astype(np.float32)), labels
 
@@ -34,11 +34,11 @@ def resnet():
 
 
 def test_a_probe_learns_what_can_be_learned():
-    embeddings, labels = blobs(600, apart=6.0)
+    embeddings, labels = blobs(600, distance=6.0)
     head = fit_head(embeddings, labels, CLASSES, seed=0)
     assert float(head.facts["accuracy"]) > 0.97
     assert head.classes == tuple(CLASSES)
-    fresh, fresh_labels = blobs(300, apart=6.0, seed=1)
+    fresh, fresh_labels = blobs(300, distance=6.0, seed=1)
     assert accuracy(head(fresh), torch.from_numpy(fresh_labels)) > 0.97
 
 
@@ -54,7 +54,7 @@ def test_the_accuracy_told_is_of_images_held_out():
 
 
 def test_the_same_seed_gives_the_same_head_and_unlabelled_rows_change_nothing():
-    embeddings, labels = blobs(200, apart=3.0)
+    embeddings, labels = blobs(200, distance=3.0)
     first = fit_head(embeddings, labels, CLASSES, seed=4)
     with_more = torch.cat([embeddings, 1e6 * torch.ones(50, 8)])
     second = fit_head(with_more, np.append(labels, np.full(50, -1, np.int32)), CLASSES, seed=4)
@@ -77,7 +77,7 @@ def test_too_little_to_fit_on_is_told(count: int, labels: np.ndarray, match: str
 
 
 def test_a_head_file_comes_back_as_it_went(resnet, tmp_path: Path):
-    head = fit_head(*blobs(200, apart=3.0), CLASSES, seed=0)
+    head = fit_head(*blobs(200, distance=3.0), CLASSES, seed=0)
     record = save_head(head, tmp_path / "h.safetensors", teacher=resnet.spec, dataset="blobs", fingerprint="f00")
     back, again = load_head(tmp_path / "h.safetensors")
     assert record == again

@@ -51,11 +51,11 @@ def test_a_classifier_says_what_transformers_says(vit, pixels, normal, tmp_path:
         images = normal(views, MEAN, STD)
         hidden = vit.vit(images).last_hidden_state
         logits = vit(images).logits
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["logits"], logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["classifier"], logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["embedding"], hidden[:, 0], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(said["features"], hidden[:, 1:], rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(emitted["logits"], logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["classifier"], logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["embedding"], hidden[:, 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(emitted["features"], hidden[:, 1:], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (4, 4)
 
 
@@ -77,9 +77,11 @@ def test_a_convolutional_model(randomised, pixels, normal, tmp_path: Path):
     views = pixels(2, (32, 32))
     with torch.no_grad():
         out = model.resnet(normal(views, MEAN, STD))
-    said = teacher.emit(Shown(views))
-    torch.testing.assert_close(said["features"], out.last_hidden_state.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(said["embedding"], out.pooler_output.flatten(1), rtol=1e-3, atol=1e-3)
+    emitted = teacher.emit(Shown(views))
+    torch.testing.assert_close(
+        emitted["features"], out.last_hidden_state.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3
+    )
+    torch.testing.assert_close(emitted["embedding"], out.pooler_output.flatten(1), rtol=1e-3, atol=1e-3)
     assert teacher.spec.classes is None, "LABEL_0 is a placeholder, not a name"
 
 

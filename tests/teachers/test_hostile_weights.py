@@ -101,11 +101,11 @@ def test_weights_that_are_no_numbers_are_refused_by_name(value):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "message",
     [{"weight_map": ["a"]}, {"weight_map": {"a": 1}}, {"weight_map": {"a": ["b"]}}, {"weight_map": {}}, {}, [1], 5],
 )
-def test_an_index_of_shards_that_is_none_is_damage(told, tmp_path):
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(told))
+def test_an_index_of_shards_that_is_none_is_damage(message, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(message))
     with pytest.raises(Damage, match=r"model\.safetensors\.index\.json"):
         find_checkpoint(str(tmp_path), None, name="x")
 
@@ -147,9 +147,9 @@ def vit(randomised, tmp_path) -> Path:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = transformers.ViTConfig(image_size=32, patch_size=8, **sizes)
     randomised(transformers.ViTForImageClassification(config)).save_pretrained(tmp_path / "vit")
-    told = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 2}
-    told |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(told))
+    content = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 2}
+    content |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(content))
     return tmp_path / "vit"
 
 
@@ -158,7 +158,7 @@ def changed(path: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"model_type": "nosuch"}, "transformers has no model of type 'nosuch'"),
         ({"model_type": ["vit"]}, r"transformers has no model of type \['vit'\]"),
@@ -171,13 +171,13 @@ def changed(path: Path, **changes: Any) -> None:
         ({"auto_map": {"AutoConfig": "program.Config"}, "model_type": "nosuch"}, "no model of type 'nosuch'"),
     ],
 )
-def test_a_configuration_that_is_none_is_told_in_one_line(changes, told, vit):
+def test_a_configuration_that_is_none_is_told_in_one_line(changes, message, vit):
     changed(vit / "config.json", **changes)
     if changes.get("architectures"):  # the bare model: that is what such a folder says it is
         with pytest.raises(KDError):
             open_teacher(f"hf:{vit}", signals=["logits"])
         return
-    with pytest.raises((Mismatch, Damage), match=told) as refused:
+    with pytest.raises((Mismatch, Damage), match=message) as refused:
         open_teacher(f"hf:{vit}", signals=["logits"])
     assert "\n" not in refused.value.message
 

@@ -51,8 +51,8 @@ def test_a_nano_teacher_is_as_good_as_promised_and_as_it_says(family, held_out):
 
     teacher = open_teacher(family, size="nano", signals=("logits",))
     pixels, labels = held_out
-    said = torch.cat([teacher.emit(Shown(batch))["logits"] for batch in torch.from_numpy(pixels).split(250)])
-    accuracy = float((said.argmax(1).numpy() == labels).mean())
+    emitted = torch.cat([teacher.emit(Shown(batch))["logits"] for batch in torch.from_numpy(pixels).split(250)])
+    accuracy = float((emitted.argmax(1).numpy() == labels).mean())
     assert accuracy >= LEAST[family]
     assert accuracy == pytest.approx(float(header_of(family_of(family).nano_weights())["accuracy"]), abs=0.005)
     assert teacher.spec.classes == CLASSES

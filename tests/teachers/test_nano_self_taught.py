@@ -102,8 +102,8 @@ def test_light_falls_in_spots(monkeypatch):
     monkeypatch.setattr("kdcache.teachers.nano_training.pictures.SLOPE", 0.0)
     spots = relit(torch.ones(600, 3, 64, 64), dice()).log()
     assert spots.std((2, 3)).mean() == pytest.approx(SPOTS, rel=0.25)
-    beside, apart = ((spots[..., by:] - spots[..., :-by]).abs().mean() for by in (1, 16))
-    assert apart > 6 * beside, "they are many patches wide"
+    beside, far = ((spots[..., by:] - spots[..., :-by]).abs().mean() for by in (1, 16))
+    assert far > 6 * beside, "they are many patches wide"
 
 
 def test_the_loss_is_of_the_hidden_patches_and_the_class_token(taught, pixels):

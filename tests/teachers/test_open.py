@@ -25,7 +25,7 @@ def test_families_are_listed_as_users_write_them():
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "hint"),
+    ("name", "message", "hint"),
     [
         ("florenz", "unknown teacher 'florenz'", "did you mean florence?"),
         ("resnet18", "unknown teacher 'resnet18'", None),
@@ -35,8 +35,8 @@ def test_families_are_listed_as_users_write_them():
         ("timm:resnet18.nope", "has no weights 'nope'", "resnet18.a1_in1k"),
     ],
 )
-def test_unknown_names_are_told_with_the_nearest(name: str, said: str, hint: str | None):
-    with pytest.raises(UsageError, match=said) as caught:
+def test_unknown_names_are_told_with_the_nearest(name: str, message: str, hint: str | None):
+    with pytest.raises(UsageError, match=message) as caught:
         open_teacher(name, signals=["embedding"], weights="random")
     assert hint is None or hint in str(caught.value.hint)
 

@@ -88,14 +88,14 @@ def test_two_packages_with_one_name_are_one_clear_error(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("FAMILY = 7", "is a int, not a TeacherFamily"), (GREY.format(name="other"), "called 'other', not a")],
 )
-def test_what_is_no_declaration_is_refused(monkeypatch, tmp_path, text, said):
+def test_what_is_no_declaration_is_refused(monkeypatch, tmp_path, text, message):
     module = f"odd{len(text)}"
     points = {"kd.teachers": f"{module} = {module}:FAMILY"}
     install(monkeypatch, tmp_path, "odd-package", modules={module: text}, points=points)
-    with pytest.raises(Mismatch, match=said):
+    with pytest.raises(Mismatch, match=message):
         registry.family_of(module)
 
 
@@ -158,9 +158,9 @@ def test_the_command_line_knows_teachers_of_other_packages(monkeypatch, tmp_path
     assert run(["cache", "build", "--help"]) == 0
     assert "florence, grey3, hf:NAME" in " ".join(capsys.readouterr().out.split())
     assert run(["teacher", "list"]) == 0
-    told = capsys.readouterr()
-    assert "the mean of all pixels" in told.out
-    assert "sick-package cannot be loaded" in told.err
+    printed = capsys.readouterr()
+    assert "the mean of all pixels" in printed.out
+    assert "sick-package cannot be loaded" in printed.err
 
 
 def test_a_cache_is_built_and_verified_with_a_teacher_of_another_package(monkeypatch, tmp_path):

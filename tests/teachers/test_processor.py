@@ -241,10 +241,10 @@ def test_a_processor_without_a_pil_form_is_a_grey_level_away(tmp_path: Path):
 
 def test_donuts_thumbnail_was_coarser_before_transformers_5():
     """Its processor of release 4 first reduces by whole numbers, so long receipts differ."""
-    told = {"image_processor_type": "DonutImageProcessor", "size": {"height": 64, "width": 48}, "resample": 2}
-    told |= {"do_resize": True, "do_thumbnail": True, "do_pad": True, "do_rescale": True, "rescale_factor": 1 / 255}
-    told |= {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    now, before = from_settings(told, "x"), from_settings(told, "x", gap=2.0)
+    content = {"image_processor_type": "DonutImageProcessor", "size": {"height": 64, "width": 48}, "resample": 2}
+    content |= {"do_resize": True, "do_thumbnail": True, "do_pad": True, "do_rescale": True, "rescale_factor": 1 / 255}
+    content |= {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    now, before = from_settings(content, "x"), from_settings(content, "x", gap=2.0)
     assert [one.geometry.shrink.plain()["gap"] for one in (now, before) if one.geometry.shrink] == [None, 2.0]
     page, receipt = picture(120, 90), picture(900, 90)
     assert np.array_equal(seen(now, page), seen(before, page))

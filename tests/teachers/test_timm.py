@@ -47,10 +47,10 @@ def test_a_transformer_says_what_timm_says(vit, weights, pixels, normal):
             ],
         }
     blocks = expected.pop("blocks.1")
-    said = teacher.emit(Shown(views))
+    emitted = teacher.emit(Shown(views))
     for name, values in expected.items():
-        torch.testing.assert_close(said[name], values, rtol=1e-4, atol=1e-4, msg=name)
-    torch.testing.assert_close(said["blocks.1"][:, 1:], blocks[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(emitted[name], values, rtol=1e-4, atol=1e-4, msg=name)
+    torch.testing.assert_close(emitted["blocks.1"][:, 1:], blocks[0], rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == (10, 10)
     assert teacher.spec.signal("logits").shape == (7,)
     assert teacher.spec.classes is None, "seven logits of a file are of unknown classes"
@@ -67,8 +67,8 @@ def test_maps_of_either_memory_order_become_tokens(name: str, pixels, normal):
         feature_map = network.forward_features(normal(views, preprocess.mean, preprocess.std))
     if name.startswith("swin"):
         feature_map = feature_map.permute(0, 3, 1, 2)
-    said = teacher.emit(Shown(views))["features"]
-    torch.testing.assert_close(said, feature_map.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
+    emitted = teacher.emit(Shown(views))["features"]
+    torch.testing.assert_close(emitted, feature_map.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
     assert teacher.spec.signal("features").grid == tuple(feature_map.shape[-2:])
 
 

@@ -127,10 +127,10 @@ def test_strict_loading_names_everything_that_is_wrong():
     tensors["extra"] = torch.zeros(1)
     with pytest.raises(Mismatch) as caught:
         load_strict(network, tensors, source="file:w", what="a test")
-    told = caught.value.message
-    assert "2 missing (0.bias, 1.running_mean)" in told
-    assert "1 unexpected (extra)" in told
-    assert "0.weight (3, 2) for (2, 3)" in told
+    message = caught.value.message
+    assert "2 missing (0.bias, 1.running_mean)" in message
+    assert "1 unexpected (extra)" in message
+    assert "0.weight (3, 2) for (2, 3)" in message
     assert caught.value.details["missing"] == ["0.bias", "1.running_mean"]
 
 

@@ -25,9 +25,9 @@ def assert_learns_and_repeats_itself(train: "Callable[[int, Progress], nn.Module
 
     def trained(seed: int) -> "tuple[Tensor, list[float]]":
         torch.manual_seed(seed)
-        heard = Listening()
-        network = train(seed, heard)
-        return torch.cat([value.flatten() for value in network.parameters()]), heard.losses
+        progress = Listening()
+        network = train(seed, progress)
+        return torch.cat([value.flatten() for value in network.parameters()]), progress.losses
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

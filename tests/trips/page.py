@@ -7,27 +7,27 @@ from typing import Any
 
 from tests.trips.column import Column
 
-TEXT = """# Trips: what a command goes through
+TEXT = """# Trips: what happens during a command
 
-How many files one command runs through, how often it lists its images, how often it opens a cache, and how long it takes.
-Every column was measured by the command at its head:
+This page shows for some commands how many source files they run through, how often they list the images and open a cache, and how
+long they take. Every column was measured by this command:
 
 {heads}
 
-Counted in one run, timed in others; each run of all commands is in a new folder. "In it" is the process of the command
-itself, "in children" all processes it starts, together; they are counted in the same way.
+Files, scans and openings are counted in one run, and times measured in others; each run of all commands is in a new folder. "In
+it" means the process of the command itself, "in children" all processes that it starts.
 
 - A file counts when one of its functions is entered by any thread of the command (`sys.setprofile`), also while modules are
-  imported. What children enter is not counted here.
-- A scan is a call of the method `scan` of any class; one that another scan makes is not counted.
-- An opening is a call of `open` of a class `Store` or `Cache`; that of the store which a cache opens is not counted.
-- Beside them, each time a file `plan.json` is opened to be read, whoever does it.
-- Seconds are those on the clock, which grow when something else runs on the machine. Seconds of a core are the work of the
-  command and its children, all cores together, as the system counts it.
+  imported. Files entered by child processes are not counted.
+- A scan is a call of the method `scan` of any class, except from within another scan.
+- An opening is a call of `open` of a class `Store` or `Cache`, except of the store that a cache opens.
+- "plan.json opened to be read" counts every time that a file of this name is opened for reading.
+- Seconds are wall-clock time, which is longer if other work runs on the machine. Seconds of a core are the processor time of the
+  command and its children on all cores.
 
 {tables}
 
-Every file that was entered, every line that led to a scan or an opening up to the command, and the seconds of every run:
+All entered files, the call stacks of scans and openings, and the seconds of every run:
 [trips.json](trips.json).
 """
 TOLD = (
@@ -52,11 +52,11 @@ def page(columns: dict[str, Column]) -> str:
 
 def _section(command: str, columns: dict[str, Column]) -> str:
     """One command: its figures side by side, and its ways under each label."""
-    told = {label: one["commands"][command] for label, one in columns.items() if command in one["commands"]}
-    rows = dict.fromkeys(row for one in told.values() for row in one["figures"])
-    lines = [[row, *(str(one["figures"].get(row, "–")) for one in told.values())] for row in rows]
-    pieces = [f"## `{command}`", _table(["", *told], lines)]
-    for label, one in told.items():
+    by_label = {label: one["commands"][command] for label, one in columns.items() if command in one["commands"]}
+    rows = dict.fromkeys(row for one in by_label.values() for row in one["figures"])
+    lines = [[row, *(str(one["figures"].get(row, "–")) for one in by_label.values())] for row in rows]
+    pieces = [f"## `{command}`", _table(["", *by_label], lines)]
+    for label, one in by_label.items():
         started = ", ".join(f"{times} × `{process}`" for process, times in one["children"].items())
         pieces += [f"Child processes, {label}: {started}"] if started else []
         pieces += [f"{words}, {label}:\n\n{ways}" for kind, words in TOLD if (ways := _ways(one["origins"], kind))]

@@ -35,7 +35,7 @@ def views(recipe: Augment, row: int, view: int) -> NDArray[np.uint8]:
     return view_pixels(recipe, seed=5, view=view, row=row, size=SIZE, ids=IDS, load=load)
 
 
-def told(recipe: Augment, row: int, view: int) -> tuple[int, float] | None:
+def partner_of(recipe: Augment, row: int, view: int) -> tuple[int, float] | None:
     return mix_of(recipe, seed=5, image_id=IDS[row], view=view, row=row, rows=len(IDS))
 
 
@@ -44,7 +44,7 @@ def test_the_label_share_is_the_share_of_the_pixels(preset: Callable[[str], Augm
     recipe = only(preset, **({"cutmix_alpha": 0.0} if kind == "mixup" else {"mixup_alpha": 0.0}))
     seen = 0
     for row in range(len(IDS)):
-        pixels, mix = views(recipe, row, 3).astype(float), told(recipe, row, 3)
+        pixels, mix = views(recipe, row, 3).astype(float), partner_of(recipe, row, 3)
         own = float(load(IDS[row])[0, 0, 0])
         if mix is None:
             assert (pixels == own).all()
@@ -63,7 +63,7 @@ def test_the_partner_shows_its_own_draw_unmixed(preset: Callable[[str], Augment]
     recipe = only(preset, mixup_alpha=0.0)
     image = {name: np.roll(woven, 7 * n, axis=1) for n, name in enumerate(IDS)}
     for row in range(10):
-        mix = told(recipe, row, 0)
+        mix = partner_of(recipe, row, 0)
         if mix is None:
             continue
         pixels = view_pixels(recipe, seed=5, view=0, row=row, size=SIZE, ids=IDS, load=image.__getitem__)
@@ -76,15 +76,15 @@ def test_the_partner_shows_its_own_draw_unmixed(preset: Callable[[str], Augment]
 
 def test_partners_are_a_permutation_that_changes_with_the_view(preset: Callable[[str], Augment]) -> None:
     recipe = only(preset)
-    partners = [[(told(recipe, row, view) or (row, 1.0))[0] for row in range(len(IDS))] for view in (0, 1)]
+    partners = [[(partner_of(recipe, row, view) or (row, 1.0))[0] for row in range(len(IDS))] for view in (0, 1)]
     assert partners[0] != partners[1]
     assert len(set(partners[0])) > len(IDS) - 3  # a permutation, less the few that stay unmixed
 
 
 def test_a_bad_partner_makes_a_bad_row(preset: Callable[[str], Augment]) -> None:
     recipe = only(preset)
-    row = next(row for row in range(len(IDS)) if told(recipe, row, 0))
-    partner, _ = told(recipe, row, 0) or (0, 0.0)
+    row = next(row for row in range(len(IDS)) if partner_of(recipe, row, 0))
+    partner, _ = partner_of(recipe, row, 0) or (0, 0.0)
 
     def broken(image_id: str) -> NDArray[np.uint8]:
         if image_id == IDS[partner]:
@@ -100,7 +100,7 @@ def test_a_bad_partner_makes_a_bad_row(preset: Callable[[str], Augment]) -> None
 def test_an_image_is_never_mixed_with_itself(preset: Callable[[str], Augment]) -> None:
     recipe = only(preset)
     view = next(view for view in range(1000) if permuted(3, len(IDS), 5, view) == 3)
-    assert told(recipe, 3, view) is None
+    assert partner_of(recipe, 3, view) is None
     assert (views(recipe, 3, view) == load(IDS[3])[0, 0, 0]).all()
 
 
@@ -110,10 +110,10 @@ def test_one_image_alone_stays_unmixed(preset: Callable[[str], Augment]) -> None
 
 
 def test_recipes_that_do_not_mix_say_so(preset: Callable[[str], Augment]) -> None:
-    assert told(preset("tinyvit-22k"), 0, 0) is None
+    assert partner_of(preset("tinyvit-22k"), 0, 0) is None
     assert mix_of(Plain(fit="crop"), seed=0, image_id="a", view=0, row=0, rows=9) is None
     rare = only(preset, probability=0.25)
-    assert 0.1 < sum(told(rare, row, 0) is not None for row in range(40)) / 40 < 0.45
+    assert 0.1 < sum(partner_of(rare, row, 0) is not None for row in range(40)) / 40 < 0.45
 
 
 @given(own=st.integers(0, 65535), a=st.integers(0, 255), b=st.integers(0, 255))

@@ -1,6 +1,7 @@
-"""The progress of an arm, which runs in a process of its own, shown by the process that started it.
+"""Passes the progress of an arm, which runs in its own process, to the process that started it.
 
-Input there: what a training reports. Output here: the same calls on the progress of the comparison, its stages named by the arm.
+Input, in the arm's process: calls on its `Progress`. Output, in the starting process: the same calls, with the arm's name in
+the names of stages.
 """
 
 import time
@@ -10,7 +11,7 @@ from kdcache.base.own_process import send
 from kdcache.base.progress import Progress, Silent
 
 _EVERY = 0.2
-"""Least seconds between two progress messages about images: a fast student takes hundreds of steps a second."""
+"""Shortest time, in seconds, between two messages about images: a fast student takes hundreds of steps a second."""
 
 
 class Relayed(Silent):
@@ -26,7 +27,7 @@ class Relayed(Silent):
         send(["start", stage, total, done])
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """More images are done; sent a few times a second."""
+        """More images are done. Sent at most once in _EVERY seconds."""
         self._images += images
         if time.monotonic() - self._sent >= _EVERY:
             self._pass_on()

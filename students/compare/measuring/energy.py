@@ -1,4 +1,4 @@
-"""Energy an accelerator has used, from the counter of its driver, where it has one.
+"""Energy used by an accelerator, read from the counter of its driver.
 
 Output: joules; None without `pip install nvidia-ml-py` (the extra `energy`) or on a device without such a counter.
 """
@@ -11,7 +11,7 @@ class Energy:
         self._start = millijoules()
 
     def joules_a_step(self, steps: int) -> float | None:
-        """The mean over so many steps, loading and validation included; None without a counter."""
+        """Joules per step since the start, with loading and validation; `steps`: number of steps. None without a counter."""
         now = millijoules()
         return None if now is None or self._start is None else (now - self._start) / 1000 / steps
 
@@ -28,7 +28,7 @@ def millijoules() -> float | None:
         return None
     try:
         pynvml.nvmlInit()
-        # By its own name: CUDA_VISIBLE_DEVICES gives the devices other numbers than the driver does.
+        # Found by UUID, because CUDA_VISIBLE_DEVICES renumbers devices and the driver does not.
         name = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
         return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(name)))
     except pynvml.NVMLError:

@@ -1,7 +1,7 @@
-"""One training of one arm, in a process of its own, so that memory and time are those of this training alone.
+"""Measures one training of one arm in its own process, so that memory and time are those of this training only.
 
-Input: an ArmTask. Output: Measured, both as JSON. Peak memory can only be read for a whole process, and an off-stream
-training must not have a teacher anywhere in its process.
+Input: an ArmTask. Output: Measured, both as JSON. Peak memory can only be read for a whole process, and in an off-stream
+training no teacher may be loaded in the process.
 """
 
 import sys
@@ -25,7 +25,7 @@ STAGES = ("waiting", "teacher", "student", "optimiser")
 
 
 class ArmTask(Strict):
-    """What the process is to train."""
+    """Options of the training that the process runs."""
 
     arm: Arm
     cache: str
@@ -51,7 +51,7 @@ class ArmTask(Strict):
 
 
 class Measured(Strict):
-    """What the process measured."""
+    """Results of the process."""
 
     arm: str
     seed: int
@@ -60,7 +60,7 @@ class Measured(Strict):
     step_seconds: float
     """Mean seconds of a step, without the first tenth of the steps."""
     stages: dict[str, float]
-    """Mean seconds of a step by stage; the rest of `step_seconds` is bookkeeping."""
+    """Stage -> mean seconds in a step; what `step_seconds` has beyond their sum is bookkeeping."""
     images_per_second: float
     peak_memory: int
     """Peak resident memory of the process, in bytes."""
@@ -80,6 +80,7 @@ class Measured(Strict):
     weights: str
     """Digest of the student's final weights file."""
     imported_teacher: bool
+    """Whether any teacher module was imported in the process."""
 
 
 def measure(task: ArmTask) -> Measured:
@@ -117,7 +118,7 @@ def measure(task: ArmTask) -> Measured:
 
 
 def _unjudged(notes: Sequence[Note]) -> str:
-    """Reason why a student was not judged."""
+    """Why the student was not judged."""
     return next((note.text for note in notes if note.kind == UNJUDGED), "judging was switched off with --val none")
 
 

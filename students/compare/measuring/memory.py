@@ -9,10 +9,10 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def peak_memory() -> int:
-    """Resident bytes of this process at its peak.
+    """Peak resident memory of this process, in bytes.
 
-    Linux passes `ru_maxrss` on to child processes: a small training would report the size of the large process that started
-    it. /proc counts from the start of the program.
+    On Linux a child process inherits `ru_maxrss`: a small training would report the size of the large process that started it.
+    /proc/self/status counts from the start of the program.
     """
     if _STATUS.is_file():
         line = next(line for line in _STATUS.read_text("ascii", "replace").splitlines() if line.startswith("VmHWM:"))

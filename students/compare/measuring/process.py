@@ -1,6 +1,6 @@
-"""Runs one arm in a process of its own.
+"""Runs one arm in its own process.
 
-Input: an ArmTask. Output: what it measured, or None when there was not enough memory.
+Input: an ArmTask. Output: its measurements, or None if memory was not enough.
 """
 
 import shutil
@@ -23,7 +23,7 @@ def in_a_process(task: ArmTask, progress: Progress, name: str) -> Measured | Non
     """Train from the start in a fresh process; `name` labels its progress bar. When it fails, its output is kept in a log."""
     progress.doing(f"starting {name}")
     out = Path(task.out)
-    if out.exists():  # left by a comparison that was interrupted in this training
+    if out.exists():  # left by a comparison that was interrupted during this training
         with locked_folder(out, "trained"):  # its process may not have ended yet
             shutil.rmtree(out)
     try:

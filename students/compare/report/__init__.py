@@ -1,4 +1,4 @@
-"""The report of a comparison: `write_page(found, judged, out)` writes OUT/report.html, one file that needs nothing else."""
+"""The report of a comparison: `write_page(found, judged, out)` writes OUT/report.html, a self-contained file."""
 
 from pathlib import Path
 

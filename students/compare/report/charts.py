@@ -31,7 +31,7 @@ def colour(place: int) -> int:
 
 
 def time_chart(found: Comparison, judged: Verdict) -> Markup:
-    """A step of each arm, split by what it was spent on; dots are its repeats."""
+    """Time of a step of each arm, split by stage; dots are single repeats."""
     names = [WORDS.get(stage, stage) for stage in judged.rows[0].stages]
     parts = [Part(name, of) for name, of in zip((*names, "rest"), STAGE_COLOURS, strict=True)]
     bars = []
@@ -66,7 +66,7 @@ def memory_charts(judged: Verdict) -> Markup:
 
 
 def cost_charts(judged: Verdict) -> Markup:
-    """Time of the whole job over its epochs; where the lines cross early, a second chart zooms in on the beginning."""
+    """Time of the whole job over its epochs; if the lines cross early, a second chart shows the beginning enlarged."""
     whole = judged.job.epochs * judged.job.students
     near = [row.pays.epochs for row in judged.rows if row.pays and row.pays.epochs <= _FAR * whole]
     far = max(whole, 1.2 * max(near, default=0.0))
@@ -77,7 +77,7 @@ def cost_charts(judged: Verdict) -> Markup:
 
 
 def _costs(judged: Verdict, far: float, title: str, *, marked: bool = True) -> Markup:
-    """One straight line an arm: the cost of the build at epoch 0, and the cost of training added with every epoch."""
+    """One straight line per arm: at epoch 0 the cost of the build, to which every epoch adds its cost of training."""
     share = far / (judged.job.epochs * judged.job.students)
     costs = [(row.bill.build_hours.mean, share * row.bill.train_hours.mean) for row in judged.rows]
     most = max(build + train for build, train in costs)
@@ -96,7 +96,7 @@ def _costs(judged: Verdict, far: float, title: str, *, marked: bool = True) -> M
 
 
 def _edges(row: Row, far: float, share: float, times: float, most: float) -> tuple[list[Point], list[Point]]:
-    """Lower and upper edge of the 95 % interval of the cost up to `far` epochs; both empty when there was one repeat."""
+    """Lower and upper edge of the 95 % interval of the cost up to `far` epochs; both empty after a single repeat."""
     if row.bill.hours.half is None:
         return [], []
     low, high = [], []
@@ -109,7 +109,7 @@ def _edges(row: Row, far: float, share: float, times: float, most: float) -> tup
 
 
 def loss_chart(found: Comparison) -> Markup:
-    """Mean loss over the repeats of each arm, in a band from the lowest repeat to the highest."""
+    """Mean loss over the repeats of each arm, with a band from the lowest repeat to the highest."""
     series = []
     for place, arm in enumerate(found.arms):
         steps = list(zip(*(one.losses for one in found.measured[arm.name]), strict=True))

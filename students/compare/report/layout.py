@@ -1,6 +1,6 @@
 """Tables of a comparison's page, and their style.
 
-Input: names and cells. Output: markup. A table that is too wide for a phone scrolls sideways beside its first column.
+Input: names and cells. Output: markup. A table that is too wide for the screen scrolls sideways, with its first column in place.
 """
 
 import re
@@ -32,14 +32,14 @@ def facts(rows: Iterable[tuple[str, str]]) -> Markup:
 
 
 def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Markup:
-    """A name before each line, and cells of numbers. Two spaces before a name indent it."""
+    """A table with a name before each line and cells of numbers. A name that begins with two spaces is indented."""
     top = tag("tr", (_head(head, class_="n" if place else "t") for place, head in enumerate(heads)))
     body = [tag("tr", _name(name), (_cell(cell) for cell in cells)) for name, *cells in lines]
     return tag("div", tag("table", tag("thead", top), tag("tbody", body), class_="side"), class_="scroll")
 
 
 def _head(name: str, *, class_: str) -> Markup:
-    """The option of an arm stands under it."""
+    """Heading of an arm, with its option on a second line."""
     kind, colon, option = name.partition(":")
     return tag("th", kind, tag("span", colon + option) if colon else "", class_=class_)
 
@@ -49,7 +49,7 @@ def _name(name: str) -> Markup:
 
 
 def _cell(text: str) -> Markup:
-    """An interval stands under its mean: `3 ± 1`, or `3 (2 to 4) epochs`."""
+    """A cell of text; an interval is put under its mean: `3 ± 1`, or `3 (2 to 4) epochs`."""
     found = _INTERVAL.fullmatch(text)
     if found is None:
         return tag("td", text, class_="n")

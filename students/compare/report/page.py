@@ -1,6 +1,6 @@
-"""The report of a comparison as one page: verdict, table, charts, sums, and where everything came from.
+"""The report of a comparison as one page: verdict, table, charts, costs and provenance.
 
-Input: a Comparison and its Verdict. Output: HTML that needs nothing else.
+Input: a Comparison and its Verdict. Output: self-contained HTML.
 """
 
 from kdcache.base.figures import plural, size
@@ -45,11 +45,11 @@ def page(found: Comparison, judged: Verdict) -> str:
 
 
 def _stamp(found: Comparison) -> Markup:
-    """A warning where the teacher has random weights: time and memory are real, scores are not."""
+    """A warning if the teacher has random weights: then time and memory are valid, scores are not."""
     if not found.teacher.has_random_weights:
         return Markup("")
     return tag(
-        "p", "RANDOM WEIGHTS: this teacher knows nothing; time and memory are measured, results are not", class_="stamp"
+        "p", "RANDOM WEIGHTS: this teacher was never trained; time and memory are valid, scores are not", class_="stamp"
     )
 
 

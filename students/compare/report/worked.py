@@ -1,4 +1,4 @@
-"""The sums of a comparison, written out: formulas with our figures, and the papers' own figures beside them.
+"""The costs of a comparison, calculated step by step: formulas with our figures, beside the papers' own figures.
 
 Input: a Comparison and its Verdict. Output: markup.
 """
@@ -58,7 +58,7 @@ def _job(job: Workload) -> list[tuple[str, str]]:
 
 
 def _worked(found: Comparison, judged: Verdict, row: Row) -> list[str]:
-    """The formulas with the figures of an arm in them."""
+    """The formulas with the figures of one arm filled in."""
     job = judged.job
     train = f"{job.students:,} × {job.epochs:g} × {job.images:,} × {_time(_image(found, row))}"
     stored = row.teacher == "stored"

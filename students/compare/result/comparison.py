@@ -1,4 +1,4 @@
-"""Result of a comparison: plain figures of every arm, from which table, sentences and page are made."""
+"""Result of a comparison: the measurements of every arm, from which table, sentences and page are made."""
 
 from kdcache.base.strict import Strict
 from kdcache.signals.teacher import TeacherSpec
@@ -15,7 +15,7 @@ class Comparison(Strict):
 
     arms: tuple[Arm, ...]
     measured: dict[str, tuple[Measured, ...]]
-    """Arm -> its measurements, one a repeat."""
+    """Arm -> its measurements, one per repeat."""
     built: dict[str, Built]
     """Cache name -> its size and build time."""
     caches: dict[str, str]
@@ -51,5 +51,5 @@ class Comparison(Strict):
         return Measure(self.metric, self.percent, self.higher_is_better)
 
     def cache(self, arm: Arm) -> Built | None:
-        """The cache an arm learns from."""
+        """The cache from which an arm trains; None if it uses none."""
         return self.built[self.caches[arm.name]] if arm.teacher == "stored" else None

@@ -1,6 +1,6 @@
-"""One row of a comparison: all figures of one way of training, and its cost for the job.
+"""One row of a comparison: all figures of one arm, and its cost for the job.
 
-Input: a Comparison. Output: a Row an arm.
+Input: a Comparison. Output: one Row per arm.
 """
 
 from kdcache.base.strict import Strict
@@ -12,7 +12,7 @@ from students.compare.room import Room
 
 
 class Row(Strict):
-    """One arm, as the papers' tables have it."""
+    """All figures of one arm; the papers' tables list the same ones."""
 
     arm: str
     teacher: str
@@ -28,9 +28,9 @@ class Row(Strict):
     stages: dict[str, Spread]
     images_per_second: Spread
     energy: Spread | None
-    """Joules of a step."""
+    """Joules per step."""
     build_seconds: float
-    """Seconds the build of this comparison's own cache took."""
+    """Seconds that the build of this arm's cache took in the comparison."""
     score: Spread | None
     loss: Spread
     """Loss of the last step."""
@@ -39,7 +39,7 @@ class Row(Strict):
     saves: Spread | None
     """Fraction of the job's time with a connected teacher that this arm saves."""
     pays: BreakEven | None
-    """Break-even of the arm's cache; None: it never pays, or no arm has a connected teacher."""
+    """Break-even point of the arm's cache; None: it never pays, or no arm has a connected teacher."""
 
 
 def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
@@ -73,7 +73,7 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
 
 
 def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -> Spread:
-    """1 - off-stream / on-stream of the mean times; its interval is over pairs of repeats, which ran one after the other."""
+    """1 - off-stream / on-stream of the mean times; the interval is over pairs of repeats, which ran one after the other."""
 
     def share(connected: float, stored: float) -> float:
         hours = [bill(job, Spread(mean=step / found.batch, half=None), view).hours.mean for step, view in (
@@ -87,7 +87,7 @@ def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -
 
 
 def faster(found: Comparison, on: Arm, off: Arm) -> Spread:
-    """Seconds an image that training from the cache saves, by pairs of repeats, which ran one after the other."""
+    """Seconds per image that training from the cache saves, over pairs of repeats, which ran one after the other."""
     pairs = zip(found.measured[on.name], found.measured[off.name], strict=True)
     return Spread.of([(one.step_seconds - other.step_seconds) / found.batch for one, other in pairs])
 

@@ -1,6 +1,6 @@
-"""What the measurements mean for a job: totals, break-even, money. Pure arithmetic; docs/compare.md has every formula.
+"""Computes from the measurements what a job costs: totals, break-even, money. docs/compare.md has every formula.
 
-n images, E epochs, M students, V stored views; t seconds a training image, b seconds a built view of an image.
+n images, E epochs, M students, V stored views; t: seconds to train on an image once, b: seconds to build a view of an image.
 """
 
 import math
@@ -24,7 +24,7 @@ _STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def student_t(freedom: int) -> float:
-    """The 97.5 % quantile; from 10 degrees of freedom on by the series in their inverse, good to a thousandth."""
+    """The 97.5 % quantile; from 10 degrees of freedom by a series in their inverse, exact to a thousandth."""
     if freedom <= len(_STUDENT_T):
         return _STUDENT_T[freedom - 1]
     z = _NORMAL
@@ -37,14 +37,14 @@ def student_t(freedom: int) -> float:
 
 
 class Spread(Strict):
-    """A mean over repeats, and how far its 95 % interval reaches to each side; None for a single one."""
+    """A mean over repeats, and the half width of its 95 % interval; None for a single repeat."""
 
     mean: float
     half: float | None
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Student's t, since repeats are few."""
+        """The spread of some values, by Student's t because repeats are few."""
         mean = statistics.fmean(values)
         if len(values) < 2:
             return cls(mean=mean, half=None)
@@ -52,11 +52,11 @@ class Spread(Strict):
         return cls(mean=mean, half=half)
 
     def times(self, factor: float) -> "Spread":
-        """The same in another unit."""
+        """The spread multiplied by a factor, as for another unit."""
         return Spread(mean=self.mean * factor, half=None if self.half is None else self.half * abs(factor))
 
     def turned(self, amount: float) -> "Spread":
-        """`amount` / self: seconds a step become images a second."""
+        """`amount` / self: turns seconds per step into images per second."""
         turned = amount / self.mean
         return Spread(mean=turned, half=None if self.half is None else turned * self.half / self.mean)
 
@@ -76,7 +76,7 @@ class Workload(Strict):
     epochs: Annotated[float, Field(gt=0, le=limits.EPOCHS)]
     students: Count = 1
     views: Count
-    """Number of stored views an image, each of which is built once."""
+    """Number of stored views per image, each of which is built once."""
     gpus: Count = 1
     price: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
     """Price of one device for an hour."""
@@ -94,7 +94,7 @@ class Bill(Strict):
 
 
 def bill(job: Workload, image: Spread, built: Spread) -> Bill:
-    """V n b + M E n t seconds of one device, divided by the devices; `image` is t, `built` is b."""
+    """V n b + M E n t seconds of one device, divided by the number of devices; `image` is t, `built` is b."""
     build = built.times(job.views * job.images / 3600)
     train = image.times(job.students * job.epochs * job.images / 3600)
     whole = build.plus(train)
@@ -108,7 +108,7 @@ def bill(job: Workload, image: Spread, built: Spread) -> Bill:
 
 
 class BreakEven(Strict):
-    """When a cache has paid for itself: epochs of one student, or students of so many epochs."""
+    """When a cache has paid for itself: after `epochs` epochs of one student, or after `students` whole trainings."""
 
     epochs: float
     low: float
@@ -141,12 +141,12 @@ DIVEDOC_OFF = {"hours": 36.0, "MiB": 21_300.0, "GB": 200.0}
 
 
 def tinyvit_saving() -> float:
-    """The paper's 29.8 %, from its own figures."""
+    """The saving of 29.8 % that the paper states, from its own figures."""
     return saved(TINYVIT["on GPU-days"], TINYVIT["build GPU-days"] + TINYVIT["train GPU-days"])
 
 
 def divedoc_differences() -> dict[str, float]:
-    """The paper's 4 hours, 3,700 MiB and 180 GB, from its own figures."""
+    """The differences that the paper states (4 hours, 3,700 MiB and 180 GB), from its own figures."""
     return {
         "hours saved": DIVEDOC_ON["hours"] - DIVEDOC_OFF["hours"],
         "MiB saved": DIVEDOC_ON["MiB"] - DIVEDOC_OFF["MiB"],

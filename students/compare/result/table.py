@@ -14,7 +14,7 @@ from students.compare.result.words import NOT_THERE, joules, milliseconds, perce
 
 
 def table(found: Comparison, judged: Verdict) -> list[list[str]]:
-    """Rows of a name and one cell an arm."""
+    """Rows of a name and one cell per arm."""
     rows = judged.rows
     lines = [
         _line("disk, images", rows, lambda _: size(judged.image_bytes) if judged.image_bytes else "none"),
@@ -60,9 +60,9 @@ def papers() -> list[str]:
     """Two sentences with the papers' own figures, computed by the same formulas."""
     more = divedoc_differences()
     return [
-        f"beside it, TinyViT's own figures: 92.4 GPU-days to store and 140.0 to train against 330.9 connected save "
+        f"for comparison, the TinyViT paper: 92.4 GPU-days to store and 140.0 to train, against 330.9 connected, save "
         f"{tinyvit_saving():.1%}",
-        f"and DIVE-Doc's save {more['hours saved']:g} hours and {more['MiB saved']:,.0f} MiB for {more['GB more']:g} GB "
+        f"the DIVE-Doc paper: saves {more['hours saved']:g} hours and {more['MiB saved']:,.0f} MiB for {more['GB more']:g} GB "
         "more on disk",
     ]
 

@@ -1,4 +1,4 @@
-"""Verdict of a comparison: rows of the table, totals, and a few plain sentences, also when the cache does not pay.
+"""Verdict of a comparison: rows of the table, costs, and sentences that say whether the cache pays.
 
 Input: a Comparison. Output: plain records, from which the command line and the page make their tables.
 """
@@ -13,11 +13,11 @@ from students.compare.result.sums import BreakEven, Spread, Workload
 from students.compare.result.words import milliseconds, percent, reach, times
 
 RESTLESS = 0.25
-"""Interval of a step time, as a fraction of its mean, above which the machine was probably busy with other work."""
+"""Half width of the interval of a step time, as a fraction of the mean, above which the machine was probably busy."""
 
 
 class Verdict(Strict):
-    """Everything that is printed of a comparison."""
+    """Everything that is printed about a comparison."""
 
     rows: tuple[Row, ...]
     job: Workload
@@ -63,37 +63,37 @@ def _difference(found: Comparison, base: Arm, arm: Arm, pairs: list[tuple[Measur
     unit = f"{points}{found.metric}" if marks else "of the last loss"
     scale = 100 if marks and found.percent else 1
     reach = "" if difference.half is None else f" ± {scale * difference.half:.2g}"
-    return f"{arm.name} less {base.name}: {scale * difference.mean:+.2g}{reach} {unit}"
+    return f"{arm.name} minus {base.name}: {scale * difference.mean:+.2g}{reach} {unit}"
 
 
 def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[str]:
     """Reservations about the figures."""
-    told = (
+    remarks = (
         []
         if on is not None
         else ["no arm had a connected teacher, so there is no break-even: add on-stream to see when a cache pays"]
     )
     restless = [row.arm for row in rows if (row.step_seconds.half or 0) > RESTLESS * row.step_seconds.mean]
     if restless:
-        told.append(
+        remarks.append(
             f"the step times of {' and '.join(restless)} differ a lot from repeat to repeat: was the machine busy? "
             "measure again on a quiet one, or with more --steps and --repeat"
         )
-    return [*told, *([f"{found.metric} is n/a: {found.unjudged}"] if found.unjudged else [])]
+    return [*remarks, *([f"{found.metric} is n/a: {found.unjudged}"] if found.unjudged else [])]
 
 
 def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Workload) -> list[str]:
     """Whether each cache pays, and if not, why."""
     connected = rows[found.arms.index(on)]
     pairs = [(arm, row) for arm, row in zip(found.arms, rows, strict=True) if arm.teacher == "stored"]
-    told = [_pays(row, connected, faster(found, on, arm), job) for arm, row in pairs]
-    if told and job.views < job.epochs:
+    sentences = [_pays(row, connected, faster(found, on, arm), job) for arm, row in pairs]
+    if sentences and job.views < job.epochs:
         views = "view comes" if job.views == 1 else f"{job.views:,} views come"
-        told.append(
+        sentences.append(
             f"the stored {views} again over {job.epochs:g} epochs, where a connected teacher could see new ones: "
-            "store more views where augmentation must be fresh"
+            "store more views if augmentation must be fresh"
         )
-    return told
+    return sentences
 
 
 def _pays(row: Row, on: Row, gain: Spread, job: Workload) -> str:
@@ -115,7 +115,7 @@ def _pays(row: Row, on: Row, gain: Spread, job: Workload) -> str:
 
 
 def epochs(pays: BreakEven) -> str:
-    """1.6 (1.2 to 2.3)."""
+    """A break-even point as text: `1.6 (1.2 to 2.3)`."""
     if pays.low == pays.epochs:
         return rate(pays.epochs)
     return f"{rate(pays.epochs)} ({rate(pays.low)} to {'never' if pays.high is None else rate(pays.high)})"

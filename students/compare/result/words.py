@@ -1,4 +1,4 @@
-"""Figures of a comparison in words, the same in the table, in the sentences and on the page."""
+"""Figures of a comparison as text, the same in the table, in the sentences and on the page."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """12.3%."""
+    """A fraction of 1 as `12.3%`."""
     return f"{share:.1%}"
 
 
@@ -31,5 +31,5 @@ def joules(value: float) -> str:
 
 
 def times(count: float, one: str, more: str) -> str:
-    """1 epoch, 2.5 epochs."""
+    """A number with its unit: `1 epoch`, `2.5 epochs`."""
     return f"{count:g} {one if count == 1 else more}"

@@ -1,6 +1,6 @@
 """The family `data2vec`: students of data2vec 2.0 image teachers (network.py has the network).
 
-They share the teacher's modality encoder, so they begin with its weights; and they have no classifier.
+They share the teacher's modality encoder, whose weights they start from, and have no classifier.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 INPUTS = "inputs"
-"""Signal of a data2vec teacher: the output of its modality encoder, which the student shares and then need not
-compute."""
+"""Signal of a data2vec teacher: the output of its modality encoder. The student has the same encoder, so where this is
+stored it need not compute it."""
 
 
 class Data2VecStudent:
@@ -32,7 +32,7 @@ class Data2VecStudent:
     exports: Mapping[str, str] = {}
 
     def resolve(self, preset: Data2VecPreset, request: Request, before: Data2VecSpec | None) -> Data2VecSpec:
-        """The student of a preset: it has the input size of its encoder, and no classes."""
+        """The student of a preset; its input has the size of its encoder's, and it has no classes."""
         name, side = request.name, request.size or preset.input
         if side != preset.input:
             raise UsageError(f"{name} only takes inputs of {preset.input} pixels: its positions are fixed")
@@ -45,7 +45,7 @@ class Data2VecStudent:
             )
         if preset.input != preset.blocks.encoder.image:
             raise UsageError(
-                f"{name} has an input of {preset.input} pixels, its encoder one of {preset.blocks.encoder.image}"
+                f"{name} has an input of {preset.input} pixels, but its encoder takes {preset.blocks.encoder.image}"
             )
         if before is not None:
             _check_blocks(before, preset, name)
@@ -61,10 +61,10 @@ class Data2VecStudent:
         )
 
     def check_batch(self, spec: Data2VecSpec, batch: int, micro: int) -> None:
-        """Any batch will do: there are no norms over a batch."""
+        """Accepts every batch: no norm uses statistics of a batch."""
 
     def needs(self, spec: Data2VecSpec) -> Needs:
-        """The teacher, for its encoder; where the cache stores the encoder's output, images are not needed."""
+        """A teacher, whose encoder is copied. If the cache stores the encoder's output, images are not rendered."""
         return Needs(optional=(INPUTS,), instead_of_pixels=(INPUTS,), teacher=True)
 
     def outputs(self, spec: Data2VecSpec) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Data2VecStudent:
         return "layers", "final", "embedding"
 
     def build(self, spec: Data2VecSpec) -> "nn.Module":
-        """Random weights; the encoder's are filled by `start`."""
+        """The network with random weights; `start` fills in the encoder's."""
         from students.families.data2vec.network import Distilled
 
         return Distilled(spec.blocks)
@@ -92,7 +92,7 @@ class Data2VecStudent:
                 block.load_state_dict(_below(f"{BLOCKS}{number}.", shared))
 
     def check_shared(self, network: "nn.Module", spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None) -> None:
-        """Mismatch when a trained student has another encoder than this teacher."""
+        """Raises Mismatch if a trained student has another encoder than this teacher."""
         own = network.get_submodule("encoder").state_dict()
         theirs = _below(ENCODER, _shared(spec, teacher, weights, blocks=False))
         if not all(tensor.equal(theirs[name]) for name, tensor in own.items()):
@@ -103,17 +103,17 @@ class Data2VecStudent:
             )
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: Data2VecSpec) -> Adopted:
-        """Only weights of a run are accepted, which need no change."""
+        """Returns the tensors unchanged: only weights of a run are accepted."""
         return Adopted(dict(tensors), "own", ())
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: Data2VecSpec
     ) -> dict[str, Any]:
-        """The view, or the shared encoder's output for it."""
+        """The pixels, or instead of them the output of the shared encoder."""
         return {"seen": signals[INPUTS].float() if pixels is None else pixels}
 
     def heads(self, network: Any, spec: Data2VecSpec) -> Mapping[str, Head]:
-        """One embedding an image, and its tokens."""
+        """`embedding`: one vector per image; `final`: its tokens."""
 
         def final(pixels: "Tensor") -> "Tensor":
             tokens: Tensor = network(pixels).final
@@ -125,13 +125,13 @@ class Data2VecStudent:
         }
 
     def traced(self, network: Any, spec: Data2VecSpec, head: str) -> "nn.Module":
-        """The network, one head of it."""
+        """One head of the network as a module."""
         from students.families.data2vec.network import Traced
 
         return Traced(network, head)
 
     def groups(self, network: Any, spec: Data2VecSpec) -> Iterable[Group]:
-        """A layer a block; the encoder is frozen."""
+        """Every parameter of the blocks, with the block's number as its layer; the encoder is frozen."""
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
                 layer = int(name.split(".")[1]) if name.startswith(BLOCKS) else 0
@@ -139,7 +139,7 @@ class Data2VecStudent:
 
 
 def _check_blocks(before: Data2VecSpec, preset: Data2VecPreset, name: str) -> None:
-    """Mismatch for blocks with other heads or without ALiBi: the weights would fit, but compute something else there."""
+    """Raises Mismatch if heads or ALiBi differ: the weights would fit the shapes, but compute something else."""
     for key in ("heads", "alibi"):
         was, now = getattr(before.blocks, key), getattr(preset.blocks, key)
         if was != now:
@@ -150,7 +150,7 @@ def _check_blocks(before: Data2VecSpec, preset: Data2VecPreset, name: str) -> No
 
 
 def _shared(spec: Data2VecSpec, teacher: TeacherSpec, weights: str | None, *, blocks: bool) -> Tensors:
-    # Imported here, because the module also runs as a program, and Python warns if it was imported before that.
+    # Imported here, because the module also runs as a program, and Python warns if it is imported before it runs.
     from students.families.data2vec.shared_encoder import shared_tensors
 
     theirs = teacher.preprocess

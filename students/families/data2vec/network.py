@@ -1,7 +1,7 @@
 """The distilled data2vec 2.0 student: the teacher's own modality encoder, frozen, and a few blocks of its own.
 
-Input: normalised pixels (batch, 3, height, width), or the modality encoder's output (batch, 1 + patches, dim): a cache
-of those saves decoding and encoding. Output: the output of each block's FFN, and the final tokens.
+Input: normalised pixels (batch, 3, height, width), or the modality encoder's output (batch, 1 + patches, dim): with that in
+the cache, no image is decoded or encoded. Output: the output of each block's FFN, and the final tokens.
 """
 
 import math
@@ -16,7 +16,7 @@ from students.families.data2vec.spec import Blocks
 
 
 class Distilled(nn.Module):
-    """Encoder and blocks."""
+    """The frozen encoder and the student's own blocks."""
 
     bias: Tensor | None
 
@@ -31,7 +31,7 @@ class Distilled(nn.Module):
         self._recompute = False
 
     def set_grad_checkpointing(self, enable: bool) -> None:
-        """Keep no activations of the blocks, as timm's networks call it."""
+        """Recompute the blocks' activations in the backward pass instead of keeping them; named as in timm's networks."""
         self._recompute = enable
 
     def forward(self, seen: Tensor) -> Outputs:
@@ -63,7 +63,7 @@ class Trained(nn.Module):
     def __init__(self, network: nn.Module, outputs: frozenset[str]) -> None:
         super().__init__()
         self.network, self._outputs = network, outputs
-        # The layers are taken before the last norm, whose parameters are in no loss of theirs.
+        # `layers` are taken before the last norm: a loss on them alone gives that norm no gradient.
         self.uses_all = bool(outputs & {"final", "embedding"})
 
     def forward(self, seen: Tensor) -> dict[str, Any]:
@@ -112,7 +112,8 @@ def distance_bias(side: int, heads: int) -> Tensor:
 
 
 def slopes(heads: int) -> Tensor:
-    """ALiBi's slopes 2^(-8/n), 2^(-16/n), …, with n the power of two below `heads`; the rest from 2n, every second one."""
+    """ALiBi's slopes 2^(-8/n), 2^(-16/n), …, n being the largest power of two up to `heads`; further heads get every second
+    slope of 2n."""
     whole = 1 << (heads.bit_length() - 1)
     found = [2.0 ** (-8 * (n + 1) / whole) for n in range(whole)]
     found += [2.0 ** (-4 * (n + 1) / whole) for n in range(0, 2 * (heads - whole), 2)]

@@ -1,4 +1,4 @@
-"""Tensors a data2vec student shares with its teacher, read in a process of their own so that no teacher stays in memory.
+"""Reads the tensors that a data2vec student shares with its teacher, in a separate process so that no teacher stays in memory.
 
 Input: the teacher of a cache, and the location of its file. Output: the tensors of its encoder, and of its blocks if
 requested.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def shared_tensors(
     teacher: TeacherSpec, weights: str | None, *, encoder: dict[str, int], student: str, blocks: bool
 ) -> "dict[str, Tensor]":
-    """The shared tensors under the student's names; `encoder`: the shape that this student's encoder has."""
+    """The shared tensors under the student's names; `encoder`: shape of the student's encoder."""
     from safetensors.torch import load_file
 
     with TemporaryDirectory(prefix="kd-encoder-") as folder:

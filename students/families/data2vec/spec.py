@@ -1,4 +1,4 @@
-"""The numbers of a student of data2vec: a preset's, and those a run keeps."""
+"""Dimensions of a data2vec student, in a preset and in a run."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -25,7 +25,7 @@ class Blocks(Strict):
     hidden: Width
     """Hidden width of the FFN."""
     alibi: bool = False
-    """Whether attention has a bias that falls with the distance of two patches (ALiBi)."""
+    """Whether attention has a bias that decreases with the distance between two patches (ALiBi)."""
     begin: Literal["random", "teacher"] = "random"
     """Initial weights of the blocks: `teacher` copies the teacher's first blocks."""
     encoder: Data2VecShape
@@ -81,14 +81,14 @@ class Data2VecSpec(StudentSpec):
 
     @property
     def described(self) -> str:
-        """Its blocks, and the encoder below them."""
+        """A few words about its blocks and its encoder."""
         encoder = self.blocks.encoder
         like = f"of {encoder.image} pixels in {encoder.patch}s, {encoder.dim} wide"
         return f"{plural(self.blocks.depth, 'block')} on the encoder of a data2vec teacher {like}"
 
     @property
     def begun(self) -> str:
-        """The teacher's encoder, and blocks of the teacher or random ones."""
+        """Origin of the initial weights: the teacher's encoder, and the teacher's first blocks or random ones."""
         depth = self.blocks.depth
         first = (
             f"its first {plural(depth, 'block')}" if self.blocks.begin == "teacher" else plural(depth, "random block")
@@ -97,5 +97,5 @@ class Data2VecSpec(StudentSpec):
 
     @property
     def layers(self) -> int:
-        """One layer a block."""
+        """Number of layers in the output `layers`: one per block."""
         return self.blocks.depth

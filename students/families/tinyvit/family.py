@@ -1,4 +1,4 @@
-"""The family `tinyvit`: a convolutional stage, then three of attention in windows, as timm builds it (arXiv 2207.10666)."""
+"""The family `tinyvit`: a convolutional stage, then three stages of window attention, as timm builds it (arXiv 2207.10666)."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ class TinyViT:
     }
 
     def resolve(self, preset: TinyViTPreset, request: Request, before: TinyViTSpec | None) -> TinyViTSpec:
-        """The student of a preset, its windows in proportion to the input."""
+        """The student of a preset; its windows scale with the input."""
         count, side = len(request.classes), request.size or preset.input
         if count < 2:
             raise UsageError(
@@ -58,14 +58,14 @@ class TinyViT:
             raise UsageError(f"{request.name} cannot be made: {place} {wanted}".replace("  ", " ")) from mistakes
 
     def check_batch(self, spec: TinyViTSpec, batch: int, micro: int) -> None:
-        """BatchNorm needs more than one value a channel; where the last map is one pixel, an image alone has no more."""
+        """Refuses a piece of one image if the last map is one pixel: BatchNorm needs more than one value per channel."""
         if spec.input[0] != STRIDE or (micro > 1 and batch % micro != 1):
             return
         fitting = next((pieces for pieces in (*range(min(micro, batch), 1, -1), batch) if batch % pieces != 1), 1)
         way = f"--micro {fitting}" if fitting > 1 else "--batch 2 or more"
         raise Mismatch(
-            f"a batch of {batch} in pieces of {micro} leaves an image alone, and at {spec.input[0]} pixels BatchNorm cannot "
-            "take a variance over one image",
+            f"a batch of {batch} in pieces of {micro} leaves a piece of one image, and at {spec.input[0]} pixels BatchNorm "
+            "cannot compute a variance over one image",
             hint=f"{way}, or a larger input with --size {2 * spec.input[0]}",
         )
 
@@ -78,13 +78,13 @@ class TinyViT:
         return "logits", "embedding", "features"
 
     def build(self, spec: TinyViTSpec) -> "nn.Module":
-        """timm's network."""
+        """timm's network, with random weights."""
         import timm
 
         if not timm.is_model(spec.architecture):
             raise Mismatch(
                 f"{spec.name} is no TinyViT: timm has no network {spec.architecture}",
-                hint="take one of configs/students, or a run that kd wrote",
+                hint="use a preset (kd student list), or a run that kd wrote",
             )
         network: nn.Module = timm.create_model(
             spec.architecture, pretrained=False, num_classes=len(spec.classes), **spec.arguments
@@ -104,17 +104,17 @@ class TinyViT:
         """Nothing is shared with the teacher."""
 
     def adopt(self, tensors: Mapping[str, Any], network: "nn.Module", spec: TinyViTSpec) -> Adopted:
-        """timm's or the published layout; attention biases of other windows are interpolated."""
+        """Accepts timm's and the published layout; attention biases of other windows are interpolated."""
         return adopted(tensors, network)
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: TinyViTSpec
     ) -> dict[str, Any]:
-        """Pixels and nothing else."""
+        """The pixels; no signal or truth is used."""
         return {"pixels": pixels}
 
     def heads(self, network: Any, spec: TinyViTSpec) -> Mapping[str, Head]:
-        """The classifier, and its input as an embedding."""
+        """`logits`: the classifier's output; `embedding`: its input."""
 
         def embedding(pixels: "Tensor") -> "Tensor":
             pooled: Tensor = network.forward_head(network.forward_features(pixels), pre_logits=True)
@@ -126,10 +126,10 @@ class TinyViT:
         }
 
     def traced(self, network: Any, spec: TinyViTSpec, head: str) -> "nn.Module":
-        """Attention looks its biases up at every call, as in training, instead of caching them for every pair of tokens.
+        """A head as a module in which attention looks up its biases at every call, as in training.
 
-        The cache would be baked into the file: 12 heads of 1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else
-        in these modules depends on the mode.
+        In eval mode timm caches the bias of every pair of tokens, and the cache would be written into the file: 12 heads of
+        1,024 × 1,024 in each of six blocks at 512 pixels. Nothing else in these modules depends on the mode.
         """
         from students.families.tinyvit.trained import Embedding
 
@@ -140,7 +140,7 @@ class TinyViT:
         return traced
 
     def groups(self, network: Any, spec: TinyViTSpec) -> Iterable[Group]:
-        """Layers as `set_layer_lr_decay` of TinyViT numbers them."""
+        """Every trained parameter, with layers numbered as in `set_layer_lr_decay` of TinyViT."""
         return groups(network)
 
     def timm_config(self, spec: TinyViTSpec) -> dict[str, Any]:

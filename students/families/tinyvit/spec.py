@@ -1,8 +1,8 @@
 """Dimensions of a TinyViT, as presets and runs keep them.
 
-The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these factors: widths of the four stages (there
-γ_D), blocks in each (γ_N), sides of the attention windows of the last three (γ_W), the expansion of the convolutional blocks
-(γ_R), that of the FFNs (γ_M) and the channels of a head (γ_E, from which the numbers of heads follow).
+The paper (arXiv 2207.10666, "Model architectures") shrinks one network by these factors: widths of the four stages (γ_D in
+the paper), blocks per stage (γ_N), window sides of the last three stages (γ_W), expansion of the convolutional blocks (γ_R) and
+of the FFNs (γ_M), and channels per head (γ_E, which determines the numbers of heads).
 """
 
 import re
@@ -48,7 +48,7 @@ class Numbers(Strict):
     """Dimensions of a TinyViT, in a preset and in a run."""
 
     network: str | None = None
-    """timm's name of a network whose dimensions are not given here; the first release wrote nothing else."""
+    """Name of a timm network, instead of dimensions; runs of the first release have only this name."""
     widths: Widths | None = None
     """Number of channels of the four stages."""
     depths: Depths | None = None
@@ -82,7 +82,7 @@ class Numbers(Strict):
             if width % heads:
                 raise ValueError(f"{width} channels cannot be divided among {heads} heads")
         if not self.kernel % 2:
-            raise ValueError(f"a kernel of {self.kernel} has no middle: choose an odd side")
+            raise ValueError(f"kernel is {self.kernel}: it must be odd")
         if (count := _weights(self)) > MOST_WEIGHTS:
             raise ValueError(f"it would have about {count:,} weights, and {MOST_WEIGHTS:,} are allowed")
         return self
@@ -98,7 +98,7 @@ class TinyViTPreset(Numbers, Preset):
     """Stochastic depth rate, unless the recipe sets one."""
 
     def windows_at(self, side: int) -> tuple[int, ...]:
-        """In proportion to the input: 7/7/14/7 at 224 pixels are 12/12/24/12 at 384 and 16/16/32/16 at 512."""
+        """Windows for an input of this size, in proportion: 7/7/14/7 at 224 pixels is 12/12/24/12 at 384, 16/16/32/16 at 512."""
         if self.windows is not None:
             return tuple(max(1, round(window * side / self.input)) for window in self.windows)
         last = side // STRIDE
@@ -106,7 +106,7 @@ class TinyViTPreset(Numbers, Preset):
 
 
 class TinyViTSpec(Numbers, StudentSpec):
-    """A TinyViT for certain classes and a certain input."""
+    """A TinyViT with its classes and its input size."""
 
     left_out: ClassVar = frozenset({"network", "blocks", "widths", "depths", "heads"})
     blocks: None = None
@@ -135,7 +135,7 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     @classmethod
     def of(cls, preset: TinyViTPreset, request: Request, side: int) -> Self:
-        """The student of a preset; everything was checked."""
+        """The student of a preset, whose request was checked before."""
         return cls(
             **{name: value for name in Numbers.model_fields if (value := getattr(preset, name)) is not None},
             name=request.name,
@@ -151,12 +151,12 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     @property
     def architecture(self) -> str:
-        """timm's name of it, or of the builder its numbers are given to."""
+        """timm's name of the network, or of the builder that takes its dimensions."""
         return self.network or self._published or ANY
 
     @property
     def _published(self) -> str | None:
-        """timm's name of the published size with these numbers."""
+        """timm's name of the published size with these dimensions; None if there is none."""
         same = {"widths": self.widths, "depths": self.depths, "heads": self.heads}
         plain = (self.mlp_ratio, self.expand_ratio, self.kernel) == (4.0, 4.0, 3)
         return next((name for name, numbers in PUBLISHED.items() if numbers == same), None) if plain else None
@@ -177,7 +177,7 @@ class TinyViTSpec(Numbers, StudentSpec):
 
     @property
     def described(self) -> str:
-        """timm's name of it, or its widths and depths."""
+        """timm's name of the network, or its widths, depths and heads."""
         if name := self.network or self._published:
             return f"{name} of timm"
         return (

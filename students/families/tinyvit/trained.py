@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Trained(nn.Module):
-    """Pixels -> {output: tensor}, of `logits`, `embedding` and `features`."""
+    """Pixels -> {output: tensor}, for any of `logits`, `embedding` and `features`."""
 
     def __init__(self, network: Any, outputs: frozenset[str]) -> None:
         super().__init__()
@@ -32,9 +32,9 @@ class Embedding(nn.Module):
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
-        self.training = False  # of this module alone: parts of the network are in training mode on purpose
+        self.training = False  # sets only this module: parts of the network are in training mode on purpose
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """One embedding an image."""
+        """One embedding per image."""
         embedding: Tensor = self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
         return embedding

@@ -1,6 +1,6 @@
-"""Weights of TinyViT as others keep them: the published layout, windows of another size; and how its layers are numbered.
+"""Reads weights of TinyViT in the published layout or for other windows, and numbers its layers for the optimiser.
 
-Facts about the published training code and weights are from TinyViT/ of microsoft/Cream.
+Facts about the published training code and weights are from the folder TinyViT/ of microsoft/Cream.
 """
 
 import math
@@ -28,7 +28,7 @@ _RENAMES = (
 
 
 def adopted(tensors: Mapping[str, Any], network: "nn.Module") -> Adopted:
-    """Tensors of timm's or of the published layout, under timm's names and for the windows of this network."""
+    """Tensors in timm's or the published layout -> the same under timm's names, for the windows of this network."""
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(INDICES)}
     layout = "published" if any(_PUBLISHED.match(name) for name in kept) else "timm"
     named = {_renamed(name): tensor for name, tensor in kept.items()} if layout == "published" else kept
@@ -37,7 +37,7 @@ def adopted(tensors: Mapping[str, Any], network: "nn.Module") -> Adopted:
 
 
 def groups(network: Any) -> Iterable[Group]:
-    """Every trained parameter with its layer; what TinyViT/optimizer.py spares from weight decay does not decay."""
+    """Every trained parameter with its layer; weight decay applies to the same ones as in TinyViT/optimizer.py."""
     depths = tuple(network.depths)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -46,9 +46,9 @@ def groups(network: Any) -> Iterable[Group]:
 
 
 def _layer(name: str, depths: tuple[int, ...]) -> int:
-    """TinyViT's numbering: the stem counts as the first block, a downsampling as the block before it, the head as the last.
+    """Layer in TinyViT's numbering: the stem counts as the first block, a downsampling as the block before, the head as the last.
 
-    That is `set_layer_lr_decay` of TinyViT/models/tiny_vit.py. There a downsampling ends its stage; timm's begins the next.
+    As in `set_layer_lr_decay` of TinyViT/models/tiny_vit.py, where a downsampling ends its stage; in timm it begins the next.
     """
     if name.startswith("patch_embed."):
         return 0
@@ -61,7 +61,7 @@ def _layer(name: str, depths: tuple[int, ...]) -> int:
 
 
 def _fitted(tensors: Mapping[str, Any], network: "nn.Module") -> Tensors:
-    """Attention biases of windows of another size, interpolated as TinyViT does between resolutions."""
+    """The attention biases of windows of another size, interpolated as TinyViT does for another resolution."""
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items() if name.endswith(BIASES)}
     return {
         name: _resized(tensors[name], wanted[name][1])
@@ -77,7 +77,7 @@ def _renamed(name: str) -> str:
 
 
 def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
-    """Same heads, another number of offsets, and these a square. Integers are left as they are, and refused later."""
+    """Whether biases have the same heads but another square number of offsets. Integers are not changed, and refused later."""
     if (
         not tensor.is_floating_point()
         or tensor.ndim != 2
@@ -90,7 +90,7 @@ def _another_window(tensor: Any, wanted: tuple[int, ...]) -> bool:
 
 
 def _resized(biases: Any, offsets: int) -> Any:
-    """Biases are a square of offsets for each head, (0, 0) first; bicubic, as `load_pretrained` of TinyViT/utils.py."""
+    """Interpolate the biases, a square of offsets per head, bicubically, as in `load_pretrained` of TinyViT/utils.py."""
     from torch.nn import functional as F
 
     heads, old = biases.shape

@@ -21,7 +21,7 @@ class Settings(Strict):
     """Settings of the task."""
 
     real: str | None = None
-    """File of reassessed ImageNet labels (real.json) that are scored as well; None: no such score."""
+    """File of reassessed ImageNet labels (real.json), for a second accuracy; None: only the images' own classes count."""
 
 
 class Classify:
@@ -37,7 +37,7 @@ class Classify:
     curves = {"top1": "top-1", "top5": "top-5"}
 
     def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """The classes of the images must be among the student's."""
+        """Refuses images with classes that the student does not have, and reassessed labels that do not fit."""
         images = examples.images.named_by(student.spec)
         if settings.real is not None:
             RealLabels.read(Path(settings.real)).of(images)
@@ -64,12 +64,12 @@ class Classify:
         return {"top1": report.top1, "top5": report.top5, "loss": report.loss, "images": report.images}
 
     def subject(self, report: Report) -> dict[str, Any]:
-        """These images, in this precision; reassessed labels are another subject."""
+        """The images and the precision. A report with reassessed labels has another subject than one without."""
         data = f"{report.data}-real" if report.real else report.data
         return {"data": data, "fingerprint": report.fingerprint, "precision": report.precision}
 
     def show(self, report: Report) -> Shown:
-        """The report as a reader sees it."""
+        """The report, ready to be shown."""
         return shown(report)
 
 

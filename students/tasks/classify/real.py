@@ -1,7 +1,7 @@
-"""The reassessed labels of ImageNet's validation images ("IN-Real"), of which an image may have several or none.
+"""Reassessed labels of ImageNet's validation images ("IN-Real"): an image can have several or none.
 
 Input: `real.json` of google-research/reassessed-imagenet, a list by validation number: entry 0 holds the class numbers of
-ILSVRC2012_val_00000001. Output: the labels of an image by its id. Images with an empty list are left out, as their authors do.
+ILSVRC2012_val_00000001. Output: the labels of each image. Images with an empty list are left out, as in the authors' code.
 """
 
 import re
@@ -19,12 +19,12 @@ from students.judging.matching import folder_numbers
 from students.judging.pictures import Labelled
 
 _ENOUGH = 20
-"""Smallest number of images on which it is checked that labels and classes belong together."""
+"""Smallest number of images for checking that the labels use the class numbers of the images."""
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
 
 
 class RealMarks(Strict):
-    """How often the first guess is one of an image's reassessed labels."""
+    """Accuracy against the reassessed labels: a first guess is right if it is one of the image's labels."""
 
     images: int
     empty: int
@@ -42,10 +42,10 @@ class RealLabels:
 
     @classmethod
     def read(cls, path: Path) -> "RealLabels":
-        """Read real.json; UsageError when it is something else."""
+        """Read real.json. Raises UsageError if the file has another content."""
         plain: Any = read_json(path, hint="give real.json", error=UsageError)
         if not isinstance(plain, list) or not plain:
-            raise UsageError(f"{path} holds no list of lists", hint="give real.json")
+            raise UsageError(f"{path} is not a list of lists of class numbers", hint="give real.json")
         for number, entry in enumerate(plain):
             if not isinstance(entry, list) or not all(type(label) is int and label >= 0 for label in entry):
                 raise UsageError(f"entry {number} of {path} is {entry!r}, not a list of class numbers")
@@ -56,7 +56,7 @@ class RealLabels:
         assert images.matching is not None, "call `named_by` first"
         numbers = images.matching.numbers
         named = None if images.own_classes is None else folder_numbers(images.own_classes)
-        if named is not None:  # the file numbers classes like the folder names, not in their alphabetical order
+        if named is not None:  # the file numbers classes by the folder names, not by their alphabetical order
             numbers = numbers[np.argsort(named)]
         highest = max((label for entry in self._labels for label in entry), default=-1)
         if highest >= len(numbers):
@@ -69,14 +69,17 @@ class RealLabels:
         return labels
 
     def _refuse_another_order(self, known: NDArray[np.int64], labels: list[frozenset[int]]) -> None:
-        """Refuse images numbered in another order: of ImageNet's, nine in ten have their old label among the new ones."""
+        """Refuse images whose classes are numbered in another order.
+
+        In the right order nine of ten ImageNet images have their original label among the reassessed ones.
+        """
         judged = [(old, new) for old, new in zip(known.tolist(), labels, strict=True) if new]
         kept = sum(old in new for old, new in judged)
         if len(judged) >= _ENOUGH and kept < len(judged) / 2:
             raise Mismatch(
-                f"{kept:,} of {len(judged):,} images have their own class among their labels in {self.path}: "
-                "it numbers classes in another order than the images",
-                hint="it numbers classes by sorted WordNet id: name the folders by WordNet id, or by number from 0 to 999",
+                f"only {kept:,} of {len(judged):,} images have their own class among their labels in {self.path}: "
+                "the file numbers classes in another order than the images",
+                hint="the file numbers classes by sorted WordNet id: name the folders by WordNet id, or by number from 0 to 999",
             )
 
     def _of(self, image_id: str) -> list[int]:
@@ -93,7 +96,7 @@ class RealLabels:
 
 
 class RealScores:
-    """Counts how often a first guess is among an image's reassessed labels."""
+    """Counts first guesses that are among an image's reassessed labels."""
 
     def __init__(self, labels: list[frozenset[int]]) -> None:
         self._labels = labels
@@ -108,7 +111,7 @@ class RealScores:
             self._right += guess in labels
 
     def marks(self) -> RealMarks:
-        """The scores so far; UsageError when every image was left out."""
+        """The scores so far. Raises UsageError if every image was left out."""
         if not self._images:
             raise UsageError(f"none of the {self._empty} images has a reassessed label", hint="leave --real out")
         return RealMarks(

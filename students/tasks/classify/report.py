@@ -19,7 +19,7 @@ MORE_CONFUSED, WEAKEST = 12, 8
 
 
 class ClassMarks(Strict):
-    """Accuracy on one class of the images."""
+    """Accuracy on the images of one class."""
 
     number: int
     name: str
@@ -63,7 +63,9 @@ class Report(Strict):
     @model_validator(mode="after")
     def _names_its_classes(self) -> Self:
         if any(max(cell.true, cell.guessed) >= len(self.names) for cell in self.confusion):
-            raise ValueError(f"the confusion matrix has class numbers beyond its {len(self.names)} classes")
+            raise ValueError(
+                f"class numbers of the confusion matrix must be below {len(self.names)}, the number of classes"
+            )
         return self
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
@@ -73,7 +75,7 @@ class Report(Strict):
 
 
 def shown(report: Report) -> Shown:
-    """The report as a reader sees it: accuracies, most frequent confusions, calibration."""
+    """The report, ready to be shown: accuracies, most frequent confusions, calibration."""
     pairs = [
         ("images", f"{report.images:,} of {report.data}, classes matched {report.matched}"),
         ("top-1", f"{report.top1:.2%}, {interval(report.interval)}"),
@@ -112,7 +114,7 @@ def _weakest(report: Report) -> Table:
 
 
 def _calibration(report: Report) -> BarChart:
-    """The calibration chart: accuracy of predictions of about the same probability."""
+    """The calibration chart: accuracy of predictions, grouped by their probability."""
     most = max(b.images for b in report.bins) or 1
     bars = tuple(
         Bar(

@@ -1,14 +1,13 @@
 """Accuracy, loss and calibration of a student, accumulated batch by batch.
 
-Input: logits and true classes. Output: top-1, top-5, mean loss, calibration error and the confusion matrix. Everything that is
-summed is a whole number (losses and confidences in units of 2^-32), so the sums are exact: neither the size of the batches nor
-their order changes any result.
+Input: logits and true classes. Output: top-1, top-5, mean loss, calibration error and the confusion matrix. All sums are over
+integers (losses and confidences in units of 2^-32) and therefore exact: neither size nor order of the batches changes a result.
 
-- Rank: classes with a higher logit come before the true one, and of equal ones those with a lower number. Top-1 and top-5 are
-  the shares of images with a rank below 1 and 5.
+- Rank of the true class: number of classes with a higher logit, or with an equal logit and a lower class number. Top-1 and top-5
+  are the fractions of images with a rank below 1 and below 5.
 - Loss: cross-entropy with the true class, in float64.
-- Calibration error (expected calibration error, 15 bins of equal width): images go into bins ((b-1)/15, b/15] by the
-  probability of their first guess; the error is the mean over all images of |accuracy - mean probability| of their bin.
+- Calibration error (expected calibration error, 15 bins of equal width): the bin ((b-1)/15, b/15] holds the images whose most
+  likely class has such a probability; the error is the mean over all images of |accuracy - mean probability| of their bin.
 """
 
 from collections import Counter
@@ -59,7 +58,7 @@ class Scores:
         self._pairs: Counter[tuple[int, int]] = Counter()
 
     def add(self, logits: "torch.Tensor", labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Add a batch; returns the most likely class of each image. Damage when a logit is NaN or infinite."""
+        """Add a batch; returns the most likely class of each image. Raises Damage if a logit is NaN or infinite."""
         import torch
 
         assert logits.shape == (len(labels), self.classes)
@@ -96,12 +95,12 @@ class Scores:
 
     @property
     def top1(self) -> float:
-        """Share of images whose first guess is right."""
+        """Fraction of images whose first guess is right."""
         return self.right / self.images
 
     @property
     def top5(self) -> float:
-        """Share of images with the true class among the first five guesses."""
+        """Fraction of images with the true class among the first five guesses."""
         return self.among_five / self.images
 
     @property
@@ -122,5 +121,5 @@ class Scores:
         )
 
     def confusions(self) -> tuple[Confusion, ...]:
-        """Every cell of the confusion matrix that is not 0, by true class and guess."""
+        """The non-zero cells of the confusion matrix, by true class and guess."""
         return tuple(Confusion(true=t, guessed=g, images=n) for (t, g), n in sorted(self._pairs.items()))

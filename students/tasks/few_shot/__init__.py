@@ -21,7 +21,7 @@ from students.tasks.few_shot.numbers import FewShot
 
 
 class Settings(FewShot):
-    """The numbers of the benchmark, and the seed of the episodes."""
+    """Settings of the benchmark, and the seed of the episodes."""
 
     seed: int = 0
     """Seed for the classes and images that episodes draw."""
@@ -57,12 +57,12 @@ class FewShotTask:
     curves: dict[str, str] = {}
 
     def check(self, student: Judged, examples: Examples, settings: Settings) -> None:
-        """Refuse images that are too few for an episode."""
+        """Refuses images that are too few for an episode."""
         for shots in settings.shots:
             drawable_classes(examples.images.labels, settings, shots, examples.images.source.name)
 
     def judge(self, student: Judged, examples: Examples, settings: Settings, progress: Progress) -> FewShotReport:
-        """Measure its features on labelled images of any classes."""
+        """Compute features once, then run the episodes for each number of shots."""
         started, images = time.perf_counter(), examples.images
         self.check(student, examples, settings)
         geometry = on(settings.geometry, student.spec.geometry.background)
@@ -88,7 +88,7 @@ class FewShotTask:
         )
 
     def score(self, report: FewShotReport) -> float:
-        """The mean over the numbers of shots."""
+        """Mean accuracy over the numbers of shots."""
         return sum(marks.accuracy for marks in report.marks) / len(report.marks)
 
     def numbers(self, report: FewShotReport) -> dict[str, float]:
@@ -96,12 +96,12 @@ class FewShotTask:
         return {**{f"shots{marks.shots}": marks.accuracy for marks in report.marks}, "images": report.images}
 
     def subject(self, report: FewShotReport) -> dict[str, Any]:
-        """These images, with these numbers."""
+        """The images, the settings of the benchmark, seed and precision."""
         settled = {"settings": report.settings.plain(), "seed": report.seed}
         return {"data": report.data, "fingerprint": report.fingerprint, "precision": report.precision, **settled}
 
     def show(self, report: FewShotReport) -> Shown:
-        """The report as a reader sees it: one row for each number of shots."""
+        """The report, ready to be shown: one row for each number of shots."""
         numbers = report.settings
         rows = tuple((f"{m.shots}", f"{m.accuracy:.2%} ± {m.half_width:.2%}", f"{m.classes:,}") for m in report.marks)
         episodes = (

@@ -1,7 +1,7 @@
-"""Few-shot episodes: which images each of them draws, and the accuracy of its head.
+"""Few-shot episodes: draws the images of each, and measures the accuracy of its head.
 
-Input: features and labels. Output: mean accuracy over the episodes with its 95 % interval, for a number of shots. Episodes are
-drawn by (seed, shots, episode): the first ten of 600 are those of a run with ten.
+Input: features and labels. Output: mean accuracy over the episodes with its 95 % interval, for a number of shots. An episode
+depends on (seed, shots, episode number) alone: the first ten of 600 are the same as in a run with ten.
 """
 
 from typing import TYPE_CHECKING
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EPISODES = 0xFE357
+"""Key that makes the random numbers for episodes differ from those for other purposes."""
 
 
 class ShotMarks(Strict):
-    """All episodes with one number of shots."""
+    """Result of all episodes with one number of shots."""
 
     shots: int
     accuracy: float
@@ -37,7 +38,7 @@ class ShotMarks(Strict):
 def measure(
     features: "Tensor", labels: Rows, settings: FewShot, shots: int, *, seed: int, progress: Progress, name: str
 ) -> ShotMarks:
-    """All episodes with one number of shots."""
+    """Run all episodes with one number of shots."""
     from students.tasks.few_shot.heads import right_answers
 
     classes = drawable_classes(labels, settings, shots, name)
@@ -55,7 +56,7 @@ def measure(
 
 
 def draw_episodes(labels: Rows, classes: Rows, settings: FewShot, shots: int, seed: int) -> tuple[Rows, Rows]:
-    """Rows of the support and of the query images of every episode, class by class: (episodes, way * shots or queries)."""
+    """Rows of support and query images, ordered by class: (episodes, way * shots) and (episodes, way * queries)."""
     rows_of = [np.flatnonzero(labels == number) for number in classes]
     support = np.empty((settings.episodes, settings.way, shots), np.int64)
     queries = np.empty((settings.episodes, settings.way, settings.queries), np.int64)
@@ -91,9 +92,9 @@ def _way_out(counts: Rows, settings: FewShot) -> str:
     if len(counts) < settings.way:
         fewer = f"--set way={len(counts)}, or " if len(counts) > 1 else ""
         return f"{fewer}give images of more classes"
-    has = int(np.sort(counts)[-settings.way])  # images of the last class that must be drawn
+    has = int(np.sort(counts)[-settings.way])  # images of the smallest class that must be drawn
     if has > settings.queries:
-        return f"--shots {has - settings.queries} at most, or give more images a class"
+        return f"--shots {has - settings.queries} at most, or give more images per class"
     if has > 1:
-        return f"with {has} images a class: --shots 1 --set queries={has - 1}; or give more images a class"
-    return "give more images a class"
+        return f"with {has} images per class: --shots 1 --set queries={has - 1}; or give more images per class"
+    return "give more images per class"

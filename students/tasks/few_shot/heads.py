@@ -1,7 +1,7 @@
-"""The linear heads of many few-shot episodes, fitted side by side: one batched product instead of a loop over episodes.
+"""Fits the linear heads of many few-shot episodes at once, by batched matrix products instead of a loop over episodes.
 
-Each head is torch's nn.Linear with its usual start, trained by SGD with momentum, dampening and weight decay on small batches
-of its own support images, in an order of its own each epoch. tests/students/test_few_shot.py compares them with torch.optim.SGD.
+Each head is initialised like torch's nn.Linear and trained by SGD with momentum, dampening and weight decay, on small batches
+of its episode's support images in a new order each epoch. tests/students/test_few_shot.py compares them with torch.optim.SGD.
 """
 
 import math
@@ -17,8 +17,9 @@ from students.tasks.few_shot.numbers import FewShot
 
 Rows = NDArray[np.int64]
 START, ORDER = 0xFE355, 0xFE350
+"""Keys that make the random numbers for initial weights and for the order of images differ from others."""
 _TOGETHER = 100
-"""Episodes in a pass on a CPU: few enough that their heads stay in its cache, which is twice as fast as all at once."""
+"""Number of episodes fitted at once on a CPU: their heads then stay in its cache, which is twice as fast as all at once."""
 
 
 def right_answers(
@@ -30,9 +31,9 @@ def right_answers(
     seed: int,
     progress: Progress,
 ) -> NDArray[np.bool_]:
-    """Fit a head on each episode's support rows of `features` and classify its query rows: True where right, (episodes, queries).
+    """Fit a head on each episode's support rows and classify its query rows; returns where it is right, (episodes, queries).
 
-    Rows of both stand class by class, as many of each: (episodes, way * shots) and (episodes, way * queries).
+    Both kinds of rows are ordered by class, with as many of each: (episodes, way * shots) and (episodes, way * queries).
     """
     together = _TOGETHER if features.device.type == "cpu" else len(support)
     truth = torch.arange(settings.way, device=features.device).repeat_interleave(queries.shape[1] // settings.way)
@@ -48,14 +49,14 @@ def right_answers(
 
 
 def fit_heads(seen: Tensor, support: Rows, settings: FewShot, seed: int, episodes: range, progress: Progress) -> Tensor:
-    """The weights of some episodes' heads: (episodes, way, width of `seen`)."""
+    """Fit the heads of some episodes; returns their weights, (episodes, way, width of `seen`)."""
     images = support.shape[1]
     shots = images // settings.way
     weights = first_weights(seen.shape[1] - 1, settings.way, shots, seed, episodes).to(seen.device)
     orders = epoch_orders(images, settings.epochs, shots, seed, episodes)
     rows, speed = _on(support, seen), torch.zeros_like(weights)
     classes = torch.eye(settings.way, device=seen.device).repeat_interleave(shots, 0)
-    dampening = 0.0  # of the first step, as in torch.optim.SGD
+    dampening = 0.0  # the first step has none, as in torch.optim.SGD
     for epoch in range(settings.epochs):
         for first in range(0, images, settings.batch):
             places = _on(orders[:, epoch, first : first + settings.batch], seen)
@@ -72,7 +73,7 @@ def fit_heads(seen: Tensor, support: Rows, settings: FewShot, seed: int, episode
 
 
 def first_weights(dim: int, way: int, shots: int, seed: int, episodes: range) -> Tensor:
-    """Where the heads start: weights and bias uniform within 1 / sqrt(dim), as nn.Linear does."""
+    """Initial weights of the heads: uniform within ±1 / sqrt(dim), biases too, as in nn.Linear."""
     drawn = np.stack([Dice(seed, e, shots, START).uniforms(way * (dim + 1)) for e in episodes])
     return torch.from_numpy(((2 * drawn - 1) / math.sqrt(dim)).astype(np.float32)).view(-1, way, dim + 1)
 

@@ -1,4 +1,4 @@
-"""Settings of a few-shot benchmark, in a module without torch so that they can be read without it."""
+"""Settings of a few-shot benchmark, in a module that does not import torch."""
 
 from typing import Annotated, Self
 
@@ -10,14 +10,14 @@ from students.base.types import Count
 
 
 class FewShot(Strict):
-    """The numbers of a few-shot benchmark. The preset is configs/tasks/few-shot.yaml, with its sources."""
+    """Settings of a few-shot benchmark. The preset, with its sources, is configs/tasks/few-shot.yaml."""
 
     way: Annotated[int, Field(ge=2)]
     """Number of classes in an episode."""
     shots: tuple[Count, ...]
-    """Numbers of support images a class; each is a separate measurement."""
+    """Numbers of support images per class; each is a separate measurement."""
     queries: Count
-    """Number of query images a class."""
+    """Number of query images per class."""
     episodes: Annotated[int, Field(ge=2)]
     geometry: Geometry
     """How an image is resized to the student's input."""

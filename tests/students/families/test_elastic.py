@@ -110,7 +110,7 @@ def test_other_numbers_are_another_network_to_a_cache(preset):
         ({"widths: [16, 32, 48, 80]": "widths: [16, 32, 48]"}, "widths"),
         ({"heads: [1, 2, 3, 5]": "heads: [1, 3, 3, 5]"}, "32 channels cannot be divided among 3 heads"),
         ({"heads: [1, 2, 3, 5]": "heads: [1, 0, 3, 5]"}, "heads"),
-        ({"kernel: 5": "kernel: 4"}, "a kernel of 4 has no middle"),
+        ({"kernel: 5": "kernel: 4"}, "kernel is 4: it must be odd"),
         ({"widths: [16, 32, 48, 80]": "widths: [60000, 60000, 60000, 60000]"}, "weights"),
         ({"depths: [1, 2, 3, 1]": "network: tiny_vit_5m_224"}, "give either the dimensions of a TinyViT or"),
         ({"widths: [16, 32, 48, 80]\n": ""}, "needs widths, depths and heads"),

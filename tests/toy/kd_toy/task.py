@@ -46,10 +46,10 @@ class Reading:
         pictures = examples.pictures(examples.images, student)
 
         def marked(pixels: Any) -> Any:
-            said = ask(pixels).cpu()
+            output = ask(pixels).cpu()
             words, lengths = read(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)
             there = torch.arange(words.shape[1]) < lengths[:, None]
-            return torch.stack([((said == words) & there).sum(1), lengths], 1)
+            return torch.stack([((output == words) & there).sum(1), lengths], 1)
 
         with student.at_rest():
             for _, marks in pictures.look(marked, progress=progress):
