@@ -43,7 +43,7 @@ class TinyVitCodec(DistributionCodec):
         if self._classes > MOST_CLASSES or k > self._classes:
             raise UsageError(
                 f"tinyvit:{k} does not suit {signal.name} of {self._classes} classes",
-                hint=f"TinyViT's class numbers are signed 16-bit: at most {MOST_CLASSES} classes, and K no more than there are classes",
+                hint=f"K is at most the number of classes, which is at most {MOST_CLASSES} (signed 16-bit numbers)",
             )
         self.signal = signal
         self.k = k

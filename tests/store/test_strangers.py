@@ -358,7 +358,7 @@ def test_classes_that_are_none_do_not_come_out(codec: str) -> None:
     words[0, :7] = 39
     assert top.decode({"logits": words}).ids.max() == 39
     words[0, 3] = 40
-    with pytest.raises(Damage, match="class 40, and there are 40"):
+    with pytest.raises(Damage, match="class 40 of only 40"):
         top.decode({"logits": words})
 
 

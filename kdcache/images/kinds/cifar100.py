@@ -4,9 +4,9 @@ from kdcache.images.kind import Plain, SourceKind
 
 
 def _recognise(path: str) -> Plain | None:
-    from kdcache.images.cifar import found_at
+    from kdcache.images.cifar import recognised
 
-    return found_at("cifar100", path)
+    return recognised("cifar100", path)
 
 
 KIND = SourceKind(

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from kdcache.base.children import out_of_reach
 from kdcache.images.shapes import COUNTS
+from kdcache.images.shapes.composition import compose, label_of
 from kdcache.images.shapes.paint import paint
-from kdcache.images.shapes.scene import label_of, scene
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import SIZE
 
@@ -46,7 +46,7 @@ def _planes(split: str, first: int, last: int) -> NDArray[np.uint8]:
     """Seven planes a picture: itself, the target alone, the outline."""
     planes = np.empty((last - first, 7, SIZE, SIZE), np.uint8)
     for row, index in enumerate(range(first, last)):
-        whole = scene(0, split, index)
+        whole = compose(0, split, index)
         planes[row, :3] = paint(whole, SIZE).transpose(2, 0, 1)
         planes[row, 3:6] = paint(whole.alone(), SIZE).transpose(2, 0, 1)
         planes[row, 6] = paint(whole.outline(), SIZE)[:, :, 0]

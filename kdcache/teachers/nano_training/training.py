@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kdcache.base.progress import Progress
-from kdcache.images.shapes.scene import SHAPES, SURFACES
+from kdcache.images.shapes.composition import SHAPES, SURFACES
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano_training.descent import Descent, Schedule
 from kdcache.teachers.nano_training.guide import Guide
