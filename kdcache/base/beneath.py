@@ -119,8 +119,8 @@ def remove(root: Path, name: str) -> bool:
 
 def not_plain(path: Path, wanted: str) -> Damage:
     """The error for a path that is something else than the wanted file or folder."""
-    what = "a link" if path.is_symlink() else f"no {wanted}"
-    return Damage(f"{path} is {what}, and not opened", hint=_HINT, path=str(path))
+    what = "a link" if path.is_symlink() else f"not a {wanted}"
+    return Damage(f"{path} is {what}, so it is not opened", hint=_HINT, path=str(path))
 
 
 def _tell_apart(error: OSError, path: Path, wanted: str) -> None:

@@ -179,7 +179,7 @@ class PlaceContract:
             assert place.kind(name) is None
             with pytest.raises(FileNotFoundError):
                 place.read(name, 9)
-        with pytest.raises(Damage, match="is no file, and not opened"):
+        with pytest.raises(Damage, match="is not a file, so it is not opened"):
             place.read("a", 9)
 
     # names

@@ -165,7 +165,7 @@ def test_records_that_are_wrong_are_not_written(tmp_path: Path) -> None:
     as_arrow(tmp_path)
     with pytest.raises(UsageError, match=r"words of record 1 \(b\) cannot be used: words\.0\.text field required"):
         write_truths(tmp_path, ["words"], [{"image_id": "a"}, {"image_id": "b", "words": [{"box": BOX}]}])
-    with pytest.raises(UsageError, match="record 0 has no image_id"):
+    with pytest.raises(UsageError, match="the image_id of record 0 is missing"):
         write_truths(tmp_path, ["words"], [{"words": []}])
     with pytest.raises(UsageError, match=r"class is not stored in truths\.arrow"):
         write_truths(tmp_path, ["class"], [])

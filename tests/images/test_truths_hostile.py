@@ -88,7 +88,7 @@ def test_no_plain_value_is_more_than_refused(value: Any) -> None:
     [
         (
             '{"image_id": "a.jpg"}\n{"image_id": 5}\n',
-            "line 2 of .*truths.jsonl cannot be used: it has no text image_id",
+            "line 2 of .*truths.jsonl cannot be used: its image_id is missing or not a text",
         ),
         ('{"image_id": "a.jpg"}\n[1]\n', "line 2 of .* cannot be used: it is not an object"),
         ('{"image_id": "a.jpg"\n', "line 1 of .* cannot be used: it is not JSON"),

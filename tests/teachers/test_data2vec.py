@@ -181,7 +181,7 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         opened(modalities={"image": {"prenet_depth": 2}})
     with pytest.raises(Mismatch, match=f"targets of the last 9 of {DEPTH} blocks"):
         opened(average_top_k_layers=9)
-    with pytest.raises(Mismatch, match="cannot be shared out among 3 heads"):
+    with pytest.raises(Mismatch, match="cannot be divided among 3 heads"):
         opened(num_heads=3)
     strangers = {"layer_norm_first": True, "end_of_block_targets": True, "norm_eps": 1e-5, "mlp_ratio": 3}
     for name, value in strangers.items():

@@ -58,7 +58,7 @@ class LineTable:
         if not isinstance(record, dict):
             raise self._wrong(row, "it is not an object")
         if not isinstance(record.get(IDS), str):
-            raise self._wrong(row, f"it has no text {IDS}")
+            raise self._wrong(row, f"its {IDS} is missing or not a text")
         return record
 
     def id_at(self, row: int) -> str:

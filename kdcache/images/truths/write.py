@@ -48,7 +48,7 @@ def _text(name: str, record: Mapping[str, Any], row: int) -> str | None:
     value = record.get(name)
     if name == IDS:
         if not isinstance(value, str):
-            raise UsageError(f"record {row} has no text {IDS}", hint="name its image")
+            raise UsageError(f"the {IDS} of record {row} is missing or not a text", hint="name its image")
         return value
     if value is None:
         return None

@@ -1,10 +1,10 @@
-"""What stands beside each array of a part, so that it explains itself."""
+"""Attributes stored with each array of a part, so that the file explains itself."""
 
 from kdcache.store.plan import Plan
 
 
 def describe(plan: Plan) -> dict[str, dict[str, str]]:
-    """What stands beside each array so that it explains itself: field name -> attributes."""
+    """The attributes to store with each array: field name -> attributes."""
     told = {field.name: dict(field.attributes) for field in plan.layout.added_fields()}
     for stored, codec in zip(plan.signals, plan.codecs().values(), strict=True):
         for field in codec.fields():
