@@ -143,7 +143,7 @@ def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
     for name in (f"rank{rank}-keys.txt", f"rank{rank}-values.bin"):
         if not (path / name).is_file():  # opening a pipe would wait
             raise Damage(
-                f"{path / name} is no file", hint="copy it again, or build this epoch again", path=str(path / name)
+                f"{path / name} is not a file", hint="copy it again, or build this epoch again", path=str(path / name)
             )
     raw = _read_keys(path / f"rank{rank}-keys.txt")
     values, dtype, count = path / f"rank{rank}-values.bin", record_dtype(k), raw.count(b"\n")

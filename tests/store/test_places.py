@@ -93,7 +93,7 @@ def test_a_new_file_does_not_take_the_name_of_a_link(place: LocalPlace, tmp_path
 
 def test_a_pipe_is_not_waited_for(place: LocalPlace) -> None:
     os.mkfifo(place.folder / "pipe")
-    with pytest.raises(Damage, match="is no file"):
+    with pytest.raises(Damage, match="is not a file"):
         place.read("pipe", 99)
 
 

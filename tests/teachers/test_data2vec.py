@@ -175,9 +175,9 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
             "data2vec", weights=write(tensors, tmp_path / "d.pt", settings(**more)), signals=["targets"]
         )
 
-    with pytest.raises(Mismatch, match=f"has depth {DEPTH + 1}, its tensors make {DEPTH}"):
+    with pytest.raises(Mismatch, match=f"has depth {DEPTH + 1}, but its tensors have {DEPTH}"):
         opened(depth=DEPTH + 1)
-    with pytest.raises(Mismatch, match=f"has prenet 2, its tensors make {PRENET}"):
+    with pytest.raises(Mismatch, match=f"has prenet 2, but its tensors have {PRENET}"):
         opened(modalities={"image": {"prenet_depth": 2}})
     with pytest.raises(Mismatch, match=f"targets of the last 9 of {DEPTH} blocks"):
         opened(average_top_k_layers=9)

@@ -300,7 +300,7 @@ THUMBNAIL = {"do_thumbnail": True, "do_align_long_axis": False, "do_pad": True}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_kd_does_not_know_is_refused_by_name(config: dict[str, Any], named: str, tmp_path: Path):
-    with pytest.raises(UsageError, match=f"is not one kd knows: .*({named})"):
+    with pytest.raises(UsageError, match=f"does not support the preprocessing of .*: .*({named})"):
         from_processor(folder_of(config, tmp_path / "model"), "it")
 
 
