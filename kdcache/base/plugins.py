@@ -150,7 +150,7 @@ class Registry(Generic[Thing]):
         return self._loaded[offer]
 
     def usable(self) -> list[Thing]:
-        """Every thing that can be imported."""
+        """All things of this kind whose modules can be imported."""
         return [found for found, _ in self._tried() if found is not None]
 
     def troubles(self) -> list[KDError]:

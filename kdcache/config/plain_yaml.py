@@ -155,4 +155,4 @@ def read_yaml(path: Path, *, hint: str) -> Any:
         raise UsageError(f"cannot read {path}: {error}", hint="give a readable UTF-8 file") from error
     except yaml.YAMLError as error:
         where = " ".join(str(error).split()).replace('"<unicode string>"', str(path))
-        raise UsageError(f"{path} is not YAML this program reads: {where}", hint=hint) from error
+        raise UsageError(f"{path} is not YAML that kd reads: {where}", hint=hint) from error

@@ -34,7 +34,7 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, columns_first, raw = state
         if not isinstance(dtype, _Dtype) or dtype.name not in ("u1", "|u1", "uint8"):
-            raise pickle.UnpicklingError("an array that is not uint8")
+            raise pickle.UnpicklingError("it contains an array that is not uint8")
         flat = np.frombuffer(raw.encode("latin-1") if isinstance(raw, str) else raw, np.uint8)
         self.pixels = flat.reshape(shape, order="F" if columns_first else "C")
 
@@ -44,11 +44,11 @@ class _Bytes:
 
     def __new__(cls, text: str, encoding: str) -> Any:
         if encoding != "latin1":
-            raise pickle.UnpicklingError(f"bytes in {encoding}")
+            raise pickle.UnpicklingError(f"it contains bytes in {encoding}")
         return text.encode("latin-1")
 
     def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("bytes have no state")
+        raise pickle.UnpicklingError("it contains bytes with a state")
 
 
 _ADMITTED = {

@@ -25,7 +25,7 @@ class Weights(Strict):
     """The origin and the identity of weights."""
 
     source: str
-    """`package:…`, `file:NAME`, `hub:REPO`, `run:NAME`, `imported:…` or `random:SEED`. Of a path, only the last name."""
+    """`package:…`, `file:NAME`, `hub:REPO`, `run:NAME`, `imported:…` or `random:SEED`. A path is reduced to its last name."""
     sha256: str
     settings: str | None = None
     """Digest of the network's settings (activation, heads, epsilon …); None if the program or `sha256` determines them."""

@@ -75,7 +75,7 @@ def fit_head_file(
 ) -> FittedHead:
     """Embed labelled images (at most `limit` of them) with a teacher, fit a probe and write it to `out`.
 
-    `background`: of transparent pixels; None means the default of a build.
+    `background`: colour shown through transparent pixels; None means the default of a build.
     """
     from kdcache.teachers.heads.fit import fit_head
     from kdcache.teachers.heads.heads import save_head

@@ -202,7 +202,7 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         ({"modalities": ["a"]}, "its `modalities` is a list"),
         ({"modalities": {"image": "a"}}, "its `image` is a str"),
         ({"pretrained_model_args": "a"}, "its `pretrained_model_args` is a str"),
-        ({"pretrained_model_args": {"other": 1}}, "no published size"),
+        ({"pretrained_model_args": {"other": 1}}, "not a published size"),
         ({"num_heads": torch.ones(2)}, "gives a Tensor for heads, which must be a number"),
     ],
 )
@@ -296,7 +296,7 @@ def test_other_files_are_told_apart(tensors, save, tmp_path: Path):
             signals=["final"],
         )
     torch.save({"model": tensors}, tmp_path / "bare.pt")
-    with pytest.raises(UsageError, match="no published size"):
+    with pytest.raises(UsageError, match="not a published size"):
         open_teacher("data2vec", weights=str(tmp_path / "bare.pt"), signals=["final"])
     with pytest.raises(Mismatch, match="--size is base"):
         open_teacher("data2vec", size="base", weights=write(tensors, tmp_path / "d.pt"), signals=["final"])
@@ -355,5 +355,5 @@ def test_a_file_of_bare_weights_is_read_like_a_whole_checkpoint(tensors, pixels,
     assert (small.spec.size, small.spec.preprocess.size) == ("nano", (64, 64))
     assert [signal.shape for signal in small.spec.signals] == [(65, 96), (65, 96)]
     bare = {name: value for name, value in tensors.items() if name != "_ema"}
-    with pytest.raises(UsageError, match="no published size"):
+    with pytest.raises(UsageError, match="not a published size"):
         open_teacher("data2vec", weights=str(save(bare, tmp_path / "bare.safetensors")), signals=["final"])

@@ -1,4 +1,4 @@
-"""Write a part: stage and flush its files, then name them, then its receipt. A kill at any moment leaves the old or the new."""
+"""Write a part: stage and flush its files, then name them, then its receipt. A kill leaves the old or the new part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
