@@ -33,7 +33,7 @@ class TinyVitCodec(DistributionCodec):
 
     @classmethod
     def usable_for(cls, signal: Signal) -> str | None:
-        """Only for signals with one distribution a row, as TinyViT's records are."""
+        """Why it cannot store a signal: it takes only those with one distribution per row, like TinyViT's records."""
         if signal.kind in cls.kinds and not signal.names_classes:
             return f"holds one distribution a row, but {signal.name} has one at each {signal.axes[0]}"
         return super().usable_for(signal)

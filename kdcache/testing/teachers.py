@@ -135,7 +135,7 @@ class TeacherContract:
 
 
 def example(spec: TeacherSpec, rows: int = ROWS, seed: int = 0) -> Shown:
-    """Random images; for a teacher that reads token ids, also ids, one more in each row."""
+    """Random images; for a teacher that reads token ids, each row has one id more than the row before."""
     dice = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (rows, *spec.preprocess.size, 3), dtype=torch.uint8, generator=dice)
     if spec.reads is None:
