@@ -114,7 +114,7 @@ def _plan(
     backend: Literal["hdf5", "zarr"],
     there: Plan | None,
 ) -> Plan:
-    """The plan of an import; a resumed import keeps the layout of the plan that is `there`."""
+    """The plan of an import; a resumed import keeps the layout of the existing plan, `there`."""
     codec = make_codec(f"tinyvit:{k}", teacher.signal("logits"))
     layout = choose_layout(
         codec.fields(),
