@@ -131,10 +131,10 @@ def plan_cache(
     from kdcache.build.estimate import estimate
     from kdcache.errors import UsageError
 
-    asked = build_options(**options)
-    if not asked.teacher:
+    options_record = build_options(**options)
+    if not options_record.teacher:
         raise UsageError("no teacher is named", hint=f'teacher="florence", as {START}')
-    return estimate(asked, None if out is None else Path(out), progress=progress or Silent())
+    return estimate(options_record, None if out is None else Path(out), progress=progress or Silent())
 
 
 def verify_cache(

@@ -45,10 +45,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file."""
     header = read_header(path)
-    told = header.get(METADATA, {})
-    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+    stored_texts = header.get(METADATA, {})
+    if not isinstance(stored_texts, dict) or not all(isinstance(value, str) for value in stored_texts.values()):
         raise Damage(f"{path} is damaged: its metadata is not a mapping of names to texts", hint=FETCH, path=str(path))
-    return told
+    return stored_texts
 
 
 def read_header(path: Path) -> dict[str, Any]:

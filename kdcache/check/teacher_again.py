@@ -50,7 +50,7 @@ def check_teacher(
         seen = [place for place, row in enumerate(batch.rows) if row not in others]
         if not seen:
             continue
-        said = batches.emit(batch.shown())
+        emitted = batches.emit(batch.shown())
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)
@@ -59,7 +59,7 @@ def check_teacher(
                 f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()
             }
             with naming_rows(rows_seen):
-                far = codec.distance(fields, said[name].cpu().numpy()[seen])
+                far = codec.distance(fields, emitted[name].cpu().numpy()[seen])
             _judge(part, name, rows_seen, far, report)
         report.rerun += len(seen)
 

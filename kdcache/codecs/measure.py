@@ -73,8 +73,8 @@ def topk_error(values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
     }
     for temperature in TEMPERATURES:
         true = (z / temperature).log_softmax(-1).numpy()
-        said = decoded.probabilities(temperature).astype(np.float64)
-        result[f"kl_t{temperature:g}"] = _kl((np.exp(true) * (true - np.log(said))).sum(-1).mean())
+        approximate = decoded.probabilities(temperature).astype(np.float64)
+        result[f"kl_t{temperature:g}"] = _kl((np.exp(true) * (true - np.log(approximate))).sum(-1).mean())
     return result
 
 
@@ -90,8 +90,8 @@ def logits_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[s
         "max_abs_probability": float((z.softmax(-1) - back.softmax(-1)).abs().max()),
     }
     for temperature in TEMPERATURES:
-        true, said = (z / temperature).log_softmax(-1), (back / temperature).log_softmax(-1)
-        result[f"kl_t{temperature:g}"] = _kl((true.exp() * (true - said)).sum(-1).mean())
+        true, approximate = (z / temperature).log_softmax(-1), (back / temperature).log_softmax(-1)
+        result[f"kl_t{temperature:g}"] = _kl((true.exp() * (true - approximate)).sum(-1).mean())
     return result
 
 

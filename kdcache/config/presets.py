@@ -79,9 +79,9 @@ def config_path(kind: str, name: str) -> Path:
         raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
     names = preset_names(kind)
     near = get_close_matches(name, names, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    suggestion = f"; did you mean {near[0]}?" if near else ""
     known = ", ".join(names) or "none"
-    raise UsageError(f"no {kind} preset is called {name}{meant}", hint=f"presets: {known}; or give a .yaml file")
+    raise UsageError(f"no {kind} preset is called {name}{suggestion}", hint=f"presets: {known}; or give a .yaml file")
 
 
 def config_origin(kind: str, name: str) -> str:

@@ -118,8 +118,8 @@ class HubSource:
             )
         lister, labels, ids = Lister(), Labels(self.name), self._ids()
         for batch in data.iter(_BATCH):
-            said = batch.column(columns.label).to_pylist() if columns.label else [None] * len(batch)
-            for size, label in zip(_sizes(batch.column(columns.image)), said, strict=True):
+            given_labels = batch.column(columns.label).to_pylist() if columns.label else [None] * len(batch)
+            for size, label in zip(_sizes(batch.column(columns.image)), given_labels, strict=True):
                 image_id = next(ids)
                 lister.add(image_id, size)
                 labels.add(label, image_id)

@@ -94,7 +94,7 @@ def _list_shard(
     labels: Labels,
     skipped: Counter[str],
 ) -> None:
-    images, said = [], {}
+    images, values_by_key = [], {}
     for name, member in found:
         ending = _ending(name)
         if _hidden(name):
@@ -104,10 +104,10 @@ def _list_shard(
             continue
         if ending not in ("cls", "json"):
             skipped[f".{ending}" if ending else "no ending"] += 1
-        elif ending == "cls" or _key(name) not in said:
+        elif ending == "cls" or _key(name) not in values_by_key:
             value = _label(read(member.data, min(member.size, _MAX_LABEL_BYTES)), ending, f"{shard.path}: {name}")
             if value is not None:
-                said[_key(name)] = value
+                values_by_key[_key(name)] = value
     refuse_duplicates(
         Lookup(name for name, _ in images),
         lambda row: f"{shard.name}/{images[row][0]}",
@@ -117,7 +117,7 @@ def _list_shard(
     for name, member in images:
         image_id = f"{shard.name}/{name}"
         lister.add(image_id, member.size)
-        labels.add(said.get(_key(name)), image_id)
+        labels.add(values_by_key.get(_key(name)), image_id)
 
 
 def _hidden(name: str) -> bool:

@@ -74,8 +74,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the new tokens, and the output of the FFN."""
         attended = self.norm1(tokens + self.attn(tokens, bias))
-        said = self.mlp(attended)
-        return self.norm2(attended + said), said
+        ffn_output = self.mlp(attended)
+        return self.norm2(attended + ffn_output), ffn_output
 
 
 class ModalityEncoder(nn.Module):
@@ -128,8 +128,8 @@ class Data2Vec(nn.Module):
         """Run the shared blocks on the modality encoder's tokens."""
         tokens, layers = inputs, []
         for block in self.blocks:
-            tokens, said = block(tokens)
-            layers.append(said)
+            tokens, ffn_output = block(tokens)
+            layers.append(ffn_output)
         return Outputs(inputs, layers, tokens)
 
 
@@ -148,6 +148,6 @@ def targets(layers: list[Tensor], count: int) -> Tensor:
 
     Each layer is normalised per channel over its tokens, then the mean of the layers per token over its channels.
     """
-    normalised = [F.instance_norm(said.float().transpose(1, 2)).transpose(1, 2) for said in layers[-count:]]
+    normalised = [F.instance_norm(ffn_output.float().transpose(1, 2)).transpose(1, 2) for ffn_output in layers[-count:]]
     mean = torch.stack(normalised).mean(dim=0)
     return F.layer_norm(mean, mean.shape[-1:])

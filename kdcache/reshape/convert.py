@@ -31,7 +31,7 @@ class Reshaped:
 
     @property
     def path(self) -> Path:
-        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError if it does not lie in a folder of this machine."""
         return self.place.folder
 
 

@@ -17,8 +17,8 @@ def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progre
     first = stores[0]
     for other in stores[1:]:
         if other.plan.identity != first.plan.identity:
-            told = described(differences(first.plan.essence(), other.plan.essence()))
-            message = f"{first.place} and {other.place} are different caches: {told}"
+            differing = described(differences(first.plan.essence(), other.plan.essence()))
+            message = f"{first.place} and {other.place} are different caches: {differing}"
             raise Mismatch(message, hint="only parts of one plan can be merged")
     views = max(store.plan.views.count for store in stores)
     plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})

@@ -103,8 +103,8 @@ def _layout(plan: Plan, fields: tuple[Field, ...]) -> Iterator[str]:
 
 
 def _outside(name: str, number: int, most: int) -> str:
-    told = f"{number:,}" if abs(number) < _MANY_DIGITS else "a number of many digits"
-    return f"{name} is {told}, not 1 to {most:,}"
+    shown_number = f"{number:,}" if abs(number) < _MANY_DIGITS else "a number of many digits"
+    return f"{name} is {shown_number}, not 1 to {most:,}"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def _how_written(family: str) -> tuple[bool, bool]:
 
 
 def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":
-    """The frozen network of that teacher on the CPU, for a student that is initialised from a part of it."""
+    """The frozen network of the teacher in `spec`, on the CPU, for a student that is initialised from a part of it."""
     from kdcache.teachers.frozen import FrozenTeacher
 
     teacher = reopen_teacher(spec, device="cpu", weights=weights)

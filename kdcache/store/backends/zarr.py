@@ -38,9 +38,9 @@ class Zarr:
         if plan.layout.self_describing:
             about |= _rows(plan)
         files = {f"{group(view)}/zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": about}}
-        told = describe(plan)
+        texts = describe(plan)
         for field in plan.fields():
-            files[f"{group(view)}/{field.name}/zarr.json"] = _array(plan, field, told[field.name])
+            files[f"{group(view)}/{field.name}/zarr.json"] = _array(plan, field, texts[field.name])
         return {name: (json.dumps(record, indent=2) + "\n").encode() for name, record in files.items()}
 
 
@@ -61,7 +61,7 @@ def _rows(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
+def _array(plan: Plan, field: Field, texts: dict[str, str]) -> dict[str, Any]:
     """The zarr.json of one array."""
     rows, count = (1, plan.parts_per_view) if field.per_part else (plan.layout.rows_per_part, plan.dataset.rows)
     dtype = np.dtype(field.dtype)
@@ -81,7 +81,7 @@ def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": np.zeros((), dtype).item(),
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-        "attributes": told,
+        "attributes": texts,
         "dimension_names": [
             "part" if field.per_part else "row",
             *(f"{field.name}_{i}" for i in range(len(field.shape))),

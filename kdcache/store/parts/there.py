@@ -76,8 +76,8 @@ def links(cache: Place) -> list[Finding]:
     found = []
     for name, what in cache.walk():
         if what in ("link", "other"):
-            told = "a link" if what == "link" else "a pipe, a socket or a device"
-            found.append(Finding(None, None, None, f"{name} is {told}", name))
+            description = "a link" if what == "link" else "a pipe, a socket or a device"
+            found.append(Finding(None, None, None, f"{name} is {description}", name))
     return found
 
 

@@ -217,8 +217,8 @@ class Arena(ABC):
     def _bytes_of(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
         """Convert spans within parts to byte ranges of the arena, joining those that nearly touch."""
         size, slack = self.grid.rows_per_part, _SLACK_BYTES // self.row_bytes
-        apart = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
-        cuts = np.flatnonzero(apart)
+        is_cut = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
+        cuts = np.flatnonzero(is_cut)
         starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
         stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
         return zip(starts.tolist(), stops.tolist(), strict=True)

@@ -83,14 +83,14 @@ def _load(folder: Path, raw: Mapping[str, Any], name: str) -> tuple[dict[str, An
     """Load transformers' processor, the PIL version if there is one; returns its settings and class. Unknown ones are refused."""
     from transformers import AutoImageProcessor
 
-    told = raw.get("image_processor_type") or raw.get("feature_extractor_type")
-    if told is not None and _plain_type(told) not in FITTED:
-        raise _unclear(name, f"image_processor_type is {told!r}")
+    processor_type = raw.get("image_processor_type") or raw.get("feature_extractor_type")
+    if processor_type is not None and _plain_type(processor_type) not in FITTED:
+        raise _unclear(name, f"image_processor_type is {processor_type!r}")
     by_backend = find_spec("transformers.image_processing_backends") is not None
     form: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
     try:
         processor = AutoImageProcessor.from_pretrained(
-            folder, trust_remote_code=False, **({} if _plain_type(told) in TORCH_ONLY else form)
+            folder, trust_remote_code=False, **({} if _plain_type(processor_type) in TORCH_ONLY else form)
         )
         return processor.to_dict(), type(processor).__name__
     except Exception as error:  # transformers can raise anything for invalid values in a stranger's file

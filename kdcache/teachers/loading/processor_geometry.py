@@ -164,13 +164,13 @@ def _share(part: tuple[int, ...], whole: tuple[int, ...]) -> float:
 def _size(settings: Settings, key: str) -> int | Sides:
     """A size setting: the shorter side, or both sides. Other forms are not supported."""
     value = settings.get(key)
-    told = {name: side for name, side in value.items() if side is not None} if isinstance(value, Mapping) else {}
-    sides = tuple(told.get(name) for name in ("height", "width", "shortest_edge") if name in told)
+    given = {name: side for name, side in value.items() if side is not None} if isinstance(value, Mapping) else {}
+    sides = tuple(given.get(name) for name in ("height", "width", "shortest_edge") if name in given)
     whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 < s <= LONGEST_SIDE for s in sides)
-    if whole and told.keys() == {"shortest_edge"}:
-        return int(told["shortest_edge"])
-    if whole and told.keys() == {"height", "width"}:
-        return int(told["height"]), int(told["width"])
+    if whole and given.keys() == {"shortest_edge"}:
+        return int(given["shortest_edge"])
+    if whole and given.keys() == {"height", "width"}:
+        return int(given["height"]), int(given["width"])
     raise Unknown(f"{key} is {value!r}")
 
 

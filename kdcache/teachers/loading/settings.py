@@ -48,13 +48,15 @@ def _telling(configuration: Any) -> dict[str, Any]:
 
 def _without(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
     """Settings without ignored ones and without default values, so that a setting added by a library changes no digest."""
-    told = {}
+    kept_settings = {}
     for name, value in settings.items():
         default = usual.get(name)
         if name in SILENT or (name in usual and value == default):
             continue
-        told[name] = _without(value, default if isinstance(default, Mapping) else {}) if _named(value) else value
-    return told
+        kept_settings[name] = (
+            _without(value, default if isinstance(default, Mapping) else {}) if _named(value) else value
+        )
+    return kept_settings
 
 
 def _named(value: Any) -> bool:

@@ -58,8 +58,8 @@ class TimmTower:
                 "this model's forward_features returns no map of tokens", hint="request a layer by its name"
             )
         if features.ndim == 4:
-            width, told = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
-            last = features.shape[-1] == width and (features.shape[1] != width or told == "NHWC")
+            width, settings_given = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
+            last = features.shape[-1] == width and (features.shape[1] != width or settings_given == "NHWC")
             return from_map(features.permute(0, 3, 1, 2) if last else features)
         tokens = features[:, self._prefix :]
         patch = getattr(getattr(self.network, "patch_embed", None), "patch_size", None)
@@ -86,10 +86,10 @@ def open_timm(request: Request) -> Candidate:
     else:
         checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)
         settings = checkpoint.settings("config.json") or {}
-        told = {**published, **settings.get("pretrained_cfg", {})}
-        preprocess = request.prepared(lambda: _preprocess(told, name))
-        count = _class_count(told, checkpoint)
-        network, weights = _create(name, preprocess, told, num_classes=count), checkpoint.record
+        settings_given = {**published, **settings.get("pretrained_cfg", {})}
+        preprocess = request.prepared(lambda: _preprocess(settings_given, name))
+        count = _class_count(settings_given, checkpoint)
+        network, weights = _create(name, preprocess, settings_given, num_classes=count), checkpoint.record
         load_strict(network, checkpoint.tensors, source=weights.source, what=f"timm's {name}")
         classes = _class_names(network, settings) if weights.source.startswith("hub:") else None
     tower = TimmTower(network, request.signals)
@@ -114,29 +114,45 @@ def _published(name: str) -> dict[str, Any]:
     return dict(timm.get_pretrained_cfg(name).to_dict())
 
 
-def _create(name: str, preprocess: Preprocess, told: Mapping[str, Any], **options: Any) -> Any:
+def _create(name: str, preprocess: Preprocess, settings_given: Mapping[str, Any], **options: Any) -> Any:
     import timm
 
-    if told.get("fixed_input_size") and preprocess.size != tuple(told["input_size"][1:]):
+    if settings_given.get("fixed_input_size") and preprocess.size != tuple(settings_given["input_size"][1:]):
         options["dynamic_img_size"] = True
     try:
         network: nn.Module = timm.create_model(name, pretrained=False, **options)
     except TypeError as error:
-        raise UsageError(f"timm's {name} sees {told['input_size'][1:]} and nothing else") from error
+        raise UsageError(f"timm's {name} sees {settings_given['input_size'][1:]} and nothing else") from error
     return network
 
 
-def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
+def _preprocess(settings_given: Mapping[str, Any], name: str) -> Preprocess:
     """The preprocessing in a pretrained_cfg, as in timm's evaluation; an error if something is not specified."""
-    missing = [key for key in NEEDED if told.get(key) is None]
+    missing = [key for key in NEEDED if settings_given.get(key) is None]
     wrong = [f"it lacks {', '.join(missing)}"] if missing else []
-    wrong += [f"its {key} is {told[key]!r}" for key, known in KNOWN.items() if key in told and told[key] not in known]
+    wrong += [
+        f"its {key} is {settings_given[key]!r}"
+        for key, known in KNOWN.items()
+        if key in settings_given and settings_given[key] not in known
+    ]
     if wrong:
         raise _unclear(name, wrong[0])
-    fit = "squash" if told.get("crop_mode") == "squash" else "crop"
-    cut = "once" if fit == "squash" and told["crop_pct"] == 1.0 else "round"  # a squashed whole image is not cropped
-    geometry = {"fit": fit, "crop_pct": told["crop_pct"], "interpolation": told["interpolation"], "cut": cut}
-    plain = {"size": list(told["input_size"])[1:], "geometry": geometry, "mean": told["mean"], "std": told["std"]}
+    fit = "squash" if settings_given.get("crop_mode") == "squash" else "crop"
+    cut = (
+        "once" if fit == "squash" and settings_given["crop_pct"] == 1.0 else "round"
+    )  # a squashed whole image is not cropped
+    geometry = {
+        "fit": fit,
+        "crop_pct": settings_given["crop_pct"],
+        "interpolation": settings_given["interpolation"],
+        "cut": cut,
+    }
+    plain = {
+        "size": list(settings_given["input_size"])[1:],
+        "geometry": geometry,
+        "mean": settings_given["mean"],
+        "std": settings_given["std"],
+    }
     try:
         return Preprocess.from_plain(plain)
     except ValidationError as error:
@@ -151,9 +167,9 @@ def _unclear(name: str, reason: str) -> UsageError:
     )
 
 
-def _class_count(told: Mapping[str, Any], checkpoint: Checkpoint) -> int:
+def _class_count(settings_given: Mapping[str, Any], checkpoint: Checkpoint) -> int:
     """Number of classes of the checkpoint's classifier; 0 if it has none."""
-    names = told.get("classifier") or ()
+    names = settings_given.get("classifier") or ()
     first = names if isinstance(names, str) else next(iter(names), "")
     weight = checkpoint.tensors.get(f"{first}.weight")
     return 0 if weight is None else int(weight.shape[0])
