@@ -1,4 +1,4 @@
-"""Run frozen vision teachers once, keep what they emit, and read it back without them."""
+"""Run frozen vision teachers once, store the signals they emit, and read them back without the teachers."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is listed above, imported when it is first used: most commands and every worker do without."""
+    """Import a name listed above when it is first used, because most commands and all workers never need it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("kdcache.cache" if name == "Cache" else "kdcache.api"), name)

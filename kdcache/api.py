@@ -1,8 +1,8 @@
-"""What the commands `kd cache …` do, as functions: keyword arguments are called like the options, records come back.
+"""The commands `kd cache …` as Python functions: keyword arguments are named like the options, results are records.
 
-An option of several words has underscores (`part_rows`); a list or a table is one (`signal=["logits"]`,
-`codec={"logits": "topk:50"}`). What is wrong raises a `kdcache.errors.KDError`, whose `hint` is a way out. What is being done,
-and remarks and warnings, go to `progress`; left out, nowhere.
+An option of several words has underscores (`part_rows`); lists and mappings are Python ones (`signal=["logits"]`,
+`codec={"logits": "topk:50"}`). A failure raises a `kdcache.errors.KDError`, whose `hint` is a way out. Progress, remarks and
+warnings go to `progress`; without it nothing is shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class BuildKeywords(TypedDict, total=False):
-    """Teacher, images, views and codecs of a build: the options of `kd cache build`. None, or left out: what fits."""
+    """Teacher, images, views and codecs of a build: the options of `kd cache build`. None or left out: a default is chosen."""
 
     teacher: str | None
-    """Family of the teacher, such as `florence`; None: the cache in `out` goes on from its own plan."""
+    """Family of the teacher, such as `florence`; None: the cache in `out` is continued from its own plan."""
     size: str | None
     """Size of the teacher; None: nano for an embedded set, else the published default."""
     weights: str | Path | None
@@ -41,7 +41,7 @@ class BuildKeywords(TypedDict, total=False):
     templates: str | Path | None
     """File of prompts for zero-shot logits, one a line."""
     input_size: int | tuple[int, int] | None
-    """Side length of what the teacher sees, or height and width, in pixels."""
+    """Side length of the teacher's input, or its height and width, in pixels."""
     precision: Literal["float32", "bfloat16", "float16"]
     """Number format inside the teacher."""
     data: str | Path | None
@@ -49,15 +49,15 @@ class BuildKeywords(TypedDict, total=False):
     recipe: str | Path | None
     """View recipe: a preset or a file."""
     set: Settings | None
-    """Values that replace those of the view recipe."""
+    """Settings that override those of the view recipe."""
     background: str | None
-    """Colour under transparent pixels."""
+    """Background colour shown through transparent pixels."""
     views: int
-    """Views of each image (1)."""
+    """Number of views of each image; default 1."""
     seed: int
-    """Seed of everything random (0)."""
+    """Seed of all random choices; default 0."""
     signal: Names | None
-    """Signals to keep; None: those that the teacher's family usually keeps."""
+    """Signals to store; None: the default signals of the teacher's family."""
     codec: Mapping[str, str] | None
     """Signal -> codec."""
     format: Literal["hdf5", "zarr"]
@@ -65,21 +65,21 @@ class BuildKeywords(TypedDict, total=False):
     compress: str | None
     """Lossless compression, such as `zstd:3`."""
     part_rows: int | None
-    """Images in a part at most."""
+    """Most images in a part."""
     batch: int | None
-    """Images the teacher sees at a time."""
+    """Images in a batch of the teacher."""
     device: Names | None
     """Devices: `cpu`, or several as ["cuda:0", "cuda:1"]."""
     workers: int | None
-    """Processes that decode and render images."""
+    """Number of processes that decode and render images."""
 
 
 _FIELDS = {"set": "overrides", "signal": "signals", "codec": "codecs", "format": "backend", "compress": "compression"}
-"""Keyword -> field of `BuildOptions`, where they differ."""
+"""Keyword -> field of `BuildOptions`, for those whose names differ."""
 
 
 def build_options(**keywords: Unpack[BuildKeywords]) -> "BuildOptions":
-    """The record of a build's options; TypeError for a keyword that is none of them."""
+    """Make the `BuildOptions` record from keywords; TypeError for an unknown keyword."""
     from kdcache.build.options import BuildOptions
 
     if strange := keywords.keys() - BuildKeywords.__annotations__.keys():
@@ -110,10 +110,10 @@ def build_cache(
     progress: Progress | None = None,
     **options: Unpack[BuildKeywords],
 ) -> "BuildResult":
-    """Run a teacher once over all images and keep what it emits: `kd cache build`.
+    """Run a teacher once over all images and store the signals it emits: `kd cache build`.
 
-    `out`: the folder of the cache; None: a new name in ./kd/caches. With `out` alone, a cache that is not finished goes on.
-    `only`: (3, 16) builds the third of sixteen shares.
+    `out`: the folder of the cache; None: a new name in ./kd/caches. With `out` alone, an unfinished cache is continued.
+    `only`: (3, 16) builds the third of sixteen equal shares.
     """
     from kdcache.build.begin import begin
     from kdcache.build.run import build
@@ -126,15 +126,15 @@ def build_cache(
 def plan_cache(
     *, out: str | Path | None = None, progress: Progress | None = None, **options: Unpack[BuildKeywords]
 ) -> "Estimate":
-    """What a build would take in bytes, hours and free disk: `kd cache plan`. One batch is measured; nothing is written."""
+    """Estimate the bytes, hours and disk space of a build: `kd cache plan`. One batch is measured; nothing is written."""
     from kdcache.build.begin import START
     from kdcache.build.estimate import estimate
     from kdcache.errors import UsageError
 
-    asked = build_options(**options)
-    if not asked.teacher:
+    options_record = build_options(**options)
+    if not options_record.teacher:
         raise UsageError("no --teacher", hint=START)
-    return estimate(asked, None if out is None else Path(out), progress=progress or Silent())
+    return estimate(options_record, None if out is None else Path(out), progress=progress or Silent())
 
 
 def verify_cache(
@@ -152,9 +152,10 @@ def verify_cache(
     untrusted: bool = False,
     progress: Progress | None = None,
 ) -> "VerifyReport":
-    """Check every byte of a cache, and on request pixels and teacher: `kd cache verify`. None: the newest in ./kd/caches.
+    """Check every byte of a cache and, on request, pixels and teacher: `kd cache verify`.
 
-    `replay`, `teacher`: how many views are rendered again, and shown to the teacher again.
+    `cache`: None means the newest in ./kd/caches. `replay`: how many views to render again and compare. `teacher`: how many
+    views to run the teacher on again.
     """
     from kdcache.check.sampling import VerifyOptions
     from kdcache.check.verify import verify
@@ -175,7 +176,7 @@ def verify_cache(
 
 
 def repair_cache(cache: str | Path | None = None, *, yes: bool = False, progress: Progress | None = None) -> "Repair":
-    """Find damaged parts, and with `yes` drop them, so that a build makes them again: `kd cache repair`."""
+    """Find damaged parts and, with `yes`, delete them so that the next build makes them again: `kd cache repair`."""
     from kdcache.check.repair import repair
 
     return repair(_cache(cache), apply=yes, progress=progress or Silent())
@@ -201,21 +202,21 @@ def convert_cache(
 
 
 def merge_caches(caches: Sequence[str | Path], *, out: str | Path, progress: Progress | None = None) -> "Reshaped":
-    """Put the parts of several caches of one plan into one cache: `kd cache merge`."""
+    """Copy the parts of several caches with the same plan into one cache: `kd cache merge`."""
     from kdcache.reshape.merge import merge
 
     return merge([Path(cache) for cache in caches], Path(out), progress=progress or Silent())
 
 
 def add_views(cache: str | Path, count: int) -> "Plan":
-    """Plan more views of a cache, which the next build makes: `kd cache add-views`."""
+    """Add views to the plan of a cache; the next build makes them: `kd cache add-views`."""
     from kdcache.reshape.more_views import add_views as add
 
     return add(Path(cache), count)
 
 
 def list_caches(root: str | Path = CACHES) -> "list[CacheEntry]":
-    """The caches in a folder, newest first, those that cannot be read at the end with the reason: `kd cache list`."""
+    """The caches in a folder, newest first; unreadable ones come last, with the reason: `kd cache list`."""
     from kdcache.store.overview import list_caches as listed
 
     return listed(Path(root))

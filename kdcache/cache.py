@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry(Mapping[str, Any]):
-    """What the teacher emitted for one view of one image: signal name -> values, as `Batch.decode` gives them.
+    """The signals of one view of one image: signal name -> values, as `Batch.decode` returns them.
 
-    Arrays are without an axis of rows; distributions, and signals whose rows differ in length (`Padded`), have the one row.
+    Arrays have no row axis. Distributions, and signals whose rows differ in length (`Padded`), keep a row axis of length one.
     """
 
     image_id: str
@@ -54,28 +54,28 @@ class Cache:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.reader = Reader(store)
-        """What streams of this cache, or of several, are made from."""
+        """Reads batches of rows; streams over this cache, or over several caches, are built on it."""
 
     @classmethod
     def open(cls, where: Path | str | Place) -> Self:
-        """Open a cache, complete or not: a folder, or another place."""
+        """Open a cache, complete or not, in a folder or in another place."""
         return cls(Store.open(Path(where) if isinstance(where, str) else where))
 
     def __reduce__(self) -> tuple[Any, tuple[Place]]:
         return type(self).open, (self._store.place,)
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{s.signal.name} ({s.codec})" for s in self.plan.signals)
-        return f"<Cache {self._store.place}: {len(self):,} images, {self.views} views, {said}>"
+        signals = ", ".join(f"{s.signal.name} ({s.codec})" for s in self.plan.signals)
+        return f"<Cache {self._store.place}: {len(self):,} images, {self.views} views, {signals}>"
 
     @property
     def path(self) -> Path:
-        """Its folder; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError when the cache does not lie in a folder of this machine."""
         return self._store.path
 
     @property
     def plan(self) -> Plan:
-        """Everything about it but the bytes."""
+        """The plan: what the cache contains and how it was made."""
         return self._store.plan
 
     @property
@@ -85,7 +85,7 @@ class Cache:
 
     @property
     def views(self) -> int:
-        """Views stored of each image."""
+        """Number of views stored of each image."""
         return self.plan.views.count
 
     @property
@@ -95,21 +95,21 @@ class Cache:
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Class number a row, -1 where unknown; None when the dataset has no labels."""
+        """Class number of each row, -1 where unknown; None when the dataset has no labels."""
         return self._store.index.labels
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names of the dataset by number."""
+        """Class names of the dataset, in order of class number."""
         return self.plan.dataset.classes
 
     @property
     def missing(self) -> list[PartId]:
-        """Parts that are not built."""
+        """Parts that are not built yet."""
         return self._store.missing()
 
     def rejected(self, view: int) -> NDArray[np.int64]:
-        """Rows whose image could not be used in a view."""
+        """Numbers of the rows whose image could not be used in this view."""
         return self.reader.shelf(view).rejected()
 
     def __len__(self) -> int:
@@ -119,14 +119,14 @@ class Cache:
         return isinstance(image_id, str) and self._store.index.find(image_id) is not None
 
     def __iter__(self) -> Iterator[str]:
-        """The image ids, as of a dict: `for image_id in cache: cache[image_id]`."""
+        """Iterate over the image ids, like a dict over its keys: `for image_id in cache: cache[image_id]`."""
         return iter(self.ids)
 
     def __getitem__(self, image_id: str) -> Entry:
         return self.get(image_id)
 
     def get(self, image_id: str, *, view: int = 0, raw: bool = False) -> Entry:
-        """What was emitted for one view of an image; `raw` gives the stored arrays instead of values."""
+        """The signals of one view of an image; `raw` returns the stored arrays instead of decoded values."""
         _refuse_numbers(image_id)
         row = self._store.index.row_of(image_id)
         shelf = self.reader.shelf(view)
@@ -165,12 +165,12 @@ class Cache:
         threads: int = 2,
         examples: Examples | None = None,
     ) -> Stream:
-        """The batches of one epoch for one process.
+        """Iterate over the batches of one epoch for one process.
 
-        The order depends on (seed, epoch, shuffle) and the examples alone. An example is a row or, with `examples`, an item of
-        a row. `world` processes get `batch_size` examples each of every global batch of `batch_size * world`; `start` is the
-        global batch to begin with. Each epoch reads one of `views` in turn. Rejected images never come. `check` compares every
-        block with its checksum when it is first touched. `pin` gathers into page-locked memory for a GPU.
+        The order depends only on (seed, epoch, shuffle) and the examples. An example is a row or, with `examples`, an item of
+        a row. Each of `world` processes gets `batch_size` examples of every global batch of `batch_size * world`; `start` is
+        the number of the first global batch. Epochs read the `views` in turn, one each. Rejected images are left out. `check`
+        compares every block with its checksum when it is first read. `pin` gathers into page-locked memory for a GPU.
         """
         context = self.reader.context(view_of(epoch, self.reader.views(views)), signals, check=check)
         run, window = self.reader.runs()
@@ -197,11 +197,11 @@ class Cache:
         examples: Examples | None = None,
         check: bool = True,
     ) -> "CacheDataset":
-        """A `torch.utils.data.Dataset` of the usable images of one view: `pixels`, `targets`, `truths` and `row` of each.
+        """A `torch.utils.data.Dataset` of the usable images of one view; each item has `pixels`, `targets`, `truths` and `row`.
 
-        Pixels are the view that the teacher saw, rendered again from the images and, with `check`, compared with the digest of
-        what it was shown. `transform` gets them as uint8 (height, width, 3). `truths` names columns of what is known of the
-        images, such as `class`; `data` says where the images lie now. With `examples` there is one example an item of a row.
+        Pixels are those that the teacher was shown, rendered again from the images and, with `check`, compared with the stored
+        digest. `transform` gets them as uint8 (height, width, 3). `truths` names columns of what is known about the images,
+        such as `class`; `data` is the present location of the images. With `examples`, each item of a row is an example.
         """
         from kdcache.images import open_source
         from kdcache.stream.dataset import CacheDataset
@@ -220,7 +220,7 @@ class Cache:
 
 
 def _refuse_numbers(image_id: object) -> None:
-    """Rows are an easy mistake for a reader who thinks of a list."""
+    """Raise an error that explains how to index by row, because indexing a cache like a list is an easy mistake."""
     if not isinstance(image_id, str):
         kind = type(image_id).__name__
         raise TypeError(f"a cache is indexed by image id, not by {kind}; to get a row, use cache[cache.ids[ROW]]")

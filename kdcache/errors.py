@@ -1,14 +1,14 @@
-"""Every failure a user can cause or meet, each with its exit code.
+"""The errors that a user can cause or meet, each with its exit code.
 
-A message is one line and names the thing and both values; the hint is one command or one action that leads out. Mistakes of which
-there are several stand in `details`. Anything that is not a `KDError` is a bug of ours and exits with 1.
+A message is one line and names the thing and both values; the hint is one command or one action that solves the problem. When
+there are several mistakes, they are listed in `details`. Any other exception is a bug in kd and exits with 1.
 """
 
 from typing import Any, ClassVar
 
 
 class KDError(Exception):
-    """A failure with one clear line, a way out, and an exit code of its own."""
+    """A failure with a one-line message, a hint and an exit code."""
 
     exit_code: ClassVar[int] = 1
 
@@ -19,12 +19,12 @@ class KDError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        """The line, and below it each mistake of several."""
+        """The message and, when there are several mistakes, each of them on a line below."""
         return "\n  ".join([self.message, *self.details.get("mistakes", ())])
 
     @property
     def kind(self) -> str:
-        """The name a script can match on."""
+        """The name of the error that a script can match."""
         return type(self).__name__
 
 
@@ -35,13 +35,13 @@ class UsageError(KDError, ValueError):
 
 
 class Incomplete(KDError):
-    """The work is done as far as it can be, but some of it is missing."""
+    """The work is done as far as possible, but some of it is missing."""
 
     exit_code = 3
 
 
 class Damage(KDError):
-    """The bytes of a file are not those that were written."""
+    """A file does not contain the bytes that were written to it."""
 
     exit_code = 4
 
@@ -65,17 +65,17 @@ class Locked(KDError):
 
 
 class StorageError(KDError):
-    """The disk is full, or refuses to read or write; what was sealed before is safe."""
+    """The disk is full, or refuses to read or write; finished parts are safe."""
 
     exit_code = 8
 
 
 class OutOfMemory(StorageError):
-    """A device has not the memory for even the smallest piece of the work."""
+    """A device has too little memory even for the smallest piece of the work."""
 
 
 class Drift(KDError):
-    """What is rendered or computed today is not what it was: the right images, libraries or teacher, but they have changed."""
+    """Rendering or computing again gives another result than before, because the images, libraries or teacher have changed."""
 
     exit_code = 9
 

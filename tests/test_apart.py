@@ -63,7 +63,7 @@ def test_a_refusal_is_raised_here_as_it_was_there(module):
 def test_one_that_ends_without_an_answer_says_what_it_said(module):
     with pytest.raises(Ended) as error:
         run_module(module, "die")
-    assert (error.value.code, error.value.told.strip()) == (1, "gone")
+    assert (error.value.code, error.value.stderr.strip()) == (1, "gone")
 
 
 def test_a_file_in_the_current_folder_stands_in_for_nothing(module, tmp_path):

@@ -1,1 +1,1 @@
-"""What everything stands on: atomic files, locks, digests, seeded random numbers, strict records, tensors, plugins."""
+"""The foundation of `kdcache`: atomic files, locks, digests, seeded random numbers, strict records, tensors, plugins."""

@@ -1,7 +1,7 @@
-"""Memory at addresses that this process has chosen: files and copies put there, and advice about them to the kernel.
+"""Map files and bytes into memory at addresses that the caller chooses, and advise the kernel about them.
 
-Input: addresses within a range that the caller has reserved (see store/reading/arena.py), in whole pages. Python's own `mmap`
-cannot be told where to map.
+Input: page-aligned addresses within a range that the caller has reserved (see store/reading/arena.py). This goes through
+ctypes because Python's own `mmap` cannot map at a chosen address.
 """
 
 import ctypes
@@ -21,12 +21,12 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def map_file(address: int, nbytes: int, descriptor: int, offset: int) -> None:
-    """Map bytes of a file, read-only, without a copy. OSError where the kernel refuses, as beyond vm.max_map_count."""
+    """Map bytes of a file, read-only, without a copy. OSError when the kernel refuses, for example above vm.max_map_count."""
     _map(address, nbytes, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, offset)
 
 
 def map_copy(address: int, content: bytes) -> None:
-    """A copy of some bytes, read-only: for what is no file that could be mapped."""
+    """Put a read-only copy of some bytes there, for content that is not in a file that could be mapped."""
     _map(address, len(content), mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
     ctypes.memmove(address, content, len(content))
     if _libc.mprotect(address, len(content), mmap.PROT_READ):
@@ -34,12 +34,12 @@ def map_copy(address: int, content: bytes) -> None:
 
 
 def map_nothing(address: int, nbytes: int) -> None:
-    """Give back what was mapped there; the addresses stay reserved, and read as zeros."""
+    """Unmap what was mapped there; the addresses stay reserved and read as zeros."""
     _map(address, nbytes, mmap.PROT_READ, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
 
 
 def advise(address: int, nbytes: int, advice: int) -> None:
-    """madvise; the address is that of a page. StorageError where the kernel refuses."""
+    """Call madvise on a page-aligned range. StorageError when the kernel refuses."""
     if _libc.madvise(address, nbytes, advice):
         raise StorageError(f"madvise: {os.strerror(ctypes.get_errno())}")
 

@@ -1,7 +1,7 @@
-"""Files appear whole or not at all: a temporary name, flushed to disk, renamed, and the folder flushed too.
+"""Write files so that they appear whole or not at all: under a temporary name, flushed, renamed, folder flushed.
 
-Every failure of the disk on the way becomes a StorageError that names the path and the way out, and a path that can be no file or
-folder a UsageError; what was there before stays.
+A disk failure on the way becomes a StorageError that names the path and a way out; a path that cannot be a file or folder becomes
+a UsageError. In both cases what was there before stays unchanged.
 """
 
 import errno
@@ -20,7 +20,7 @@ from kdcache.errors import KDError, StorageError, UsageError
 Buffer = bytes | bytearray | memoryview
 _MARK = ".tmp-"
 DEPTH = 8
-"""How many folders deep leftovers are looked for: deeper than anything that is written here."""
+"""How many folders deep `sweep` looks for leftovers: deeper than anything that kd writes."""
 _HINTS = {
     errno.ENOSPC: "free some space there and run the same command again; finished parts are kept",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -37,7 +37,7 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.E
 
 @contextmanager
 def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn what the disk refuses into a StorageError that names the path."""
+    """Turn an OSError of the block into a KDError that names the path (see `refused`)."""
     try:
         yield
     except OSError as error:
@@ -45,7 +45,7 @@ def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 def refused(error: OSError, path: Path, doing: str) -> KDError:
-    """What to raise for something that the disk refused: a UsageError where the path is at fault, else a StorageError."""
+    """The error to raise for an OSError: a UsageError when the path is wrong, else a StorageError."""
     reason = error.strerror or str(error)
     if error.errno in WRONG_PATH:
         return UsageError(f"cannot {doing} {path}: {reason}", hint="choose another place", path=str(path))
@@ -54,9 +54,9 @@ def refused(error: OSError, path: Path, doing: str) -> KDError:
 
 
 class StagedFile:
-    """A file under its temporary name; nobody sees it until `commit`.
+    """A file being written under a temporary name; it gets its real name with `commit`.
 
-    `within`: a folder that may hold what strangers left there, from which on no link is followed.
+    `within`: a folder whose content may come from a stranger; below it no link is followed.
     """
 
     def __init__(self, path: Path, within: Path | None = None) -> None:
@@ -73,7 +73,7 @@ class StagedFile:
 
     @property
     def digest(self) -> str:
-        """xxh3-128 of what was written so far."""
+        """xxh3-128 of the bytes written so far."""
         return self._hash.hexdigest()
 
     def write(self, piece: Buffer) -> None:
@@ -86,19 +86,19 @@ class StagedFile:
                 view = view[os.write(self._descriptor, view) :]
 
     def flush(self) -> None:
-        """Put the content on disk. Nothing can be written afterwards."""
+        """Flush the content to disk and close the file. Nothing can be written afterwards."""
         with storage_errors(self.path):
             os.fsync(self._descriptor)
             self._close()
 
     def commit(self) -> None:
-        """Give it its name. The folder is not flushed yet: see `flush_folder`."""
+        """Rename the file to its real name. The folder is not flushed yet: see `flush_folder`."""
         with storage_errors(self.path):
             os.replace(self._temporary, self.path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._here = False
 
     def commit_new(self) -> bool:
-        """Give it its name, unless a file has that name already: then False, and nothing changes. See `flush_folder`."""
+        """Like `commit`, but return False and change nothing when a file of that name exists already."""
         with storage_errors(self.path):
             try:
                 self._link()
@@ -107,21 +107,21 @@ class StagedFile:
         return True
 
     def _link(self) -> None:
-        """A second name for the file; the temporary one goes with `discard`. A rename would replace what has the name."""
+        """Hard-link the real name to the temporary file, because a rename would replace an existing file of that name."""
         name = self.path.name
         try:
             os.link(self._temporary, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            # Such a file system has no call that does both: who writes new names there holds a lock of its own.
+            # Without hard links no single call checks and renames: callers on such file systems hold a lock of their own.
             with suppress(FileNotFoundError):
                 os.stat(name, dir_fd=self._folder, follow_symlinks=False)
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
             self.commit()
 
     def discard(self) -> None:
-        """Remove what was not committed."""
+        """Remove the temporary file if there still is one."""
         self._close()
         if self._here:
             self._here = False
@@ -137,7 +137,7 @@ class StagedFile:
 
 @contextmanager
 def staged(path: Path, within: Path | None = None) -> Iterator[StagedFile]:
-    """A file to write; unless it is committed, nothing of it is left afterwards."""
+    """A file to write; if the block does not commit it, nothing of it is left afterwards."""
     file = StagedFile(path, within)
     try:
         yield file
@@ -157,7 +157,7 @@ def write_file(path: Path, pieces: Iterable[Buffer], within: Path | None = None)
 
 
 def flush_folder(folder: Path, within: Path | None = None) -> None:
-    """Put the names in a folder on disk."""
+    """Flush a folder to disk, so that files renamed in it keep their names after a power cut."""
     with storage_errors(folder), beneath.folder(*_below(folder, within)) as descriptor:
         os.fsync(descriptor)
 
@@ -176,17 +176,17 @@ def make_folder(folder: Path, within: Path | None = None) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name at the end, in place of one that has it. For one process at a time.
+    """A temporary folder to fill; at the end of the block it replaces `path`. For one process at a time.
 
-    What a killed process left of it is replaced.
+    A temporary folder that a killed process left behind is deleted first.
     """
     draft = path.with_name(f".{path.name}{_MARK}folder")
-    shutil.rmtree(draft, ignore_errors=True)  # which leaves a link alone
+    shutil.rmtree(draft, ignore_errors=True)  # does nothing when `draft` is a link
     with storage_errors(draft, "make"):
-        if draft.is_symlink():  # of a stranger: what it leads to stays as it is
+        if draft.is_symlink():  # put there by somebody else: remove the link, not its target
             draft.unlink()
         make_folder(draft.parent)
-        draft.mkdir()  # not there: nobody else's folder is filled
+        draft.mkdir()  # fails when it exists, so that somebody else's folder is never filled
     try:
         yield draft
         flush_folder(draft)
@@ -200,7 +200,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Take a folder away: first its name, so that half of it is never taken for the whole."""
+    """Remove a folder. It is renamed first, so that a half-removed folder is never taken for a whole one."""
     going = path.with_name(f".{path.name}{_MARK}old")
     with storage_errors(path, "remove"):
         shutil.rmtree(going, ignore_errors=True)
@@ -209,13 +209,13 @@ def remove_folder(path: Path) -> None:
 
 
 def is_temporary(path: Path | str) -> bool:
-    """True for names that only an interrupted write leaves behind."""
+    """Whether this is a temporary name, which only an interrupted write leaves behind."""
     name = os.path.basename(path)
     return name.startswith(".") and _MARK in name
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what interrupted writes left under a folder. Only for who holds the exclusive build lock."""
+    """Remove what interrupted writes left under a folder. The caller must hold the exclusive build lock."""
     with storage_errors(folder, "clean up"):
         stale = [
             name for name, what in beneath.walk(folder, depth=DEPTH) if what != "folder" and is_temporary(Path(name))
@@ -226,7 +226,7 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def _below(path: Path, within: Path | None) -> tuple[Path, str]:
-    """A folder as what is trusted, and the way down from there."""
+    """Split a path into the trusted folder and the relative path below it."""
     if within is None or path == within:
         return path, ""
     return within, path.relative_to(within).as_posix()

@@ -1,8 +1,8 @@
-"""Inside a folder that a stranger may have filled: every path is opened from the folder down, and no link is followed.
+"""Access files inside a folder that a stranger may have filled: no link below that folder is followed.
 
 Input: the folder, which the user named and may reach through links, and a name below it such as `parts/v000/000000.json`.
-Output: descriptors and names. A link, a pipe or a device in place of a file is Damage at once: nothing is waited for, and
-nothing outside is read, written or removed. What is not there stays a FileNotFoundError, for the caller to explain.
+Output: descriptors and names. A link, a pipe or a device in place of a file raises Damage at once: nothing waits for a pipe, and
+nothing outside is read, written or removed. A missing file stays a FileNotFoundError, for the caller to explain.
 """
 
 import errno
@@ -20,12 +20,12 @@ Kind = Literal["file", "folder", "link", "other"]
 _HERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOT_OPENED = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
-_HINT = "remove it, or copy it whole from where it came from: in there only plain files and folders are used"
+_HINT = "remove it, or copy it again from its source as a plain file: links, pipes and devices are not used in there"
 
 
 @contextmanager
 def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
-    """A descriptor of `root` or of a folder below it; with `make`, folders that are not there are made."""
+    """Open `root` or a folder below it as a descriptor; with `make`, missing folders are created."""
     way = steps(root, name)
     here = os.open(root, _FOLDER)
     try:
@@ -51,7 +51,7 @@ def folder(root: Path, name: str = "", *, make: bool = False) -> Iterator[int]:
 
 @contextmanager
 def opened(root: Path, name: str, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A descriptor of a plain file; with O_CREAT it is made."""
+    """Open a plain file as a descriptor; with O_CREAT it is created."""
     above, _, last = name.rpartition("/")
     steps(root, name)
     with folder(root, above) as here:
@@ -69,7 +69,7 @@ def opened(root: Path, name: str, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def names(root: Path, name: str = "") -> set[str]:
-    """What lies in a folder; nothing when it is not there."""
+    """Names of the entries of a folder; empty when the folder does not exist."""
     try:
         with folder(root, name) as here:
             return set(os.listdir(here))
@@ -78,7 +78,7 @@ def names(root: Path, name: str = "") -> set[str]:
 
 
 def kind(root: Path, name: str) -> Kind | None:
-    """What a name stands for; None when it is not there."""
+    """Whether a name is a file, a folder or something else; None when it does not exist."""
     above, _, last = name.rpartition("/")
     steps(root, name)
     try:
@@ -89,7 +89,7 @@ def kind(root: Path, name: str) -> Kind | None:
 
 
 def walk(root: Path, name: str = "", *, depth: int) -> Iterator[tuple[str, Kind]]:
-    """Everything below a folder, `depth` folders deep, in order; what lies deeper is not looked at."""
+    """All entries below a folder, in order, at most `depth` folders deep."""
     found = []
     try:
         with folder(root, name) as here, os.scandir(here) as entries:
@@ -105,7 +105,7 @@ def walk(root: Path, name: str = "", *, depth: int) -> Iterator[tuple[str, Kind]
 
 
 def remove(root: Path, name: str) -> bool:
-    """Take a file, or a link itself, away; False when it was not there."""
+    """Remove a file, or a link itself; False when it did not exist."""
     above, _, last = name.rpartition("/")
     steps(root, name)
     try:
@@ -118,19 +118,19 @@ def remove(root: Path, name: str) -> bool:
 
 
 def not_plain(path: Path, wanted: str) -> Damage:
-    """Something else stands in the place of a file or folder."""
-    what = "a link" if path.is_symlink() else f"no {wanted}"
-    return Damage(f"{path} is {what}, and not opened", hint=_HINT, path=str(path))
+    """The error for a path that is something else than the wanted file or folder."""
+    what = "a link" if path.is_symlink() else f"not a {wanted}"
+    return Damage(f"{path} is {what}, so it is not opened", hint=_HINT, path=str(path))
 
 
 def _tell_apart(error: OSError, path: Path, wanted: str) -> None:
-    """Raise Damage where it is not the disk that refuses but what stands there."""
+    """Raise Damage when opening failed because of what is at the path, not because of the disk."""
     if error.errno in _NOT_OPENED:
         raise not_plain(path, wanted) from error
 
 
 def steps(root: Path | str, name: str) -> list[str]:
-    """The components of a name; Damage when one of them would lead elsewhere."""
+    """The components of a name; Damage when one of them would lead outside `root`."""
     found = name.split("/") if name else []
     if any(step in ("", ".", "..") or "\0" in step for step in found):
         raise Damage(f"{name!r} is no name below {root}", hint=_HINT, path=name)

@@ -1,6 +1,6 @@
-"""Processes that work for this one: a signal of the terminal is this one's business, and it ends them.
+"""Keep terminal signals away from child processes: this process handles them and ends its children itself.
 
-Input: a block in which they are started. Output: they never get Ctrl-C, nor the hang-up of a closed terminal.
+Input: a block in which children are started. Output: they receive neither Ctrl-C nor the hang-up of a closed terminal.
 """
 
 import signal
@@ -12,7 +12,7 @@ _OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 
 @contextmanager
 def out_of_reach() -> Iterator[None]:
-    """Children inherit what is blocked. Here it only waits until the block is left."""
+    """Block the signals while children start, which inherit that; here a signal is only delayed to the end of the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:
         yield

@@ -1,8 +1,8 @@
-"""Randomness that depends on nothing but its name: (seed, image id, view).
+"""Random numbers that depend only on (seed, image id, view), never on workers, ranks or batches.
 
 Only the raw 64-bit words of Philox are used: numpy promises that they never change, while the methods of its Generator may.
-Everything else (integers, normal values, Beta) is made here from those words, so a view drawn today is drawn again in
-ten years on another machine. Never use a global generator in this project.
+Everything else (integers, normal values, Beta) is made here from those words, so a view drawn today is drawn the same
+in ten years on another machine. Never use a global generator in this project.
 """
 
 import math
@@ -73,7 +73,7 @@ class Dice:
 def permuted(index: int, count: int, seed: int, round_key: int = 0) -> int:
     """Where `index` lands in a seeded permutation of range(count), without making the permutation.
 
-    A four-round Feistel network over the next even number of bits, walked until it lands inside the range.
+    A four-round Feistel network over an even number of bits, applied again until the result lies inside the range.
     """
     half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
@@ -92,7 +92,7 @@ def permuted(index: int, count: int, seed: int, round_key: int = 0) -> int:
 
 
 def chosen(few: int, of: int, seed: int, purpose: int) -> NDArray[np.int64]:
-    """A seeded choice of `few` of range(of), in ascending order; all of it when that is not more."""
+    """A seeded choice of `few` numbers of range(of), ascending; all of them when there are no more than `few`."""
     if few >= of:
         return np.arange(of)
     order = np.argsort(Dice(seed, 0, purpose=purpose).words(of), kind="stable")

@@ -1,4 +1,4 @@
-"""Digests: xxh3 for bytes that pass by often, sha256 for what identifies a teacher."""
+"""Digests: xxh3 for data that is hashed often, sha256 for the weights that identify a teacher."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def id_hash(image_id: str) -> int:
-    """The 64-bit hash an image id is found and seeded by."""
+    """64-bit hash of an image id: the index looks ids up by it, and it seeds the image's random numbers."""
     return xxhash.xxh3_64_intdigest(image_id.encode("utf-8"))
 
 
@@ -28,9 +28,9 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> int:
 
 
 def shown_digest(pixels: int, tokens: NDArray[np.int64]) -> int:
-    """32-bit digest of all a teacher was shown of one row: of its pixels, given by their own digest, and of its token ids.
+    """32-bit digest of everything a teacher was shown for one row: `pixels`, the digest of its pixels, and its token ids.
 
-    Of a teacher that is shown no tokens, the digest of a row is that of its pixels alone.
+    For a teacher that is shown no tokens, the digest of a row is that of its pixels alone.
     """
     state = xxhash.xxh3_64(pixels.to_bytes(4, "little"))
     state.update(np.ascontiguousarray(tokens, "<i8").data)

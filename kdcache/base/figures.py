@@ -33,7 +33,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(a_second: float) -> str:
-    """1,204 or 0.032: three digits, whatever the size."""
+    """1,204 or 0.032: three significant digits, or a whole number from 100 on."""
     return f"{a_second:,.0f}" if a_second >= 100 else f"{a_second:.3g}"
 
 
@@ -53,7 +53,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def moment(nanoseconds: int) -> datetime | None:
-    """A time since 1970, as files have it, in UTC; None for one beyond the years 1 to 9999, as a copied file may have."""
+    """A file's time (nanoseconds since 1970) in UTC; None outside the years 1 to 9999, which a copied file may have."""
     try:
         return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
     except (OverflowError, ValueError, OSError):
@@ -61,12 +61,12 @@ def moment(nanoseconds: int) -> datetime | None:
 
 
 def clock(when: datetime | None) -> str:
-    """2026-11-30 04:45 on the clock of this machine, or nothing."""
+    """2026-11-30 04:45 in the time zone of this machine; empty for None."""
     return "" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def iso(when: datetime | None) -> str | None:
-    """The same for programs, to the second: 2026-11-30T04:45:12+00:00."""
+    """A time for programs, to the second: 2026-11-30T04:45:12+00:00."""
     return None if when is None else when.isoformat(timespec="seconds")
 
 
@@ -76,7 +76,7 @@ def whole(text: str) -> int | None:
 
 
 def byte_count(text: str, option: str) -> int:
-    """24GB, 24 GB, 24GiB or 16000MiB as bytes."""
+    """Parse 24GB, 24 GB, 24GiB or 16000MiB into bytes; UsageError names `option`."""
     found = _AMOUNT.fullmatch(text.strip())
     if found is None or not 0 < float(found[1]) < 1e9:
         raise UsageError(f"{option} {text!r} is no amount of memory", hint=f"such as {option} 24GB")

@@ -1,7 +1,7 @@
-"""A folder that one process at a time works in.
+"""Let only one process at a time work in a folder.
 
-Input: the folder, and what is done there. Output: a context; Locked when another is at it. The lock goes with the process,
-however it dies; the file stays.
+Input: the folder, and what is done there. Output: a context; Locked when another process holds the lock. The lock ends with
+the process, however that dies; the lock file stays.
 """
 
 import fcntl
@@ -17,14 +17,14 @@ from kdcache.errors import Locked
 
 @contextmanager
 def locked_folder(folder: Path, doing: str) -> Iterator[None]:
-    """Nobody else does it meanwhile."""
+    """Hold the folder's lock during the block; Locked when another process holds it."""
     with storage_errors(folder), beneath.opened(folder, "lock", os.O_RDWR | os.O_CREAT) as found:
         descriptor = os.dup(found)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            hint = "wait for it, or stop it; then go on"
+            hint = "wait for it, or stop it; then run this again"
             raise Locked(f"{folder} is being {doing} by another process", hint=hint) from None
         yield
     finally:
@@ -32,7 +32,7 @@ def locked_folder(folder: Path, doing: str) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process works in the folder at this moment. Nothing is written: without a lock file nobody ever did."""
+    """Whether a process holds the folder's lock now. Nothing is written; without a lock file the answer is no."""
     with storage_errors(folder):
         try:
             with beneath.opened(folder, "lock") as descriptor:

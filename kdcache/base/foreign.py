@@ -1,6 +1,6 @@
-"""Files that a stranger may have put there.
+"""Open files that a stranger may have put there.
 
-They are opened only when they are files, so that nothing waits for a pipe, and links can be refused that lead elsewhere.
+Only plain files are opened, so that nothing waits for a pipe; `refuse_links` refuses symbolic links.
 """
 
 import os
@@ -14,7 +14,7 @@ from kdcache.errors import Damage, KDError
 
 
 def opened(path: Path, *, hint: str, error: type[KDError] = Damage) -> BinaryIO:
-    """A file to read; `error` where the path leads to something else, such as a pipe, at which a plain `open` would wait."""
+    """Open a file for reading; `error` when the path is something else, such as a pipe, on which a plain `open` would wait."""
     with storage_errors(path, "read"):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -27,7 +27,7 @@ def opened(path: Path, *, hint: str, error: type[KDError] = Damage) -> BinaryIO:
 
 
 def read_small(path: Path, most_bytes: int, *, hint: str, error: type[KDError] = Damage) -> bytes:
-    """A whole file of a size that is expected."""
+    """Read a whole file; `error` when it has more than `most_bytes`."""
     with opened(path, hint=hint, error=error) as file, storage_errors(path, "read"):
         nbytes = os.fstat(file.fileno()).st_size
         if nbytes > most_bytes:
@@ -37,7 +37,7 @@ def read_small(path: Path, most_bytes: int, *, hint: str, error: type[KDError] =
 
 
 def refuse_links(paths: Iterable[Path], *, hint: str, error: type[KDError] = Damage) -> None:
-    """`error` for the first that is a symbolic link: what is read or written through it would lie elsewhere."""
+    """Raise `error` for the first path that is a symbolic link, because its target lies elsewhere."""
     for path in paths:
         if path.is_symlink():
             raise error(f"{path} is a link to {os.readlink(path)}", hint=hint, path=str(path))

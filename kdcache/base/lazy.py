@@ -1,7 +1,7 @@
-"""A value that is computed when it is first requested, and kept: `functools.cached_property` without its lock.
+"""A value that is computed when it is first read and then kept: `functools.cached_property` without its lock.
 
-On Python 3.11 that lock belongs to the class: a process that is forked while another thread holds it inherits it held, and
-waits for ever. Here two threads that ask at the same moment may both compute; all of them get the value that was kept first.
+On Python 3.11 that lock belongs to the class: a process forked while another thread holds it inherits the held lock and
+waits for ever. Here two threads that read at the same moment may both compute; both get the value that was stored first.
 """
 
 from collections.abc import Callable

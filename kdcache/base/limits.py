@@ -1,4 +1,4 @@
-"""Upper limits: every number that is read from a cache, or requested, is compared with these before anything is allocated for it.
+"""Upper limits: every number read from a cache or a request is compared with these before anything is allocated for it.
 
 All are far above what a cache of 14 million images and 300 views has. SECURITY.md shows them as a table, which a test compares.
 """
@@ -6,7 +6,7 @@ All are far above what a cache of 14 million images and 300 views has. SECURITY.
 ROWS = 1 << 33
 """Images in a cache."""
 GENERATIONS = 1000
-"""Times that rows were added to a cache."""
+"""How many times rows may have been added to a cache."""
 VIEWS = 100_000
 """Views of one image."""
 PARTS = 1 << 24
@@ -16,7 +16,7 @@ VIEW_PARTS = 1 << 20
 SIGNALS = 64
 """Signals in a cache."""
 CODECS = 16
-"""Codecs a signal has gone through, conversions included."""
+"""Codecs applied to a signal one after another: the first one and those of later conversions."""
 NAME_LETTERS = 100
 """Letters in the name of a signal."""
 AXES = 8
@@ -30,7 +30,7 @@ BATCH = 1 << 16
 SIDE = 8192
 """Side length of a teacher's input, in pixels."""
 LAYERS = 100
-"""RandAugment operations on one view."""
+"""RandAugment operations applied to one view."""
 RECORD_BYTES = 16 << 20
 """Bytes of plan.json, and of one receipt."""
 PART_ROWS = 1 << 24
@@ -38,10 +38,10 @@ PART_ROWS = 1 << 24
 WORKERS = 1024
 """Worker processes."""
 PAINTED = 100_000_000
-"""Pictures of the embedded set."""
+"""Pictures that the embedded set `shapes` can have."""
 CLASSES = 1_000_000
 """Classes of a teacher whose records are imported."""
 VOCABULARY = 1 << 32
-"""Different codes of a signal."""
+"""Number of different codes (the vocabulary) of a signal."""
 TOKENS = 1 << 16
 """Token ids a teacher may be shown beside one image."""

@@ -4,7 +4,7 @@ import os
 
 
 def render_workers(asked: int | None) -> int:
-    """Number of processes that render views: as requested, or one a core but at most sixteen."""
+    """Number of processes that render views: `asked`, or for None one a core but at most sixteen."""
     return min(16, len(os.sched_getaffinity(0))) if asked is None else asked
 
 
@@ -23,9 +23,9 @@ def out_of_memory() -> type[BaseException]:
 
 
 def default_batch(size: tuple[int, int], device: str, step: int | None = None) -> int:
-    """Images a teacher batch: a power of two that keeps the pixels of a batch within what the device likes.
+    """Images in a teacher batch: a power of two that keeps the batch within 2^25 pixels on a GPU, 2^22 on a CPU.
 
-    With `step`, at most as many as waste the least padding in training steps of that size.
+    With `step` (the batch of a training step), `step` is split into equal batches of at most that size, to waste little padding.
     """
     pixels, most = (1 << 25, 256) if device.startswith("cuda") else (1 << 22, 64)
     fit = max(1, pixels // (size[0] * size[1]))

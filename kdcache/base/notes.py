@@ -1,4 +1,4 @@
-"""Remarks a person should read, each with a kind, so that no program need look at the words.
+"""Remarks a person should read, each with a kind, so that no program has to parse their text.
 
 notes = Notes()
 notes.add("no --recipe: using `own`")
@@ -15,12 +15,12 @@ class Note(NamedTuple):
     text: str
     """One line, as a person reads it."""
     kind: str = ""
-    """What it is about, where a program has to tell; empty where none has."""
+    """What the remark is about, for programs that filter remarks; empty when none does."""
 
 
 class Notes(list[Note]):
     """Remarks in the order they came up."""
 
     def add(self, text: str, kind: str = "") -> None:
-        """One more."""
+        """Append a remark."""
         self.append(Note(text, kind))

@@ -1,7 +1,7 @@
-"""Work done in a process of its own, of which nothing is left in this one: its memory, its modules, its threads.
+"""Do work in a separate process, so that its memory, modules and threads are gone afterwards.
 
-Input: a module that calls `serve`, and a task as JSON has it. Output: its result. Its KDErrors are raised here as they
-were there. It does not outlive this process: when the pipe to this process closes, it ends.
+Input: a module that calls `serve`, and a task of JSON values. Output: its result. A KDError raised there is raised here
+too. The child does not outlive this process: it ends when the pipe to this process closes.
 """
 
 import json
@@ -18,16 +18,16 @@ from kdcache.base.children import out_of_reach
 from kdcache.errors import KDError
 
 _STDIN = 0
-_MESSAGE = "told "
+_MESSAGE = "message "
 """Prefix of the lines that `send` writes."""
 
 
 class Ended(Exception):
     """The process ended without returning a result."""
 
-    def __init__(self, code: int, told: str) -> None:
+    def __init__(self, code: int, stderr: str) -> None:
         super().__init__(f"exit code {code}")
-        self.code, self.told = code, told
+        self.code, self.stderr = code, stderr
 
 
 def run_module(module: str, task: object, on_message: Callable[[Any], None] | None = None) -> Any:
@@ -36,35 +36,35 @@ def run_module(module: str, task: object, on_message: Callable[[Any], None] | No
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     command, env = [sys.executable, "-P", "-m", module], os.environ | {"PYTHONPATH": path}
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told,
-        _started(command, env, told) as process,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr,
+        _started(command, env, stderr) as process,
     ):
         last = _exchange(process, json.dumps(task), on_message or (lambda value: None))
-        told.seek(0)
+        stderr.seek(0)
         if process.returncode or last is None:
-            raise Ended(process.returncode, told.read())
+            raise Ended(process.returncode, stderr.read())
     answer = json.loads(last)
     if "error" in answer:
         raise _error(**answer["error"])
-    return answer["said"]
+    return answer["result"]
 
 
-def _started(command: list[str], env: dict[str, str], told: IO[str]) -> "subprocess.Popen[str]":
+def _started(command: list[str], env: dict[str, str], stderr: IO[str]) -> "subprocess.Popen[str]":
     with out_of_reach():
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, env=env, encoding="utf-8"
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, encoding="utf-8"
         )
 
 
 def _exchange(process: "subprocess.Popen[str]", task: str, on_message: Callable[[Any], None]) -> str | None:
-    """The last line it wrote; lines that begin as those of `send` are passed on as they come."""
+    """Send the task and return the child's last line of output; lines written by `send` go to `on_message` as they come."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         process.stdin.write(task + "\n")
         process.stdin.flush()
     except BrokenPipeError:
-        pass  # it is gone already; its exit code says more
+        pass  # the child has ended already; its exit code says more
     last = None
     for line in process.stdout:
         if line.startswith(_MESSAGE):
@@ -84,12 +84,12 @@ def send(value: object) -> None:
 def _error(kind: str, message: str, hint: str | None, details: dict[str, Any]) -> KDError:
     known = getattr(errors, kind)
     assert issubclass(known, KDError)
-    found: KDError = known(message, hint=hint, **details)
-    return found
+    error: KDError = known(message, hint=hint, **details)
+    return error
 
 
 def serve(work: Callable[[Any], object]) -> None:
-    """The main of such a module: read a task, run it, and send back the result."""
+    """Main function of a module that `run_module` runs: read the task, run `work` on it, send back the result."""
     task = bytearray()
     while not task.endswith(b"\n"):
         piece = os.read(_STDIN, 1 << 16)
@@ -98,11 +98,11 @@ def serve(work: Callable[[Any], object]) -> None:
         task += piece
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        answered: dict[str, object] = {"said": work(json.loads(task))}
+        answer: dict[str, object] = {"result": work(json.loads(task))}
     except KDError as error:
-        several = {name: told for name, told in error.details.items() if name == "mistakes"}
-        answered = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint, "details": several}}
-    sys.stdout.write(json.dumps(answered) + "\n")
+        details = {name: value for name, value in error.details.items() if name == "mistakes"}
+        answer = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint, "details": details}}
+    sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 

@@ -1,7 +1,7 @@
-"""JSON from strangers: read within bounds, or refused in one line.
+"""Read JSON that may come from a stranger: within bounds, or refused with a one-line message.
 
-Input: the text, or the file, of a record: a plan, a receipt, run.json, an evaluation, the settings beside weights. Output: plain
-values that whatever comes next can go through without a limit of its own. All JSON that these packages read is read here.
+Input: the text or the file of a record: a plan, a receipt, run.json, an evaluation, the settings beside weights. Output: plain
+values, small enough that later code needs no limits of its own. All JSON that these packages read is read here.
 """
 
 import json
@@ -15,15 +15,15 @@ from kdcache.base.foreign import read_small
 from kdcache.errors import Damage, KDError
 
 MOST_BYTES = 1 << 25
-"""Bytes of a JSON file."""
+"""Most bytes of a JSON file."""
 MOST_VALUES = 500_000
-"""Values in it: lists, objects and what is in them. A plan that names 131,072 classes twice has less."""
+"""Most values in a JSON text, lists and objects included. A plan that names 131,072 classes twice has fewer."""
 MOST_OBJECTS, MOST_KEYS, MOST_LISTS = 10_000, 200_000, 100_000
-"""Objects in a record, keys of all of them, and lists."""
+"""Most objects, keys of all objects together, and lists in a record."""
 MOST_LEVELS = 64
-"""Lists and objects inside one another."""
+"""Deepest nesting of lists and objects."""
 SMALLEST, LARGEST = -(1 << 63), (1 << 64) - 1
-"""Whole numbers between these are read: those that any 64-bit type can hold."""
+"""The range of whole numbers that are read: those that fit into a signed or an unsigned 64-bit type."""
 _SHOWN = 24
 _DIGITS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 _LONG = b"0" * 19
@@ -31,25 +31,25 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class NotPlain(ValueError):
-    """The text is no JSON, or beyond the bounds; the message goes on after the name of a file."""
+    """The text is not JSON, or exceeds the bounds. The message is worded to follow a file name: "it has …"."""
 
 
 def parse_json(raw: bytes | bytearray | str) -> Any:
-    """Plain values from JSON text; NotPlain where it is none or beyond the bounds, with the reason."""
+    """Parse JSON text into plain values; NotPlain with the reason when it is not JSON or exceeds the bounds."""
     raw = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else bytes(raw)
     if len(raw) > MOST_BYTES:
         raise NotPlain(f"it has {len(raw):,} bytes, at most {MOST_BYTES:,} are read")
     if (count := count_values(raw)) > MOST_VALUES:
         raise NotPlain(f"it has {count:,} values, at most {MOST_VALUES:,} are read")
     try:
-        # The check of numbers is Python's, number by number: only where one is long enough to need it.
+        # Checking each number in Python is slow, so it is done only when a number is long enough to need it.
         long = whole_number if _LONG in raw.translate(_DIGITS) else None
         value = json.loads(raw, parse_int=long, object_pairs_hook=_once)
     except NotPlain:
         raise
     except RecursionError:
         raise NotPlain(_TOO_DEEP) from None
-    except ValueError as error:  # of JSON, or of its UTF-8
+    except ValueError as error:  # invalid JSON or invalid UTF-8
         raise NotPlain(f"it is not JSON: {error}") from error
     if raw.count(b"[") + raw.count(b"{") > MOST_LEVELS:
         refuse_depth(value)
@@ -59,12 +59,12 @@ def parse_json(raw: bytes | bytearray | str) -> Any:
 
 
 def count_values(raw: bytes) -> int:
-    """Commas and brackets of JSON text, those in text among them: never fewer than there are values."""
+    """Count commas and brackets in JSON text, also those inside strings: an upper bound on the number of values."""
     return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def read_json(path: Path, *, hint: str, error: type[KDError] = Damage, most_bytes: int = MOST_BYTES) -> Any:
-    """The values in a JSON file; `error`, which names the file, where they cannot be had."""
+    """Read the values of a JSON file; when that fails, raise `error`, which names the file."""
     raw = read_small(path, most_bytes, hint=hint, error=error)
     try:
         return parse_json(raw)
@@ -73,7 +73,7 @@ def read_json(path: Path, *, hint: str, error: type[KDError] = Damage, most_byte
 
 
 def whole_number(digits: str) -> int:
-    """A whole number from its digits; NotPlain beyond 64 bits."""
+    """Parse a whole number; NotPlain when it does not fit into 64 bits."""
     if len(digits) <= len(str(LARGEST)) and SMALLEST <= (number := int(digits)) <= LARGEST:
         return number
     shown = digits if len(digits) <= _SHOWN else f"{digits[: _SHOWN - 1]}…, with {len(digits):,} digits,"
@@ -81,7 +81,7 @@ def whole_number(digits: str) -> int:
 
 
 def refuse_depth(value: Any) -> None:
-    """NotPlain for lists and objects more than MOST_LEVELS deep inside one another."""
+    """Raise NotPlain when lists and objects are nested more than MOST_LEVELS deep."""
     level = [value] if isinstance(value, list | dict) else []
     for _ in range(MOST_LEVELS):
         inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
@@ -91,13 +91,16 @@ def refuse_depth(value: Any) -> None:
 
 
 def beyond_reading(plain: Any, raw: bytes) -> str | None:
-    """What a record, and its file, have too much of to be read back; None for nothing."""
+    """Why a record could be written but not read back, such as "510,000 values, …"; None when it can be read."""
     count = count_values(raw)
     return f"{count:,} values, at most {MOST_VALUES:,} are read back" if count > MOST_VALUES else crowd(plain)
 
 
 def crowd(value: Any) -> str | None:
-    """What plain values have too much of to be a record, of which each mistake would cost a kilobyte; None for nothing."""
+    """Why plain values are too many for a record ("more than 10,000 objects"); None when they are not.
+
+    The limit saves memory: validating a record costs about a kilobyte for each mistake in it.
+    """
     objects = keys = lists = 0
     level = [value] if isinstance(value, list | dict) else []
     while level:
@@ -115,7 +118,7 @@ _TOO_DEEP = f"lists or objects are more than {MOST_LEVELS} deep inside one anoth
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, of whose keys json would silently keep the last."""
+    """Build an object; NotPlain when a key is there twice, of which json would silently keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
@@ -127,7 +130,7 @@ def _refuse_surrogates(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise NotPlain(f"half a character: {error.object[error.start]!a}") from None
+        raise NotPlain(f"it has half a character (a lone surrogate): {error.object[error.start]!a}") from None
 
 
 def _short(text: str) -> str:

@@ -1,10 +1,9 @@
-"""What can be chosen by name: found by its file or folder in this repository, by entry points in other packages.
+"""Registries of things chosen by name: found as files or folders in this repository, as entry points in other packages.
 
     kd.students, kd.teachers, kd.codecs, kd.images        the groups of entry points
 
-Adding a thing is adding a file: no list anywhere names it. Names are known without importing anything; a module is imported
-when its thing is requested, so that one that cannot be imported breaks nothing but itself, and neither does a name that two
-packages bring.
+To add a thing, add a file: no list names it. Names are known without importing anything; a module is imported when its thing
+is requested. So a module that cannot be imported, or a name that two packages bring, breaks nothing but itself.
 """
 
 import sys
@@ -28,20 +27,20 @@ OURS = "kd-cache"
 
 
 def near(name: str, names: list[str], *, otherwise: str | None = None) -> str | None:
-    """The hint of a name nobody has: the nearest existing one, or what else to do."""
+    """A hint for an unknown name: the most similar existing name, or `otherwise`."""
     alike = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {alike[0]}?" if alike else otherwise
 
 
 def attribute(reference: str) -> Any:
-    """What "module:name" stands for; the module is imported now."""
+    """Import the module and return the attribute of a "module:name" reference."""
     module, _, name = reference.partition(":")
     return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A thing that a package brings, before it is imported."""
+    """A thing that a package brings, not imported yet."""
 
     name: str
     package: str
@@ -51,28 +50,28 @@ class Offer:
 
 @dataclass(frozen=True)
 class Registry(Generic[Thing]):
-    """All things of one kind."""
+    """All things of one kind, such as all student families, by name."""
 
     package: str
     """Dotted name of the package whose modules (files or folders) each declare one thing."""
     attribute: str
-    """Name under which a module declares it."""
+    """Name of the attribute in which each module declares its thing."""
     what: str
-    """What one of them is called in messages: `student family`."""
+    """What messages call one such thing: `student family`."""
     group: str | None = None
-    """Group of entry points under which other packages declare theirs; None: nobody else can."""
+    """Group of entry points under which other packages declare theirs; None: other packages cannot add any."""
     others: Callable[[], Mapping[str, Thing]] | None = None
-    """Things that other packages bring in a way of their own: name -> thing."""
+    """Returns more things of other packages that do not come by their own entry points: name -> thing."""
     passed_over: frozenset[str] = field(default_factory=frozenset)
-    """Modules of the package that declare none: the contract itself, shared helpers."""
+    """Modules of the package that declare no thing: the contract itself, shared helpers."""
     kind: type[Thing] | None = None
-    """The record every thing is, which knows its own `name`; None: what a module declares is not checked."""
+    """Type of every thing, which has a `name`; None: the type of what a module declares is not checked."""
     older: Mapping[str, "Callable[[EntryPoint], Thing]"] = field(default_factory=dict)
-    """Groups of entry points of earlier versions, each with what makes a thing of such an entry point."""
+    """Entry-point groups of earlier versions, each with the function that makes a thing from such an entry point."""
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        """Name -> module, of the things in this repository. A module `few_shot` declares `few-shot`."""
+        """Name -> module for the things in this repository. A module `few_shot` declares `few-shot`."""
         spec = find_spec(self.package)
         places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
         found = {path.stem for place in places for path in place.iterdir() if _is_module(path)}
@@ -91,7 +90,7 @@ class Registry(Generic[Thing]):
         return {} if self.others is None else self.others()
 
     def _offers(self) -> dict[str, list[Offer]]:
-        """Name -> who brings it. Looked for again only where the import path has changed."""
+        """Name -> the packages that bring it. Searched again only when the import path has changed."""
         path = tuple(sys.path)
         if path not in self._kept:
             offers: dict[str, list[Offer]] = {}
@@ -99,7 +98,7 @@ class Registry(Generic[Thing]):
                 offers[name] = [Offer(name, OURS, partial(attribute, f"{module}:{self.attribute}"))]
             for offer in self._from_elsewhere():
                 here = offers.setdefault(offer.name, [])
-                # A package may bring a name in the group of today and in that of an earlier version: the first counts.
+                # A package may bring a name in today's group and in that of an earlier version: today's counts.
                 if all(offer.package != other.package for other in here):
                     here.append(offer)
             self._kept[path] = offers
@@ -114,7 +113,7 @@ class Registry(Generic[Thing]):
                 yield Offer(point.name, _package(point), partial(made, point))
 
     def names(self) -> list[str]:
-        """Every name there is, those of this repository first."""
+        """All names, those of this repository first."""
         return list(dict.fromkeys((*self._offers(), *self._others)))
 
     def __contains__(self, name: object) -> bool:
@@ -125,9 +124,9 @@ class Registry(Generic[Thing]):
             yield name, self.get(name)
 
     def get(self, name: str, *, unknown: Callable[..., KDError] = UsageError) -> Thing:
-        """The thing of that name. `unknown` makes the error where there is none: a user's mistake unless a file says it.
+        """The thing of that name. `unknown` makes the error for an unknown name: UsageError, unless the name comes from a file.
 
-        Unavailable where its package cannot be imported, Mismatch where two packages bring the name.
+        Unavailable when its package cannot be imported, Mismatch when two packages bring the name.
         """
         found = self.find(name)
         if found is None:
@@ -137,7 +136,7 @@ class Registry(Generic[Thing]):
         return found
 
     def find(self, name: str) -> Thing | None:
-        """The same, or None where nobody brings the name."""
+        """Like `get`, but None when no package brings the name."""
         offers = self._offers().get(name, [])
         if len(offers) > 1:
             packages = " and ".join(offer.package for offer in offers)
@@ -151,11 +150,11 @@ class Registry(Generic[Thing]):
         return self._loaded[offer]
 
     def usable(self) -> list[Thing]:
-        """Every thing that can be imported."""
+        """All things of this kind whose modules can be imported."""
         return [found for found, _ in self._tried() if found is not None]
 
     def troubles(self) -> list[KDError]:
-        """Why a name cannot be used, for each of those that cannot."""
+        """The errors of all names that cannot be used."""
         return [error for _, error in self._tried() if error is not None]
 
     def _tried(self) -> Iterator[tuple[Thing | None, KDError | None]]:
@@ -179,7 +178,7 @@ class Registry(Generic[Thing]):
 
 
 def load(point: "EntryPoint", what: str) -> Any:
-    """What an entry point leads to; Unavailable, with the package that brings it, where it cannot be imported."""
+    """Import what an entry point refers to; Unavailable, naming its package, when it cannot be imported."""
     return _guarded(point.load, what, point.name, _package(point))
 
 
@@ -205,7 +204,7 @@ def _package(point: "EntryPoint") -> str:
 
 
 def _mend(package: str) -> str:
-    return f"mend or remove that package: pip uninstall {package}"
+    return f"repair or remove that package: pip uninstall {package}"
 
 
 def _is_module(path: Path) -> bool:

@@ -4,50 +4,50 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Where a build, a verification or a training reports to. Every method returns at once."""
+    """Receives the progress of a build, a verification or a training. Every method returns at once."""
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        """A stage begins: `total` images, of which `done` need no work."""
+        """A stage begins: `total` images, of which `done` are done already."""
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """More images are through; `bytes` were written, `rejected` of the images could not be read."""
+        """`images` more images are done; `bytes` were written, `rejected` of the images could not be read."""
 
     def aside(self, text: str) -> None:
         """Set the text shown beside the numbers from now on, such as a loss."""
 
     def doing(self, what: str) -> None:
-        """Something begins of unknown duration: listing a folder, loading a teacher."""
+        """Work of unknown duration begins: listing a folder, loading a teacher."""
 
     def note(self, text: str) -> None:
-        """Something a person should read, in one line."""
+        """Show a remark of one line."""
 
     def warn(self, text: str) -> None:
-        """Something that may cost a person time or money, in one line."""
+        """Show a one-line warning: something may cost the user time or money."""
 
     def finish(self) -> None:
-        """The stage is over."""
+        """The stage has ended."""
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """A `Progress` that shows nothing."""
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def aside(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def doing(self, what: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def warn(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def finish(self) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -1,4 +1,4 @@
-"""The base of everything that is written to disk or read from a user: unknown keys are errors, values never change."""
+"""Base class of all records that are written to disk or read from a user: unknown keys are errors, values never change."""
 
 import json
 from pathlib import Path
@@ -21,17 +21,17 @@ class Strict(BaseModel):
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> Self:
-        """Read from JSON text of any origin; ValueError (NotPlain, ValidationError) where it is no such record."""
+        """Read the record from untrusted JSON text; ValueError (NotPlain, ValidationError) when it is not such a record."""
         return cls.from_plain(parse_json(raw))
 
     @classmethod
     def from_file(cls, path: Path, *, what: str, hint: str, error: type[KDError] = Damage) -> Self:
-        """Read from a JSON file of any origin; `error`, which names the file, where it is not `what` it should be."""
+        """Read the record from an untrusted JSON file; when it is not one, raise `error`: "FILE is not WHAT: …"."""
         return cls.from_content(read_json(path, hint=hint, error=error), path, what=what, hint=hint, error=error)
 
     @classmethod
     def from_content(cls, plain: Any, path: Path, *, what: str, hint: str, error: type[KDError] = Damage) -> Self:
-        """The same from what the file holds."""
+        """Like `from_file`, from the values that the file at `path` holds."""
         try:
             return cls.from_plain(plain)
         except ValidationError as mistakes:
@@ -41,21 +41,21 @@ class Strict(BaseModel):
 
     @classmethod
     def from_plain(cls, value: Any) -> Self:
-        """Read from plain JSON or YAML values (lists become tuples, as JSON has no other word for them)."""
+        """Read the record from plain JSON or YAML values; lists become tuples, because JSON has no tuples."""
         if (reason := crowd(value)) is not None:
             mistake = PydanticCustomError("crowd", "it has {reason}", {"reason": reason})
             raise ValidationError.from_exception_data(cls.__name__, [{"type": mistake, "input": None}])
         return cls.model_validate_json(json.dumps(value))
 
     def plain(self) -> dict[str, Any]:
-        """The same record as plain JSON values."""
+        """The record as plain JSON values."""
         result: dict[str, Any] = self.model_dump(mode="json")
         return result
 
 
 def first_mistake(mistakes: ValidationError) -> tuple[str, str]:
-    """`("recipe.batch", "should be greater than 0")`: where the first mistake of a record is, and what it is."""
-    if (count := mistakes.error_count()) > MOST_MISTAKES:  # pydantic makes them all to give one
+    """Place and text of a record's first mistake: `("recipe.batch", "should be greater than 0")`."""
+    if (count := mistakes.error_count()) > MOST_MISTAKES:  # pydantic builds all of them to return one
         return "", f"it has {count:,} mistakes"
     found = mistakes.errors(include_url=False, include_input=False)[0]
     return ".".join(map(str, found["loc"])), found["msg"].removeprefix("Input ").removeprefix("Value error, ")

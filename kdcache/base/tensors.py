@@ -1,4 +1,4 @@
-"""Weight files: how they are read and written, and how tensors come into a network with nothing missing and nothing over.
+"""Read and write weight files, and load tensors into a network with none missing and none left over.
 
 Only safetensors and `torch.load(weights_only=True)`: nothing here can run code from a file.
 """
@@ -25,12 +25,12 @@ _FLOAT_NAMES = ("F16", "BF16", "F32", "F64")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LFS_POINTER = b"version https://git-lfs"
 SHOWN_NAMES = 6
-# Buffers that a network computes from its shape, or never reads in eval mode; some versions of a library save them.
+# Buffers that a network computes from its shape, or never reads in eval mode; only some library versions save them.
 DERIVED = ("position_ids", "relative_position_index", "attn_mask", "num_batches_tracked")
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """All of one weight file, on the host. Torch files may nest further plain values."""
+    """Everything in a weight file, in host memory. Torch files may contain nested plain values as well."""
     with opened(path, hint=FETCH, error=UsageError) as file:
         start = file.read(64)
     if start.startswith(LFS_POINTER):
@@ -45,14 +45,14 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file."""
     header = read_header(path)
-    told = header.get(METADATA, {})
-    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
-        raise Damage(f"{path} is damaged: its metadata is no text by name", hint=FETCH, path=str(path))
-    return told
+    stored_texts = header.get(METADATA, {})
+    if not isinstance(stored_texts, dict) or not all(isinstance(value, str) for value in stored_texts.values()):
+        raise Damage(f"{path} is damaged: its metadata is not a mapping of names to texts", hint=FETCH, path=str(path))
+    return stored_texts
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Header of a safetensors file, tensor by tensor; only its JSON syntax is checked here."""
+    """The header of a safetensors file, an entry a tensor; only its JSON syntax is checked here."""
     with opened(path, hint=FETCH) as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MOST_BYTES:
@@ -68,7 +68,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file. They are mapped: what is never looked at is never read."""
+    """The tensors and the metadata of a safetensors file. Tensors are memory-mapped: one that is not used is not read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -81,7 +81,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         ValueError,
         RuntimeError,
         AttributeError,
-    ) as error:  # torch's, of shapes it cannot have
+    ) as error:  # torch raises the last ones for impossible shapes
         raise Damage(f"{path} is damaged: {_line(error)}", hint=FETCH, path=str(path)) from error
 
 
@@ -105,7 +105,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} holds more than weights: {reason}", hint="convert it to safetensors") from error
     except KDError:
         raise
-    except Exception as error:  # a damaged or a crafted pickle lets its reader raise anything
+    except Exception as error:  # a damaged or crafted pickle can make its reader raise anything
         raise Damage(f"{path} is damaged: {_line(error)}", hint=FETCH) from error
     if not isinstance(loaded, Mapping):
         raise UsageError(f"{path} holds a {type(loaded).__name__}, not tensors by name")
@@ -119,7 +119,7 @@ def _line(error: Exception) -> str:
 
 
 def _tensors_in(loaded: Any) -> Iterator[torch.Tensor]:
-    """All tensors in plain values, each container looked at once however often it is there."""
+    """All tensors in nested plain values; a container that occurs several times is visited once."""
     waiting, seen = [loaded], set[int]()
     while waiting:
         value = waiting.pop()
@@ -131,13 +131,13 @@ def _tensors_in(loaded: Any) -> Iterator[torch.Tensor]:
 
 
 def _is_hollow(value: torch.Tensor) -> bool:
-    """A tensor that repeats one number many times: a few bytes that would become terabytes when it is copied."""
+    """Whether a tensor is larger than its storage (stride 0): a copy could turn a few bytes into terabytes."""
     strided = value.layout == torch.strided and not value.is_meta
     return strided and value.numel() * value.element_size() > value.untyped_storage().nbytes()
 
 
 def _numbers() -> list[Any]:
-    """What rebuilds the numpy numbers that trainers leave in checkpoints, and nothing else."""
+    """The only globals allowed when unpickling: those that rebuild numpy numbers, which trainers leave in checkpoints."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(kind)) for kind in ("?", "i4", "i8", "f4", "f8")]
     return [np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
@@ -150,12 +150,12 @@ def _refuse_programs(path: Path) -> None:
         hint = "save its state_dict() as safetensors"
         raise UsageError(f"{path} is a TorchScript program, not weights", hint=hint)
     inflated, nbytes = sum(entry.file_size for entry in entries), path.stat().st_size
-    if inflated > nbytes:  # torch compresses nothing
+    if inflated > nbytes:  # torch does not compress, so this is not a file of torch
         raise Damage(f"{path} is damaged: {nbytes:,} bytes that would become {inflated:,}", hint=FETCH)
 
 
 def load_exact(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str, hint: str) -> None:
-    """Copy tensors into a network: every name must be there, none over, all shapes equal (derived buffers aside)."""
+    """Copy tensors into a network; names and shapes must match exactly, except for derived buffers. Mismatch if not."""
     have = network.state_dict()
     strange = sorted(name for name, value in tensors.items() if not _is_dense(value))
     if strange:
@@ -182,26 +182,26 @@ def load_exact(network: nn.Module, tensors: Mapping[str, Any], *, source: str, w
 
 
 def refuse_broken(network: nn.Module, *, source: str) -> None:
-    """Raise Damage when weights contain NaN or infinity: every signal would, too."""
+    """Raise Damage when weights contain NaN or infinity, because every signal would contain them too."""
     kept = {name: value for name, value in network.state_dict().items() if not name.endswith(DERIVED)}
     if broken := [name for name, value in kept.items() if not _is_finite(value)]:
         what = f"{source} has weights that are NaN or infinite: {shortened(broken)}"
-        raise Damage(what, hint="take weights of before that, or fetch the file again")
+        raise Damage(what, hint="use weights saved before they diverged, or fetch the file again")
 
 
 def refuse_types(path: Path) -> None:
-    """Mismatch when a file holds weights of another type than a float of any width, for programs that convert without a word."""
+    """Mismatch when a weight file holds anything but floats (of any width), because some loaders convert silently."""
     if path.suffix != ".safetensors":
         refuse_integers(
             {n: value for n, value in read_tensors(path).items() if isinstance(value, torch.Tensor)}, str(path)
         )
         return
-    told = {name: entry for name, entry in read_header(path).items() if name != METADATA and isinstance(entry, dict)}
-    _refuse_strange({name: str(entry.get("dtype")) for name, entry in told.items()}, _FLOAT_NAMES, str(path))
+    header = {name: entry for name, entry in read_header(path).items() if name != METADATA and isinstance(entry, dict)}
+    _refuse_strange({name: str(entry.get("dtype")) for name, entry in header.items()}, _FLOAT_NAMES, str(path))
 
 
 def refuse_integers(tensors: Mapping[str, torch.Tensor], source: str) -> None:
-    """The same of tensors that are read already."""
+    """Like `refuse_types`, for tensors that are loaded already."""
     names = {name: _type(value) for name, value in tensors.items()}
     _refuse_strange(names, tuple(str(kind).removeprefix("torch.") for kind in FLOATS), source)
 
@@ -209,7 +209,7 @@ def refuse_integers(tensors: Mapping[str, torch.Tensor], source: str) -> None:
 def _refuse_strange(types: Mapping[str, str], known: tuple[str, ...], source: str) -> None:
     strange = [f"{n} ({kind})" for n, kind in types.items() if kind not in known and not n.endswith(DERIVED)]
     if strange:
-        hint = "take the weights that were trained: quantised ones are another network"
+        hint = "use the weights as they were trained: quantised weights are another network"
         raise Mismatch(f"{source} has weights that are not floating-point numbers: {shortened(strange)}", hint=hint)
 
 
@@ -218,7 +218,7 @@ def _type(value: torch.Tensor) -> str:
 
 
 def _converts(value: torch.Tensor, wanted: torch.Tensor) -> bool:
-    """Any width of a float becomes another; whole numbers, yes and no, and complex numbers are no weights."""
+    """Whether a type may be converted: floats of any width into each other, integers and booleans into each other."""
     if wanted.is_floating_point():
         return value.dtype in FLOATS
     return not value.is_floating_point() and not value.is_complex()
@@ -233,6 +233,6 @@ def _is_dense(value: Any) -> bool:
 
 
 def shortened(names: list[str]) -> str:
-    """The first few names, and how many more."""
+    """The first few names, and how many more there are."""
     more = len(names) - SHOWN_NAMES
     return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

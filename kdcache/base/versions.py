@@ -1,4 +1,4 @@
-"""Versions of what could change a byte or a number: kept in every plan and run, for the day when two results differ."""
+"""Versions of the libraries that could change a byte or a number: every plan and run records them, to explain differences."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +11,7 @@ DECODERS = {"libjpeg-turbo": "libjpeg_turbo", "libwebp": "webp", "openjpeg": "jp
 
 
 def library_versions() -> dict[str, str]:
-    """Those installed now, by name; what is not installed is left out."""
+    """Installed versions by library name; libraries that are not installed are left out."""
     from PIL import features
 
     found: dict[str, str] = {}
@@ -27,7 +27,7 @@ def library_versions() -> dict[str, str]:
 
 
 def changed_versions(recorded: Mapping[str, str], *, numbers: bool) -> dict[str, tuple[str, str]]:
-    """Libraries that draw pixels, and with `numbers` those that compute a teacher's answers -> version then, version now."""
+    """Changed libraries -> (recorded, installed) version: those that draw pixels and, with `numbers`, those that compute."""
     now = library_versions()
     names = (*PIXELS, *DECODERS, *(NUMBERS if numbers else ()))
     then = {name: recorded[name] for name in names if name in recorded}
@@ -35,7 +35,7 @@ def changed_versions(recorded: Mapping[str, str], *, numbers: bool) -> dict[str,
 
 
 def way_back(recorded: Mapping[str, str], *, numbers: bool) -> str | None:
-    """What has changed and its undoing: `pillow was 11.3.0 and is 12.0.0 (pip install pillow==11.3.0)`; None when nothing has."""
+    """What changed and how to undo it: `pillow was 11.3.0 and is 12.0.0 (pip install pillow==11.3.0)`; None if nothing did."""
     changed = changed_versions(recorded, numbers=numbers)
     lines = []
     for name, (then, now) in changed.items():

@@ -1,24 +1,24 @@
-"""Text of any origin as a reader may see it: letters, and no commands to a terminal or a page.
+"""Make untrusted text safe to show: no control sequences for a terminal or a page.
 
-Names of images, classes, folders and files come from others. Sequences that move the cursor, set a title, turn the direction of
-writing or cannot be seen would let them forge or hide what `kd` says; here they are written out (`\\x1b`, `\\u202e`).
+Names of images, classes, folders and files come from others. Characters that move the cursor, set a title, reverse the writing
+direction or are invisible could forge or hide output of `kd`; here they are escaped (`\\x1b`, `\\u202e`).
 """
 
 import re
 
-# Letters that Python calls printable and that show nothing: a name that has one looks like another name.
+# Characters that Python calls printable although they show nothing: a name with one looks like another name.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def on_a_line(text: str) -> str:
-    """Text of any origin as it may stand within a line."""
+    """Untrusted text, escaped so that it can stand within a line."""
     return (
         text if is_visible(text) else "".join(letter if is_visible(letter) else ascii(letter)[1:-1] for letter in text)
     )
 
 
 def is_visible(text: str) -> bool:
-    """Nothing but letters that show something."""
+    """Whether every character of a text shows something."""
     return text.isprintable() and _UNSEEN.search(text) is None

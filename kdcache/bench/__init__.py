@@ -1,4 +1,4 @@
-"""How fast this machine reads caches, beside the ways others read arrays."""
+"""Benchmark: how fast this machine reads caches, compared with other ways to read arrays."""
 
 from kdcache.bench.read import bench_read
 from kdcache.bench.table import render

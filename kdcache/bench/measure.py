@@ -1,4 +1,4 @@
-"""Timing epochs, dropping caches, watching memory."""
+"""Helpers to time epochs, drop page caches and measure memory."""
 
 import os
 import time
@@ -13,7 +13,7 @@ _PIECE = 4 << 20
 
 
 def rate_of(epoch: Callable[[int], Batches], seed: int, *, least: float, most: float) -> float:
-    """Rows a second: whole epochs until `least` seconds have passed, cut off after `most`."""
+    """Rows per second over whole epochs, for at least `least` seconds; an epoch is cut off after `most` seconds."""
     rows, started = 0, time.perf_counter()
     while True:
         for size in epoch(seed):
@@ -27,7 +27,7 @@ def rate_of(epoch: Callable[[int], Batches], seed: int, *, least: float, most: f
 
 
 def drop_caches(files: Iterable[Path], *, whole_machine: bool) -> str:
-    """Push files out of memory; returns how, in words."""
+    """Drop files from the page cache; returns a description of how this was done."""
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -42,7 +42,7 @@ def drop_caches(files: Iterable[Path], *, whole_machine: bool) -> str:
 
 
 def sequential_rate(files: Iterable[Path]) -> float:
-    """Bytes a second of reading files one after another from start to end, 4 MiB at a time into one buffer."""
+    """Bytes per second when files are read sequentially, one after another, 4 MiB at a time into one buffer."""
     buffer = bytearray(_PIECE)
     total, started = 0, time.perf_counter()
     for path in files:
@@ -55,23 +55,23 @@ def sequential_rate(files: Iterable[Path]) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the process holds, in bytes."""
+    """Memory of the process, in bytes."""
 
     own: int
-    """Bytes of anonymous and shared memory: buffers, heaps."""
+    """Anonymous and shared memory: buffers, heaps."""
     files: int
-    """Bytes of mapped files in memory, which the kernel takes back when it needs them."""
+    """Mapped files in memory, which the kernel can free when it needs memory."""
 
     @classmethod
     def now(cls) -> "Memory":
-        """As the kernel counts it."""
+        """The present memory of the process, as the kernel counts it."""
         lines = Path("/proc/self/status").read_text().splitlines()
         kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith("Rss")}
         return cls((kilobytes["RssAnon"] + kilobytes["RssShmem"]) << 10, kilobytes["RssFile"] << 10)
 
 
 def memory_growth(epoch: Callable[[int], Batches], batches: int) -> Memory:
-    """How much more the process holds at its peak than a fifth into an epoch."""
+    """Growth of memory during an epoch: its peak minus the value after a fifth of the epoch."""
     settled, own, files = None, 0, 0
     every = max(1, batches // 50)
     for number, _ in enumerate(epoch(0)):

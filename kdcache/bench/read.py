@@ -1,7 +1,7 @@
-"""`kd bench read`: ours and others side by side on this machine. Output: plain data, for JSON and for the table.
+"""`kd bench read`: compare our readers and others on this machine. Output: plain data for JSON and for the table.
 
-All readers of a workload take turns, repeat by repeat, so that a busy neighbour hits all of them; medians are given.
-Ratios hold from machine to machine, rates do not.
+In each repeat, all readers of a workload run once, so that other load on the machine affects all of them; results are medians.
+Ratios are comparable between machines, rates are not.
 """
 
 import gc
@@ -23,21 +23,21 @@ from kdcache.bench.workloads import WORKLOADS, Workload, Written, write
 from kdcache.errors import StorageError, UsageError
 
 LEAST_SECONDS, MOST_SECONDS = 0.2, 2.0
-"""An epoch shorter than the first is repeated; one longer than the second is cut off: rows one at a time through h5py
-would take minutes."""
+"""An epoch shorter than LEAST_SECONDS is repeated; one longer than MOST_SECONDS is cut off, because some readers (h5py, one
+row at a time) would take minutes."""
 COLD_SECONDS = 120.0
 GOALS = {"tensorstore": 2.0, "memmap": 0.9, "zarr": 0.75, "disk": 0.8, "memory": 8.0}
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What one reader reached."""
+    """The measured rate of one reader."""
 
     reader: str
     kind: str
     shuffle: str
     rows_per_second: float | None
-    """Median over the repeats; None when the library of this reader is not installed."""
+    """Median over the repeats; None if the library of this reader is not installed."""
     gb_per_second: float | None
     lowest: float | None
     highest: float | None
@@ -45,18 +45,18 @@ class Rate:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is promised, and what was measured."""
+    """A promised value and the measured one."""
 
     workload: str
     what: str
     limit: float
     measured: float
     at_most: bool = False
-    """True when the goal is an upper limit, False when it is a lower one."""
+    """Whether the goal is an upper limit; otherwise it is a lower limit."""
 
     @property
     def met(self) -> bool:
-        """True when the promise holds in this run."""
+        """Whether this run meets the goal."""
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
 
 
@@ -70,9 +70,9 @@ def bench_read(
     whole_machine: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure reading. Data is written under `folder` and removed again; `scale` makes it smaller or larger.
+    """Measure reading. Data is written below `folder` and removed again; `scale` makes it smaller or larger.
 
-    `whole_machine` drops the page cache of the whole machine before cold reads, not only that of the files.
+    `whole_machine`: before cold reads, drop the page cache of the whole machine, not only that of the files.
     """
     unknown = [name for name in workloads if name not in WORKLOADS]
     if unknown:
@@ -88,7 +88,7 @@ def bench_read(
         "scale": scale,
         "repeats": repeats,
         "workloads": results,
-        # Of less data the caches of the CPU hold so much that other things are measured: nothing is judged then.
+        # With less data, most of it fits into the CPU's caches, which would be measured instead; then no goal is judged.
         "goals": [asdict(goal) | {"met": goal.met if scale >= 1 else None} for goal in goals],
     }
 
@@ -111,7 +111,7 @@ def _measure(
     written = write(workload, folder / "warm")
     result["warm"] = [asdict(rate) for rate in _warm(written, repeats, progress)]
     ours = next(reader for reader in warm_readers(written) if reader.name == OURS).open()
-    for _ in ours(0):  # touches everything, so that what grows afterwards is not the first touch
+    for _ in ours(0):  # reads everything once, so that growth by first reads is not measured
         pass
     result["memory_growth"] = asdict(memory_growth(ours, -(-workload.rows // workload.batch)))
     progress.finish()
@@ -127,7 +127,7 @@ def _warm(written: Written, repeats: int, progress: Progress) -> list[Rate]:
     for repeat in range(repeats + 1):
         for name, epoch in epochs.items():
             rate = rate_of(epoch, repeat, least=LEAST_SECONDS, most=MOST_SECONDS)
-            if repeat:  # the first round brings everything into memory
+            if repeat:  # the first round loads everything into memory and is not counted
                 rates[name].append(rate)
             progress.advance(1)
     return [_rate(reader, rates.get(reader.name), written.workload) for reader in readers]
@@ -147,7 +147,7 @@ def _cold(written: Written, repeats: int, whole_machine: bool, progress: Progres
                 disk.append(sequential_rate(files) / 1e9)
                 dropped = drop_caches(files, whole_machine=whole_machine)
             rates[reader.name].append(rate_of(reader.open(), repeat, least=0.0, most=COLD_SECONDS))
-            gc.collect()  # what is still mapped cannot be dropped
+            gc.collect()  # files that are still mapped cannot be dropped
             progress.advance(1)
     return {
         "rows": workload.rows,
@@ -166,7 +166,7 @@ def _rate(reader: Reader, measured: list[float] | None, workload: Workload) -> R
 
 
 def _goals(result: dict[str, Any]) -> list[Goal]:
-    """The goals this run can judge."""
+    """The goals that this run can judge."""
     name = result["name"]
     rates = {rate["reader"]: rate["rows_per_second"] for rate in result["warm"]}
     goals = [Goal(name, "Zarr, of HDF5", GOALS["zarr"], rates[OURS_ZARR] / rates[OURS])]

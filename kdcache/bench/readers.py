@@ -1,8 +1,8 @@
-"""Ways to read a workload, ours and those of others. Each is a function: seed -> iterator over the sizes of its batches.
+"""Readers of a workload, ours and others. Each is a function from a seed to an iterator over the sizes of its batches.
 
-Every reader hands out whole batches as arrays in the stored type and shape, in a new random order for each seed. Peers get the
-best use we know of: buffers that are used again, reads of whole blocks, several reads in flight. `full` readers draw every row
-from the whole dataset; `blocks` readers mix the rows of POOL random blocks, which is less work and a weaker shuffle.
+Every reader returns whole batches as arrays of the stored type and shape, in a new random order for each seed. Other libraries
+are used in the best way we know: with reused buffers, reads of whole blocks, several reads in flight. `full` readers draw every
+row from the whole dataset; `blocks` readers mix the rows of POOL random blocks, which is less work but a weaker shuffle.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,29 +21,29 @@ from kdcache.cache import Cache
 Batches = Iterator[int]
 POOL = 16
 OURS, OURS_ZARR, MEMMAP = "kd HDF5", "kd Zarr", "np.memmap, buffer used again"
-"""Names of the readers that the goals compare."""
+"""Names of the readers that goals compare."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One way to read."""
+    """A way to read a workload."""
 
     name: str
     kind: Literal["ours", "peer"]
     shuffle: Literal["full", "blocks"]
     open: Callable[[], Callable[[int], Batches]]
-    """Opens the files; returns the function that reads an epoch."""
+    """Function that opens the files and returns a function that reads an epoch."""
     needs: str | None = None
-    """Library this reader needs, which may not be installed; None: none."""
+    """Optional library that this reader needs; None if it needs none."""
 
     @property
     def missing(self) -> bool:
-        """True when the library it needs is not installed."""
+        """Whether the library it needs is not installed."""
         return self.needs is not None and find_spec(self.needs) is None
 
 
 def warm_readers(written: Written) -> list[Reader]:
-    """Everything that is compared with a warm page cache."""
+    """The readers that are compared with a warm page cache."""
     hdf5, zarr = written.ours["hdf5"], written.ours["zarr"]
     batch = written.workload.batch
     return [
@@ -64,7 +64,7 @@ def warm_readers(written: Written) -> list[Reader]:
 
 
 def cold_readers(written: Written) -> list[Reader]:
-    """What is compared with nothing in memory: our shuffle by blocks."""
+    """The readers that are compared with an empty page cache: our shuffle by blocks."""
     batch = written.workload.batch
     paths = {OURS: written.ours["hdf5"], OURS_ZARR: written.ours["zarr"]}
     return [
@@ -74,18 +74,18 @@ def cold_readers(written: Written) -> list[Reader]:
 
 
 def ours(path: Path, batch: int, **settings: Any) -> Callable[[int], Batches]:
-    """Epoch after epoch of one open cache."""
+    """Read epoch after epoch from one open cache."""
     cache = Cache.open(path)
     return lambda seed: map(len, cache.stream(batch, seed=seed, **settings))
 
 
 def ours_first(path: Path, batch: int, **settings: Any) -> Callable[[int], Batches]:
-    """Always the first epoch: opening, mapping and hashing every block included."""
+    """Always read a first epoch, which includes opening, mapping and hashing every block."""
     return lambda seed: map(len, Cache.open(path).stream(batch, seed=seed, **settings))
 
 
 def memmap(written: Written, *, fresh: bool) -> Callable[[int], Batches]:
-    """One flat map of all rows."""
+    """Read from one memory map of all rows."""
     import h5py
 
     with h5py.File(written.hdf5) as file:
@@ -104,12 +104,12 @@ def memmap(written: Written, *, fresh: bool) -> Callable[[int], Batches]:
 
 
 def memmap_first(written: Written) -> Callable[[int], Batches]:
-    """A new map and a new buffer each time: what the first epoch costs without any checksum."""
+    """Read with a new map and a new buffer each time: the cost of a first epoch without checksums."""
     return lambda seed: memmap(written, fresh=False)(seed)
 
 
 def h5py_rows(written: Written) -> Callable[[int], Batches]:
-    """What a PyTorch Dataset over h5py does, without its collating: a read a row, into a buffer used again."""
+    """Read one row at a time into a reused buffer, like a PyTorch Dataset over h5py, but without collating."""
     import h5py
 
     rows = h5py.File(written.hdf5)["rows"]
@@ -128,7 +128,7 @@ def h5py_rows(written: Written) -> Callable[[int], Batches]:
 
 
 def h5py_blocks(written: Written) -> Callable[[int], Batches]:
-    """Whole blocks straight into the pool."""
+    """Read whole blocks directly into the pool."""
     import h5py
 
     rows = h5py.File(written.hdf5)["rows"]
@@ -145,7 +145,7 @@ def h5py_blocks(written: Written) -> Callable[[int], Batches]:
 
 
 def zarr_blocks(written: Written) -> Callable[[int], Batches]:
-    """Whole chunks, copied into the pool."""
+    """Read whole chunks and copy them into the pool."""
     import zarr
 
     rows = zarr.open_array(written.zarr, mode="r")
@@ -162,7 +162,7 @@ def zarr_blocks(written: Written) -> Callable[[int], Batches]:
 
 
 def tensorstore_blocks(written: Written) -> Callable[[int], Batches]:
-    """Whole chunks, a pool of them in flight at once."""
+    """Read whole chunks, all chunks of a pool in flight at once."""
     rows = _open_tensorstore(written, 0)
 
     def read(spans: list[slice], pool: NDArray[Any]) -> int:
@@ -177,7 +177,7 @@ def tensorstore_blocks(written: Written) -> Callable[[int], Batches]:
 
 
 def tensorstore_rows(written: Written) -> Callable[[int], Batches]:
-    """Any rows at once, decoded chunks kept in tensorstore's own cache."""
+    """Read any rows of a batch at once, with tensorstore's own cache of decoded chunks."""
     rows, size = _open_tensorstore(written, 8 << 30), written.workload.batch
 
     def epoch(seed: int) -> Batches:
@@ -197,7 +197,7 @@ def _open_tensorstore(written: Written, cache_bytes: int) -> Any:
 
 
 def _pooled(written: Written, read: Callable[[list[slice], NDArray[Any]], int], seed: int) -> Batches:
-    """Random blocks into a pool, random rows out of it."""
+    """Read random blocks into a pool, and draw random rows from it."""
     field, count, size = written.workload.field, written.workload.rows, written.workload.batch
     step = max(1, ZARR_CHUNK_BYTES // field.row_bytes)
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The result of `kd bench read` as tables for a person."""
+"""The result of `kd bench read` as tables for people."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Three synthetic datasets, written once for us and once for each peer: the same rows, the same types.
+"""Three synthetic datasets, written once in our format and once for each other library, with the same rows and types.
 
-W1: top-100 logits, many small rows. W2: the feature map of a document encoder, few large rows. W3: ViT-B tokens, in between.
+W1: top-100 logits, many small rows. W2: feature maps of a document encoder, few large rows. W3: ViT-B tokens, in between.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from kdcache.store.plan import VIEW_DIGEST, Dataset, Layout, PartId, Plan, Store
 from kdcache.views.recipe import Plain
 
 ZARR_CHUNK_BYTES = 1 << 20
-"""A chunk of the plain Zarr array: the size with which its readers were fastest."""
+"""Chunk size of the plain Zarr array, with which its readers were fastest."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is read: so many rows of one signal, so many a batch."""
+    """A dataset to read: number and type of rows, and batch size."""
 
     name: str
     about: str
@@ -36,7 +36,7 @@ class Workload:
     codec: str
     batch: int
     cold_times: int = 1
-    """How many times more rows are read when the disk is measured, so that a fast disk is busy long enough to be timed."""
+    """Factor by which more rows are read in cold measurements, so that a fast disk is busy long enough to be timed."""
 
     @property
     def field(self) -> Field:
@@ -45,11 +45,11 @@ class Workload:
 
     @property
     def bytes(self) -> int:
-        """Of one copy."""
+        """Size of one copy in bytes."""
         return self.rows * self.field.row_bytes
 
     def scaled(self, scale: float) -> "Workload":
-        """The same with more or fewer rows, at least two batches."""
+        """The workload with more or fewer rows, but at least two batches."""
         return replace(self, rows=max(2 * self.batch, round(self.rows * scale)))
 
 
@@ -66,24 +66,24 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Written:
-    """Where the copies of a workload lie."""
+    """The paths of the copies of a workload."""
 
     workload: Workload
     folder: Path
 
     @property
     def ours(self) -> dict[str, Path]:
-        """Our caches by backend."""
+        """Our caches, by backend."""
         return {"hdf5": self.folder / "ours-hdf5", "zarr": self.folder / "ours-zarr"}
 
     @property
     def hdf5(self) -> Path:
-        """One plain HDF5 file, one contiguous dataset `rows`."""
+        """A plain HDF5 file with one contiguous dataset `rows`."""
         return self.folder / "plain.h5"
 
     @property
     def zarr(self) -> Path:
-        """One plain, uncompressed Zarr v3 array."""
+        """A plain, uncompressed Zarr v3 array."""
         return self.folder / "plain.zarr"
 
     def files(self, *roots: Path) -> list[Path]:
@@ -92,7 +92,7 @@ class Written:
 
 
 def write(workload: Workload, folder: Path, *, peers: bool = True) -> Written:
-    """Write our copies of a workload, and those of peers."""
+    """Write our copies of a workload and, with `peers`, those for other libraries."""
     field, written = workload.field, Written(workload, folder)
     stores = [_store(workload, backend, path) for backend, path in written.ours.items()]
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def write(workload: Workload, folder: Path, *, peers: bool = True) -> Written:
 
 
 def _plain(written: Written, stack: ExitStack) -> list[Any]:
-    """The empty arrays of peers."""
+    """Create the empty arrays for other libraries."""
     import h5py
     import zarr
 
@@ -122,7 +122,7 @@ def _plain(written: Written, stack: ExitStack) -> list[Any]:
 
 
 def _payloads(plan: Plan, field: Field) -> Iterator[tuple[PartId, NDArray[Any]]]:
-    """Random words: they cannot be compressed, and reading does not look at them."""
+    """Yield parts of random words, which cannot be compressed; readers do not interpret them."""
     for part in plan.parts():
         random = np.random.default_rng(part.number)
         shape = (len(plan.rows_of(part)), *field.shape)

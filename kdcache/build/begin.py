@@ -1,4 +1,4 @@
-"""A build as a user asks for it: of a new cache, or of one that is there and goes on."""
+"""Begin a build from a user's options: a new cache, or one that exists and is continued."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +12,7 @@ from kdcache.errors import UsageError
 
 START = "kd cache build --teacher florence"
 _KEPT = ("teacher", "data", "weights", "head", "devices", "workers")
-"""Options that count where a cache goes on from its own plan: where things lie on this machine, and what it has."""
+"""Options that apply when a cache is continued from its own plan: locations on this machine, and its devices and workers."""
 _OPTIONS = {
     "overrides": "set",
     "signals": "signal",
@@ -20,13 +20,13 @@ _OPTIONS = {
     "backend": "format",
     "compression": "compress",
 }
-"""Field of the options -> the option's own name, where they differ."""
+"""Field of `BuildOptions` -> name of the command-line option, for those whose names differ."""
 
 
 def begin(options: BuildOptions, out: Path | None, progress: Progress) -> Prepared:
-    """A build that could start now, from the options, or from the plan in `out` where no teacher is named.
+    """Prepare a build from the options or, when no teacher is named, from the plan in `out`.
 
-    Remarks and warnings of the plan go to `progress`, and are in the result.
+    Remarks and warnings about the plan go to `progress` and are also in the result.
     """
     check_teacher(options, out)
     if out is not None and not options.teacher:
@@ -42,7 +42,7 @@ def begin(options: BuildOptions, out: Path | None, progress: Progress) -> Prepar
 
 
 def check_teacher(options: BuildOptions, out: Path | None) -> None:
-    """UsageError where no teacher is named and there is no cache that names one."""
+    """UsageError when no teacher is named and `out` holds no cache that names one."""
     if options.teacher or (out is not None and (out / "plan.json").is_file()):
         return
     if out is not None and out.exists():

@@ -1,7 +1,6 @@
-"""The options of a build, checked before anything is scanned, loaded or written.
+"""Check the options of a build before anything is scanned, loaded or written.
 
-Input: the options. Output: the recipe of the views, or the first mistake, at once and not
-after a minute.
+Input: the options. Output: the view recipe; or an error about the first mistake, at once and not after a minute.
 """
 
 import os
@@ -20,9 +19,9 @@ _VIEWS = "KD_VIEWS__"
 
 
 def check_asked(options: BuildOptions, out: Path | None) -> Augment | None:
-    """Refuse what cannot be: a name that does not exist, a codec or compression that is none, a folder that is something else.
+    """Refuse options that cannot work: unknown names, an invalid codec or compression, an unusable folder.
 
-    The recipe of the views comes back; None for `plain`, whose geometry is the teacher's own.
+    Returns the view recipe; None for `plain`, which uses the geometry of the teacher.
     """
     from kdcache.teachers.registry import check_request
 
@@ -38,7 +37,7 @@ def check_asked(options: BuildOptions, out: Path | None) -> Augment | None:
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a path where no cache can be: a file, below a file, or a folder with other things in it."""
+    """Refuse a path that cannot become a cache: a file, a path below a file, or a folder with other content."""
     path = out.absolute()
     there = next(folder for folder in (path, *path.parents) if folder.exists())
     if not there.is_dir():
@@ -56,17 +55,17 @@ def _check_codecs(options: BuildOptions) -> None:
         if not is_name(name):
             raise UsageError(f"a signal cannot be called {name!r}", hint=f"names are made of {NAMES}")
     for text in options.codecs.values():
-        check_codec_name(text)  # whether it suits its signal is seen when the teacher has said what that is
+        check_codec_name(text)  # whether the codec suits its signal is checked when the teacher is open
 
 
 def _recipe(options: BuildOptions) -> Augment | None:
-    """The recipe that was requested; None for `plain`, whose geometry is the teacher's own."""
+    """The requested view recipe; None for `plain`, which uses the geometry of the teacher."""
     if options.views < 1:
         raise UsageError(f"--views is {options.views}", hint="store at least one view")
     name = options.recipe or (PLAIN if options.views == 1 else "augment")
     if name != PLAIN:
         return on(load_preset("views", name, Augment, overrides=options.overrides), options.background)
-    on(Plain(fit="crop"), options.background)  # a colour that is none is refused before a teacher is loaded
+    on(Plain(fit="crop"), options.background)  # refuses an invalid colour before a teacher is loaded
     settings = [f"--set {text}" for text in options.overrides]
     settings += [variable for variable in sorted(os.environ) if variable.startswith(_VIEWS)]
     if settings:

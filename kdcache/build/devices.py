@@ -1,7 +1,7 @@
-"""Several devices of one machine: a process each, every one with its own share of the missing parts.
+"""Build on several devices of one machine: one process a device, each with its own share of the missing parts.
 
-The parent holds the build lock for all of them. So none may outlive it: each ends within half a second, and before its next
-batch, once the parent is gone.
+The parent holds the build lock for all of them, so none may outlive it: when the parent is gone, each child ends within half a
+second and before its next batch.
 """
 
 import multiprocessing
@@ -25,15 +25,15 @@ POLL_SECONDS = 0.2
 
 
 def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId], progress: Progress) -> None:
-    """Build the missing parts on all devices that were requested. The first failure stops them all."""
+    """Build the missing parts on all requested devices. The first failure stops all of them."""
     context = multiprocessing.get_context("spawn")
-    told: Queue[tuple[str, Any]] = context.Queue()
+    messages: Queue[tuple[str, Any]] = context.Queue()
     devices = prepared.options.devices
     workers = max(1, prepared.options.render_workers // len(devices))
     children = [
         context.Process(
             target=_child,
-            args=(os.getpid(), store.path, prepared.source, prepared.options, device, share, workers, told),
+            args=(os.getpid(), store.path, prepared.source, prepared.options, device, share, workers, messages),
         )
         for device, share in zip(devices, (todo[i :: len(devices)] for i in range(len(devices))), strict=True)
         if share
@@ -42,21 +42,21 @@ def build_on_devices(store: "Store", prepared: "Prepared", todo: Sequence[PartId
         with out_of_reach():
             for child in children:
                 child.start()
-        _follow(children, told, progress)
+        _follow(children, messages, progress)
     finally:
         for child in children:
             child.terminate()
             child.join()
 
 
-def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: Progress) -> None:
+def _follow(children: Sequence[Any], messages: "Queue[tuple[str, Any]]", progress: Progress) -> None:
     """Pass on the messages of the children until all are done."""
     from queue import Empty
 
     running = len(children)
     while running:
         try:
-            what, value = told.get(timeout=POLL_SECONDS)
+            what, value = messages.get(timeout=POLL_SECONDS)
         except Empty:
             dead = [c for c in children if c.exitcode not in (None, 0)]
             if dead:
@@ -76,38 +76,38 @@ def _follow(children: Sequence[Any], told: "Queue[tuple[str, Any]]", progress: P
             running -= 1
 
 
-class _Told:
-    """The progress of a child process, sent to its parent."""
+class _ProgressToParent:
+    """The `Progress` of a child process, which sends everything to its parent."""
 
     def __init__(self, queue: "Queue[tuple[str, Any]]", parent: int) -> None:
         self._queue = queue
         self._parent = parent
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        """The parent has started already."""
+        """Do nothing: the parent has started the stage already."""
 
     def advance(self, images: int, *, bytes: int = 0, rejected: int = 0) -> None:
-        """Pass on a step; the last one where the parent, and with it the build lock, is gone."""
+        """Send a step to the parent; end this process when the parent, and with it the build lock, is gone."""
         if os.getppid() != self._parent:
             os._exit(1)
         self._queue.put(("advance", {"images": images, "bytes": bytes, "rejected": rejected}))
 
     def note(self, text: str) -> None:
-        """Pass on a line."""
+        """Send a line to the parent."""
         self._queue.put(("note", text))
 
     def warn(self, text: str) -> None:
-        """Pass on a line."""
+        """Send a line to the parent."""
         self._queue.put(("warn", text))
 
     def doing(self, what: str) -> None:
-        """The parent's bar shows enough."""
+        """Do nothing: the parent's progress bar shows enough."""
 
     def aside(self, text: str) -> None:
-        """A build has nothing to put there."""
+        """Do nothing: a build shows no text beside its numbers."""
 
     def finish(self) -> None:
-        """The parent finishes."""
+        """Do nothing: the parent finishes the stage."""
 
 
 def _child(
@@ -118,7 +118,7 @@ def _child(
     device: str,
     todo: Sequence[PartId],
     workers: int,
-    told: "Queue[tuple[str, Any]]",
+    messages: "Queue[tuple[str, Any]]",
 ) -> None:
     from kdcache.build.parts import build_parts
     from kdcache.render.worker import leave_with
@@ -129,7 +129,7 @@ def _child(
     try:
         store = Store.open(path)
         teacher = reopen_teacher(store.plan.teacher, device=device, weights=options.weights, head=options.head)
-        build_parts(store, source, teacher, todo, workers, _Told(told, parent))
-        told.put(("done", None))
+        build_parts(store, source, teacher, todo, workers, _ProgressToParent(messages, parent))
+        messages.put(("done", None))
     except KDError as error:
-        told.put(("failed", error))
+        messages.put(("failed", error))

@@ -1,7 +1,7 @@
-"""What a build will cost, before anyone pays for it: bytes a signal and codec, hours from a measured batch, free disk.
+"""Estimate what a build will cost: bytes of each signal and codec, hours from a measured batch, free disk space.
 
-Time and bytes do not depend on the values of the weights, so nothing is downloaded: unless weights are at hand, the true
-architecture is measured with random ones.
+Time and bytes do not depend on the values of the weights, so nothing is downloaded: when no weights are available locally, the
+real architecture is measured with random ones.
 """
 
 import shutil
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 RECEIPT_BYTES, FIELD_BYTES, BLOCK_BYTES = 300, 200, 36
-"""Bytes of a receipt, and of each field and each block it lists."""
+"""Bytes of a receipt itself, of each field it lists and of each block it lists."""
 INDEX_BYTES = 16
-"""Bytes of a row in the index, without its id."""
+"""Bytes of one row in the index, without its image id."""
 ERROR_IMAGES = 4
 
 
 @dataclass(frozen=True)
 class CodecCost:
-    """What one signal costs in one codec."""
+    """What it costs to store one signal with one codec."""
 
     signal: str
     shape: tuple[int, ...]
@@ -47,13 +47,13 @@ class CodecCost:
     bytes_per_row: float
     total_bytes: float
     error: dict[str, float]
-    """Measured error of each signal's codec; empty where there were too few images, or the weights are random."""
+    """Measured error of the codec, by name of the measure; empty with too few images or random weights."""
     chosen: bool
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The bill."""
+    """The estimated cost of a build."""
 
     teacher: str
     device: str
@@ -74,7 +74,7 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """True when the disk has room for it."""
+        """True when the disk has room for the cache."""
         return self.total_bytes <= self.free_bytes
 
 
@@ -84,7 +84,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
 
     notes = Notes()
     if options.weights is None and not _at_hand(options):
-        check_asked(options, out)  # before the wish is changed
+        check_asked(options, out)  # before the options are replaced below
         options = replace(options, weights="random")
         notes.add("measured with random weights: time and bytes do not depend on their values")
         if HEAD_SIGNAL in options.kept and options.head is None and family_of(options.teacher).headless:
@@ -97,7 +97,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     render_rate = max(1, options.render_workers) / trial.render_seconds
     if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
         notes.add(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
-    told = {name: values for name, values in trial.emitted.items() if _worth_telling(name, plan, trial)}
+    told = {name: values for name, values in trial.emitted.items() if _worth_showing(name, plan, trial)}
     costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
     added = sum(field.row_bytes for field in plan.layout.added_fields())
@@ -122,34 +122,34 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
 
 
 def _at_hand(options: BuildOptions) -> bool:
-    """Is it a nano teacher, asked for or chosen, or one of this machine? Then nothing is fetched to open it."""
+    """Whether the teacher's weights need no download: a nano teacher, or one whose weights lie on this machine."""
     from kdcache.teachers.registry import is_published
 
     nano = options.size == "nano" or (options.size is None and shows_embedded(options))
     return nano or not is_published(options.teacher)
 
 
-def _worth_telling(signal: str, plan: Plan, trial: Trial) -> bool:
-    """A codec's error on a few images, or on logits that random weights make up, would only mislead."""
+def _worth_showing(signal: str, plan: Plan, trial: Trial) -> bool:
+    """Whether to show a codec's error: measured on too few images, or on logits of random weights, it would mislead."""
     return len(trial.emitted[signal]) >= min(ERROR_IMAGES, plan.dataset.rows) and not (
         plan.teacher.weights.random and plan.teacher.signal(signal).kind == "distribution"
     )
 
 
-def _costs(stored: StoredSignal, images: int, said: "torch.Tensor | None") -> list[CodecCost]:
-    """The chosen codec first, then the others that suit the signal, each with its error on the measured batch."""
+def _costs(stored: StoredSignal, images: int, values: "torch.Tensor | None") -> list[CodecCost]:
+    """The costs of the chosen codec, then of the others that suit the signal, with their errors on the measured batch."""
     result, signal = [], stored.signal
     for name in dict.fromkeys((stored.codec, *codec_choices(signal))):
         codec = make_codec(name, signal)
         row = codec.row_bytes
-        error = {} if said is None else codec.error(said)
+        error = {} if values is None else codec.error(values)
         chosen = name == stored.codec
         result.append(CodecCost(signal.name, signal.shape, name, row, row * images, error, chosen=chosen))
     return result
 
 
 def file_overhead(plan: Plan, listing: Listing) -> float:
-    """Bytes beside the rows: the index, and what each part has of headers, alignment and checksums."""
+    """Bytes of a cache that are not rows: the index, and the headers, alignment and checksums of each part."""
     one_row = plan.model_copy(update={"dataset": plan.dataset.model_copy(update={"rows": 1})})
     fields, part = plan.fields(), PartId(0, 0)
     payload = {f.name: np.zeros(f.shape if f.per_part else (1, *f.shape), f.dtype) for f in fields}

@@ -1,6 +1,6 @@
-"""Why a build does not fit the cache that is in its folder, in terms of the options, the most important difference first.
+"""Explain why a build does not fit the cache in its folder: which options differ, the most important first.
 
-Input: the plan that is there and the one that was requested. Output: nothing, or a Mismatch.
+Input: the plan in the folder and the requested plan. Output: nothing, or a Mismatch.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def refuse_misfit(path: Path, there: Plan, here: Plan) -> None:
 
 
 def described(there: Plan, here: Plan, found: list[str]) -> str:
-    """`--data: photos there, wds here; --signal: …`: what follows from an earlier difference is left out."""
+    """The differences as text: `--data: photos there, wds here; --signal: …`, without those that an earlier one causes."""
     lines: list[str] = []
     seen: set[str] = set()
     for option, read, causes in _WORDS:
@@ -50,7 +50,7 @@ def _short(value: object) -> str:
 
 
 def _data(plan: Plan) -> str:
-    """The location of the images is shown, but only the fingerprint decides whether they are the same."""
+    """The dataset as shown in a message. It includes the name, but only the fingerprint decides whether two are the same."""
     return f"{plan.dataset.name} ({plan.dataset.rows:,} images, fingerprint {plan.dataset.fingerprint[:8]})"
 
 
@@ -69,7 +69,7 @@ def _recipe(plan: Plan) -> str:
 
 
 def _settings(plan: Plan) -> str:
-    """All other values of the recipe, so that any difference in them shows."""
+    """The remaining settings of the recipe as text, so that any difference between them shows."""
     values = plan.views.recipe.plain().items()
     return " ".join(f"{key}={value}" for key, value in values if key not in ("kind", "background"))
 
@@ -87,7 +87,7 @@ def _classes(plan: Plan) -> str:
     return "none" if names is None else f"{len(names)} names, {', '.join(names)}"
 
 
-# Option, what it says of a plan, and the options whose difference explains this one.
+# Option, its value according to a plan, and the options whose difference explains a difference of this one.
 _WORDS: tuple[tuple[str, Read, tuple[str, ...]], ...] = (
     ("--data", _data, ()),
     ("--teacher", _teacher, ()),

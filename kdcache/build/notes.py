@@ -1,4 +1,4 @@
-"""What a person should read about a plan: choices that were made for them, and what may make the cache useless or expensive."""
+"""Remarks and warnings about a plan: choices made for the user, and what may make the cache useless or expensive."""
 
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ RANDOM, PART_ROWS = "random", "part-rows"
 
 
 def notes_on(options: BuildOptions, plan: Plan, asked_batch: int) -> Notes:
-    """Choices that were made because an option was left out or could not be met."""
+    """Notes on choices that kd made because an option was left out or could not be met."""
     notes = Notes()
     if options.data is None:
         notes.add(
@@ -41,14 +41,14 @@ def notes_on(options: BuildOptions, plan: Plan, asked_batch: int) -> Notes:
 
 
 def warnings_on(plan: Plan, source: Source, listing: Listing) -> list[str]:
-    """What may make the cache useless, or dearer than it need be."""
+    """Warnings about what may make the cache useless or needlessly expensive."""
     small = enlargement(source, listing, plan.teacher.preprocess.size, "the teacher")
     found = [*_class_warning(plan), *([small] if small else [])]
     return found + _folder_of_splits_warning(plan.dataset.source)
 
 
 def _class_warning(plan: Plan) -> list[str]:
-    """A teacher with classes of its own speaks of those, whatever the folders of the images are called."""
+    """Warn when the teacher's classes do not include those of the images: its logits are always about its own classes."""
     theirs, ours = plan.teacher.classes, plan.dataset.classes
     if theirs is None or ours is None or set(ours) <= set(theirs):
         return []
@@ -61,7 +61,7 @@ def _class_warning(plan: Plan) -> list[str]:
 
 
 def _split_note(data: str | None, source: dict[str, Any]) -> list[Note]:
-    """Which split of a dataset is used when none was named, and how the other one is."""
+    """Note which split of a dataset is used when none was named, and how to choose the other one."""
     other = None if data is None else split_not_named(parse(data), source)
     if other is None:
         return []
@@ -69,12 +69,12 @@ def _split_note(data: str | None, source: dict[str, Any]) -> list[Note]:
 
 
 def _folder_of_splits_warning(source: dict[str, Any]) -> list[str]:
-    """A folder of splits is a data set of all of them, without classes: a student would be trained on its validation images."""
+    """Warn when the folder holds splits (train, val): all would be used without classes, validation images included."""
     splits = inner_splits(source)
     if not splits:
         return []
     names, one = ", ".join(sorted(path.name for path in splits)), shlex.quote(str(splits[0]))
-    told = (
+    effect = (
         ", and the images of all of them would be in one cache" if len(splits) > 1 else ", which is no class of images"
     )
-    return [f"{source['path']} holds {names}{told}; give --data {one}"]
+    return [f"{source['path']} holds {names}{effect}; give --data {one}"]

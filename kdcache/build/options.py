@@ -1,4 +1,4 @@
-"""Options of a build, and defaults that depend on other options."""
+"""The options of a build, and the defaults that depend on other options."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from kdcache.base.machine import best_device, render_workers
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """The options of one build. None: a suitable value is chosen."""
+    """The options of one build. None means that a suitable value is chosen."""
 
     teacher: str
     size: str | None = None
@@ -21,14 +21,14 @@ class BuildOptions:
     """View recipe; None: `plain` for one view, `augment` for more."""
     overrides: tuple[str, ...] = ()
     background: str | None = None
-    """Colour under transparent pixels; None: that of the recipe, which is white unless its file sets another."""
+    """Background colour shown through transparent pixels; None: that of the recipe, by default white."""
     views: int = 1
     seed: int = 0
     backend: Literal["hdf5", "zarr"] = "hdf5"
     compression: str | None = None
     batch: int | None = None
     step: int | None = None
-    """Training batch size, when the same teacher will also run on-stream: without `batch`, the teacher batch is
+    """Training batch size, when the same teacher will also run on-stream. When `batch` is None, the teacher batch is
     chosen to waste the least padding per step.
     """
     precision: str = "float32"
@@ -37,13 +37,13 @@ class BuildOptions:
     part_rows: int | None = None
     input_size: tuple[int, int] | None = None
     classes: str | None = None
-    """File with one class name a line."""
+    """File with one class name per line."""
     templates: str | None = None
-    """File with one prompt template a line, `{}` where the class name goes."""
+    """File with one prompt template per line, in which `{}` stands for the class name."""
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The signals: as asked, or what a head emits where a head is given, or those of the teacher's family."""
+        """The signals to store: the requested ones, else those of the head if one is given, else the family's default."""
         from kdcache.teachers.family import LOGITS
         from kdcache.teachers.registry import usual_signals
 
@@ -53,10 +53,10 @@ class BuildOptions:
 
     @property
     def device(self) -> str:
-        """The first device: the one that measures."""
+        """The first device, on which the teacher is measured."""
         return self.devices[0] if self.devices else best_device()
 
     @property
     def render_workers(self) -> int:
-        """Processes that render views."""
+        """Number of processes that render views."""
         return render_workers(self.workers)

@@ -1,4 +1,4 @@
-"""The part in hand: batches of signals go in, a coded payload comes out, a thread seals it on disk."""
+"""The part being built: it collects batches of signals, encodes them, and a thread writes it to disk."""
 
 import time
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class PartInHand:
-    """Collects the rows of one part in order.
+    """Collects and encodes the rows of one part, in order.
 
-    Rowwise codecs are applied a batch at a time, while the values are still on the device (top-k of 21,841 classes leaves
-    little to copy). The others need every row of the part at once and wait for `finish`, as do the codecs that come after the
-    first where a cache was converted.
+    Row-wise codecs are applied batch by batch while the values are still on the device (top-k of 21,841 classes leaves
+    little to copy). Other codecs need all rows of the part and are applied in `finish`, and so are the later codecs of a
+    signal whose cache was converted.
     """
 
     def __init__(self, store: Store, part: PartId, ways: dict[str, tuple[Codec, ...]]) -> None:
@@ -47,11 +47,11 @@ class PartInHand:
 
     @property
     def full(self) -> bool:
-        """True when every row of the part is here."""
+        """True when all rows of the part have been added."""
         return self._done == len(self._rows)
 
     def add(self, said: dict[str, "torch.Tensor"], digests: NDArray[np.uint32], bad: dict[int, str]) -> None:
-        """Add the next rows; those of unreadable images become zeros."""
+        """Add the next rows; rows of unreadable images (`bad`) become zeros."""
         here = slice(self._done, self._done + len(digests))
         places = [row - self._rows.start for row in bad]
         self._fields[VIEW_DIGEST.name][here] = digests
@@ -68,7 +68,7 @@ class PartInHand:
         self._done = here.stop
 
     def finish(self) -> tuple[Fields, dict[str, Any]]:
-        """Code what had to wait -> the payload, and the facts of its making."""
+        """Encode what needs all rows; return the payload, and facts about how it was made."""
         for name in list(self._waiting):
             values = as_torch(self._waiting.pop(name))
             self._fields |= self._encoded(self._codecs[name], values, self._rows)
@@ -79,7 +79,7 @@ class PartInHand:
         return self._fields, {"seconds": round(time.perf_counter() - self._started, 3)}
 
     def _encoded(self, codec: Codec, values: "torch.Tensor", rows: range) -> Fields:
-        """The values coded; the error for a value that must not be stored names the image and the part."""
+        """Encode values; the error for a value that must not be stored names the image and the part."""
         try:
             return codec.encode(values)
         except Damage as error:
@@ -103,7 +103,7 @@ def along(way: Sequence[Codec], fields: Fields, bad: Sequence[int]) -> Fields:
 
 
 class PartWriter:
-    """Seals parts in a thread of its own, one at a time, so that the teacher does not wait for the disk."""
+    """Writes parts in its own thread, one at a time, so that the teacher does not wait for the disk."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -111,13 +111,13 @@ class PartWriter:
         self._last: Future[int] | None = None
 
     def seal(self, part: PartInHand, facts: dict[str, Any]) -> int:
-        """Hand over a full part; returns the bytes of the one before, and raises what went wrong with it."""
+        """Start writing a full part. Returns the bytes of the part before it, or raises the error of writing that one."""
         written = self.wait()
         self._last = self._thread.submit(self._write, part, facts)
         return written
 
     def wait(self) -> int:
-        """Wait for the part being written: its bytes, 0 when there is none."""
+        """Wait until the part being written is done; returns its bytes, 0 when there is none."""
         last, self._last = self._last, None
         return last.result() if last else 0
 
@@ -129,5 +129,5 @@ class PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A part that is full is sealed even when the build is interrupted.
+        # A full part is still written when the build is interrupted.
         self._thread.shutdown(wait=True)

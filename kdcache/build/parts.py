@@ -14,7 +14,7 @@ from kdcache.teachers.batches import Batches
 if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
-WAY_OUT = "go on with the same command on a --device that has more memory"
+WAY_OUT = "run the same command again with a --device that has more memory"
 
 
 def build_parts(

@@ -1,4 +1,4 @@
-"""From what a user asked for to a plan: the source is scanned, the teacher opened, one batch said. Nothing is written."""
+"""From options to a plan: scan the source, open the teacher, run one batch. Nothing is written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ MAX_ROWS_PER_PART = 16384
 
 @dataclass(frozen=True)
 class Prepared:
-    """A build that could start now."""
+    """A build that is ready to start: its plan, and the opened source and teacher."""
 
     options: BuildOptions
     out: Path
@@ -52,7 +52,7 @@ class Prepared:
     """The cache that this build goes on with, open; None where a new one begins."""
     notes: tuple[Note, ...]
     warnings: tuple[str, ...] = ()
-    """Remarks about what may make the cache useless or expensive."""
+    """Warnings about what may make the cache useless or expensive."""
 
 
 def prepare(
@@ -60,7 +60,7 @@ def prepare(
 ) -> Prepared:
     """Make the plan of a build. Where `out` already holds the same cache unfinished, the build will resume it.
 
-    `quick` is for estimates: a slow teacher says a few images instead of a batch, and what lies in `out` does not matter.
+    `quick` is for estimates: a slow teacher is run on a few images instead of a batch, and the content of `out` is ignored.
     """
     progress, augment = progress or Silent(), check_asked(options, out)
     store = None if quick else Store.at(out)
@@ -76,7 +76,7 @@ def prepare(
     teacher = _open_teacher(options, size, offered, preprocess_so_far(there, options, size))
     recipe = augment or on(teacher.spec.preprocess.geometry, options.background)
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
-    # Resuming keeps the batch of the cache that is there, whatever the device would choose now.
+    # A resumed cache keeps its batch size, whatever would be chosen for this device now.
     asked = options.batch or (there and there.batch) or _usual_batch(options, teacher)
     progress.doing("measuring the teacher on a batch")
     trial = run_trial(teacher, source, listing, views, asked, quick=progress if quick else None)
@@ -101,12 +101,12 @@ def prepare(
 
 
 def with_weights_of(options: BuildOptions, teacher: TeacherSpec) -> BuildOptions:
-    """The options for whoever opens this teacher again: with the place where a run was found."""
+    """The options for opening this teacher again, with the location where its run was found."""
     return replace(options, weights=options.weights or teacher.weights.path)
 
 
 def _called_as_there(teacher: TeacherSpec, planned: TeacherSpec) -> TeacherSpec:
-    """A run is known by its weights: where it was renamed, the cache that is there keeps calling it by its old name."""
+    """Keep the planned name of a run used as a teacher: weights identify it, so it may have been renamed since."""
     if teacher.weights.path is None or teacher.weights.sha256 != planned.weights.sha256:
         return teacher
     weights = teacher.weights.model_copy(update={"source": planned.weights.source})
@@ -114,7 +114,7 @@ def _called_as_there(teacher: TeacherSpec, planned: TeacherSpec) -> TeacherSpec:
 
 
 def _listed(options: BuildOptions, source: Source, progress: Progress) -> Listing:
-    """The images, of which there must be some."""
+    """List the images; UsageError when there are none."""
     progress.doing("listing the images")
     listing = source.scan()
     if not len(listing):
@@ -148,12 +148,12 @@ def _open_teacher(
 
 
 def _size(options: BuildOptions, source: Source) -> str | None:
-    """The size that was chosen, or nano for embedded images; None: what is usual for the teacher."""
+    """The chosen size, or nano for embedded images; None: the default size of the teacher."""
     return options.size or ("nano" if options.weights is None and _has_nano_for(options.teacher, source) else None)
 
 
 def shows_embedded(options: BuildOptions) -> bool:
-    """Are the images an embedded set, and has the teacher a nano size? Then that is the default size."""
+    """Whether the images are an embedded set and the teacher has a nano size, which is then the default size."""
     return _has_nano_for(options.teacher, open_source(options.data or "shapes"))
 
 
@@ -164,7 +164,7 @@ def _has_nano_for(teacher: str, source: Source) -> bool:
 
 
 def _unnamed_classes() -> tuple[str, ...]:
-    """As many classes as ImageNet-21k has: for the estimate of logits over images that have no classes."""
+    """Made-up class names, as many as ImageNet-21k has: to estimate logits when the images have no classes."""
     return tuple(f"class {number}" for number in range(21_841))
 
 
@@ -198,8 +198,8 @@ def _stored(codec: Codec, layout: Layout, trial: Trial) -> StoredSignal:
 
 
 def _in_usual_place(prepared: Prepared, options: BuildOptions, progress: Progress, *, quick: bool) -> Prepared:
-    """The build in `kd/caches/TEACHER-SIZE-DATA`, with a number where another cache has the name. The same cache is gone on with,
-    and one that an earlier version planned, as its plan says."""
+    """The build in `kd/caches/TEACHER-SIZE-DATA`, with a number appended if another cache has that name. The same
+    cache is continued, and so is one that an earlier version planned, from its plan."""
     plan = prepared.plan
     for out, store in _usual_outs(plan):
         if store is None or store.plan.identity == plan.identity:
@@ -213,7 +213,7 @@ def _in_usual_place(prepared: Prepared, options: BuildOptions, progress: Progres
 
 
 def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Store | None]]:
-    """The folders a build may choose and the caches in them, up to the first that is free (None)."""
+    """The folders that a build may choose with the caches in them; the last one is the first without a cache (None)."""
     name = f"{plan.teacher.family}-{plan.teacher.size}-{plan.dataset.name}".replace("/", "-").replace(":", "-")
     for number in count(1):
         out = CACHES / (name if number == 1 else f"{name}-{number}")
@@ -225,7 +225,7 @@ def _usual_outs(plan: Plan) -> Iterator[tuple[Path, Store | None]]:
 
 
 def _facts(plan: Plan) -> tuple[object, ...]:
-    """What can be compared of two plans without opening images and teacher as each of them says."""
+    """The facts by which two plans can be compared without opening their images and teachers."""
     teacher, views = plan.teacher, plan.views
     codecs = tuple((stored.signal.name, stored.codec) for stored in plan.signals)
     return (

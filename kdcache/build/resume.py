@@ -1,4 +1,4 @@
-"""Go on with a cache that is there, from its plan alone: the same source, the same teacher, whatever is still missing."""
+"""Continue an existing cache from its plan alone, with the same source and the same teacher."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from kdcache.views.recipe import Foreign
 
 
 def prepare_again(path: Path, options: BuildOptions) -> Prepared:
-    """Open source and teacher of an existing cache again, and make sure that both are still what the plan states.
+    """Open the source and the teacher of an existing cache again, and check that both still match the plan.
 
-    Of the options, only where things lie on this machine (data, weights, head), devices and workers count.
+    Only these options have an effect: locations on this machine (data, weights, head), devices and workers.
     """
     from kdcache.teachers.reopen import reopen_teacher
 

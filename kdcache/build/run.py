@@ -1,7 +1,7 @@
-"""The one pass over the missing parts: worker processes render, this thread runs the teacher, another one writes.
+"""The pass over the missing parts: worker processes render, this thread runs the teacher, another thread writes.
 
-The three overlap, so the pass takes as long as the slowest of them, which is the teacher. A part is a pure function of the
-plan: resuming is building what has no receipt, and it does not matter who builds which part, or twice.
+The three overlap, so the pass takes as long as the slowest of them, usually the teacher. A part is a pure function of the
+plan: to resume is to build the parts without a receipt, and it does not matter which machine builds a part, or if two do.
 """
 
 import time
@@ -17,12 +17,12 @@ from kdcache.store import Store
 from kdcache.store.plan import PartId
 
 Portion = tuple[int, int]
-"""One of several equal shares of the work: (3, 16) is the third of sixteen."""
+"""One of several equal shares of the work: (3, 16) is the third of sixteen shares."""
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did, and what is there now."""
+    """What a build did, and what the cache contains now."""
 
     path: Path
     rows: int
@@ -36,27 +36,27 @@ class BuildResult:
 
     @property
     def complete(self) -> bool:
-        """True when every part of the plan has its receipt."""
+        """True when every part of the plan has a receipt."""
         return self.parts_missing == 0
 
     @property
     def images_per_second(self) -> float:
-        """Views the teacher saw a second in this run."""
+        """Views per second that the teacher was run on in this build."""
         return self.images / self.seconds if self.seconds else 0.0
 
 
 def build(prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
-    """Build every missing part of a cache, or the missing parts of one share."""
+    """Build the missing parts of a cache, or only those of one share."""
     return build_missing(begun(prepared), prepared, only=only, progress=progress)
 
 
 def begun(prepared: Prepared) -> Store:
-    """The cache of a build, open: a new one without parts, or the one that the build goes on with."""
+    """Open the cache of a build: create a new one without parts, or open the one to continue."""
     return Store.create(prepared.out, prepared.plan, prepared.listing, prepared.store)
 
 
 def build_missing(store: Store, prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
-    """Build every missing part of a cache that is open, or the missing parts of one share."""
+    """Build the missing parts of an open cache, or only those of one share."""
     with store.building(only):
         asked = share_of(store.plan.parts(), only)
         absent = set(store.missing(sizes=True))
@@ -86,5 +86,5 @@ def build_missing(store: Store, prepared: Prepared, *, only: Portion | None = No
 
 
 def share_of(parts: Sequence[PartId], only: Portion | None) -> list[PartId]:
-    """The parts of one share: every n-th, so that shares are equally long."""
+    """The parts of one share: every n-th part, so that shares are equally long."""
     return list(parts) if only is None else list(parts[only[0] - 1 :: only[1]])

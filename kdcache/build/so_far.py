@@ -1,7 +1,7 @@
-"""How a cache that is already there prepares its pixels, for a build that goes on with it.
+"""The preprocessing of an existing cache, for a build that continues it.
 
-Input: the plan that is there and what was requested. Output: the preprocessing to open the teacher with, and a word where a new
-cache would have a better one.
+Input: the existing plan and the options. Output: the preprocessing to open the teacher with, and a note when a new cache would
+have a better one.
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from kdcache.store.plan import Plan
 
 
 def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | None) -> Preprocess | None:
-    """That of the plan: it is kept whatever is published or computed now. `size`: the one that was requested, None for the usual.
+    """The preprocessing of the existing plan, which stays even if the publisher's has changed. `size`: None for the default.
 
-    None where there is no plan, or another teacher or input is requested: then the two plans differ.
+    None when there is no plan, or when another teacher or input size is requested, because then the two plans differ anyway.
     """
     from kdcache.teachers.registry import has_own_pixels, usual_size
 
@@ -40,7 +40,7 @@ def older_pixels_note(there: Plan | None) -> list[Note]:
         return []
     return [
         Note(
-            "this cache prepares its pixels as it was planned, less exactly than kd does now (docs/preprocessing.md): for "
-            "those of the teacher's publisher, build another one with --out"
+            "this cache keeps the preprocessing of its plan, which is less exact than that of kd now (docs/preprocessing.md): "
+            "for the pixels of the teacher's publisher, build another cache with --out"
         )
     ]

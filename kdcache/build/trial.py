@@ -1,4 +1,4 @@
-"""One batch, rendered and run through the teacher before anything is written: its cost, its values, whether it fits in memory."""
+"""Run the teacher on one batch before anything is written, to learn its time, its values and whether it fits in memory."""
 
 import time
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ QUICK_LIMIT = 20.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What a teacher emitted for the first good images, and how long it took."""
+    """The signals a teacher emitted for the first readable images, and how long it took."""
 
     batch: int
     emitted: dict[str, "torch.Tensor"]
     """Signals of the measured images, by name."""
     render_seconds: float
-    """Seconds to render one view on one core."""
+    """Seconds it takes to render one view on one core."""
     teacher_seconds: float
-    """Seconds the teacher takes for one batch."""
+    """Seconds it takes to run the teacher on one batch."""
 
 
 def run_trial(
@@ -54,7 +54,7 @@ def run_trial(
 ) -> Trial:
     """Render one batch and run the teacher on it, halving the batch for as long as the device runs out of memory.
 
-    `quick`, for an estimate, measures a few images instead where a batch would take long, and the progress notes that.
+    With `quick`, for an estimate, only a few images are measured when a batch would take long; `quick` gets a note of that.
     """
     from kdcache.teachers.batches import Batches
 
@@ -76,7 +76,7 @@ def run_trial(
 def _as_many_as_are_quick(
     teacher: "Teacher", source: Source, listing: Listing, views: ViewPlan, batch: int, progress: Progress
 ) -> Trial | None:
-    """An estimate from a few images for a batch that would take long; None when a batch does not."""
+    """The trial of a batch, extrapolated from a few images if the batch would take long; None if it would not."""
     one = run_trial(teacher, source, listing, views, 1)
     progress.advance(1)
     count = max(1, int(QUICK_LIMIT / one.teacher_seconds))
@@ -90,21 +90,21 @@ def _as_many_as_are_quick(
 
 
 def _measured(batches: "Batches", shown: Shown) -> tuple[dict[str, "torch.Tensor"], float]:
-    """What is emitted about one batch of these images, and the seconds it takes."""
+    """The signals of one batch of these images, and the seconds it takes."""
     warm = False
     while True:
         size = batches.size
         start = time.perf_counter()
         emitted = {name: values.cpu() for name, values in batches.emit(shown[:size]).items()}
         seconds = time.perf_counter() - start
-        # The first call also pays for allocation and kernel choice, which a build pays once; measure again when that is cheap.
+        # The first call includes allocation and kernel choice, which a build pays only once; so measure again if that is quick.
         if batches.size == size and (warm or seconds > WARM_UP_LIMIT):
             return emitted, seconds
         warm = True
 
 
 def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: TeacherSpec, count: int) -> Shown:
-    """The first `count` images that can be read, as view 0, as the teacher is shown them."""
+    """View 0 of the first `count` readable images, as the teacher is shown them."""
     import torch
 
     size = teacher.preprocess.size
@@ -115,7 +115,7 @@ def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: Tea
     recipe = drawable(views.recipe)
     read = partial(load, source, background=recipe.background)
     render = partial(view_pixels, recipe, seed=views.seed, view=0, size=size, load=read)
-    partners = ListedIds(listing)  # of mixed views; they come from the whole dataset
+    partners = ListedIds(listing)  # the other images of mixed views come from the whole dataset
     for row, image_id in enumerate(ids):
         try:
             found.append(render(row=row, ids=partners))

@@ -1,4 +1,4 @@
-"""The views of a cache, rendered as its plan states: for the build that stores the signals of them, and every check later."""
+"""Render the views of a cache as its plan states, for the build and for every later check."""
 
 from kdcache.images.source import Source
 from kdcache.render import RenderPool
@@ -8,7 +8,7 @@ from kdcache.views.recipe import drawable
 
 
 def pool_of(store: Store, source: Source, workers: int) -> RenderPool:
-    """A render pool for the views of a cache, in batches of its plan's size."""
+    """A pool of processes that renders the views of a cache, in batches of the size in its plan."""
     plan = store.plan
     return RenderPool(
         source,

@@ -1,1 +1,1 @@
-"""Is a cache still what was built? Verify bytes, replay views, run the teacher again on samples, repair."""
+"""Check that a cache is still what was built: verify bytes, replay views, run the teacher again on samples; and repair it."""

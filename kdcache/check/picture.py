@@ -1,7 +1,7 @@
-"""One view of one image as a PNG: what the teacher was shown, not only what it answered.
+"""Save one view of one image as a PNG, to see what the teacher was shown.
 
-Input: a cache, an image id, a view, the file to write. Output: the file, with exactly the pixels that the teacher saw: rendered
-again from the image, at the teacher's size, mixed with its partner where the recipe mixes, and compared with their digest.
+Input: a cache, an image id, a view, the file to write. Output: the file, with exactly the pixels that the teacher was shown:
+rendered again from the image, at the teacher's size, mixed with its partner if the recipe mixes, and compared with the digest.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SUFFIX = ".png"
 
 @dataclass(frozen=True)
 class Saved:
-    """A picture that was written."""
+    """A picture that was saved."""
 
     path: Path
     height: int
@@ -31,7 +31,7 @@ class Saved:
 
 
 def check_target(path: Path) -> None:
-    """UsageError for a file that is there already, or that is no PNG: other formats change the pixels, or lose some."""
+    """UsageError if the file exists already, or is not a PNG: other formats may change pixels."""
     if path.suffix.lower() != SUFFIX:
         hint = f"--save {path.with_suffix(SUFFIX).name or 'picture.png'}: a PNG keeps every pixel as it was"
         raise UsageError(f"{path} does not end in {SUFFIX}", hint=hint)
@@ -42,9 +42,9 @@ def check_target(path: Path) -> None:
 
 
 def save_view(cache: Path, image_id: str, path: Path, *, view: int = 0, data: str | None = None) -> Saved:
-    """Write one view of an image. `data`: where the images lie now, if not where the plan states.
+    """Write one view of an image. `data`: present location of the images, if it differs from the plan's.
 
-    Drift, and no file, where it renders to other pixels today than the teacher saw; BadImage where the image cannot be read.
+    Drift, and no file, if it renders to other pixels than the teacher was shown; BadImage if the image cannot be read.
     """
     from PIL import Image
 

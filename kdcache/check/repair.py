@@ -1,4 +1,4 @@
-"""Take away what is damaged, so that a build makes it again. Never more than that, and nothing unless asked to apply it."""
+"""Remove damaged parts, so that a build makes them again. Nothing else is removed, and nothing at all without `apply`."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from kdcache.store.plan import PartId
 
 @dataclass(frozen=True)
 class Repair:
-    """What repair found and did."""
+    """The result of a repair: what was found and what was done."""
 
     place: Place
     parts: tuple[PartId, ...]
-    """Parts that are damaged."""
+    """Damaged parts."""
     rows: int
     applied: bool
     missing: int
-    """Parts to build, including those that were dropped."""
+    """Number of parts to build, including those that were dropped."""
     others: tuple[Finding, ...]
-    """Damage outside the parts; after applying, what a build or a person still has to repair."""
+    """Damage outside of parts; with `apply`, what a build or a person still has to repair."""
     warnings: tuple[Finding, ...]
-    """Files that do not belong to the cache; they are left alone."""
+    """Files that do not belong to the cache; they are not touched."""
 
     @property
     def path(self) -> Path:
-        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError if it does not lie in a folder of this machine."""
         return self.place.folder
 
 
 def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
-    """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part is no part.
+    """Find damaged parts and, with `apply`, drop them: the receipt first, so that a half-dropped part does not count as built.
 
     With `apply` the cache stays locked from the search to the last removal, so that no build changes it in between.
     """
@@ -46,7 +46,7 @@ def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
         foreign = [found for found in report.findings if found.kind == "foreign"]
         if foreign and not any(_fits(store, part) for part in store.with_receipt()):
             path = store.place.at(PLAN)
-            message = f"{path} looks foreign: no receipt is of its plan. Nothing was dropped"
+            message = f"{path} looks foreign: no receipt belongs to its plan. Nothing was dropped"
             raise Mismatch(message, hint="copy plan.json from another copy of this cache", path=path)
         damaged = sorted({f.part for f in report.findings if f.part is not None and f.kind == "damage"})
         others = [found for found in report.findings if found.part is None]
@@ -67,7 +67,7 @@ def repair(where: Path | Place, *, apply: bool, progress: Progress) -> Repair:
 
 
 def _fits(store: Store, part: PartId) -> bool:
-    """True when a part has a receipt of this plan."""
+    """Whether a part has a receipt that belongs to this plan."""
     try:
         return store.receipt(part) is not None
     except (Damage, Mismatch):

@@ -1,4 +1,4 @@
-"""Which rows a check looks at, and what their views are today."""
+"""Choose the rows of a check, and render their views again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from kdcache.views.replay import drifts
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What to look at beyond structure and checksums."""
+    """What to check in addition to structure and checksums."""
 
     replay: int = 0
     """Number of views that are rendered again and compared with their digests."""
@@ -41,7 +41,7 @@ class VerifyOptions:
 
 @dataclass
 class VerifyReport:
-    """What was checked, and what is wrong."""
+    """The result of a verification: what was checked and what was found."""
 
     place: Place
     parts: int = 0
@@ -54,36 +54,36 @@ class VerifyReport:
     tolerance: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
-    """Files that do not belong to the cache: they are never read, never removed, and count as no damage."""
+    """Files that do not belong to the cache. They are never read or removed, and do not count as damage."""
 
     @property
     def path(self) -> Path:
-        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError if it does not lie in a folder of this machine."""
         return self.place.folder
 
     @property
     def ok(self) -> bool:
-        """True when nothing was found. Missing parts are not damage: a build makes them."""
+        """True if there are no findings. Missing parts are not damage, because a build makes them."""
         return not self.findings
 
     @property
     def damaged(self) -> bool:
-        """Some bytes on disk are not those of this cache: a repair and a build mend that."""
+        """Whether some bytes on disk are wrong; a repair and a build solve that."""
         return any(found.kind != "drift" for found in self.findings)
 
     @property
     def pixels_drifted(self) -> bool:
-        """Some views render to other pixels than the teacher saw."""
+        """Whether some views render to other pixels than the teacher was shown."""
         return any(found.kind == "drift" and found.field == VIEW_DIGEST.name for found in self.findings)
 
     @property
     def teacher_drifted(self) -> bool:
-        """The teacher now emits other values for the pixels it was shown."""
+        """Whether the teacher now emits other values for the same pixels."""
         return any(found.kind == "drift" and found.field != VIEW_DIGEST.name for found in self.findings)
 
 
 def sample(store: Store, parts: list[PartId], count: int, seed: int) -> list[tuple[PartId, list[int]]]:
-    """`count` rows with a good image, drawn from these parts (all of them when there are fewer), in the order of the parts."""
+    """`count` random rows with a usable image from these parts (or all, if there are fewer), in the order of the parts."""
     good = [_good_rows(store, part) for part in parts]
     ends = np.cumsum([len(rows) for rows in good])
     places = _draw(int(ends[-1]), count, seed)
@@ -101,7 +101,7 @@ def _good_rows(store: Store, part: PartId) -> NDArray[np.int64]:
 
 
 def _draw(total: int, count: int, seed: int) -> NDArray[np.int64]:
-    """`count` different places below `total`, ascending."""
+    """`count` different random numbers below `total`, ascending."""
     if count >= total:
         return np.arange(total)
     order = np.argsort(Dice(seed, total, purpose=0x5A3B1E).words(total), kind="stable")
@@ -111,7 +111,7 @@ def _draw(total: int, count: int, seed: int) -> NDArray[np.int64]:
 def rendered_again(
     store: Store, source: Source, rows: list[tuple[PartId, list[int]]], workers: int
 ) -> Iterator[tuple[PartId, Rendered]]:
-    """The sampled views, rendered anew in batches of the plan's size, each within one part."""
+    """Render the sampled views again, in batches of the plan's size, each within one part."""
     plan = store.plan
     chunks = [(part, wanted[i : i + plan.batch]) for part, wanted in rows for i in range(0, len(wanted), plan.batch)]
     with pool_of(store, source, workers) as pool:
@@ -120,7 +120,7 @@ def rendered_again(
 
 
 def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[np.uint32]:
-    """The digests of the pixels the teacher saw."""
+    """The stored digests of the pixels that the teacher was shown."""
     places = np.asarray(rows) - store.plan.rows_of(part).start
     return np.asarray(store.map_part(part)[VIEW_DIGEST.name].take(places), np.uint32)
 
@@ -128,18 +128,20 @@ def stored_digests(store: Store, part: PartId, rows: Sequence[int]) -> NDArray[n
 def views_that_drift(
     store: Store, source: Source, rows: list[tuple[PartId, list[int]]], ask: VerifyOptions, progress: Progress
 ) -> Iterator[Finding]:
-    """Render sampled views again; those whose digests differ from the stored ones."""
+    """Render sampled views again; yields findings for those whose digests differ from the stored ones."""
     for part, batch in rendered_again(store, source, rows, ask.workers):
         yield from drifted(store, part, batch)
         progress.advance(len(batch.rows))
 
 
 def drifted(store: Store, part: PartId, batch: Rendered) -> list[Finding]:
-    """The views of a batch that are not what the teacher saw, by the digests it was kept with."""
+    """Findings for the views of a batch whose digests differ from the stored ones."""
     found = []
     for row, *_ in drifts(batch.rows, stored_digests(store, part, batch.rows), batch.digests):
         why = (
-            f"cannot be used now: {batch.bad[row]}" if row in batch.bad else "renders other pixels than the teacher saw"
+            f"cannot be used now: {batch.bad[row]}"
+            if row in batch.bad
+            else "renders to other pixels than the teacher was shown"
         )
         what = f"{store.index[row]} {why}"
         found.append(Finding(part, VIEW_DIGEST.name, range(row, row + 1), what, kind="drift"))

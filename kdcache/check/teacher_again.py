@@ -13,8 +13,8 @@ from kdcache.store import Finding, Store
 from kdcache.store.plan import PartId
 
 REPEATABLE = {"float32": 2e-3, "bfloat16": 5e-2, "float16": 2e-2}
-"""Largest difference that another machine or library version may cause, by precision: a share of a dense row's length, or a
-difference in the probability of a class. The error of the codecs on the way comes on top, as each codec declares it."""
+"""Largest difference that another machine or library version may cause, by precision: relative to the length of a dense row,
+or in the probability of a class. The declared errors of the codecs are added to this."""
 
 WAY_OUT = "verify on a --device that has more memory, or without --teacher"
 
@@ -27,7 +27,7 @@ def check_teacher(
     report: VerifyReport,
     progress: Progress,
 ) -> None:
-    """Run the teacher on sampled rows again; report rows whose distance exceeds the tolerance.
+    """Run the teacher again on sampled rows; report rows whose distance exceeds the tolerance.
 
     The tolerance is the codec's own error plus `REPEATABLE`.
     """
@@ -43,14 +43,14 @@ def check_teacher(
         report.tolerance[name] = own + REPEATABLE[plan.teacher.precision] if ask.tolerance is None else ask.tolerance
     progress.start("teacher", sum(len(wanted) for _, wanted in rows))
     for part, batch in rendered_again(store, source, rows, ask.workers):
-        # Of other pixels the teacher may say what it likes: those are told as what they are, once.
+        # Rows whose pixels have drifted are reported once as that; the teacher's values for other pixels mean nothing.
         others = {found.rows[0]: found for found in drifted(store, part, batch) if found.rows is not None}
         report.findings += [found for found in others.values() if found not in report.findings]
         progress.advance(len(batch.rows))
         seen = [place for place, row in enumerate(batch.rows) if row not in others]
         if not seen:
             continue
-        said = batches.emit(batch.shown())
+        emitted = batches.emit(batch.shown())
         rows_seen = np.asarray(batch.rows)[seen]
         places = rows_seen - plan.rows_of(part).start
         mapped = store.map_part(part)
@@ -59,7 +59,7 @@ def check_teacher(
                 f.name: mapped[f.name].whole() if f.per_part else mapped[f.name].take(places) for f in codec.fields()
             }
             with naming_rows(rows_seen):
-                far = codec.distance(fields, said[name].cpu().numpy()[seen])
+                far = codec.distance(fields, emitted[name].cpu().numpy()[seen])
             _judge(part, name, rows_seen, far, report)
         report.rerun += len(seen)
 
@@ -68,6 +68,6 @@ def _judge(part: PartId, name: str, rows: NDArray[Any], far: NDArray[np.float64]
     report.distance[name] = max(report.distance.get(name, 0.0), float(far.max(initial=0.0)))
     limit = report.tolerance[name]
     beyond = ~(far <= limit)
-    for row, apart in zip(rows[beyond].tolist(), far[beyond], strict=True):
-        what = f"the teacher emits other values now: distance {apart:.3g}, tolerance {limit:.3g}"
+    for row, distance in zip(rows[beyond].tolist(), far[beyond], strict=True):
+        what = f"the teacher emits other values now: distance {distance:.3g}, tolerance {limit:.3g}"
         report.findings.append(Finding(part, name, range(row, row + 1), what, kind="drift"))

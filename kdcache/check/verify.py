@@ -1,7 +1,7 @@
-"""Is what is on disk what was written, are these still the pixels the teacher saw, and would it emit the same values again?
+"""Verify a cache: its bytes on disk, the pixels that its views render to, and the values that its teacher emits.
 
-Three questions, asked separately, so that a drift of the decoder is not confused with a drift of the teacher. A finding names the
-part and the rows. Nothing is changed here: see repair.py.
+These three checks are separate, so that a drift of the image decoder is not confused with a drift of the teacher. A finding names
+the part and the rows. Nothing is changed here: see repair.py.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from kdcache.store.plan import PartId
 
 
 def verify(where: Path | Place, ask: VerifyOptions, progress: Progress) -> VerifyReport:
-    """Check every byte of a cache, then the samples that were requested."""
+    """Check every byte of a cache, then the requested samples of views."""
     store = Store.open(where)
     if ask.untrusted and (found := store.verify_unopened()):
         return VerifyReport(store.place, parts=len(store.with_receipt()), findings=found)
@@ -45,7 +45,7 @@ def verify(where: Path | Place, ask: VerifyOptions, progress: Progress) -> Verif
 
 
 def _check_parts(store: Store, report: VerifyReport, progress: Progress) -> list[PartId]:
-    """Structure and checksums of every part -> the parts that are there and sound."""
+    """Check structure and checksums of all parts; returns the parts that exist and are intact."""
     sound = []
     parts = store.with_receipt()
     progress.start("bytes", sum(len(store.plan.rows_of(part)) for part in parts))

@@ -1,7 +1,7 @@
-"""Codecs: how a signal becomes fixed-width rows of bytes, and comes back.
+"""Codecs encode a signal as fixed-width rows of bytes, and decode it again.
 
-`make_codec` turns what users write (`topk:100`, `full`, `float16` …) into a codec for one signal. A codec is one file of this
-folder, or a class of another package (`kd.codecs`); nothing else has a list of them.
+`make_codec` turns a codec's name as users write it (`topk:100`, `full`, `float16` …) into a codec for one signal. A codec is one
+file in this folder, or a class of another package (entry point `kd.codecs`); there is no other list of codecs.
 """
 
 from kdcache.codecs.registry import (

@@ -1,4 +1,4 @@
-"""What all codecs share that decode to plain arrays: maps, vectors and codes."""
+"""Base class of the codecs that decode to plain arrays, for maps, vectors and codes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 SHORTEST = 1e-12
-"""Length that a row of zeros is taken to have, so that its distance is a number."""
+"""Smallest length that `distance` divides by, so that a row of zeros has a finite distance."""
 
 
 def describe_axes(signal: Signal) -> tuple[tuple[str, str], ...]:
-    """What a stranger needs to know of a signal's axes."""
+    """Attributes that explain a signal's axes to readers of the file who do not know kd."""
     if signal.grid is None:
         return ()
     return (("grid", f"tokens are rows of a {signal.grid[0]} x {signal.grid[1]} grid (height x width), row by row"),)
@@ -28,19 +28,19 @@ class ArrayCodec(Codec):
     """A codec whose values are arrays of the signal's own shape."""
 
     def recode(self, decoded: Any) -> Fields:
-        """Decoded values, encoded anew."""
+        """Encode the values that another codec decoded."""
         return self.encode(as_tensor(decoded))
 
     def as_values(self, decoded: Any) -> "torch.Tensor":
-        """The same values as a tensor."""
+        """The decoded array as a tensor."""
         return as_tensor(decoded)
 
     def compare(self, values: "torch.Tensor", decoded: Any) -> dict[str, float]:
-        """Relative RMS, largest error, mean token cosine."""
+        """Relative RMS error, largest error and mean cosine per token."""
         return dense_error(values, decoded)
 
     def distance(self, fields: Fields, now: NDArray[Any], mask: Mask | None = None) -> NDArray[np.float64]:
-        """Length of the difference as a share of the row's own. A row with NaN or infinity is infinitely far."""
+        """Length of the difference, relative to that of the stored row. A row with NaN or infinity has infinite distance."""
         stored, now, broken = self.decode(fields).astype(np.float64), *finite(now)
         beyond = np.maximum(np.abs(stored - now) - self._allowed(fields), 0.0)
         if mask is not None:
@@ -50,27 +50,27 @@ class ArrayCodec(Codec):
         return np.asarray(np.where(broken, np.inf, off / np.maximum(length, SHORTEST)))
 
     def _allowed(self, fields: Fields) -> Any:
-        """How far a value may be from the stored one without being another: nothing, unless a codec knows better."""
+        """How much a value may differ from the stored one without counting as different: 0 unless a codec overrides this."""
         return 0.0
 
     def with_lengths(self, values: Any, lengths: Any) -> Any:
-        """The same array: its lengths stand beside it."""
+        """The array unchanged, because its lengths are kept separately."""
         return values
 
     def at(self, values: Any, mask: Mask) -> Any:
-        """The same positions."""
+        """The values at the positions that `mask` selects."""
         return values[mask]
 
     def up_to(self, values: Any, length: int) -> Any:
-        """The same positions, without the axis of rows."""
+        """The first `length` positions of the first row, without the row axis."""
         return values[0, :length]
 
     def plain(self, values: Any) -> Any:
-        """The numbers, nested as they are."""
+        """The numbers as nested lists."""
         return values.tolist()
 
     def describe(self, values: Any, names: Sequence[str] | None = None) -> list[list[str]]:
-        """The shape, and what numbers these are."""
+        """The shape, and mean, spread and range of the numbers."""
         shape = "×".join(str(n) for n in values.shape)
         if not values.size:
             return [[f"{shape}: nothing"]]
@@ -79,6 +79,6 @@ class ArrayCodec(Codec):
 
 
 def finite(now: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Rows with zeros in place of those that hold NaN or infinity, and which those are."""
+    """The rows with NaN or infinite ones replaced by zeros, and a mask of those rows."""
     broken = ~np.isfinite(now).reshape(len(now), -1).all(-1)
     return np.where(broken.reshape(-1, *(1 for _ in now.shape[1:])), now.dtype.type(0), now), broken

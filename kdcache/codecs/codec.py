@@ -1,9 +1,9 @@
-"""What every codec declares and does: a signal becomes fixed-width rows of bytes, and comes back.
+"""The contract of a codec, which encodes a signal as fixed-width rows of bytes and decodes it again.
 
-A codec is one class in one file. It says how users write it, which signals it takes, what it stores, how much it may change, how
-a re-check measures that, and how a row is printed; whoever lists, estimates, verifies or prints asks it. Most derive from
-`ArrayCodec` or `DistributionCodec`, which know the part that follows from the kind of values. A file in this folder is found by
-being there; one of another package by the entry point group `kd.codecs`.
+A codec is one class in one file. It declares its name, the signals it takes, the fields it stores, how much it may change
+values, how a later check measures that, and how a row is printed; listing, estimating, verifying and printing all use these
+declarations. Most codecs derive from `ArrayCodec` or `DistributionCodec`, which implement what follows from the kind of values.
+A codec is found because its file is in this folder, or through the entry point group `kd.codecs` of another package.
 """
 
 from abc import ABC, abstractmethod
@@ -36,9 +36,9 @@ class Field:
     shape: tuple[int, ...]
     per_part: bool = False
     attributes: tuple[tuple[str, str], ...] = ()
-    """Attributes written beside the array, so that the file explains itself."""
+    """Attributes stored with the array, so that the file explains itself."""
     by_position: bool = False
-    """Whether its first axis is that of the signal: where rows differ in length, it is then zero beyond each row's own."""
+    """Whether the first axis after the rows is that of positions: if rows differ in length, it is zero beyond each."""
 
     @property
     def row_bytes(self) -> int:
@@ -47,9 +47,9 @@ class Field:
 
 
 class Codec(ABC):
-    """One way to write one signal. Made as `cls(signal)`, or `cls(signal, number)` where its form has one.
+    """One way to store one signal. Constructed as `cls(signal)`, or as `cls(signal, number)` if its form has a number.
 
-    A codec that stores two halves of a vector is this, and the two methods that its base class requests:
+    A codec that stores every number as float16 looks like this, plus `fields`, `encode` and `decode`:
 
         class Halves(ArrayCodec):
             form = "halves"
@@ -59,69 +59,70 @@ class Codec(ABC):
     """
 
     form: str
-    """How users write it: `float16`, or `topk:K` where a whole number belongs to it."""
+    """The name as users write it: `float16`, or `topk:K` when it has a whole number."""
     help: str
-    """What it stores, in one line of a list."""
+    """What it stores, as one line for the list of codecs."""
     kinds: tuple[Kind, ...]
     """The kinds of signals it takes."""
     aliases: tuple[str, ...] = ()
-    """Other words for it, for signals that it takes."""
+    """Other names that users may write for it."""
     rowwise: bool = True
     """Whether a row's bytes depend on that row alone, so that batches may be encoded as they come."""
     rounding: float = 0.0
-    """How far a decoded row may be from the one that was encoded, as `distance` measures it."""
+    """Largest `distance` that encoding and decoding may cause."""
     imported: bool = False
-    """Whether it keeps records of other programs as they are: what a teacher emits cannot be stored in it."""
+    """Whether it only keeps records imported from other programs; a teacher's signals cannot be stored with it."""
 
     signal: Signal
 
     @classmethod
     def takes_number(cls) -> bool:
-        """Whether a whole number belongs to its name."""
+        """Whether its name includes a whole number, as `topk:K` does."""
         return cls.form.endswith(":K")
 
     @classmethod
     def usable_for(cls, signal: Signal) -> str | None:
-        """Why it cannot store a signal, as the end of a sentence that begins with its name; None where it can."""
+        """Why it cannot store a signal, worded to follow its name ("codec int8 …"); None if it can."""
         if signal.kind in cls.kinds:
             return None
         return f"is for signals of kind {' or '.join(cls.kinds)}, and {signal.name} is of kind {signal.kind}"
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
-        """The name under which it is used for a signal when nobody chooses a codec; None where another codec is better."""
+        """Its full name if it is the default codec for this signal; None if it is not."""
         return None
 
     @classmethod
     def choices_for(cls, signal: Signal) -> tuple[str, ...]:
-        """The names that an estimate compares for a signal it can store."""
+        """Its variants that an estimate compares, by name, for a signal it can store."""
         return () if cls.takes_number() else (cls.form,)
 
     @property
     def name(self) -> str:
-        """How users write this one, its number included: `topk:100`, `float16`, `int8` …"""
+        """The name with its number, as users write it: `topk:100`, `float16`, `int8` …"""
         return self.form
 
     @property
     def tolerance(self) -> float:
-        """The distance that a re-check allows for what it changed, where it is the codec that is stored. A codec whose
-        `distance` already leaves out what it may have changed allows nothing."""
+        """The distance that `kd cache verify` allows for the rounding of the stored codec. It is 0 for a codec whose
+        `distance` already ignores its own rounding."""
         return self.rounding
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row, without what belongs to a part as a whole."""
+        """Bytes of one row, without the arrays that a part has only once."""
         return sum(field.row_bytes for field in self.fields() if not field.per_part)
 
     @abstractmethod
     def fields(self) -> tuple[Field, ...]:
-        """The arrays it writes. The first is named like the signal, the others begin with its name."""
+        """The arrays it stores. The first has the signal's name; the names of the others begin with it."""
 
     @abstractmethod
     def encode(self, values: Any) -> Fields:
-        """Torch tensor (n, *signal.shape) of `signal.dtype`, any device -> arrays by field name, on the host.
+        """Encode a torch tensor (n, *signal.shape) of `signal.dtype`, on any device, into numpy arrays by field name.
 
-        When not rowwise, `values` are all rows of a part. Damage, with `rows`, for values that must never be stored.
+        If the codec is not rowwise, `values` must be all rows of a part. Raises Damage, which names the `rows`, for values
+        that must never be stored (NaN, infinity).
         """
 
     @abstractmethod
@@ -135,39 +136,39 @@ class Codec(ABC):
 
     @abstractmethod
     def recode(self, decoded: Any) -> Fields:
-        """What another codec of the same signal decoded -> arrays, as `encode`. UsageError when that is not enough."""
+        """Encode what another codec of the same signal decoded; UsageError when that does not contain enough."""
 
     @abstractmethod
     def as_values(self, decoded: Any) -> "torch.Tensor":
-        """What it decoded, as values that a teacher might have emitted."""
+        """Decoded values in the form in which a teacher emits them."""
 
     @abstractmethod
     def compare(self, values: "torch.Tensor", decoded: Any) -> dict[str, float]:
-        """Errors by name between values and what was decoded of them: any number of rows, or of positions of rows."""
+        """Errors, by name of the measure, between original and decoded values; the first axis is rows or positions."""
 
     @abstractmethod
     def distance(self, fields: Fields, now: NDArray[Any], mask: Mask | None = None) -> NDArray[np.float64]:
-        """How far each row of `now` is from what is stored of it. `mask` (rows, positions): the positions that count."""
+        """Distance of each row of `now` from the stored row. `mask` (rows, positions): the positions to compare."""
 
     @abstractmethod
     def with_lengths(self, values: Any, lengths: Any) -> Any:
-        """Decoded values that know how many positions each row has (rows,); None: all of them."""
+        """Decoded values with the number of positions of each row attached; None: every row has all positions."""
 
     @abstractmethod
     def at(self, values: Any, mask: Mask) -> Any:
-        """Decoded values at the positions of a mask (rows, positions), one a row."""
+        """Decoded values at the positions that a mask (rows, positions) selects, each position as a row."""
 
     @abstractmethod
     def up_to(self, values: Any, length: int) -> Any:
-        """The first positions of the first decoded row, as `plain` and `describe` take them."""
+        """The first `length` positions of the first decoded row, in the form that `plain` and `describe` take."""
 
     @abstractmethod
     def plain(self, values: Any) -> Any:
-        """The values of one row, or of one position of it, as JSON."""
+        """The values of one row, or of one position, as JSON values."""
 
     @abstractmethod
     def describe(self, values: Any, names: Sequence[str] | None = None) -> list[list[str]]:
-        """The values of one row, or of one position of it, as lines of cells for people. `names`: those of the classes."""
+        """The values of one row, or of one position, as table lines for people. `names`: the class names."""
 
     def error(self, values: Any) -> dict[str, float]:
         """Encode, decode and compare: measured errors by name, for the plan."""
@@ -176,7 +177,7 @@ class Codec(ABC):
 
 @contextmanager
 def naming_rows(rows: Sequence[int] | NDArray[Any]) -> Iterator[None]:
-    """Damage of rows that were handed over together names the first of them as the dataset numbers it."""
+    """Reword Damage raised in the block, so that it names the first bad row by its number in the dataset."""
     try:
         yield
     except Damage as error:

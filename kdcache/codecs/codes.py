@@ -1,7 +1,7 @@
-"""`codes`: whole numbers exactly, in as few bytes as the number of different ones needs.
+"""`codes`: whole numbers stored exactly, in 1, 2 or 4 bytes depending on the vocabulary.
 
-In: integers of any width, each 0 to vocabulary - 1. Out: one array of the signal's shape in 1, 2 or 4 bytes, and int64 back, as
-an embedding table is indexed with.
+In: integers of any width, each 0 to vocabulary - 1. Out: one array of the signal's shape with 1, 2 or 4 bytes a number; decoded
+as int64, the type that indexes an embedding table.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 WIDTHS = {"|u1": 1 << 8, "<u2": 1 << 16, "<u4": 1 << 32}
 """Number of different codes that each numpy type can represent."""
 SHOWN = 20
-"""Codes that are shown to people."""
+"""How many codes of a row are shown to people."""
 
 
 class Codes(ArrayCodec):
-    """Whole numbers as they are."""
+    """Stores whole numbers exactly."""
 
     form = "codes"
     help = "whole numbers, exactly; 1 byte each up to 256 different ones, 2 up to 65,536, else 4"
@@ -33,7 +33,7 @@ class Codes(ArrayCodec):
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
-        """For codes always."""
+        """`codes` for every signal of kind codes."""
         return cls.form if cls.usable_for(signal) is None else None
 
     def __init__(self, signal: Signal) -> None:
@@ -49,11 +49,11 @@ class Codes(ArrayCodec):
         return (Field(self.signal.name, self._dtype, self.signal.shape, attributes=about, by_position=True),)
 
     def encode(self, values: Any) -> Fields:
-        """Integers -> the same in fewer bytes."""
+        """Store integers in as few bytes as the vocabulary needs."""
         if values.is_floating_point() or values.is_complex():
             raise UsageError(
-                f"{self.signal.name} is of codes, and the teacher emits {str(values.dtype).removeprefix('torch.')}",
-                hint="codes are whole numbers: emit an integer tensor, or declare another kind",
+                f"{self.signal.name} is a signal of codes, but the teacher emits {str(values.dtype).removeprefix('torch.')}",
+                hint="codes are whole numbers: emit an integer tensor, or declare another kind of signal",
             )
         whole = values.detach().cpu().long().numpy()
         self._refuse_unknown(whole, f"the teacher emits codes of {self.signal.name}", "check its vocabulary")
@@ -74,17 +74,17 @@ class Codes(ArrayCodec):
         rows = np.flatnonzero(outside.any(-1)).tolist()
         wrong = int(whole.reshape(len(whole), -1)[outside][0])
         raise Damage(
-            f"{who} such as {wrong:,}, and there are {self._vocabulary:,}: 0 to {self._vocabulary - 1:,}",
+            f"{who} such as {wrong:,}, but its codes are 0 to {self._vocabulary - 1:,}",
             hint=hint,
             rows=rows,
         )
 
     def compare(self, values: "torch.Tensor", decoded: Any) -> dict[str, float]:
-        """Nothing is lost."""
+        """No errors: nothing is lost."""
         return {}
 
     def distance(self, fields: Fields, now: NDArray[Any], mask: Mask | None = None) -> NDArray[np.float64]:
-        """Share of a row's codes that are others now."""
+        """Share of the codes in a row that differ."""
         other = (self.decode(fields) != now).astype(np.float64)
         count = np.full(len(now), other[0].size if len(other) else 1.0)
         if mask is not None:
@@ -93,6 +93,6 @@ class Codes(ArrayCodec):
         return np.asarray(other.reshape(len(now), -1).sum(-1) / np.maximum(count, 1))
 
     def describe(self, values: Any, names: Sequence[str] | None = None) -> list[list[str]]:
-        """How many there are, and the first of them."""
+        """The shape, and the first codes."""
         first = " ".join(map(str, values.reshape(-1)[:SHOWN].tolist()))
         return [[f"{'×'.join(map(str, values.shape))} codes: {first}{' …' if values.size > SHOWN else ''}"]]

@@ -1,7 +1,7 @@
 """`float32`, `float16`, `bfloat16`: every number of a signal, at full or half width.
 
-In: float32 values. Out: one array a row of the signal's own shape. Half widths round to the nearest, ties to even. A value too
-large for the chosen width is an error that names its channel: infinity is never stored.
+In: float32 values. Out: one array of the signal's shape. Half widths round to nearest, ties to even. A value too large for the
+chosen width raises an error that names its channel, so that infinity is never stored.
 """
 
 import sys
@@ -17,12 +17,12 @@ from kdcache.errors import UsageError
 from kdcache.signals.signal import Kind, Signal
 
 DTYPES = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
-# From half a step above the largest value on, rounding to the nearest gives infinity.
+# Values from half a step above the largest finite one on would be rounded to infinity.
 ENDS = {"float16": (65504, 65520.0), "bfloat16": (2.0**128 * (1 - 2.0**-8), 2.0**128 * (1 - 2.0**-9))}
 
 
 class Width:
-    """Numbers of a signal at one width: the part of a codec that rounds and widens."""
+    """Rounds the numbers of a signal to one width and widens them again."""
 
     def __init__(self, signal: Signal, width: str) -> None:
         self._signal, self._width, self._dtype = signal, width, DTYPES[width]
@@ -32,7 +32,7 @@ class Width:
         return Field(self._signal.name, self._dtype, self._signal.shape, attributes=about, by_position=True)
 
     def encode(self, values: Any) -> Fields:
-        """Round to the nearest, ties to even; UsageError where a value is too large."""
+        """Round to nearest, ties to even; UsageError when a value is too large."""
         import torch
 
         self._refuse_overflow(values, refuse_non_finite(values, self._signal))
@@ -74,7 +74,7 @@ class Float32(ArrayCodec):
     kinds: tuple[Kind, ...] = ("map", "vector")
     aliases: tuple[str, ...] = ("exact",)
     meaning: str | None = None
-    """What a stored word means, where that is not a number of its own type."""
+    """How to read a stored word, if the file format has no type for it (bfloat16)."""
 
     def __init__(self, signal: Signal) -> None:
         self.signal = signal
@@ -99,12 +99,12 @@ class Float32(ArrayCodec):
 
 
 class Float16(Float32):
-    """All values of a signal as float16: half the bytes at an error far below what a student can see."""
+    """All values of a signal as float16: half the bytes, with an error too small to matter to a student."""
 
     form = "float16"
     help = "every number at half width, ends at 65504"
     aliases = ()
-    rounding = 2.0**-11  # half a step of 10 bits behind the first
+    rounding = 2.0**-11  # half a step of a 10-bit mantissa
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
@@ -118,14 +118,14 @@ class BFloat16(Float32):
     form = "bfloat16"
     help = "every number at half width, full range, 3 digits"
     aliases = ()
-    rounding = 2.0**-8  # half a step of 7 bits behind the first
+    rounding = 2.0**-8  # half a step of a 7-bit mantissa
     meaning = "high 16 bits of an IEEE 754 single; append 16 zero bits to read"
 
 
 def convert(source: NDArray[Any], out: NDArray[Any]) -> None:
-    """Copy with a change of dtype. Torch converts half floats 10 times as fast as numpy; where it is not loaded, numpy does.
+    """Copy with a change of dtype. Uses torch if it is loaded, as it converts half floats 10 times as fast as numpy.
 
-    The values are the same either way: widening is exact, and both round to the nearest even.
+    Both give the same values: widening is exact, and both round to nearest even.
     """
     torch = sys.modules.get("torch")
     if torch is None or source.dtype == out.dtype or not source.flags.writeable:

@@ -1,13 +1,13 @@
-"""Distributions over classes as they come back from a cache, and those a student may be given instead.
+"""Distributions over classes, as decoded from a cache or as a teacher emits them.
 
-`TopK` where the likeliest classes are kept, `Logits` where all are: both have `probabilities`, `top`, `to`, and rows that are
-taken with a slice. One a row, or, of a signal over (position, class), one at every position of a row:
+`TopK` has only the likeliest classes, `Logits` has all; both have `probabilities`, `top`, `to`, and can be sliced by row. A row
+has one distribution or, for a signal over (position, class), one at each position:
 
-    n  rows    L  positions, where there are any    c  classes    k  classes that are listed
+    n  rows    L  positions, if the signal has any    c  classes    k  listed classes
 
     TopK      ids, logp (n, k) or (n, L, k)    tails (n, 3) or (n, L, 3)    lengths None or (n,)
     Logits    values (n, c) or (n, L, c)                                    lengths None or (n,)
-    .probabilities(temperature=2.0)   (n, c) or (n, L, c), float32; zeros at positions that a row has not
+    .probabilities(temperature=2.0)   (n, c) or (n, L, c), float32; zeros beyond the length of a row
 
 In: ids, log-probabilities and tails of some rows, as numpy arrays or, after `to(device)`, as torch tensors: the same lines
 of arithmetic serve both. Out: probabilities at any temperature from 1 up, under one of four tail rules (tails.py).
@@ -62,7 +62,7 @@ class Logits:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return int(self.values.shape[-1])
 
     def __len__(self) -> int:
@@ -80,27 +80,27 @@ class Logits:
         return np.array(self.values, dtype, copy=copy)
 
     def at(self, mask: Any) -> "Logits":
-        """The logits at the positions (n, L) of a mask, one a row."""
+        """The logits at the positions that a mask (n, L) selects, each as a row."""
         return Logits(self.values[mask])
 
     def up_to(self, length: int) -> "Logits":
-        """The first positions of the first row."""
+        """The first `length` positions of the first row."""
         return Logits(self.values[:1, :length])
 
     def mask(self) -> Any:
-        """(n, L) booleans: the positions that each row has. Of logits with lengths."""
+        """(n, L) booleans: which positions each row has. Only for logits with lengths."""
         return present(self.lengths, self.values.shape[1])
 
     def to(self, device: Any = "cpu") -> "Logits":
-        """The same rows as a torch tensor of their own on a device."""
+        """A copy of the rows as a torch tensor on a device."""
         import torch
 
         lengths = None if self.lengths is None else torch.as_tensor(self.lengths).to(device)
         return Logits(torch.tensor(self.values, device=device), lengths)
 
     def probabilities(self, temperature: float = 1.0, tail: Tail = "uniform") -> Any:
-        """The distribution at a temperature as a dense float32 (n, classes) array. No class is left out, so that every rule for a
-        tail gives the same; `bucket` adds a column of zeros, as it does for top-k logits.
+        """The distribution at a temperature as a dense float32 (n, classes) array. All classes are listed, so every tail rule
+        gives the same result, except that `bucket` adds a column (of zeros), as it does for top-k logits.
         """
         check_tail(tail)
         if not 0.0 < temperature < math.inf:
@@ -114,24 +114,24 @@ class Logits:
         return p if self.lengths is None else p * self.mask()[..., None]
 
     def top(self, count: int) -> tuple[Any, Any]:
-        """Up to `count` of the likeliest classes of each row, likeliest first, and their probabilities; of numpy arrays."""
+        """The `count` likeliest classes of each row (or all if fewer), likeliest first, with probabilities. Numpy only."""
         p = softmax(self.values.astype(np.float64))
         ids = np.argsort(-p, axis=-1, kind="stable")[..., :count]
         return ids, np.take_along_axis(p, ids, -1)
 
     def as_logits(self) -> Any:
-        """The same as a tensor; what is mapped read-only is copied, as torch knows no read-only memory."""
+        """The logits as a tensor. A read-only mapped array is copied, because torch has no read-only tensors."""
         import torch
 
         return torch.from_numpy(self.values if self.values.flags.writeable else self.values.copy())
 
     def furthest(self, logits: NDArray[Any]) -> NDArray[np.float64]:
-        """Largest difference between a probability and what other logits of that row make of it: (n,) or (n, L)."""
+        """Largest difference between these probabilities and those of other `logits`: (n,) or (n, L)."""
         stored, now = (softmax(each.astype(np.float64)) for each in (self.values, logits))
         return np.asarray(np.abs(stored - now).max(-1))
 
     def plain(self, row: int) -> Any:
-        """The logits of one row, as JSON."""
+        """The logits of one row as JSON values."""
         return self.values[row].tolist()
 
 
@@ -139,9 +139,9 @@ Distribution = TopK | Logits
 
 
 def check_classes(ids: Any, classes: int, codec: str) -> None:
-    """Damage when stored class numbers are none of these classes: such records were never written by their codec.
+    """Damage when stored class numbers are out of range, because their codec cannot have written such records.
 
-    Tensors on an accelerator are not looked at, as that would hold it back.
+    Tensors on an accelerator are not checked, because that would make the host wait for it.
     """
     if not len(ids) or getattr(ids, "is_cuda", False):
         return
@@ -151,5 +151,5 @@ def check_classes(ids: Any, classes: int, codec: str) -> None:
         outside = (ids < 0) | (ids >= classes)
         rows = outside.reshape(len(ids), -1).any(-1).nonzero()
         rows = rows[0].tolist() if isinstance(rows, tuple) else rows.flatten().tolist()
-        message = f"{codec} records name class {wrong:,}, and there are {classes:,}: this codec has not written them"
-        raise Damage(message, hint="get the cache again from where it came, or build it anew", rows=rows)
+        message = f"{codec} records name class {wrong:,} of only {classes:,}: this codec did not write them"
+        raise Damage(message, hint="copy the cache again from its source, or build it again", rows=rows)

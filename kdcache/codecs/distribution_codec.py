@@ -1,4 +1,4 @@
-"""What all codecs share that decode to distributions over classes, one a row or one a position."""
+"""Base class of the codecs that decode to distributions over classes, one per row or one per position."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     import torch
 
 SHOWN = 5
-"""Classes of a distribution that are shown to people."""
+"""How many classes of a distribution are shown to people."""
 
 
 class DistributionCodec(Codec):
-    """A codec of logits, whose values are distributions (distribution.py). It has no arrays of a part as a whole."""
+    """A codec that decodes to distributions (distribution.py). It stores no arrays that a part has only once."""
 
     kinds: tuple[Kind, ...] = ("distribution",)
 
     def as_values(self, decoded: Any) -> "torch.Tensor":
-        """Logits that make the same distribution."""
+        """Logits with the same distribution."""
         logits: torch.Tensor = decoded.as_logits()
         return logits
 
     def distance(self, fields: Fields, now: NDArray[Any], mask: Mask | None = None) -> NDArray[np.float64]:
-        """Largest difference of a stored class's probability. A row with NaN or infinity is infinitely far."""
+        """Largest difference in the probability of a stored class. A row with NaN or infinity has infinite distance."""
         now, broken = finite(now)
         off = self.decode(fields).furthest(now)
         off = off if mask is None else off * mask
         return np.asarray(np.where(broken, np.inf, off.reshape(len(now), -1).max(-1, initial=0.0)))
 
     def with_lengths(self, values: Any, lengths: Any) -> Any:
-        """The same distribution: nothing is likely at positions that a row has not."""
+        """The distribution with lengths: beyond the length of a row all probabilities are zero."""
         return replace(values, lengths=lengths)
 
     def at(self, values: Any, mask: Mask) -> Any:
-        """A distribution with a row for each position."""
+        """The distributions at the selected positions, each as a row."""
         return values.at(mask)
 
     def up_to(self, values: Any, length: int) -> Any:
-        """A distribution of one row, of so many positions."""
+        """The distribution of the first row, cut to `length` positions."""
         return values.up_to(length)
 
     def plain(self, values: Any) -> Any:
-        """Of a distribution of one row, what is stored of it."""
+        """The stored values of a distribution of one row."""
         return values.plain(0)
 
     def describe(self, values: Any, names: Sequence[str] | None = None) -> list[list[str]]:
-        """The likeliest classes, and how likely they are: of several positions, the likeliest class of each."""
+        """The likeliest classes with their probabilities; for several positions, the likeliest class of each."""
         ids, shares = values.top(SHOWN)
         if ids.ndim == 2:
             pairs = zip(ids[0].tolist(), shares[0].tolist(), strict=True)

@@ -1,8 +1,8 @@
-"""`full`, `full:float16`: the raw logits of every class, for small class counts and for runs that must equal on-stream ones.
+"""`full`, `full:float16`: the raw logits of all classes, for few classes or for runs that must equal on-stream runs.
 
-In: float32 logits (rows, classes), or (rows, positions, classes). Out: one array of the same shape. Raw logits rather than
-log-probabilities: both give the same distribution at every temperature, and raw ones can be compared with the teacher bit for
-bit.
+In: float32 logits (rows, classes), or (rows, positions, classes). Out: one array of the same shape. Raw logits are stored rather
+than log-probabilities: both give the same distribution at every temperature, but raw logits can be compared with the teacher's
+bit by bit.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 FEW_CLASSES = 16
-"""Up to as many classes all of them are kept when nobody says: 64 bytes a row at most."""
+"""Up to this many classes, `full` is the default codec: it takes at most 64 bytes a row."""
 
 
 class Full(DistributionCodec):
@@ -38,7 +38,7 @@ class Full(DistributionCodec):
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
-        """Where there is only a handful of classes."""
+        """`full` for signals with at most FEW_CLASSES classes."""
         few = cls.usable_for(signal) is None and signal.classes <= FEW_CLASSES
         return cls.form if few and cls.width == "float32" else None
 
@@ -52,14 +52,14 @@ class Full(DistributionCodec):
         return self._width.encode(values)
 
     def decode(self, fields: Fields) -> Logits:
-        """Stored logits as float32, which float32 is without a copy. Torch tensors stay tensors."""
+        """Stored logits as float32, without a copy if they are float32 already. Torch tensors stay tensors."""
         stored: Any = fields[self.signal.name]
         return Logits(self._width.decode(stored) if isinstance(stored, np.ndarray) else stored.float())
 
     def recode(self, decoded: Any) -> Fields:
-        """All logits in this width; refused where only some classes are known."""
+        """Encode all logits at this width; UsageError if only some classes are stored."""
         if isinstance(decoded, TopK):
-            message = f"{self.name} cannot be made from what is stored: it holds {decoded.ids.shape[-1]} classes only"
+            message = f"{self.name} cannot be made from what is stored: it holds only {decoded.ids.shape[-1]} classes"
             raise UsageError(message, hint="build it anew")
         return self.encode(decoded.as_logits())
 

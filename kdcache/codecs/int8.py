@@ -1,8 +1,8 @@
-"""`int8`: a byte a number, one scale a channel and part.
+"""`int8`: one byte per number, and one scale per channel and part.
 
 In: all rows of a part, float32. Out: one array of the signal's shape in signed bytes, and `<signal>_scale`, one float32 for each
-channel (the last axis), shared by the rows of the part. value = byte * scale, so no value is off by more than half its
-channel's scale. One scale for all channels is never used: a few outlier channels would leave the others with a few levels.
+channel (the last axis), shared by the rows of the part. value = byte * scale, so no error exceeds half the channel's scale.
+There is no single scale for all channels, because a few outlier channels would leave only a few levels for the others.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class Int8(ArrayCodec):
     help = "a byte a number, one scale a channel and part"
     kinds: tuple[Kind, ...] = ("map", "vector")
     rowwise = False
-    rounding = 0.03  # of a row that went on to another codec, in the worst channels that were seen
+    rounding = 0.03  # measured: the worst channels seen, for a row that was converted to another codec afterwards
 
     def __init__(self, signal: Signal) -> None:
         self.signal = signal
@@ -37,11 +37,11 @@ class Int8(ArrayCodec):
 
     @property
     def tolerance(self) -> float:
-        """Nothing: where it is stored, `distance` knows by its scales what it may have changed."""
+        """0: when this codec is stored, `distance` already allows for the rounding, which it knows from the scales."""
         return 0.0
 
     def fields(self) -> tuple[Field, ...]:
-        """The bytes, and the scales of the part."""
+        """The array of bytes, and the scales of the part."""
         about = (
             ("codec", self.name),
             ("meaning", f"value = byte * {self._scale}[channel]"),
@@ -56,12 +56,12 @@ class Int8(ArrayCodec):
         )
 
     def encode(self, values: Any) -> Fields:
-        """All rows of a part -> bytes and scales. A channel of zeros gets scale 0."""
+        """Encode all rows of a part as bytes and scales. A channel of zeros gets scale 0."""
         import torch
 
         refuse_non_finite(values, self.signal)
         highest = reach(values)
-        # A subnormal scale would have too few digits to keep the bound of half a step.
+        # A subnormal scale has too few digits: errors could exceed half a step.
         scale = torch.where(highest > 0, (highest / LEVELS).clamp(min=SMALLEST), 0.0)
         divisor = torch.where(scale > 0, scale, 1.0)
         flat = channels(values)
@@ -71,13 +71,13 @@ class Int8(ArrayCodec):
         return {self.signal.name: coded.view(values.shape).numpy(), self._scale: scale.cpu().numpy()}
 
     def decode(self, fields: Fields) -> NDArray[np.float32]:
-        """Bytes and scales -> values as float32."""
+        """Decode bytes and scales, as float32."""
         result = np.empty(fields[self.signal.name].shape, np.float32)
         self.decode_into(fields, result)
         return result
 
     def decode_into(self, fields: Fields, out: NDArray[Any]) -> None:
-        """The same, into contiguous float32 or float16."""
+        """The same, into a contiguous float32 or float16 array."""
         coded, scale = fields[self.signal.name], fields[self._scale]
         assert out.flags.c_contiguous, "reshaping a strided array would copy it"
         flat, target = coded.reshape(-1, coded.shape[-1]), out.reshape(-1, coded.shape[-1])
@@ -98,12 +98,12 @@ class Int8(ArrayCodec):
             )
 
     def _allowed(self, fields: Fields) -> Any:
-        """A byte stands for every value within half its channel's scale; only what lies beyond is a difference."""
+        """Half of each channel's scale: a byte stands for every value within that distance."""
         return fields[self._scale] / 2
 
 
 def _scaled(coded: NDArray[np.int8], scale: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Widen, then multiply in place: five times as fast as one mixed multiply, which converts value by value."""
+    """Widen, then multiply in place: five times as fast as one int8-by-float32 multiply, which converts value by value."""
     convert(coded, out)
     out *= scale
     return out

@@ -1,4 +1,4 @@
-"""What a codec loses, in figures a reader of a plan can weigh; and what no codec may be given."""
+"""Measure the errors of codecs, for the plan; and refuse values (NaN, infinity) that no codec may store."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import torch
 
 NAMED_ROWS = 5
-# Values worked on at a time: 1 MB of float32, so that what one step writes is still in the core's cache for the next.
+# Values processed at a time: 1 MB of float32, so that the result of one step is still in the core's cache in the next.
 CHUNK = 1 << 18
 
 
 def refuse_non_finite(values: "torch.Tensor", signal: Signal) -> float:
-    """The greatest magnitude. Raises when a teacher emitted NaN or infinity: such a row must never reach a student."""
+    """Largest magnitude. Raises Damage for NaN or infinity, because such a row must never reach a student."""
     import torch
 
     if not values.numel():
@@ -35,14 +35,14 @@ def refuse_non_finite(values: "torch.Tensor", signal: Signal) -> float:
     reason = "the teacher emitted NaN or infinity"
     raise Damage(
         f"{reason}: {signal.name} of rows {named} (of {len(values)} handed over together)",
-        hint="a teacher that overflows in half precision is cured by --precision float32; otherwise check its weights",
+        hint="if the teacher overflows in half precision, use --precision float32; otherwise check its weights",
         rows=bad,
         reason=reason,
     )
 
 
 def dense_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[str, float]:
-    """Relative RMS error, largest error, and mean cosine between what went in and what comes out, a token at a time."""
+    """Relative RMS error, largest error, and mean cosine per token, between original and decoded values."""
     true = values.detach().cpu().numpy()
     squares = wrong = worst = cosines = 0.0
     tokens = 0
@@ -61,7 +61,7 @@ def dense_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[st
 
 
 def topk_error(values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
-    """Head mass, largest error of a stored probability, and mean KL(true || decoded with a uniform tail), in nats."""
+    """Probability mass of the listed classes, largest error of a stored probability, mean KL(true || decoded, uniform tail)."""
     z = values.detach().cpu().double()
     logp = z.log_softmax(-1).numpy()
     head = np.take_along_axis(np.exp(logp), decoded.ids, -1)
@@ -73,13 +73,13 @@ def topk_error(values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
     }
     for temperature in TEMPERATURES:
         true = (z / temperature).log_softmax(-1).numpy()
-        said = decoded.probabilities(temperature).astype(np.float64)
-        result[f"kl_t{temperature:g}"] = _kl((np.exp(true) * (true - np.log(said))).sum(-1).mean())
+        approximate = decoded.probabilities(temperature).astype(np.float64)
+        result[f"kl_t{temperature:g}"] = _kl((np.exp(true) * (true - np.log(approximate))).sum(-1).mean())
     return result
 
 
 def logits_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[str, float]:
-    """Largest error of a logit and of a probability, and mean KL(true || decoded), in nats, for logits kept whole."""
+    """For logits of all classes: largest error of a logit and of a probability, and mean KL(true || decoded), in nats."""
     import torch
 
     if not len(values):
@@ -90,30 +90,30 @@ def logits_error(values: "torch.Tensor", decoded: NDArray[np.float32]) -> dict[s
         "max_abs_probability": float((z.softmax(-1) - back.softmax(-1)).abs().max()),
     }
     for temperature in TEMPERATURES:
-        true, said = (z / temperature).log_softmax(-1), (back / temperature).log_softmax(-1)
-        result[f"kl_t{temperature:g}"] = _kl((true.exp() * (true - said)).sum(-1).mean())
+        true, approximate = (z / temperature).log_softmax(-1), (back / temperature).log_softmax(-1)
+        result[f"kl_t{temperature:g}"] = _kl((true.exp() * (true - approximate)).sum(-1).mean())
     return result
 
 
 def _kl(mean: Any) -> float:
-    """A divergence is never negative; only its rounding is."""
+    """The mean divergence as a number. A divergence is never negative, so a negative rounding error becomes 0."""
     return max(0.0, float(mean))
 
 
 def as_tensor(decoded: NDArray[Any]) -> "torch.Tensor":
-    """Decoded values as a tensor; those mapped read-only are copied, as torch knows no read-only memory."""
+    """Decoded values as a tensor. Read-only mapped arrays are copied, because torch has no read-only tensors."""
     import torch
 
     return torch.from_numpy(decoded if decoded.flags.writeable else decoded.copy())
 
 
 def channels(values: "torch.Tensor") -> "torch.Tensor":
-    """The same values as (rows x tokens, channels): the last axis of a signal is its channels."""
+    """Values reshaped to (rows x tokens, channels); the last axis of a signal is its channels."""
     return values.reshape(-1, values.shape[-1])
 
 
 def rows_of_chunk(flat: Any) -> int:
-    """How many rows of a (rows, channels) array to work on at a time."""
+    """How many rows of a (rows, channels) array to process at a time."""
     return max(1, CHUNK // int(flat.shape[1]))
 
 

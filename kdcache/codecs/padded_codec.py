@@ -1,8 +1,8 @@
-"""Signals whose rows differ in length, in any codec: its own fields, zero beyond each row's length, and the length beside.
+"""Store signals whose rows differ in length with any codec: its fields, zero beyond each row's length, and the lengths.
 
-In: `Padded` tensors, values (rows, positions, …) and lengths (rows,). Out: the fields of the codec, and `<signal>_length`, an
-int32 a row. Rows stay fixed-width, so that nothing about parts, blocks and streams differs. What a teacher has beyond a length is
-never looked at: it may be anything, NaN too, and is stored as zeros in every field that is by position.
+In: `Padded` tensors, values (rows, positions, …) and lengths (rows,). Out: the fields of the codec, and `<signal>_length`, one
+int32 a row. Rows stay fixed-width, so parts, blocks and streams work as usual. Values beyond a row's length are ignored: they
+may be anything, even NaN, and every field with `by_position` stores zeros there.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SUFFIX = "_length"
 
 
 class PaddedCodec(Codec):
-    """Another codec of the same signal, and the length of each row."""
+    """Wraps another codec of the same signal, and stores the length of each row as well."""
 
     def __init__(self, inner: Codec) -> None:
         self.inner, self.signal = inner, inner.signal
@@ -33,16 +33,16 @@ class PaddedCodec(Codec):
 
     @property
     def name(self) -> str:
-        """That of the other codec."""
+        """Name of the wrapped codec."""
         return self.inner.name
 
     @property
     def tolerance(self) -> float:
-        """That of the other codec."""
+        """Tolerance of the wrapped codec."""
         return self.inner.tolerance
 
     def fields(self) -> tuple[Field, ...]:
-        """The fields of the other codec, and the lengths."""
+        """The fields of the wrapped codec, and the lengths."""
         unit = self.signal.axes[0]
         about = (
             (
@@ -53,7 +53,7 @@ class PaddedCodec(Codec):
         return (*self.inner.fields(), Field(self._length, "<i4", (), attributes=about))
 
     def encode(self, values: Padded) -> Fields:
-        """Values up to each length."""
+        """Encode the values up to each row's length, and the lengths."""
         import torch
 
         lengths = torch.as_tensor(values.lengths).to(values.values.device)
@@ -63,30 +63,30 @@ class PaddedCodec(Codec):
         return self._blanked(self.inner.encode(known), lengths.cpu().numpy())
 
     def decode(self, fields: Fields) -> Padded:
-        """Values and lengths. A distribution has the lengths too, so that nothing is likely where nothing is there."""
+        """Decode values and lengths. A distribution gets the lengths too, so that probabilities beyond them are zero."""
         lengths = self._lengths(fields)
         values = self.inner.decode(fields)
         return Padded(self.inner.with_lengths(values, lengths), lengths)
 
     def decode_into(self, fields: Fields, out: Padded) -> None:
-        """Both, into rows that are there."""
+        """Decode both into given rows."""
         out.lengths[...] = self._lengths(fields)
         self.inner.decode_into(fields, out.values)
 
     def _lengths(self, fields: Fields) -> Any:
         lengths: Any = fields[self._length]
-        if not getattr(lengths, "is_cuda", False):  # to look at those would hold the accelerator back
+        if not getattr(lengths, "is_cuda", False):  # reading lengths on the accelerator would make the host wait for it
             self._refuse_lengths(np.asarray(lengths), f"{self.name} of {self.signal.name} holds")
         return lengths
 
     def recode(self, decoded: Padded) -> Fields:
-        """The values of another codec, and the same lengths."""
+        """Encode what another codec decoded, with the same lengths."""
         return self._blanked(
             self.inner.recode(self.inner.with_lengths(decoded.values, None)), np.asarray(decoded.lengths)
         )
 
     def as_values(self, decoded: Padded) -> Any:
-        """The same as a teacher might have emitted it."""
+        """Decoded values and lengths in the form in which a teacher emits them."""
         import torch
 
         return Padded(
@@ -95,11 +95,11 @@ class PaddedCodec(Codec):
         )
 
     def error(self, values: Padded) -> dict[str, float]:
-        """That of the other codec, over the positions that are there."""
+        """Errors of the wrapped codec, measured over positions within the rows' lengths."""
         return self.compare(values, self.decode(self.encode(values)))
 
     def compare(self, values: "torch.Tensor | Padded", decoded: Padded) -> dict[str, float]:
-        """The same, between values and what was decoded of them."""
+        """Errors between original and decoded values, over positions within the rows' lengths."""
         assert isinstance(values, Padded), "rows of such a signal have lengths"
         there = np.asarray(decoded.mask())
         if not there.any():
@@ -107,7 +107,7 @@ class PaddedCodec(Codec):
         return self.inner.compare(values.values[values.mask()], self.inner.at(decoded.values, there))
 
     def distance(self, fields: Fields, now: Any, mask: Mask | None = None) -> NDArray[np.float64]:
-        """That of the other codec, over the positions that are there. A row of another length is infinitely far."""
+        """Distance by the wrapped codec, over positions within the lengths; infinite if a row's length differs."""
         lengths = np.asarray(fields[self._length])
         self._refuse_lengths(lengths, f"{self.name} of {self.signal.name} holds")
         there = present(lengths, self._positions)
@@ -121,25 +121,25 @@ class PaddedCodec(Codec):
         return {"length": length, "values": self.inner.plain(self.inner.up_to(values.values, length))}
 
     def describe(self, values: Padded, names: Sequence[str] | None = None) -> list[list[str]]:
-        """The same for people, with how many positions there are."""
+        """The values of one row for people, preceded by its number of positions."""
         length = int(values.lengths[0])
         first = [f"{length} of {values.positions} {self.signal.axes[0]}s"]
         return [first, *(self.inner.describe(self.inner.up_to(values.values, length), names) if length else [])]
 
     def with_lengths(self, values: Any, lengths: Any) -> Any:
-        """As the other codec does it."""
+        """As the wrapped codec does it."""
         return self.inner.with_lengths(values, lengths)
 
     def at(self, values: Any, mask: Mask) -> Any:
-        """As the other codec does it."""
+        """As the wrapped codec does it."""
         return self.inner.at(values, mask)
 
     def up_to(self, values: Any, length: int) -> Any:
-        """As the other codec does it."""
+        """As the wrapped codec does it."""
         return self.inner.up_to(values, length)
 
     def _blanked(self, fields: Fields, lengths: NDArray[Any]) -> Fields:
-        """Zeros beyond each length, and the lengths with them."""
+        """The fields with zeros beyond each row's length, and the field of the lengths."""
         absent = ~present(lengths, self._positions)
         result = dict(fields)
         for field in self.inner.fields():
@@ -153,10 +153,10 @@ class PaddedCodec(Codec):
         wrong = np.flatnonzero((lengths < 0) | (lengths > self._positions)).tolist()
         if wrong:
             most = f"0 to {self._positions:,} {self.signal.axes[0]}s"
-            message = f"{who} a length of {int(lengths[wrong[0]]):,}, and a row has {most}"
-            raise Damage(message, hint="get the cache again from where it came, or build it anew", rows=wrong)
+            message = f"{who} a length of {int(lengths[wrong[0]]):,}, but a row has {most}"
+            raise Damage(message, hint="copy the cache again from its source, or build it again", rows=wrong)
 
 
 def _wide(mask: Any, dimensions: int) -> Any:
-    """A mask (rows, positions) with axes of one behind it, as many as the values have."""
+    """Reshape a mask (rows, positions) with trailing axes of length one, so that it broadcasts over the values."""
     return mask.reshape(*mask.shape, *(1 for _ in range(dimensions - 2)))

@@ -1,8 +1,8 @@
-"""Which codecs there are, and the one that a name selects for a signal.
+"""All codecs, and the choice of one by name for a signal.
 
-Those of this folder are found by being in it: every class with a `form`. Those of other packages come by entry points of the
-group `kd.codecs`, whose name is the first word of the codec's form; they are imported when they are named, or listed. A word
-that is ours stays ours, so that caches mean for ever what they meant when they were made.
+Every class with a `form` in this folder is a codec. Other packages add codecs with entry points of the group `kd.codecs`, each
+named by the first word of the codec's form; they are imported only when they are named or listed. Another package cannot
+replace a codec of this folder, so that existing caches never change their meaning.
 """
 
 import inspect
@@ -21,16 +21,16 @@ from kdcache.errors import Unavailable, UsageError
 from kdcache.signals.signal import Signal
 
 GROUP = "kd.codecs"
-"""Entry points of other packages that bring codecs: `halves = "their.module:Halves"`."""
+"""Group of entry points with which other packages add codecs: `halves = "their.module:Halves"`."""
 
 
 class UnknownCodec(UsageError):
-    """No codec has that name, here or in an installed package."""
+    """There is no codec of that name, neither here nor in an installed package."""
 
 
 @lru_cache(maxsize=256)
 def make_codec(text: str, signal: Signal) -> Codec:
-    """The codec a user or a plan names, for one signal. It keeps nothing of what it codes, so that one is enough."""
+    """Make the codec that a user or a plan names, for one signal. Codecs have no state, so the same one is returned again."""
     named = list(_named(text))
     if not named:
         near = get_close_matches(text, _words(), n=2) or get_close_matches(_first_word(text), _words(), n=2)
@@ -47,7 +47,7 @@ def make_codec(text: str, signal: Signal) -> Codec:
 
 
 def check_codec_name(text: str) -> None:
-    """Refuse a name that is no codec's, or of one that stores nothing new, before anyone knows what the signal is."""
+    """Refuse the name of an unknown codec, or of one for imported records only; the signal need not be known yet."""
     named = list(_named(text))
     if not named:
         make_codec(text, Signal(name="it", shape=(1,)))
@@ -61,12 +61,12 @@ def check_codec_name(text: str) -> None:
 
 
 def codec_classes() -> list[type[Codec]]:
-    """Every codec there is: those of this folder, then those of installed packages."""
+    """All codecs: those of this folder, then those of installed packages."""
     return [*_own(), *(_loaded(point) for point in _others().values())]
 
 
 def codec_list() -> dict[str, str]:
-    """How each codec is written -> what it stores."""
+    """Name of each codec, as users write it -> what it stores."""
     return {each.form: each.help for each in codec_classes()}
 
 
@@ -76,18 +76,18 @@ def codec_names(signal: Signal) -> tuple[str, ...]:
 
 
 def codec_choices(signal: Signal) -> tuple[str, ...]:
-    """The names that an estimate compares for a signal."""
+    """Names of the codecs that an estimate compares for a signal."""
     fitting = (each for each in codec_classes() if not each.imported and each.usable_for(signal) is None)
     return tuple(name for each in fitting for name in each.choices_for(signal))
 
 
 def default_codec(signal: Signal) -> str:
-    """The codec a signal gets when none was requested: what one of them declares to be the usual one."""
+    """The codec used for a signal when the user chooses none; codecs declare this with `usual_for`."""
     return next(name for each in codec_classes() if (name := each.usual_for(signal)) is not None)
 
 
 def _named(text: str) -> Iterator[type[Codec]]:
-    """The codecs that are written so; several where one word means one thing for logits and another for maps."""
+    """The codecs with that name. There can be several, when a word means one codec for logits and another for maps."""
     word, own = _first_word(text), list(_own())
     found = [each for each in own if text == each.form or text in each.aliases]
     found += [each for each in own if each.takes_number() and word == _first_word(each.form)]
@@ -105,7 +105,7 @@ def _number(text: str) -> int:
 
 
 def _words() -> list[str]:
-    """All words that begin the name of a codec, without importing those of other packages."""
+    """The first words of all codec names, without importing codecs of other packages."""
     words = {word: None for each in _own() for word in (each.form, _first_word(each.form), *each.aliases)}
     return list(words | dict.fromkeys(_others()))
 
@@ -116,7 +116,7 @@ def _first_word(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _own() -> tuple[type[Codec], ...]:
-    """The classes with a form in the modules of this folder, file by file."""
+    """The codec classes (those with a `form`) in the modules of this folder."""
     package = __name__.rpartition(".")[0]
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     modules = [import_module(f"{package}.{name}") for name in names if f"{package}.{name}" != __name__]
@@ -132,7 +132,7 @@ def _own() -> tuple[type[Codec], ...]:
 
 
 def _others() -> dict[str, EntryPoint]:
-    """Name -> entry point of another package, but not where the word is ours."""
+    """Name -> entry point of another package, without names that this folder has too."""
     ours = {word for each in _own() for word in (_first_word(each.form), *each.aliases)}
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in ours}
 
@@ -142,7 +142,7 @@ def _loaded(point: EntryPoint) -> type[Codec]:
     try:
         kind = point.load()
     except (ImportError, AttributeError) as error:
-        hint = "install the package that brings it again, or remove it"
+        hint = "reinstall or remove the package that brings it"
         raise Unavailable(f"the codec {point.name} ({point.value}) cannot be loaded: {error}", hint=hint) from error
     if not (
         inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind) and hasattr(kind, "form")

@@ -1,9 +1,10 @@
-"""What lies outside the listed classes of a distribution: rules for it, and how much it is at any temperature from 1 up.
+"""The tail of a distribution, that is its unlisted classes: rules for it, and its mass at any temperature from 1 up.
 
     logp (…, k)   log-probabilities of the listed classes at temperature 1
     tails (…, 3)  log(tail mass / head mass) at temperatures 1, 2, 4
 
-With z the logits, the head at temperature T is exp(z_i / T) over its own sum, times the head's share of all mass. The first
+With z the logits, a listed class has at temperature T the probability exp(z_i / T), divided by the sum of these over the head
+(the listed classes), times the head's share of all mass. The first
 factor follows from the log-probabilities at T = 1; the second was measured by the teacher and is stored at T = 1, 2 and 4.
 Every distribution is therefore non-negative and sums to 1 by construction, whatever the rounding of what was stored.
 """
@@ -23,19 +24,19 @@ TEMPERATURES = (1.0, 2.0, 4.0)
 
 
 def check_tail(tail: str) -> None:
-    """Refuse a rule that is none."""
+    """UsageError for an unknown tail rule."""
     if tail not in get_args(Tail):
         raise UsageError(f"unknown tail rule {tail!r}", hint=f"one of {', '.join(get_args(Tail))}")
 
 
 def check_temperature(temperature: float) -> None:
-    """Refuse a temperature at which no tail is known."""
+    """UsageError for a temperature below 1, where the tail is not known."""
     if not 1.0 <= temperature < math.inf:
         raise UsageError(f"temperature {temperature:g} is below 1, where the tail of top-k logits is not known")
 
 
 def tail_logit(logp: Any, tails: Any, classes: int, temperature: float) -> Any:
-    """log(tail mass / head mass) at a temperature: as stored at 1, 2 and 4, interpolated at others."""
+    """log(tail mass / head mass) at a temperature: the stored value at 1, 2 and 4, interpolated at others."""
     if temperature in TEMPERATURES and TEMPERATURES.index(temperature) < tails.shape[-1]:
         return tails[..., TEMPERATURES.index(temperature)]
     if logp.shape[-1] == classes:
@@ -49,11 +50,11 @@ def tail_logit(logp: Any, tails: Any, classes: int, temperature: float) -> Any:
 
 
 def _interpolated(logp: Any, tails: Any, classes: int, beta: float) -> Any:
-    """The tail at an inverse temperature between those stored.
+    """log(tail mass / head mass) at `beta`, an inverse temperature between stored ones.
 
     log(sum over the tail of p^beta) is the cumulant generating function of the tail's logits: smooth and convex in beta
-    (a parabola when they are normal), known at 1, 1/2, 1/4 and, as log(number of classes), at 0. So: the cubic through
-    these four points, never above the chord.
+    (a parabola when they are normal). It is known at 1, 1/2, 1/4 and, as log(number of tail classes), at 0. So it is
+    interpolated by the cubic through these four points and, because it is convex, never above the chord between two.
     """
     nodes = (0.0, 0.25, 0.5, 1.0)
     values = [math.log(classes - logp.shape[-1])]
@@ -75,11 +76,11 @@ def _lagrange(nodes: tuple[float, ...], i: int, x: float) -> float:
 
 
 def namespace(array: Any) -> ModuleType:
-    """numpy or torch, whichever made the array."""
+    """The module that made the array: numpy or torch."""
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Probabilities over the last axis, of numpy logits, in their own precision."""
+    """Softmax of numpy logits over the last axis, in their own precision."""
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(weights / weights.sum(-1, keepdims=True))

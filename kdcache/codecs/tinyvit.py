@@ -1,8 +1,8 @@
-"""`tinyvit:K`: the records of an imported TinyViT logits folder, word for word.
+"""`tinyvit:K`: the records of an imported TinyViT logits folder, byte for byte.
 
-A record there is an int32 seed of their augmentation, K int16 class numbers and K float16 probabilities. Coding them anew would
-round a second time, so they are kept as they are and an export gives back the same bytes. Their teacher ran at temperature 1
-only, so that is the only temperature at which the tail is known.
+A record is an int32 seed of TinyViT's augmentation, K int16 class numbers and K float16 probabilities. Encoding them in another
+way would round them again, so they are kept unchanged, and an export gives back the same bytes. The probabilities are those of
+temperature 1, so the tail is not known at any other temperature.
 """
 
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,7 +25,7 @@ MOST_CLASSES = 1 << 15
 
 
 class TinyVitCodec(DistributionCodec):
-    """Imported records, 4 K + 4 bytes a row. Reads only: a teacher's logits are stored with `topk:K`."""
+    """Imported records, 4 K + 4 bytes a row. It only decodes: a teacher's logits are stored with `topk:K`."""
 
     form = "tinyvit:K"
     help = "logits: records of an imported TinyViT folder, as they are"
@@ -33,9 +33,9 @@ class TinyVitCodec(DistributionCodec):
 
     @classmethod
     def usable_for(cls, signal: Signal) -> str | None:
-        """Their records are of one distribution a view."""
+        """Why it cannot store a signal: it takes only those with one distribution per row, like TinyViT's records."""
         if signal.kind in cls.kinds and not signal.names_classes:
-            return f"holds one distribution a row, and {signal.name} has one at each {signal.axes[0]}"
+            return f"holds one distribution a row, but {signal.name} has one at each {signal.axes[0]}"
         return super().usable_for(signal)
 
     def __init__(self, signal: Signal, k: int) -> None:
@@ -43,7 +43,7 @@ class TinyVitCodec(DistributionCodec):
         if self._classes > MOST_CLASSES or k > self._classes:
             raise UsageError(
                 f"tinyvit:{k} does not suit {signal.name} of {self._classes} classes",
-                hint=f"their class numbers are 16-bit with a sign: at most {MOST_CLASSES} classes, at most that many a record",
+                hint=f"K is at most the number of classes, which is at most {MOST_CLASSES} (signed 16-bit numbers)",
             )
         self.signal = signal
         self.k = k
@@ -54,7 +54,7 @@ class TinyVitCodec(DistributionCodec):
         return f"tinyvit:{self.k}"
 
     def fields(self) -> tuple[Field, ...]:
-        """One packed field: a record as it lies in their files."""
+        """One packed field: a record as in TinyViT's files."""
         k = self.k
         about = (
             ("codec", self.name),
@@ -67,40 +67,40 @@ class TinyVitCodec(DistributionCodec):
         return (Field(self.signal.name, WORD, (SEED_WORDS + 2 * k,), attributes=about),)
 
     def encode(self, values: Any) -> NoReturn:
-        """Refused: there is no seed to write, and their rounding is worse."""
+        """Always refused: there would be no seed to write, and TinyViT's rounding is coarser than that of `topk:K`."""
         raise UsageError(
             f"{self.name} is for imported records only; a build cannot store signals with it",
             hint=f"build with topk:{self.k}, then export",
         )
 
     def decode(self, fields: Fields) -> TopK:
-        """Records -> TopK. Where the rounded probabilities sum to more than 1 there is no tail; it is never negative."""
+        """Decode records. If the rounded probabilities of a row sum to more than 1, its tail is zero, never negative."""
         words = fields[self.signal.name]
         ids, p = split(words, self.k)
         check_classes(ids, self._classes, self.name)
         p32 = p.astype(np.float32)
         head = p32.sum(-1, keepdims=True)
-        # A row without a record is all zeros: no opinion, rather than no number.
+        # A row without a record is all zeros: it decodes to zero probabilities instead of NaN.
         p32 = np.where(head > 0, p32, np.float32(1 / self._classes))
         tail = np.maximum(1 - head, 0) if self.k < self._classes else np.zeros_like(head)
         with np.errstate(divide="ignore", invalid="ignore"):
             return TopK(ids.astype(np.int64), np.log(p32), np.log(tail / np.where(head > 0, head, 1)), self._classes)
 
     def seeds(self, fields: Fields) -> NDArray[np.int32]:
-        """The seeds of their augmentation, a row each."""
+        """The seed of TinyViT's augmentation for each row."""
         words = fields[self.signal.name][:, :SEED_WORDS]
         return np.ascontiguousarray(words).view("<i4")[:, 0]
 
     def recode(self, decoded: Any) -> NoReturn:
-        """Refused, as `encode` is."""
+        """Always refused, like `encode`."""
         self.encode(decoded)
 
     def error(self, values: Any) -> NoReturn:
-        """Refused, as `encode` is."""
+        """Always refused, like `encode`."""
         self.encode(values)
 
     def compare(self, values: "torch.Tensor", decoded: TopK) -> NoReturn:
-        """Refused, as `encode` is."""
+        """Always refused, like `encode`."""
         self.encode(values)
 
 

@@ -1,4 +1,4 @@
-"""`TopK`: distributions of which the likeliest classes are known, and how much lies outside of them (see distribution.py)."""
+"""`TopK`: distributions of which only the likeliest classes and the total mass of the others are known (distribution.py)."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,21 +11,21 @@ from kdcache.signals.padded import present
 
 
 class Sparse(NamedTuple):
-    """A distribution by its k listed classes and one number for all the others."""
+    """Distributions in sparse form: k listed classes a row, and one number for all other classes."""
 
     ids: Any
     """Class numbers, (n, k); with positions (n, L, k), and so on."""
     p: Any
     """Probabilities of the listed classes, of the same shape as `ids`."""
     rest: Any
-    """Remaining probability, (n,). `uniform`: of each class that is not listed; `bucket`: of a single class named
-    other; otherwise 0.
+    """Remaining probability, (n,). With `uniform`: that of each unlisted class; with `bucket`: that of one additional
+    class; otherwise 0.
     """
 
 
 @dataclass(frozen=True)
 class TopK:
-    """The k likeliest classes of some rows, or of their positions, their log-probabilities, and how much lies outside of them."""
+    """The k likeliest classes of some rows (or positions), their log-probabilities, and the mass of all other classes."""
 
     ids: Any
     """Class numbers, int64 (n, k) or (n, L, k), likeliest first."""
@@ -52,15 +52,15 @@ class TopK:
         return TopK(self.ids[rows], self.logp[rows], self.tails[rows], self.classes, lengths)
 
     def at(self, mask: Any) -> "TopK":
-        """The distributions at the positions (n, L) of a mask, one a row."""
+        """The distributions at the positions that a mask (n, L) selects, each as a row."""
         return TopK(self.ids[mask], self.logp[mask], self.tails[mask], self.classes)
 
     def up_to(self, length: int) -> "TopK":
-        """The first positions of the first row."""
+        """The first `length` positions of the first row."""
         return TopK(self.ids[:1, :length], self.logp[:1, :length], self.tails[:1, :length], self.classes)
 
     def mask(self) -> Any:
-        """(n, L) booleans: the positions that each row has. Of a distribution with lengths."""
+        """(n, L) booleans: which positions each row has. Only for distributions with lengths."""
         return present(self.lengths, self.ids.shape[1])
 
     def to(self, device: Any = "cpu") -> "TopK":
@@ -76,7 +76,7 @@ class TopK:
 
         `uniform`: the tail mass is spread evenly over the classes that are not listed. `bucket`: it is one extra class.
         `renormalise`: the head alone sums to 1. `none`: the head keeps its true share, so p sums to 1 - tail mass.
-        At positions that a row has not, all of it is zero.
+        Beyond the length of a row everything is zero.
         """
         check_tail(tail)
         check_temperature(temperature)
@@ -115,22 +115,22 @@ class TopK:
         return dense
 
     def top(self, count: int) -> tuple[Any, Any]:
-        """Up to `count` of the likeliest classes of each row, likeliest first, and their probabilities; of numpy arrays."""
+        """The `count` likeliest classes of each row (or all if fewer), likeliest first, with probabilities. Numpy only."""
         return self.ids[..., :count], np.exp(self.logp[..., :count])
 
     def as_logits(self) -> Any:
-        """A tensor of logits that make nearly this distribution: its log-probabilities, the tail spread evenly."""
+        """Logits of all classes with nearly this distribution: its log-probabilities, the tail spread evenly."""
         import torch
 
         return torch.from_numpy(self.probabilities()).clamp_min(torch.finfo(torch.float32).tiny).log()
 
     def furthest(self, logits: NDArray[Any]) -> NDArray[np.float64]:
-        """Largest difference between the probability of a listed class and what other logits make of it: (n,) or (n, L)."""
+        """Largest difference in the probability of a listed class, compared with other `logits`: (n,) or (n, L)."""
         chosen = np.take_along_axis(softmax(logits.astype(np.float64)), self.ids, -1)
         return np.asarray(np.abs(self.sparse(1.0, "none").p - chosen).max(-1))
 
     def plain(self, row: int) -> dict[str, Any]:
-        """What is listed of one row, as JSON."""
+        """The listed classes of one row as JSON values."""
         return {
             "ids": self.ids[row].tolist(),
             "log_probabilities": self.logp[row].tolist(),

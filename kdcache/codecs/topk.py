@@ -1,18 +1,21 @@
 """`topk:K`: the K likeliest classes of a row, packed into one record of 16-bit words.
 
-In: float32 logits (rows, classes). Out: per row one array of little-endian uint16 words, so that a row is one piece of memory:
+In: float32 logits (rows, classes). Out: one array of little-endian uint16 words per row, so that a row is contiguous:
 
     ids     K words, likeliest first; 2 K words (low word, high word, ...) for more than 65,536 classes
     logp    K words: code c stands for the log-probability -48 c / 65535
     tails   3 words, for the temperatures 1, 2 and 4: code c stands for log(tail mass / head mass) = 24 - 48 c / 65534,
             and 65535 for "no tail"
 
-Uniform steps of 0.00073 in the logarithm keep every probability within 0.037 % of itself (float16: 0.049 % at its best), and
-neither overflow nor vanish. The range goes down to e^-48 because a read-time temperature of 4 brings that up to e^-12: cut at
-e^-24, classes that a very sure teacher rules out would come back with e^-6 each. Tails are kept as odds because a bare log of
-the tail mass cannot tell small heads apart (the top class of 70,000 equal ones has a tail of 0.99999).
+Uniform steps of 0.00073 in the logarithm keep the relative error of every probability below 0.037 % (float16: 0.049 % at best),
+and can neither overflow nor vanish. The range goes down to e^-48 because reading at temperature 4 raises that to e^-12: if it
+ended at e^-24, classes that a very sure teacher rules out would get e^-6 each. Tails are stored as odds because the log of the
+tail mass alone cannot distinguish small heads (the top class of 70,000 equal ones has a tail of 0.99999).
 
-Of logits (rows, positions, classes) every position has such a record: an array (rows, positions, words).
+For logits (rows, positions, classes) each position has such a record: an array (rows, positions, words).
+
+Example: of 4 classes, 1 and 2 are kept. Code 601 stands for -48 * 601 / 65535 = -0.440 = log 0.644. The tail of 0.119 is
+spread over classes 0 and 3.
 
     >>> import torch
     >>> codec = TopKCodec(Signal(name="logits", shape=(4,)), 2)
@@ -44,7 +47,7 @@ TAIL_HIGHEST = 24.0
 TAIL_STEP = 48.0 / 65534
 NO_TAIL = 65535
 MANY_CLASSES = 5000
-"""From as many classes on, 100 are kept when nobody says, as of ImageNet-21k; below 10, as TinyViT's ImageNet-1k cache has."""
+"""From this many classes on (ImageNet-21k) the default is topk:100, below it topk:10, as in TinyViT's ImageNet-1k cache."""
 
 
 class TopKCodec(DistributionCodec):
@@ -52,19 +55,19 @@ class TopKCodec(DistributionCodec):
 
     form = "topk:K"
     help = "logits: the K likeliest classes, 16-bit log-probabilities and tails; 4 K + 6 bytes a row"
-    # Half a step of every log p and of the odds moves p by p (1 - p) (1 + 1/2) steps at most: less than half a step.
+    # Rounding each log p and the odds by half a step changes p by at most p (1 - p) (1 + 1/2) steps: less than half a step.
     rounding = LOGP_STEP / 2
 
     @classmethod
     def usual_for(cls, signal: Signal) -> str | None:
-        """Where there are more classes than a handful."""
+        """`topk` for signals with more than FEW_CLASSES classes."""
         if cls.usable_for(signal) is not None or signal.classes <= FEW_CLASSES:
             return None
         return "topk:100" if signal.classes >= MANY_CLASSES else "topk:10"
 
     @classmethod
     def choices_for(cls, signal: Signal) -> tuple[str, ...]:
-        """One, ten and a hundred classes, where there are as many."""
+        """K = 1, 10 and 100, as far as the signal has so many classes."""
         return tuple(f"topk:{k}" for k in (1, 10, 100) if k <= signal.classes)
 
     def __init__(self, signal: Signal, k: int) -> None:
@@ -101,7 +104,7 @@ class TopKCodec(DistributionCodec):
         return (Field(self.signal.name, WORD, shape, attributes=about, by_position=len(shape) > 1),)
 
     def encode(self, values: Any) -> Fields:
-        """Logits -> records. Equal logits rank by class number, so the same logits always give the same bytes."""
+        """Encode logits. Equal logits are ordered by class number, so that equal logits always give equal bytes."""
         import torch
 
         refuse_non_finite(values, self.signal)
@@ -115,7 +118,7 @@ class TopKCodec(DistributionCodec):
         return self._packed(ids, logp, odds)
 
     def recode(self, decoded: Any) -> Fields:
-        """Logits -> records; or the first K of more classes kept before, whose codes stay as they are."""
+        """Encode logits; or keep the first K classes of a top-k record with more classes, without changing their codes."""
         import torch
 
         if not isinstance(decoded, TopK):
@@ -136,7 +139,7 @@ class TopKCodec(DistributionCodec):
         import torch
 
         words = torch.cat([self._split(ids), _code(-logp / LOGP_STEP, 65535), self._tail_codes(odds)], -1)
-        # int16 keeps the low 16 bits: the same words, half the way from the device.
+        # Converting to int16 keeps the low 16 bits: the same words, and a quarter of the bytes to copy from the device.
         packed = words.to(torch.int16).cpu().numpy().view(WORD)
         return {self.signal.name: packed.reshape(-1, *self.signal.shape[:-1], packed.shape[-1])}
 
@@ -153,7 +156,7 @@ class TopKCodec(DistributionCodec):
         return _code((TAIL_HIGHEST - odds) / TAIL_STEP, NO_TAIL - 1)
 
     def decode(self, fields: Fields) -> TopK:
-        """Records -> ids, log-probabilities and tails. Torch tensors of the same words decode to torch tensors."""
+        """Decode records into ids, log-probabilities and tails. Torch tensors decode to torch tensors."""
         words: Any = fields[self.signal.name]
         split = self.k * self._id_words
         ids = _to_int64(words[..., :split])
@@ -167,15 +170,15 @@ class TopKCodec(DistributionCodec):
         return TopK(ids, logp, odds, self._classes)
 
     def compare(self, values: "torch.Tensor", decoded: TopK) -> dict[str, float]:
-        """Head mass, largest error of a probability, and KL(true || decoded, uniform tail) at the three temperatures."""
+        """Mass of the listed classes, largest error of a probability, KL(true || decoded, uniform tail) at T = 1, 2, 4."""
         return topk_error(values, decoded)
 
 
 def largest(values: "torch.Tensor", k: int) -> "torch.Tensor":
     """Indices of the k largest values, largest first, lower index first among equals.
 
-    torch.topk leaves open which of several equal values it takes, and in which order. What it took is put in order here; rows
-    where more than k values reach the k-th are few, and chosen again with keys of which no two are equal.
+    torch.topk does not define which of several equal values it takes, nor their order. So its result is sorted here; in the few
+    rows where more than k values reach the k-th largest, the choice is repeated with keys that are all different.
     """
     chosen, ids = values.topk(k, dim=-1)
     crowded = ((values >= chosen[:, -1:]).sum(-1) > k).nonzero().flatten()
@@ -187,13 +190,13 @@ def largest(values: "torch.Tensor", k: int) -> "torch.Tensor":
 
 
 def _unique_keys(values: "torch.Tensor") -> "torch.Tensor":
-    """int64 keys in the order of the values, equal ones by falling index.
+    """Unique int64 keys in the order of the values; of equal values, the one with the lower index has the larger key.
 
-    The bits of a float as a signed integer, the order of negative ones turned round, then the index.
+    The high half is the float's bits as an integer (reversed for negative floats), from which the index is subtracted.
     """
     import torch
 
-    bits = (values + 0.0).view(torch.int32)  # -0.0 + 0.0 = 0.0, so that the two zeros tie
+    bits = (values + 0.0).view(torch.int32)  # -0.0 + 0.0 = 0.0, so that the two zeros are equal
     ordered = bits ^ (bits >> 31 & 0x7FFFFFFF)
     return (ordered.long() << 32) - torch.arange(values.shape[-1], device=values.device)
 
@@ -201,7 +204,7 @@ def _unique_keys(values: "torch.Tensor") -> "torch.Tensor":
 def _tail_masses(z: "torch.Tensor", ids: "torch.Tensor") -> list["torch.Tensor"]:
     """Sum of exp(z / T) over the classes not in `ids`, for each temperature; z <= 0.
 
-    One exponential at temperature 4 and its squares. A sum that underflows is below every tail that can be stored.
+    One exponential at temperature 4; squaring gives those at 2 and 1. A sum that underflows is below any storable tail.
     """
     powers = (z / TEMPERATURES[-1]).exp_().scatter_(-1, ids, 0.0)
     at_four = powers.sum(-1)

@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, one line a key: what is wrong, the value, where it came from, and the nearest right key."""
+"""Explain mistakes in a configuration, one line a key: what is wrong, the value, its origin, and the most similar valid key."""
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -7,21 +7,21 @@ from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 Place = Callable[[str], str]
-"""Gives, for a dotted key, where its value came from."""
+"""Function from a dotted key to where its value came from."""
 MOST_LINES = 50
 """How many mistakes of a configuration are listed."""
 
 
 @runtime_checkable
 class Known(Protocol):
-    """Metadata of a field whose records are distinguished by a registry."""
+    """Annotation of a field whose possible records are found in a registry."""
 
     def models(self) -> Iterator[type[BaseModel]]:
-        """Every record that may stand there."""
+        """The types of all records the field may hold."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], origin: Place, whole: Place) -> list[str]:
-    """A line for each mistake pydantic found, in the order of the file, up to a page. `whole`: the place of a group of keys."""
+    """A line for each of pydantic's mistakes, in file order, at most MOST_LINES. `whole`: the place of a group of keys."""
     found = error.errors(include_url=False)
     lines = [_line(each, model, origin, whole) for each in found[:MOST_LINES]]
     return lines if len(found) <= MOST_LINES else [*lines, f"and {len(found) - MOST_LINES:,} more"]
@@ -38,16 +38,16 @@ def _line(found: Any, model: type[BaseModel], origin: Place, whole: Place) -> st
     if found["type"] == "missing":
         return f"{key}: missing ({origin(key.rpartition('.')[0])})"
     if group:
-        sentence = found["msg"].removeprefix("Value error, ")  # of a group that contradicts itself
+        sentence = found["msg"].removeprefix("Value error, ")  # the values of a group contradict each other
         return f"{key}: {sentence} ({whole(key)})" if key else f"{sentence} ({whole(key)})"
     wanted = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{key}: {found['input']!r} should be {wanted} ({origin(key)})"
 
 
 def _walk(model: type[BaseModel], location: tuple[int | str, ...], group: bool) -> tuple[list[str], list[str]]:
-    """Keys known where a mistake is, and the path to it as a user writes it (pydantic adds the tags of unions).
+    """The keys that are valid at a mistake, and its path as a user writes it (pydantic's own path includes union tags).
 
-    `group`: the mistake is of a whole record, so that even the last step may be a tag.
+    `group`: the mistake concerns a whole record, so that the last step may be a union tag too.
     """
     here, path, named = [model], list[str](), False
     for depth, step in enumerate(location):
@@ -58,13 +58,13 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...], group: bool) 
             path.append(str(step))
         if inner and not last:
             here = inner
-        # The next step after a field of records by name is such a name, a key of the user's own.
+        # After a field that is a dict of records, the next step is a key that the user chose.
         named = not named and any(get_origin(field.annotation) is dict for field in fields)
     return [name for owner in here for name in owner.model_fields], path
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every record type inside a type, through Optional, Annotated, tuple and dict; and those a registry reads there."""
+    """All record types inside a type (through Optional, Annotated, tuple and dict), and those that a registry adds there."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     if isinstance(annotation, Known):

@@ -1,6 +1,6 @@
-"""Where presets lie beside our own: folders that other packages bring.
+"""Preset folders of other packages, in addition to our own.
 
-`students` adds those of its plugins when it is imported; they are looked at when a preset is searched for, not before.
+`students` adds those of its plugins when it is imported; they are read only when a preset is searched for.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,11 +10,11 @@ _PROVIDERS: list[Callable[[], Iterable[Path]]] = []
 
 
 def add_folders(provider: Callable[[], Iterable[Path]]) -> None:
-    """From now on presets are searched for in these folders too, each laid out like configs/: KIND/NAME.yaml."""
+    """Search these folders for presets too, from now on. Each is laid out like configs/: KIND/NAME.yaml."""
     if provider not in _PROVIDERS:
         _PROVIDERS.append(provider)
 
 
 def other_folders() -> list[Path]:
-    """The folders other packages bring, in the order in which they were added."""
+    """The preset folders of other packages, in the order in which they were added."""
     return [folder for provider in _PROVIDERS for folder in provider()]

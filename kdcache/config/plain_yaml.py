@@ -1,8 +1,8 @@
-"""YAML without surprises: only what JSON can say, and only as a reader would take it.
+"""Read YAML without surprises: only values that JSON has, with the meaning a reader expects.
 
 In: YAML text. Out: dict, list, str, int, float, bool, None. YAML 1.1 reads `no` as false, `1e-3` as text, `1:30` as 90 and
-lets a key repeat; here `no` is text, `1e-3` is a number, `1:30` is text and a repeated key is an error. What is long, deep or
-large beyond any setting is an error too.
+allows repeated keys; here `no` is text, `1e-3` is a number, `1:30` is text and a repeated key is an error. Text that is longer,
+deeper or has larger numbers than any real settings is an error too.
 """
 
 import math
@@ -44,7 +44,7 @@ class _PlainLoader(yaml.SafeLoader):
     _level = _values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse what is deeper than any settings are, before Python's own stack ends, or longer, before it takes long."""
+        """Refuse text that is nested too deep (before Python's stack overflows) or too long (before it takes long)."""
         self._level += 1
         self._values += 1
         if self._level > MOST_LEVELS or self._values > MOST_VALUES:
@@ -57,14 +57,14 @@ class _PlainLoader(yaml.SafeLoader):
         return node
 
     def construct_scalar(self, node: Any) -> Any:
-        """Text, but no half of a character, which no file could hold."""
+        """Text; an error for half a character (a lone surrogate), which cannot be encoded."""
         text = super().construct_scalar(node)
         if isinstance(text, str) and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise _wrong(node, "half a character")
         return text
 
     def construct_number(self, node: Any) -> int | float:
-        """A number of 64 bits; one with a tag must look like one too."""
+        """A number that fits into 64 bits; an error for a value tagged as a number that does not look like one."""
         text, tag = self.construct_scalar(node), node.tag.rpartition(":")[2]
         if not isinstance(text, str) or not _NUMBERS[tag].fullmatch(text):
             raise _wrong(node, f"this is no {tag}")
@@ -77,14 +77,14 @@ class _PlainLoader(yaml.SafeLoader):
         return value
 
     def construct_switch(self, node: Any) -> bool:
-        """True or false; one with a tag must look like one too."""
+        """True or false; an error for a value tagged as bool that is neither."""
         text = self.construct_scalar(node)
         if not isinstance(text, str) or text.lower() not in ("true", "false"):
             raise _wrong(node, "this is neither true nor false")
         return text.lower() == "true"
 
     def compose_mapping_node(self, anchor: Any) -> Any:
-        """Refuse a key that is there twice, of which YAML would silently keep the last."""
+        """Refuse a repeated key, of which YAML would silently keep the last."""
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
@@ -96,7 +96,7 @@ class _PlainLoader(yaml.SafeLoader):
         return node
 
     def get_single_node(self) -> Any:
-        """Refuse aliases that multiply: nine lines of them can mean a billion values, or a value inside itself."""
+        """Refuse aliases that multiply: nine lines can stand for a billion values, or for a value that contains itself."""
         node = super().get_single_node()
         if node is not None:
             _weigh(node, {})
@@ -108,7 +108,7 @@ def _wrong(node: Any, reason: str) -> yaml.constructor.ConstructorError:
 
 
 def _weigh(node: Any, known: dict[int, int]) -> int:
-    """Values in a node once its aliases are written out."""
+    """Number of values in a node after its aliases are expanded."""
     if id(node) not in known:
         known[id(node)] = MOST_VALUES
         inner = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in _pairs(node)]
@@ -135,19 +135,19 @@ _PlainLoader.yaml_constructors["tag:yaml.org,2002:bool"] = _PlainLoader.construc
 
 
 def compose_yaml(text: str) -> Any:
-    """The nodes of YAML text, which say where each key and value stands in it; None for an empty one."""
+    """The nodes of YAML text, which have the line and column of each key and value; None for an empty text."""
     return yaml.compose(text, Loader=_PlainLoader)
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain values from YAML text; `yaml.YAMLError`, mostly with line and column, when it is not plain."""
+    """Plain values from YAML text; `yaml.YAMLError`, usually with line and column, when it is not plain YAML."""
     if len(text) > MOST_BYTES:
         raise yaml.YAMLError(f"it has {len(text):,} characters, at most {MOST_BYTES:,} are read")
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader, made stricter)
 
 
 def read_yaml(path: Path, *, hint: str) -> Any:
-    """The values in a YAML file; a UsageError that names the file when it is not plain."""
+    """The values in a YAML file; a UsageError that names the file when it is not plain YAML."""
     raw = read_small(path, MOST_BYTES, hint=hint, error=UsageError)
     try:
         return parse_yaml(raw.decode("utf-8"))
@@ -155,4 +155,4 @@ def read_yaml(path: Path, *, hint: str) -> Any:
         raise UsageError(f"cannot read {path}: {error}", hint="give a readable UTF-8 file") from error
     except yaml.YAMLError as error:
         where = " ".join(str(error).split()).replace('"<unicode string>"', str(path))
-        raise UsageError(f"{path} is not YAML this program reads: {where}", hint=hint) from error
+        raise UsageError(f"{path} is not YAML that kd reads: {where}", hint=hint) from error

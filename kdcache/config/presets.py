@@ -1,7 +1,7 @@
-"""Presets and settings: YAML in, strict records out, and for every value the place it came from.
+"""Load presets and settings: YAML in; strict records out, with the origin of every value.
 
-A preset is configs/KIND/NAME.yaml, here or in a folder that another package brings (folders.py); a user's own file goes wherever
-a preset's name goes. Later places win:
+A preset is configs/KIND/NAME.yaml, here or in a folder of another package (folders.py); a path of a user's own file can be given
+instead of a preset's name. Later places win:
 default < preset or file < environment (KD_VIEWS__CROP__RATIO=...) < --set crop.ratio=... All mistakes are reported at once.
 """
 
@@ -31,7 +31,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Loaded(Generic[Model]):
-    """A checked record and, for every dotted key in it, where its value came from."""
+    """A checked record and, for each of its dotted keys, where the value came from."""
 
     value: Model
     origins: dict[str, str]
@@ -54,7 +54,7 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _preset(kind: str, name: str) -> Path | None:
-    """The file of a preset. Ours come first: no other package takes the place of one, or is asked where there is one."""
+    """The file of a preset. Our presets come first, so that another package cannot replace one."""
     if name in _names_in(config_root() / kind):
         return config_root() / kind / f"{name}.yaml"
     return next((root / kind / f"{name}.yaml" for root in other_folders() if name in _names_in(root / kind)), None)
@@ -66,7 +66,7 @@ def preset_kinds() -> list[str]:
 
 
 def config_path(kind: str, name: str) -> Path:
-    """The file a name stands for: a preset, or a path when it has a slash or ends in .yaml."""
+    """The file for a name: a preset, or a path if the name has a slash or ends in .yaml."""
     if "/" in name or name.endswith((".yaml", ".yml")):
         path = Path(name).expanduser()
         if not path.is_file():
@@ -79,13 +79,13 @@ def config_path(kind: str, name: str) -> Path:
         raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
     names = preset_names(kind)
     near = get_close_matches(name, names, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    suggestion = f"; did you mean {near[0]}?" if near else ""
     known = ", ".join(names) or "none"
-    raise UsageError(f"no {kind} preset is called {name}{meant}", hint=f"presets: {known}; or give a .yaml file")
+    raise UsageError(f"no {kind} preset is called {name}{suggestion}", hint=f"presets: {known}; or give a .yaml file")
 
 
 def config_origin(kind: str, name: str) -> str:
-    """What the file a name stands for is called where a value is said to come from it."""
+    """How messages name a preset or file as the origin of a value."""
     preset = config_path(kind, name) == _preset(kind, name)
     return f"preset {kind}/{name}" if preset else f"file {name}"
 
@@ -93,9 +93,9 @@ def config_origin(kind: str, name: str) -> str:
 def load_preset(
     kind: str, name: str, model: type[Model] | Callable[[Mapping[str, Any]], type[Model]], overrides: Sequence[str] = ()
 ) -> Model:
-    """Read, override and check a preset or file: a strict record, or one error that lists every mistake.
+    """Read, override and check a preset or file. Returns a strict record, or raises one error that lists every mistake.
 
-    `model` may be a function from the keys and values to the record they must fit, where that depends on one of them.
+    `model` may be a function from the values to the type of record, if that depends on one of the values.
     """
     return load_config(kind, name, model, overrides).value
 
@@ -107,13 +107,13 @@ def load_config(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded[Model]:
-    """`load_preset`, with where each value came from."""
+    """Like `load_preset`, but the result also has the origin of each value."""
     return _checked(kind, name, _read(config_path(kind, name)), config_origin(kind, name), model, overrides, environ)
 
 
 def load_alone(kind: str, name: str, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """Defaults of a record that has no preset, changed as those of presets are."""
-    prefix = f"KD_{kind.upper()}__"  # of all records of a kind: those of others are not its own
+    """A record that has no preset: its defaults, changed by environment and `overrides` like those of presets."""
+    prefix = f"KD_{kind.upper()}__"  # shared by all records of a kind, so keys of other records are ignored
     its = tuple(f"{prefix}{key.upper()}" for key in model.model_fields)
     environ = {key: value for key, value in os.environ.items() if key.startswith(its)}
     return _checked(kind, name, {}, "default", model, overrides, environ).value
@@ -149,14 +149,14 @@ def _checked(
 
 
 def _shown(kind: str, name: str) -> str:
-    """A preset with all keys of a kind: the one that is meant, or, for a file, any."""
+    """A preset that shows all keys of a kind: the named one or, for a file, any."""
     names = preset_names(kind)
     usual = "own" if "own" in names else names[0]
     return f"{kind}/{name if name in names else usual}"
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested groups as dotted keys; lists and empty groups stay whole."""
+    """Flatten nested groups to dotted keys; lists and empty groups stay as they are."""
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         flat |= flatten(inner, f"{prefix}{key}.") if isinstance(inner, dict) and inner else {f"{prefix}{key}": inner}
@@ -197,7 +197,7 @@ def _settings(
 
 
 def _put(data: dict[str, Any], key: str, text: str) -> str | None:
-    """Set one dotted key to a YAML-typed value; says what is wrong, if anything."""
+    """Set one dotted key to a value given as YAML text; returns what is wrong, or None."""
     try:
         value = parse_yaml(text)
     except YAMLError as error:
@@ -222,13 +222,13 @@ def _short(text: str) -> str:
 
 
 def _reason(error: YAMLError) -> str:
-    """Why a value is none, where that is more than a word about its spelling."""
+    """Why a text is not a YAML value, unless it is only a syntax error."""
     reason = error.problem if isinstance(error, ConstructorError | ComposerError) else None
     return f": {reason}" if reason else ""
 
 
 def _forget_below(origins: dict[str, str], key: str) -> None:
-    """Drop what was said about a value that is now replaced, and about the empty group it may have grown out of."""
+    """Delete the origins of a value that is now replaced, and of the groups that contain it."""
     groups = key.split(".")
     for old in [o for o in origins if o == key or o.startswith(f"{key}.")]:
         del origins[old]
@@ -237,14 +237,14 @@ def _forget_below(origins: dict[str, str], key: str) -> None:
 
 
 def _below(origins: Mapping[str, str], group: str, otherwise: str) -> str:
-    """Where a group that contradicts itself came from: what was set in it, or the place of all of it."""
+    """Origins of a group whose values contradict each other: those of its overridden keys, or that of the whole group."""
     inside = [place for key, place in origins.items() if not group or key.startswith(f"{group}.")]
     changed = dict.fromkeys(place for place in inside if place != otherwise)
     return ", ".join(changed) or _origin(origins, group, otherwise)
 
 
 def _origin(origins: Mapping[str, str], key: str, otherwise: str) -> str:
-    """Where a key's value came from: the key itself, or the nearest group that was set whole."""
+    """Where a key's value came from: the origin of the key, or of the nearest group that was set as a whole."""
     while key:
         if key in origins:
             return origins[key]

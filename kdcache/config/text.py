@@ -1,7 +1,7 @@
-"""A configuration as YAML text: every key with its value, the comments of its file, and where other values came from.
+"""Write a configuration as YAML text: all keys and values, the comments of its file, and the origin of overridden values.
 
-Input: a loaded configuration and the text of its preset or file. Output: YAML that loads to the same record, so that what
-`kd config show` prints is a file to begin one's own with.
+Input: a loaded configuration and the text of its preset or file. Output: YAML that loads to the same record, so the output of
+`kd config show` can be saved as the start of one's own file.
 """
 
 import json
@@ -16,23 +16,23 @@ from kdcache.config.plain_yaml import compose_yaml
 
 _COMMENT = re.compile(r"(?:^|\s)#\s?(.*)$")
 _MOST_WIDTH = 44
-"""Comments begin in one column, unless a line is longer than this."""
+"""Comments are aligned in one column, except on lines longer than this."""
 
 
 @dataclass(frozen=True)
 class _Written:
-    """How a key stands in the file."""
+    """How a key is written in the file."""
 
     above: tuple[str, ...]
-    """Whole lines of comment right above it."""
+    """Comment lines directly above the key."""
     beside: str | None
-    """The comment on its line."""
+    """The comment on the key's line; None without one."""
     value: str | None
-    """The text of its value, where that is on one line."""
+    """The text of the value if it is on one line, else None."""
 
 
 def yaml_text(values: Mapping[str, Any], origins: Mapping[str, str], text: str, origin: str) -> str:
-    """YAML of nested `values`. `origins`: dotted key -> where it came from; `text`: the file that is called `origin`."""
+    """YAML of nested `values`. `origins`: dotted key -> origin of its value; `text`: content of the file named `origin`."""
     written = dict(_keys(compose_yaml(text), text.splitlines(), ""))
     lines = [("", f"Values without a remark: {origin}"), *_lines(values, origins, written, origin, "")]
     width = max((len(left) for left, _ in lines if len(left) <= _MOST_WIDTH), default=0) + 2
@@ -44,7 +44,7 @@ def yaml_text(values: Mapping[str, Any], origins: Mapping[str, str], text: str, 
 def _lines(
     values: Mapping[str, Any], origins: Mapping[str, str], written: Mapping[str, _Written], origin: str, prefix: str
 ) -> Iterator[tuple[str, str]]:
-    """(text, comment) line by line."""
+    """Yield (text, comment) of each line."""
     indent = "  " * prefix.count(".")
     for name, value in values.items():
         key = f"{prefix}{name}"
@@ -60,7 +60,7 @@ def _lines(
 
 
 def _plain(name: str) -> str:
-    """A key as YAML reads it back."""
+    """A key, quoted if YAML needs it."""
     return (
         name
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) and name not in ("true", "false", "null")
@@ -69,12 +69,12 @@ def _plain(name: str) -> str:
 
 
 def _keys(node: Any, lines: list[str], prefix: str) -> Iterator[tuple[str, _Written]]:
-    """Dotted key -> how it is written, of all keys of the file."""
+    """Yield each dotted key of the file and how it is written."""
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
         name, row = f"{prefix}{key.value}", key.start_mark.line
-        alias = value.start_mark.line < row  # *name: the value stands where the anchor is
+        alias = value.start_mark.line < row  # *name: the value is written at the anchor
         simple = not alias and value.start_mark.line == value.end_mark.line and not isinstance(value, yaml.MappingNode)
         block = isinstance(value, yaml.CollectionNode) and not value.flow_style
         rests = []
@@ -88,7 +88,7 @@ def _keys(node: Any, lines: list[str], prefix: str) -> Iterator[tuple[str, _Writ
             if simple and value.start_mark.line == row
             else ""
         )
-        alone = lines[row][: key.start_mark.column].strip() == ""  # not inside {…}, whose comment is that of the group
+        alone = lines[row][: key.start_mark.column].strip() == ""  # inside {…} the comment belongs to the whole group
         above = tuple(_above(lines, row)) if alone else ()
         yield name, _Written(above, beside if beside and alone else None, text or None)
         yield from _keys(value, lines, f"{name}.")

@@ -1,4 +1,4 @@
-"""Caches of other projects: read theirs, write ours so that their readers find what they expect."""
+"""Exchange caches with other projects: import their formats, and export caches so that their code can read them."""
 
 from kdcache.exchange.divedoc import export_divedoc
 from kdcache.exchange.tinyvit_export import export_tinyvit

@@ -1,8 +1,8 @@
-"""Export feature maps as DIVE-Doc reads them: one HDF5 file, and a JSON table for each split.
+"""Export feature maps in the format of DIVE-Doc: one HDF5 file, and a JSON table for each split.
 
 The file holds one dataset a split, each row a compound of `image_name` (text) and `teacher_features_output` (float32, tokens x
-dim). `teacher_features_table_{split}.json`, beside it, maps an image id to its row. Rows of unreadable images are left out, as
-their loader expects an id it does not find to be missing from the table.
+dim). `teacher_features_table_{split}.json`, beside it, maps image ids to rows. Unreadable images are left out of both, because
+DIVE-Doc's loader skips an id that is not in the table.
 """
 
 import json
@@ -36,20 +36,20 @@ ROW_OVERHEAD = 256
 
 @dataclass(frozen=True)
 class DiveDocExport:
-    """What an export wrote."""
+    """The result of an export."""
 
     path: Path
     tables: tuple[Path, ...]
     rows: dict[str, int]
     left_out: int
-    """Rows of unreadable images, which are not exported."""
+    """Number of rows of unreadable images, which are not exported."""
     bytes: int
 
 
 def export_divedoc(
     splits: Mapping[str, Store], file: Path, *, progress: Progress, signal: str = "features", view: int = 0
 ) -> DiveDocExport:
-    """Write one view of caches, a split each (`{"train": store}`), as the file and tables of DIVE-Doc."""
+    """Write one view of one or several caches, each as a split (`{"train": store}`), as the file and tables of DIVE-Doc."""
     if file.exists():
         raise UsageError(f"{file} is there already", hint="choose another file")
     for split in splits:
@@ -78,7 +78,7 @@ def export_divedoc(
 
 
 def _check_ids(store: Store) -> None:
-    """UsageError for an id that the text of HDF5, which ends at a zero byte, cannot hold."""
+    """UsageError for an image id with a zero byte, at which HDF5 ends a text."""
     import pyarrow.compute as pc
 
     ids = store.index.ids
@@ -101,8 +101,10 @@ def _common_shape(splits: Mapping[str, Store], signal: str) -> tuple[int, ...]:
             raise UsageError(f"{signal} must be tokens x dim: it is {kind}", hint="see kd cache info")
         shapes[split] = stored[signal].shape
     if len(set(shapes.values())) != 1 or any(len(shape) != 2 for shape in shapes.values()):
-        told = ", ".join(f"{split} {' x '.join(map(str, shape))}" for split, shape in shapes.items())
-        raise UsageError(f"{signal} must be tokens x dim and the same in every split: {told}", hint="see kd cache info")
+        given = ", ".join(f"{split} {' x '.join(map(str, shape))}" for split, shape in shapes.items())
+        raise UsageError(
+            f"{signal} must be tokens x dim and the same in every split: {given}", hint="see kd cache info"
+        )
     return next(iter(shapes.values()))
 
 
@@ -131,7 +133,7 @@ def _chunk_rows(shape: tuple[int, ...]) -> int:
 
 
 def _room(shape: tuple[int, ...], rows: dict[str, int], splits: Mapping[str, Store]) -> int:
-    """Bytes the file will need at most."""
+    """Upper bound of the file's size in bytes."""
     row = math.prod(shape) * 4 + ROW_OVERHEAD
     names = sum(store.place.size(INDEX) for store in splits.values())
     return sum((count + _chunk_rows(shape)) * row for count in rows.values()) + names + (1 << 20)
@@ -139,9 +141,9 @@ def _room(shape: tuple[int, ...], rows: dict[str, int], splits: Mapping[str, Sto
 
 @contextmanager
 def _temporary(file: Path) -> Iterator[Path]:
-    """A name to write under. Always the same, so that what a killed export left is replaced and not forgotten."""
+    """A temporary name to write to. It is always the same, so that the file of a killed export is replaced, not left behind."""
     new = file.with_name(f".{file.name}.tmp-export")
-    new.unlink(missing_ok=True)  # what it is a link to is not written
+    new.unlink(missing_ok=True)  # if it is a link, its target must not be written
     try:
         yield new
     finally:
@@ -150,7 +152,7 @@ def _temporary(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def _hdf5(path: Path, room: int) -> Iterator[Any]:
-    """A new HDF5 file whose blocks are reserved before a row is written: libhdf5 crashes the process on a full disk."""
+    """A new HDF5 file whose disk space is reserved first, because libhdf5 crashes the process when the disk is full."""
     import h5py
 
     free = shutil.disk_usage(path.parent).free
@@ -170,7 +172,7 @@ def _hdf5(path: Path, room: int) -> Iterator[Any]:
 
 
 def _cut_reserve(path: Path) -> None:
-    """Give back what was reserved and not used: the superblock (version 0) has the end of the file at byte 40."""
+    """Cut off unused reserved space: the superblock (version 0) has the end of the file at byte 40."""
     with path.open("r+b") as file:
         head = file.read(48)
         assert head[:9] == b"\x89HDF\r\n\x1a\n\x00", "h5py wrote another superblock than version 0"
@@ -184,7 +186,7 @@ def _create(opened: Any, split: str, rows: int, shape: tuple[int, ...]) -> Any:
 
 
 def _write_split(dataset: Any, store: Store, parts: list[PartId], signal: str, progress: Progress) -> dict[str, int]:
-    """Write all good rows -> image id to row."""
+    """Write the rows of all readable images; returns image id -> row."""
     table: dict[str, int] = {}
     codec = store.plan.codecs()[signal]
     for part in parts:
@@ -205,7 +207,7 @@ def _write_split(dataset: Any, store: Store, parts: list[PartId], signal: str, p
 
 
 def _pieces(mapped: MappedPart, row_bytes: int) -> list[NDArray[np.int64]]:
-    """The good rows of a part, a few tens of megabytes at a time."""
+    """The rows of readable images in a part, split into pieces of a few tens of megabytes."""
     places, together = np.flatnonzero(mapped.good), max(1, WRITE_BYTES // row_bytes)
     return [places[start : start + together] for start in range(0, len(places), together)]
 

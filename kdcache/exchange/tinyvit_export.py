@@ -1,11 +1,11 @@
-"""Export a cache as logits folders that TinyViT's reader opens: one epoch folder a view.
+"""Export a cache as logits folders of TinyViT, one epoch folder per view.
 
-Their reader draws its own augmentation from the seed of a record. Our views are not made by their generator, so no seed of
-theirs can render what our teacher saw. Records of a cache imported from TinyViT keep their seeds; records of any other cache
-carry the number of the view as seed, and the images must be rendered by kd (`kdcache.views.view_pixels`, with the recipe and the
-seed written to `kd-export.json`), TinyViT's own training transforms turned off.
+TinyViT draws its augmentation from the seed in a record. Views of kd are not made by TinyViT's generator, so no seed can
+reproduce them there. Records of a cache imported from TinyViT keep their seeds; records of any other cache have the view number
+as seed, and the images must be rendered by kd (`kdcache.views.view_pixels`, with the recipe and the seed in `kd-export.json`),
+with TinyViT's own training transforms turned off.
 
-From whole logits, a record is bit for bit what TinyViT would have saved of them.
+From logits of all classes, a record is bit for bit what TinyViT itself would have saved.
 """
 
 import json
@@ -46,14 +46,14 @@ OUR_VIEWS = (
 
 @dataclass(frozen=True)
 class TinyVitExport:
-    """What an export wrote."""
+    """The result of an export."""
 
     path: Path
     k: int
     epochs: tuple[int, ...]
     records: int
     left_out: int
-    """Rows of unreadable images, which are not exported: TinyViT's format cannot mark them."""
+    """Number of rows of unreadable images. They are not exported, because TinyViT's format cannot mark them."""
     notes: tuple[str, ...]
 
 
@@ -68,8 +68,8 @@ def export_tinyvit(
 ) -> TinyVitExport:
     """Write views of a cache as `out/logits_top{K}_epoch{E}`: view v becomes epoch v, or the epoch it was imported from.
 
-    `k`: classes a record, by default as many as are stored. `keys`: what to call an image; by default its id, or what it was
-    called when it was imported.
+    `k`: classes in a record; by default as many as are stored. `keys`: how images are named; by default by image id, or as
+    they were named when imported.
     """
     recipe = store.plan.views.recipe
     imported = isinstance(recipe, Foreign)
@@ -139,7 +139,7 @@ def _codec_and_k(store: Store, k: int | None) -> tuple[Codec, int]:
 def _batches(
     store: Store, view: int, codec: Codec, k: int, names: pa.Array, progress: Progress
 ) -> Iterator[tuple[pa.Array, NDArray[Any]]]:
-    """Keys and records of a view, part by part, without the rows of unreadable images."""
+    """Yield keys and records of a view, part by part, without the rows of unreadable images."""
     for part in store.plan.parts_of(view):
         mapped, rows = store.map_part(part), store.plan.rows_of(part)
         fields = {field.name: mapped[field.name].whole()[mapped.good] for field in codec.fields()}
@@ -160,7 +160,7 @@ def _records(codec: Codec, fields: Fields, k: int, seed: int) -> NDArray[Any]:
 
 
 def _likeliest(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Class numbers and probabilities as TinyViT computes and rounds them from logits, some rows at a time."""
+    """Class numbers and probabilities, computed from logits and rounded exactly as TinyViT does."""
     import torch
 
     ids, p = np.empty((len(logits), k), np.int64), np.empty((len(logits), k), np.float16)
@@ -173,7 +173,7 @@ def _likeliest(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], 
 
 
 def _fewer(codec: Codec, top: TopK, k: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """The same from top-k records, which may have more classes than the export needs."""
+    """Class numbers and probabilities from decoded top-k records, which may have more classes than the export needs."""
     if codec.name != f"topk:{k}":
         fewer = TopKCodec(codec.signal, k)
         top = fewer.decode(fewer.recode(top))
@@ -181,7 +181,7 @@ def _fewer(codec: Codec, top: TopK, k: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def half(p: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Decoded probabilities as float16, to the nearest; rows that this would lift above 1 in sum are rounded down.
+    """Round decoded probabilities to the nearest float16, or down in rows whose sum would exceed 1.
 
     TinyViT spreads 1 - sum over the other classes, so a sum above 1 would give them negative probabilities.
     """

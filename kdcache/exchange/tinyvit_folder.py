@@ -1,8 +1,8 @@
-"""A logits folder of TinyViT: one epoch, one pair of files for each rank that wrote it.
+"""Read and write a logits folder of TinyViT: one epoch, with a pair of files for each rank that wrote it.
 
-`logits_top{K}_epoch{E}/rank{r}-keys.txt` names an image a line, in the order of arrival; `rank{r}-values.bin` holds a record for
-each line and nothing else: int32 seed, K int16 class numbers, K float16 probabilities, 4 + 4 K bytes. The files say nothing
-about K, classes, teacher or completeness, so everything that can be checked is checked when a folder is opened.
+`logits_top{K}_epoch{E}/rank{r}-keys.txt` names one image a line, in the order of writing; `rank{r}-values.bin` holds a record for
+each line and nothing else: int32 seed, K int16 class numbers, K float16 probabilities, 4 + 4 K bytes. The files do not tell K,
+classes, teacher or completeness, so everything that can be checked is checked when a folder is opened.
 """
 
 import re
@@ -29,16 +29,16 @@ MOST_KEYS_BYTES = 1 << 30
 """Largest key file of one rank, in bytes: the keys of 14 million images take half of it."""
 _SHOWN = 3
 NOT_A_DISTRIBUTION = 1.02
-"""A sum above this is no distribution: K float16 values, each rounded up, cannot exceed it."""
+"""Largest possible sum of K probabilities that were each rounded up to float16; a larger sum is not a distribution."""
 
 
 def record_dtype(k: int) -> np.dtype[Any]:
-    """One record, packed, little-endian."""
+    """The packed little-endian dtype of one record with K classes."""
     return np.dtype([("seed", "<i4"), ("ids", "<i2", (k,)), ("p", "<f2", (k,))])
 
 
 class Record(NamedTuple):
-    """What the teacher emitted for one view of one image."""
+    """The stored logits of one view of one image."""
 
     key: str
     seed: int
@@ -48,7 +48,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class TinyViTFolder:
-    """One epoch of records: those of all ranks, one after another."""
+    """The records of one epoch, those of all ranks one after another."""
 
     path: Path
     k: int
@@ -60,7 +60,7 @@ class TinyViTFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open and check a folder. Damage names the file that is torn, missing or left over from another run."""
+        """Open and check a folder. Damage names a file that is incomplete, missing or left over from another run."""
         name = _parse_name(path)
         if name is None or not path.is_dir():
             raise UsageError(f"{path} is not a logits folder", hint="they are called logits_top{K}_epoch{E}")
@@ -71,7 +71,7 @@ class TinyViTFolder:
 
     @staticmethod
     def number(path: Path) -> int:
-        """The epoch in a folder's name."""
+        """The epoch number in a folder's name."""
         name = _parse_name(path)
         assert name is not None
         return name[1]
@@ -86,7 +86,7 @@ class TinyViTFolder:
                 yield Record(next(keys).as_py(), int(record["seed"]), record["ids"], record["p"])
 
     def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
-        """The records at these places of `keys`."""
+        """The records at these positions of `keys`."""
         result = np.empty(len(places), record_dtype(self.k))
         ends = np.cumsum([len(rank) for rank in self.ranks])
         owners = np.searchsorted(ends, places, side="right")
@@ -97,7 +97,7 @@ class TinyViTFolder:
 
 
 def find_folders(path: Path) -> list[Path]:
-    """The epochs below a folder (or the folder itself), by epoch number. All must keep the same number of classes."""
+    """The epoch folders in a folder (or the folder itself), sorted by epoch. All must have the same K."""
     found = {name[1]: path for name in [_parse_name(path)] if name}
     if not found and path.is_dir():
         found = {name[1]: child for child in path.iterdir() if (name := _parse_name(child))}
@@ -110,7 +110,7 @@ def find_folders(path: Path) -> list[Path]:
 
 
 def _parse_name(path: Path) -> tuple[int, int] | None:
-    """K and the epoch in the name of a folder; None where it is none of theirs."""
+    """K and the epoch in the name of a folder; None if it is not a logits folder."""
     if (name := NAME.fullmatch(path.name)) is None:
         return None
     k, epoch = int(name["k"]), int(name["epoch"])
@@ -130,7 +130,7 @@ def _rank_numbers(path: Path) -> list[int]:
     if not keys | values:
         raise Damage(f"{path} holds no rank files", hint="its epoch was not finished; build it again")
     count = max(keys | values) + 1
-    ranks = range(count)  # a name may say that there are a billion
+    ranks = range(count)  # the highest rank in a file name may be a billion, so no list is made
     for kind, there in (("keys.txt", keys), ("values.bin", values)):
         if missing := count - len(there):
             gone = ", ".join(f"rank{rank}-{kind}" for rank in islice((r for r in ranks if r not in there), _SHOWN))
@@ -141,9 +141,9 @@ def _rank_numbers(path: Path) -> list[int]:
 
 def _open_rank(path: Path, rank: int, k: int) -> tuple[pa.Array, NDArray[Any]]:
     for name in (f"rank{rank}-keys.txt", f"rank{rank}-values.bin"):
-        if not (path / name).is_file():  # a pipe would be waited for
+        if not (path / name).is_file():  # opening a pipe would wait
             raise Damage(
-                f"{path / name} is no file", hint="copy it again, or build this epoch again", path=str(path / name)
+                f"{path / name} is not a file", hint="copy it again, or build this epoch again", path=str(path / name)
             )
     raw = _read_keys(path / f"rank{rank}-keys.txt")
     values, dtype, count = path / f"rank{rank}-values.bin", record_dtype(k), raw.count(b"\n")
@@ -168,7 +168,7 @@ def _read_keys(path: Path) -> bytes:
 
 
 def _split_keys(path: Path, raw: bytes) -> pa.Array:
-    """The lines of a keys file."""
+    """The lines of a keys file, as an Arrow array."""
     data = pa.py_buffer(raw)
     ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")).astype(np.int64) + 1
     offsets = np.concatenate([np.zeros(1, np.int64), ends])
@@ -177,17 +177,17 @@ def _split_keys(path: Path, raw: bytes) -> pa.Array:
         lines.validate(full=True)
     except pa.ArrowInvalid as error:
         raise Damage(f"{path} is not UTF-8 text", hint="copy it again", path=str(path)) from error
-    return pc.utf8_trim_whitespace(lines)  # their reader strips each line, too
+    return pc.utf8_trim_whitespace(lines)  # TinyViT's reader strips each line, too
 
 
 def _check_duplicates(path: Path, keys: tuple[pa.Array, ...]) -> None:
-    """Two ranks may share the few images that pad the last round; more means that files of another run were left there."""
+    """Refuse duplicate keys, except the few images that pad the last round of the ranks; more mean files of another run."""
     for rank, mine in enumerate(keys):
         if (twice := _duplicated(mine)) is not None:
             raise Damage(f"{path}: rank{rank}-keys.txt names {twice!r} more than once", path=str(path))
     everyone = pa.chunked_array(keys)
     extra = len(everyone) - len(pc.unique(everyone))
-    # Their sampler hands out pairs of images, so that at most two for each rank are padding.
+    # TinyViT's sampler hands out pairs of images, so at most two images a rank are padding.
     if extra >= 2 * len(keys):
         example = _duplicated(everyone.combine_chunks())
         raise Damage(
@@ -198,7 +198,7 @@ def _check_duplicates(path: Path, keys: tuple[pa.Array, ...]) -> None:
 
 
 def _duplicated(keys: pa.Array) -> str | None:
-    """A key that is there twice, if there is one."""
+    """A key that occurs twice; None if there is none."""
     if len(pc.unique(keys)) == len(keys):
         return None
     counts = pc.value_counts(keys)
@@ -207,7 +207,7 @@ def _duplicated(keys: pa.Array) -> str | None:
 
 
 def folder_of(out: Path, k: int, epoch: int) -> Path:
-    """Where an epoch will be; UsageError when it is there already."""
+    """The path of an epoch folder to write; UsageError when it exists already."""
     path = _folder(out, k, epoch)
     if is_there(out, k, epoch):
         raise UsageError(f"{path} is there already", hint="choose another folder, or other views")
@@ -215,7 +215,7 @@ def folder_of(out: Path, k: int, epoch: int) -> Path:
 
 
 def is_there(out: Path, k: int, epoch: int) -> bool:
-    """Has an epoch been written? It is written whole or not at all."""
+    """Whether an epoch folder exists. It is written whole or not at all."""
     return _folder(out, k, epoch).exists()
 
 
@@ -224,7 +224,7 @@ def _folder(out: Path, k: int, epoch: int) -> Path:
 
 
 def write_folder(out: Path, k: int, epoch: int, batches: Iterable[tuple[pa.Array, NDArray[Any]]]) -> int:
-    """Write one epoch as a single rank, from batches of keys and records -> number of records. Whole or not at all."""
+    """Write one epoch, whole or not at all, as a single rank from batches of keys and records; returns the record count."""
     path, count = folder_of(out, k, epoch), 0
     make_folder(out)
     with whole_folder(path) as new, staged(new / "rank0-keys.txt") as keys, staged(new / "rank0-values.bin") as values:
@@ -240,7 +240,7 @@ def write_folder(out: Path, k: int, epoch: int, batches: Iterable[tuple[pa.Array
 
 
 def check_keys(keys: pa.Array) -> None:
-    """UsageError when a key could not be read back: their files separate keys by lines and strip each."""
+    """UsageError for a key that could not be read back, because keys are lines of a file and are stripped."""
     odd = pc.or_(pc.not_equal(pc.utf8_trim_whitespace(keys), keys), pc.match_substring_regex(keys, r"[\r\n]"))
     odd = pc.or_(odd, pc.equal(keys, ""))
     if (first := pc.index(odd, True).as_py()) >= 0:

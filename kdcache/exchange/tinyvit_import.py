@@ -1,9 +1,9 @@
-"""Import the logits folders of TinyViT as a cache.
+"""Import logits folders of TinyViT as a cache.
 
-The records are kept word for word (codec `tinyvit:K`), so an export gives the same bytes back. What they lack stays lacking
-and is said: the teacher is unknown, so are temperatures other than 1, and the views can only be rendered by TinyViT's own
-augmentation from the seed in each record (numpy's PCG64, their copy of timm's transforms). Such a cache can be read by image
-id, streamed, compared and exported; kd refuses to train on it or to replay it.
+The records are kept byte for byte (codec `tinyvit:K`), so an export gives the same bytes back. Notes tell what they lack: the
+teacher and the tails at temperatures other than 1 are unknown, and only TinyViT's own augmentation can render the views from
+the seed in each record (numpy's PCG64, TinyViT's copy of timm's transforms). Such a cache can be read by image id, streamed,
+compared and exported; kd refuses to train on it or to replay it.
 """
 
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ CHECKED_TOGETHER = 1 << 16
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import made."""
+    """The result of an import."""
 
     path: Path
     epochs: tuple[int, ...]
     rows: int
     without_record: int
-    """Rows, over all views, for which the folders hold no record; they are marked as bad."""
+    """Number of rows, over all views, without a record in the folders; they are marked as bad."""
     notes: tuple[str, ...]
 
 
@@ -54,10 +54,10 @@ def import_tinyvit(
     keys: Keys | Literal["auto"] = "auto",
     backend: Literal["hdf5", "zarr"] = "hdf5",
 ) -> Imported:
-    """Make a cache of one epoch folder, or of all epoch folders in `folder`; run again, it goes on where it stopped.
+    """Make a cache from one epoch folder, or from all epoch folders in `folder`; an interrupted import is resumed.
 
-    `classes` and `preprocess` are not in the files, so who imports must know them. `keys` says what the files call an image.
-    Every record is looked at before there is a cache: an import that fails leaves nothing that a better one would meet.
+    `classes` and `preprocess` are not in the files, so the caller must know them. `keys`: how the files name images. All
+    records are checked before the cache is created, so a failed import leaves nothing in the way of the next one.
     """
     paths, listing = find_folders(folder), source.scan()
     first = TinyViTFolder.open(paths[0])
@@ -85,7 +85,7 @@ def import_tinyvit(
 
 
 def _as_there(preprocess: Preprocess, there: Plan | None) -> Preprocess:
-    """As the plan that is `there` describes the same pixels: it may tell less of the geometry than is known by now."""
+    """The preprocessing of the existing plan if it differs only in the geometry, which earlier versions did not record."""
     if there is None or there.teacher.preprocess.model_copy(update={"geometry": preprocess.geometry}) != preprocess:
         return preprocess
     return there.teacher.preprocess
@@ -114,7 +114,7 @@ def _plan(
     backend: Literal["hdf5", "zarr"],
     there: Plan | None,
 ) -> Plan:
-    """The plan of an import; an import that goes on keeps the layout of the plan that is `there`."""
+    """The plan of an import; a resumed import keeps the layout of the existing plan, `there`."""
     codec = make_codec(f"tinyvit:{k}", teacher.signal("logits"))
     layout = choose_layout(
         codec.fields(),
@@ -135,7 +135,7 @@ def _plan(
 
 
 def _views_to_come(out: Path, plan: Plan) -> list[int]:
-    """All, or, where the same import was stopped, those it lacks."""
+    """The views to import: all, or those that are missing when the same import was interrupted."""
     there = Store.plan_at(out)
     if there is not None and there.identity == plan.identity:
         return sorted({part.view for part in Store.open(out).missing(sizes=True)})
@@ -143,7 +143,7 @@ def _views_to_come(out: Path, plan: Plan) -> list[int]:
 
 
 def _check_epochs(paths: list[Path], listing: Listing, keys: Keys, classes: int, progress: Progress) -> None:
-    """Every record is of an image that is there, and is a distribution over the classes."""
+    """Check that every record belongs to an image of the source and is a distribution over the classes."""
     progress.start("check", len(paths) * len(listing))
     for path in paths:
         epoch = TinyViTFolder.open(path)
@@ -173,7 +173,7 @@ def _import_epoch(
 
 
 def _check_records(epoch: TinyViTFolder, places: NDArray[np.int64], classes: int, paths: list[Path]) -> None:
-    """Class numbers must be classes and probabilities must be probabilities, or K or the number of classes is wrong."""
+    """Damage for invalid class numbers or probabilities, which show that K or the number of classes is wrong."""
     records = epoch.take(places)
     ids, p = records["ids"], records["p"].astype(np.float32)
     sums = p.sum(-1)

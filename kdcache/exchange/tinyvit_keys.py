@@ -1,4 +1,4 @@
-"""What TinyViT calls an image: its id, its file name without the ending, or its row number."""
+"""How TinyViT names an image: by its id, its file name without extension, or its row number."""
 
 from typing import Literal
 
@@ -14,11 +14,11 @@ Keys = Literal["id", "stem", "index"]
 
 
 def keys_of(ids: pa.Array, keys: Keys) -> pa.Array:
-    """The key of each row: `a/n01_1.JPEG` is `a/n01_1.JPEG`, `n01_1`, or its row."""
+    """The key of each row: for `a/n01_1.JPEG` this is `a/n01_1.JPEG` (id), `n01_1` (stem) or its row number (index)."""
     if keys == "id":
         return ids
     if keys == "stem":
-        # A name that is nothing but an ending (`.jpg`) stays whole.
+        # A name that is only an extension (`.jpg`) stays as it is.
         return pc.replace_substring_regex(pc.replace_substring_regex(ids, r"^.*/", ""), r"(.)\.[^.]*$", r"\1")
     if keys == "index":
         return pa.array(np.arange(len(ids)), pa.int64()).cast(pa.large_string())
@@ -26,7 +26,7 @@ def keys_of(ids: pa.Array, keys: Keys) -> pa.Array:
 
 
 def recognised(found: pa.Array, listing: Listing) -> Keys:
-    """Which kind of key a folder uses. Row numbers are never guessed: they fit any dataset of the same length."""
+    """The kind of key that a folder uses. Row numbers are never guessed, because they fit any dataset of that length."""
     ids = listing.ids
     kinds: tuple[Keys, ...] = ("id", "stem")
     for kind in kinds:
@@ -38,24 +38,24 @@ def recognised(found: pa.Array, listing: Listing) -> Keys:
         message = f"the folder names its images by number, such as {sample!r}"
         raise Mismatch(message, hint=hint if listing.order_doubt is None else _with_ids(ids))
     unknown = found.filter(pc.invert(pc.is_in(found, value_set=keys_of(ids, "stem"))))
-    message = f"the folder holds {unknown[0].as_py()!r}, which is no image of this source (its first is {own!r})"
+    message = f"the folder holds {unknown[0].as_py()!r}, which is not an image of this source (its first is {own!r})"
     raise Mismatch(message, hint="give the images that these logits were made from")
 
 
 def refuse_doubt(listing: Listing, source: str) -> None:
-    """Mismatch where a row number of whoever wrote the records may be another row here."""
+    """Mismatch if the writer of the records may have numbered the images differently."""
     if listing.order_doubt is not None:
-        message = f"the images of {source} may have other numbers than in the records: {listing.order_doubt}"
+        message = f"the images of {source} may be numbered differently in the records: {listing.order_doubt}"
         raise Mismatch(message, hint=_with_ids(listing.ids))
 
 
 def _with_ids(ids: pa.Array) -> str:
-    """The way to import records that are named by numbers nobody can be sure of."""
+    """A hint: how to import records when their row numbers are not reliable."""
     return f"in rank*-keys.txt, put the id of its image ({ids[0].as_py()!r} …) in place of each number; then --keys id"
 
 
 def places_of(found: pa.Array, ids: pa.Array, keys: Keys) -> NDArray[np.int64]:
-    """Row of the dataset -> place in `found`, -1 where there is none; the first place when a key is there twice."""
+    """For each row of the dataset its position in `found`, -1 if there is none; the first position if a key occurs twice."""
     names = keys_of(ids, keys)
     if keys == "stem" and len(pc.unique(names)) != len(names):
         raise Mismatch(
@@ -70,6 +70,6 @@ def places_of(found: pa.Array, ids: pa.Array, keys: Keys) -> NDArray[np.int64]:
         )
         raise Mismatch(message, hint="give the images that these logits were made from")
     places = np.full(len(ids), -1, np.int64)
-    # Backwards, so that the first of two records stays: the one a TinyViT process of rank 0 reads.
+    # Written backwards, so that the first of two records stays: a TinyViT process of rank 0 reads that one.
     places[rows.to_numpy(zero_copy_only=False)[::-1]] = np.arange(len(found))[::-1]
     return places

@@ -1,7 +1,7 @@
-"""Where images come from: folder trees, tar shards, Hugging Face datasets, CIFAR, ImageNet and the generated set `shapes`.
+"""Sources of images: folder trees, tar shards, Hugging Face datasets, CIFAR, ImageNet and the generated set `shapes`.
 
-`open_source("DIR")` gives a source; `source.scan()` lists it once; `load(source, image_id)` gives the pixels of one image.
-These are imported when they are used: listing the kinds of sources needs neither numpy nor Arrow.
+`open_source("DIR")` opens a source; `source.scan()` lists its images; `load(source, image_id)` returns the pixels of one image.
+These names are imported when they are used, so that listing the kinds of sources needs neither numpy nor Arrow.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
-"""What lies under transparent pixels: a colour, or nothing at all where the alpha channel is dropped.
+"""The background of transparent pixels: a colour, or none if the alpha channel is dropped.
 
 Pictures with alpha are mostly drawings, logos and cut-outs made for a white page, so `white` is the default: on black, dark
-ink vanishes. `drop` shows the colours as they are stored, whatever they are under full transparency, as `convert("RGB")` of
-Pillow does in the loaders of most training code. Whoever reads pixels for a student must use the background it learnt with.
+ink would vanish. `drop` uses the stored colours even where they are transparent, as Pillow's `convert("RGB")` does in most
+training code. Images for a student must be read with the background it was trained with.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ _NAMED: dict[str, Colour] = {WHITE: (255, 255, 255), "black": (0, 0, 0)}
 
 
 def canonical(text: str) -> str:
-    """The one way a background is written: `white`, `black`, `drop` or `R,G,B`. ValueError for anything else."""
+    """A background in its canonical spelling: `white`, `black`, `drop` or `R,G,B`. ValueError for anything else."""
     if text in _NAMED or text == DROP:
         return text
     parts = [part.strip() for part in text.split(",")]
@@ -30,7 +30,7 @@ def canonical(text: str) -> str:
 
 
 def colour_of(background: str) -> Colour | None:
-    """The colour under transparent pixels; None where alpha is dropped."""
+    """The background colour; None if alpha is dropped."""
     if background == DROP:
         return None
     if background in _NAMED:
@@ -40,9 +40,9 @@ def colour_of(background: str) -> Colour | None:
 
 
 def described(background: str) -> str:
-    """In a few words, for people."""
+    """A short description of a background for people."""
     return "alpha dropped" if background == DROP else f"transparency on {background}"
 
 
 Background = Annotated[str, AfterValidator(canonical)]
-"""A field of a record that holds a background."""
+"""Type of a record's field that holds a background."""

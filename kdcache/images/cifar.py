@@ -1,8 +1,9 @@
-"""CIFAR-10 and CIFAR-100 as their publisher ships them.
+"""CIFAR-10 and CIFAR-100 in the formats of their publisher.
 
 Input: the folder `cifar-10-batches-py` (pickles) or `cifar-10-batches-bin` (binary), a folder that holds one, or the `.tar.gz` of
 either; `cifar-100-python`, `cifar-100-binary` likewise. Output: a source with ids `train/00000` … `test/09999`, in the
-publisher's order, fine labels for CIFAR-100. Everything is read when first needed and then kept: 150 MB a process for `train`.
+publisher's order, with fine labels for CIFAR-100. The whole split is read when first needed and then kept: 150 MB a process
+for `train`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _FETCH = "fetch it again from its publisher"
 
 @dataclass(frozen=True)
 class Edition:
-    """The files of CIFAR-10 or CIFAR-100 in one of the formats they are published in."""
+    """The files of CIFAR-10 or CIFAR-100 in one of the published formats."""
 
     folder: str
     train: tuple[str, ...]
@@ -42,7 +43,7 @@ class Edition:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """All files."""
+        """Names of all files."""
         return (*self.train, self.test, self.names)
 
 
@@ -60,7 +61,7 @@ EDITIONS = {
 
 
 def find_edition(kind: str, path: str) -> tuple[str, Edition] | None:
-    """Which edition lies in a folder, in a folder within it, or in an archive; and where."""
+    """Find an edition in a folder, in its subfolder or in an archive; returns its location and the edition."""
     if os.path.isfile(path):
         inside = _archived(path)
         return next(((path, e) for e in EDITIONS[kind] if f"{e.folder}/{e.names}" in inside), None)
@@ -71,8 +72,8 @@ def find_edition(kind: str, path: str) -> tuple[str, Edition] | None:
     return None
 
 
-def found_at(kind: str, path: str) -> dict[str, Any] | None:
-    """The options that a folder or a published archive is read with; None where neither is of this kind."""
+def recognised(kind: str, path: str) -> dict[str, Any] | None:
+    """The options to read a folder or a published archive with; None if it is not of this kind."""
     if os.path.isfile(path) and not path.endswith((".tar.gz", ".tgz")):
         return None
     return {"path": path} if find_edition(kind, path) else None
@@ -109,14 +110,14 @@ class CifarSource:
         return short_name(f"{self._kind}-{self._split}")
 
     def spec(self) -> dict[str, Any]:
-        """What `open_source` makes this source from."""
+        """The plain values from which `open_source` makes this source again."""
         return {"kind": self._kind, "path": self._path, "split": self._split}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pixels": None}
 
     def scan(self) -> Listing:
-        """Read the whole split. The fingerprint covers the pixels themselves: it is that small."""
+        """Read the whole split. It is small, so the fingerprint can cover the pixels themselves."""
         edition = self._edition
         files = self._files((*self._split_files(), edition.names))
         pixels, labels = self._parse(files)

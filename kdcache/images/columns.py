@@ -1,7 +1,7 @@
-"""Which columns of a table hold the image, its label and its id.
+"""Choose the columns of a table that hold the image, its label and its id.
 
-Input: the features of a `datasets` dataset and what the user named. Output: column names. What the user names is taken; else a
-usual name; else the only column of the right kind. Where that leaves a choice, the user is asked.
+Input: the features of a `datasets` dataset and the columns that the user named. Output: column names. A column that the user
+named is taken, else one with a usual name, else the only column of the right type. If several are left, an error asks for a name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _IDS = ("image_id", "id", "__key__", "key", "file_name", "filename", "image_path
 
 @dataclass(frozen=True)
 class Columns:
-    """Column names; None where there is none."""
+    """Names of the chosen columns; None for a column that does not exist."""
 
     image: str
     label: str | None = None
@@ -29,7 +29,7 @@ class Columns:
 
 
 def choose_columns(features: dict[str, Any], wanted: dict[str, str]) -> Columns:
-    """Pick the columns. `wanted` may name `image`, `label` and `id` (`row`: number the rows)."""
+    """Choose the columns. `wanted` may name `image`, `label` and `id` (`row`: use row numbers as ids)."""
     for role in ("image", "label", "id"):
         name = wanted.get(role)
         if name is not None and name not in features and (role, name) != ("id", ROW_NUMBERS):

@@ -1,11 +1,11 @@
-"""Encoded bytes to pixels, or a reason why not.
+"""Decode an image file into pixels, or give the reason why it cannot be decoded.
 
-Input: the bytes of one image file. Output: uint8 RGB (height, width, 3), upright, first frame, 8 bits. What transparency, 16 bits
-and other colour spaces become is decided in pixels.py, which formats are read in formats.py, orientation in exif.py.
+Input: the bytes of one image file. Output: uint8 RGB (height, width, 3), upright, first frame, 8 bits. Transparency, 16 bits and
+other colour spaces are handled in pixels.py, the choice of formats in formats.py, orientation in exif.py.
 
-The same bytes give the same pixels whatever else the process does: no setting of Pillow is changed here, and the two that
-would change the result from outside are noticed. Reasons are short and do not quote Pillow, so that they stay the same
-from one version to the next.
+Equal bytes give equal pixels whatever else the process does: nothing here changes a setting of Pillow, and the two settings
+that would change the result raise an error. Reasons are short and do not quote Pillow, so that they are the same in every
+version of Pillow.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 89_478_485
-"""A quarter GiB of RGB; where Pillow begins to warn. Read from the header, before any memory is taken for pixels."""
+"""Most pixels of an image: a quarter GiB of RGB, Pillow's own warning limit. Checked in the header, before allocating."""
 
 _filters = threading.Lock()
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what Pillow logs about a broken TIFF
+logging.getLogger("PIL").addHandler(
+    logging.NullHandler()
+)  # otherwise Python prints what Pillow logs about a broken TIFF
 
 
 def decode(raw: bytes, *, background: str = WHITE, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -49,7 +51,7 @@ def decode(raw: bytes, *, background: str = WHITE, max_pixels: int = MAX_PIXELS)
             pixels = to_rgb(image, colour_of(background))
         except (OSError, ValueError, MemoryError) as error:
             raise BadImage(f"{kind.name} cannot be converted to RGB") from error
-    if kind is not formats.TIFF:  # Pillow has turned it already
+    if kind is not formats.TIFF:  # Pillow applies the orientation of a TIFF itself
         tag = exif.orientation(block or _exif_block(image))
         if tag != exif.UPRIGHT:
             pixels = exif.upright(pixels, tag)
@@ -80,7 +82,7 @@ def _load(raw: bytes, kind: formats.Format, max_pixels: int) -> ImageFile:
         raise BadImage(f"{kind.name} needs more memory than there is") from error
     except Exception as error:
         # Pillow's readers raise nearly anything on broken input (OSError, SyntaxError, ValueError, struct.error, KeyError,
-        # OverflowError, ZeroDivisionError, RuntimeError …): all of it says that this image is not what its format asks for
+        # OverflowError, ZeroDivisionError, RuntimeError …): each of them means that the file does not follow its format
         truncated = "truncated" in str(error).lower()
         raise BadImage(f"{kind.name} is {'truncated' if truncated else 'damaged'}") from error
     return image
@@ -109,7 +111,7 @@ def _refuse_changed_pillow() -> None:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Hold back warnings about metadata. The filters belong to the whole process, hence one thread at a time."""
+    """Suppress warnings about metadata. Warning filters are global to the process, so only one thread at a time does this."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Are images much smaller than the input of the network that is to see them? Then most of its work is on invented pixels."""
+"""Warn when images are much smaller than a network's input, because then most of its work is on interpolated pixels."""
 
 from statistics import median
 
@@ -10,13 +10,13 @@ from kdcache.images.source import Listing, Source
 
 SAMPLE = 9
 FAR = 2.0
-"""Times an image is enlarged before a person should know."""
+"""Enlargement from which on the user is warned."""
 
 
 def enlargement(source: Source, listing: Listing, size: tuple[int, int], who: str) -> str | None:
     """A warning when a few images spread over the listing are enlarged more than twice to `size`; None when not.
 
-    `who` sees them, in words: `the teacher`.
+    `who`: the network as the warning calls it, such as `the teacher`.
     """
     sides = []
     for row in np.linspace(0, len(listing) - 1, min(SAMPLE, len(listing))).astype(int).tolist():
@@ -28,6 +28,6 @@ def enlargement(source: Source, listing: Listing, size: tuple[int, int], who: st
         return None
     side = round(median(sides))
     return (
-        f"the images are about {side} pixels a side and {who} sees {min(size)}: they are enlarged "
+        f"the images are about {side} pixels a side, but the input of {who} has {min(size)}: they are enlarged "
         f"{min(size) / side:.1f} times, which costs time and adds no detail"
     )

@@ -1,7 +1,7 @@
-"""Which way up: the orientation tag of an EXIF block.
+"""Read the orientation of a picture from its EXIF block, and turn pixels upright.
 
 Input: the bytes of an EXIF block, with or without its `Exif` prefix. Output: 1 to 8. Only EXIF counts: orientation in XMP or in
-legacy text chunks is ignored, as browsers ignore it. A block that cannot be read says nothing, so the picture stays as it lies.
+legacy text chunks is ignored, as browsers ignore it. An unreadable block is ignored too, so the picture is not turned.
 """
 
 import struct
@@ -16,7 +16,7 @@ _PREFIX = b"Exif\0\0"
 
 
 def orientation(exif: bytes) -> int:
-    """The orientation of a picture, 1 (upright) when the block does not say."""
+    """The orientation of a picture; 1 (upright) if the block does not tell it."""
     block = exif.removeprefix(_PREFIX)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None:
@@ -42,7 +42,7 @@ def _value(block: bytes, place: int, order: str, kind: int) -> int:
 
 
 def upright(pixels: NDArray[np.uint8], tag: int) -> NDArray[np.uint8]:
-    """Turn and mirror pixels (height, width, 3) as an orientation tag asks."""
+    """Turn and mirror pixels (height, width, 3) according to an orientation tag."""
     if tag >= 5:
         pixels = pixels.transpose(1, 0, 2)
     rows = -1 if tag in (3, 4, 7, 8) else 1

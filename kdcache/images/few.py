@@ -1,6 +1,6 @@
 """A few images of a larger source: a seeded choice, in the source's own order.
 
-Input: any source and a number. Output: a source of so many of its images, with the same ids, labels and classes.
+Input: any source and a number. Output: a source with that number of its images, with the same ids, labels and classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,19 +32,19 @@ class Few:
 
     @property
     def name(self) -> str:
-        """The other's name and the number."""
+        """The name of the other source and the number."""
         return f"{self.of.name}-{self.count}"
 
     def spec(self) -> dict[str, Any]:
-        """Plain values, the other's inside."""
+        """Plain values, which contain those of the other source."""
         return {"kind": "few", "of": self.of.spec(), "count": self.count, "seed": self.seed}
 
     def scan(self) -> Listing:
-        """The chosen rows of the other's listing; all of them when there are no more."""
+        """The chosen rows of the other source's listing; all rows if there are no more than `count`."""
         return self.of_listing(self.of.scan())
 
     def of_listing(self, whole: Listing) -> Listing:
-        """The same from a listing of the other that was made before."""
+        """Like `scan`, from an existing listing of the other source."""
         rows = chosen(self.count, len(whole), self.seed, _CHOICE)
         return Listing(
             ids=whole.ids.take(rows),
@@ -54,13 +54,13 @@ class Few:
         )
 
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
-        """As the other reads it."""
+        """Read an image from the other source."""
         return self.of.read(image_id)
 
     def truths(self) -> tuple[str, ...]:
-        """The columns of the other."""
+        """The truth columns of the other source."""
         return self.of.truths() if isinstance(self.of, WithTruths) else ()
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """As the other reads them."""
+        """Read truths from the other source."""
         return self.of.read_truths(names, ids) if isinstance(self.of, WithTruths) else {}

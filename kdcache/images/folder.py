@@ -1,8 +1,8 @@
 """Images in a folder tree.
 
-Input: a folder. Output: a source whose ids are the paths below it. When every image lies in some first-level folder, those
-folders are the classes, numbered by name (empty ones too, as torchvision numbers them); not so when they are called train, val
-or test, since those name a share of a dataset and not a class. Rows are in torchvision's order, too (see order.py).
+Input: a folder. Output: a source whose ids are the paths below it. If every image lies in some first-level folder, those
+folders are the classes, numbered by name (empty ones too, as in torchvision), unless they are called train, val or test,
+which are splits and not classes. Rows are in torchvision's order, too (see order.py).
 """
 
 import os
@@ -35,7 +35,7 @@ class FolderSource:
             raise UsageError(f"{self._root} is not a folder", hint="give the folder that holds the images")
         self._sidecar = Sidecar(self._root)
         self.skipped: dict[str, int] = {}
-        """Number of files left out by the last scan, by file name ending."""
+        """Number of files that the last scan skipped, by file extension."""
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class FolderSource:
         return short_name(self._root)
 
     def spec(self) -> dict[str, Any]:
-        """What `open_source` makes this source from."""
+        """The plain values from which `open_source` makes this source again."""
         return {"kind": "folder", "path": self._root, **({"order": self._order} if self._order else {})}
 
     def scan(self) -> Listing:
@@ -72,16 +72,16 @@ class FolderSource:
         return read_file(self._root, image_id)
 
     def truths(self) -> tuple[str, ...]:
-        """Columns of `truths.arrow` or `truths.jsonl` in the folder."""
+        """Names of the truth columns in `truths.arrow` or `truths.jsonl` in the folder."""
         return self._sidecar.columns
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Plain values of some images, a column each."""
+        """Plain values of some images, by column."""
         return self._sidecar.read(names, ids)
 
 
 def read_file(root: str, image_id: str) -> bytes:
-    """The bytes of the file an id names below a folder, never of one elsewhere."""
+    """The bytes of the file that an id names below a folder; an id cannot name a file outside it."""
     path = inside(root, image_id)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -91,7 +91,7 @@ def read_file(root: str, image_id: str) -> bytes:
             os.close(handle)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not os.path.isdir(root):
-            raise Unavailable(f"{root} has gone", hint="check that the disk is mounted") from error
+            raise Unavailable(f"{root} no longer exists", hint="check that the disk is mounted") from error
         raise BadImage("file is missing") from error
     except PermissionError as error:
         raise BadImage("permission denied") from error

@@ -1,8 +1,8 @@
-"""Which formats are read, told by the first bytes of a file and never by its name.
+"""The image formats that kd reads, recognised by the first bytes of a file and never by its name.
 
-Input: encoded bytes. Output: a format and an opened (not yet decoded) Pillow image. The plug-ins are called directly: a list of
-nine formats instead of the fifty Pillow would try (one of which starts another program), and no limit or warning filter
-that some other part of the process may have changed.
+Input: encoded bytes. Output: a format and an opened (not yet decoded) Pillow image. Pillow's plug-ins are called directly: so
+only nine formats are tried and not fifty (one of which starts another program), and limits and warning filters that other code
+may have changed have no effect.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _USUAL = (
     "heif",
 )
 EXTENSIONS = frozenset((*_USUAL, "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx"))
-"""File name endings that are listed as images, in lower case."""
+"""Extensions of the files that are listed as images, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Format:
     name: str
     plugin: str
     essential: Callable[[bytes], tuple[bytes, bytes]] | None = None
-    """Function that leaves out what affects no pixel, and returns the EXIF block as well."""
+    """Function that removes everything that does not affect pixels, and also returns the EXIF block."""
     silent: bool = False
     """Whether the reader of this format never issues a warning, so that none has to be suppressed."""
 
     def open(self, raw: bytes) -> ImageFile:
-        """Read the header. Pillow raises what it likes; the caller turns that into BadImage."""
+        """Read the header. Pillow may raise anything on broken files; the caller turns that into BadImage."""
         if self.name == "JPEG 2000" and raw.find(_END_OF_CODESTREAM, raw.find(_START_OF_DATA)) < 0:
-            raise BadImage("JPEG 2000 is truncated")  # its decoder would fill in what is missing
+            raise BadImage("JPEG 2000 is truncated")  # its decoder would fill in the missing data
         module, reader = self.plugin.split(".")
         image: ImageFile = getattr(import_module(f"PIL.{module}"), reader)(io.BytesIO(raw))
         image.decodermaxblock = max(len(raw), 1)
@@ -86,13 +86,13 @@ _MAGIC = (
     (b"BM", BMP),
 )
 _START_OF_DATA, _END_OF_CODESTREAM = b"\xff\x93", b"\xff\xd9"
-"""JPEG 2000 markers, which no packet of data can contain."""
+"""JPEG 2000 markers, which cannot occur within packets of data."""
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def recognise(raw: bytes) -> Format:
-    """The format of encoded bytes. BadImage when it is none that is read."""
+    """The format of encoded bytes; BadImage for a format that kd does not read."""
     if not raw:
         raise BadImage("empty file")
     for magic, found in _MAGIC:
@@ -117,7 +117,7 @@ def _boxed(raw: bytes) -> Format:
 
 
 def webp_size(raw: bytes) -> tuple[int, int] | None:
-    """Width and height of a WebP canvas: its reader would make room for it before anybody could ask."""
+    """Width and height of a WebP canvas, to check before its reader allocates memory for it."""
     if len(raw) < 30:
         return None
     if raw[12:16] == b"VP8X":

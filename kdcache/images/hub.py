@@ -1,8 +1,8 @@
 """Images in a Hugging Face dataset: a folder written by `save_to_disk`, or one on the Hub. Needs the extra `datasets`.
 
-Input: a name or folder, a split, and where it is not plain to see, the columns. Output: a source whose ids come from a column of
-ids (`image_id`, `id`, `file_name` … when there is one) or are `split/row number`. Class names come from the dataset's own
-ClassLabel. Row order is the dataset's. The Hub is asked only when the data are not here yet, and never with HF_HUB_OFFLINE set.
+Input: a name or folder, a split and, if they are ambiguous, the columns. Output: a source whose ids come from a column of ids
+(`image_id`, `id`, `file_name` …) or, without one, are `split/row number`. Class names come from the dataset's own ClassLabel, the
+row order is the dataset's. The Hub is contacted only if the data are not on this machine, and never with HF_HUB_OFFLINE set.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class HubSource:
         return short_name(self._spec["name"]) + (f"-{split}" if split else "")
 
     def spec(self) -> dict[str, Any]:
-        """What `open_source` makes this source from."""
+        """The plain values from which `open_source` makes this source again."""
         return {"kind": "hf", **self._spec}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_data": None, "_lookup": None}
 
     def _table(self) -> Dataset:
-        """The opened dataset, reduced to the columns that matter."""
+        """The opened dataset, reduced to the columns that are used."""
         if self._data is None:
             data = _open(self._spec)
             self._columns = choose_columns(data.features, self._spec)
@@ -108,18 +108,18 @@ class HubSource:
         return self._lookup
 
     def scan(self) -> Listing:
-        """Go once over the ids, the labels and the sizes, never over the images themselves."""
+        """Read the ids, labels and sizes once; the images themselves are not read."""
         data, columns = self._table(), self._columns
         if not len(data):
             raise UsageError(f"{self.name} has no rows", hint="name another split")
         if columns.id is not None:
             refuse_duplicates(
-                self._find(), self._id_at, "row {}".format, f"{columns.id} is no id; use id=row or another"
+                self._find(), self._id_at, "row {}".format, f"{columns.id} is not unique: use id=row or another"
             )
         lister, labels, ids = Lister(), Labels(self.name), self._ids()
         for batch in data.iter(_BATCH):
-            said = batch.column(columns.label).to_pylist() if columns.label else [None] * len(batch)
-            for size, label in zip(_sizes(batch.column(columns.image)), said, strict=True):
+            given_labels = batch.column(columns.label).to_pylist() if columns.label else [None] * len(batch)
+            for size, label in zip(_sizes(batch.column(columns.image)), given_labels, strict=True):
                 image_id = next(ids)
                 lister.add(image_id, size)
                 labels.add(label, image_id)
@@ -149,7 +149,7 @@ class HubSource:
 
 
 def _sizes(images: pa.ChunkedArray) -> list[int]:
-    """Bytes of each image; of the file it points to when it is not in the table; -1 when there is nothing."""
+    """Size of each image in bytes: in the table, or of the file that a row names; -1 if there is neither."""
     if not pa.types.is_struct(images.type):
         return [-1 if n is None else n for n in pc.binary_length(images).to_pylist()]
     sizes = pc.binary_length(pc.struct_field(images, "bytes")).to_pylist()

@@ -1,12 +1,13 @@
-"""ImageNet (ILSVRC 2012, CLS-LOC) in the layouts its publishers ship and its users make.
+"""ImageNet (ILSVRC 2012, CLS-LOC) in the layouts of its publishers and the usual unpacked ones.
 
 Input: a folder, and a split (train, val or test). Accepted within the folder:
 - `train/n01440764/*.JPEG`, and `val/` likewise or flat, also below `ILSVRC/Data/CLS-LOC` (Kaggle);
 - `ILSVRC2012_img_train.tar` (a tar of tars), `ILSVRC2012_img_val.tar`, `ILSVRC2012_img_test_v10102019.tar`, read in place.
-Flat validation images need what synsets.py reads. Output: a source with ids `train/n01440764/n01440764_18.JPEG` and
+For flat validation images, the files that synsets.py reads are needed. Output: ids `train/n01440764/n01440764_18.JPEG` and
 `val/ILSVRC2012_val_00000001.JPEG`; the packed and the unpacked form have the same ids, order and fingerprint.
 
-Class number = place of the synset in sorted order: of the 1000 when a document lists them, else of the folders in `train`.
+The class number is the position of the synset in sorted order: among the 1000, if a document lists them, else among the
+folders in `train`.
 """
 
 import os
@@ -38,7 +39,7 @@ _BELOW = ("", os.path.join("ILSVRC", "Data", "CLS-LOC"), os.path.join("Data", "C
 
 
 def find_images(path: str, split: str) -> str | None:
-    """The folder that holds a split's folder, or the split's tar."""
+    """The folder that contains a split's folder, or the path of the split's tar; None if there is neither."""
     for below in _BELOW:
         root = os.path.join(path, below) if below else path
         if os.path.isdir(os.path.join(root, split)):
@@ -65,7 +66,7 @@ class ImageNetSource:
         self._opened: Shards | None = None
         self._disputed: str | None = None
         self.skipped: dict[str, int] = {}
-        """Number of files left out by the last scan, by file name ending."""
+        """Number of files that the last scan skipped, by file extension."""
 
     @property
     def name(self) -> str:
@@ -73,7 +74,7 @@ class ImageNetSource:
         return f"imagenet-{self._split}"
 
     def spec(self) -> dict[str, Any]:
-        """What `open_source` makes this source from."""
+        """The plain values from which `open_source` makes this source again."""
         order = {"order": self._order} if self._order else {}
         return {"kind": "imagenet", "path": self._path, "split": self._split, **order}
 
@@ -111,7 +112,7 @@ class ImageNetSource:
                         yield f"{shard.name}/{name}", member.size
 
     def _place(self, member: tuple[str, Member]) -> tuple[str, ...]:
-        """What the members of a tar are sorted by: as the files of a folder are."""
+        """Sort key of a tar member; it sorts them like the files of the unpacked folder."""
         name, _ = member
         return (name,) if self._order is None else place_of(f"{self._split}/{name}")
 
@@ -157,7 +158,7 @@ class ImageNetSource:
 
 
 def _inner(outer: Shard, order: str | None) -> list[Shard]:
-    """The tars within a tar, one a synset, sorted as their folders would be."""
+    """The tars within a tar, one per synset, sorted like the unpacked folders."""
     with outer.open() as (read, stop, _):
         found = [(name.removesuffix(".tar"), member) for name, member in outer.members(read, stop)]
     found.sort(key=lambda pair: pair[0] if order else pair[0] + ".tar")

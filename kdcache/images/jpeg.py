@@ -1,25 +1,25 @@
-"""JPEG before it is decoded: metadata left out, the way up kept.
+"""Remove the metadata of a JPEG before it is decoded, except its orientation.
 
-Input: the bytes of a JPEG file. Output: a JPEG of the segments that decide pixels, and its EXIF block. Comments, profiles,
-thumbnails and maker notes are left out: Pillow would read them (and warn, or fail, where they are broken) though no pixel
-depends on them. Stray bytes between segments are skipped, as every decoder skips them.
+Input: the bytes of a JPEG file. Output: a JPEG with only the segments that affect pixels, and its EXIF block. Comments, profiles,
+thumbnails and maker notes are removed, because Pillow would read them (and warn or fail if they are broken) although no pixel
+depends on them. Stray bytes between segments are skipped, as every decoder does.
 """
 
 from kdcache.errors import BadImage
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset((0x00, 0x01, _START, *range(0xD0, 0xD8)))
-"""Marker codes without a length: stuffing, restarts, a second start."""
+"""Marker codes that have no length field: stuffing, restarts, a second start."""
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
-"""Marker codes of metadata: APP1 to APP13, APP15 and comments. APP0 (JFIF) and APP14 (Adobe) are not among them
-because they describe the coding of colours.
+"""Marker codes of metadata: APP1 to APP13, APP15 and comments. APP0 (JFIF) and APP14 (Adobe) are not included, because
+they describe the coding of colours.
 """
 _APP1 = 0xE1
 _EXIF = b"Exif\0\0"
 
 
 def essential(raw: bytes) -> tuple[bytes, bytes]:
-    """The same picture without metadata, and the first EXIF block (empty when there is none)."""
+    """The JPEG without metadata, and its first EXIF block (empty if there is none)."""
     view, exif, place = memoryview(raw), b"", 2
     kept: list[memoryview] = [view[:2]]
     while True:

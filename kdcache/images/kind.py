@@ -1,6 +1,6 @@
-"""What a kind of image source declares of itself. Importing a declaration is cheap: what reads images stands in it by name.
+"""The declaration of a kind of image source. Importing it is cheap, because it refers to the code that reads images by name.
 
-A kind of this project is a file of kdcache/images/kinds whose `KIND` is such a record; other packages name theirs in an entry
+Each kind of this project is a file in kdcache/images/kinds whose `KIND` is such a record; other packages name theirs in an entry
 point of the group `kd.images`.
 """
 
@@ -21,38 +21,40 @@ class SourceKind:
     """One kind of image source."""
 
     name: str
-    """What a spec begins with: `name:...`."""
+    """Name of the kind, with which a spec begins: `name:...`."""
     about: str
-    """What it is, in one line."""
+    """One-line description for lists."""
     written: str
-    """How users write it, as `cifar10:DIR`."""
+    """Form of its specs, such as `cifar10:DIR`."""
     source: str | Callable[..., "Source"]
-    """What makes a source from `options`, or its place as module:attribute."""
+    """Function that makes a source from the options, or a "module:attribute" reference to it."""
     options: Mapping[str, type]
-    """Every option of it and its type: str, int, or dict for another source."""
+    """All its options and their types: str, int, or dict for another source."""
     needed: tuple[str, ...] = ()
-    """Options it cannot be made without."""
+    """Options that are required."""
     subject: str = ""
-    """The option that stands right behind the colon."""
+    """The option whose value directly follows the colon of a spec."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of `source` that no user chooses."""
+    """More arguments of `source`, which users cannot choose."""
     takes_split: bool = False
-    """Whether a second colon may name the split."""
+    """Whether a spec may name a split after a second colon."""
     parse: Callable[[str], Plain] | None = None
-    """Reads what stands behind the colon in a way of its own: its options."""
+    """Function that parses the text after the colon into options; None: the usual syntax."""
     recognise: Callable[[str], Plain | None] | None = None
-    """The options that a file or folder is read with, None where it is not of this kind; None: no path is recognised."""
+    """Function from a path to the options to read it with, or None if it is not of this kind. Without it no path is
+    recognised as this kind.
+    """
     precedence: int = 50
-    """Rank of this kind: of all kinds that recognise a path, the one with the smallest number is taken."""
+    """Order of recognition: if several kinds recognise a path, the one with the smallest number is used."""
     embedded: bool = False
-    """Whether its images come with the package. For these, a teacher that has a nano size uses it unless a size is named."""
+    """Whether its images come with the package. For such images, the default size of a teacher is nano if it has one."""
     other_split: str | None = None
-    """The split that a training split is judged on, where there is one by convention."""
+    """The conventional validation split that belongs to the training split; None if there is none."""
     splits_are_folders: bool = False
-    """Whether a split is a folder, beside which the others lie under their own names."""
+    """Whether splits are sibling folders named like the splits."""
 
     def make(self, **options: Any) -> "Source":
-        """A source. Nothing is listed yet."""
+        """Make a source; nothing is listed yet."""
         source: Any = attribute(self.source) if isinstance(self.source, str) else self.source
         made: Source = source(**self.fixed, **options)
         return made

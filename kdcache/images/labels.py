@@ -1,7 +1,7 @@
-"""Labels that come one at a time, as numbers or as names.
+"""Collect labels one at a time, given as numbers or as names.
 
-Input: one value an image. Output: int32 labels and class names. Numbers are kept as they are; names are numbered in sorted order
-once all are known. A source that mixes the two is refused: nobody could say which number a name should get.
+Input: one value an image. Output: int32 labels and class names. Numbers are kept; names are numbered in sorted order once all are
+known. A source that mixes the two is refused, because the number of a name would be undefined.
 """
 
 from array import array
@@ -17,7 +17,7 @@ _MAX = 2**31 - 1
 
 
 class Labels:
-    """Collects the label of every image in row order."""
+    """Collects the labels of all images, in row order."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -26,7 +26,7 @@ class Labels:
         self._rows: array[int] = array("i")
 
     def add(self, value: object, place: str) -> None:
-        """One label: an integer, a name, or None where there is none. `place` is named when it cannot be used."""
+        """Add a label: an integer, a name, or None for no label. `place`: where it is from, for error messages."""
         if isinstance(value, str):
             number = self._names.setdefault(value, len(self._names))
         elif isinstance(value, int) and not isinstance(value, bool) and UNLABELLED <= value <= _MAX:
@@ -46,7 +46,7 @@ class Labels:
             )
 
     def finish(self, lister: Lister, classes: tuple[str, ...] | None = None) -> Listing:
-        """The listing with these labels; without any when no image has one. `classes`: names of numbered classes."""
+        """The listing with these labels, or without labels if no image has one. `classes`: class names, by number."""
         listing = lister.finish(labelled=False)
         rows = np.array(self._rows, np.int32)
         if not (rows != UNLABELLED).any():

@@ -1,7 +1,7 @@
-"""Builds a Listing one image at a time, without keeping a Python object for any of them.
+"""Build a Listing one image at a time, without keeping a Python object for each image.
 
 Input: ids in row order, each with its size in bytes and a label. Output: a Listing. Every 65,536 ids are packed into Arrow, so
-14 million cost little more than the bytes of their names.
+14 million ids take little more memory than the bytes of their names.
 """
 
 from array import array
@@ -18,7 +18,7 @@ _CHUNK = 1 << 16
 
 
 class Lister:
-    """Collects (id, size, label) and digests the first two as they pass."""
+    """Collects (id, size, label) of each image, and computes the digest of ids and sizes."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []
@@ -28,7 +28,7 @@ class Lister:
         self._state = xxhash.xxh3_128()
 
     def add(self, image_id: str, size: int, label: int = UNLABELLED) -> None:
-        """One more image. The size is -1 where it cannot be known."""
+        """Add an image. The size is -1 if it is unknown."""
         self._ids.append(image_id)
         self._sizes.append(size)
         self._labels.append(label)
@@ -49,7 +49,7 @@ class Lister:
         self._ids, self._sizes = [], array("q")
 
     def finish(self, *, labelled: bool, classes: tuple[str, ...] | None = None) -> Listing:
-        """The listing. `labelled` says whether the labels that were added mean anything."""
+        """The listing; with `labelled` it has the labels that were added, else none."""
         if self._ids:
             self._pack()
         ids = pa.concat_arrays(self._chunks) if self._chunks else pa.array([], pa.large_string())

@@ -1,7 +1,7 @@
-"""One image of a source, as pixels.
+"""Load one image of a source as pixels.
 
-Input: a source, an image id, and what lies under transparent pixels. Output: uint8 RGB (height, width, 3), contiguous, the
-caller's own to write to.
+Input: a source, an image id, and the background of transparent pixels. Output: uint8 RGB (height, width, 3), contiguous; the
+caller may write to it.
 """
 
 import numpy as np

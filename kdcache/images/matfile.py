@@ -1,4 +1,4 @@
-"""Reads a MATLAB 5 file: just enough for the `meta.mat` of the ImageNet devkit.
+"""Read MATLAB 5 files, just enough for the `meta.mat` of the ImageNet devkit.
 
 Input: the bytes of the file. Output: its variables; text as str, numbers as a list, a cell array as a list, a struct array
 as a list of dictionaries.
@@ -39,19 +39,19 @@ def read_mat(raw: bytes, where: str) -> dict[str, Any]:
 
 
 class _Elements:
-    """Typed stretches of bytes, one after another."""
+    """Reads the elements of a file, one after another: each is a type and bytes."""
 
     def __init__(self, data: bytes, order: str) -> None:
         self._data, self._order, self._place = data, order, 0
 
     def left(self) -> bool:
-        """Whether there is another element."""
+        """Whether another element follows."""
         return self._place < len(self._data)
 
     def next(self) -> tuple[int, bytes]:
         """Type and bytes of the next element."""
         (word,) = struct.unpack_from(self._order + "I", self._data, self._place)
-        if word >> 16:  # at most four bytes, right behind the type
+        if word >> 16:  # compact form: up to four bytes directly after the type
             start, kind, size = self._place + 4, word & 0xFFFF, word >> 16
             self._place += 8
         else:

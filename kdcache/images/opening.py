@@ -1,8 +1,8 @@
-"""From a word or a path to a source.
+"""Open an image source from a spec or a path.
 
 Input: a spec as a user writes it (`shapes:split=val,size=64`, `folder:DIR`, `tar:GLOB`, `hf:NAME:split`, `imagenet:DIR:val`,
-`few:500:SPEC`, or just a path) or the plain values a source says of itself. Output: the source. The classes are imported only
-when they are meant.
+`few:500:SPEC`, or just a path) or the plain values of a source (`Source.spec`). Output: the source. The code of a kind is
+imported only when a source of that kind is opened.
 """
 
 import os
@@ -21,10 +21,10 @@ from kdcache.images.source import Source
 
 
 def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = None) -> Source:
-    """Open the source a spec names. Cheap: nothing is listed yet.
+    """Open the source that a spec names. This is cheap: nothing is listed yet.
 
-    Plain values say themselves in which order the images are listed. What a user writes is listed by names, or, with `like`, in
-    the order of the source that a plan or run names, where these should be the same images or belong to them.
+    Plain values include the order in which images are listed. For a spec of a user the order is `names` or, with `like`, that of
+    the given source of a plan or run, whose images are meant to be the same or to belong together (another split).
     """
     plain = dict(spec) if isinstance(spec, Mapping) else _ordered(parse(spec), like)
     name = plain.pop("kind", None)
@@ -46,7 +46,7 @@ def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = 
 
 
 def _ordered(plain: dict[str, Any], like: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Plain values as parsed, with the order to list the images in, where there is more than one."""
+    """Parsed plain values with the order to list the images in, if the kind of source has an order."""
     if "of" in plain:
         return plain | {"of": _ordered(plain["of"], like)}
     if not _has_order(plain):
@@ -65,7 +65,7 @@ _WORDS = {str: "a word", int: "a whole number", dict: "another source"}
 
 
 def parse(spec: str) -> dict[str, Any]:
-    """A spec as plain values: `kind` and its options."""
+    """Parse a spec into plain values: `kind` and its options."""
     name, colon, rest = spec.partition(":")
     kind = KINDS.find(name)
     if kind is not None and (colon or not os.path.exists(spec) or kind.embedded):
@@ -98,7 +98,7 @@ def _options(kind: SourceKind, rest: str) -> dict[str, Any]:
 
 
 def _subject(kind: SourceKind, rest: str) -> tuple[str, str]:
-    """What follows the subject, and the subject. A path may hold colons and commas: only a split is cut off it."""
+    """Split the text after the kind into (options, subject). A path may contain colons and commas: only a split is cut off."""
     if not kind.takes_split:
         return "", rest
     if kind.subject == "name":
@@ -110,7 +110,7 @@ def _subject(kind: SourceKind, rest: str) -> tuple[str, str]:
 
 
 def converted(name: str, key: str, value: str, wanted: type) -> Any:
-    """The text of an option as its type; `name`: the kind of source, for the message."""
+    """Convert the text of an option to its type; `name`: the kind of source, for the message."""
     try:
         return wanted(value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Names and paths of sources: short names for messages, ids that stay inside their folder, folders that must exist."""
+"""Helpers for names and paths of sources: short names, folders of splits, ids that must stay inside their folder."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from kdcache.errors import BadImage, Unavailable
 from kdcache.images.registry import kind_of
 
 SPLITS = ("train", "val", "valid", "validation", "test", "dev")
-"""Folder names that stand for a split of a dataset, not for a class."""
+"""Names of folders that are splits of a dataset, not classes."""
 
 
 def inner_splits(source: Mapping[str, Any]) -> list[Path]:
-    """The folders of splits that a folder source holds and nothing but them, the one to train on first; none of other sources."""
+    """The split folders of a folder source that contains nothing else, the training split first; otherwise none."""
     kind = kind_of(source)
     if kind is None or not kind.splits_are_folders:
         return []
@@ -26,13 +26,13 @@ def inner_splits(source: Mapping[str, Any]) -> list[Path]:
 
 
 def no_labels_hint(source: Mapping[str, Any], otherwise: str) -> str:
-    """The way on where images have no labels: their split, when it is the folder above it that was given."""
+    """Hint for images without labels: to give one of the splits, if the given folder holds splits; else `otherwise`."""
     splits = inner_splits(source)
     return f"it holds splits, which are no classes: give --data {shlex.quote(str(splits[0]))}" if splits else otherwise
 
 
 def short_name(path: str) -> str:
-    """A name for a folder or file that can itself name a folder: `flowers`, or `flowers-train` for `flowers/train`."""
+    """A short name for a path, usable as a folder name: `flowers`, or `flowers-train` for `flowers/train`."""
     place = Path(path)
     parts = [place.name]
     if place.name.lower() in SPLITS and place.parent.name:
@@ -42,7 +42,7 @@ def short_name(path: str) -> str:
 
 
 def existing(path: str, what: str) -> str:
-    """The absolute path of something that must be there."""
+    """The absolute path of a file or folder; Unavailable if it does not exist."""
     absolute = os.path.abspath(os.path.expanduser(path))
     if not os.path.exists(absolute):
         raise Unavailable(f"no such {what}: {absolute}", hint="check the path, and that the disk is mounted")
@@ -50,7 +50,7 @@ def existing(path: str, what: str) -> str:
 
 
 def inside(root: str, image_id: str) -> bytes:
-    """The path of an image id below a folder. BadImage when the id would lead anywhere else."""
+    """The path of an image id below a folder; BadImage if the id would lead out of that folder."""
     parts = image_id.split("/")
     if "\0" in image_id or any(part in ("", ".", "..") for part in parts):
         raise BadImage(f"image id {image_id!r} leads out of its folder")

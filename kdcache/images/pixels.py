@@ -1,13 +1,13 @@
-"""From whatever a file holds to 8-bit RGB.
+"""Convert an opened image of any mode to 8-bit RGB.
 
-Input: an opened Pillow image of any mode, and the colour under what is transparent. Output: uint8 (height, width, 3), the
-caller's own to write to.
+Input: an opened Pillow image of any mode, and the background colour of transparent pixels. Output: uint8 (height, width, 3),
+which the caller may write to.
 
-What is decided here:
-- Transparent pixels lie on the colour that is given (background.py says which); with none, alpha is dropped.
-- 16-bit values keep their high byte, grey as well as colour (Pillow does the same to 16-bit colour), so black stays black, white
-  stays white and one picture gives the same pixels in both. 12-bit TIFF counts as 12 bits.
-- 32-bit integers are read as 16-bit values, floats as 0 to 1. Numbers outside have no agreed meaning: the image is refused, not
+Decisions made here:
+- Transparent pixels are blended with the given colour (see background.py); without one, alpha is dropped.
+- 16-bit values keep their high byte, in grey and in colour (as Pillow does for 16-bit colour), so black stays black, white
+  stays white and a picture gives the same pixels in grey and in colour. 12-bit TIFF is scaled as 12 bits.
+- 32-bit integers are read as 16-bit values, floats as 0 to 1. Other values have no agreed meaning: the image is refused, not
   stretched or clipped.
 - CMYK is converted by the plain formula and colour profiles are ignored, as in the image loaders models are trained with.
 """
@@ -29,7 +29,7 @@ _PLAIN = ("1", "L", "P", "CMYK", "YCbCr", "HSV", "RGBX")
 
 
 def to_rgb(image: "Image", under: Colour | None) -> NDArray[np.uint8]:
-    """The pixels of a loaded image as 8-bit RGB; `under`: the colour below transparent ones, None to drop alpha."""
+    """The pixels of a loaded image as 8-bit RGB. `under`: the background colour, None to drop alpha."""
     if under is None:
         image.info.pop("transparency", None)
     if image.mode == "RGB" and "transparency" not in image.info:
@@ -69,7 +69,9 @@ def _high_byte(image: "Image", under: Colour | None) -> NDArray[np.uint8]:
     tags: Any = getattr(image, "tag_v2", {})
     (bits, *_) = tags.get(_BITS_PER_SAMPLE, (16,))
     high: NDArray[np.uint8] = (values >> (max(bits, 8) - 8)).astype(np.uint8)
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8-bit pictures of this kind itself, but not these
+    if (
+        tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    ):  # Pillow inverts 8-bit pictures of this kind itself, but not 16-bit ones
         high = ~high
     result, transparent = _grey(high), image.info.get("transparency")
     if under is not None and isinstance(transparent, int):

@@ -1,8 +1,8 @@
-"""PNG before it is decoded: every chunk checked, everything but the picture left out.
+"""Check all chunks of a PNG before it is decoded, and remove everything but the picture.
 
-Input: the bytes of a PNG file. Output: a PNG of the chunks that decide pixels, and its EXIF block. Text chunks (a bomb of their
-own), colour profiles and the frames of an animation are left out: what remains is the default image, which is what
-a viewer without animation shows. A checksum covers every chunk, so a flipped byte in any that matters is found.
+Input: the bytes of a PNG file. Output: a PNG with only the chunks that affect pixels, and its EXIF block. Text chunks (which can
+be decompression bombs), colour profiles and animation frames are removed; the default image remains, which viewers without
+animation show. Every chunk has a checksum, so a flipped byte in any chunk that matters is found.
 """
 
 import struct
@@ -16,7 +16,7 @@ _EXIF = b"eXIf"
 
 
 def essential(raw: bytes) -> tuple[bytes, bytes]:
-    """The same picture without anything that does not decide pixels, and the EXIF block (empty when there is none)."""
+    """The PNG without chunks that do not affect pixels, and its EXIF block (empty if there is none)."""
     kept: list[bytes | memoryview] = [MAGIC]
     view, exif, place = memoryview(raw), b"", len(MAGIC)
     while place + 12 <= len(raw):

@@ -10,19 +10,19 @@ KINDS = Registry("kdcache.images.kinds", "KIND", "image source", group="kd.image
 
 
 def kind_of(spec: Mapping[str, Any]) -> SourceKind | None:
-    """The kind of a source, by its plain values; None where nothing brings it."""
+    """The kind of a source, from its plain values; None if no package brings that kind."""
     name = spec.get("kind")
     return KINDS.find(name) if isinstance(name, str) else None
 
 
 def ways_to_write() -> list[str]:
-    """How a source of each kind is written."""
+    """The spec syntax of each kind."""
     return [kind.written for kind in KINDS.usable()]
 
 
 def is_embedded(spec: Mapping[str, Any]) -> bool:
-    """Whether the images of a source, given by its plain values, come with a package."""
-    while isinstance(spec.get("of"), Mapping):  # a choice of another source's images
+    """Whether the images of a source (given as plain values) come with a package."""
+    while isinstance(spec.get("of"), Mapping):  # `few:` chooses images of another source
         spec = spec["of"]
     kind = kind_of(spec)
     return kind is not None and kind.embedded

@@ -1,7 +1,7 @@
 """`rejected.jsonl`: the images that could not be used, each with its reason.
 
-Input and output: one JSON object a line, `{"image_id": …, "row": …, "reason": …}`, sorted by row, one line a row. The
-file is replaced whole: a reader sees the old one or the new one.
+Input and output: one JSON object a line, `{"image_id": …, "row": …, "reason": …}`, one line per row, sorted by row. The
+file is replaced as a whole: a reader sees the old one or the new one.
 """
 
 import json
@@ -12,7 +12,7 @@ from kdcache.errors import Damage
 
 
 class Rejected(Strict):
-    """One image that was left out."""
+    """One image that could not be used."""
 
     image_id: str
     row: int
@@ -20,7 +20,7 @@ class Rejected(Strict):
 
 
 def rejected_lines(entries: Iterable[Rejected]) -> Iterator[bytes]:
-    """The lines of the file. Where a row is given twice the first reason stands."""
+    """The lines of the file. If a row is given twice, its first reason is kept."""
     by_row: dict[int, Rejected] = {}
     for entry in entries:
         by_row.setdefault(entry.row, entry)
@@ -29,7 +29,7 @@ def rejected_lines(entries: Iterable[Rejected]) -> Iterator[bytes]:
 
 
 def parse_rejected(raw: bytes, path: object) -> list[Rejected]:
-    """All entries of a file by row; Damage names `path`, where it was read, and the line that cannot be used."""
+    """Parse all entries of the file; Damage, naming `path` and the line, if one cannot be read."""
     try:
         lines = raw.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -38,7 +38,7 @@ def parse_rejected(raw: bytes, path: object) -> list[Rejected]:
     for number, line in enumerate(lines if lines != [""] else [], 1):
         try:
             entries.append(Rejected.from_json(line))
-        except ValueError as error:  # of JSON, or of the record
+        except ValueError as error:  # not JSON, or not such a record
             raise Damage(
                 f"line {number} of {path} cannot be read", hint="delete the file; the next build writes it again"
             ) from error

@@ -1,8 +1,8 @@
-"""Random access to the members of tars.
+"""Read members of tar files in random order.
 
-Input: shards, each a named stretch of a file that is a tar. Output: the bytes of the member an id `shard name/member` names. A
-shard's headers are walked the first time one of its members is requested; what is kept is 32 bytes a member, and the shards
-asked least recently are forgotten when that grows too large. What is read is checked against the header in front of it.
+Input: shards, each a named range of a file that is a tar. Output: the bytes of the member that an id `shard name/member` names.
+A shard is indexed when one of its members is first requested. The index takes 32 bytes a member; when all indexes grow too
+large, those of the least recently used shards are dropped. Each read is checked against the member's header.
 """
 
 import os
@@ -27,7 +27,7 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar: a whole file, or a stretch of one."""
+    """A tar: a whole file, or a range of bytes within one."""
 
     name: str
     path: str
@@ -37,7 +37,7 @@ class Shard:
 
     @contextmanager
     def open(self) -> Iterator[tuple[Reader, int, Stamp]]:
-        """A reader, the offset where the tar ends, and what tells that the file has changed."""
+        """Yield a reader, the offset where the tar ends, and a stamp that changes when the file changes."""
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -52,7 +52,7 @@ class Shard:
             os.close(handle)
 
     def members(self, read: Reader, stop: int) -> list[tuple[str, Member]]:
-        """All plain files in the tar, with their names as text."""
+        """All plain files in the tar with their names as text."""
         where = self.path if self.length is None else f"{self.name} in {self.path}"
         return [(_text(m.name, where), m) for m in members(read, self.start, stop, where) if m.is_file]
 
@@ -85,7 +85,7 @@ class _Index:
 
 
 class Shards:
-    """A set of shards, read by id. Small to pickle: indexes are made again where they are needed."""
+    """A set of shards whose members are read by id. Pickles without its indexes, which are made again when needed."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = {shard.name: shard for shard in shards}

@@ -1,4 +1,4 @@
-"""What every image source promises, whatever it reads from."""
+"""The contract of every image source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ UNLABELLED = -1
 
 @dataclass(frozen=True)
 class Listing:
-    """All images of a source in their one stable order."""
+    """All images of a source, in a stable order."""
 
     ids: pa.Array
     """Image ids in row order, unique, an Arrow large_string array."""
@@ -26,8 +26,8 @@ class Listing:
     fingerprint: str
     """Digest of the listing, which changes when an image is added, removed, renamed or changed in size."""
     order_doubt: str | None = OWN_ORDER
-    """Why another program's row numbers may refer to other images; None where every program numbers this source
-    alike.
+    """Why other programs may number these images differently; None if all programs number this source in the same
+    way.
     """
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class Listing:
 
 
 class Source(Protocol):
-    """Where images come from. Cheap to pickle: the listing is never kept inside."""
+    """A source of images. It is cheap to pickle, because it does not keep its listing."""
 
     @property
     def name(self) -> str:
@@ -45,21 +45,21 @@ class Source(Protocol):
         """Plain JSON values from which `open_source` makes the same source again."""
 
     def scan(self) -> Listing:
-        """List everything. The one expensive pass."""
+        """List all images. This is the only expensive pass over the source."""
 
     def read(self, image_id: str) -> bytes | NDArray[np.uint8]:
         """Encoded bytes of one image (or, for generated sets, its RGB pixels, height x width x 3).
 
-        Raises BadImage when the source itself holds a broken record, Unavailable when the source has gone.
+        Raises BadImage when the source holds a broken record, Unavailable when the source no longer exists.
         """
 
 
 @runtime_checkable
 class WithTruths(Protocol):
-    """A source that also knows truths of its images, in columns (see images/truths/). Others have labels at most."""
+    """A source that also has truths about its images, in columns (see images/truths/). Other sources have at most labels."""
 
     def truths(self) -> tuple[str, ...]:
-        """Names of the columns there are, each one of the kinds of truths; none where nothing is known."""
+        """Names of its truth columns, each one of the kinds of truths; empty if it has none."""
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Column name -> a plain JSON value of each image, None where it is not known. Only these are read."""
+        """Column name -> the plain JSON value of each image, None where unknown. Only the named columns and images are read."""

@@ -1,7 +1,7 @@
-"""Which split of a dataset belongs to which: the held-out one of a training split, and back.
+"""Find the held-out split that belongs to a training split, and the reverse.
 
-Input: the plain values of a source. Output: those of the other split, None where there is none by convention, as the kind of the
-source declares it.
+Input: the plain values of a source. Output: those of the other split, or None if the kind of the source declares no such
+convention.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ HELD_OUT = ("val", "validation", "test")
 
 def held_out(spec: Mapping[str, Any]) -> dict[str, Any] | None:
     """The validation split that belongs to a training split."""
-    if isinstance(spec.get("of"), Mapping):  # a choice of another source's images is judged on all of the other split
+    if isinstance(spec.get("of"), Mapping):  # students of `few:` are evaluated on the whole other split
         return held_out(spec["of"])
     kind = kind_of(spec)
     if kind is not None and kind.splits_are_folders:
@@ -43,7 +43,7 @@ def training_split(spec: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def split_not_named(plain: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
-    """How the other split is written, where a user named none. `plain`: what the user wrote; `source`: what was made of it."""
+    """The spec of the other split, if the user named no split. `plain`: the user's values; `source`: those that are used."""
     kind = kind_of(source)
     if kind is None or not kind.takes_split or kind.other_split is None or plain.get("split"):
         return None
@@ -51,5 +51,5 @@ def split_not_named(plain: Mapping[str, Any], source: Mapping[str, Any]) -> str 
 
 
 def _whole(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without the number of its images, which is of one split."""
+    """The plain values without `count`, which applies to one split only."""
     return {key: value for key, value in spec.items() if key != "count"}

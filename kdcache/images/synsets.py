@@ -1,11 +1,11 @@
-"""What the files beside ImageNet say about its classes.
+"""Read ImageNet's classes from the files that come with it.
 
-Input: the folder ImageNet lies in. Output: the 1000 synsets in sorted order (their place is the class number everyone uses),
-their words, and the synset of every validation image.
+Input: the folder of ImageNet. Output: the 1000 synsets in sorted order (their positions are the usual class numbers), their
+words, and the synset of every validation image.
 
-Read, whichever is there: `LOC_synset_mapping.txt` and `LOC_val_solution.csv` (Kaggle), or `meta.mat` and
-`ILSVRC2012_validation_ground_truth.txt` of the devkit: beside the images, in its unpacked folder, or in its `.tar.gz`.
-The devkit numbers classes in an order of its own, so its ground truth is of no use without its meta.mat.
+It reads whichever exist: `LOC_synset_mapping.txt` and `LOC_val_solution.csv` (Kaggle), or `meta.mat` and
+`ILSVRC2012_validation_ground_truth.txt` of the devkit, which may lie beside the images, in the devkit's folder or in its
+`.tar.gz`. The devkit numbers classes in its own order, so its ground truth cannot be used without its meta.mat.
 """
 
 import csv
@@ -24,14 +24,14 @@ _CLASSES = 1000
 
 
 class Synsets:
-    """The documents of one copy of ImageNet, each read when requested."""
+    """The class files of one copy of ImageNet, each read when it is needed."""
 
     def __init__(self, root: str) -> None:
         self._root = root
 
     @lazy
     def words(self) -> dict[str, str] | None:
-        """Synset -> words, in sorted order; None when no document lists the classes."""
+        """Synset -> words, in sorted order; None if no file lists the classes."""
         if (text := self._text(MAPPING)) is not None:
             pairs = (line.partition(" ") for line in text.splitlines() if line.strip())
             return dict(sorted((synset, words.strip()) for synset, _, words in pairs))
@@ -40,7 +40,7 @@ class Synsets:
 
     @lazy
     def validation(self) -> dict[str, str] | None:
-        """File name without ending -> synset; None when no document says so."""
+        """Validation image (file name without extension) -> synset; None if no file tells it."""
         if (text := self._text(SOLUTION)) is not None:
             rows = csv.DictReader(io.StringIO(text))
             return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
@@ -50,7 +50,7 @@ class Synsets:
         try:
             found = [numbered[int(line)][0] for line in truth.split()]
         except (ValueError, KeyError) as error:
-            raise Damage(f"{TRUTH} in {self._root} has a class that {META} has not: {error}") from error
+            raise Damage(f"{TRUTH} in {self._root} has a class that is not in {META}: {error}") from error
         return {f"ILSVRC2012_val_{place:08d}": synset for place, synset in enumerate(found, 1)}
 
     @lazy

@@ -1,8 +1,8 @@
 """Images in webdataset tar shards.
 
 Input: a glob (`shards/*.tar`, also with braces: `shards/{000..127}.tar`), a tar, or a folder of tars. Output: a source whose ids
-are `tar/member`, the tar named by its path below the part of the glob without wildcards. Row order: tars in byte order, members
-as they lie, so that reading rows in order reads the disk in order.
+are `tar/member`, the tar named by its path below the part of the glob without wildcards. Rows are in the byte order of the tars'
+names and, within a tar, in its own order, so that reading rows in order reads the disk in order.
 
 The label of `dir/key.jpg` is in `dir/key.cls` (a number or a class name) or in `dir/key.json` under "label" or "cls".
 """
@@ -39,7 +39,7 @@ _MAX_LABEL_BYTES = 1 << 24
 
 
 class TarSource:
-    """Images in tars, read by offset."""
+    """Images in tars, read at their offsets."""
 
     def __init__(self, pattern: str) -> None:
         pattern = os.path.abspath(os.path.expanduser(pattern))
@@ -49,7 +49,7 @@ class TarSource:
         self._shards = Shards([Shard(os.path.relpath(path, root), path) for path in paths])
         self._sidecar = Sidecar(root)
         self.skipped: dict[str, int] = {}
-        """Number of members left out by the last scan, by file name ending."""
+        """Number of members that the last scan skipped, by file extension."""
 
     @property
     def name(self) -> str:
@@ -59,11 +59,11 @@ class TarSource:
         return short_name(os.path.dirname(re.split(r"[*?\[{]", self._pattern)[0]))
 
     def spec(self) -> dict[str, Any]:
-        """What `open_source` makes this source from."""
+        """The plain values from which `open_source` makes this source again."""
         return {"kind": "tar", "pattern": self._pattern}
 
     def scan(self) -> Listing:
-        """Walk the headers of all tars once. Damage when one of them is not whole."""
+        """Read the headers of all tars once; Damage if a tar is incomplete."""
         lister, labels, skipped = Lister(), Labels(self._pattern), Counter[str]()
         for shard in self._shards:
             with shard.open() as (read, stop, _):
@@ -78,11 +78,11 @@ class TarSource:
         return self._shards.read(image_id)
 
     def truths(self) -> tuple[str, ...]:
-        """Names of the truths in `truths.arrow` or `truths.jsonl`, which lies in the folder that ids are relative to."""
+        """Names of the truth columns in `truths.arrow` or `truths.jsonl`, in the folder that ids are relative to."""
         return self._sidecar.columns
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Plain values of some images, a column each."""
+        """Plain values of some images, by column."""
         return self._sidecar.read(names, ids)
 
 
@@ -94,7 +94,7 @@ def _list_shard(
     labels: Labels,
     skipped: Counter[str],
 ) -> None:
-    images, said = [], {}
+    images, values_by_key = [], {}
     for name, member in found:
         ending = _ending(name)
         if _hidden(name):
@@ -104,10 +104,10 @@ def _list_shard(
             continue
         if ending not in ("cls", "json"):
             skipped[f".{ending}" if ending else "no ending"] += 1
-        elif ending == "cls" or _key(name) not in said:
+        elif ending == "cls" or _key(name) not in values_by_key:
             value = _label(read(member.data, min(member.size, _MAX_LABEL_BYTES)), ending, f"{shard.path}: {name}")
             if value is not None:
-                said[_key(name)] = value
+                values_by_key[_key(name)] = value
     refuse_duplicates(
         Lookup(name for name, _ in images),
         lambda row: f"{shard.name}/{images[row][0]}",
@@ -117,7 +117,7 @@ def _list_shard(
     for name, member in images:
         image_id = f"{shard.name}/{name}"
         lister.add(image_id, member.size)
-        labels.add(said.get(_key(name)), image_id)
+        labels.add(values_by_key.get(_key(name)), image_id)
 
 
 def _hidden(name: str) -> bool:
@@ -129,7 +129,7 @@ def _ending(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """All of a path up to the first dot of its last part."""
+    """A path up to the first dot of its last component."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 
@@ -146,7 +146,7 @@ def _label(raw: bytes, ending: str, place: str) -> object:
 
 
 def _matching(pattern: str) -> list[str]:
-    """Tars that a glob with braces names; Unavailable when one of them is not there."""
+    """The tars that a glob with braces matches; Unavailable if one of them does not exist."""
     found: list[str] = []
     for one in _expand(pattern):
         if glob.has_magic(one):
@@ -164,7 +164,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _expand(pattern: str) -> list[str]:
-    """`{000..127}` and `{a,b}` written out."""
+    """Expand `{000..127}` and `{a,b}` in a pattern."""
     pieces = _BRACES.split(pattern)
     choices = [[piece] if place % 2 == 0 else _choices(piece) for place, piece in enumerate(pieces)]
     if math.prod(map(len, choices)) > _MOST_TARS:

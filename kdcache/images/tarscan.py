@@ -1,8 +1,8 @@
-"""Walks the headers of an uncompressed tar without reading what lies between them.
+"""Read the headers of an uncompressed tar without reading its members.
 
-Input: a way to read bytes at an offset, and where the tar begins and ends. Output: its members with their offsets. Reads ustar,
-GNU long names and sizes, and pax records. A tar that stops early is never taken for a short one: without its end mark, or with a
-member that reaches past the end, it is Damage.
+Input: a function that reads bytes at an offset, and where the tar begins and ends. Output: its members with their offsets. It
+reads ustar, GNU long names and sizes, and pax records. A truncated tar (without its end mark, or with a member that reaches past
+the end) raises Damage; it is never taken for a shorter one.
 """
 
 import re
@@ -21,12 +21,12 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _MAX_EXTENSION = 1 << 20
 _OCTAL = re.compile(rb"[0-7]*")
 _MOST_DIGITS = 19
-"""Largest number of digits of a size in a pax header; more would exceed any disk."""
+"""Most digits of a size in a pax header; with more it would exceed any disk."""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class Member(NamedTuple):
-    """One member: where its headers begin, where its bytes begin, and how many there are."""
+    """One member: offset of its headers, offset of its bytes, and their number."""
 
     name: bytes
     is_file: bool
@@ -36,7 +36,7 @@ class Member(NamedTuple):
 
 
 class _Override(NamedTuple):
-    """What an extension header says about the member after it."""
+    """Name and size from an extension header, which override those of the next member."""
 
     name: bytes | None = None
     size: int | None = None
@@ -134,7 +134,7 @@ def _extend(before: _Override, kind: bytes, read: Reader, data: int, size: int, 
 
 
 def _pax(body: bytes, where: str) -> dict[bytes, bytes]:
-    """Records of the form `length key=value`, each ended by a line break and counted whole."""
+    """Parse records `length key=value\\n`; `length` counts the whole record."""
     records, place = {}, 0
     while place < len(body) and body[place] != 0:
         digits, _, _ = body[place : place + 20].partition(b" ")

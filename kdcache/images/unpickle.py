@@ -1,8 +1,8 @@
-"""Reads the pickles that CIFAR is published as, and nothing else that a pickle can be.
+"""Read the pickles of CIFAR without running code from them.
 
 Input: the bytes of a pickle. Output: the dictionary in it. A pickle is a program; this reader gives it only containers, numbers,
-strings and one kind of object, a uint8 array. Even that is put together here from its shape and bytes, so no code but ours
-runs, whatever the file requests.
+strings and one kind of object, a uint8 array. Even that is built here from its shape and bytes, so no other code runs, whatever
+the file contains.
 """
 
 import io
@@ -16,17 +16,17 @@ from kdcache.errors import Damage
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: remembers its name."""
+    """Stands in for numpy.dtype and keeps its name."""
 
     def __init__(self, name: Any = None, *_: Any) -> None:
         self.name = name.decode("latin-1") if isinstance(name, bytes) else name
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which a one-byte type does not have."""
+        """Ignore the state (byte order and alike), which is meaningless for a one-byte type."""
 
 
 class _Array:
-    """Stands in for numpy.ndarray: remembers what it is made of."""
+    """Stands in for numpy.ndarray and keeps its shape and bytes."""
 
     def __init__(self, *_: Any) -> None:
         self.pixels: NDArray[np.uint8] = np.empty(0, np.uint8)
@@ -34,21 +34,21 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, columns_first, raw = state
         if not isinstance(dtype, _Dtype) or dtype.name not in ("u1", "|u1", "uint8"):
-            raise pickle.UnpicklingError("an array that is not uint8")
+            raise pickle.UnpicklingError("it contains an array that is not uint8")
         flat = np.frombuffer(raw.encode("latin-1") if isinstance(raw, str) else raw, np.uint8)
         self.pixels = flat.reshape(shape, order="F" if columns_first else "C")
 
 
 class _Bytes:
-    """What protocol 2 of Python 3 writes bytes as: text and an encoding."""
+    """Stands in for the function with which protocol 2 writes bytes: as text and an encoding."""
 
     def __new__(cls, text: str, encoding: str) -> Any:
         if encoding != "latin1":
-            raise pickle.UnpicklingError(f"bytes in {encoding}")
+            raise pickle.UnpicklingError(f"it contains bytes in {encoding}")
         return text.encode("latin-1")
 
     def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("bytes have no state")
+        raise pickle.UnpicklingError("it contains bytes with a state")
 
 
 _ADMITTED = {
@@ -72,7 +72,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_pickle(raw: bytes, where: str) -> dict[str, Any]:
-    """The dictionary in a pickle, keys as text, arrays as uint8. Damage when it is or holds anything else."""
+    """The dictionary in a pickle, with text keys and uint8 arrays. Damage if it is or contains anything else."""
     try:
         found = _Reader(io.BytesIO(raw), encoding="bytes").load()
     except Exception as error:

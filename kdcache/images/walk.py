@@ -1,15 +1,16 @@
-"""Lists the image files below a folder in one of the orders of order.py.
+"""List the image files below a folder in one of the orders of order.py.
 
 Input: a folder. Output: (id, size) pairs; an id is the path below the folder with `/` between its parts.
 
-- By the bytes of the id: sorting each folder with `/` added to the names of folders gives exactly that, and one folder is in
-  memory at a time. By names: one class is, since a folder may come between two that lie in one (`a`, `a b`, `a/c`).
+- For the order by bytes, the entries of each folder are sorted with `/` appended to the names of folders; one folder is in memory
+  at a time. For the order by names, one class is in memory, since another folder may sort between a folder and its subfolder
+  (`a`, `a b`, `a/c`).
 - Hidden files and folders (a leading dot) are skipped.
-- Files whose ending is not an image's are skipped and counted by ending. Content decides how a file is read, its name only
-  whether it is listed.
-- Links are followed, to files and to folders: a folder of links is a usual way to make a subset. A link to a folder that the
-  walk is already inside would never end and is an error, and so is one that leads to itself, or that leads to a folder for the
-  101st time: links to links fan out. A link to nothing is listed with size -1; reading it fails, so it is recorded as rejected.
+- Files without an image's extension are skipped and counted by extension. The name of a file only decides whether it is listed,
+  its content how it is read.
+- Links to files and folders are followed, because a folder of links is a common way to make a subset. It is an error if a link
+  leads to a folder that contains it (the walk would never end), to itself, or to a folder for the 101st time (links to links
+  multiply). A broken link is listed with size -1; reading it fails, so it is recorded as rejected.
 - A name that is not UTF-8 cannot be an image id and is an error.
 """
 
@@ -35,10 +36,10 @@ _Inode = tuple[int, int]
 
 
 class _Entry(NamedTuple):
-    """A file or a folder in a folder."""
+    """An entry of a folder: a file or a folder."""
 
     name: bytes
-    """Name of the entry; that of a folder ends with `/`."""
+    """Name of the entry; the name of a folder ends with `/`."""
     size: int | None
     """Size of the file in bytes; None for a folder."""
     linked: bool
@@ -53,7 +54,7 @@ class _Way(NamedTuple):
     """Last link on the path to this folder."""
 
     def into(self, here: _Inode, path: bytes, *, linked: bool) -> "_Way":
-        """The way to a folder in the folder `here`."""
+        """The way to a subfolder of the folder `here`."""
         return _Way((*self.above, here), path if linked else self.link)
 
 
@@ -64,22 +65,22 @@ class Walk:
         self._root = os.fsencode(root)
         self._order = check_order(order)
         self.skipped: Counter[str] = Counter()
-        """Number of files left out, by file name ending."""
+        """Number of skipped files, by extension."""
         self.top: dict[str, int] = {}
         """Top-level folders, numbered in order; complete before the first image is yielded."""
         self.by_names = True
-        """Whether the images came in the order `names`, as they often do in the other order too; complete at the
-        end.
+        """Whether the images are in the order `names`, which the other order often equals; known at the end of the
+        walk.
         """
         self.disputed: str | None = None
-        """Files that only one of this walk and torchvision's ImageFolder lists, and which of the two; complete at
-        the end.
+        """A message about a file that only one of this walk and torchvision's ImageFolder lists; known at the end of
+        the walk.
         """
         self._prefix = ""
         """Folder of the image that came last."""
         self._ways: Counter[_Inode] = Counter()
-        """How many times each folder was reached through a link; other folders are not counted, as there may be
-        many.
+        """How many times each folder was reached through a link; other folders are not counted, because there may be
+        many of them.
         """
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
@@ -114,7 +115,7 @@ class Walk:
             yield from (self._file(prefix, file) for file in files)
 
     def _folders(self, folder: bytes, way: _Way) -> Iterator[tuple[bytes, list[_Entry]]]:
-        """A folder and all those below it, each with its own files by name."""
+        """Yield a folder and all folders below it, each with its own files sorted by name."""
         here, entries = self._enter(folder, way)
         yield folder, [entry for entry in entries if not _is_folder(entry)]
         for entry in filter(_is_folder, entries):
@@ -122,7 +123,7 @@ class Walk:
             yield from self._folders(inside, way.into(here, inside, linked=entry.linked))
 
     def _enter(self, folder: bytes, way: _Way) -> tuple[_Inode, list[_Entry]]:
-        """What lies in a folder, sorted by bytes."""
+        """The inode of a folder, and its entries sorted by bytes."""
         here = self._inode(folder, way.above)
         if way.link is not None:
             self._count_way(here, way.link)
@@ -144,10 +145,10 @@ class Walk:
             raise _unlisted(path, error) from error
         here = (status.st_dev, status.st_ino)
         if here in above:
-            raise UsageError(f"{os.fsdecode(path)} leads back to a folder it lies in", hint="remove that link")
+            raise UsageError(f"{os.fsdecode(path)} leads back to a folder that contains it", hint="remove that link")
         if len(above) > MOST_LEVELS:
             message = f"{os.fsdecode(path)} lies more than {MOST_LEVELS} folders deep"
-            raise UsageError(message, hint="give a folder nearer to the images")
+            raise UsageError(message, hint="give a folder closer to the images")
         return here
 
     def _count_way(self, here: _Inode, link: bytes) -> None:
@@ -156,7 +157,7 @@ class Walk:
             place = os.path.join(self._root, link.rstrip(b"/"))
             real = os.path.realpath(place)
             message = (
-                f"{os.fsdecode(place)} leads into {os.fsdecode(real)}, where links lead by more than {MOST_WAYS} ways"
+                f"{os.fsdecode(place)} leads into {os.fsdecode(real)}, which links reach in more than {MOST_WAYS} ways"
             )
             raise UsageError(message, hint="remove that link")
 
@@ -223,7 +224,7 @@ def _is_folder(entry: _Entry) -> bool:
 
 
 def _bare(name: bytes) -> bytes:
-    """A name, or the path of a folder, without the `/` at its end."""
+    """A name or path without the `/` at its end."""
     return name.removesuffix(b"/")
 
 

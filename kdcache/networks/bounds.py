@@ -1,13 +1,13 @@
-"""Bounds of the numbers a network is built from, so that no file can request one that no machine holds."""
+"""Limits of the numbers that a network is built from, so that a file cannot request a network that fits no machine."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 MOST_WEIGHTS = 1 << 30
-"""Numbers in a network that a file may request."""
+"""Most weights of a network that a file may request."""
 MOST_SIDE = 4096
-"""Pixels along a side of its input."""
+"""Largest side length of its input, in pixels."""
 MOST_LAYERS = 256
 MOST_WIDTH = 1 << 16
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]

@@ -1,6 +1,6 @@
-"""The data2vec 2.0 image network, of which students share a part: patches, fixed positions, class token, post-norm blocks.
+"""The data2vec 2.0 image network, parts of which students share: patches, fixed positions, class token, post-norm blocks.
 
-Input: normalised pixels. Output: what the modality encoder says, what each shared block's FFN says before its residual and
+Input: normalised pixels. Output: the output of the modality encoder, that of each shared block's FFN before its residual and
 norm, and the final tokens. There is no masking, no decoder and no ALiBi: no image configuration of data2vec 2.0 uses ALiBi.
 """
 
@@ -16,7 +16,7 @@ EPS = 1e-6
 
 
 class Outputs(NamedTuple):
-    """All a pass says, with the class token first."""
+    """All outputs of a forward pass, with the class token first."""
 
     inputs: Tensor
     """Output of the modality encoder, (batch, 1 + patches, dim)."""
@@ -55,13 +55,13 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Each token by itself."""
+        """Apply the layers to each token."""
         hidden: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
         return hidden
 
 
 class Block(nn.Module):
-    """A post-norm block; it also hands out what its FFN said."""
+    """A post-norm block that also returns the output of its FFN."""
 
     def __init__(self, dim: int, heads: int, hidden: int) -> None:
         """`hidden`: width inside the FFN."""
@@ -72,14 +72,14 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, hidden)
 
     def forward(self, tokens: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Tokens -> tokens, and what the FFN said."""
+        """Return the new tokens, and the output of the FFN."""
         attended = self.norm1(tokens + self.attn(tokens, bias))
-        said = self.mlp(attended)
-        return self.norm2(attended + said), said
+        ffn_output = self.mlp(attended)
+        return self.norm2(attended + ffn_output), ffn_output
 
 
 class ModalityEncoder(nn.Module):
-    """Pixels to tokens: patches plus positions, the class token in front, a norm, then its own blocks."""
+    """Turns pixels into tokens: patches plus positions, with the class token in front, a norm, then its own blocks."""
 
     positions: Tensor
 
@@ -101,7 +101,7 @@ class ModalityEncoder(nn.Module):
         return placed
 
     def encode(self, patches: Tensor) -> Tensor:
-        """All patches, or only those that are shown, with the class token in front."""
+        """Encode all patches, or only the visible ones, with the class token in front."""
         tokens: Tensor = self.norm(torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1))
         for block in self.blocks:
             tokens, _ = block(tokens)
@@ -109,7 +109,7 @@ class ModalityEncoder(nn.Module):
 
 
 class Data2Vec(nn.Module):
-    """A whole image encoder; fine-tuned ones have a classifier, which is run by whoever wants logits."""
+    """A whole image encoder. Fine-tuned ones have a classifier, which the caller runs to get logits."""
 
     def __init__(self, shape: Data2VecShape, classes: int = 0) -> None:
         super().__init__()
@@ -121,20 +121,20 @@ class Data2Vec(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Normalised pixels -> all a pass says."""
+        """Run the network on normalised pixels."""
         return self.share(self.encoder(pixels))
 
     def share(self, inputs: Tensor) -> Outputs:
-        """What the shared blocks make of the modality encoder's tokens."""
+        """Run the shared blocks on the modality encoder's tokens."""
         tokens, layers = inputs, []
         for block in self.blocks:
-            tokens, said = block(tokens)
-            layers.append(said)
+            tokens, ffn_output = block(tokens)
+            layers.append(ffn_output)
         return Outputs(inputs, layers, tokens)
 
 
 def fixed_positions(side: int, dim: int) -> Tensor:
-    """Sine and cosine of the column in the first half of the channels, of the row in the second: (1, side * side, dim)."""
+    """Sine and cosine of the column (first half of the channels) and of the row (second half): (1, side * side, dim)."""
     rates = torch.arange(dim // 4, dtype=torch.float64) / (dim / 4)
     angles = torch.outer(torch.arange(side, dtype=torch.float64), 10_000.0**-rates)
     line = torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -144,10 +144,10 @@ def fixed_positions(side: int, dim: int) -> Tensor:
 
 
 def targets(layers: list[Tensor], count: int) -> Tensor:
-    """The regression target of data2vec 2.0 from the last `count` layers, float32, without parameters.
+    """The regression target of data2vec 2.0, computed from the last `count` layers in float32.
 
     Each layer is normalised per channel over its tokens, then the mean of the layers per token over its channels.
     """
-    normalised = [F.instance_norm(said.float().transpose(1, 2)).transpose(1, 2) for said in layers[-count:]]
+    normalised = [F.instance_norm(ffn_output.float().transpose(1, 2)).transpose(1, 2) for ffn_output in layers[-count:]]
     mean = torch.stack(normalised).mean(dim=0)
     return F.layer_norm(mean, mean.shape[-1:])

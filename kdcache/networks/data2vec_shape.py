@@ -1,4 +1,4 @@
-"""The numbers of a data2vec 2.0 image network, as presets, checkpoints and students write them."""
+"""The dimensions of a data2vec 2.0 image network, as presets, checkpoints and students record them."""
 
 from typing import Annotated, Self
 
@@ -20,11 +20,11 @@ class Data2VecShape(Strict):
     depth: Layers
     """Number of shared blocks after the modality encoder."""
     targets: Layers
-    """How many of the last blocks are averaged into a target."""
+    """Number of last blocks that are averaged into a target."""
 
     @property
     def side(self) -> int:
-        """Patches along one side."""
+        """Number of patches along one side."""
         return self.image // self.patch
 
     @property
@@ -36,10 +36,10 @@ class Data2VecShape(Strict):
     def _is_possible(self) -> Self:
         if self.dim % 4 or self.dim % self.heads:
             raise ValueError(
-                f"{self.dim} channels cannot be shared out among {self.heads} heads and four kinds of positions"
+                f"{self.dim} channels cannot be divided among {self.heads} heads and four kinds of positions"
             )
         if self.image % self.patch:
-            raise ValueError(f"an image of {self.image} pixels is not made of patches of {self.patch}")
+            raise ValueError(f"an image of {self.image} pixels cannot be divided into patches of {self.patch}")
         if self.targets > self.depth:
             raise ValueError(f"targets of the last {self.targets} of {self.depth} blocks")
         numbers = 12 * self.dim**2 * (self.prenet + self.depth) + (self.side**2 + 3 * self.patch**2) * self.dim

@@ -1,7 +1,7 @@
-"""What networks are given: normalised pixels, and the precision they compute in.
+"""The input of networks: normalised pixels, and the precision they compute in.
 
 Input: views as uint8 (batch, height, width, 3). Output: float32 (batch, 3, height, width), and autocast contexts. Teachers and
-students share both, so that a student can be compared with the teacher it came from.
+students both use them, so that they can be compared.
 """
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def normalised(pixels: Tensor, mean: Tensor, std: Tensor, *, channels_last: bool = False) -> Tensor:
-    """(pixel / 255 - mean) / std in float32, channels first, on the device of `mean`, which is (1, 3, 1, 1) as `std` is.
+    """(pixel / 255 - mean) / std in float32, channels first, on the device of `mean`. `mean` and `std` have shape (1, 3, 1, 1).
 
-    `channels_last` keeps the layout in memory that the views have; values do not depend on it.
+    `channels_last` keeps the memory layout of the views; values do not depend on it.
     """
     layout = torch.preserve_format if channels_last else torch.contiguous_format
     channels_first = pixels.to(mean.device, non_blocking=True).permute(0, 3, 1, 2)
@@ -19,6 +19,6 @@ def normalised(pixels: Tensor, mean: Tensor, std: Tensor, *, channels_last: bool
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast of a precision; off for float32."""
+    """The autocast context for a precision; disabled for float32."""
     dtype = torch.bfloat16 if precision == "float32" else getattr(torch, precision)
     return torch.autocast(device.type, dtype=dtype, enabled=precision != "float32")

@@ -1,4 +1,4 @@
-"""Rendering views in processes of their own, straight into shared memory."""
+"""Render views in worker processes, directly into shared memory."""
 
 from kdcache.render.pool import Rendered, RenderPool
 

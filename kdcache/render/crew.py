@@ -1,7 +1,7 @@
-"""The processes behind a render pool: start them, keep them fed, notice when one dies.
+"""The worker processes of a render pool: start them, give them tasks, notice when one dies.
 
-They are started as plain subprocesses rather than by multiprocessing: a worker then imports only what it renders with,
-not the caller's main module, which may be heavy or unguarded; and no lock is shared that a killed worker could hold.
+They are plain subprocesses instead of multiprocessing's: so a worker imports only what it needs for rendering and not the
+caller's main module, which may be heavy or unguarded; and there is no shared lock that a killed worker could hold.
 """
 
 import os
@@ -20,7 +20,7 @@ from kdcache.render.ring import Ring
 from kdcache.render.worker import Done, Failed, RenderTask, Setup
 
 QUEUED = 2
-"""Tasks a worker holds: the one in hand and the next, so that it never waits for the parent."""
+"""Tasks given to a worker: the current one and the next, so that it never waits for the parent."""
 _START = "from kdcache.render.worker import main; main()"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -41,7 +41,7 @@ class Crew:
         try:
             for _ in range(count):
                 self._start_worker(ring)
-            for connection in self._workers:  # afterwards, so that they start up side by side
+            for connection in self._workers:  # in a second loop, so that the processes start in parallel
                 self._introduce(connection, setup)
         except BaseException:
             self._stop_workers()
@@ -54,13 +54,13 @@ class Crew:
         return [process.pid for process in self._workers.values()]
 
     def submit(self, tasks: Iterable[RenderTask]) -> None:
-        """Queue tasks behind those that wait; never blocks."""
+        """Append tasks to the queue; never blocks."""
         with self._lock:
             self._tasks.extend(tasks)
             self._feed()
 
     def take(self) -> Done:
-        """The next finished task, whichever it is. Raises what stopped a worker."""
+        """Wait for the next finished task, in any order. Raises the error of a worker that failed."""
         if self._dead is not None:
             raise _raisable(self._dead)
         answer = self._next_answer()
@@ -69,14 +69,14 @@ class Crew:
         raise _raisable(answer)
 
     def settle(self) -> None:
-        """Forget tasks that wait, and wait for those in hand: afterwards nobody writes into the ring."""
+        """Drop waiting tasks and wait for running ones, so that no process writes into the ring afterwards."""
         with self._lock:
             self._tasks.clear()
         while self._unanswered > 0 and self._dead is None:
             self._next_answer()
 
     def close(self) -> None:
-        """End all workers at once; what they have in hand is dropped."""
+        """End all workers at once; their running tasks are dropped."""
         self._closing = True
         self._stop_workers()
         self._feeder.join()
@@ -98,9 +98,9 @@ class Crew:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # stdout belongs to the caller, who may print JSON there
+                stdout=2,  # stdout belongs to the caller, which may print JSON there
                 pass_fds=descriptors,
-                process_group=0,  # what is sent to all of the parent's group is for the parent, too
+                process_group=0,  # so that signals to the parent's group (Ctrl-C) reach only the parent
                 env=os.environ | _ONE_THREAD | {"PYTHONPATH": path},
             )
         theirs.close()
@@ -119,14 +119,14 @@ class Crew:
             process.wait()
 
     def _feed(self) -> None:
-        """Give waiting tasks to the workers that hold the fewest. Needs the lock."""
+        """Give waiting tasks to the workers with the fewest tasks. The caller holds the lock."""
         while self._tasks:
             connection = min(self._held, key=self._held.__getitem__)
             if self._held[connection] == QUEUED:
                 return
             try:
                 connection.send(self._tasks.popleft())
-            except OSError:  # it has just died: the feeder sees that too, and says so
+            except OSError:  # it has just died: the feeder thread notices that too, and reports it
                 return
             self._held[connection] += 1
             self._unanswered += 1

@@ -1,4 +1,4 @@
-"""RenderPool: requests for (view, rows) in, full batches of uint8 pixels out, in order, rendered ahead by processes."""
+"""RenderPool renders (view, rows) requests into full batches of uint8 pixels, in order, ahead of the consumer."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,14 +19,14 @@ from kdcache.views.recipe import Augment, Plain
 from kdcache.views.replay import drifts
 
 TASK_IMAGES = 8
-"""Largest number of images in a task: small, so that all workers share a batch and none is left with the rest of it."""
+"""Most images in a task: few, so that all workers share a batch and finish it at about the same time."""
 Request = tuple[int, Sequence[int]]
 """A view number and the rows to render in that view."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One batch of views. `pixels` is reused: it holds this batch until the next one is requested."""
+    """One batch of views. The buffer `pixels` is reused: it is valid until the next batch is requested."""
 
     view: int
     rows: tuple[int, ...]
@@ -35,12 +35,12 @@ class Rendered:
     digests: NDArray[np.uint32]
     """Digest of the pixels of each row; 0 for an unreadable image."""
     bad: dict[int, str]
-    """Row -> why its image cannot be read; its pixels are black."""
+    """Rows whose image cannot be read -> the reason; their pixels are black."""
     tokens: TokenBatch | None = None
-    """Token ids that a teacher is shown beside the pixels; None where it is shown pixels alone."""
+    """Token ids that a teacher is shown with the pixels; None for a teacher that is shown only pixels."""
 
     def shown(self) -> Shown:
-        """The whole batch, as a teacher is shown it."""
+        """The whole batch as input of a teacher."""
         import torch
 
         if self.tokens is None:
@@ -66,7 +66,7 @@ class _Pending:
 
 @dataclass
 class _Progress:
-    """Which batches are being rendered, oldest first, and which slots nobody uses."""
+    """The batches being rendered, oldest first, and the free slots."""
 
     free: deque[int]
     pending: dict[int, _Pending] = field(default_factory=dict)
@@ -74,10 +74,10 @@ class _Progress:
 
 
 class RenderPool:
-    """Renders views in `workers` processes (0: in this one) into a ring of shared buffers, up to `ahead` batches early.
+    """Renders views in `workers` processes (0: in this one) into a ring of shared buffers, up to `ahead` batches ahead.
 
-    `source` and `ids` are sent to every worker once; `tokens`, for a teacher that reads, are joined here by image id. Use it in a
-    with statement, one `batches` at a time.
+    `source` and `ids` are sent to every worker once. `tokens`, for a teacher that reads token ids, are added here by image id.
+    Use it in a with statement, with one iteration of `batches` at a time.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class RenderPool:
         return self._crew.pids if self._crew else []
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Rendered]:
-        """One Rendered a request, in order. Requests are read at most `ahead` batches beyond the one given out."""
+        """Yield one Rendered per request, in order. Requests are read at most `ahead` batches ahead."""
         rendered = self._rendered(requests)
         return rendered if self._tokens is None else (self._with_tokens(batch, self._tokens) for batch in rendered)
 
@@ -137,13 +137,13 @@ class RenderPool:
         return self._render_ahead(self._crew, self._ring, requests)
 
     def _with_tokens(self, rendered: Rendered, tokens: Tokens) -> Rendered:
-        """The same batch, with token ids and with digests that cover them."""
+        """The batch with token ids added, and with digests that cover them."""
         ids = [None if row in rendered.bad else self._setup.ids[row] for row in rendered.rows]
         batch = token_batch(tokens, ids, self._batch)
         return replace(rendered, tokens=batch, digests=row_digests(rendered.digests, batch))
 
     def replay(self, view: int, rows: Sequence[int], expected: Sequence[int] | NDArray[np.uint32]) -> list[DriftedRow]:
-        """The rows of one view whose pixels differ from the expected digests (see views/replay.py), in parallel."""
+        """Render rows of one view in parallel, and return those that differ from the expected digests (see views/replay.py)."""
         requests = [(view, rows[first : first + self._batch]) for first in range(0, len(rows), self._batch)]
         got = [int(digest) for rendered in self.batches(requests) for digest in rendered.digests]
         return drifts(rows, expected, got)
@@ -158,7 +158,7 @@ class RenderPool:
             yield rendered
 
     def _render_ahead(self, crew: Crew, ring: Ring, requests: Iterable[Request]) -> Iterator[Rendered]:
-        crew.settle()  # an earlier iteration may have been left before its end
+        crew.settle()  # an earlier iteration may have been stopped early
         progress, wanted = _Progress(deque(range(self._setup.slots))), iter(requests)
         self._start(crew, ring, progress, wanted)
         while progress.pending:
@@ -172,7 +172,7 @@ class RenderPool:
             progress.free.append(finished.slot)
 
     def _start(self, crew: Crew, ring: Ring, progress: _Progress, wanted: Iterator[Request]) -> None:
-        """Start batches until `ahead` are being rendered or no more are wanted."""
+        """Start batches until `ahead` of them are being rendered or there are no more requests."""
         while len(progress.pending) < self._ahead and (request := next(wanted, None)) is not None:
             slot, number = progress.free.popleft(), progress.started
             rendered = self._empty(*request, ring.slots[slot])

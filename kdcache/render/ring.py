@@ -1,7 +1,7 @@
 """A ring of equal pixel buffers that several processes share.
 
-The memory has no name: it is handed to workers as a file descriptor and is gone when the last process is, however that
-one ended. It does not count against /dev/shm, which is small in containers.
+The memory has no name: workers get it as a file descriptor, and it is freed when the last process ends, however that ends.
+It does not count against /dev/shm, which is small in containers.
 """
 
 import math
@@ -17,7 +17,7 @@ Shape = tuple[int, int, int, int]
 
 
 class Ring:
-    """Slots of one shape each, in memory of this process that others can map."""
+    """Slots of one shape, in shared memory that other processes can map."""
 
     def __init__(self, shape: Shape, slots: int) -> None:
         self.descriptor = _nameless_file()
@@ -25,12 +25,12 @@ class Ring:
         self.slots = mapped_slots(self.descriptor, shape, slots)
 
     def close(self) -> None:
-        """Let go of the descriptor. Pixels stay readable for as long as somebody holds an array of them."""
+        """Close the descriptor. Pixels stay readable as long as an array over them exists."""
         os.close(self.descriptor)
 
 
 def mapped_slots(descriptor: int, shape: Shape, slots: int) -> NDArray[np.uint8]:
-    """The slots of a ring as one array (slots, *shape); it holds the mapping."""
+    """The slots of a ring as one array (slots, *shape), which keeps the mapping alive."""
     return np.frombuffer(mmap.mmap(descriptor, 0), np.uint8).reshape(slots, *shape)
 
 

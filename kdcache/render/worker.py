@@ -1,6 +1,6 @@
-"""A render worker: tasks in, pixels into shared memory, digests out. Runs as a process of its own; never imports torch.
+"""A render worker process: it gets tasks, writes pixels into shared memory and returns digests. It never imports torch.
 
-It ends when its parent closes the connection, and within a second when the parent dies without doing so.
+It ends when its parent closes the connection, or within a second after the parent has died.
 """
 
 import os
@@ -29,7 +29,7 @@ WATCH_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Setup:
-    """All a worker needs to know, told once."""
+    """All that a worker needs to know, sent once."""
 
     source: Source
     recipe: Plain | Augment
@@ -41,7 +41,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class RenderTask:
-    """Some rows of a batch: row `rows[i]` belongs at `slot`, place `first + i`."""
+    """Some rows of a batch: the pixels of `rows[i]` belong in `slot` at position `first + i`."""
 
     batch: int
     slot: int
@@ -52,7 +52,7 @@ class RenderTask:
 
 @dataclass(frozen=True)
 class Done:
-    """A finished task: a digest a row, and why rows are bad."""
+    """A finished task: the digest of each row, and the reasons of bad rows."""
 
     task: RenderTask
     digests: tuple[int, ...]
@@ -61,7 +61,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task that cannot be done: a failure the user can mend, or the traceback of a bug."""
+    """A failed task: an error that the user can solve, or the traceback of a bug."""
 
     error: KDError | str
 
@@ -69,7 +69,7 @@ class Failed:
 def render_rows(
     setup: Setup, view: int, rows: Sequence[int], out: NDArray[np.uint8]
 ) -> tuple[list[int], dict[int, str]]:
-    """Render rows into `out`; a bad image becomes black with the digest UNREADABLE and its reason in the dict."""
+    """Render rows into `out`. A bad image becomes black; its digest is UNREADABLE and its reason is in the dict."""
     from kdcache.images import load
 
     read = partial(load, setup.source, background=setup.recipe.background)
@@ -90,7 +90,7 @@ def render_rows(
 
 
 def main() -> None:
-    """Serve one parent. In argv: the descriptors of connection and ring, and the parent's pid."""
+    """Serve one parent. argv has the descriptors of the connection and the ring, and the parent's pid."""
     connection_descriptor, ring_descriptor, parent = map(int, sys.argv[1:])
     threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
     with Connection(connection_descriptor) as connection:
@@ -117,7 +117,7 @@ def _serve(connection: Connection, ring_descriptor: int) -> None:
 
 
 def leave_with(parent: int) -> None:
-    """End this process as soon as its parent is gone, however that one ended. For a thread of its own."""
+    """Wait until the parent has ended, then end this process. Run it in a separate thread."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)

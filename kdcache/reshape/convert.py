@@ -1,4 +1,4 @@
-"""Change a cache without asking the teacher again: another backend or codec, fewer signals, more views, parts built elsewhere."""
+"""Convert a cache without running the teacher again: another backend, codec or compression, or fewer signals."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from kdcache.store.layout import choose_layout
 from kdcache.store.plan import VIEW_DIGEST, PartId, Plan, StoredSignal
 
 MEASURED_ROWS = 256
-"""How many rows the error of a new codec is measured on."""
+"""Number of rows on which the error of a new codec is measured."""
 
 
 @dataclass(frozen=True)
 class Reshaped:
-    """A cache made from others, or changed."""
+    """The result of converting or merging caches."""
 
     place: Place
     parts_written: int
@@ -31,7 +31,7 @@ class Reshaped:
 
     @property
     def path(self) -> Path:
-        """The folder of the cache; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError if it does not lie in a folder of this machine."""
         return self.place.folder
 
 
@@ -45,9 +45,9 @@ def convert(
     compression: str | None = None,
     signals: Sequence[str] | None = None,
 ) -> Reshaped:
-    """Copy a cache into another backend, codec or compression, part by part; parts not built yet stay unbuilt.
+    """Copy a cache into another backend, codec or compression, part by part. Parts that are not built yet stay unbuilt.
 
-    `signals`: the ones to keep; None keeps all.
+    `signals`: the signals to keep; None keeps all.
     """
     old = Store.open(where)
     if dropped := sorted(set(codecs or {}) & set(old.plan.codecs()) - set(signals or old.plan.codecs())):
@@ -73,12 +73,12 @@ def convert(
 
 
 def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
-    """The plan of a cache whose teacher had been requested these signals only."""
+    """The plan as if only these signals had been requested from the teacher."""
     if names is None:
         return plan
     _check_known(plan, names)
     if not names:
-        raise UsageError("no signal would be left", hint="name those to keep")
+        raise UsageError("no signal would be left", hint="name the signals to keep")
     teacher = plan.teacher
     kept: dict[str, Any] = {
         "signals": tuple(signal for signal in teacher.signals if signal.name in names),
@@ -86,7 +86,7 @@ def _keeping(plan: Plan, names: Sequence[str] | None) -> Plan:
     }
     signals = tuple(stored for stored in plan.signals if stored.signal.name in names)
     if not any(stored.signal.names_classes for stored in signals):
-        kept |= {"classes": None, "head": None}  # nobody speaks of classes any more
+        kept |= {"classes": None, "head": None}  # no stored signal has classes any more
     return plan.model_copy(update={"teacher": teacher.model_copy(update=kept), "signals": signals})
 
 
@@ -113,7 +113,7 @@ def _converted(plan: Plan, backend: Literal["hdf5", "zarr"], codecs: dict[str, s
 
 
 def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
-    """The same signal in another codec. Its error is that of every codec on the way, so the old ones are remembered."""
+    """The signal in another codec. The old codecs are recorded, because their errors add up."""
     if name is None or make_codec(name, stored.signal).name == stored.codec:
         return stored
     codec = make_codec(name, stored.signal)
@@ -123,7 +123,7 @@ def _converted_signal(stored: StoredSignal, name: str | None) -> StoredSignal:
 
 
 def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> Plan:
-    """The plan with the error of every new codec, measured on the first part that is built against what the old one holds."""
+    """The plan with the error of every new codec, measured against the old values in the first built part."""
     part = next(iter(old.built()), None)
     if part is None:
         return plan
@@ -144,16 +144,16 @@ def _measured(old: Store, plan: Plan, pairs: Sequence[tuple[Codec, Codec]]) -> P
 
 
 def _try(pairs: Sequence[tuple[Codec, Codec]]) -> None:
-    """Refuse a codec that cannot be made from what is stored, before anything is written. Tried on one row of zeros."""
+    """Refuse a codec that cannot encode what is stored, before anything is written. It is tried on one row of zeros."""
     for before, after in pairs:
         if before.name != after.name:
             rows = {f.name: np.zeros(f.shape if f.per_part else (1, *f.shape), f.dtype) for f in before.fields()}
-            with np.errstate(all="ignore"):  # zeros are no distribution
+            with np.errstate(all="ignore"):  # zeros are not a distribution
                 along((before, after), rows, ())
 
 
 def _recoded(old: Store, part: PartId, pairs: list[tuple[Codec, Codec]]) -> Fields:
-    """The payload of a part in the new codecs; fields whose codec stays are copied as they are."""
+    """The payload of a part in the new codecs; fields of unchanged codecs are copied."""
     mapped = old.map_part(part)
     payload: Fields = {VIEW_DIGEST.name: mapped[VIEW_DIGEST.name].whole()}
     bad = [row - old.plan.rows_of(part).start for row in old.bad_rows_of(part)]

@@ -1,4 +1,4 @@
-"""Bring parts of one cache that were built in several places together."""
+"""Merge parts of one cache that were built in several places."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ from kdcache.store.plan import PartId
 
 
 def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progress) -> Reshaped:
-    """Bring parts of the same cache, built in several places, together in `out`. Every byte is checked on the way."""
+    """Copy parts of the same cache that were built in several places into `out`. Every byte is checked."""
     stores = [Store.open(each) for each in caches]
     first = stores[0]
     for other in stores[1:]:
         if other.plan.identity != first.plan.identity:
-            told = described(differences(first.plan.essence(), other.plan.essence()))
-            message = f"{first.place} and {other.place} are different caches: {told}"
+            differing = described(differences(first.plan.essence(), other.plan.essence()))
+            message = f"{first.place} and {other.place} are different caches: {differing}"
             raise Mismatch(message, hint="only parts of one plan can be merged")
     views = max(store.plan.views.count for store in stores)
     plan = first.plan.model_copy(update={"views": first.plan.views.model_copy(update={"count": views})})
@@ -39,10 +39,10 @@ def merge(caches: Sequence[Path | Place], out: Path | Place, *, progress: Progre
 
 
 def _copied(new: Store, part: PartId, holders: Sequence[Store], progress: Progress) -> Receipt:
-    """A part from the first cache that has it whole."""
+    """Copy a part from the first cache in which it is intact."""
     for store in holders[:-1]:
         try:
             return new.copy_part(part, store)
         except (Damage, Mismatch) as error:
-            progress.note(f"not taken, another cache has this part too: {error.message}")
+            progress.note(f"skipped a damaged part, because another cache has it too: {error.message}")
     return new.copy_part(part, holders[-1])

@@ -1,1 +1,1 @@
-"""What a teacher emits, and which teacher emitted it: plain records that need no teacher to be read."""
+"""Signals and teachers as plain records: what a teacher emits, and which teacher it is. Reading them needs no teacher."""

@@ -1,9 +1,9 @@
-"""Rows that differ in length, as one array: each filled up to the longest there can be, with the lengths beside.
+"""Rows of different lengths in one array: each is padded to the maximal length, and the lengths are kept as well.
 
     values    (rows, positions, …)   an array, or a distribution with these leading axes
-    lengths   (rows,)                how many positions of each row are there; what lies beyond is absent
+    lengths   (rows,)                how many positions each row has; positions beyond that are absent
 
-A teacher hands such signals over in this form, a stream and a cache give them back in it.
+A teacher emits such signals in this form, and streams and caches return them in it.
 """
 
 import sys
@@ -17,7 +17,7 @@ from kdcache.signals.signal import Signal
 
 
 def present(lengths: Any, positions: int) -> Any:
-    """(rows, positions) booleans, true where a position is there: numpy or torch, whichever `lengths` is."""
+    """(rows, positions) booleans: true for positions within the length. Numpy or torch, like `lengths`."""
     if isinstance(lengths, np.ndarray):
         return np.arange(positions) < lengths[:, None]
     torch = sys.modules["torch"]
@@ -26,7 +26,7 @@ def present(lengths: Any, positions: int) -> Any:
 
 @dataclass(frozen=True)
 class Padded:
-    """Values of some rows, each with a length of its own.
+    """Values of some rows, each with its own length.
 
     >>> rows = Padded(np.array([[4, 7, 9], [5, 0, 0]]), np.array([3, 1]))
     >>> rows.mask().tolist()
@@ -38,7 +38,7 @@ class Padded:
     """
 
     values: Any
-    """(rows, positions, …), array or tensor; or a `Distribution` of that leading shape. Zeros where nothing is there."""
+    """(rows, positions, …) array or tensor, or a distribution with these leading axes. Zeros beyond each length."""
     lengths: Any
     """(rows,) whole numbers, 0 to positions."""
 
@@ -49,50 +49,50 @@ class Padded:
         return Padded(self.values[rows], self.lengths[rows])
 
     def __setitem__(self, rows: Any, other: Any) -> None:
-        """Other rows, or 0, in place of these: of arrays."""
+        """Replace rows by other rows or by 0; only for arrays."""
         self.values[rows], self.lengths[rows] = (
             (other.values, other.lengths) if isinstance(other, Padded) else (other, other)
         )
 
     def mask(self) -> Any:
-        """(rows, positions) booleans, true where a position is there."""
+        """(rows, positions) booleans: true for positions within the length."""
         return present(self.lengths, self.positions)
 
     @property
     def positions(self) -> int:
-        """The greatest length there can be."""
+        """The maximal length."""
         return int(self.values.shape[1])
 
     def to(self, device: Any = "cpu") -> "Padded":
-        """The same rows as torch tensors of their own on a device."""
+        """A copy of the rows as torch tensors on a device."""
         import torch
 
         moved = torch.tensor(self.values) if isinstance(self.values, np.ndarray) else self.values
         return Padded(moved.to(device), torch.as_tensor(self.lengths).to(device))
 
     def cpu(self) -> "Padded":
-        """The same rows in the memory of the host."""
+        """The rows in host memory."""
         return self.to("cpu")
 
     def numpy(self) -> "Padded":
-        """The same tensors of the host as numpy arrays over the same memory."""
+        """Host tensors as numpy arrays over the same memory."""
         return Padded(self.values.numpy(), self.lengths.numpy())
 
     def torch(self) -> "Padded":
-        """The same numpy arrays as tensors over the same memory."""
+        """Numpy arrays as tensors over the same memory."""
         import torch
 
         return Padded(torch.from_numpy(self.values), torch.from_numpy(self.lengths))
 
 
 def empty_rows(signal: Signal, count: int) -> Any:
-    """Rows of a signal to be filled in: zeros as numpy has them, with lengths of 0 where rows have one."""
+    """Empty rows of a signal to fill: numpy zeros, `Padded` with lengths of 0 if the signal has lengths."""
     values = np.zeros((count, *signal.shape), signal.dtype)
     return Padded(values, np.zeros(count, np.int32)) if signal.lengths else values
 
 
 def as_torch(rows: Any) -> Any:
-    """What `empty_rows` gave, as tensors over the same memory."""
+    """The result of `empty_rows` as tensors over the same memory."""
     import torch
 
     return rows.torch() if isinstance(rows, Padded) else torch.from_numpy(rows)

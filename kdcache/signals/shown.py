@@ -1,7 +1,7 @@
-"""What a teacher is shown: pixels, and where it needs them token ids.
+"""The input of a teacher: pixels and, for teachers that read text, token ids.
 
-Input: rendered pixels and, for teachers that read, the token ids of each image. Output: one record for a whole batch, and the
-digest of a row, which covers all of it.
+Input: rendered pixels and, for teachers that read text, the token ids of each image. Output: one record for a whole batch, and
+the digests of rows, which cover both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """A batch as a teacher is shown it."""
+    """A batch of a teacher's input."""
 
     pixels: "torch.Tensor"
     """The views, uint8 (batch, height, width, 3), on any device."""
     tokens: "torch.Tensor | None" = None
-    """Token ids, int64 (batch, longest), zero beyond the length of a row. None for a teacher that is shown pixels
-    alone.
+    """Token ids, int64 (batch, longest), zero beyond the length of a row. None for a teacher that is shown only
+    pixels.
     """
     lengths: "torch.Tensor | None" = None
     """Number of token ids in each row, int64 (batch,)."""
@@ -38,7 +38,7 @@ class Shown:
         return self._each(lambda values: values[rows])
 
     def padded(self, size: int) -> "Shown":
-        """The same with black images without tokens after it, until it has `size` rows."""
+        """The batch padded to `size` rows with black images without tokens."""
         import torch
 
         missing = size - len(self)
@@ -54,15 +54,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids that a teacher is shown beside images."""
+    """Token ids that a teacher is shown together with images."""
 
     ids: Mapping[str, Sequence[int]]
     """Image id -> its token ids."""
     longest: int
-    """Width that every batch is padded to: what is emitted about a row must not depend on its neighbours."""
+    """Width to which every batch is padded, so that the signals of a row do not depend on other rows."""
 
     def row(self, image_id: str) -> NDArray[np.int64]:
-        """The ids of one image."""
+        """The token ids of one image."""
         if (found := self.ids.get(image_id)) is None:
             raise Mismatch(f"the teacher reads token ids, and {image_id} has none", hint="give ids for every image")
         row = np.asarray(found, np.int64)
@@ -70,7 +70,7 @@ class Tokens:
             raise Mismatch(
                 f"the token ids of {image_id} are {row.shape} numbers from {row.min(initial=0)}, "
                 f"where up to {self.longest} from 0 are expected",
-                hint="cut them to the longest the teacher reads",
+                hint="shorten them to what the teacher reads",
             )
         return row
 
@@ -86,7 +86,7 @@ class TokenBatch:
 
 
 def token_batch(tokens: Tokens, image_ids: Sequence[str | None], batch: int) -> TokenBatch:
-    """Those of some images, filled up to `batch` rows; None stands for an image that cannot be read, which has none."""
+    """The token ids of some images, padded to `batch` rows. None stands for an unreadable image, which has none."""
     found = TokenBatch(np.zeros((batch, tokens.longest), np.int64), np.zeros(batch, np.int64))
     for place, image_id in enumerate(image_ids):
         if image_id is not None:
@@ -97,18 +97,18 @@ def token_batch(tokens: Tokens, image_ids: Sequence[str | None], batch: int) -> 
 
 
 def row_digests(pixels: NDArray[np.uint32], tokens: TokenBatch) -> NDArray[np.uint32]:
-    """Digests of rows from those of their pixels; a row that could not be read keeps its zero."""
+    """Digests of rows that cover pixel digests and token ids; an unreadable row keeps its digest 0."""
     rows = zip(pixels.tolist(), tokens.ids, tokens.lengths.tolist(), strict=False)
     return np.array([shown_digest(digest, ids[:length]) if digest else 0 for digest, ids, length in rows], np.uint32)
 
 
 def needed_tokens(source: Any) -> Tokens:
-    """The token ids a source brings, as its attribute `tokens`, for a teacher that reads them.
+    """The token ids of a source (its attribute `tokens`), for a teacher that reads them.
 
-    A truth column of token ids will be read here: nothing else asks a source for them.
+    This is the only place that reads token ids from a source; a truth column of token ids would be read here.
     """
     tokens = getattr(source, "tokens", None)
     if not isinstance(tokens, Tokens):
-        message = f"the teacher reads token ids, which the images of {source.name} do not bring"
-        raise Mismatch(message, hint="give images that bring the teacher's token ids, or another --teacher")
+        message = f"the teacher reads token ids, which the images of {source.name} do not have"
+        raise Mismatch(message, hint="use images with token ids for this teacher, or another --teacher")
     return tokens

@@ -1,7 +1,7 @@
-"""Signals: the named arrays a teacher emits about one view, what kind of numbers they are, and what their axes are.
+"""Signals: the named arrays that a teacher emits about a view, with their kind and their axes.
 
-Code asks a signal for its kind and its axes, never for its name. Plans written before signals had either are read by one rule,
-`usual_kind`, and a signal that is what this rule makes of it is written as it always was.
+Code decides by a signal's kind and axes, never by its name. In plans of earlier versions signals have neither; the rule
+`usual_kind` supplies them, and signals that follow this rule are still written in the old form.
 """
 
 import re
@@ -14,10 +14,10 @@ from kdcache.base.limits import AXES, NAME_LETTERS, VOCABULARY
 from kdcache.base.strict import Strict
 
 Kind = Literal["distribution", "map", "vector", "codes"]
-"""What the numbers of a signal are.
+"""What kind of numbers a signal has.
 
-`distribution`: logits, from which a softmax over the last axis makes probabilities. `map`: a row of channels at every token.
-`vector`: one row of channels. `codes`: whole numbers, such as token ids or the codebook entries of a quantiser.
+`distribution`: logits, which a softmax over the last axis turns into probabilities. `map`: a vector of channels for each
+token. `vector`: one vector of channels. `codes`: whole numbers, such as token ids or the codebook entries of a quantiser.
 """
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -28,14 +28,14 @@ _USUAL_AXES: dict[Kind, tuple[str, str]] = {
     "vector": ("position", "channel"),
     "codes": ("position", "codebook"),
 }
-"""What the first axes of each kind are usually called, and its last one."""
+"""Default names of the axes of each kind: of its first axes, and of its last axis."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 NAMES = f"letters, digits, '_', '-' and '.', not '.' first, {NAME_LETTERS} at most"
 
 
 def is_name(text: str) -> bool:
-    """Whether a signal may be called so: its name becomes that of folders and datasets."""
+    """Whether a text is allowed as a signal's name, which is also used for folders and datasets."""
     return len(text) <= NAME_LETTERS and _NAME.fullmatch(text) is not None
 
 
@@ -46,14 +46,14 @@ def _named(text: str) -> str:
 
 
 def usual_kind(name: str, dimensions: int) -> Kind:
-    """The kind of a signal of which nothing but a name and a shape is known, as in every cache of the first edition."""
+    """The kind of a signal of which only name and shape are known, as in caches of the first version."""
     if name == _LOGITS and dimensions == 1:
         return "distribution"
     return "vector" if dimensions == 1 else "map"
 
 
 def usual_axes(kind: Kind, dimensions: int) -> tuple[str, ...]:
-    """What the axes of a signal are called when nobody says: `token, channel`; further first axes are numbered."""
+    """Default names of a signal's axes: `token, channel`; additional first axes are numbered."""
     lead, last = _USUAL_AXES[kind]
     if dimensions == 1:
         return (lead if kind == "codes" else last,)
@@ -73,13 +73,13 @@ Name = Annotated[str, AfterValidator(_named)]
 
 
 class Signal(Strict):
-    """One named array a teacher emits about a view.
+    """One named array that a teacher emits about a view.
 
     logits      (classes,)             distribution over (class)
     embedding   (channels,)            vector
-    features    (tokens, channels)     map; `grid` = (height, width) where the tokens lie on one, rows of the grid first
+    features    (tokens, channels)     map; `grid` = (height, width) if the tokens form a grid, listed row by row
     answers     (positions, classes)   distribution over (position, class), with `lengths`: each row has its own number
-                                       of positions, `shape` has the most there can be
+                                       of positions, `shape` has the maximal number
     words       (positions,)           codes below `vocabulary`
     """
 
@@ -87,11 +87,11 @@ class Signal(Strict):
     shape: Annotated[tuple[Length, ...], Field(min_length=1, max_length=AXES)]
     grid: tuple[Length, Length] | None = None
     kind: Kind = Field(default_factory=_kind_of)
-    """What its numbers are; where nobody says, what `usual_kind` makes of name and shape."""
+    """Kind of its numbers; by default `usual_kind` derives it from name and shape."""
     axes: tuple[Name, ...] = Field(default_factory=_axes_of)
-    """What each axis of `shape` stands for; where nobody says, what `usual_axes` calls them."""
+    """Names of the axes of `shape`; by default from `usual_axes`."""
     lengths: bool = False
-    """Whether rows differ in how much of their first axis they fill. `shape` then has the greatest length there can be."""
+    """Whether rows have different lengths along their first axis. `shape` then has the maximal length."""
     vocabulary: Annotated[int, Field(ge=1, le=VOCABULARY)] | None = None
     """Number of different `codes`: each is one of 0 to vocabulary - 1. None for other kinds."""
 
@@ -100,12 +100,12 @@ class Signal(Strict):
         dimensions = len(self.shape)
         if len(self.axes) != dimensions or len(set(self.axes)) != dimensions:
             raise ValueError(
-                f"a shape of {dimensions} axes needs {dimensions} different names, axes has {len(self.axes)}"
+                f"a shape with {dimensions} axes needs {dimensions} different names, but `axes` has {len(self.axes)}"
             )
         if (self.kind == "vector") != (dimensions == 1) and self.kind in ("vector", "map"):
             raise ValueError(f"a {self.kind} has {'one axis' if self.kind == 'vector' else 'two axes or more'}")
         if (self.kind == "codes") != (self.vocabulary is not None):
-            raise ValueError("`vocabulary` is for codes, which cannot be without it")
+            raise ValueError("`vocabulary` is required for codes, and not allowed for other kinds")
         if self.lengths and (self.grid is not None or (self.kind == "distribution" and dimensions == 1)):
             lacks = "its tokens lie on a grid" if self.grid else "every row has all classes"
             raise ValueError(f"`lengths` cannot be: {lacks}")
@@ -113,7 +113,7 @@ class Signal(Strict):
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came later are written where they say something that does not follow from the others."""
+        """Fields that were added later are only written if their value does not follow from the others."""
         usual = {
             "kind": usual_kind(self.name, len(self.shape)),
             "axes": usual_axes(self.kind, len(self.shape)),
@@ -128,24 +128,24 @@ class Signal(Strict):
 
     @property
     def size(self) -> int:
-        """Numbers in one row, absent ones included."""
+        """Number of values in one row, including padding."""
         return prod(self.shape)
 
     @property
     def classes(self) -> int:
-        """Length of the last axis: of a distribution, how many classes it is over."""
+        """Length of the last axis: for a distribution, its number of classes."""
         return self.shape[-1]
 
     @property
     def dtype(self) -> str:
-        """numpy name of its values in memory: int64 for codes, float32 for everything else."""
+        """Numpy type of its values in memory: int64 for codes, float32 for all other kinds."""
         return "int64" if self.kind == "codes" else "float32"
 
     @property
     def names_classes(self) -> bool:
-        """Whether it is one distribution over classes for the whole view, as a classifier emits it."""
+        """Whether it is one distribution over classes for the whole view, as from a classifier."""
         return self.kind == "distribution" and self.axes == ("class",)
 
     def shape_text(self) -> str:
-        """Its shape for people: 49×1024, or ≤128×57525 where rows differ in length."""
+        """The shape for people: 49×1024, or ≤128×57525 if rows differ in length."""
         return ("≤" if self.lengths else "") + "×".join(map(str, self.shape))

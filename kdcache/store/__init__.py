@@ -1,4 +1,4 @@
-"""A cache where it lies: plan, index and parts, each written whole or not at all, each checked before it is believed."""
+"""A cache in storage: plan, index and parts, each written whole or not at all, and each checked before it is used."""
 
 from kdcache.store.index import Index, UnknownImage, index_digest
 from kdcache.store.layout import choose_layout

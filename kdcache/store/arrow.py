@@ -1,7 +1,7 @@
-"""index.arrow as arrays, whoever wrote it: mapped, and held against the one shape that such a file has.
+"""Map an index.arrow of any origin as arrays, and check that it has exactly the expected structure.
 
-Arrow's own reader checks that everything lies inside the file once it is asked to; what it would do by itself is decompress
-buffers of any size, so a compressed batch is refused before it is read.
+On request, Arrow's own reader checks that all buffers lie inside the file. But it would decompress buffers of any size, so a
+compressed batch is refused before it is read.
 """
 
 import struct
@@ -19,14 +19,14 @@ from kdcache.images.source import UNLABELLED
 from kdcache.store.places.place import Place, file_digest
 
 _MAGIC = 8
-"""Bytes before the first message."""
+"""Bytes before the first message of an Arrow file."""
 REPAIR = "copy index.arrow from another copy of this cache, or run the build again: it is written from the dataset"
 ROW_BYTES = 8 + 4 + 8 + 4
-"""Bytes of one row over all columns, without the characters of its id."""
+"""Bytes of one row in all columns together, without the characters of its id."""
 
 
 def mapped_batch(place: Place, name: str) -> pa.RecordBatch:
-    """The record batch of an index, nothing of it read or copied; Damage when it is not one."""
+    """Map the record batch of an index without reading or copying it; Damage if the file is not an index."""
     path = place.at(name)
     with place.opened(name) as file:
         if file.nbytes <= _MAGIC:
@@ -43,38 +43,38 @@ def mapped_batch(place: Place, name: str) -> pa.RecordBatch:
         batch = stream.read_next_batch()
         batch.validate()
     except (pa.ArrowException, OSError, ValueError, OverflowError, StopIteration, struct.error) as error:
-        raise not_an_index(path, "its rows do not lie in it") from error
+        raise not_an_index(path, "its rows lie outside the file") from error
     if any(batch.column(place).null_count for place in (0, 2, 3)):
-        raise not_an_index(path, "rows are without an id")
+        raise not_an_index(path, "some rows have no id")
     return batch
 
 
 def not_an_index(path: str, why: str) -> Damage:
-    """The bytes are right or not, but they are no index."""
+    """The error for a file that is not an index, whether or not its bytes are intact."""
     return Damage(f"{path} is not an index: {why}", hint=REPAIR, path=path)
 
 
 def _fits(schema: pa.Schema) -> bool:
-    """Whether these are the four columns; `hash_row` is wider where there are more rows than it could count."""
+    """Whether a schema has the four expected columns; `hash_row` is 64-bit if there are too many rows for 32 bits."""
     kinds = [("image_id", pa.large_string()), ("label", pa.int32()), ("hash", pa.uint64())]
     rows = (pa.uint32(), pa.uint64())
     return any(schema.equals(pa.schema([*kinds, ("hash_row", kind)]), check_metadata=False) for kind in rows)
 
 
 def check_batch(path: str, batch: pa.RecordBatch, rows: int | None, classes: Sequence[str] | None) -> None:
-    """Damage unless ids, labels and rows are what they can be: a right digest says only who wrote them."""
+    """Damage if ids, labels or rows have impossible values: a stranger can write a wrong index with a matching digest."""
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise not_an_index(path, "its ids are no texts") from error
+        raise not_an_index(path, "its ids are not texts") from error
     count = batch.num_rows
     if rows is not None and count != rows:
-        raise not_an_index(path, f"it has {count:,} rows, the plan {rows:,}")
+        raise not_an_index(path, f"it has {count:,} rows, but the plan has {rows:,}")
     if batch.column(3).type != pa.from_numpy_dtype(row_type(count)):
         raise not_an_index(path, "its row numbers have another width")
     places = values_of(batch.column(3), row_type(count))
     if count and int(places.max()) >= count:
-        raise not_an_index(path, f"it leads to row {int(places.max()):,} of {count:,}")
+        raise not_an_index(path, f"it refers to row {int(places.max()):,} of {count:,}")
     labels = _known(batch.column(1))
     most = np.iinfo(np.int32).max if classes is None else len(classes) - 1
     if len(labels) and not UNLABELLED <= int(labels.min()) <= int(labels.max()) <= most:
@@ -82,39 +82,41 @@ def check_batch(path: str, batch: pa.RecordBatch, rows: int | None, classes: Seq
 
 
 def check_generations(path: str, batch: pa.RecordBatch, ends: Sequence[int]) -> None:
-    """Damage unless the look-up of each generation leads to rows of that generation. Nothing to check where there is one."""
+    """Damage if the hashes of a generation refer to rows of another one. With one generation there is nothing to check."""
     rows = values_of(batch.column(3), row_type(batch.num_rows))
     for number, (first, last) in enumerate(pairwise((0, *ends))):
         here = rows[first:last]
         if int(here.min()) < first or int(here.max()) >= last:
-            raise not_an_index(path, f"generation {number} has rows {first:,} to {last - 1:,} and leads to others")
+            raise not_an_index(
+                path, f"generation {number} has rows {first:,} to {last - 1:,}, but refers to other rows"
+            )
 
 
 def index_file_digest(place: Place, name: str) -> str:
-    """The digest of an index that lies in a cache."""
+    """The digest of the index file of a cache."""
     with place.opened(name) as file:
         return file_digest(file)
 
 
 def check_size(place: Place, name: str, rows: int) -> None:
-    """Damage when an index is not there, or too short for the rows of its plan. Nothing is read."""
+    """Damage if an index is missing, or too short for the rows of its plan. The file is not read."""
     path = place.at(name)
     try:
         size = place.size(name)
     except FileNotFoundError:
         raise Damage(f"{path} is missing", hint=REPAIR, path=path) from None
     if size < rows * ROW_BYTES:
-        message = f"{path} is damaged: it has {size:,} bytes, which are too few for the {rows:,} rows of the plan"
+        message = f"{path} is damaged: it has {size:,} bytes, too few for the {rows:,} rows of the plan"
         raise Damage(message, hint=REPAIR, path=path)
 
 
 def values_of(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A view of a column without nulls (pyarrow's own conversion imports pandas, 28 MB)."""
+    """The values of a column without nulls, not copied (pyarrow's own conversion would import pandas: 28 MB)."""
     return np.frombuffer(column.buffers()[1], dtype, len(column))
 
 
 def _known(column: pa.Array) -> NDArray[Any]:
-    """The values of a column that are not null (pyarrow's own way there imports its functions, 10 ms)."""
+    """The values of a column that are not null (pyarrow's own function would import more modules: 10 ms)."""
     if column.null_count == len(column):
         return np.zeros(0, np.int32)
     values = values_of(column, np.dtype(np.int32))
@@ -125,5 +127,5 @@ def _known(column: pa.Array) -> NDArray[Any]:
 
 
 def row_type(count: int) -> np.dtype[Any]:
-    """The type of `hash_row` in an index of so many rows."""
+    """The type of the column `hash_row` in an index with `count` rows."""
     return np.dtype(np.uint32 if count <= 1 << 32 else np.uint64)

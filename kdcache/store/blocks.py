@@ -1,4 +1,4 @@
-"""A payload cut into blocks: the unit that is checksummed, and compressed when the layout says so."""
+"""Cut a payload into blocks of rows: the unit of checksums and of compression."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from kdcache.store.plan import VALID, Layout, Plan
 
 @dataclass(frozen=True)
 class Cut:
-    """One field of one part: its shape, its blocks, and their checksums."""
+    """One field of one part, cut into blocks, with their checksums."""
 
     field: Field
     shape: tuple[int, ...]
@@ -34,25 +34,25 @@ class Cut:
 
 
 def block_rows(layout: Layout, field: Field) -> int:
-    """Rows under one checksum; a field of the part is one block."""
+    """Rows per block (per checksum); a field that a part has only once is one block."""
     return 1 if field.per_part else layout.block_rows[field.name]
 
 
 def part_shape(field: Field, rows: int) -> tuple[int, ...]:
-    """Shape of a field in a part of so many rows."""
+    """Shape of a field in a part with `rows` rows."""
     return field.shape if field.per_part else (rows, *field.shape)
 
 
 def field_compressor(layout: Layout, field: Field) -> Compressor | None:
-    """How the blocks of a field are compressed. Fields of the part are too small to be worth it."""
+    """The compressor of a field; None for fields that a part has only once, which are too small to be worth it."""
     if layout.compression is None or field.per_part:
         return None
     return compressor(layout.compression, np.dtype(field.dtype).itemsize)
 
 
 def cut_payload(plan: Plan, fields: tuple[Field, ...], rows: range, payload: Fields, bad: dict[int, str]) -> list[Cut]:
-    """Check a payload against the plan, blank its bad rows, and cut every field. If the plan has the field
-    `valid`, it is filled in here from the bad rows, so that callers need not write it."""
+    """Check a payload against the plan, set its bad rows to zero, and cut every field into blocks. If the plan has the
+    field `valid`, it is filled in here from the bad rows."""
     if VALID in fields:
         payload = payload | {VALID.name: np.ones(len(rows), VALID.dtype)}
     assert set(payload) == {f.name for f in fields}, (
@@ -86,5 +86,5 @@ def _blocks(raw: memoryview, size: int) -> Iterator[memoryview]:
 
 
 def _filled(block: memoryview, size: int) -> memoryview:
-    """The last block of a short part, filled up: a compressed chunk always holds whole rows of the grid."""
+    """Pad the last block of a short part with zeros, because a compressed chunk always has the full size."""
     return block if len(block) == size else memoryview(bytes(block) + bytes(size - len(block)))

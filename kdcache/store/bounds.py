@@ -1,6 +1,6 @@
-"""Is this a plan that anybody can work with? Every number of it against the limits, and against the others.
+"""Check that a plan is usable: all its numbers against the limits and against each other.
 
-Asked wherever a plan is read and before one is written, so that nothing is on disk that could not be opened again.
+Checked whenever a plan is read, and before one is written, so that no plan is written that could not be opened again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,22 +20,22 @@ _MANY_DIGITS = 10**30
 
 
 def unfit(plan: Plan) -> str | None:
-    """What is wrong with the numbers of a plan, in words; None when nothing is."""
+    """A description of what is wrong with the numbers of a plan; None if nothing is."""
     try:
         return next(_faults(plan), None)
-    except UsageError as error:  # a codec or a compression that is none
+    except UsageError as error:  # an invalid codec or compression
         return error.message
 
 
 def _faults(plan: Plan) -> Iterator[str]:
-    """Everything that is wrong. What comes later may rely on what comes first."""
+    """Yield everything that is wrong. Later checks may rely on earlier ones."""
     yield from _numbers(plan)
     yield from _signals(plan)
-    plan.ways()  # refuses codecs that are none, or none for their signal
+    plan.ways()  # refuses unknown codecs, and codecs that do not fit their signal
     fields = plan.fields()
     names = [field.name for field in fields]
     yield from (f"two arrays are called {name!r}" for name in names if names.count(name) > 1)
-    yield from (f"an array is called {name!r}, as the files of Zarr are" for name in names if name == "zarr.json")
+    yield from (f"an array is called {name!r}, which is a file name of Zarr" for name in names if name == "zarr.json")
     yield from _layout(plan, fields)
 
 
@@ -63,7 +63,7 @@ def _numbers(plan: Plan) -> Iterator[str]:
 
 
 def _generations(ends: tuple[int, ...], rows: int) -> Iterator[str]:
-    """Generations follow one another and end with the last row; there are none where rows were never added."""
+    """Yield faults of the generations: they must grow and end with the last row. Without added rows there are none."""
     if len(ends) > limits.GENERATIONS:
         yield f"dataset.generations has {len(ends):,} entries, at most {limits.GENERATIONS:,} are read"
     elif ends and (any(last <= first for first, last in pairwise((0, *ends))) or ends[-1] != rows):
@@ -96,15 +96,15 @@ def _layout(plan: Plan, fields: tuple[Field, ...]) -> Iterator[str]:
             yield f"layout.block_rows of {field.name} is {rows:,}, no divisor of {layout.rows_per_part:,} rows a part"
         if rows * field.row_bytes > limits.BLOCK_BYTES:
             yield f"a block of {field.name} has {rows * field.row_bytes:,} bytes, at most {limits.BLOCK_BYTES:,} are read"
-        field_compressor(layout, field)  # refuses a compression that is none
+        field_compressor(layout, field)  # refuses an invalid compression
     part = layout.rows_per_part * sum(field.row_bytes for field in rowwise)
     if part > limits.PART_BYTES:
         yield f"a part has {part:,} bytes of rows, at most {limits.PART_BYTES:,} are read"
 
 
 def _outside(name: str, number: int, most: int) -> str:
-    told = f"{number:,}" if abs(number) < _MANY_DIGITS else "a number of many digits"
-    return f"{name} is {told}, not 1 to {most:,}"
+    shown_number = f"{number:,}" if abs(number) < _MANY_DIGITS else "a number of many digits"
+    return f"{name} is {shown_number}, not 1 to {most:,}"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Lossless compression of one block of rows: `zstd:LEVEL`, or `blosc:LEVEL` (LZ4 after a byte shuffle).
 
-Zstandard makes smaller files, Blosc gives them back several times faster. Each compressor knows the names HDF5 and Zarr have
-for it, so that both can read what is written here without this package.
+Zstandard makes smaller files, Blosc decompresses several times faster. Each compressor knows its names in HDF5 and Zarr, so that
+both can read the files without this package.
 """
 
 import struct
@@ -15,27 +15,27 @@ LEVELS = {"zstd": range(1, 23), "blosc": range(1, 10)}
 
 
 class NotThatBlock(ValueError):
-    """What is stored does not decompress to a block of the size that the plan states."""
+    """The stored bytes do not decompress to a block of the expected size."""
 
 
 class Compressor(Protocol):
-    """One way to make a block smaller and to get exactly its bytes back."""
+    """Lossless compression of one block."""
 
     def encode(self, block: Buffer) -> bytes:
-        """A block of rows -> what is stored."""
+        """Compress a block of rows into the bytes to store."""
 
     def decode(self, stored: Buffer, block: memoryview) -> None:
-        """Fill `block` with what is stored; NotThatBlock when that is not exactly its size, before any memory is taken up."""
+        """Decompress stored bytes into `block`; NotThatBlock, before memory is allocated, if they have another size."""
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
-        """Registered filter number and its values."""
+        """Number of the registered HDF5 filter, and its parameters."""
 
     def zarr_codec(self) -> dict[str, Any]:
-        """Entry of the Zarr v3 codec chain."""
+        """Its entry in the Zarr v3 codec chain."""
 
 
 class Zstd:
-    """Zstandard frames with their content size."""
+    """Zstandard frames that include their content size."""
 
     def __init__(self, level: int) -> None:
         from numcodecs.zstd import Zstd as Codec
@@ -53,16 +53,16 @@ class Zstd:
         _decode(self._codec, stored, block)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
-        """The filter as HDF5 registers it."""
+        """Number of the registered HDF5 filter, and its parameters."""
         return 32015, (self._level,)
 
     def zarr_codec(self) -> dict[str, Any]:
-        """The codec as Zarr v3 names it."""
+        """Its entry in the Zarr v3 codec chain."""
         return {"name": "zstd", "configuration": {"level": self._level, "checksum": False}}
 
 
 class Blosc:
-    """Blosc 1 buffers: LZ4 behind a shuffle of the bytes of each number."""
+    """Blosc 1 buffers: LZ4 after shuffling the bytes of the numbers."""
 
     def __init__(self, level: int, itemsize: int) -> None:
         from numcodecs.blosc import SHUFFLE
@@ -83,12 +83,12 @@ class Blosc:
         _decode(self._codec, stored, block)
 
     def hdf5_filter(self, block_bytes: int) -> tuple[int, tuple[int, ...]]:
-        """The filter as HDF5 registers it."""
+        """Number of the registered HDF5 filter, and its parameters."""
         version, format_version, shuffled, lz4 = 2, 2, 1, 1
         return 32001, (version, format_version, self._itemsize, block_bytes, self._level, shuffled, lz4)
 
     def zarr_codec(self) -> dict[str, Any]:
-        """The codec as Zarr v3 names it."""
+        """Its entry in the Zarr v3 codec chain."""
         settings = {
             "cname": "lz4",
             "clevel": self._level,
@@ -110,7 +110,7 @@ def compressor(text: str, itemsize: int) -> Compressor:
 
 
 def _decode(codec: Any, stored: Buffer, block: memoryview) -> None:
-    """What a library makes of a block whose header was found right. Into memory of that size: none of its own is taken up."""
+    """Decompress a block whose header was checked, into memory of that size, so that the library allocates none."""
     try:
         codec.decode(stored, out=block)
     except (RuntimeError, ValueError) as error:
@@ -125,7 +125,7 @@ def _refuse_other(found: int | None, nbytes: int) -> None:
 
 
 def _zstd_bytes(frame: memoryview) -> int | None:
-    """The content size of a Zstandard frame (RFC 8878, 3.1.1.1); None where there is none or it is no frame."""
+    """The content size in a Zstandard frame (RFC 8878, 3.1.1.1); None if it has none, or is not a frame."""
     if len(frame) < 6 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
         return None
     described = frame[4]
@@ -138,7 +138,7 @@ def _zstd_bytes(frame: memoryview) -> int | None:
 
 
 def _blosc_bytes(buffer: memoryview, itemsize: int) -> int | None:
-    """The content size of a Blosc 1 buffer; None where its header cannot be of a block of such numbers."""
+    """The content size of a Blosc 1 buffer; None if its header does not fit numbers of that size."""
     if len(buffer) < 16 or buffer[0] != 2 or buffer[3] != itemsize:
         return None
     nbytes, _, compressed = struct.unpack_from("<III", buffer, 4)

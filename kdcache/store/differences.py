@@ -1,4 +1,4 @@
-"""What differs between two records, in words a user can act on."""
+"""Describe the differences between two records for a user."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ _SHOWN = 60
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Every leaf at which two plain JSON values differ: (dotted path, value in the first, value in the second)."""
+    """All leaves in which two plain JSON values differ: (dotted path, value in the first, value in the second)."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         keys = [*ours, *(k for k in theirs if k not in ours)]
         pairs = [(f"{path}.{k}" if path else k, ours.get(k), theirs.get(k)) for k in keys]

@@ -1,4 +1,4 @@
-"""What stands around the parts: plan.json, index.arrow, the files Zarr needs to open a view, and nothing else."""
+"""The files of a cache besides its parts: plan.json, index.arrow, and the files that Zarr needs to open a view."""
 
 from collections.abc import Callable
 
@@ -22,11 +22,11 @@ from kdcache.store.self_checked import seal, unseal
 
 PLAN, INDEX = "plan.json", "index.arrow"
 NEWER = "use the release of this program that made it, or a newer one"
-REPLACE = "copy plan.json from another copy of this cache, or build anew"
+REPLACE = "copy plan.json from another copy of this cache, or build the cache again"
 
 
 def read_plan(cache: Place) -> Plan:
-    """The plan of a cache, checked. Damage, Mismatch or UsageError say what is in the way."""
+    """Read and check the plan of a cache; Damage, Mismatch or UsageError if it cannot be used."""
     path = cache.at(PLAN)
     try:
         raw = cache.read(PLAN, RECORD_BYTES)
@@ -45,8 +45,8 @@ def read_plan(cache: Place) -> Plan:
         message = f"{path} is not a plan this program knows: {place or 'the whole'}: {wanted}"
         raise Mismatch(message, hint=NEWER, path=path) from error
     if (fault := unfit(plan)) is not None:
-        hint = "get the cache anew from where it came from, or build anew"
-        raise Mismatch(f"{path} is not a plan this program can work with: {fault}", hint=hint, path=path)
+        hint = "copy the cache again from its source, or build it again"
+        raise Mismatch(f"{path} is not a usable plan: {fault}", hint=hint, path=path)
     if plan.identity != identity:
         message = f"{path} was written with identity {identity}, this program reads {plan.identity} from it"
         raise Mismatch(message, hint=NEWER, path=path)
@@ -59,7 +59,7 @@ def replace_plan(cache: Place, plan: Plan) -> None:
 
 
 def _sealed(plan: Plan) -> bytes:
-    """The file of a plan; UsageError when it could not be read back."""
+    """The bytes of a plan's file; UsageError if they could not be read back."""
     plain = {"identity": plan.identity} | plan.plain()
     raw, fault = seal(plain, indent=2), unfit(plan)
     if fault is None and len(raw) > RECORD_BYTES:
@@ -72,9 +72,9 @@ def _sealed(plan: Plan) -> bytes:
 
 
 def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None], there: Plan | None = None) -> None:
-    """Write plan and index into a new folder, or check that those already there are the same.
+    """Write plan and index into a new folder, or check that existing ones are the same.
 
-    `there`: the plan that lies there, where it was read before.
+    `there`: the existing plan, if it was read before.
     """
     sealed = _sealed(plan)
     if _is_there(cache, plan, there):
@@ -85,9 +85,9 @@ def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None], 
         index_into(file.write)
         file.flush()
         if file.digest != plan.dataset.index_digest:
-            message = f"the listing has index digest {file.digest}, the plan {plan.dataset.index_digest}"
+            message = f"the listing has index digest {file.digest}, but the plan has {plan.dataset.index_digest}"
             raise Mismatch(message, hint="the dataset changed in the meantime; run the same command again")
-        with turn(cache):  # of two that start at once, the second finds what the first has planned
+        with turn(cache):  # if two start at the same time, the second one finds the plan of the first
             if _is_there(cache, plan):
                 return
             cache.put_new(PLAN, [sealed])
@@ -96,7 +96,7 @@ def create_frame(cache: Place, plan: Plan, index_into: Callable[[Write], None], 
 
 
 def _is_there(cache: Place, plan: Plan, there: Plan | None = None) -> bool:
-    """True when plan and index are there and right, False when one is absent; Mismatch when the plan is another."""
+    """Whether plan and index exist and match; Mismatch if the existing plan is a different one."""
     if not _has_plan(cache):
         return False
     _same_or_refuse(cache, there or read_plan(cache), plan)
@@ -104,12 +104,12 @@ def _is_there(cache: Place, plan: Plan, there: Plan | None = None) -> bool:
 
 
 def _has_plan(cache: Place) -> bool:
-    """Whether anything stands in the place of plan.json: what is no plan is told when it is read."""
+    """Whether anything exists at plan.json; if it is not a plan, reading it reports that."""
     return cache.kind(PLAN) is not None
 
 
 def _is_taken(cache: Place) -> bool:
-    """Whether a folder holds anything but what a cache leaves that is about to be created."""
+    """Whether a folder has any content except leftovers of an interrupted creation."""
     return any(name != FOLDER for name in cache.list())
 
 
@@ -127,14 +127,14 @@ def _same_or_refuse(cache: Place, old: Plan, new: Plan) -> None:
 
 
 def restore_view_files(cache: Place, plan: Plan, view: int) -> None:
-    """Write the files of a view that depend on the plan alone, where they are not as they should be."""
+    """Write the files of a view that depend only on the plan, if they are missing or wrong."""
     for name, content in backend_of(plan).frame(plan, view).items():
         if not _holds(cache, name, content):
             cache.replace(name, [content])
 
 
 def _holds(cache: Place, name: str, content: bytes) -> bool:
-    """Whether a file is there and is exactly that."""
+    """Whether a file exists with exactly this content."""
     try:
         return cache.read(name, len(content)) == content
     except (FileNotFoundError, Damage):
@@ -142,7 +142,7 @@ def _holds(cache: Place, name: str, content: bytes) -> bool:
 
 
 def frame_findings(cache: Place, plan: Plan) -> list[Finding]:
-    """The index against the plan, and the files of the views against what the plan makes of them."""
+    """Findings about the index and the files of the views, which all follow from the plan."""
     found = []
     try:
         open_index(cache, plan)
@@ -151,12 +151,12 @@ def frame_findings(cache: Place, plan: Plan) -> list[Finding]:
     for view in views_there(cache, plan):
         for name, content in backend_of(plan).frame(plan, view).items():
             if cache.kind(name.rpartition("/")[0]) is not None and not _holds(cache, name, content):
-                found.append(Finding(None, None, None, f"{name} is not what the plan makes of it", name))
+                found.append(Finding(None, None, None, f"{name} does not match the plan", name))
     return found
 
 
 def open_index(cache: Place, plan: Plan) -> Index:
-    """The index of a cache, held against its plan."""
+    """Open the index of a cache and check it against the plan."""
     data = plan.dataset
     return Index.open(
         cache,

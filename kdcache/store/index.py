@@ -1,8 +1,8 @@
 """The image-ID index: row -> id and label, id -> row, for 14 million images without a list of them in memory.
 
 `index.arrow` is an Arrow IPC file with one record batch, mapped and never parsed: image_id, label, and the 64-bit hashes of
-all ids in ascending order, each with the row it came from. Rows that are added later (a plan with `generations`; nothing adds
-any today) come behind the others, their hashes ascending among themselves.
+all ids in ascending order, each with its row. Rows that are added later (a plan with `generations`; nothing adds rows today) come
+after the others, with their own hashes in ascending order.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,25 +35,25 @@ CHUNK = 1 << 16
 PIECE = 4 << 20
 """Number of bytes copied at a time."""
 LOOK_ALIKES = 4096
-"""How many ids are compared letter by letter when an id is missing."""
+"""How many ids are compared with an unknown id to suggest similar ones."""
 COMPARED_BYTES = 512
-"""Longest id, in bytes, that is compared: a longer one is hardly a typing mistake."""
+"""Longest unknown id, in bytes, for which similar ids are suggested: a longer one is hardly a typing mistake."""
 MOST_WORK = 6_000_000
-"""Largest total cost of the comparisons, in letters times letters."""
+"""Largest total cost of these comparisons, in characters times characters."""
 SHOWN_LETTERS = 120
 Write = Callable[[Any], object]
 """Takes the bytes of an index, piece by piece."""
 
 
 class UnknownImage(UsageError, KeyError):
-    """No image of that id is in the dataset."""
+    """The dataset has no image with that id."""
 
     def __str__(self) -> str:
         return self.message
 
 
 class Ids(Sequence[str]):
-    """All image ids in row order, decoded one at a time. Pickles as where it lies."""
+    """All image ids in row order, decoded one at a time. Pickles as the location of the index."""
 
     def __init__(self, place: Place, name: str) -> None:
         self._place, self._name = place, name
@@ -93,12 +93,12 @@ class Ids(Sequence[str]):
 
 
 class Index:
-    """Look-up in both directions over a mapped index.arrow."""
+    """Looks up ids by row and rows by id in a mapped index.arrow."""
 
     def __init__(self, place: Place, name: str, generations: tuple[int, ...] = ()) -> None:
         self._place, self._name = place, name
         self.generations = generations
-        """Rows at the end of each generation, as the plan has them; none where rows were never added."""
+        """Row count at the end of each generation, as in the plan; empty if no rows were added later."""
         self.ids = Ids(place, name)
 
     def __reduce__(self) -> tuple[type["Index"], tuple[Place, str, tuple[int, ...]]]:
@@ -115,9 +115,9 @@ class Index:
         classes: Sequence[str] | None = None,
         generations: tuple[int, ...] = (),
     ) -> Self:
-        """Map an index, once everything in it was found to lie in the file.
+        """Map an index after checking that all its buffers lie inside the file.
 
-        With the digest the plan expects, the whole file is hashed before; with its rows and classes, those are compared.
+        With `expected`, the digest in the plan, the whole file is hashed first; `rows` and `classes` are checked if given.
         """
         path = place.at(name)
         check_size(place, name, rows or 0)
@@ -136,7 +136,7 @@ class Index:
 
     @lazy
     def labels(self) -> NDArray[np.int32] | None:
-        """Class number a row, UNLABELLED where unknown; None when the dataset has no labels."""
+        """Class number of each row, UNLABELLED where unknown; None when the dataset has no labels."""
         column = self.ids.batch.column(1)
         if column.null_count == len(column):
             return None
@@ -149,10 +149,10 @@ class Index:
                 write(file.read(start, PIECE))
 
     def find(self, image_id: str) -> int | None:
-        """The row of an image; None when there is none."""
+        """The row of an image; None if there is no such image."""
         try:
             wanted = np.uint64(digest.id_hash(image_id))
-        except UnicodeEncodeError:  # a lone surrogate, as of a file name that is not UTF-8: no id has one
+        except UnicodeEncodeError:  # a lone surrogate, from a file name that is not UTF-8; no id contains one
             return None
         for hashes, rows in self._generations():
             place = int(np.searchsorted(hashes, wanted))
@@ -163,13 +163,13 @@ class Index:
         return None
 
     def _generations(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[Any]]]:
-        """The hashes of each generation, in ascending order, and their rows; all in one where rows were never added."""
+        """Yield the ascending hashes and the rows of each generation; there is one generation if no rows were added."""
         hashes, rows = self.hashes
         ends = self.generations or (len(self),)
         return ((hashes[first:last], rows[first:last]) for first, last in pairwise((0, *ends)))
 
     def row_of(self, image_id: str) -> int:
-        """The row of an image; UnknownImage with the nearest ids when there is none."""
+        """The row of an image; UnknownImage, with similar ids as a hint, if there is no such image."""
         row = self.find(image_id)
         if row is not None:
             return row
@@ -181,14 +181,14 @@ class Index:
 
     @lazy
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-        """The hash of every id, ascending within a generation, and the row of each."""
+        """Hashes of all ids, ascending within a generation, and the row of each."""
         return values_of(self.ids.batch.column(2), np.dtype(np.uint64)), values_of(
             self.ids.batch.column(3), row_type(len(self))
         )
 
 
 def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
-    """Ids a user may have meant: those that hold the same file name, or look alike in a small dataset."""
+    """Ids that a user may have meant: those with the same file name or, in a small dataset, similar ones."""
     import pyarrow.compute as pc
 
     column = ids.batch.column(0)
@@ -205,7 +205,7 @@ def nearest(ids: Ids, wanted: str, *, most: int = 3) -> list[str]:
 
 
 def _alike(wanted: str, known: list[str], most: int, cutoff: float) -> list[str]:
-    """Those most like `wanted`, of as many as can be compared in a few seconds: the time grows with letters times letters."""
+    """The most similar ids among as many as can be compared in a few seconds."""
     from difflib import get_close_matches
 
     if len(wanted) > COMPARED_BYTES:
@@ -220,14 +220,14 @@ def _shown(image_id: str) -> str:
 
 
 def write_index(listing: Listing, write: Write) -> None:
-    """Write the index of a listing, piece by piece: the same listing gives the same bytes."""
+    """Write the index of a listing, piece by piece. Equal listings give equal bytes."""
     batch = _table(listing)
     with arrow_writer(batch.schema, write) as writer:
         writer.write_batch(batch)
 
 
 class ListedIds(Sequence[str]):
-    """A listing's ids as a sequence of strings, without making them all."""
+    """A listing's ids as a sequence of strings that are made only when needed."""
 
     def __init__(self, listing: Listing) -> None:
         self._ids = listing.ids
@@ -246,7 +246,7 @@ class ListedIds(Sequence[str]):
 
 
 def index_digest(listing: Listing) -> str:
-    """The digest `index.arrow` of a listing will have; nothing is written."""
+    """The digest that `index.arrow` of a listing will have; nothing is written."""
     state = xxhash.xxh3_128()
     write_index(listing, state.update)
     return state.hexdigest()
@@ -275,7 +275,7 @@ def _table(listing: Listing) -> pa.RecordBatch:
 
 
 def _refuse_twins(ids: pa.Array, hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
-    """Equal ids would share one answer; equal hashes of different ids are fine."""
+    """UsageError if an id occurs twice. Different ids with equal hashes are allowed."""
     seen: dict[str, int] = {}
     twins = np.flatnonzero(hashes[1:] == hashes[:-1])
     for place in np.union1d(twins, twins + 1):

@@ -1,4 +1,4 @@
-"""How rows lie on disk: the choice of rows a part and rows a checksum."""
+"""Choose the layout on disk: rows per part, and rows per checksum."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,11 +22,11 @@ def choose_layout(
     max_rows: int = 16384,
     self_describing: bool = True,
 ) -> Layout:
-    """The usual layout of the fields of some codecs: a part holds batch x 2^n rows.
+    """The default layout for the fields of some codecs: a part has batch x 2^n rows.
 
-    As many as fit into `target_bytes` and `max_rows`, and no more than leave a small dataset with about eight parts. A block
-    is the largest divisor of these rows that keeps to 256 KiB: small enough to hash on first touch, large enough not to list
-    too many. A compression that is not known is refused here, before anything is written.
+    It has as many as fit into `target_bytes` and `max_rows`, but few enough that a small dataset gets about eight parts. The
+    rows of a block are the largest divisor of these that keeps a block within 256 KiB: small enough to hash when it is first
+    read, large enough that receipts list few blocks. An unknown compression is refused here, before anything is written.
     """
     if compression is not None:
         compressor(compression, 1)

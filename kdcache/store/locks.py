@@ -1,8 +1,8 @@
-"""Who may build: one process alone, or several with a share each. Readers need no lock.
+"""Build locks: one process builds alone, or several build a share each. Readers need no lock.
 
-Locks are files in `<cache>/locks` that the place locks: they go with the process that holds them, however it dies. The files
-stay; each tells who holds it. Who wants one, or writes what is there once for all parts, first waits for its turn: so two that
-start at the same moment see one another.
+Locks are files in `<cache>/locks` that the place locks; a lock ends with the process that holds it, however that dies. The files
+stay, and tell who holds or last held the lock. A process that takes a lock, or writes files that all parts share, does so in its
+`turn`, so that two processes that start at the same moment see each other.
 """
 
 import json
@@ -26,7 +26,7 @@ _HOST = 255
 
 @contextmanager
 def build_lock(place: Place, share: tuple[int, int] | None = None) -> Iterator[None]:
-    """Hold the right to build: all of it, or share (i, n) beside the holders of other shares."""
+    """Hold the build lock: for the whole cache, or for share (i, n) beside holders of other shares."""
     with ExitStack() as held:
         with turn(place):
             if share is None:
@@ -40,13 +40,13 @@ def build_lock(place: Place, share: tuple[int, int] | None = None) -> Iterator[N
 
 @contextmanager
 def turn(place: Place) -> Iterator[None]:
-    """Wait for the others at the door, each of whom needs it for a moment only."""
+    """Hold the short-term lock of the cache; other holders keep it only for a moment."""
     with place.lock(f"{FOLDER}/turn.lock", wait=True):
         yield
 
 
 def _refuse_overlap(place: Place, share: tuple[int, int]) -> None:
-    """Shares of different numbers have parts in common, unless their places differ modulo what divides both numbers."""
+    """Locked if another held share has parts in common: if i and j of shares i/n and j/m are equal modulo gcd(n, m)."""
     for name, other in _shares(place):
         if other != share and (share[0] - other[0]) % gcd(share[1], other[1]) == 0 and _is_held(place, name):
             ours, theirs = "/".join(map(str, share)), "/".join(map(str, other))
@@ -56,13 +56,13 @@ def _refuse_overlap(place: Place, share: tuple[int, int]) -> None:
 
 
 def _shares(place: Place) -> list[tuple[str, tuple[int, int]]]:
-    """The locks of shares that were ever taken: (name, (place, number))."""
+    """The lock files of all shares that were ever taken: (name, (i, n))."""
     found = [re.fullmatch(r"share-(\d{1,9})-of-(\d{1,9})\.lock", name) for name in place.list(FOLDER)]
     return sorted((match[0], (int(match[1]), int(match[2]))) for match in found if match and int(match[2]))
 
 
 def _take(held: ExitStack, place: Place, name: str, *, shared: bool = False) -> None:
-    """Get the lock at once, or say who has it. A holder that is alone signs."""
+    """Take a lock without waiting; Locked names the holder. An exclusive holder writes its name into the file."""
     signature = b"" if shared else json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
     try:
         held.enter_context(place.lock(f"{FOLDER}/{name}", shared=shared, signature=signature))
@@ -72,7 +72,7 @@ def _take(held: ExitStack, place: Place, name: str, *, shared: bool = False) -> 
 
 
 def _holders(place: Place, name: str) -> str:
-    """Who holds a lock that was refused: its own signer, or those of the shares."""
+    """Description of who holds a lock: its own holder, or the holders of shares."""
     shares = [share for share, _ in _shares(place)] if name == WHOLE else []
     names = [f"{_signer(place, share)} ({share.removesuffix('.lock')})" for share in shares if _is_held(place, share)]
     return ", ".join(names) or _signer(place, name)

@@ -1,8 +1,8 @@
-"""What caches lie in a folder: `kd cache list`.
+"""List the caches in a folder: `kd cache list`.
 
-Input: a folder of caches, as ./kd/caches. Output: one entry a folder in it, newest first, so that the first one is the cache
-that commands use when none is named. Plans and names of files are read, never the parts themselves. What cannot be read is an
-entry too, with the reason: its folder takes room, and may be worth mending.
+Input: a folder of caches, such as ./kd/caches. Output: one entry for each folder in it, newest first, so that the first one is
+the cache that commands use when none is named. Plans and file names are read, but not the parts. A folder that cannot be read
+has an entry too, with the reason, because it takes space and may be worth repairing.
 """
 
 import os
@@ -24,15 +24,15 @@ from kdcache.store.store import Store
 
 @dataclass(frozen=True)
 class Contents:
-    """What a readable cache holds."""
+    """The contents of a readable cache."""
 
     plan: Plan
     parts_missing: int
     bytes: int
-    """Length of the files of all built parts together."""
+    """Total size of the files of all built parts."""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values, with the keys of `kd cache info --json` where they mean the same."""
+        """As JSON values, with the same keys as `kd cache info --json` where the meaning is the same."""
         plan = self.plan
         return {
             "complete": self.parts_missing == 0,
@@ -52,24 +52,24 @@ class Contents:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One folder among the caches."""
+    """One folder in the list of caches."""
 
     path: Path
     planned: datetime | None
-    """When its plan was written; None where there is none."""
+    """When its plan was written; None if it has no plan."""
     contents: Contents | None
-    """None for what cannot be read."""
+    """Contents of the cache; None if it cannot be read."""
     reason: str | None
-    """Why it cannot be read; None where it can."""
+    """Why it cannot be read; None if it can."""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values: for what cannot be read only where it lies and why."""
+        """As JSON values; for an unreadable folder only its path and the reason."""
         about = {"path": str(self.path), "planned": iso(self.planned), "readable": self.contents is not None}
         return {**about, **({"reason": self.reason} if self.contents is None else self.contents.plain())}
 
 
 def list_caches(root: Path = CACHES) -> list[CacheEntry]:
-    """The caches in a folder, the one whose plan was written last first, folders without a plan at the end."""
+    """The caches in a folder, by time of their plan, newest first; folders without a plan come last."""
     with storage_errors(root, "list"):
         folders = [path for path in root.iterdir() if path.is_dir() and path.name[0] != "."] if root.is_dir() else []
     dated = sorted(((_planned(path), path) for path in folders), key=_newest_last, reverse=True)
@@ -77,13 +77,13 @@ def list_caches(root: Path = CACHES) -> list[CacheEntry]:
 
 
 def _newest_last(dated: tuple[int | None, Path]) -> tuple[int, str]:
-    """The order of `newest_cache`, which this list must not contradict."""
+    """Sort key; it must give the same order as `newest_cache`."""
     planned, path = dated
     return (-1 if planned is None else planned), path.name
 
 
 def _planned(cache: Path) -> int | None:
-    """When its plan was written, in nanoseconds since 1970."""
+    """When the plan was written, in nanoseconds since 1970; None if there is no plan."""
     try:
         return os.stat(cache / PLAN).st_mtime_ns if (cache / PLAN).is_file() else None
     except OSError:
@@ -101,7 +101,7 @@ def _entry(path: Path, planned: int | None) -> CacheEntry:
 
 
 def _sizes(store: Store) -> Iterator[int]:
-    """The lengths of the files of built parts; receipts, which say the same, are not opened."""
+    """Sizes of the files of built parts, from the file system; receipts, which also have them, are not opened."""
     for part in store.built():
         for name in names_of(store.plan, store.fields, part):
             if name != receipt_name(part):
@@ -111,5 +111,5 @@ def _sizes(store: Store) -> Iterator[int]:
 def _size(store: Store, name: str) -> int:
     try:
         return store.place.size(name)
-    except (FileNotFoundError, Damage):  # gone since it was listed, or no file: `kd cache verify` says so
+    except (FileNotFoundError, Damage):  # removed since it was listed, or not a file: `kd cache verify` reports that
         return 0

@@ -1,7 +1,7 @@
-"""The plan of a cache: written first, it fixes what every byte of every part will be.
+"""The plan of a cache: it is written first and determines every byte of every part.
 
-`identity` covers what determines a part's content. Views may be added later and library versions are told, not obeyed, so
-neither is part of it. Rows are assigned before any teacher runs: a part depends on nothing but the plan.
+`identity` covers what determines a part's content. Views may be added later, and library versions are only recorded, so
+neither is part of it. Rows are assigned before any teacher runs, so a part depends only on the plan.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ VALID = Field(
 
 
 class PartId(NamedTuple):
-    """One view number and one contiguous range of rows."""
+    """Id of a part: one view and one contiguous range of rows."""
 
     view: int
     number: int
@@ -44,7 +44,7 @@ class PartId(NamedTuple):
 
 
 class Parts(Sequence[PartId]):
-    """All parts in build order, view by view, made as they are requested: a plan may have millions."""
+    """All parts in build order, view by view. They are made on demand, because a plan may have millions."""
 
     def __init__(self, views: int, each: int) -> None:
         self._views, self._each = views, each
@@ -70,7 +70,7 @@ class Parts(Sequence[PartId]):
 
 
 class Dataset(Strict):
-    """Which images: enough to find them again, and a fingerprint that tells whether they are still the same."""
+    """The images of a cache: where to find them, and a fingerprint to check that they are still the same."""
 
     name: str
     source: dict[str, Any]
@@ -81,8 +81,8 @@ class Dataset(Strict):
     """Digest (xxh3-128) of index.arrow."""
     classes: tuple[str, ...] | None
     generations: tuple[int, ...] = ()
-    """Row counts at which each generation of rows ends, the last of them `rows`, once rows were added later. Reserved: it is
-    read and checked, and nothing adds rows yet. Left out where there are none, so that plans are written as ever."""
+    """Row count at the end of each generation of rows, the last one equal to `rows`. Reserved for adding rows: it is read and
+    checked, but nothing adds rows yet. It is not written when empty, so that plans have the same bytes as before."""
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Dataset(Strict):
 
     @classmethod
     def of(cls, source: Source, listing: Listing) -> "Dataset":
-        """What was found when the source was scanned."""
+        """The record of a source and its listing."""
         return cls(
             name=source.name,
             source=source.spec(),
@@ -102,7 +102,7 @@ class Dataset(Strict):
 
 
 class StoredSignal(Strict):
-    """One signal, how it is coded, and what that costs."""
+    """One stored signal, its codec, and the codec's error."""
 
     signal: Signal
     codec: str
@@ -110,13 +110,13 @@ class StoredSignal(Strict):
     error: dict[str, float] = {}
     """Error of the codec, measured on the first batch when the plan was made."""
     via: tuple[str, ...] = ()
-    """Codecs the signal went through before this one, oldest first, so that a converted cache claims no more
-    precision than it had.
+    """Codecs that were applied to the signal before this one, oldest first, so that a converted cache does not claim
+    more precision than it had.
     """
 
 
 class ViewPlan(Strict):
-    """Which views are stored."""
+    """The views that are stored."""
 
     recipe: ViewRecipe
     seed: int
@@ -124,25 +124,25 @@ class ViewPlan(Strict):
 
 
 class Layout(Strict):
-    """How rows lie on disk."""
+    """How rows are arranged on disk."""
 
     backend: Literal["hdf5", "zarr"]
     compression: str | None = None
-    """None, `zstd:LEVEL` or `blosc:LEVEL`: lossless, one block of rows at a time."""
+    """Lossless compression of each block of rows: `zstd:LEVEL`, `blosc:LEVEL`, or None."""
     rows_per_part: int
     block_rows: dict[str, int]
     """Rows covered by one checksum, by field name; divides rows_per_part."""
     self_describing: bool = False
-    """Whether readers that know nothing of receipts are told enough: parts have the field `valid`, texts in HDF5 read as
-    `str`, groups of Zarr say which rows a part holds. Caches planned before this was there have none of it."""
+    """Whether the files explain themselves to readers that do not know receipts: parts have the field `valid`, texts in HDF5
+    are read as `str`, Zarr groups state which rows a part holds. False for caches of earlier versions."""
 
     def added_fields(self) -> tuple[Field, ...]:
-        """What every part has beside the fields of its codecs."""
+        """Fields that every part has in addition to those of its codecs."""
         return (VIEW_DIGEST, VALID) if self.self_describing else (VIEW_DIGEST,)
 
 
 class Plan(Strict):
-    """Everything about a cache but its bytes."""
+    """A complete description of a cache, except its bytes."""
 
     format: int = FORMAT
     teacher: TeacherSpec
@@ -156,16 +156,16 @@ class Plan(Strict):
 
     @property
     def identity(self) -> str:
-        """Digest of what determines the bytes of a part. Receipts carry it, so foreign parts are refused.
+        """Digest of everything that determines the bytes of a part. Receipts record it, so parts of other plans are refused.
 
-        Values that equal their default are left out of it, so that a later release may add a setting without making
-        strangers of the caches it finds.
+        Values equal to their default are left out, so that a later release can add a setting without changing the identity of
+        existing caches.
         """
         plain = self._essence(exclude_defaults=True)
         return json_digest([self.format, self.views.recipe.kind, plain])
 
     def essence(self) -> dict[str, Any]:
-        """What determines the bytes of a part; two plans that differ nowhere in it share their parts."""
+        """The values that determine the bytes of a part; plans for which these are equal can share parts."""
         return self._essence(exclude_defaults=False)
 
     def _essence(self, *, exclude_defaults: bool) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Plan(Strict):
         )
         plain["views"].pop("count")
         plain.pop("versions")
-        # Where images and runs lie may differ between machines; which they are is in the fingerprint, the index and the sha256.
+        # Paths of images and runs may differ between machines; fingerprint, index and sha256 identify the content.
         plain["dataset"].pop("source")
         plain["dataset"].pop("name")
         for stored in plain["signals"]:
@@ -183,7 +183,7 @@ class Plan(Strict):
 
     @property
     def parts_per_view(self) -> int:
-        """Parts that one view has."""
+        """Number of parts of one view."""
         return -(-self.dataset.rows // self.layout.rows_per_part)
 
     def parts(self) -> Parts:
@@ -195,7 +195,7 @@ class Plan(Strict):
         return [PartId(view, number) for number in range(self.parts_per_view)]
 
     def rows_of(self, part: PartId) -> range:
-        """The rows a part holds."""
+        """The range of rows of a part."""
         start = part.number * self.layout.rows_per_part
         return range(start, min(start + self.layout.rows_per_part, self.dataset.rows))
 
@@ -204,27 +204,27 @@ class Plan(Strict):
         return {name: way[-1] for name, way in self._made().ways.items()}
 
     def ways(self) -> dict[str, tuple[Codec, ...]]:
-        """Signal name -> every codec it goes through, the stored one last: a converted cache is built the way it came.
+        """Signal name -> all codecs applied to it, the stored one last. Missing parts of a converted cache are built with all.
 
-        Unavailable where a codec is of a package that is not installed.
+        Unavailable if a codec belongs to a package that is not installed.
         """
         return dict(self._made().ways)
 
     def fields(self) -> tuple[Field, ...]:
-        """Every array of a part: those of each codec, then those that every part has."""
+        """All arrays of a part: those of each codec, then those that every part has."""
         return (*self._made().fields, *self.layout.added_fields())
 
     def _made(self) -> "_Made":
-        """Made once for all plans that store the same signals alike: by what they are, as a changed copy is another plan."""
+        """Codecs and fields, cached for all plans that store the same signals in the same way."""
         return _make(tuple((stored.signal, (*stored.via, stored.codec)) for stored in self.signals))
 
     def first_of_classes(self) -> Signal | None:
-        """The first signal that is a distribution over classes for a whole view; None where none is stored."""
+        """The first stored signal that is a distribution over classes for a whole view; None if there is none."""
         return next((stored.signal for stored in self.signals if stored.signal.names_classes), None)
 
 
 class _Made(NamedTuple):
-    """What the signals of a plan come to: codecs by signal name, and the arrays of the stored ones."""
+    """What is derived from the signals of a plan: codecs by signal name, and the arrays to store."""
 
     ways: dict[str, tuple[Codec, ...]]
     fields: tuple[Field, ...]
@@ -242,5 +242,5 @@ def _codec(name: str, signal: Signal) -> Codec:
     except UnknownCodec as error:
         raise Unavailable(
             f"{signal.name} is stored in the codec {name!r}, which is not installed here",
-            hint=f"install the package that brings {name!r}, as where this cache was made",
+            hint=f"install the package that brings {name!r}",
         ) from error

@@ -1,7 +1,7 @@
-"""Are these still the images that a plan or a run names? One answer for every command that looks at them again.
+"""Check that images are still those of a plan or a run, for all commands that read the images again.
 
-Input: what was recorded, and a source as it was scanned now. Output: nothing, or Drift where the recorded images have changed, or
-Mismatch where the user named others.
+Input: the recorded dataset, and a source that was scanned now. Output: nothing; or Drift if the recorded images have changed, or
+Mismatch if the user named other images.
 """
 
 from kdcache.errors import Drift, Mismatch, Unavailable
@@ -13,16 +13,14 @@ from kdcache.store.plan import Dataset
 def expect_images(
     dataset: Dataset, source: Source, listing: Listing, *, owner: str, given: str | None, option: str, anew: str
 ) -> None:
-    """`owner`: whose images they are; `given`: the place the user named with `option`; `anew`: the other way out."""
+    """`owner`: name of the cache or run; `given`: what the user passed with `option`; `anew`: another way out, for the hint."""
     if listing.fingerprint == dataset.fingerprint and len(listing) == dataset.rows:
         return
     facts = f"{len(listing):,} with fingerprint {listing.fingerprint}, {owner} has {dataset.rows:,} with {dataset.fingerprint}"
     if given is None or same_place(dataset, source):
-        raise Drift(
-            f"the images of {source.name} have changed: {facts}", hint=f"bring them back as they were, or {anew}"
-        )
+        raise Drift(f"the images of {source.name} have changed: {facts}", hint=f"restore them as they were, or {anew}")
     raise Mismatch(
-        f"{given} are other images: {facts}", hint=f"point {option} at the images as they were, or at a copy, or {anew}"
+        f"{given} are other images: {facts}", hint=f"set {option} to the original images or a copy of them, or {anew}"
     )
 
 
@@ -31,17 +29,17 @@ def _with_value(option: str) -> str:
 
 
 def same_place(dataset: Dataset, source: Source) -> bool:
-    """The images are looked for where they were: other ones there are changed ones."""
+    """Whether a source is the recorded location: if so, different images there are changed images."""
     return source.spec() == dataset.source
 
 
 def images_again(
     dataset: Dataset, given: str | None, *, owner: str, option: str = "--data", anew: str = "start a new run"
 ) -> tuple[Source, Listing]:
-    """Images that were used before, from where they lay or from where they lie now: the same ones, or a refusal.
+    """Open images that were used before, at the recorded or at the given location; an error if they are not the same.
 
-    `owner`: whose they are; `option`: names their place, and may end with `=`; `anew`: the way out where they cannot be
-    brought back.
+    `owner`: name of the cache or run; `option`: the option that gives their new place, which may end with `=`; `anew`: the way
+    out, for the hint, if they cannot be restored.
     """
     try:
         source = open_source(given or dataset.source, like=dataset.source)

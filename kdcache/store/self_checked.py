@@ -1,7 +1,7 @@
-"""Records that carry a digest of themselves: plan.json and the receipts.
+"""Records that contain their own digest: plan.json and the receipts.
 
-The first key of such a file is `digest`: the xxh3-128 of the whole file with these 32 hex digits written as zeros. It covers
-every byte, needs no canonical form of JSON, and any language can check it with one replacement and one hash.
+The first key of such a file is `digest`: the xxh3-128 of the whole file in which these 32 hex digits are replaced by zeros. It
+covers every byte, needs no canonical form of JSON, and any language can check it with one replacement and one hash.
 """
 
 import json
@@ -16,7 +16,7 @@ _ZEROS = "0" * 32
 
 
 def seal(record: dict[str, Any], *, indent: int | None = None) -> bytes:
-    """A record as the bytes of its file, digest first; without `indent`, one line a top-level key."""
+    """The bytes of a record's file, digest first. Without `indent`, there is one line per top-level key."""
     whole = {"digest": _ZEROS} | record
     if indent is None:
         lines = (f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in whole.items())
@@ -27,7 +27,7 @@ def seal(record: dict[str, Any], *, indent: int | None = None) -> bytes:
 
 
 def unseal(raw: bytes, path: object, *, hint: str) -> dict[str, Any]:
-    """The record of a sealed file; Damage naming the file (`path`) when a single byte is not what was written."""
+    """Read the record of a sealed file; Damage, naming the file (`path`), if a single byte has changed."""
     try:
         record = parse_json(raw)
         digest = record.pop("digest")
@@ -37,7 +37,7 @@ def unseal(raw: bytes, path: object, *, hint: str) -> dict[str, Any]:
     except (KeyError, AttributeError, TypeError) as error:
         raise Damage(f"{path} is damaged: it is not a sealed JSON record", hint=hint, path=str(path)) from error
     if digest != expected:
-        message = f"{path} is damaged: its digest is {digest}, its content has {expected}"
+        message = f"{path} is damaged: its digest is {digest}, but its content has {expected}"
         raise Damage(message, hint=hint, path=str(path))
     assert isinstance(record, dict)
     return record

@@ -1,6 +1,6 @@
-"""The store of one cache: plan, index and parts in a place, behind one small interface for every backend.
+"""The store of one cache: plan, index and parts in a place, with the same small interface for all backends.
 
-Reading needs nothing but the receipts and the files they name; HDF5 and Zarr libraries are only asked to write.
+Reading needs only the receipts and the files they name; the HDF5 and Zarr libraries are used only for writing.
 """
 
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ from kdcache.store.same_images import expect_images
 
 REJECTED = "rejected.jsonl"
 REJECTED_BYTES = 1 << 30
-"""Largest rejected.jsonl that is read, in bytes: eight million images with the usual reasons."""
+"""Largest rejected.jsonl that is read, in bytes: enough for eight million images with the usual reasons."""
 
 
 class Store:
-    """A cache in a place: a folder by its path, or any other `Place`. Open or create one with the class methods."""
+    """A cache in a place: a folder given by its path, or any other `Place`. Use the class methods to open or create one."""
 
     def __init__(self, place: Place, plan: Plan) -> None:
         self.place = place
@@ -58,7 +58,7 @@ class Store:
 
     @classmethod
     def create(cls, where: Path | Place, plan: Plan, listing: Listing, there: Self | None = None) -> Self:
-        """Start a cache, or go on with the same one (`there`: open already). Mismatch when the place holds another."""
+        """Create a cache, or open it if the place holds the same one (`there`, if it is open already); else Mismatch."""
         place = place_at(where)
         frame.create_frame(place, plan, partial(write_index, listing), None if there is None else there.plan)
         return there or cls.open(place)
@@ -72,52 +72,52 @@ class Store:
 
     @classmethod
     def open(cls, where: Path | Place) -> Self:
-        """Open a cache; its plan is checked, its index when it is first used, its parts when they are."""
+        """Open a cache and check its plan. Index and parts are checked when they are first used."""
         place = place_at(where)
         return cls(place, frame.read_plan(place))
 
     @classmethod
     def at(cls, where: Path | Place | None) -> Self | None:
-        """The cache that is there already, open; None where there is none."""
+        """Open the cache at `where`; None if there is none."""
         there = where is not None and place_at(where).kind(frame.PLAN) in ("file", "link")
         return cls.open(where) if where is not None and there else None
 
     @classmethod
     def plan_at(cls, where: Path | Place | None) -> Plan | None:
-        """The plan of the cache that is there already; None where there is none."""
+        """The plan of the cache at `where`; None if there is none."""
         store = cls.at(where)
         return None if store is None else store.plan
 
     @property
     def path(self) -> Path:
-        """Its folder; UsageError where it does not lie in one of this machine."""
+        """The folder of the cache; UsageError if it does not lie in a folder of this machine."""
         return self.place.folder
 
     @lazy
     def index(self) -> Index:
-        """Image ids, labels and look-up, checked against the plan's digest once."""
+        """Image ids, labels and look-up; checked once against the digest in the plan."""
         return frame.open_index(self.place, self.plan)
 
     def expect_rows(self) -> None:
-        """Damage when the index is too short for the rows of the plan; for readers that need no ids. Nothing is read."""
+        """Damage if the index is too short for the rows of the plan; for readers that need no ids. The file is not read."""
         check_size(self.place, frame.INDEX, self.plan.dataset.rows)
 
     def expect_images(self, source: Source, listing: Listing, *, given: str | None) -> None:
-        """Drift or Mismatch when these are not the images this cache was planned for; `given`: where the user says they lie."""
-        anew = "build a new cache of them with another --out"
+        """Drift or Mismatch if these are not the images of the plan. `given`: the location that the user passed, if any."""
+        anew = "build a new cache of these images with another --out"
         owner = str(self.place)
         expect_images(self.plan.dataset, source, listing, owner=owner, given=given, option="--data", anew=anew)
 
     @contextmanager
     def building(self, share: tuple[int, int] | None = None) -> Iterator[None]:
-        """Hold the build lock: alone, or for one share. Alone, what interrupted builds left is swept away first."""
+        """Hold the build lock of the cache or of one share. With that of the cache, leftovers of killed builds are removed."""
         with build_lock(self.place, share):
             if share is None:
                 self.place.sweep()
             yield
 
     def receipt(self, part: PartId) -> Receipt | None:
-        """The receipt of a part; None when it is not built, Damage when it is not what was written."""
+        """The receipt of a part; None if the part is not built, Damage if the receipt was changed."""
         path = self.place.at(receipt_name(part))
         try:
             raw = self.place.read(receipt_name(part), RECORD_BYTES)
@@ -134,7 +134,7 @@ class Store:
 
     @property
     def missing_count(self) -> int:
-        """How many parts are still to build, without a list of them."""
+        """Number of parts that are still to build, without making a list of them."""
         return len(self.plan.parts()) - len(self.built())
 
     def missing_of(self, view: int) -> list[PartId]:
@@ -143,15 +143,15 @@ class Store:
         return [part for part in self.plan.parts_of(view) if part not in there]
 
     def missing(self, *, sizes: bool = False) -> list[PartId]:
-        """Parts still to build: no receipt, or one of its files is gone. Only names are looked at.
+        """Parts that are still to build: those without a receipt or without one of their files. Only names are checked.
 
-        With `sizes`, for those who build, receipts are read too: a file that is not as long as it was written is as good as gone.
+        With `sizes`, used for builds, receipts are read too: a file of another length than when it was written counts as missing.
         """
         there = set(self.built(sizes=sizes))
         return [part for part in self.plan.parts() if part not in there]
 
     def built(self, view: int | None = None, *, sizes: bool = False) -> list[PartId]:
-        """Parts that are there: all but the missing ones. Of one view, or of all."""
+        """Parts that are not missing; of one view, or of all views."""
         parts = built_parts(self.place, self.plan, self.fields, view)
         return [part for part in parts if not sizes or self._has_its_length(part)]
 
@@ -160,7 +160,7 @@ class Store:
         return receipt is not None and all(self._size(file.path) == file.nbytes for file in receipt.files)
 
     def _size(self, name: str) -> int | None:
-        """How long a file of a part is; None where none is, or something else."""
+        """Length of a file of a part; None if it does not exist or is not a plain file."""
         try:
             return self.place.size(name)
         except (FileNotFoundError, Damage):
@@ -169,7 +169,7 @@ class Store:
     def write_part(
         self, part: PartId, payload: Fields, bad: dict[int, str], facts: dict[str, JsonValue] | None = None
     ) -> Receipt:
-        """Seal a part: all rows of every field, `bad` rows of the dataset with their reasons (written as zeros)."""
+        """Write a part: all rows of every field. `bad`: rows of the dataset -> reasons; these rows are written as zeros."""
         frame.restore_view_files(self.place, self.plan, part.view)
         cuts = cut_payload(self.plan, tuple(self.fields.values()), self.plan.rows_of(part), payload, bad)
         images = self._backend.images(self.plan, part, cuts)
@@ -179,29 +179,29 @@ class Store:
         )
 
     def copy_part(self, part: PartId, source: "Store") -> Receipt:
-        """Take over a part built elsewhere for the same plan, bytes and receipt; every byte is checked on the way."""
+        """Copy a part that was built elsewhere for the same plan, with its receipt; every byte is checked."""
         receipt = source.receipt(part)
         if receipt is None:
             raise Incomplete(f"part {part} of {source.place} is not built", part=str(part))
         if receipt.plan != self.identity:
             found = described(differences(source.plan.essence(), self.plan.essence()))
-            raise Mismatch(f"{source.place} is not a piece of {self.place}: {found}", part=str(part))
+            raise Mismatch(f"{source.place} and {self.place} are different caches: {found}", part=str(part))
         frame.restore_view_files(self.place, self.plan, part.view)
         self._open.forget(part)
         return copy_files(source.place, self.place, receipt)
 
     def drop_part(self, part: PartId) -> None:
-        """Take a part away: the receipt first, so that a half-dropped part is no part."""
+        """Remove a part: the receipt first, so that a half-removed part does not count as built."""
         self._open.forget(part)
         for name in names_of(self.plan, self.fields, part):
             self.place.remove(name)
 
     def with_receipt(self) -> list[PartId]:
-        """Parts that have a receipt, whether their files are there or not."""
+        """Parts that have a receipt, whether or not their files exist."""
         return list(receipts_there(self.place, self.plan))
 
     def map_part(self, part: PartId) -> MappedPart:
-        """The arrays of a part, mapped read-only and checked on first touch; Damage when it is not there."""
+        """The arrays of a part, mapped read-only and checked when first read; an error if the part is not built."""
         return self._open.get(part, self._map)
 
     def _map(self, part: PartId, **options: int) -> MappedPart:
@@ -211,12 +211,12 @@ class Store:
         return MappedPart(receipt, self.plan.layout, self.fields, self.place, **options)
 
     def bad_rows_of(self, part: PartId) -> dict[int, str]:
-        """Rows of a built part whose images could not be used, with the reasons."""
+        """Rows of a built part whose images could not be used -> reasons."""
         receipt = self.receipt(part)
         return {} if receipt is None else receipt.bad
 
     def bad_rows(self) -> dict[int, str]:
-        """Rows of all built parts whose images could not be used, in order, with the first reason each."""
+        """Rows of all built parts whose images could not be used, in order -> the first reason of each."""
         found: dict[int, str] = {}
         for part in self.with_receipt():
             for row, reason in self.bad_rows_of(part).items():
@@ -224,15 +224,15 @@ class Store:
         return dict(sorted(found.items()))
 
     def write_rejected(self) -> int:
-        """List the images that could not be used, of every part built so far. Under the build lock."""
-        with turn(self.place):  # holders of other shares list theirs too
+        """Write the list of images that could not be used, over all parts built so far. The caller holds the build lock."""
+        with turn(self.place):  # holders of other shares write this file too
             bad = self.bad_rows()
             entries = (Rejected(image_id=self.index[row], row=row, reason=reason) for row, reason in bad.items())
             self.place.replace(REJECTED, rejected_lines(entries))
         return len(bad)
 
     def rejected(self) -> list[Rejected]:
-        """The images listed by `write_rejected`; none when it never was."""
+        """The images listed by the last `write_rejected`; empty if there was none."""
         try:
             raw = self.place.read(REJECTED, REJECTED_BYTES)
         except FileNotFoundError:
@@ -245,7 +245,7 @@ class Store:
         return sum(receipt.bytes for receipt in receipts if receipt is not None)
 
     def plan_views(self, count: int) -> Plan:
-        """Plan more views; what is built stays as it is. Under the build lock."""
+        """Add views to the plan; built parts stay unchanged. The caller holds the build lock."""
         views = self.plan.views.model_copy(update={"count": count})
         plan = self.plan.model_copy(update={"views": views})
         frame.replace_plan(self.place, plan)
@@ -253,7 +253,7 @@ class Store:
         return plan
 
     def verify_part(self, part: PartId) -> list[Finding]:
-        """Every byte of a built part against its receipt. Nothing to find in one that is not built."""
+        """Check every byte of a built part against its receipt; no findings if the part is not built."""
         rows = self.plan.rows_of(part)
         try:
             receipt = self.receipt(part)
@@ -264,11 +264,11 @@ class Store:
         return check_files(self.place, receipt)
 
     def verify_unopened(self) -> list[Finding]:
-        """What a stranger could have left, before anything is mapped: links, pipes, and parts that lie about themselves."""
+        """Check, before anything is mapped, what a stranger may have left: links, pipes, receipts that contradict the plan."""
         return [*links(self.place), *(found for part in self.with_receipt() for found in self._verify_geometry(part))]
 
     def _verify_geometry(self, part: PartId) -> Iterator[Finding]:
-        """The receipt of a part against the plan, and the lengths of its files against the receipt."""
+        """Check the receipt of a part against the plan, and the lengths of its files against the receipt."""
         try:
             receipt = self.receipt(part)
             for file in receipt.files if receipt is not None else ():
@@ -278,7 +278,7 @@ class Store:
             yield finding_of(error, part, self.plan.rows_of(part))
 
     def verify_blocks(self, part: PartId) -> list[Finding]:
-        """Whether every compressed block of a part is one: decompressed, one at a time, to the size that the plan states."""
+        """Check that all compressed blocks of a part decompress, one at a time, to the size in the plan."""
         try:
             for field in self._map(part, most_bytes=1).values():
                 field.check_each()
@@ -287,11 +287,11 @@ class Store:
         return []
 
     def verify_frame(self) -> list[Finding]:
-        """The index, the files of the views, and names that do not belong."""
+        """Check the index and the files of the views, and find names that do not belong to the cache."""
         return [*frame.frame_findings(self.place, self.plan), *strays(self.place, self.plan, self.fields)]
 
     def restore_frame(self) -> None:
-        """Write the files again that depend on the plan alone."""
+        """Write the files that depend only on the plan again."""
         for view in views_there(self.place, self.plan):
             if any(receipts_there(self.place, self.plan, view)):
                 frame.restore_view_files(self.place, self.plan, view)

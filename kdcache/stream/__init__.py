@@ -1,4 +1,4 @@
-"""Batches read back from one cache or several: mapped, gathered into reused buffers, ahead of the consumer."""
+"""Read batches from one cache or several: mapped, gathered into reused buffers, ahead of the consumer."""
 
 from kdcache.stream.batch import Batch, Context, decode
 from kdcache.stream.examples import Examples, examples_of

@@ -1,7 +1,8 @@
-"""Reading ahead: the order is known, so the kernel is told of rows before they are wanted, as long as the disk is really read.
+"""Read ahead: the order of rows is known, so rows are announced to the kernel before they are needed.
 
-Random reads through a map reach a tenth of a disk's rate; announced ones reach it. Announcing costs system calls that a
-warm cache does not need, so it stops when what was announced was there already, and starts again with the next read.
+Random reads through a memory map reach a tenth of a disk's rate, announced reads all of it. Announcing costs system calls, which
+are useless when the data is in memory already; so it stops when announcements cause no disk reads, and starts again with the
+next disk read.
 """
 
 import resource
@@ -16,17 +17,17 @@ from kdcache.stream.order import Order, Share
 from kdcache.stream.shelf import Page, Shelf
 
 PATIENCE = 4
-"""Number of announcements without a read after which everything is assumed to be in memory; some file systems do
-not count what is read ahead.
+"""Number of announcements without a disk read after which all data is assumed to be in memory. It is above 1 because some
+file systems do not count reads ahead.
 """
 AHEAD_BYTES = 64 << 20
-"""Bytes announced but not yet needed; exceeded by one step at most."""
+"""Most bytes that are announced but not needed yet; they may exceed this by one step."""
 
 
 class ReadAhead:
-    """Announces the rows of one process in steps: windows of a shuffle by blocks, else superbatches.
+    """Announces the rows of one process in steps: the windows of a shuffle by blocks, otherwise superbatches.
 
-    It begins with one step, or `quiet` with none, and doubles what it looks ahead by as long as the disk is read.
+    It begins with one step ahead, and doubles the distance as long as the disk is read.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class ReadAhead:
         self._seen = local()
 
     def advance(self, position: int) -> None:
-        """Announce what follows `position`; call before the rows there are gathered."""
+        """Announce the rows after `position`; call this before gathering the rows at `position`."""
         self._count()
         if not self._busy.acquire(blocking=False):
             return  # another thread is announcing
         try:
             self._done = max(self._done, position)
-            # While one window is read out, the two behind it are read in.
+            # While one window is consumed, the two after it are read.
             window = self._order.lookahead(self._order.lookahead(self._order.lookahead(position)))
             target = min(max(position + self._ahead, window), len(self._order))
             if self._reads > self._reads_then:
@@ -94,7 +95,7 @@ class ReadAhead:
         self._count()
 
     def _count(self) -> None:
-        """Add what this thread has read from the disk since it was last here."""
+        """Add the disk reads of this thread since its last call."""
         before = getattr(self._seen, "reads", None)
         self._seen.reads = now = _disk_reads()
         if before is not None and now > before:
@@ -103,6 +104,6 @@ class ReadAhead:
 
 
 def _disk_reads() -> int:
-    """What this thread has made the disk read so far, by faults or by announcing."""
+    """Number of disk reads that this thread has caused so far, by page faults or by announcing."""
     usage = resource.getrusage(resource.RUSAGE_THREAD)
     return usage.ru_inblock + usage.ru_majflt

@@ -1,4 +1,4 @@
-"""One batch as the consumer gets it: views into a reused buffer, and what can be made of them on demand."""
+"""A batch as the consumer gets it: views into a reused buffer, decoded on demand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 LARGE_ROW = 32 << 10
-"""Size of a decoded row, in bytes, from which it counts as large."""
+"""A decoded row of at least this many bytes counts as large."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What all batches of a stream share."""
+    """What all batches of a stream have in common."""
 
     shelf: Shelf
     codecs: Mapping[str, Codec]
@@ -31,15 +31,15 @@ class Context:
 
     @property
     def fields(self) -> list[Field]:
-        """The stored arrays a batch carries."""
+        """The stored arrays that a batch contains."""
         return [field for codec in self.codecs.values() for field in codec.fields() if not field.per_part]
 
 
 class Batch:
-    """Examples of one view, in the order of the epoch: rows, or items of rows, whose rows may then come more than once.
+    """A batch of examples of one view, in the order of the epoch. If examples are items of rows, rows may repeat.
 
-    `fields` are views into a buffer of the stream: they hold until two more batches were drawn, or another
-    iteration of the same cache begins. `copy` keeps them.
+    `fields` are views into a buffer of the stream: they are valid until two more batches are drawn, or another
+    iteration of the same cache begins. Use `copy` to keep them longer.
     """
 
     __slots__ = ("_context", "examples", "fields", "items", "number", "rows")
@@ -59,9 +59,9 @@ class Batch:
         self.rows = rows
         """Row in the dataset of each example."""
         self.examples = rows if examples is None else examples
-        """Number of each example among all examples of the dataset; equal to its row where there are no items."""
+        """Number of each example among all examples of the dataset; without items it equals the row."""
         self.items = items
-        """Number of each example's item within its row, from 0; None where there are no items."""
+        """Number of each example's item within its row, from 0; None if examples are rows."""
         self.fields = fields
         """Stored arrays by field name, still encoded."""
         self._context = context
@@ -75,30 +75,30 @@ class Batch:
 
     @property
     def view(self) -> int:
-        """The view all rows were seen in."""
+        """Number of the view of all rows."""
         return self._context.shelf.view
 
     @property
     def ids(self) -> list[str]:
-        """Image ids, decoded now."""
+        """Image ids of the examples, looked up at each call."""
         ids = self._context.shelf.store.index.ids
         return [ids[row] for row in self.rows.tolist()]
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Class numbers, -1 where unknown; None when the dataset has no labels."""
+        """Class numbers of the examples, -1 where unknown; None when the dataset has no labels."""
         labels = self._context.shelf.store.index.labels
         return None if labels is None else labels[self.rows]
 
     def coded(self, name: str) -> tuple[Codec, Fields]:
-        """The codec of one signal, and the stored arrays that it decodes, by field name."""
+        """The codec of a signal, and the stored arrays for it by field name."""
         codec = self._context.codecs[name]
         return codec, {field.name: self.fields[field.name] for field in codec.fields() if not field.per_part}
 
     def decode(self) -> dict[str, Any]:
-        """Signal name -> values: float32, int64 of codes, a distribution of logits; `Padded` where rows differ in length.
+        """Signal name -> values: float32, int64 for codes, a distribution for logits; `Padded` if rows differ in length.
 
-        New arrays, except for values stored as float32.
+        The arrays are new, except for values stored as float32.
         """
         context = self._context
         return {name: decode(codec, self.fields, self.rows, context.shelf) for name, codec in context.codecs.items()}
@@ -110,13 +110,13 @@ class Batch:
         return {name: torch.from_numpy(array) for name, array in self.fields.items()}
 
     def copy(self) -> "Batch":
-        """The same batch in memory of its own."""
+        """A copy of the batch in its own memory."""
         fields = {name: array.copy() for name, array in self.fields.items()}
         return Batch(self.number, self.rows, fields, self._context, examples=self.examples, items=self.items)
 
 
 def decode(codec: Codec, fields: Fields, rows: Rows, shelf: Shelf) -> Any:
-    """Values of one signal. Arrays of a part as a whole are applied to the rows of that part, part by part."""
+    """Decode the values of one signal. If a part has arrays only once (such as scales), rows are decoded part by part."""
     mine = {field.name: fields[field.name] for field in codec.fields() if not field.per_part}
     of_parts = [field.name for field in codec.fields() if field.per_part]
     if of_parts:
@@ -136,7 +136,7 @@ def _by_part(codec: Codec, mine: Fields, of_parts: list[str], rows: Rows, shelf:
             with naming_rows(rows[here]):
                 result[here] = codec.decode({name: array[here] for name, array in mine.items()} | whole)
             continue
-        for row in here.tolist():  # in place: copies would cost more than the calls
+        for row in here.tolist():  # one row at a time, in place: copying large rows would cost more than the calls
             one = slice(row, row + 1)
             with naming_rows(rows[one]):
                 codec.decode_into({name: array[one] for name, array in mine.items()} | whole, result[one])

@@ -1,12 +1,12 @@
-"""A cache as a dataset of PyTorch: the pixels that the teacher saw, what it emitted, what is known of the image; joined by row.
+"""A cache as a PyTorch dataset: for each image the pixels that the teacher was shown, its signals, and the image's truths.
 
-This file imports torch and is imported by `Cache.dataset` alone. An item is a dict:
+This file imports torch, so only `Cache.dataset` imports it. An item is a dict:
 
-    pixels      uint8 tensor (3, height, width), or what `transform` makes of the array (height, width, 3)
-    targets     signal name -> float32 tensor of the signal's shape; of logits, probabilities of all classes
-    truths      column name -> value, None where it is not known
+    pixels      uint8 tensor (3, height, width), or the result of `transform` for the array (height, width, 3)
+    targets     signal name -> float32 tensor of the signal's shape; for logits, probabilities of all classes
+    truths      column name -> value, None where unknown
     row         row of the dataset
-    item        number of the item of the row, where the dataset is one of items
+    item        number of the item within the row; only if examples are items
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ Transform = Callable[[NDArray[np.uint8]], Any]
 
 
 class CacheDataset(Dataset[dict[str, Any]]):
-    """The usable examples of one view, in row order. Made by `Cache.dataset`; workers open the cache for themselves."""
+    """The usable examples of one view, in row order. Made by `Cache.dataset`; each worker process opens the cache itself."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         return self.__getitems__([number % len(self)])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Several items, read together: what a DataLoader requests."""
+        """Read several items together; a DataLoader calls this with the indices of a batch."""
         examples = np.array([self._order.slice(number, number + 1)[0] for number in numbers], np.int64)
         rows, items = self._order.rows_of(examples), self._order.examples.items_of(examples)
         targets, truths = self._targets(rows), self._truths.read(self._columns, rows)
@@ -88,7 +88,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         ]
 
     def collate(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One batch of items: pixels, targets and rows stacked, truths as a list a column. For truths that are no numbers."""
+        """Collate items into a batch: pixels, targets and rows are stacked, each truth column becomes a list."""
         truths = {name: [item["truths"][name] for item in items] for name in self._columns}
         rest: dict[str, Any] = default_collate([{k: v for k, v in item.items() if k != "truths"} for item in items])
         return {**rest, "truths": truths}
@@ -110,7 +110,7 @@ class CacheDataset(Dataset[dict[str, Any]]):
         return {name: torch.tensor(v if isinstance(v, np.ndarray) else v.probabilities()) for name, v in values.items()}
 
     def _pixels(self, rows: Rows) -> list[Any]:
-        """The view of each row, rendered again; Drift where it is not what the teacher saw."""
+        """Render the view of each row again; Drift if its pixels differ from those that the teacher was shown."""
         expected = np.empty(len(rows), VIEW_DIGEST.dtype)
         self._reader.shelf(self._view, check=self._check).fetch(rows, {VIEW_DIGEST.name: expected})
         made = []
@@ -139,11 +139,11 @@ class CacheDataset(Dataset[dict[str, Any]]):
     def _drift(self, row: int) -> Drift:
         store = self._reader.store
         return Drift(
-            f"view {self._view} of {store.index.ids[row]} is not what the teacher of {store.place} saw",
+            f"view {self._view} of {store.index.ids[row]} is not what the teacher of {store.place} was shown",
             hint=f"{pixels_hint(store.path, store.plan)}; kd cache verify {store.place} --replay 1000 counts how many differ",
         )
 
 
 def _again(reader: Reader, source: Source, options: dict[str, Any]) -> CacheDataset:
-    """The same dataset in another process."""
+    """Make the dataset again in another process."""
     return CacheDataset(reader, source, **options)

@@ -1,7 +1,7 @@
-"""The order of one cache as rows of another cache of the same images.
+"""The order of examples of one cache, with the row numbers of another cache of the same images.
 
-Input: an order, and the row in the other cache of each row of this one. Output: an order of the same examples whose rows are
-those of the other cache. It shares what the first has drawn.
+Input: an order, and for each row its row in the other cache. Output: an order of the same examples with rows of the other
+cache. Both share the random permutation.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from kdcache.stream.order import Order
 
 
 class Elsewhere(Order):
-    """The same examples at the same positions; only their rows are others.
+    """An order with the same examples at the same positions, but with the rows of another cache.
 
-    Page 0 of the first cache is row 2 of this one, page 1 is row 0, page 2 is row 1: `rows` is 2, 0, 1, and where the first
-    reads rows 1, 2, 0, this one reads rows 0, 1, 2.
+    Example: rows 0, 1, 2 of the first cache are rows 2, 0, 1 of the other, so `rows` is 2, 0, 1. Where the first order reads
+    rows 1, 2, 0, this one reads rows 0, 1, 2.
     """
 
     def __init__(self, order: Order, rows: Rows) -> None:
@@ -23,7 +23,7 @@ class Elsewhere(Order):
         self.seed, self.epoch, self.shuffle = order.seed, order.epoch, order.shuffle
 
     def slice(self, first: int, last: int) -> Rows:
-        """Example numbers at positions first … last - 1, as the first order has them."""
+        """Example numbers at positions first … last - 1, the same as in the first order."""
         return self._order.slice(first, last)
 
     def rows_of(self, examples: Rows) -> Rows:
@@ -32,11 +32,11 @@ class Elsewhere(Order):
         return there
 
     def lookahead(self, position: int) -> int:
-        """Where the window of `position` ends, as in the first order."""
+        """Where the window of `position` ends, the same as in the first order."""
         return self._order.lookahead(position)
 
     def window(self, position: int) -> tuple[Rows, Rows]:
-        """Ascending spans, a row each, of what is mixed at `position`: neighbours of the first cache lie anywhere in this one."""
+        """Ascending spans of the rows that are mixed at `position`: one row each, as neighbours may be far apart here."""
         first, last = self._order.window(position)
         rows = np.concatenate([np.arange(*span) for span in zip(first, last, strict=True)])
         there = np.sort(self._rows[rows])

@@ -1,7 +1,7 @@
-"""Which row, and which item of one of its truths, an example stands for.
+"""Map examples to rows and to items of a truth.
 
-Input: how many items each row has of one truth, such as questions. Output: example number -> row and item, and back. The truths
-themselves are never here: two arrays of whole numbers are. With no items an example is its row and nothing is kept.
+Input: the number of items (such as questions) of each row in one truth. Output: example number -> row and item, and back. Only
+two arrays of whole numbers are kept, not the truths. Without items an example is a row and nothing is kept.
 
 Three pages with 2, 0 and 3 questions have five examples:
 
@@ -21,24 +21,24 @@ from kdcache.errors import UsageError
 Rows = NDArray[np.int64]
 
 MOST_EXAMPLES = 1 << 36
-"""Examples of one dataset: eight times as many as there may be rows."""
+"""Most examples of one dataset: eight times the limit of rows."""
 
 
 class Examples:
     """The examples of a dataset: its rows, or the items of its rows.
 
-    `len(examples)` counts them. Row `r` without items has no example.
+    `len(examples)` is their number. A row without items has no example.
     """
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        """Rows of the dataset."""
+        """Number of rows of the dataset."""
         self._starts: NDArray[Any] | None = None
         self._row_of: NDArray[Any] | None = None
 
     @classmethod
     def of_items(cls, counts: NDArray[np.integer[Any]]) -> Self:
-        """One example an item; `counts`: items of each row of the dataset, in row order."""
+        """Make each item an example; `counts`: number of items of each row of the dataset, in row order."""
         if len(counts) and int(counts.min()) < 0:
             row = int(np.argmin(counts))
             raise UsageError(f"row {row} has {counts[row]} items", hint="counts of items start at 0")
@@ -60,18 +60,18 @@ class Examples:
         return self._row_of is not None
 
     def rows_of(self, examples: Rows) -> Rows:
-        """Row of each example. Without items, the very array that was given."""
+        """Row of each example. Without items the given array itself is returned."""
         return examples if self._row_of is None else self._row_of[examples].astype(np.int64)
 
     def items_of(self, examples: Rows) -> Rows | None:
-        """Number of the item within its row, from 0, of each example; None without items."""
+        """Number of each example's item within its row, from 0; None without items."""
         if self._row_of is None or self._starts is None:
             return None
         items: Rows = examples - self._starts[self._row_of[examples]].astype(np.int64)
         return items
 
     def of_rows(self, rows: Rows) -> Rows:
-        """All examples of the given rows, row by row. Without items, the very array that was given."""
+        """All examples of the given rows, row by row. Without items the given array itself is returned."""
         if self._starts is None:
             return rows
         first, last = self._starts[rows].astype(np.int64), self._starts[rows + 1].astype(np.int64)
@@ -81,15 +81,15 @@ class Examples:
 
     @property
     def each(self) -> int:
-        """Examples a row has on average, rounded up; 1 without items."""
+        """Mean number of examples per row, rounded up; 1 without items."""
         return max(1, -(-len(self) // max(1, self.rows)))
 
 
 def examples_of(cache: object, rows: int, examples: Examples | None) -> Examples:
-    """The examples of a cache: those given, or its rows; UsageError where they were counted over another number of rows."""
+    """The given examples, or the rows of the cache; UsageError if the examples are of a dataset with another row count."""
     if examples is None:
         return Examples(rows)
     if examples.rows != rows:
-        message = f"the examples are of {examples.rows:,} rows, {cache} has {rows:,}"
+        message = f"the examples are for {examples.rows:,} rows, but {cache} has {rows:,}"
         raise UsageError(message, hint="count the items of the images of this cache, in the order of its ids")
     return examples

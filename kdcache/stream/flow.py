@@ -1,7 +1,7 @@
-"""The stream of one epoch: superbatches gathered ahead of the consumer, handed out batch by batch.
+"""The stream of one epoch: superbatches are gathered ahead of the consumer and returned batch by batch.
 
-Input: a shelf, an order, this process's share. Output: an iterable of Batch. Threads and buffers are made when iteration
-starts; threads end with it, however it ends, buffers wait for the next one. What goes wrong in a thread is raised here.
+Input: a shelf, an order, this process's share. Output: an iterable of Batch. Threads and buffers are created when an iteration
+starts; threads end with the iteration, buffers are kept for the next one. An error in a thread is raised in the consumer.
 """
 
 from collections import deque
@@ -19,19 +19,19 @@ from kdcache.stream.examples import Rows
 from kdcache.stream.order import Order, Share
 
 SUPERBATCH_BYTES = 4 << 20
-"""Bytes gathered at once: enough to make the cost of a call small beside that of its bytes."""
+"""Bytes gathered at once: enough that the cost of a call is small compared with that of copying."""
 READERS = 8
-"""Number of threads that wait for the disk; none is started while nothing has to be read."""
+"""Number of threads that wait for the disk; they are started only when something has to be read."""
 REPEATED = 2
-"""Mean number of examples a row, over what is gathered at once, from which on a row is read once and then copied:
-the copies go through a new array, which costs about as much as reading mapped rows a second time.
+"""From this mean number of examples per row (in what is gathered at once) on, each row is read once and then copied. Below
+it, the copy through a new array costs about as much as reading mapped rows a second time.
 """
 KEPT = 2
-"""How many later batches may be drawn while a batch stays valid."""
+"""Number of later batches that may be drawn while a batch stays valid."""
 
 
 class Stream:
-    """One epoch of one process. Iterating twice gives the same batches twice."""
+    """The batches of one epoch for one process. Iterating again gives the same batches."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Stream:
         threads: int = 2,
     ) -> None:
         if not 0 <= start <= len(share):
-            raise UsageError(f"start is batch {start}, the epoch has {len(share)}", hint="batches count from 0")
+            raise UsageError(f"start is batch {start}, but the epoch has {len(share)}", hint="batches count from 0")
         if threads < 1:
             raise UsageError(f"threads is {threads}", hint="give at least 1")
         self._context, self._order, self._share = context, order, share
@@ -58,12 +58,12 @@ class Stream:
 
     @property
     def view(self) -> int:
-        """The view this epoch reads."""
+        """Number of the view that this epoch reads."""
         return self._context.shelf.view
 
     @property
     def epoch(self) -> int:
-        """The epoch this is."""
+        """Number of the epoch."""
         return self._order.epoch
 
     def rows(self, number: int) -> Rows:
@@ -78,7 +78,7 @@ class Stream:
         return self.batches()
 
     def batches(self) -> Generator[Batch]:
-        """The same as iterating; who stops early can close it."""
+        """Like iterating, but as a generator that can be closed early."""
         ahead = self._threads + 1
         held = -(-(KEPT - 1) // self._together)
         count = ahead + held + 1
@@ -116,7 +116,7 @@ class Stream:
         return Batch(number, rows, fields, self._context, examples=examples, items=items)
 
     def _fill(self, first: int, slot: Fields, read_ahead: ReadAhead) -> list[Rows]:
-        """Gather the batches from `first` on, as many as fit -> the examples of each."""
+        """Gather as many batches from `first` on as fit into the slot; returns the examples of each."""
         spans = [self._share.span(n) for n in range(first, min(first + self._together, len(self._share)))]
         read_ahead.advance(spans[0][0])
         if self._share.world == 1:
@@ -128,7 +128,7 @@ class Stream:
         return [examples[first:last] for first, last in pairwise([0, *ends])]
 
     def _gather(self, examples: Rows, slot: Fields) -> None:
-        """The rows of these examples, each read once where that is cheaper than to read some of them again."""
+        """Gather the rows of these examples. If many rows repeat, each is read once and then copied."""
         rows = self._order.rows_of(examples)
         if self._order.examples.has_items:
             distinct, place = np.unique(rows, return_inverse=True)

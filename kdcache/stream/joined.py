@@ -1,9 +1,9 @@
-"""Several caches of the same images as one: `join([a, b]).stream(…)`.
+"""Read several caches of the same images as one: `join([a, b]).stream(…)`.
 
-Input: caches, each with a teacher, signals, a backend and parts of its own. Output: batches in one order, joined by image id.
-The first cache decides: rows, ids, labels and the order are its own. A signal is addressed by its name where only one of the
-caches has one of that name, and by `NAME.signal` wherever the caller calls a cache NAME. Images that cannot be used in one of
-the caches are left out of all.
+Input: caches, which may differ in teacher, signals, backend and parts. Output: batches in one order, joined by image id. Rows,
+ids, labels and the order are those of the first cache. The address of a signal is its name if only one cache has a signal of
+that name; `NAME.signal` works for every cache to which the caller gives the name NAME. Images that cannot be used in one of the
+caches are left out of all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,19 +27,19 @@ from kdcache.stream.same_views import expect_same_views, expect_whole_views
 
 
 class Readable(Protocol):
-    """What can be joined: a `Cache`."""
+    """A cache that can be joined."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Folder of the cache."""
 
     @property
     def reader(self) -> Reader:
-        """The same, open for reading."""
+        """The cache, open for reading."""
 
 
 class Address(NamedTuple):
-    """Where a signal of joined caches is."""
+    """The cache and the name of a signal in joined caches."""
 
     cache: str
     """Name of the cache among those that are joined."""
@@ -48,11 +48,11 @@ class Address(NamedTuple):
 
 
 def join(caches: Sequence[Readable] | Mapping[str, Readable], *, same_views: bool = True) -> "Joined":
-    """Join caches of the same images. Mismatch, both named, where their images, or the views of them, are not the same.
+    """Join caches of the same images. Mismatch, which names both caches, if their images or views differ.
 
-    Names are needed where two caches have a signal of the same name: `join({"clip": a, "dino": b})`. With `same_views=False` each
-    teacher may have seen the images in its own way, as teachers with plain views of their own sizes and cuts do; what a student
-    is shown is then up to the caller.
+    Names are needed if two caches have a signal of the same name: `join({"clip": a, "dino": b})`. With `same_views=False` the
+    teachers may have been shown different views, such as plain views with their own sizes and crops; the caller then decides
+    what a student is shown.
     """
     named = dict(caches) if isinstance(caches, Mapping) else _named(caches)
     if not named:
@@ -63,18 +63,18 @@ def join(caches: Sequence[Readable] | Mapping[str, Readable], *, same_views: boo
 
 
 def _named(caches: Sequence[Readable]) -> dict[str, Readable]:
-    """Caches by their number, for those that the caller did not name."""
+    """Name caches by their position, if the caller did not name them."""
     return {str(number): cache for number, cache in enumerate(caches)}
 
 
 class Joined:
-    """Caches of the same images, read as one. Made by `join`."""
+    """Caches of the same images that are read as one. Made by `join`."""
 
     def __init__(self, readers: Mapping[str, Reader], *, has_names: bool) -> None:
         self.readers = dict(readers)
-        """The caches by name, the first of which decides on rows and order."""
+        """The caches by name; the first one determines rows and order."""
         self.signals = _addresses(self.readers, has_names=has_names)
-        """Address of each signal -> the cache it is in and its name there."""
+        """Address of each signal -> its cache and its name there."""
         self._has_names = has_names
         self._first = next(iter(self.readers.values()))
         self._rows: dict[str, Rows | None] = {}
@@ -92,22 +92,22 @@ class Joined:
 
     @property
     def ids(self) -> Sequence[str]:
-        """Image ids in row order, which is that of the first cache."""
+        """Image ids in the row order of the first cache."""
         return self._first.store.index.ids
 
     @property
     def plan(self) -> Plan:
-        """The plan of the first cache: its images, and the views of them that a student can be shown."""
+        """The plan of the first cache, whose images and views a student can be shown."""
         return self._first.store.plan
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names by number, as the first cache has them."""
+        """Class names of the first cache, in order of class number."""
         return self.plan.dataset.classes
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Class number a row, as the first cache has them; None when it has none."""
+        """Class numbers of the rows in the first cache; None if it has no labels."""
         return self._first.store.index.labels
 
     def codecs(self) -> dict[str, Codec]:
@@ -116,12 +116,12 @@ class Joined:
         return {address: codecs[place.cache][place.signal] for address, place in self.signals.items()}
 
     def rows_of(self, name: str, rows: Rows) -> Rows:
-        """The rows that a cache has for rows of the first; where they are the same, the very array that was given."""
+        """Convert rows of the first cache to rows of another; the given array itself if the rows are the same."""
         mapped = self._rows[name]
         return rows if mapped is None else mapped[rows]
 
     def rejected(self, view: int) -> Rows:
-        """Rows whose image could not be used in a view of any of the caches."""
+        """Rows whose image could not be used in this view of at least one of the caches."""
         self._expect_whole([view])
         bad = np.zeros(len(self), np.bool_)
         for name, reader in self.readers.items():
@@ -149,7 +149,7 @@ class Joined:
         threads: int = 2,
         examples: Examples | None = None,
     ) -> JoinedStream:
-        """The batches of one epoch for one process, as `Cache.stream` of the first cache gives them; `signals` are addresses."""
+        """Iterate over the batches of one epoch for one process, in the order of the first cache; `signals` are addresses."""
         wanted = self._views(views)
         view = view_of(epoch, wanted)
         self._expect_whole(wanted)
@@ -192,7 +192,7 @@ class Joined:
         raise UnknownSignal(f"no signal {address!r} in the caches that are joined", hint=f"they have {known}")
 
     def _views(self, views: Sequence[int] | None) -> list[int]:
-        """The views to read in turn. All when none are named, where all caches have as many."""
+        """The views to read in turn; for None all views, which all caches must have."""
         counts = {name: reader.store.plan.views.count for name, reader in self.readers.items()}
         if views is None and len(set(counts.values())) > 1:
             fewest, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
@@ -204,14 +204,14 @@ class Joined:
         return wanted
 
     def _expect_whole(self, views: Sequence[int]) -> None:
-        """Mismatch, naming a cache that has a view and one that has not all of it."""
+        """Mismatch if a view is incomplete in one of the caches."""
         if self._whole.issuperset(views):
             return
         expect_whole_views([reader.store for reader in self.readers.values()], views)
         self._whole.update(views)
 
     def expect_same(self, *, same_views: bool) -> None:
-        """Find the rows of every cache; Mismatch, both named, where the images, or their views, are not those of the first."""
+        """Match the rows of all caches; Mismatch, naming both caches, if images or views differ from those of the first."""
         ours = self._first.store
         for name, reader in self.readers.items():
             theirs = reader.store
@@ -228,7 +228,7 @@ class Joined:
 
 
 def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, Address]:
-    """How each signal is called: by its name where only one cache has it, else by that of its cache too."""
+    """Addresses of all signals: the name if only one cache has it, else with the cache's name before it."""
     holders: dict[str, list[str]] = {}
     for name, reader in readers.items():
         for stored in reader.store.plan.signals:
@@ -250,7 +250,7 @@ def _addresses(readers: Mapping[str, Reader], *, has_names: bool) -> dict[str, A
 
 
 def _again(readers: Mapping[str, Reader], has_names: bool, rows: dict[str, Rows | None]) -> Joined:
-    """A joined cache in another process, its rows matched already."""
+    """Make joined caches again in another process, with the rows that are matched already."""
     joined = Joined(readers, has_names=has_names)
     joined._rows = rows
     return joined

@@ -1,6 +1,6 @@
-"""The stream of joined caches: one stream a cache, all in the same order, drawn together.
+"""The stream of joined caches: one stream per cache, all in the same order, read together.
 
-Input: a stream of each cache that is read, and the addresses of the signals. Output: batches that hold one batch of each.
+Input: a stream of each cache that is read, and the addresses of the signals. Output: batches that contain a batch of each.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ Addresses = Mapping[str, tuple[str, str]]
 
 
 class JoinedBatch:
-    """The same examples in every cache. What holds for a `Batch` holds here; signals are known by their address."""
+    """A batch of the same examples in every cache. It works like a `Batch`, but signals are named by their address."""
 
     __slots__ = ("_index", "_signals", "batches", "examples", "items", "number", "rows", "view")
 
@@ -39,9 +39,9 @@ class JoinedBatch:
         self.rows = rows
         """Row of each example in the first cache."""
         self.examples = first.examples
-        """Number of each example among all examples of the dataset; equal to its row where there are no items."""
+        """Number of each example among all examples of the dataset; without items it equals the row."""
         self.items = first.items
-        """Number of each example's item within its row, from 0; None where there are no items."""
+        """Number of each example's item within its row, from 0; None if examples are rows."""
         self.view = view
         """Number of the stored view, the same in every cache."""
 
@@ -53,18 +53,18 @@ class JoinedBatch:
 
     @property
     def ids(self) -> list[str]:
-        """Image ids, decoded now."""
+        """Image ids of the examples, looked up at each call."""
         return [self._index.ids[row] for row in self.rows.tolist()]
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
-        """Class numbers as the first cache has them, -1 where unknown; None when it has none."""
+        """Class numbers in the first cache, -1 where unknown; None if it has no labels."""
         labels = self._index.labels
         return None if labels is None else labels[self.rows]
 
     @property
     def fields(self) -> Fields:
-        """Stored arrays, as coded: named as in their cache where the signal is, else `NAME.field`."""
+        """Stored arrays, still encoded, named like the signals' addresses: `field` or `NAME.field`."""
         return {
             field if address == signal else f"{cache}.{field}": array
             for address, (cache, signal) in self._signals.items()
@@ -72,12 +72,12 @@ class JoinedBatch:
         }
 
     def coded(self, address: str) -> tuple[Codec, Fields]:
-        """The codec of one signal, and the stored arrays it reads, by the names it knows them by."""
+        """The codec of a signal, and the stored arrays for it by the codec's own field names."""
         cache, signal = self._signals[address]
         return self.batches[cache].coded(signal)
 
     def decode(self) -> dict[str, Any]:
-        """Address of each signal -> float32 values; for logits a distribution."""
+        """Address of each signal -> values, as `Batch.decode` returns them."""
         values = {name: batch.decode() for name, batch in self.batches.items()}
         return {address: values[cache][signal] for address, (cache, signal) in self._signals.items()}
 
@@ -88,13 +88,13 @@ class JoinedBatch:
         return {name: torch.from_numpy(array) for name, array in self.fields.items()}
 
     def copy(self) -> "JoinedBatch":
-        """The same batch in memory of its own."""
+        """A copy of the batch in its own memory."""
         batches = {name: batch.copy() for name, batch in self.batches.items()}
         return JoinedBatch(batches, self._signals, self._index, self.rows, self.view)
 
 
 class JoinedStream:
-    """One epoch of one process over joined caches. Iterating twice gives the same batches twice."""
+    """The batches of one epoch for one process over joined caches. Iterating again gives the same batches."""
 
     def __init__(
         self,
@@ -109,20 +109,20 @@ class JoinedStream:
     ) -> None:
         self._streams, self._signals, self._order, self._share, self._index = streams, signals, order, share, index
         self.view = view
-        """Number of the stored view this epoch reads."""
+        """Number of the stored view that this epoch reads."""
         self.start = start
-        """The global batch it begins with."""
+        """Number of the first global batch."""
 
     def __len__(self) -> int:
         return len(self._share) - self.start
 
     @property
     def epoch(self) -> int:
-        """The epoch this is."""
+        """Number of the epoch."""
         return self._order.epoch
 
     def rows(self, number: int) -> Rows:
-        """Rows, as the first cache counts, of this process's piece of global batch `number`; nothing is read."""
+        """Rows (of the first cache) of this process's piece of global batch `number`; nothing is read."""
         return self._order.rows_of(self.examples(number))
 
     def examples(self, number: int) -> Rows:

@@ -1,17 +1,17 @@
-"""Which examples come when. Job: give the order of an epoch, and each process its share of it.
+"""The order of examples in an epoch, and the share of it that each process gets.
 
 Input: the examples (rows, or items of rows: see examples.py), rejected rows, seed, epoch, shuffle. Output: example numbers for
-any range of positions, so that an epoch can be resumed anywhere, and the row of each. With no items an example is its row.
-Nothing here depends on the number of processes, workers or threads.
+any range of positions, so that an epoch can be resumed anywhere, and the row of each. Without items an example is its row.
+The order does not depend on the number of processes, workers or threads.
 
 Six rows, of which row 3 is rejected, with seed 7:
 
-    position     0  1  2  3  4      of the epoch; all arrays are int64, one axis: position
-    place        0  2  1  4  3      shuffled(5, …): counts usable examples only
-    example      0  2  1  5  4      places from 3 on lie behind the rejected one
-    row          0  2  1  5  4      the same, as there are no items
+    position     0  1  2  3  4      in the epoch; all arrays are int64 with one axis, position
+    place        0  2  1  4  3      shuffled(5, …): number among the usable examples
+    example      0  2  1  5  4      places from 3 on are shifted by the rejected row 3
+    row          0  2  1  5  4      the same as the example, because there are no items
 
-A `Share` of batch 1 for two processes: rank 0 gets positions 0, 2, none; rank 1 gets 1, 3, 4. Global batches are 0-1, 2-3 and 4.
+With batch 1 and two processes, global batches are positions 0-1, 2-3 and 4: rank 0 gets 0, 2 and none; rank 1 gets 1, 3 and 4.
 
     >>> order = Order(6, seed=7, rejected=np.array([3]))
     >>> order.slice(0, 5).tolist()
@@ -33,13 +33,13 @@ from kdcache.errors import UsageError
 from kdcache.stream.examples import Examples, Rows
 
 WINDOW_BYTES, WINDOW_ROWS, RUNS = 64 << 20, 1 << 15, 64
-"""A shuffle by blocks mixes the rows of 64 runs: so many bytes, but no more rows than make a batch well mixed."""
+"""A window of a shuffle by blocks has 64 runs, and at most this many bytes and rows (enough to mix a batch well)."""
 
 Shuffle = Literal["full", "blocks", False]
 
 _WORD = 1 << 64
 _ROWS, _RUNS, _WINDOW = 0x0D0E_0001, 0x0D0E_0002, 0x0D0E_0003
-"""Purposes: which random words belong to which question."""
+"""Purposes of random permutations: part of the counter, so that they differ."""
 
 
 def shuffled(count: int, seed: int, epoch: int, purpose: int, part: int = 0) -> Rows:
@@ -56,27 +56,27 @@ def shuffled(count: int, seed: int, epoch: int, purpose: int, part: int = 0) -> 
 
 
 def runs_of(row_bytes: int, block_rows: int) -> tuple[int, int]:
-    """Rows of a run, whole blocks of them, and runs of a window, for rows of this size."""
+    """Rows per run (whole blocks) and runs per window, for rows of this size."""
     window = min(WINDOW_ROWS, max(1, WINDOW_BYTES // row_bytes))
     run = -(-max(1, window // RUNS) // block_rows) * block_rows
     return run, max(2, window // run)
 
 
 def view_of(epoch: int, views: Sequence[int]) -> int:
-    """The stored view an epoch reads: every view once before any is read twice.
+    """The stored view that an epoch reads; every view is read once before any is read again.
 
-    One view an epoch, because a part holds one view: mixing views would touch every part of every view for a few rows each,
-    and views are independent draws, so mixing would not make them more random.
+    An epoch reads one view, because a part holds one view: mixing views would read a few rows of every part of every view.
+    Views are drawn independently, so mixing them would not make an epoch more random.
     """
     return views[epoch % len(views)]
 
 
 class Order:
-    """The order of usable examples in one epoch, made slice by slice.
+    """The order of usable examples in one epoch, computed slice by slice.
 
-    `full` draws from all of them. `blocks` shuffles runs of neighbours, the examples of `run` rows as a rule, and mixes those of
-    `window` runs, so that a disk reads runs, not rows. Examples of rejected rows never come. Given a number of rows instead of
-    `Examples`, the examples are the rows.
+    `full` is a permutation of all examples. `blocks` shuffles runs of neighbours (usually the examples of `run` rows) and mixes
+    the examples of `window` runs, so that the disk reads runs, not rows. Examples of rejected rows are left out. If `examples`
+    is a number of rows, the examples are the rows.
     """
 
     def __init__(
@@ -105,16 +105,16 @@ class Order:
         return self.count
 
     def slice(self, first: int, last: int) -> Rows:
-        """Example numbers at positions first … last - 1: row numbers where there are no items."""
+        """Example numbers at positions first … last - 1; without items these are row numbers."""
         with self._lock:
             return self._skip_rejected(self._places(first, min(last, self.count)))
 
     def rows_of(self, examples: Rows) -> Rows:
-        """Row of each example; without items, the very array that was given."""
+        """Row of each example; without items the given array itself is returned."""
         return self.examples.rows_of(examples)
 
     def lookahead(self, position: int) -> int:
-        """Where the window of `position` ends: what is read together with it. Without windows, the position itself."""
+        """The position where the window of `position` ends. Without windows, the position itself."""
         if self.shuffle != "blocks" or position >= self.count:
             return position
         return self._window_start(self._window_of(position) + 1)
@@ -128,7 +128,7 @@ class Order:
         return self._row_spans(first, last) if self.examples.has_items else (first, last)
 
     def _row_spans(self, first: Rows, last: Rows) -> tuple[Rows, Rows]:
-        """Spans of rows that hold these ascending spans of examples. A row whose items lie in two spans is in the first."""
+        """Convert ascending spans of examples to spans of rows. A row with items in two spans is in the first one."""
         first, last = self.rows_of(first), self.rows_of(last - 1) + 1
         first[1:] = np.maximum(first[1:], last[:-1])
         some = first < last
@@ -142,7 +142,7 @@ class Order:
         return np.arange(first, last, dtype=np.int64)
 
     def _skip_rejected(self, places: Rows) -> Rows:
-        """The n-th usable example lies behind as many rejected ones as have at most n usable ones before them."""
+        """Convert places among usable examples to example numbers, by adding the number of rejected examples before each."""
         if not len(self._bad_before):
             return places
         skipped: Rows = places + np.searchsorted(self._bad_before, places, side="right")
@@ -158,7 +158,7 @@ class Order:
 
     @lazy
     def _short(self) -> tuple[int, int]:
-        """(Number of the window that contains the last run, rows by which that run is shorter than the others)."""
+        """Number of the window that contains the last run, and by how many rows that run is shorter than the others."""
         runs = len(self._run_order)
         place = int(np.flatnonzero(self._run_order == runs - 1)[0])
         return place // self.runs, runs * self.run - self.count
@@ -197,8 +197,8 @@ class Order:
 class Share:
     """The part of each global batch that one of `world` processes gets.
 
-    A global batch is `batch` examples a process. The last, smaller one is left out (`drop_last`) or divided evenly, so that all
-    processes take equally many steps; with fewer examples left than processes, some get none.
+    A global batch has `batch` examples for each process. The last, smaller one is left out (`drop_last`) or divided evenly, so
+    that all processes take the same number of steps; if fewer examples than processes are left, some get none.
     """
 
     total: int
@@ -224,6 +224,6 @@ class Share:
         return start + size * self.rank // self.world, start + size * (self.rank + 1) // self.world
 
     def own(self, first: int, last: int) -> NDArray[np.bool_]:
-        """Which positions first … last - 1 of whole global batches are this process's."""
+        """Mask of those positions first … last - 1 (of whole global batches) that belong to this process."""
         own: NDArray[np.bool_] = np.arange(first, last) // self.batch % self.world == self.rank
         return own

@@ -1,7 +1,7 @@
-"""A cache that is open for reading: its views mapped as they are needed, the codecs of its signals, the buffers of its streams.
+"""A cache that is open for reading: its mapped views, the codecs of its signals, the buffers of its streams.
 
-Input: a store. Output: what a stream, or a look at one image, is made from. Whoever streams from one cache or from several goes
-through here. Pickles as the path of its store; every process has maps and buffers of its own.
+Input: a store. Output: what is needed to stream, or to read one image. Streams over one or several caches all use this.
+It pickles as the path of its store; every process has its own maps and buffers.
 """
 
 import os
@@ -19,20 +19,20 @@ from kdcache.stream.ring import Rings
 from kdcache.stream.shelf import Shelf
 
 SHELVES = 2
-"""Number of views that stay mapped when nobody reads them."""
+"""Number of views that stay mapped after use."""
 
 
 class UnknownSignal(UsageError, KeyError):
-    """A cache does not hold that signal."""
+    """The cache has no signal of that name."""
 
     def __str__(self) -> str:
         return self.message
 
 
 class _Mapped:
-    """What one process has open of a cache: views that are mapped, and buffers of streams.
+    """What one process has open: mapped views of a cache, and buffers of streams.
 
-    A forked process makes its own, as another thread may have held a lock of these when it forked.
+    A forked process makes a new one, because another thread may have held one of its locks during the fork.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class _Mapped:
         self._shelves: OrderedDict[tuple[int, bool], Shelf] = OrderedDict()
 
     def shelf(self, store: Store, view: int, check: bool) -> Shelf:
-        """A view ready to be read, by any number of threads. The ones used last are kept."""
+        """A view that any number of threads can read. The most recently used views are kept."""
         with self._lock:
             key = (view, check)
             if key not in self._shelves:
@@ -64,26 +64,26 @@ class Reader:
 
     @property
     def _here(self) -> _Mapped:
-        """What this process has open."""
+        """The open views and buffers of this process."""
         process = os.getpid()
         mapped = self._mapped.get(process)
         return self._mapped.setdefault(process, _Mapped()) if mapped is None else mapped
 
     def shelf(self, view: int, *, check: bool = True) -> Shelf:
-        """A view ready to be read; UsageError where the cache has no such view."""
+        """A view that can be read; UsageError if the cache has no such view."""
         return self._here.shelf(self.store, self.view(view), check)
 
     def context(self, view: int, signals: Sequence[str] | None, *, check: bool = True) -> Context:
-        """What the batches of one view share; all signals when none are named."""
+        """What batches of one view have in common; None for `signals` means all."""
         return Context(self.shelf(view, check=check), self.codecs(signals), self._here.rings)
 
     def runs(self) -> tuple[int, int]:
-        """How a shuffle by blocks cuts this cache, whatever signals are read: the order must not depend on them."""
+        """Run and window size of a shuffle by blocks. They do not depend on which signals are read, so neither does the order."""
         row_bytes = sum(field.row_bytes for field in self.store.fields.values() if not field.per_part)
         return runs_of(row_bytes, max(self.store.plan.layout.block_rows.values()))
 
     def view(self, view: int) -> int:
-        """The number of a view that there is; UsageError for another."""
+        """Return the number of a view; UsageError if the cache has no such view."""
         views = self.store.plan.views.count
         if not 0 <= view < views:
             hint = f"views count from 0: it has {'0' if views == 1 else f'0 to {views - 1}'}"
@@ -91,7 +91,7 @@ class Reader:
         return view
 
     def views(self, views: Sequence[int] | None) -> list[int]:
-        """The views to read in turn; all when none are named."""
+        """The views to read in turn; None means all."""
         if isinstance(views, int):
             raise UsageError(f"views is {views}, not a list of views", hint=f"views=[{views}]")
         wanted = [self.view(view) for view in (range(self.store.plan.views.count) if views is None else views)]
@@ -100,7 +100,7 @@ class Reader:
         return wanted
 
     def codecs(self, signals: Sequence[str] | None) -> dict[str, Codec]:
-        """Signal name -> codec; all when none are named."""
+        """Signal name -> codec; None means all signals."""
         codecs: dict[str, Any] = self.store.plan.codecs()
         if isinstance(signals, str):
             raise UsageError(f"signals is {signals!r}, not a list of signals", hint=f"signals=[{signals!r}]")

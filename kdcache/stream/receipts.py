@@ -1,4 +1,4 @@
-"""The receipts of one view, read when they are needed and remembered at a hundredth of their size."""
+"""The receipts of one view: they are read when needed, and a hundredth of their content is kept in memory."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from kdcache.store.reading.piece import Piece
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is remembered of a receipt."""
+    """The values of a receipt that are kept in memory."""
 
     bad: dict[int, str]
     pieces: dict[str, Piece]
 
 
 class Receipts:
-    """The receipts of a view, part by part."""
+    """The receipts of a view, by number of the part."""
 
     def __init__(self, store: Store, view: int) -> None:
         self._store, self._view = store, view
@@ -38,7 +38,7 @@ class Receipts:
         return self._kept[number]
 
     def piece(self, field: str, number: int) -> Piece:
-        """Where a part keeps a field."""
+        """The location of a field in a part."""
         return self[number].pieces[field]
 
     @lazy

@@ -1,7 +1,7 @@
-"""Buffers that are used again and again: a fresh array a batch costs page faults and runs ten times slower.
+"""Reused buffers: a new array for each batch would cause page faults and be ten times slower.
 
-Input: the fields and how many rows a buffer holds. Output: slots, each with one array a field; page-aligned, or page-locked
-by torch so that a GPU copies from them while the next batch is gathered.
+Input: the fields and the number of rows. Output: slots, each with one array per field; page-aligned, or page-locked by torch,
+so that a GPU can copy from them while the next batch is gathered.
 """
 
 import mmap
@@ -18,7 +18,7 @@ from kdcache.errors import Unavailable
 
 
 class Rings:
-    """Slots of finished iterations, lent again to the next one that needs the same."""
+    """Keeps the slots of finished iterations, to reuse them in the next iteration that needs the same slots."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -26,7 +26,7 @@ class Rings:
 
     @contextmanager
     def lend(self, count: int, rows: int, fields: Sequence[Field], *, pin: bool = False) -> Iterator[list[Fields]]:
-        """`count` slots of `rows` rows each. One set is kept when nobody uses it."""
+        """Lend `count` slots of `rows` rows each. One unused set of slots is kept."""
         kind = (count, rows, tuple(fields), pin)
         with self._lock:
             spare, self._spare = self._spare, None

@@ -1,7 +1,7 @@
-"""The same images in two caches: which row of one is which row of the other.
+"""Match the rows of two caches of the same images.
 
-Input: two indexes. Output: for each row of the first its row in the second, as one array; None where they are the same, which
-costs nothing. Found by the sorted hashes that each index has; then every id is compared, as hashes may meet.
+Input: two indexes. Output: an array with the row in the second cache for each row of the first; None if all rows are the same.
+Rows are matched by the sorted hashes in each index; then every id is compared, because hashes can collide.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ Hashes = NDArray[np.uint64]
 
 
 def rows_in(ours: Index, theirs: Index, *, names: tuple[str, str]) -> Rows | None:
-    """Row in `theirs` of each row of `ours`; None where it is the same. Mismatch, both named, where the images are not."""
+    """Row in `theirs` of each row of `ours`; None if all are the same. Mismatch, naming both, if the images differ."""
     if _alike(ours, theirs):
         return None
     (hashes, rows), (their_hashes, their_rows) = _sorted(ours), _sorted(theirs)
@@ -30,13 +30,13 @@ def rows_in(ours: Index, theirs: Index, *, names: tuple[str, str]) -> Rows | Non
 
 
 def _alike(ours: Index, theirs: Index) -> bool:
-    """Whether both have the same ids in the same order: the usual case, settled by one pass over their letters."""
+    """Whether both have the same ids in the same order, which is the usual case and quick to check."""
     ids, others = ours.ids.batch.column(0), theirs.ids.batch.column(0)
     return len(ids) == len(others) and bool(ids.equals(others))
 
 
 def _sorted(index: Index) -> tuple[Hashes, Rows]:
-    """All hashes in ascending order, and the row of each; those of one generation are kept so."""
+    """All hashes in ascending order, and the row of each. An index with one generation stores them in this order."""
     hashes, rows = index.hashes
     if not index.generations:
         return hashes, rows.astype(np.int64)
@@ -45,7 +45,7 @@ def _sorted(index: Index) -> tuple[Hashes, Rows]:
 
 
 def _settle_twins(matched: Rows, hashes: Hashes, rows: Rows, their_rows: Rows, ours: Index, theirs: Index) -> None:
-    """Ids that share a hash are matched by their letters."""
+    """Match ids with equal hashes by comparing the ids themselves."""
     twins = np.flatnonzero(hashes[1:] == hashes[:-1])
     places = np.union1d(twins, twins + 1).tolist()
     by_id: dict[str, int] = {theirs.ids[row]: row for row in their_rows[places].tolist()}
@@ -54,7 +54,7 @@ def _settle_twins(matched: Rows, hashes: Hashes, rows: Rows, their_rows: Rows, o
 
 
 def _expect_same_ids(matched: Rows, ours: Index, theirs: Index, names: tuple[str, str]) -> None:
-    """Mismatch unless the ids at the rows that were paired are the same, letter by letter."""
+    """Mismatch unless the ids of all matched rows are equal."""
     column, others = ours.ids.batch.column(0), theirs.ids.batch.column(0)
     for start in range(0, len(matched), CHUNK):
         paired = others.take(matched[start : start + CHUNK])
@@ -63,10 +63,10 @@ def _expect_same_ids(matched: Rows, ours: Index, theirs: Index, names: tuple[str
 
 
 def _other_images(ours: Index, theirs: Index, names: tuple[str, str]) -> Mismatch:
-    """What one of the two has and the other has not, by an example."""
+    """A Mismatch that names an image that only one of the two has."""
     for (mine, other), (name, other_name) in zip(((ours, theirs), (theirs, ours)), (names, names[::-1]), strict=True):
         if (missing := _only_in(mine, other)) is not None:
-            message = f"{names[1]} is of other images than {names[0]}: {name} has {missing!r}, {other_name} has not"
+            message = f"{names[1]} has other images than {names[0]}: {name} has {missing!r}, {other_name} does not"
             counts = f"{len(ours):,} images there, {len(theirs):,} here"
             return Mismatch(f"{message} ({counts})", hint="join caches that were built from the same images")
     raise AssertionError("both have the same ids")
@@ -77,4 +77,6 @@ def _only_in(ours: Index, theirs: Index) -> str | None:
     absent = np.isin(hashes, theirs.hashes[0], invert=True)
     if absent.any():
         return ours.ids[int(rows[absent].min())]
-    return next((image_id for image_id in ours.ids if theirs.find(image_id) is None), None)  # two ids of one hash
+    return next(
+        (image_id for image_id in ours.ids if theirs.find(image_id) is None), None
+    )  # different ids with equal hashes

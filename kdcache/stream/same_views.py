@@ -1,6 +1,6 @@
-"""Did the teachers of two caches see the same views of the same files, and is all of them there?
+"""Check that the teachers of two caches were shown the same views of the same files, and that the views are complete.
 
-Input: stores of the same images. Output: nothing, or a Mismatch that names both.
+Input: stores of the same images. Output: nothing, or a Mismatch that names both stores.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from kdcache.stream.examples import Rows
 
 
 def expect_whole_views(stores: Sequence[Store], views: Sequence[int]) -> None:
-    """Mismatch, naming a cache that has not all of a view and those that it is to be joined with."""
+    """Mismatch, naming the caches, if a view is incomplete in one of them."""
     for view in views:
         for store in stores:
             missing = len(store.plan.parts_of(view)) - len(store.built(view))
@@ -23,9 +23,9 @@ def expect_whole_views(stores: Sequence[Store], views: Sequence[int]) -> None:
 
 
 def expect_same_views(ours: Store, theirs: Store, rows: Rows | None) -> None:
-    """Mismatch where the teachers cannot have seen the same pixels of the same files."""
+    """Mismatch if the teachers cannot have been shown the same pixels of the same files."""
     plan, other, (here, there) = ours.plan, theirs.plan, (ours.path, theirs.path)
-    hint = "join them with same_views=False where each teacher may see the images in its own way"
+    hint = "join them with same_views=False if the teachers may see different views"
     if plan.views.recipe != other.views.recipe:
         mine, others = plan.views.recipe.plain(), other.views.recipe.plain()
         differing = [key for key in {**mine, **others} if mine.get(key) != others.get(key)]
@@ -42,4 +42,4 @@ def expect_same_views(ours: Store, theirs: Store, rows: Rows | None) -> None:
         raise Mismatch(message, hint=hint)
     if rows is None and plan.dataset.fingerprint != other.dataset.fingerprint:
         facts = f"fingerprint is {plan.dataset.fingerprint} there, {other.dataset.fingerprint} here"
-        raise Mismatch(f"{there} has images of the same ids as {here}, but other files: {facts}", hint=hint)
+        raise Mismatch(f"{there} has images with the same ids as {here}, but other files: {facts}", hint=hint)

@@ -1,7 +1,7 @@
-"""One view of a cache, ready to be read. Job: hand out the fields of any rows, whatever parts they lie in.
+"""One view of a cache, ready to be read: it returns the fields of any rows, whatever parts they are in.
 
-Input: the store and a view. Output: rows gathered into given buffers, checked on first touch; the rows that must not be
-read; arrays that belong to a part as a whole. Receipts are read, and files mapped, when a part is first needed.
+Input: the store and a view. Output: rows gathered into given buffers, checked when first read; the rows that must not be
+read; arrays that a part has only once. Receipts are read, and files mapped, when a part is first needed.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from kdcache.store.reading.mapped import reads_huge_pages
 from kdcache.stream.receipts import Receipts
 
 Page = tuple[str, int]
-"""A field, and the number of one of the huge pages it is mapped to."""
+"""Name of a field, and number of a huge page in its arena."""
 
 
 class Shelf:
@@ -31,7 +31,7 @@ class Shelf:
         store.expect_rows()
         self.store, self.view, self.check = store, view, check
         self.dense = reads_huge_pages() and self._fits_into_memory()
-        """Whether what is read stays in memory, so that reading more at once costs nothing."""
+        """Whether the view fits into memory, so that reading more than requested costs nothing."""
         self._receipts = Receipts(store, view)
         self._lock = Lock()
         self._arenas: dict[str, Arena] = {}
@@ -42,23 +42,23 @@ class Shelf:
         return self._receipts.rejected
 
     def reason(self, row: int) -> str | None:
-        """Why the image of a row could not be used; None when it could."""
+        """Why the image of a row could not be used; None if it could."""
         return self._receipts[row // self.store.plan.layout.rows_per_part].bad.get(row)
 
     def fetch(self, rows: Rows, out: Fields) -> None:
-        """Gather rows into the first len(rows) rows of each array of `out`, named as the fields are."""
+        """Gather rows into the first len(rows) rows of each array of `out`, by field name."""
         for name, array in out.items():
             if len(rows):
                 self.arena(name, int(rows[0])).gather(rows, array[: len(rows)])
 
     def touched(self, names: Iterable[str]) -> bool:
-        """True when every row of these fields was read before."""
+        """True when all rows of these fields have been read and checked before."""
         return all(name in self._arenas and self._arenas[name].touched for name in names)
 
     def announce(self, first: Rows, last: Rows, names: Iterable[str]) -> list[Page]:
-        """Tell the kernel that these fields of these spans of rows (ascending) will be wanted soon.
+        """Tell the kernel that these fields of these ascending spans of rows will be needed soon.
 
-        Returns the pages that should be brought in instead, by threads that may wait for the disk.
+        Returns pages that the caller should load instead, in threads that may wait for the disk.
         """
         if not len(first):
             return []
@@ -66,11 +66,11 @@ class Shelf:
         return [(name, page) for name, arena in arenas.items() for page in arena.announce(first, last)]
 
     def bring(self, page: Page) -> None:
-        """Read one page in."""
+        """Load one huge page from disk."""
         self._arenas[page[0]].bring(page[1])
 
     def whole(self, name: str, part: int) -> NDArray[np.generic]:
-        """An array that belongs to a part as a whole, checked."""
+        """A checked array that a part has only once."""
         if (name, part) not in self._whole:
             field, piece = self.store.fields[name], self._receipts.piece(name, part)
             content = piece.whole(check=self.check)
@@ -78,7 +78,7 @@ class Shelf:
         return self._whole[name, part]
 
     def arena(self, name: str, row: int) -> Arena:
-        """All rows of one field; `row` is one that is about to be read."""
+        """The arena of one field; `row` is a row that will be read."""
         with self._lock:
             if name not in self._arenas:
                 self._arenas[name] = self._make_arena(self.store.fields[name], row)
@@ -87,7 +87,7 @@ class Shelf:
     def _make_arena(self, field: Field, row: int) -> Arena:
         layout, rows = self.store.plan.layout, self.store.plan.dataset.rows
         pieces = partial(self._receipts.piece, field.name)
-        # Small rows come from many places at once; to read all around each would delay the first batch.
+        # Small rows of a batch come from many places; loading huge pages around each would delay the first batch.
         dense = self.dense and field.row_bytes >= PAGE
         return make_arena(field, layout, rows, pieces, row // layout.rows_per_part, check=self.check, dense=dense)
 
@@ -97,6 +97,6 @@ class Shelf:
 
 
 def available_bytes() -> int:
-    """Memory that can be had without swapping, caches included."""
+    """Memory in bytes that is available without swapping, page cache included."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))

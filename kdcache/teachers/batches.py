@@ -1,8 +1,8 @@
-"""The one way a teacher is run over images: in batches of one size, filled up with black, and smaller once memory runs out.
+"""The only code that runs a teacher over images: in batches of a fixed size, padded with black images, halved if memory runs out.
 
-A row's bits depend on the size of its batch, so that size is the plan's wherever the device has the memory for it: in a build,
-when a training keeps the teacher connected, and when a cache is verified. Where it has not, images are shown in batches of half
-the size, again and again; what is emitted may then differ in the last place from what a device with more memory gives.
+The exact bits of a row depend on the batch size, so the plan's size is used whenever the device has enough memory: in a build,
+in on-stream training, and when a cache is verified. Otherwise the batch is halved until it fits; the values may then differ
+in the last digit from those of a device with more memory.
 """
 
 from collections.abc import Callable
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from kdcache.teachers.teacher import Teacher
 
 Emitted = dict[str, Any]
-"""Signal name -> a row for every image: a tensor, or `Padded` where rows differ in length."""
+"""Signal name -> one row for every image: a tensor, or `Padded` if rows differ in length."""
 
 
 class Batches:
-    """A teacher that is shown `size` images at a time."""
+    """Runs a teacher on `size` images at a time."""
 
     def __init__(self, teacher: "Teacher", size: int, *, hint: str, note: Callable[[str], None] | None = None) -> None:
-        """`hint`: the way out where not even one image fits. `note` is called with a line of text when the size is halved."""
+        """`hint`: for the error when not even one image fits. `note` is called with a line of text when the size is halved."""
         self._teacher, self._hint, self._note = teacher, hint, note
         self.planned = size
-        """Images at a time where memory suffices."""
+        """Batch size if memory suffices."""
         self.size = size
-        """Images at a time now."""
+        """Present batch size."""
 
     def emit(self, shown: Shown) -> Emitted:
-        """Signal name -> a row for every image shown, of which there may be any number above none."""
+        """Run the teacher on any number of images above zero; returns signal name -> one row for every image."""
         while True:
             emitted = self._attempt(shown)
             if emitted is not None:
@@ -41,12 +41,12 @@ class Batches:
 
     @property
     def facts(self) -> dict[str, int]:
-        """What a receipt keeps of it: into how many pieces a batch was cut, where it was cut at all."""
+        """Facts for a receipt: into how many pieces batches were cut; empty if they were not."""
         pieces = -(-self.planned // self.size)
         return {"pieces": pieces} if pieces > 1 else {}
 
     def _attempt(self, shown: Shown) -> Emitted | None:
-        """None where memory has run out. What was emitted until then is given up, so that all rows come of one size."""
+        """Run all pieces; None if memory ran out. Then nothing is kept, so that all rows come from batches of one size."""
         try:
             pieces = [self._piece(shown[first : first + self.size]) for first in range(0, len(shown), self.size)]
         except out_of_memory():

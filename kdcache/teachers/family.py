@@ -1,7 +1,7 @@
-"""What a family of teachers declares of itself. Importing a declaration imports no torch: whatever is heavy stands in it by name.
+"""The declaration of a family of teachers. Importing it does not import torch, because it refers to heavy code by name.
 
-A family of this project is a folder of kdcache/teachers/families whose `FAMILY` is such a record; other packages name theirs in
-an entry point of the group `kd.teachers`.
+Each family of this project is a folder in kdcache/teachers/families whose `FAMILY` is such a record; other packages name theirs
+in an entry point of the group `kd.teachers`.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 NANO = "nano"
 """Name of the size whose weights come in the package."""
 HEAD_SIGNAL = "logits"
-"""What a fitted head emits, whatever the family it is put on."""
+"""The signal that a fitted head emits, for every family."""
 LOGITS = (HEAD_SIGNAL,)
 
 
 @dataclass(frozen=True)
 class Nano:
-    """The smallest size of a family: trained on an embedded set, its weights in the package that brings the family."""
+    """The smallest size of a family. It is trained on an embedded set, and its weights are in the family's package."""
 
     folder: Path
-    """Folder of the package that the weights lie below."""
+    """Folder in the package that contains the weights, possibly in a subfolder."""
     file: str
-    """Path of the weights file below `folder`; training it again writes the same path below another folder."""
+    """Path of the weights file relative to `folder`; a new training writes the same path below another folder."""
     preprocess: str
-    """The Preprocess it sees images through, as module:attribute."""
+    """Reference ("module:attribute") to the Preprocess of its images."""
     has_classes: bool = True
-    """Whether its weights bring a classifier."""
+    """Whether its weights include a classifier."""
     trainer: str | None = None
-    """What trains it again (nano_training.trainer.Trainer), as module:attribute; None where it cannot be."""
+    """Reference ("module:attribute") to the Trainer that trains it again; None if it cannot be trained here."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +45,40 @@ class TeacherFamily:
     """One family of teachers."""
 
     name: str
-    """What `--teacher` calls it: letters, digits, `-` and `_`."""
+    """Name for `--teacher`: letters, digits, `-` and `_`."""
     about: str
-    """What it is, in one line."""
+    """One-line description for lists."""
     opener: str | Callable[["Request"], "Candidate"]
-    """Function that loads a teacher, or its place as module:function."""
+    """Function that loads a teacher, or a "module:function" reference to it."""
     by_model: bool = False
-    """Whether a teacher is written NAME:MODEL. Such a family has no sizes."""
+    """Whether its teachers are named NAME:MODEL. Such a family has no sizes."""
     sizes: str | None = None
-    """Its published sizes: the name of a preset in configs/teachers, or the path of such a file. None where it has none."""
+    """Its published sizes: the name of a preset in configs/teachers, or the path of such a file. None if it has none."""
     usual_signals: tuple[str, ...] | str = ()
-    """Signals a cache keeps when none are named; empty: as `sizes` say, else logits. Of a family by model also the place, as
-    module:function, of what tells them from the full name and `--weights`."""
+    """Signals that a cache stores by default; empty: those in `sizes`, else logits. With `by_model` it may also be a
+    "module:function" reference to a function of the full name and `--weights` that returns them."""
     headless: bool | None = False
-    """Whether its published weights bring no classes, so that logits need a fitted head. None: it depends on the model."""
+    """Whether its published weights have no classifier, so that logits need a fitted head. None: it depends on the model."""
     published: bool = False
-    """Whether its weights are fetched when they are not given."""
+    """Whether kd can fetch its weights if the user gives none."""
     own_pixels: bool = False
-    """Whether its files always say how pixels are prepared, so that the plan of an earlier build has no say in it."""
+    """Whether its files always specify the preprocessing, so that it is never taken from the plan of an earlier build."""
     nano: Nano | None = None
-    """Its size in the package, if there is one."""
+    """Its nano size in the package; None if it has none."""
 
     @property
     def written(self) -> str:
-        """How users write it: `clip`, or `timm:NAME`."""
+        """The form of its teachers' names: `clip`, or `timm:NAME`."""
         return f"{self.name}:NAME" if self.by_model else self.name
 
     def open(self, request: "Request") -> "Candidate":
-        """Load the teacher that is requested."""
+        """Load the requested teacher."""
         opener: Any = attribute(self.opener) if isinstance(self.opener, str) else self.opener
         candidate: Candidate = opener(request)
         return candidate
 
     def signals_kept(self, name: str, weights: str | None) -> tuple[str, ...]:
-        """Signals a cache keeps of a teacher of this full name when none are named."""
+        """Signals that a cache of the teacher with this full name stores by default."""
         if isinstance(self.usual_signals, str):
             told: tuple[str, ...] = attribute(self.usual_signals)(name.partition(":")[2], weights)
             return told
@@ -89,19 +89,19 @@ class TeacherFamily:
         return family_facts(self.sizes).signals
 
     def needs_head(self, size: str | None) -> bool:
-        """Whether logits of a size need a fitted head."""
+        """Whether logits of this size need a fitted head."""
         if size == NANO and self.nano is not None:
             return not self.nano.has_classes
         return bool(self.headless)
 
     @property
     def nano_file(self) -> str:
-        """Path of the weights file of its nano size, below the folder of a package or of a training."""
+        """Path of the nano weights file relative to the folder of the package or of a training."""
         assert self.nano is not None, "this family has no nano size"
         return self.nano.file
 
     def nano_weights(self) -> Path:
-        """Weights file of its nano size; its safetensors header says how it was made and how good it is."""
+        """The nano weights file. Its safetensors header records how it was made and its accuracy."""
         path = self.nano.folder / self.nano.file if self.nano is not None else None
         if path is None or not path.is_file():
             missing = "" if path is None else f": {path.name} is missing"
@@ -112,7 +112,7 @@ class TeacherFamily:
         return path
 
     def nano_preprocess(self) -> "Preprocess":
-        """How images are prepared for its nano size."""
+        """Preprocessing of images for its nano size."""
         assert self.nano is not None, "this family has no nano size"
         preprocess: Preprocess = attribute(self.nano.preprocess)
         return preprocess

@@ -1,6 +1,6 @@
-"""Everything all teachers share: frozen modules, normalised pixels, autocast, float32 out.
+"""The common implementation of all teachers: frozen modules, normalised pixels, autocast, float32 output.
 
-A family brings a `Tower`: its modules, where each of its signals is tapped, and how normalised pixels become signals.
+A family provides a `Tower`: its modules, a description of where each signal is taken, and a function from pixels to signals.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,43 +24,43 @@ from kdcache.teachers.request import Request
 
 
 class Output(NamedTuple):
-    """What a tower emits under one name, and what does not follow from name and shape: see `Signal`."""
+    """The values of one signal of a batch, and its properties that do not follow from name and shape (see `Signal`)."""
 
     values: Tensor
-    """(batch, *shape)."""
+    """Values, (batch, *shape)."""
     grid: tuple[int, int] | None = None
-    """Height and width where the tokens lie on a grid."""
+    """(height, width) of the grid of tokens, if there is one."""
     lengths: Tensor | None = None
-    """(batch,): how much of its first axis each row fills; None where all rows are full."""
+    """(batch,) lengths of the rows along their first axis; None if all rows are full."""
     kind: Kind | None = None
-    """What its numbers are; None: what a signal of this name and shape usually is."""
+    """Kind of its numbers; None: the default for a signal of this name and shape."""
     axes: tuple[str, ...] | None = None
-    """Names of its axes; None: those its kind usually has."""
+    """Names of its axes; None: the default for its kind."""
     vocabulary: int | None = None
-    """Of codes, how many different ones there are."""
+    """Number of different codes, for a signal of kind codes."""
 
     def signal(self, name: str) -> Signal:
-        """The signal it is a batch of."""
+        """The description of the signal."""
         given = {"kind": self.kind, "axes": self.axes, "vocabulary": self.vocabulary}
         shape, lengths = tuple(self.values.shape[1:]), self.lengths is not None
         named = {key: value for key, value in given.items() if value is not None}
         return Signal(name=name, shape=shape, grid=self.grid, lengths=lengths, **named)  # type: ignore[arg-type]
 
     def copied(self) -> "Output":
-        """The same in memory of its own: whole numbers as int64, all else as float32."""
+        """A copy in its own memory: integers as int64, everything else as float32."""
         dtype = torch.int64 if self.kind == "codes" else torch.float32
         values = torch.empty(self.values.shape, dtype=dtype, device=self.values.device).copy_(self.values)
         return self._replace(values=values, lengths=None if self.lengths is None else self.lengths.clone())
 
 
 def from_map(values: Tensor) -> Output:
-    """A feature map (batch, channels, height, width) as tokens, rows of the grid first."""
+    """Convert a feature map (batch, channels, height, width) to tokens, listed row by row."""
     height, width = values.shape[-2:]
     return Output(values.flatten(2).transpose(1, 2), (height, width))
 
 
 class Tower(Protocol):
-    """The network of a teacher, as its family loads it."""
+    """The network of a teacher, which its family loads."""
 
     @property
     def network(self) -> nn.Module:
@@ -68,15 +68,15 @@ class Tower(Protocol):
 
     @property
     def taps(self) -> dict[str, str]:
-        """Where each signal it can emit is tapped, in words, by signal."""
+        """Name of each signal that it can emit -> description of where it is taken."""
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """Normalised float pixels (batch, 3, height, width) -> at least the wanted signals."""
+        """Emit at least the wanted signals for normalised float pixels (batch, 3, height, width)."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A loaded teacher, before it is frozen."""
+    """A loaded teacher that is not frozen yet."""
 
     tower: Tower
     size: str
@@ -94,7 +94,7 @@ class Candidate:
 
     @property
     def taps(self) -> dict[str, str]:
-        """Where each signal it can emit, those of its head included, is tapped, by signal."""
+        """Name of each signal that it can emit, including its head's -> description of where it is taken."""
         return self.tower.taps | ({"logits": self.classifier.tap} if self.classifier else {})
 
 
@@ -129,7 +129,7 @@ class FrozenTeacher:
         return self._tower.network
 
     def emit(self, shown: Shown) -> dict[str, Any]:
-        """Signal name -> (batch, *shape), float32 or of codes int64; `Padded` where rows differ in length."""
+        """Signal name -> (batch, *shape), float32, or int64 for codes; `Padded` if rows differ in length."""
         return {
             name: said.values if said.lengths is None else Padded(said.values, said.lengths)
             for name, said in self._emit(shown).items()
@@ -141,12 +141,12 @@ class FrozenTeacher:
         height, width = self._preprocess.size
         if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, 3):
             raise UsageError(
-                f"a teacher that sees {height}x{width} was shown {tuple(pixels.shape[1:])} of {pixels.dtype}",
+                f"a teacher with input {height}x{width} was shown {tuple(pixels.shape[1:])} of {pixels.dtype}",
                 hint=f"views are uint8, (batch, {height}, {width}, 3)",
             )
         with torch.inference_mode(), exact_kernels(), autocast(self._device, self._precision):
             said = self._speak(normalised(pixels, self._mean, self._std), shown)
-        # Plain float32 copies, made outside inference mode: a student's loss may keep them for its backward pass.
+        # Float32 copies made outside inference mode, because a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
             copies = {name: said[name].copied() for name in self._wanted}
             if self._head is not None:
@@ -167,7 +167,7 @@ class FrozenTeacher:
         return found
 
     def _measure(self) -> tuple[Signal, ...]:
-        """The signals and their shapes, from one black image."""
+        """Find the signals and their shapes by running one black image."""
         black = torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8)
         no_tokens = None if self._reads is None else torch.zeros((1, self._reads), dtype=torch.int64)
         said = self._emit(Shown(black, no_tokens, None if no_tokens is None else torch.zeros(1, dtype=torch.int64)))
@@ -178,13 +178,13 @@ def check_device(name: str) -> None:
     """Refuse a device that does not work, before anything large is loaded."""
     try:
         torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+    except (RuntimeError, AssertionError) as error:  # torch raises AssertionError if it was built without CUDA
         reason = str(error).split("\n", 1)[0]
         raise Unavailable(f"device {name!r} cannot be used: {reason}", hint="use --device cpu") from error
 
 
 def freeze(network: nn.Module) -> None:
-    """No gradients, eval mode, and no way back into training mode: `train()` does nothing on any module."""
+    """Switch off gradients, and keep all modules in eval mode: `train()` has no effect on them."""
     network.eval().requires_grad_(False)
     for module in network.modules():
         module.train = MethodType(_stay, module)  # type: ignore[method-assign]  # of this module, not of its class
@@ -196,7 +196,7 @@ def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
 
 @contextmanager
 def exact_kernels() -> Iterator[None]:
-    """The same kernels every time, and float32 that is float32: no TF32, no autotuning, whatever a student has set."""
+    """Use deterministic kernels and full float32: no TF32 and no autotuning, whatever a student has set."""
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -228,7 +228,7 @@ def _spec(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -
 
 
 def _classes(request: Request, candidate: Candidate, signals: tuple[Signal, ...]) -> tuple[str, ...] | None:
-    """Names of what its distribution is over: those requested, else those the head or the model brings."""
+    """Class names of its distribution: the requested ones, else those of the head or the model."""
     logits = next((signal for signal in signals if signal.names_classes), None)
     if logits is None:
         return None

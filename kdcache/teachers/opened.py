@@ -1,4 +1,4 @@
-"""From a request to a frozen teacher, whatever its files hold: an error inside a library is reported as an error of the files."""
+"""Open a requested teacher and freeze it; an error inside a library is reported as an error of the teacher's files."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ from kdcache.teachers.request import Request
 
 
 def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTeacher:
-    """The teacher that an opener makes of a request. Where the files are of others, whatever it fails with is about them."""
+    """Open the requested teacher with an opener. If the files may come from a stranger, every failure is blamed on them."""
     check_device(request.device)
     try:
-        # A network begins with random weights that a checkpoint then replaces: nobody else's numbers may depend on that.
+        # Building a network draws random weights that a checkpoint then replaces; this must not change other random numbers.
         with torch.random.fork_rng(devices=[]):
             return FrozenTeacher(request, opener(request))
     except KDError:
@@ -27,7 +27,7 @@ def opened(opener: Callable[[Request], Candidate], request: Request) -> FrozenTe
         place = f" from {request.weights}" if request.weights not in (None, "random") else ""
         raise Mismatch(
             f"{request.title} cannot be opened{place}: {type(error).__name__}: {_line(error)}",
-            hint="fetch the files again, or name another --teacher; -vv shows where it failed",
+            hint="fetch the files again, or choose another --teacher; -vv shows where it failed",
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""A head for a teacher that has none: its embeddings of labelled images, a linear probe on them, one file.
+"""Fit a head for a teacher without a classifier: a linear probe on its embeddings of labelled images, written to a file.
 
-Input: a teacher and a labelled source. Output: a head file with its accuracy on images the fit never saw, for `--head`.
+Input: a teacher and a labelled source. Output: a head file for `--head`, with its accuracy on held-out images.
 """
 
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ _CHOICE = 0x5A3B1F
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A head file and how good it is."""
+    """A head file and its accuracy."""
 
     path: Path
     teacher: str
     classes: int
     images: int
-    """Images the probe was fitted, selected or tested on."""
+    """Number of images on which the probe was fitted, selected or tested."""
     rejected: int
     reason: str
-    """Name of the first image that could not be read, and why."""
+    """Name of the first image that could not be read, and the reason."""
     empty: tuple[str, ...]
     """Classes without an image."""
     accuracy: float
@@ -52,7 +52,7 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class Sample:
-    """The labelled images that are looked at."""
+    """The labelled images to use."""
 
     ids: list[str]
     labels: NDArray[np.int32]
@@ -73,9 +73,9 @@ def fit_head_file(
     workers: int = 0,
     seed: int = 0,
 ) -> FittedHead:
-    """Let a teacher embed labelled images (at most `limit` of them), fit a probe, write it to `out`.
+    """Embed labelled images (at most `limit` of them) with a teacher, fit a probe and write it to `out`.
 
-    `background`: under transparent pixels; None is what a build takes without one.
+    `background`: colour shown through transparent pixels; None means the default of a build.
     """
     from kdcache.teachers.heads.fit import fit_head
     from kdcache.teachers.heads.heads import save_head
@@ -104,14 +104,14 @@ def fit_head_file(
 
 
 def _refuse_existing(out: Path) -> None:
-    """Before anything is computed: a head is not written over, and there is a folder for it."""
+    """UsageError, before anything is computed, if the head file exists or its folder does not."""
     if out.exists():
         raise UsageError(f"{out} is there already", hint="choose another file with --out")
     make_folder(out.absolute().parent)
 
 
 def _unseen(classes: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, ...]:
-    """Classes no label names."""
+    """Classes without a labelled image."""
     counts = np.bincount(labels, minlength=len(classes))
     return tuple(classes[number] for number in np.flatnonzero(counts == 0))
 
@@ -120,7 +120,7 @@ def labelled_sample(listing: Listing, limit: int | None, seed: int, way: str = L
     """The labelled images of a listing, or a seeded choice of `limit` of them, in row order."""
     if listing.labels is None or listing.classes is None:
         raise UsageError(
-            "a head is fitted on labelled images, and these have no labels",
+            "a head is fitted on labelled images, but these have no labels",
             hint=way,
         )
     rows = np.flatnonzero(listing.labels != UNLABELLED)
@@ -139,7 +139,7 @@ def embed(
     workers: int,
     progress: Progress,
 ) -> tuple["torch.Tensor", NDArray[np.int64], str]:
-    """The embedding of the plain view of every image that can be read, which of the sample these are, and why one is not."""
+    """Embed plain views; returns embeddings of readable images, their positions, and the reason of the first unreadable one."""
     import torch
 
     from kdcache.teachers.batches import Batches

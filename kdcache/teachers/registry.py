@@ -1,7 +1,7 @@
-"""Teachers: frozen networks that emit signals about views.
+"""The registry of teachers: frozen networks that emit signals about views.
 
-`open_teacher("florence")` and friends. A family is imported only when it is opened; torch, timm and transformers with it. This
-project's families are folders of families/, those of other packages entry points of the group `kd.teachers`.
+`open_teacher("florence")` opens one. A family is imported only when it is opened, with torch, timm and transformers. Families of
+this project are folders in families/, those of other packages are entry points of the group `kd.teachers`.
 """
 
 from collections.abc import Sequence
@@ -48,22 +48,22 @@ __all__ = [
 
 
 def families() -> list[TeacherFamily]:
-    """Every family that can be imported: those that are published in sizes first, then those written FAMILY:NAME."""
+    """All families that can be imported: first those with sizes, then those named FAMILY:NAME."""
     return sorted(PLUGINS.usable(), key=lambda family: (family.by_model, family.name))
 
 
 def teacher_names() -> list[str]:
-    """The families, as users write them."""
+    """The name forms of all families, such as `clip` and `timm:NAME`."""
     return [family.written for family in families()]
 
 
 def families_with_sizes() -> list[str]:
-    """The families that are published in sizes; for the others, the name alone selects the model."""
+    """The families with sizes; for the others the name alone selects the model."""
     return [family.name for family in families() if family.sizes is not None]
 
 
 def family_of(name: str) -> TeacherFamily:
-    """The family of a teacher, named as users write it."""
+    """The family of a teacher, from its name as users write it."""
     return _split(name)[0]
 
 
@@ -80,24 +80,24 @@ def sizes_of(family: str) -> list[str]:
 
 
 def has_nano(name: str) -> bool:
-    """Whether a teacher has a size in its package; False for a name that nothing brings."""
+    """Whether a teacher has a nano size; False for an unknown name."""
     family = PLUGINS.find(name)
     return family is not None and family.nano is not None
 
 
 def trainable_names() -> list[str]:
-    """The families whose nano size `kd teacher train-nano` makes."""
+    """The families whose nano size `kd teacher train-nano` can train."""
     return [family.name for family in families() if family.nano is not None and family.nano.trainer is not None]
 
 
 def is_published(name: str) -> bool:
-    """Whether its weights are fetched when they are not given."""
+    """Whether kd can fetch its weights if the user gives none."""
     return family_of(name).published
 
 
 def needs_head(teacher: "TeacherSpec", signals: Sequence[str]) -> bool:
-    """Whether a teacher, named in a plan, needs a head that is fitted first to emit these signals. False where nothing brings it
-    any more."""
+    """Whether a teacher of a plan needs a fitted head to emit these signals. False if its family is no longer
+    installed."""
     family = PLUGINS.find(teacher.family)
     if family is None or HEAD_SIGNAL not in signals:
         return False
@@ -105,27 +105,27 @@ def needs_head(teacher: "TeacherSpec", signals: Sequence[str]) -> bool:
 
 
 def has_own_pixels(family: str) -> bool:
-    """Whether the files of a family always say how pixels are prepared; False for a name that nothing brings."""
+    """Whether the files of a family always specify the preprocessing; False for an unknown name."""
     record = PLUGINS.find(family)
     return record is not None and record.own_pixels
 
 
 def name_of(teacher: "TeacherSpec") -> str:
-    """How users write a teacher that a plan names: clip, timm:NAME, and a run as where it lay."""
+    """The name of a plan's teacher as users write it: `clip`, `timm:NAME`; for a run, with its path."""
     family = PLUGINS.find(teacher.family)
     by_model = family is not None and family.by_model
     return f"{teacher.family}:{teacher.weights.path or teacher.size}" if by_model else teacher.family
 
 
 def options_for(teacher: "TeacherSpec") -> list[str]:
-    """The options that name, to `kd cache build`, a teacher that a plan names."""
+    """The options of `kd cache build` that select the teacher of a plan."""
     family = PLUGINS.find(teacher.family)
     sized = teacher.size and (family is None or not family.by_model)
     return ["--teacher", name_of(teacher), *(["--size", teacher.size] if sized else [])]
 
 
 def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
-    """How a published size of a family, or its nano size, prepares pixels."""
+    """The preprocessing of a published size of a family, or of its nano size."""
     from kdcache.teachers.loading.sizes import family_facts
 
     check_request(name, size=size)
@@ -140,14 +140,14 @@ def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
 
 
 def usual_signals(name: str, weights: str | None = None) -> tuple[str, ...]:
-    """The signals a cache of a teacher keeps when none are named; a name that nothing brings is refused elsewhere."""
+    """The signals that a cache of a teacher stores by default. An unknown name is refused elsewhere."""
     start, _, model = name.partition(":")
     family = PLUGINS.find(start)
     return LOGITS if family is None or family.by_model != bool(model) else family.signals_kept(name, weights)
 
 
 def usual_size(name: str, weights: str | None) -> str | None:
-    """The size that is opened when none is named; None where the weights or the name decide."""
+    """The default size of a teacher; None if its weights or its name determine the size."""
     from kdcache.teachers.loading.sizes import family_facts
 
     family, _ = _split(name)
@@ -192,14 +192,13 @@ def open_teacher(
 ) -> "Teacher":
     """Open a frozen teacher.
 
-    `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint
-    (of `nano`: the one in the package), a file, a folder, `hub:REPO`, or `random`; of `run:RUN`, the folder it lies in now.
-    `head`: a head file for the logits.
-    `classes`: names of the logits, which must fit them; `offered`: names for a teacher without classes of its own (CLIP's
-    zero-shot, random heads), such as those of the images. `templates`: CLIP's prompts, a known name or a list.
-    `normalise`: half, imagenet, clip, or (mean, std), where it is not the published one. `planned`: how pixels are prepared, from
-    the plan of a cache; it is obeyed whatever is published now, and `input_size` and `normalise` do not count beside it.
-    `planned_weights`: those the plan names, when its teacher is opened again.
+    `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint (for
+    `nano` the one in the package), a file, a folder, `hub:REPO`, or `random`; for `run:RUN`, its present folder.
+    `head`: a head file for the logits. `classes`: names of the logits, which must match in number. `offered`: class names
+    for a teacher without classes (CLIP's zero-shot logits, random heads), such as those of the images. `templates`: CLIP's
+    prompt templates, a known name or a list. `normalise`: half, imagenet, clip, or (mean, std), if not the published one.
+    `planned`: the preprocessing in a cache's plan; it overrides the published one, `input_size` and `normalise`.
+    `planned_weights`: the weights in the plan, when its teacher is opened again.
     """
     check_request(name, size=size, device=device)
     from kdcache.teachers.opened import opened
@@ -227,7 +226,7 @@ def open_teacher(
 
 
 def _known(family: str, name: str) -> TeacherFamily:
-    """The family of that name, or an error that lists those there are. `name`: what the user wrote."""
+    """The family of that name, or an error that lists all families. `name`: what the user wrote, for the error."""
     record = PLUGINS.find(family)
     if record is None:
         message = f"unknown teacher {name!r}; there are {', '.join(teacher_names())}"
@@ -240,5 +239,5 @@ def _split(name: str) -> tuple[TeacherFamily, str | None]:
     start, _, model = name.partition(":")
     family = _known(start, name)
     if family.by_model != bool(model):
-        raise UsageError(f"{name!r} is not how this teacher is written: {family.written}")
+        raise UsageError(f"{name!r} is not a valid name of this teacher: write {family.written}")
     return family, model or None

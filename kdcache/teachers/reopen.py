@@ -1,4 +1,4 @@
-"""Open the teacher of a plan again, and make sure that it is the same one."""
+"""Open the teacher of a plan again, and check that it is the same one."""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,10 @@ _NOBODY = Weights(source="none", sha256="none")
 
 
 def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None, head: str | None = None) -> Teacher:
-    """The teacher a cache was made with; `weights` and `head` say where its files lie on this machine.
+    """Open the teacher that a cache was built with. `weights` and `head`: where its files lie on this machine.
 
-    Left out, weights are fetched or found as the plan states: published ones by their name, a run where it lay (or by its name,
-    or by its digest, in ./kd/runs). Only a file of weights must always be given.
+    Without `weights`, they are fetched or found from the plan: published ones by name, a run at its recorded path (or by
+    name or digest in ./kd/runs). Only weights from a file must always be given.
     """
     found = _weights(spec, weights)
     by_model, sized = _how_written(spec.family)
@@ -40,13 +40,13 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
 
 
 def _how_written(family: str) -> tuple[bool, bool]:
-    """Whether its teachers are written FAMILY:NAME, and whether they have sizes; one that nothing brings is refused later."""
+    """Whether teachers of a family are named FAMILY:NAME, and whether they have sizes. An unknown family is refused later."""
     record = PLUGINS.find(family)
     return (False, True) if record is None else (record.by_model, record.sizes is not None or record.nano is not None)
 
 
 def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":
-    """The network of that teacher, on the CPU and frozen, for a student that begins with a part of it."""
+    """The frozen network of the teacher in `spec`, on the CPU, for a student that is initialised from a part of it."""
     from kdcache.teachers.frozen import FrozenTeacher
 
     teacher = reopen_teacher(spec, device="cpu", weights=weights)
@@ -75,7 +75,7 @@ def _head(spec: TeacherSpec, given: str | None) -> str | None:
 
 
 def _templates(spec: TeacherSpec) -> str | None:
-    """The known prompts that zero-shot logits were made with; a plan does not keep a user's own."""
+    """Name of the known prompt templates of zero-shot logits; a plan does not contain a user's own templates."""
     kind, _, name = spec.head.source.partition(":") if spec.head else ("", "", "")
     if kind != "zero-shot":
         return None
@@ -86,7 +86,7 @@ def _templates(spec: TeacherSpec) -> str | None:
 
 
 def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
-    """Refuse a teacher that is not the planned one, naming the first difference."""
+    """Mismatch, naming the first difference, if a teacher is not the planned one."""
     ours_head, theirs_head = planned.head or _NOBODY, opened.head or _NOBODY
     for name, ours, theirs in (
         ("weights sha256", planned.weights.sha256, opened.weights.sha256),
@@ -101,12 +101,12 @@ def check_same(planned: TeacherSpec, opened: TeacherSpec) -> None:
         if ours != theirs:
             raise Mismatch(
                 f"this is not the teacher of the cache: {name} is {_short(theirs)}, but the plan records {_short(ours)}",
-                hint="point --weights (and --head) at the files the cache was built with",
+                hint="set --weights (and --head) to the files that the cache was built with",
             )
 
 
 def _settings(planned: Weights, opened: Weights) -> tuple[str | None, str | None]:
-    """Both digests; plans that were made before settings were kept cannot tell, and fit any."""
+    """Both settings digests. Plans of earlier versions have none, so they match any."""
     return planned.settings, opened.settings if planned.settings is not None else None
 
 

@@ -1,4 +1,4 @@
-"""The arguments of `open_teacher`, checked once for every family."""
+"""The arguments of `open_teacher`, checked here for all families."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kdcache.signals.teacher import Preprocess, Weights
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Triple = tuple[float, float, float]
-# torchvision's and timm's constants of these names; `half` is also what timm calls inception.
+# torchvision's and timm's constants of these names; timm calls `half` inception.
 NORMALISATIONS: dict[str, tuple[Triple, Triple]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -19,7 +19,7 @@ NORMALISATIONS: dict[str, tuple[Triple, Triple]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A teacher, as requested. None means: as its publisher specifies."""
+    """The request for a teacher. None means the publisher's default."""
 
     family: str
     model: str | None
@@ -32,15 +32,15 @@ class Request:
     device: str
     input_size: tuple[int, int] | None
     classes: tuple[str, ...] | None
-    """Class names claimed for the logits; they must match the teacher's."""
+    """Class names that the user gives for the logits; they must match the teacher's."""
     offered: tuple[str, ...] | None
     """Class names for teachers that have none of their own, such as those of the images."""
     templates: str | tuple[str, ...] | None
     normalise: str | tuple[Triple, Triple] | None
     planned: Preprocess | None = None
-    """Preprocessing that the plan of a cache records; if given, nothing else decides it."""
+    """Preprocessing recorded in the plan of a cache; it overrides everything else."""
     planned_weights: Weights | None = None
-    """Weights that a plan names, when its teacher is opened again; a family looks for these in the places it knows."""
+    """Weights recorded in a plan, when its teacher is opened again; the family searches for them."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -54,7 +54,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """How users write this teacher."""
+        """The name of this teacher as users write it."""
         return f"{self.family}:{self.model}" if self.model else self.family
 
     @property
@@ -64,7 +64,7 @@ class Request:
 
     @property
     def random(self) -> bool:
-        """True when random weights are requested: time and memory are realistic, the signals are meaningless."""
+        """Whether random weights are requested: time and memory are realistic, but the signals are meaningless."""
         return self.weights == "random"
 
     @property
@@ -86,9 +86,9 @@ class Request:
                 )
 
     def prepared(self, published: Callable[[], Preprocess]) -> Preprocess:
-        """As a plan states, else as published, with the input size and the normalisation that were requested.
+        """The preprocessing of the plan, else the published one with the requested input size and normalisation.
 
-        What is published is looked up only without a plan: a cache outlives the processor file that it was planned from.
+        The published one is read only without a plan, because a cache must work even after its processor file is gone.
         """
         if self.planned is not None:
             return self.planned

@@ -1,4 +1,4 @@
-"""The one small interface every teacher has."""
+"""The interface of every teacher."""
 
 from typing import Any, Protocol
 
@@ -14,8 +14,8 @@ class Teacher(Protocol):
         """Description of the teacher: weights, preprocessing and signals."""
 
     def emit(self, shown: Shown) -> dict[str, Any]:
-        """Signal name -> tensor (batch, *shape) on the teacher's device: float32, or of codes int64; `Padded` where rows differ
-        in length.
+        """Signal name -> tensor (batch, *shape) on the teacher's device: float32, or int64 for codes; `Padded` if rows differ in
+        length.
 
-        Normalises by itself, runs under inference_mode and the autocast of its spec.
+        It normalises the pixels itself, and runs under inference_mode and the autocast precision of its spec.
         """

@@ -1,4 +1,4 @@
-"""Contract suites: what every codec, teacher, source, place, family and task must keep, as tests that other packages can run too.
+"""Contract suites: tests that every codec, teacher, source, place, family and task must pass, also those of other packages.
 
-A suite is a class of plain asserts. Derive from it in a file of tests, and say what it shall be run on.
+A suite is a class of plain asserts. Derive from it in a test file, and provide the object to test.
 """

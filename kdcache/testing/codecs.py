@@ -1,12 +1,12 @@
-"""What every codec must keep, as tests: derive from `CodecContract` in a file of tests, and name the codec.
+"""The contract of every codec as tests: derive from `CodecContract` in a test file, and set `codec`.
 
     from kdcache.testing.codecs import CodecContract
 
     class TestHalves(CodecContract):
         codec = Halves
 
-Each test runs on every signal of `EXAMPLES` that the codec takes, alone and with rows that differ in length. `number` is the K of
-a codec that has one.
+Each test runs on every signal of `EXAMPLES` that the codec takes, with and without rows of different lengths. `number` is the K
+of a codec that has one.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,13 +38,13 @@ EXAMPLES = (
 """Signals of every kind, with and without lengths."""
 ROWS = 6
 ROOM = 1e-5
-"""What float32 arithmetic may add to a declared error."""
+"""Tolerance for float32 arithmetic in addition to a declared error."""
 
 
 def example_values(signal: Signal, rows: int = ROWS, seed: int = 0) -> Any:
-    """Values of a signal as a teacher emits them, between -1 and 1, or any of its codes.
+    """Random values of a signal as a teacher would emit them: between -1 and 1, or any codes.
 
-    Where rows differ in length they are 0, 1, 2 … positions long; beyond lies what must not be looked at: NaN, or no code.
+    If rows differ in length, they have 0, 1, 2 … positions; beyond that there are NaN or invalid codes, which must be ignored.
     """
     dice = torch.Generator().manual_seed(seed)
     shape = (rows, *signal.shape)
@@ -60,39 +60,39 @@ def example_values(signal: Signal, rows: int = ROWS, seed: int = 0) -> Any:
 
 
 class CodecContract:
-    """The tests. `codec` is what they are of."""
+    """The tests of a codec; set `codec` to its class."""
 
     codec: type[Codec]
     number: int = 3
     examples: tuple[Signal, ...] = EXAMPLES
 
     def made(self) -> Iterator[tuple[Codec, Any]]:
-        """The codec for each example that it takes, with values to encode."""
+        """Yield the codec for each example signal that it takes, with values to encode."""
         for signal in self.examples:
             if self.codec.usable_for(signal) is None:
                 yield self.make(signal), example_values(signal)
 
     def make(self, signal: Signal) -> Codec:
-        """The codec of one signal, as `make_codec` makes it."""
+        """Make the codec for one signal like `make_codec` does."""
         inner = self.codec(signal, self.number) if self.codec.takes_number() else self.codec(signal)  # type: ignore[call-arg]
         return PaddedCodec(inner) if signal.lengths else inner
 
     def test_it_declares_itself(self) -> None:
-        """Some word, some line of help, some signal that it takes; a refusal is a sentence."""
+        """It declares a name, a help line and kinds, and explains why it refuses a signal."""
         assert self.codec.form
         assert self.codec.help
         assert "\n" not in self.codec.help
-        assert list(self.made()), "there is a signal that it takes"
+        assert list(self.made()), "it takes none of the example signals"
         refused = [
             self.codec.usable_for(signal) for signal in self.examples if self.codec.usable_for(signal) is not None
         ]
-        assert all(refused), "why it does not take a signal is told"
+        assert all(refused), "it refuses a signal without giving a reason"
         for codec, _ in self.made():
             assert codec.name.partition(":")[0] == self.codec.form.partition(":")[0]
             assert self.codec.usual_for(codec.signal) in (None, *_names(self.codec, codec.signal))
 
     def test_fields_are_as_declared(self) -> None:
-        """What it encodes has the names, types, shapes and sizes that it declares; the first field is named like the signal."""
+        """Encoded arrays have the declared names, types, shapes and sizes; the first field has the signal's name."""
         for codec, values in self.made():
             fields = codec.fields()
             assert fields[0].name == codec.signal.name
@@ -104,7 +104,7 @@ class CodecContract:
             _as_declared(codec, _zeros(codec, 2), 2)
 
     def test_what_comes_back_is_within_the_declared_error(self) -> None:
-        """Encoded and decoded, no row is further than `tolerance` from what it was, and no length is another."""
+        """After encoding and decoding, every row is within `tolerance`, and all lengths are equal."""
         for codec, values in self._writing():
             far = codec.distance(codec.encode(values), values.cpu().numpy())
             assert far.shape == (ROWS,)
@@ -115,20 +115,20 @@ class CodecContract:
                 assert np.array_equal(codec.decode(codec.encode(values)).lengths, values.lengths.numpy())
 
     def test_other_values_are_further(self) -> None:
-        """A re-check sees that values have changed."""
+        """`distance` detects that values have changed."""
         for codec, values in self._writing():
             other = example_values(codec.signal, seed=1)
             far = codec.distance(codec.encode(values), other.cpu().numpy())
             assert far.max() > codec.tolerance + 0.01, f"{codec.name} of {codec.signal} takes other values for the same"
 
     def test_the_same_values_are_the_same_bytes(self) -> None:
-        """Nothing is drawn, and what lies beyond a length does not matter."""
+        """Encoding is deterministic, and ignores values beyond a row's length."""
         for codec, values in self._writing():
             once, again = codec.encode(values), codec.encode(_with_other_padding(values))
             assert all(once[name].tobytes() == again[name].tobytes() for name in once)
 
     def test_a_row_depends_on_itself_alone(self) -> None:
-        """Of a rowwise codec, rows encoded together and apart are the same bytes; of any codec, rows decode one by one."""
+        """A rowwise codec gives the same bytes for rows encoded together and separately; every codec decodes rows separately."""
         for codec, values in self._writing():
             fields = codec.encode(values)
             together = codec.decode(fields)
@@ -158,7 +158,7 @@ class CodecContract:
                 assert error.details["rows"] == [ROWS - 1]
 
     def test_rows_of_zeros_decode(self) -> None:
-        """Rows of images that could not be used are zeros: they decode to something, of the right shape."""
+        """Rows of zeros (of unusable images) can be decoded and have the right shape."""
         for codec, _ in self.made():
             fields = _zeros(codec, 2)
             values = codec.decode(fields)
@@ -168,7 +168,7 @@ class CodecContract:
                 assert (plain.shape, str(plain.dtype)) == ((2, *codec.signal.shape), codec.signal.dtype)
 
     def test_absent_positions_are_zeros(self) -> None:
-        """Beyond the length of a row its bytes are zeros, and nothing is likely there."""
+        """Bytes and probabilities beyond the length of a row are zeros."""
         for codec, values in self._writing():
             if not codec.signal.lengths:
                 continue
@@ -180,7 +180,7 @@ class CodecContract:
                 assert not back.values.probabilities()[absent].any()
 
     def test_a_length_that_cannot_be_is_damage(self) -> None:
-        """Lengths from a stranger's file are looked at before anything is made of them."""
+        """Impossible lengths in a stranger's file raise Damage."""
         for codec, _ in self.made():
             if codec.signal.lengths:
                 for wrong in (-1, codec.signal.shape[0] + 1, 2**31 - 1):
@@ -190,7 +190,7 @@ class CodecContract:
                     assert error.details["rows"] == [1]
 
     def test_values_go_through_it_again(self) -> None:
-        """What it decoded, encoded anew as a conversion does, is no further off than twice the error."""
+        """Encoding decoded values again, as in a conversion, at most doubles the error."""
         for codec, values in self._writing():
             again = codec.recode(codec.decode(codec.encode(values)))
             far = codec.distance(again, values.cpu().numpy())
@@ -198,12 +198,12 @@ class CodecContract:
             assert len(codec.as_values(codec.decode(again))) == ROWS
 
     def test_errors_are_figures(self) -> None:
-        """What a plan records of it is finite."""
+        """The errors for the plan are finite numbers."""
         for codec, values in self._writing():
             assert all(np.isfinite(value) for value in codec.error(values).values())
 
     def test_a_row_is_printed(self) -> None:
-        """As JSON and as lines, whatever its length."""
+        """A row of any length can be shown as JSON and as lines."""
         import json
 
         for codec, values in self._writing():
@@ -216,13 +216,13 @@ class CodecContract:
                 assert all(isinstance(cell, str) for line in lines for cell in line)
 
     def test_records_of_others_are_only_read(self) -> None:
-        """A codec of imported records refuses what a teacher emits."""
+        """A codec for imported records refuses to encode a teacher's signals."""
         for codec, values in self.made():
             if self.codec.imported:
                 _raised(UsageError, partial(codec.encode, values))
 
     def test_arrays_of_a_part_are_of_codecs_that_see_the_part(self) -> None:
-        """Only these decode with them, and they decode to arrays."""
+        """Only codecs that are not rowwise have arrays that a part has only once; they decode to arrays."""
         for codec, _ in self._writing():
             per_part = [field for field in codec.fields() if field.per_part]
             assert not (codec.rowwise and per_part)
@@ -244,7 +244,7 @@ class CodecContract:
 
 
 def _names(kind: type[Codec], signal: Signal) -> tuple[str, ...]:
-    """Names under which a codec may be the usual one."""
+    """Names under which a codec may be the default."""
     return (kind.form, *kind.choices_for(signal)) if not kind.takes_number() else kind.choices_for(signal)
 
 
@@ -268,7 +268,7 @@ def _rows(codec: Codec, fields: Fields, rows: slice) -> Fields:
 
 
 def _with_other_padding(values: Any) -> Any:
-    """The same rows, with something else where there is nothing."""
+    """The rows with other values beyond their lengths."""
     if not isinstance(values, Padded):
         return values.clone()
     other = values.values.clone()
@@ -277,7 +277,7 @@ def _with_other_padding(values: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """The same values, whatever they are made of."""
+    """Whether two decoded values are equal, of whatever type."""
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
     if hasattr(one, "probabilities"):

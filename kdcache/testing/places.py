@@ -1,7 +1,7 @@
-"""What every place must do (see `kdcache.store.places.place.Place`), as tests for pytest.
+"""The contract of every place (see `kdcache.store.places.place.Place`) as tests for pytest.
 
-Subclass it where your tests are, and give it an empty place; `same` is how another user of the place would open it, and may be
-left out where only one object can reach it:
+Derive from it in a test file, and provide an empty place. `same` opens the place a second time, as another process would; leave
+it out if only one object can access the place:
 
     class TestMyPlace(PlaceContract):
         @pytest.fixture
@@ -19,11 +19,11 @@ from kdcache.errors import Damage
 from kdcache.store.places.place import Place, file_digest
 
 OUTSIDE = ("../up", "a/../../up", "/etc/hostname", "/a", "a//b", "a/", ".", "a/./b", "a/..", "nul\0")
-"""Names that lead elsewhere, or that mean a file in more than one way."""
+"""Names that lead out of the place, or that are not in canonical form."""
 
 
 class PlaceContract:
-    """The suite."""
+    """The tests of a place."""
 
     @pytest.fixture
     def place(self) -> Place:
@@ -32,14 +32,14 @@ class PlaceContract:
 
     @pytest.fixture
     def same(self, place: Place) -> Place:
-        """The same place, as somebody else has it open."""
+        """The same place, opened a second time."""
         return place
 
     # writing
 
     @pytest.mark.parametrize("pieces", [[], [b""], [b"one"], [b"on", bytearray(b"e, tw"), memoryview(b"o")]], ids=len)
     def test_what_is_put_is_there_whole(self, place: Place, same: Place, pieces: list[bytes]) -> None:
-        """In one file, whatever it was written in, and however it is read."""
+        """A file that is written in several pieces has the same content, however it is read."""
         whole = b"".join(pieces)
         assert place.put_new("a/b/c", pieces)
         assert same.read("a/b/c", len(whole)) == whole
@@ -47,14 +47,14 @@ class PlaceContract:
         assert bytes(same.map("a/b/c")) == whole
 
     def test_put_new_refuses_a_second(self, place: Place, same: Place) -> None:
-        """The first one stays, and nothing is left of the other."""
+        """`put_new` keeps an existing file, and leaves nothing of the second one."""
         assert place.put_new("a", [b"first"])
         assert not same.put_new("a", [b"second"])
         assert place.read("a", 99) == b"first"
         assert place.list() == ["a"]
 
     def test_of_many_that_put_the_same_name_one_is_first(self, place: Place) -> None:
-        """However closely they come together."""
+        """If several threads put the same new name at the same time, exactly one succeeds."""
         start, won = threading.Barrier(8), list[int]()
 
         def put(number: int) -> None:
@@ -71,22 +71,22 @@ class PlaceContract:
         assert place.read("a", 1000) == bytes(won) * 1000
 
     def test_replace_puts_another_in_its_place(self, place: Place, same: Place) -> None:
-        """And makes one where there was none."""
+        """`replace` replaces an existing file, or creates a new one."""
         place.replace("a/b", [b"old"])
         before = same.map("a/b")
         with same.opened("a/b") as opened:
             place.replace("a/b", [b"ne", b"w"])
-            assert opened.read(0, 9) == b"old", "who has it open goes on reading the old one"
+            assert opened.read(0, 9) == b"old", "an open file must keep the old content"
         assert bytes(before) == b"old"
         assert same.read("a/b", 9) == b"new"
 
     @pytest.mark.parametrize("write", [Place.put_new, Place.replace])
     def test_what_is_interrupted_leaves_nothing(self, place: Place, write: Callable[..., object]) -> None:
-        """No file where there was none, and the old one where there was one."""
+        """An interrupted write leaves no new file, and leaves an old file unchanged."""
 
         def pieces() -> Iterator[bytes]:
             yield b"half of it"
-            assert place.kind("new") is None, "nobody sees it before it is whole"
+            assert place.kind("new") is None, "a file must be invisible before it is whole"
             raise KeyboardInterrupt
 
         place.put_new("old", [b"old"])
@@ -98,7 +98,7 @@ class PlaceContract:
         assert place.list() == ["old"]
 
     def test_drafts_appear_when_they_are_committed_and_in_that_order(self, place: Place, same: Place) -> None:
-        """Several can be made ready first: so a receipt comes behind all that it speaks of."""
+        """Several drafts can be prepared and then committed in order, so that a receipt comes after its files."""
         with place.draft("a/1") as one, place.draft("a/2") as two, place.draft("a/3"):
             for draft in (one, two):
                 draft.write(b"some")
@@ -115,7 +115,7 @@ class PlaceContract:
         assert same.list("a") == ["1", "2"]
 
     def test_remove_takes_away_what_is_there(self, place: Place, same: Place) -> None:
-        """And says whether it was."""
+        """`remove` removes a file, and returns whether it existed."""
         place.put_new("a/b", [b"x"])
         assert same.remove("a/b")
         assert not place.remove("a/b")
@@ -123,7 +123,7 @@ class PlaceContract:
         assert place.kind("a/b") is None
 
     def test_sweep_keeps_every_file(self, place: Place) -> None:
-        """Only drafts go."""
+        """`sweep` removes only drafts."""
         place.put_new("a/b", [b"x"])
         place.sweep()
         assert place.read("a/b", 1) == b"x"
@@ -131,7 +131,7 @@ class PlaceContract:
     # reading
 
     def test_a_range_ends_where_the_file_ends(self, place: Place) -> None:
-        """No more than there is, and nothing beyond."""
+        """Reading beyond the end of a file returns only existing bytes."""
         content = bytes(range(200)) * 50
         place.put_new("a", [content])
         for offset, size in ((0, 10_000), (0, 0), (9_999, 1), (9_990, 500), (10_000, 5), (20_000, 5), (4_095, 4_099)):
@@ -142,7 +142,7 @@ class PlaceContract:
                 assert buffer[:count] == content[offset : offset + size]
 
     def test_an_open_file_knows_its_length_and_digest(self, place: Place) -> None:
-        """A map of it is read-only."""
+        """An open file has the right length and digest, and its map is read-only."""
         content = bytes(range(256)) * 100
         place.put_new("a", [content])
         with place.opened("a") as file:
@@ -154,7 +154,7 @@ class PlaceContract:
         assert mapped == content
 
     def test_bytes_can_be_put_at_an_address(self, place: Place) -> None:
-        """Whole pages that the caller has reserved."""
+        """Bytes of a file can be mapped at whole pages that the caller has reserved."""
         import ctypes
         import mmap
 
@@ -167,25 +167,25 @@ class PlaceContract:
         assert reserved[: len(content) - mmap.PAGESIZE] == content[mmap.PAGESIZE :]
 
     def test_a_file_that_is_longer_than_allowed_is_not_read(self, place: Place) -> None:
-        """Damage, which names it and both sizes."""
+        """A file that is too long raises Damage, which names the file and both sizes."""
         place.put_new("a", [bytes(1001)])
         with pytest.raises(Damage, match=r"a has 1,001 bytes, at most 1,000 are read"):
             place.read("a", 1000)
 
     def test_what_is_not_there_is_no_file(self, place: Place) -> None:
-        """FileNotFoundError for who reads, None for who asks; a folder is Damage."""
+        """For a missing file, reading raises FileNotFoundError and `kind` returns None; reading a folder raises Damage."""
         place.put_new("a/b", [b"x"])
         for name in ("b", "a/c", "c/b"):
             assert place.kind(name) is None
             with pytest.raises(FileNotFoundError):
                 place.read(name, 9)
-        with pytest.raises(Damage, match="is no file, and not opened"):
+        with pytest.raises(Damage, match="is not a file, so it is not opened"):
             place.read("a", 9)
 
     # names
 
     def test_list_is_in_order_and_one_folder_deep(self, place: Place) -> None:
-        """A folder is there when something is in it; a prefix of its name is another name."""
+        """`list` returns sorted names of direct entries; a folder exists if it contains something."""
         for name in ("b", "a/2", "a/10", "a/1/deep", "ab/1", "a.b"):
             place.put_new(name, [b"x"])
         assert place.list() == ["a", "a.b", "ab", "b"]
@@ -193,7 +193,7 @@ class PlaceContract:
         assert place.list("nothing") == place.list("a/nothing") == []
 
     def test_walk_tells_what_everything_is(self, place: Place) -> None:
-        """Folders come before what is in them."""
+        """`walk` returns the kind of all entries, folders before their content."""
         for name in ("b", "a/2", "a/1/deep"):
             place.put_new(name, [b"x"])
         inner = [("a/1", "folder"), ("a/1/deep", "file"), ("a/2", "file")]
@@ -203,7 +203,7 @@ class PlaceContract:
 
     @pytest.mark.parametrize("name", OUTSIDE)
     def test_a_name_that_leads_out_is_refused(self, place: Place, name: str) -> None:
-        """By everything that takes one, and before anything is made."""
+        """All methods refuse a name that leads out of the place, before anything is created."""
         acts: list[Callable[[], object]] = [
             lambda: place.read(name, 9),
             lambda: place.read_range(name, 0, 9),
@@ -223,7 +223,7 @@ class PlaceContract:
         assert place.list() == []
 
     def test_messages_name_the_place_and_the_file(self, place: Place) -> None:
-        """`at` joins both."""
+        """`at` returns a text with the place and the file."""
         assert place.at("a/b").startswith(str(place))
         assert place.at("a/b").endswith("a/b")
         assert place.at("") == str(place)
@@ -231,7 +231,7 @@ class PlaceContract:
     # locks
 
     def test_a_lock_is_held_by_one_alone(self, place: Place, same: Place) -> None:
-        """Until it is given back; others have their own."""
+        """Only one holder has an exclusive lock until it is released; other locks are independent."""
         with place.lock("locks/a"):
             for shared in (False, True):
                 with pytest.raises(BlockingIOError), same.lock("locks/a", shared=shared):
@@ -244,7 +244,7 @@ class PlaceContract:
             pass
 
     def test_a_shared_lock_is_held_by_many_and_by_none_alone(self, place: Place, same: Place) -> None:
-        """The last one opens it."""
+        """Several holders can share a lock; an exclusive lock must wait for the last of them."""
         with place.lock("locks/a", shared=True):
             with same.lock("locks/a", shared=True):
                 assert not place.locked("locks/a")
@@ -254,7 +254,7 @@ class PlaceContract:
             pass
 
     def test_who_waits_gets_the_lock(self, place: Place, same: Place) -> None:
-        """As soon as it is free, and not before."""
+        """A waiting process gets the lock as soon as it is free, and not before."""
         order: list[str] = []
 
         def wait() -> None:
@@ -270,7 +270,7 @@ class PlaceContract:
         assert order == ["first", "second"]
 
     def test_a_lock_is_a_file_that_its_holder_signs(self, place: Place, same: Place) -> None:
-        """It stays; the next signature replaces it, and who does not sign leaves it."""
+        """The lock file stays with its signature; the next signature replaces it, a lock without signature keeps it."""
         with place.lock("locks/a", signature=b"a long signature"), place.lock("locks/b", shared=True):
             assert same.read("locks/a", 99) == b"a long signature"
         with same.lock("locks/a", signature=b"short"):

@@ -1,4 +1,4 @@
-"""What every image source must keep, as tests for pytest: derive from `SourceContract` where your tests are.
+"""The contract of every image source as tests for pytest: derive from `SourceContract` in a test file.
 
     from kdcache.testing.sources import SourceContract
 
@@ -7,8 +7,8 @@
         def source(self, tmp_path):
             return MySource(...)
 
-`broken` is a source of the same kind with an image that cannot be used, and the id of that image; left out where the kind cannot
-hold one.
+`broken` is a source of the same kind with an unusable image, and the id of that image; leave it out if the kind cannot have
+unusable images.
 """
 
 import json
@@ -23,13 +23,13 @@ from kdcache.images.order import NAMES, is_by_names
 from kdcache.images.registry import kind_of
 
 READ = 5
-"""Images of a source that are read."""
+"""Number of images of a source that are read."""
 PICKLED = 1 << 16
-"""Bytes a source may have when it is sent to the processes that render: no listing travels with it."""
+"""Most bytes of a pickled source, which is sent to the worker processes without its listing."""
 
 
 class SourceContract:
-    """The suite."""
+    """The tests of an image source."""
 
     @pytest.fixture
     def source(self) -> Source:
@@ -38,28 +38,28 @@ class SourceContract:
 
     @pytest.fixture
     def broken(self) -> tuple[Source, str] | None:
-        """A source and the id of an image in it that cannot be used; None where there can be none."""
+        """A source and the id of an unusable image in it; None if the kind cannot have one."""
         return None
 
     def test_a_scan_lists_the_same_twice(self, source: Source) -> None:
-        """In the same order, with the same fingerprint."""
+        """Two scans give the same order and the same fingerprint."""
         same_listing(source.scan(), source.scan())
 
     def test_image_ids_are_unique_words(self, source: Source) -> None:
-        """Of UTF-8, not empty."""
+        """Image ids are unique, not empty, and valid UTF-8."""
         ids = source.scan().ids.to_pylist()
         assert ids
         assert len(set(ids)) == len(ids)
         assert all(isinstance(image_id, str) and image_id.encode() for image_id in ids)
 
     def test_images_come_in_the_order_the_source_declares(self, source: Source) -> None:
-        """A source that is listed by names says so in its plain values."""
+        """The order of images is the one in the source's plain values."""
         if source.spec().get("order") == NAMES:
-            # The first folder of ImageNet's ids is the split, which has no place among the names.
+            # The first folder of ImageNet's ids is the split, which does not take part in the order.
             assert is_by_names(image_id.removeprefix("train/") for image_id in source.scan().ids.to_pylist())
 
     def test_labels_are_classes(self, source: Source) -> None:
-        """One a row; a class number, or UNLABELLED."""
+        """Each row has a label: a class number or UNLABELLED."""
         listing = source.scan()
         if listing.labels is None:
             return
@@ -69,7 +69,7 @@ class SourceContract:
         assert listing.classes is None or listing.labels.max() < len(listing.classes)
 
     def test_an_image_is_the_same_whenever_it_is_read(self, source: Source) -> None:
-        """RGB, uint8, the reader's own to write to."""
+        """Reading an image again gives the same RGB uint8 pixels, in writable memory."""
         for image_id in some(source):
             pixels = load(source, image_id)
             assert pixels.dtype == np.uint8
@@ -80,7 +80,7 @@ class SourceContract:
             assert np.array_equal(load(source, image_id), before)
 
     def test_its_plain_values_make_the_same_source_again(self, source: Source) -> None:
-        """After a way through JSON, as a plan keeps them; their kind is one that is registered."""
+        """The plain values survive JSON, name a registered kind, and open the same source again."""
         plain = json.loads(json.dumps(source.spec()))
         assert kind_of(plain) is not None
         again = open_source(plain)
@@ -91,7 +91,7 @@ class SourceContract:
             assert np.array_equal(load(again, image_id), load(source, image_id))
 
     def test_it_travels_to_another_process_without_its_listing(self, source: Source) -> None:
-        """And reads the same there."""
+        """A pickled source is small and reads the same images in another process."""
         ids = some(source)
         first = load(source, ids[0])
         sent = pickle.dumps(source)
@@ -100,13 +100,13 @@ class SourceContract:
         assert np.array_equal(load(there, ids[0]), first)
 
     def test_an_image_it_does_not_have_is_a_bad_image(self, source: Source) -> None:
-        """Also where the id tries to lead elsewhere."""
+        """An unknown id raises BadImage, also if it tries to lead out of the source."""
         for image_id in ("no such image", "../../etc/hostname", ""):
             with pytest.raises(BadImage):
                 load(source, image_id)
 
     def test_an_image_that_cannot_be_used_is_a_bad_image(self, broken: tuple[Source, str] | None) -> None:
-        """It is listed, and told when it is read."""
+        """An unusable image is listed, and raises BadImage when it is read."""
         if broken is None:
             return
         source, image_id = broken
@@ -122,7 +122,7 @@ def some(source: Source) -> list[str]:
 
 
 def same_listing(one: Listing, other: Listing) -> None:
-    """An AssertionError where two listings differ."""
+    """Assert that two listings are equal."""
     assert one.ids.equals(other.ids)
     assert one.classes == other.classes
     assert one.fingerprint == other.fingerprint

@@ -1,4 +1,4 @@
-"""What every teacher must keep, as tests for pytest: derive from `TeacherContract` where your tests are.
+"""The contract of every teacher as tests for pytest: derive from `TeacherContract` in a test file.
 
     from kdcache.testing.teachers import TeacherContract
 
@@ -8,7 +8,7 @@
         def open(self, signals):
             return open_teacher("mine", signals=signals)
 
-The tests run on the CPU with a few random images of the size the teacher sees, and token ids where it reads them.
+The tests run on the CPU with a few random images of the teacher's input size, and with token ids if it reads them.
 """
 
 from collections.abc import Sequence
@@ -25,17 +25,17 @@ from kdcache.teachers.batches import Batches
 from kdcache.teachers.teacher import Teacher
 
 ROWS = 4
-"""Images of a batch."""
+"""Number of images in a batch."""
 
 
 class TeacherContract:
-    """The suite."""
+    """The tests of a teacher."""
 
     signals: tuple[str, ...]
-    """Every signal it can emit, one at least."""
+    """All signals that it can emit, at least one."""
 
     def open(self, signals: Sequence[str]) -> Teacher:
-        """The teacher, on the CPU, asked for these signals."""
+        """Open the teacher on the CPU for these signals."""
         raise NotImplementedError("say how the teacher is opened: a method `open`")
 
     _opened: ClassVar[Teacher | None] = None
@@ -49,7 +49,7 @@ class TeacherContract:
         return suite._opened
 
     def test_it_emits_the_signals_it_says_in_the_shapes_it_says(self, teacher: Teacher) -> None:
-        """One row an image for each, of the dtype of its kind, in the order that was asked for."""
+        """Each signal has one row per image, the dtype of its kind, and the requested order."""
         assert tuple(signal.name for signal in teacher.spec.signals) == self.signals
         emitted = teacher.emit(example(teacher.spec))
         assert list(emitted) == list(self.signals)
@@ -64,14 +64,14 @@ class TeacherContract:
             assert signal.grid is None or signal.grid[0] * signal.grid[1] == signal.shape[0], signal.name
 
     def test_the_same_batch_gives_the_same_bits(self, teacher: Teacher) -> None:
-        """Twice, and after another batch, whatever state the random numbers are in."""
+        """The same batch gives the same bits, also after another batch, and whatever the state of random generators."""
         first = teacher.emit(example(teacher.spec))
         torch.manual_seed(7)
         teacher.emit(example(teacher.spec, seed=1))
         equal(first, teacher.emit(example(teacher.spec)))
 
     def test_a_row_does_not_depend_on_its_neighbours_or_its_place(self, teacher: Teacher) -> None:
-        """In a batch of the same size."""
+        """In batches of the same size, a row's values do not depend on the other rows or on its position."""
         first, others = example(teacher.spec), example(teacher.spec, seed=1)
         mixed = joined(others[:1], first[0:1], others[2:3], first[2:3])
         one, two = teacher.emit(first), teacher.emit(mixed)
@@ -80,14 +80,14 @@ class TeacherContract:
             equal({name: two[name][3:4]}, {name: one[name][2:3]})
 
     def test_a_batch_that_is_not_full_is_filled_up(self, teacher: Teacher) -> None:
-        """As the one loop that runs teachers does it: the rows are those of the whole batch."""
+        """A padded batch, as `Batches` makes it, gives the same rows as a full batch."""
         shown = example(teacher.spec)
         few = Batches(teacher, ROWS, hint="none").emit(shown[: ROWS - 1])
         whole = teacher.emit(shown)
         equal(few, {name: values[: ROWS - 1] for name, values in whole.items()})
 
     def test_nothing_it_emits_has_a_gradient(self, teacher: Teacher) -> None:
-        """And a loss may take it for a target."""
+        """Signals have no gradient and can be used as targets of a loss."""
         with torch.enable_grad():
             emitted = teacher.emit(example(teacher.spec))
         for name, (values, _) in ((name, plain(rows)) for name, rows in emitted.items()):
@@ -96,10 +96,10 @@ class TeacherContract:
                 continue
             student = torch.zeros_like(values, requires_grad=True)
             (gradient,) = torch.autograd.grad(torch.nn.functional.mse_loss(student, values), student)
-            assert gradient.shape == values.shape, name  # tensors of inference mode would have been refused
+            assert gradient.shape == values.shape, name  # tensors made in inference mode would raise an error here
 
     def test_opened_again_it_is_the_same_teacher(self, teacher: Teacher) -> None:
-        """Same record, same bits, and the random numbers of the process are left alone."""
+        """Opening it again gives the same record and bits, and does not change global random generators."""
         before = torch.get_rng_state()
         again = self.open(self.signals)
         assert torch.equal(before, torch.get_rng_state()), "opening it touches the global generator of random numbers"
@@ -107,7 +107,7 @@ class TeacherContract:
         equal(teacher.emit(example(teacher.spec)), again.emit(example(teacher.spec)))
 
     def test_its_record_is_plain_and_names_its_weights(self, teacher: Teacher) -> None:
-        """A plan keeps it as JSON; the weights are known by their sha256, every signal by where it is tapped."""
+        """Its record survives JSON, and has the sha256 of the weights and a description of each signal's origin."""
         spec = teacher.spec
         assert TeacherSpec.from_plain(spec.plain()) == spec
         assert len(spec.weights.sha256) == 64
@@ -117,25 +117,25 @@ class TeacherContract:
         assert spec.classes is None or [len(spec.classes)] == [signal.size for signal in named[:1]]
 
     def test_each_signal_can_be_asked_for_alone(self, teacher: Teacher) -> None:
-        """And is then what it is among the others."""
+        """A signal requested alone equals the same signal requested with others."""
         whole = teacher.emit(example(teacher.spec))
         for name in self.signals:
             equal(self.open((name,)).emit(example(teacher.spec)), {name: whole[name]})
 
     def test_a_signal_it_cannot_emit_is_refused(self) -> None:
-        """By its name."""
+        """An unknown signal raises an error that names it."""
         with pytest.raises(UsageError, match="no-such-signal"):
             self.open(("no-such-signal",))
 
     def test_images_of_another_size_are_refused(self, teacher: Teacher) -> None:
-        """Nothing is resized in silence."""
+        """Images of another size raise an error; they are not resized silently."""
         shown = example(teacher.spec)
         with pytest.raises(UsageError):
             teacher.emit(Shown(shown.pixels[:, 1:], shown.tokens, shown.lengths))
 
 
 def example(spec: TeacherSpec, rows: int = ROWS, seed: int = 0) -> Shown:
-    """Random images, and where the teacher reads, token ids of one more a row."""
+    """Random images; for a teacher that reads token ids, each row has one id more than the row before."""
     dice = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (rows, *spec.preprocess.size, 3), dtype=torch.uint8, generator=dice)
     if spec.reads is None:
@@ -155,12 +155,12 @@ def joined(*pieces: Shown) -> Shown:
 
 
 def plain(rows: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """What a teacher emits under one name: values, and where rows differ in length their lengths."""
+    """Split a signal into values and lengths; lengths are None if rows have the same length."""
     return (rows.values, rows.lengths) if isinstance(rows, Padded) else (rows, None)
 
 
 def equal(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """To the last bit, or an AssertionError that names the signal."""
+    """Assert that all signals are equal bit by bit; the error names the signal."""
     assert list(one) == list(other)
     for name, rows in one.items():
         (values, lengths), (its_values, its_lengths) = plain(rows), plain(other[name])

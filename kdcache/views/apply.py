@@ -1,6 +1,6 @@
-"""Apply drawn parameters to an image: uint8 RGB in, uint8 RGB of the wanted size out, through Pillow and integers.
+"""Apply drawn parameters to an image: uint8 RGB in, uint8 RGB of the requested size out, using Pillow and integers.
 
-Plain views are made in plain.py.
+Plain views are made in plain.py instead.
 """
 
 import math
@@ -18,7 +18,7 @@ Pixels = NDArray[np.uint8]
 
 
 def apply(image: Pixels, drawn: Drawn, size: tuple[int, int]) -> Pixels:
-    """The view at (height, width) `size`, not mixed with a partner (mixing needs a second image: see mix.py)."""
+    """The view at `size` (height, width), before mixing with a partner image (see mix.py)."""
     picture = Image.fromarray(image)
     if drawn.plain is not None:
         return plain_view(picture, drawn.plain, size)
@@ -36,7 +36,7 @@ def apply(image: Pixels, drawn: Drawn, size: tuple[int, int]) -> Pixels:
 
 
 def crop_box(crop: DrawnCrop, width: int, height: int) -> Box:
-    """Left, top, right, bottom as shares of the image: the first try that fits, else the largest centred box."""
+    """Left, top, right, bottom as fractions of the image: the first candidate that fits, else the largest centred box."""
     aspect = width / height
     for one in crop.tries:
         ratio = math.exp(one.log_ratio)

@@ -1,6 +1,6 @@
 """Draw the parameters of a view: a pure function of (recipe, seed, image id, view number). No image is needed.
 
-Every ingredient throws dice of its own, so that turning one off leaves the draws of the others as they were.
+Every ingredient has its own random numbers, so that switching one off does not change the draws of the others.
 """
 
 import math
@@ -16,7 +16,7 @@ TRIES = 10
 
 
 class Purpose(IntEnum):
-    """Which ingredient dice are for. Numbers are part of what a seed means: never reuse or change one."""
+    """The ingredient that random numbers are for. The numbers determine what a seed means: never reuse or change one."""
 
     CROP = 1
     FLIP = 2
@@ -28,7 +28,7 @@ class Purpose(IntEnum):
 
 
 def draw(recipe: Plain | Augment, *, seed: int, image_id: str, view: int) -> Drawn:
-    """Everything that is random about one view of one image, as plain values."""
+    """Draw all random parameters of one view of one image."""
     if isinstance(recipe, Plain):
         return Drawn(plain=recipe)
     key = id_hash(image_id)
@@ -48,7 +48,7 @@ def draw(recipe: Plain | Augment, *, seed: int, image_id: str, view: int) -> Dra
 
 
 def draw_crop(recipe: Crop, dice: Dice) -> DrawnCrop:
-    """Ten candidate boxes; which one fits is known only when the image's aspect ratio is."""
+    """Draw ten candidate boxes. Which one fits depends on the image's aspect ratio, which is not known here."""
     low, high = math.log(recipe.ratio[0]), math.log(recipe.ratio[1])
     (smallest, largest), values = recipe.scale, iter(dice.uniforms(4 * TRIES).tolist())
     tries = tuple(
@@ -59,7 +59,7 @@ def draw_crop(recipe: Crop, dice: Dice) -> DrawnCrop:
 
 
 def draw_jitter(recipe: Jitter, dice: Dice) -> tuple[Op, ...]:
-    """Brightness, contrast, saturation and hue in a drawn order; all are drawn even where their range is empty."""
+    """Draw brightness, contrast, saturation and hue, in random order. All are drawn, even if their range is empty."""
     applied = dice.chance(recipe.probability)
     ranges = {"brightness": recipe.brightness, "contrast": recipe.contrast, "color": recipe.saturation}
     ops = [Op(name, dice.uniform(max(0.0, 1.0 - x), 1.0 + x)) for name, x in ranges.items()]
@@ -72,7 +72,7 @@ def draw_jitter(recipe: Jitter, dice: Dice) -> tuple[Op, ...]:
 
 
 def draw_ops(recipe: RandAugment, dice: Dice) -> tuple[Op, ...]:
-    """The RandAugment operations that are applied; as in timm, one may be drawn twice."""
+    """Draw the RandAugment operations to apply; as in timm, the same one may be drawn twice."""
     ops = []
     for _ in range(recipe.layers):
         name = randaugment.NAMES[dice.below(len(randaugment.NAMES))]
@@ -85,7 +85,7 @@ def draw_ops(recipe: RandAugment, dice: Dice) -> tuple[Op, ...]:
 
 
 def draw_erase(recipe: Erase, dice: Dice) -> ErasedBox | None:
-    """A box on the reference grid, smaller than the view both ways; after ten tries nothing is erased."""
+    """Draw a box on the reference grid that is smaller than the view in both directions; None after ten failed tries."""
     if not dice.chance(recipe.probability):
         return None
     low, high = math.log(recipe.ratio[0]), math.log(recipe.ratio[1])
@@ -101,7 +101,7 @@ def draw_erase(recipe: Erase, dice: Dice) -> ErasedBox | None:
 
 
 def draw_mix(recipe: Mix, dice: Dice) -> DrawnMix | None:
-    """Mixup or CutMix and how much; None when this view stays unmixed."""
+    """Draw Mixup or CutMix and its share; None if this view is not mixed."""
     mixed, switched = dice.chance(recipe.probability), dice.chance(recipe.switch)
     if not mixed:
         return None

@@ -1,6 +1,6 @@
-"""What was drawn for one view: plain frozen values that say everything, before any pixel is read.
+"""The drawn parameters of one view: plain frozen values that determine it completely, before any pixel is read.
 
-Nothing here knows the size of the image or of the view: boxes are shares, or cells of a fixed reference grid.
+They do not depend on the size of the image or of the view: boxes are fractions, or cells of a fixed reference grid.
 """
 
 from dataclasses import asdict, dataclass
@@ -9,12 +9,12 @@ from typing import Any, Literal
 from kdcache.views.recipe import Interpolation, Plain
 
 GRID = 224
-"""Cells a side of the reference grid that erased boxes and their noise lie on (TinyViT's reference size)."""
+"""Cells per side of the reference grid for erased boxes and their noise (TinyViT's reference size)."""
 
 
 @dataclass(frozen=True)
 class CropTry:
-    """One candidate box: share of the area, log of width / height, and where it lies in the room that is left."""
+    """One candidate box: fraction of the area, log of width / height, and its position within the remaining space."""
 
     area: float
     log_ratio: float
@@ -24,7 +24,7 @@ class CropTry:
 
 @dataclass(frozen=True)
 class DrawnCrop:
-    """Candidates in the order they are tried; the first that fits wins, else the largest centre crop within `ratio`."""
+    """Candidate boxes in order. The first that fits is used, else the largest centre crop within `ratio`."""
 
     tries: tuple[CropTry, ...]
     ratio: tuple[float, float]
@@ -33,7 +33,7 @@ class DrawnCrop:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation and its one argument (degrees, factor, threshold, share …); None where it takes none."""
+    """One operation and its argument (degrees, factor, threshold, fraction …); None if it takes none."""
 
     name: str
     value: float | None
@@ -41,7 +41,7 @@ class Op:
 
 @dataclass(frozen=True)
 class ErasedBox:
-    """A box in cells of the reference grid, and the number its noise is made from."""
+    """A box in cells of the reference grid, and the seed of its noise."""
 
     top: int
     left: int
@@ -52,7 +52,7 @@ class ErasedBox:
 
 @dataclass(frozen=True)
 class DrawnMix:
-    """How a partner would be mixed in. `own` is the share of the image itself in 65,536ths, the box is in shares."""
+    """How a partner image is mixed in. `own`: share of the image itself in 65,536ths; `box`: in fractions of the view."""
 
     kind: Literal["mixup", "cutmix"]
     own: int
@@ -67,7 +67,7 @@ class DrawnMix:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One view. Either `plain` is set, or `crop` and what else the recipe requested."""
+    """The parameters of one view. Either `plain` is set, or `crop` and the other ingredients of the recipe."""
 
     plain: Plain | None = None
     crop: DrawnCrop | None = None
@@ -78,7 +78,7 @@ class Drawn:
     mix: DrawnMix | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON values, without the background: an image lies on it before anything is applied."""
+        """The parameters as plain JSON values, without the background, which is applied when the image is decoded."""
         values = asdict(self)
         values["plain"] = self.plain.model_dump(mode="json", exclude={"background"}) if self.plain else None
         return values

@@ -1,8 +1,8 @@
-"""Random erasing in image space: a box of pixel noise that every resolution sees alike.
+"""Random erasing in image space: a box of pixel noise that is the same at every resolution.
 
-The noise lies on the reference grid: a pixel shows the cell under its centre. It is made of integers only, so it has
-the same bits on every machine. The sum of four 16-bit words is close to normal; scaled to ImageNet's mean and deviation
-it is the unit normal noise that TinyViT puts into normalised images.
+The noise is defined on the reference grid: a pixel shows the cell at its centre. It is computed with integers only, so it has
+the same bits on every machine. The sum of four 16-bit words is approximately normal; scaled to ImageNet's mean and standard
+deviation it equals the unit normal noise that TinyViT puts into normalised images.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ _BITS = 20
 _MEAN = np.array([123.675, 116.28, 103.53])
 """Mean of the noise: 255 x ImageNet mean."""
 _STEP = np.rint(np.array([58.395, 57.12, 57.375]) * 2**_BITS / (4 * (65536**2 - 1) / 12) ** 0.5).astype(np.int32)
-"""Factor that gives the sum of four random words the deviation 255 x ImageNet deviation."""
+"""Factor that scales the sum of four random words to 255 x ImageNet's standard deviation."""
 _START = np.rint(_MEAN * 2**_BITS).astype(np.int32) + (1 << (_BITS - 1))
 
 
 def noise(box: ErasedBox) -> NDArray[np.uint8]:
-    """The noise of a box, one value a channel for each of its cells."""
+    """The noise of a box: one value per channel for each of its cells."""
     height, width = box.bottom - box.top, box.right - box.left
     words = Dice(box.noise, 0, purpose=Purpose.NOISE).words(height * width * 3)
     parts = words.view(np.uint16).reshape(height, width, 3, 4)
@@ -41,7 +41,7 @@ def erase(pixels: NDArray[np.uint8], box: ErasedBox) -> None:
 
 
 def _cells(first: int, last: int, pixels: int) -> tuple[slice, NDArray[np.int64]]:
-    """The pixels along one side that the cells [first, last) cover, and which of those cells each of them shows."""
+    """The pixels along one side that are covered by the cells [first, last), and the cell that each of them shows."""
     start, stop = ((2 * edge * pixels + GRID) // (2 * GRID) for edge in (first, last))
     centres = (2 * np.arange(start, stop) + 1) * GRID // (2 * pixels)
     return slice(start, stop), np.clip(centres, first, last - 1) - first

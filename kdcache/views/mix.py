@@ -1,4 +1,4 @@
-"""Mixup and CutMix with a partner from a seeded permutation of the dataset, in integers."""
+"""Mixup and CutMix with a partner image from a seeded permutation of the dataset, computed with integers."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -28,9 +28,9 @@ class Ids(Protocol):
 def mix_of(
     recipe: Plain | Augment, *, seed: int, image_id: str, view: int, row: int, rows: int
 ) -> tuple[int, float] | None:
-    """The partner's row and the share of the image itself in the mixed label; None when the view is not mixed.
+    """The row of the partner and the share of the image itself in the mixed label; None if the view is not mixed.
 
-    A view whose partner cannot be read is a bad row like one whose own image cannot, so this is true of every row that is not.
+    It holds for all rows that are not bad, because a view whose partner cannot be read is a bad row too.
     """
     if not isinstance(recipe, Augment) or recipe.mix is None:
         return None
@@ -49,10 +49,10 @@ def view_pixels(
     ids: Ids,
     load: Callable[[str], Pixels],
 ) -> Pixels:
-    """The exact pixels a teacher sees: one view of one row, mixed with its partner where the recipe mixes.
+    """The exact pixels that a teacher is shown: one view of one row, mixed with its partner if the recipe mixes.
 
-    BadImage when one of the two cannot be used. Unmixed pixels would be another view, and which one it became would depend on
-    the moment: a file may be out of reach for a second.
+    BadImage if one of the two images cannot be used. Without its partner it would be a different view, and the result would
+    depend on whether a file happened to be readable at that moment.
     """
     image_id = ids[row]
     drawn = draw(recipe, seed=seed, image_id=image_id, view=view)
@@ -69,7 +69,7 @@ def view_pixels(
 
 
 def mixed(own: Pixels, other: Pixels, how: DrawnMix) -> Pixels:
-    """Two views of the same size as one; Mixup rounds half up."""
+    """Mix two views of the same size; Mixup rounds half up."""
     if how.box is None:
         blend = own.astype(np.uint32) * how.own + other.astype(np.uint32) * (65536 - how.own) + 32768
         return (blend >> 16).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Plain views: one picture, fitted to a size by cutting, squashing or padding, bit for bit as the publisher of a teacher does it.
+"""Plain views: a picture is fitted to a size by cropping, squashing or padding, bit for bit like the teacher's publisher does.
 
-Input: a picture, a geometry, (height, width). Output: uint8 pixels. Which publisher does what is in docs/preprocessing.md.
+Input: a picture, a geometry, (height, width). Output: uint8 pixels. docs/preprocessing.md lists what each publisher does.
 """
 
 import math
@@ -17,8 +17,8 @@ Sides = tuple[int, int]
 """(height, width) in pixels."""
 
 MOST_PIXELS = 1 << 27
-"""Largest picture, in pixels, that is resized whole before it is cut (half a GiB in Pillow). A longer strip is
-resized and cut at once."""
+"""Largest picture, in pixels, that is resized as a whole before it is cropped (half a GiB in Pillow). A larger one (a long
+strip) is resized and cropped in one step."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -47,7 +47,7 @@ def plain_view(picture: Image.Image, recipe: Plain, size: Sides) -> Pixels:
 
 
 def resized(picture: Image.Image, box: Box, size: Sides, interpolation: Interpolation) -> Image.Image:
-    """The part of the picture inside a box of shares, resized to (height, width)."""
+    """The part of the picture inside a box (in fractions), resized to (height, width)."""
     width, height = picture.size
     left, top, right, bottom = box
     pixels = (left * width, top * height, right * width, bottom * height)
@@ -59,9 +59,9 @@ def _whole(picture: Image.Image, sides: Sides, interpolation: Interpolation, gap
 
 
 def _at_once(picture: Image.Image, recipe: Plain, size: Sides) -> Pixels:
-    """Resize to size / crop_pct in the way `fit` says and cut around the centre, in one call with a box.
+    """Resize to size / crop_pct according to `fit` and crop the centre, in one call with a box.
 
-    So a picture of one row never becomes a picture of a million.
+    So a picture with a single row of pixels is never enlarged to millions of rows.
     """
     whole = _fitted(picture, recipe, size)
     (height, width), (kept_height, kept_width) = whole, (min(whole[0], size[0]), min(whole[1], size[1]))
@@ -75,7 +75,7 @@ def _half(spare: int, rule: str) -> int:
 
 
 def _padded(picture: Image.Image, size: Sides) -> Pixels:
-    """The picture in the middle of a black canvas; of an odd difference, the smaller half comes first."""
+    """The picture centred on a black canvas; if the margin is odd, the smaller half comes first."""
     kept = np.array(picture, np.uint8)
     height, width = kept.shape[:2]
     if (height, width) == size:
@@ -87,14 +87,14 @@ def _padded(picture: Image.Image, size: Sides) -> Pixels:
 
 
 def _lies_across(picture: Image.Image, size: Sides) -> bool:
-    """Is the long side of the picture not the long side of the canvas? A square lies along any."""
+    """Whether the picture is landscape and the canvas portrait, or the reverse; false for a square."""
     if size[0] > size[1]:
         return picture.width > picture.height
     return size[1] > size[0] and picture.height > picture.width
 
 
 def _shrunk(picture: Image.Image, shrink: Shrink, size: Sides) -> Image.Image:
-    """A thumbnail no larger than the canvas; the picture itself where it fits."""
+    """A thumbnail no larger than the canvas; the picture itself if it fits."""
     if shrink.sides == "nearest":
         picture.thumbnail((size[1], size[0]), _FILTERS[shrink.interpolation], reducing_gap=shrink.gap)
         return picture
@@ -109,7 +109,7 @@ def _shrunk(picture: Image.Image, shrink: Shrink, size: Sides) -> Image.Image:
 
 
 def _fitted(picture: Image.Image, recipe: Plain, size: Sides) -> Sides:
-    """Height and width of the whole picture before anything is cut or padded, rounded as timm's evaluation does."""
+    """Height and width of the resized picture before it is cropped or padded, rounded like timm's evaluation."""
     wanted = math.floor(size[0] / recipe.crop_pct), math.floor(size[1] / recipe.crop_pct)
     if recipe.fit == "squash":
         return wanted
@@ -124,7 +124,7 @@ def _fitted(picture: Image.Image, recipe: Plain, size: Sides) -> Sides:
 
 
 def _shorter_side(picture: Image.Image, side: int) -> Sides:
-    """Height and width when the shorter side is `side` and the other is rounded down."""
+    """Height and width after scaling the shorter side to `side`; the other side is rounded down."""
     if picture.height <= picture.width:
         return side, side * picture.width // picture.height
     return side * picture.height // picture.width, side

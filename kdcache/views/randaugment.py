@@ -1,7 +1,7 @@
-"""The fifteen RandAugment operations of timm's ImageNet recipes, and what a magnitude of 0 to 10 means to each.
+"""The fifteen RandAugment operations of timm's ImageNet recipes, and the meaning of magnitudes 0 to 10 for each.
 
-Translations and the origin of shears are shares of the view, so an operation does the same at every resolution. What is
-uncovered is filled with one fixed colour, ImageNet's mean.
+Translations and the origin of shears are fractions of the view, so an operation does the same at every resolution. Uncovered
+areas are filled with a fixed colour, ImageNet's mean.
 """
 
 from typing import Final
@@ -30,8 +30,8 @@ NAMES: Final = (
 """Names of the operations, in timm's order. The random draw is a position in this list: append, never insert."""
 TOP: Final = 10.0
 FILL: Final = (124, 116, 104)
-"""Colour outside the picture after a geometric operation: round(255 x ImageNet mean), as timm fills for the teachers
-it trains."""
+"""Colour of areas outside the picture after a geometric operation: round(255 x ImageNet mean), as in timm's training of
+the teachers."""
 _TURN = 30.0
 _SHEAR = 0.3
 _SHIFT = 0.45
@@ -39,7 +39,7 @@ _AFFINE_FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.BICUBIC,  # Pillow has no Lanczos for affine maps
+    "lanczos": Image.Resampling.BICUBIC,  # Pillow does not support Lanczos for affine maps
 }
 _ENHANCERS = {
     "color": ImageEnhance.Color,
@@ -50,10 +50,10 @@ _ENHANCERS = {
 
 
 def strength(name: str, magnitude: float, negative: bool, increasing: bool) -> float | None:
-    """The argument of an operation at a magnitude; None for those that have none.
+    """The argument of an operation at a magnitude; None for operations without an argument.
 
-    With `increasing` every operation moves away from "no change" as the magnitude grows; without, posterize and
-    solarize grow milder and the enhancers run from 0.1 to 1.9.
+    With `increasing`, every operation gets stronger as the magnitude grows. Without it, posterize and solarize get weaker,
+    and the enhancement factors go from 0.1 to 1.9.
     """
     level = magnitude / TOP
     signed = -level if negative else level
@@ -77,7 +77,7 @@ def strength(name: str, magnitude: float, negative: bool, increasing: bool) -> f
 
 
 def transform(image: Image.Image, name: str, value: float | None, interpolation: Interpolation) -> Image.Image:
-    """One operation on an RGB image; the size stays."""
+    """Apply one operation to an RGB image, without changing its size."""
     if value is None:
         return _automatic(image, name)
     if name in _ENHANCERS:
@@ -100,7 +100,7 @@ def _automatic(image: Image.Image, name: str) -> Image.Image:
 
 
 def _table(name: str, value: int) -> list[int]:
-    """New value of each of the 256 values. Made here because Pillow 13 refuses to posterize to 0 bits, as timm does."""
+    """Look-up table with 256 new values. Pillow 13 cannot be used, because it refuses to posterize to 0 bits, as timm does."""
     if name == "posterize":
         return [i & ~(2 ** (8 - value) - 1) for i in range(256)]
     if name == "solarize":
@@ -109,7 +109,7 @@ def _table(name: str, value: int) -> list[int]:
 
 
 def _matrix(name: str, value: float, width: int, height: int) -> tuple[float, float, float, float, float, float]:
-    """The affine map from places in the result to places in the image."""
+    """The affine map from coordinates of the result to coordinates of the image."""
     if name == "shear_x":
         return (1.0, value, 0.0, 0.0, 1.0, 0.0)
     if name == "shear_y":

@@ -1,8 +1,8 @@
-"""View recipes: how one image becomes the views a teacher sees. Plain data; drawing and applying live beside this file.
+"""View recipes: how an image becomes the views that a teacher is shown. These are plain data; draw.py and apply.py use them.
 
-Every length is relative (a share of the image or of the view), so teacher and student can see the same view at
-different resolutions. Numbers of the papers are in configs/views/*.yaml, not here. A recipe also says what lies under
-transparent pixels (images/background.py), so that whoever renders a view decodes the image as the teacher saw it.
+Every length is relative (a fraction of the image or of the view), so teacher and student can be shown the same view at
+different resolutions. The papers' numbers are in configs/views/*.yaml, not here. A recipe also has the background of
+transparent pixels (images/background.py), so that an image is always decoded as it was for the teacher.
 """
 
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -32,16 +32,16 @@ Ratios = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 
 
 class Shrink(Strict):
-    """How a page is made to fit its canvas in two steps, as Donut's programs do: first its shorter side becomes that of the
-    canvas, whichever way that changes its size, then what is larger than the canvas is made a thumbnail of it.
+    """How a page is fitted to its canvas in two steps, as in Donut's code: first it is enlarged or reduced so that its shorter
+    side is that of the canvas; then, if it is larger than the canvas, it is reduced to a thumbnail that fits.
     """
 
     interpolation: Interpolation
     """Interpolation of the second step; the first step uses the geometry's own."""
     sides: Literal["floor", "nearest"]
-    """How the other side of the thumbnail is rounded: down (transformers), or to what keeps the ratio best (Pillow's own)."""
+    """How the other side of the thumbnail is rounded: down (transformers), or to the best aspect ratio (Pillow)."""
     gap: Annotated[float, Field(ge=1.0, le=1000.0)] | None = None
-    """Pillow's `reducing_gap`: a much larger picture is first reduced by whole factors, down to this many times the
+    """Pillow's `reducing_gap`: a much larger picture is first reduced by a whole factor to at least this many times the
     target size.
     """
 
@@ -49,8 +49,8 @@ class Shrink(Strict):
 class Plain(Strict):
     """One fixed view.
 
-    `crop`: resize so that the shorter side is size / crop_pct, then cut the centre. `squash`: resize both sides, ratio
-    lost. `pad`: fit inside and pad with black, centred. These two, too, fit to size / crop_pct and cut the centre.
+    `crop`: resize the shorter side to size / crop_pct, then crop the centre. `squash`: resize both sides without keeping the
+    aspect ratio. `pad`: fit inside and pad with black, centred. These two also resize to size / crop_pct and crop the centre.
     """
 
     kind: Literal["plain"] = "plain"
@@ -58,55 +58,55 @@ class Plain(Strict):
     crop_pct: PositiveShare = 1.0
     interpolation: Interpolation = "bicubic"
     cut: Literal["once", "round", "floor"] = "once"
-    """`once`: resized and cut in one call, within a grey level or two of the others (all caches of the first releases). Else the
-    whole picture is resized and then cut, at half of what is too much: a half is rounded to the even number (torchvision, timm)
-    or down (transformers)."""
+    """`once`: resize and crop in one call, which differs from the others by one or two grey levels (caches of the first
+    releases). Otherwise the whole picture is resized and then cropped; half a pixel of margin is rounded to the even number
+    (`round`: torchvision, timm) or down (`floor`: transformers)."""
     turn: bool = False
-    """Whether the picture is turned clockwise by a quarter when its long side is not that of the canvas."""
+    """Whether the picture is rotated clockwise by 90 degrees when its orientation differs from that of the canvas."""
     shrink: Shrink | None = None
-    """How `pad` makes the picture fit; None: one resize, sides rounded."""
+    """How `pad` fits the picture in two steps; None: one resize, with rounded sides."""
     background: Background = WHITE
-    """Colour under transparent pixels of the image. What `pad` adds is always black."""
+    """Background of transparent pixels. The margin that `pad` adds is always black."""
 
     @model_validator(mode="after")
     def _only_pages_shrink(self) -> Self:
         if self.shrink is not None and (self.fit != "pad" or self.crop_pct != 1.0):
             raise ValueError(
-                f"`shrink` is for `fit: pad` of the whole picture, this is {self.fit} of {self.crop_pct:g}"
+                f"`shrink` requires `fit: pad` and `crop_pct: 1`, but these are {self.fit} and {self.crop_pct:g}"
             )
         return self
 
     @property
     def depends_on(self) -> frozenset[Literal["seed", "row"]]:
-        """What a view depends on beside the image, its id and the number of the view: nothing."""
+        """What a view depends on in addition to the image, its id and the view number: nothing."""
         return frozenset()
 
     @property
     def of_first_releases(self) -> bool:
-        """Cut or shrunk as the first releases did, and no publisher does."""
+        """Whether it crops or shrinks like the first releases, which no publisher does."""
         if self.fit == "pad":
             return self.shrink is None
         return self.cut == "once" and (self.fit == "crop" or self.crop_pct < 1.0)
 
     @model_serializer(mode="wrap")
     def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came later are written where they change something, but the background always: a person should see it."""
+        """Fields that were added later are only written if they change something; the background is always written."""
         later = {"cut": "once", "turn": False, "shrink": None}
         return {name: value for name, value in write(self).items() if name not in later or value != later[name]}
 
 
 def _leaves_background_out(geometry: Plain) -> Plain:
     if geometry.background != WHITE:
-        raise ValueError("a geometry without `background`, which a student has from the views it learns from")
+        raise ValueError("a geometry must not have a `background`: a student gets it from the views of its training")
     return geometry
 
 
 Geometry = Annotated[Plain, AfterValidator(_leaves_background_out)]
-"""How an image is brought to a size, in a preset that does not decide the colour under transparent pixels."""
+"""How an image is fitted to a size, for presets that do not determine the background of transparent pixels."""
 
 
 class Crop(Strict):
-    """RandomResizedCrop: the share of the area and the aspect ratio are drawn, ten tries, then a centre crop."""
+    """RandomResizedCrop: area and aspect ratio are drawn up to ten times; if no box fits, a centre crop is used."""
 
     scale: Shares
     ratio: Ratios
@@ -114,7 +114,7 @@ class Crop(Strict):
 
 
 class Jitter(Strict):
-    """Colour jitter: factors drawn from [1 - x, 1 + x], in a drawn order; hue is a share of the circle."""
+    """Colour jitter: factors drawn from [1 - x, 1 + x], applied in random order; hue is a fraction of the colour circle."""
 
     brightness: Amount = 0.0
     contrast: Amount = 0.0
@@ -124,14 +124,14 @@ class Jitter(Strict):
 
 
 class RandAugment(Strict):
-    """RandAugment as timm writes it: `layers` operations, each applied with `probability`, at magnitude + N(0, std)."""
+    """RandAugment with timm's parameters: `layers` operations, each applied with `probability`, at magnitude + N(0, std)."""
 
     layers: Annotated[int, Field(ge=1, le=LAYERS)]
     magnitude: Annotated[float, Field(ge=0.0, le=10.0)]
     std: Amount
     probability: Fraction
     increasing: bool
-    """`inc1`: every operation grows stronger with the magnitude."""
+    """timm's `inc1`: every operation gets stronger with the magnitude."""
 
 
 class Erase(Strict):
@@ -143,9 +143,9 @@ class Erase(Strict):
 
 
 class Mix(Strict):
-    """Mixup and CutMix with a partner from a seeded permutation of the dataset.
+    """Mixup and CutMix with a partner image from a seeded permutation of the dataset.
 
-    An alpha of 0 turns that kind off; `switch` is the chance of CutMix when both are on.
+    An alpha of 0 switches that kind off; `switch` is the probability of CutMix if both are on.
     """
 
     probability: Fraction
@@ -171,31 +171,31 @@ class Augment(Strict):
     erase: Erase | None = None
     mix: Mix | None = None
     background: Background = WHITE
-    """Colour under transparent pixels of the image."""
+    """Background of transparent pixels."""
 
     @property
     def depends_on(self) -> frozenset[Literal["seed", "row"]]:
-        """What a view depends on beside the image, its id and the number of the view: a partner is found by the row."""
+        """What a view depends on in addition to the image, its id and the view number: the seed and, for mixing, the row."""
         return frozenset({"seed"}) if self.mix is None else frozenset({"seed", "row"})
 
 
 class Foreign(Strict):
-    """Views that another project rendered and only it can render again.
+    """Views that another project rendered, and that only that project can render again.
 
-    Such a cache keeps the teacher's signals for them, and the project's seeds where it has any; kd can neither draw nor replay
-    these views. Their pixel digests are unknown and stored as 0.
+    Such a cache has the teacher's signals and, if there are any, the project's seeds. kd can neither draw nor replay these
+    views. Their pixel digests are unknown and stored as 0.
     """
 
     kind: Literal["foreign"] = "foreign"
     project: Literal["tinyvit"]
     keys: Literal["id", "stem", "index"]
-    """How the other project names an image: by its id, by its file name without the ending, or by its row."""
+    """How the other project names an image: by its id, by its file name without extension, or by its row."""
     epochs: tuple[int, ...]
     """Epoch each view was imported from, by view number."""
 
     @property
     def depends_on(self) -> frozenset[Literal["seed", "row"]]:
-        """What a view depends on beside the image, its id and the number of the view: nobody here knows."""
+        """What a view depends on in addition to the image, its id and the view number: unknown, so everything."""
         return frozenset({"seed", "row"})
 
 
@@ -204,18 +204,18 @@ Drawable = TypeVar("Drawable", Plain, Augment)
 
 
 def on(recipe: Drawable, background: str | None) -> Drawable:
-    """The same recipe with another background; None keeps its own. UsageError when it is none."""
+    """The recipe with another background; None keeps its own. UsageError if it is not a background."""
     if background is None:
         return recipe
     try:
         return recipe.model_copy(update={"background": canonical(background)})
     except ValueError as error:
-        raise UsageError(f"the background {background!r} is not one kd knows", hint=f"one of {FORMS}") from error
+        raise UsageError(f"unknown background {background!r}", hint=f"one of {FORMS}") from error
 
 
 def drawable(recipe: Plain | Augment | Foreign) -> Plain | Augment:
-    """The recipe, when kd can render it; UsageError for views of another project."""
+    """Return the recipe if kd can render it; UsageError for views of another project."""
     if isinstance(recipe, Foreign):
-        message = f"these views were rendered by {recipe.project}, and only it can render them again"
+        message = f"these views were rendered by {recipe.project}, and only {recipe.project} can render them again"
         raise UsageError(message, hint="such a cache can be read and exported; build one to train or replay")
     return recipe

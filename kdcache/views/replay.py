@@ -1,4 +1,4 @@
-"""Replay proof: render views again and compare them with the digests of the pixels the teacher saw."""
+"""Replay: render views again and compare them with the digests of the pixels that the teacher was shown."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ UNREADABLE = 0
 
 
 class DriftedRow(NamedTuple):
-    """A row that no longer renders to the pixels it had."""
+    """A row that no longer renders to the same pixels."""
 
     row: int
     expected: int
@@ -35,16 +35,16 @@ def replay(
     load: Callable[[str], NDArray[np.uint8]],
     expected: Digests,
 ) -> list[DriftedRow]:
-    """The rows whose pixels differ from the expected digests; empty when nothing drifted.
+    """Render rows again, and return those whose pixels differ from the expected digests.
 
-    A row that was unreadable and still is, agrees; one that became readable, or stopped being so, does not.
+    A row that was and is unreadable counts as equal; a row that was readable and no longer is, or the reverse, as different.
     """
     got = [_digest(recipe, seed=seed, view=view, row=row, size=size, ids=ids, load=load) for row in rows]
     return drifts(rows, expected, got)
 
 
 def drifts(rows: Sequence[int], expected: Digests, got: Digests) -> list[DriftedRow]:
-    """Pair rows with both digests and keep those that differ."""
+    """Compare expected and new digests of rows, and return the rows that differ."""
     paired = zip(rows, map(int, expected), map(int, got), strict=True)
     return [DriftedRow(*values) for values in paired if values[1] != values[2]]
 

@@ -108,7 +108,7 @@ def test_random_views_have_it_too_and_the_option_wins_over_the_recipe(odd, tmp_p
 
 def test_what_is_no_background_is_refused_before_anything_is_opened(tmp_path):
     for asked in ({"background": "purple"}, {"background": "purple", "recipe": "augment"}):
-        with pytest.raises(UsageError, match="'purple' is not one kd knows"):
+        with pytest.raises(UsageError, match="unknown background 'purple'"):
             prepared(tmp_path / "nowhere", tmp_path / "c", **asked)
     with pytest.raises(UsageError, match="background: 'purple' should be white, black, drop"):
         prepared(tmp_path / "nowhere", tmp_path / "c", recipe="augment", overrides=("background=purple",))

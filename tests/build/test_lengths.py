@@ -243,8 +243,8 @@ def test_a_codec_that_does_not_suit_is_refused_before_anything_is_written(images
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lengths": torch.full((8,), POSITIONS + 1)}, "a length of 7, and a row has 0 to 6 positions"),
-        ({"values": torch.full((8, POSITIONS), VOCABULARY)}, "such as 1,000, and there are 1,000"),
+        ({"lengths": torch.full((8,), POSITIONS + 1)}, "a length of 7, but a row has 0 to 6 positions"),
+        ({"values": torch.full((8, POSITIONS), VOCABULARY)}, "such as 1,000, but its codes are 0 to 999"),
     ],
 )
 def test_what_a_signal_cannot_have_names_the_image(

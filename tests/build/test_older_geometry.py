@@ -110,6 +110,6 @@ def test_a_new_cache_is_made_as_the_processor_says(old: Path, photos: Path, mode
 def test_it_is_said_that_its_pixels_are_older(old: Path, photos: Path, model: Path, tmp_path: Path) -> None:
     asked = options(photos, model, PROCESSOR)
     (note,) = [note for note in prepare(asked, old).notes if "pixels" in note.text]
-    assert "build another one with --out" in note.text
+    assert "build another cache with --out" in note.text
     build(prepare(asked, tmp_path / "new"), progress=Silent())
     assert not [note for note in prepare(asked, tmp_path / "new").notes if "pixels" in note.text]

@@ -69,10 +69,10 @@ def test_changed_images_are_drift_with_a_way_out_that_is_no_repair(kd, build):
     paint(Path("photos/cat/02.bmp"), 99)
     ran = kd("cache", "verify", "C", "--replay", 100)
     assert ran.code == 9
-    assert "cat/02.bmp renders other pixels than the teacher saw" in ran.out
+    assert "cat/02.bmp renders to other pixels than the teacher was shown" in ran.out
     assert "drifted" in ran.out
     assert REPAIR not in ran.err
-    assert "no library that C names has changed, so the images have: bring them back as they were" in ran.err
+    assert "no library that C names has changed, so the images have: restore them as they were" in ran.err
     found = kd("cache", "verify", "C", "--replay", 100, "--json").json
     assert (found["state"], [finding["kind"] for finding in found["findings"]]) == ("drifted", ["drift"])
     assert kd("cache", "repair", "C", "--yes").code == 0, "there is nothing to drop"
@@ -87,8 +87,8 @@ def test_a_training_is_refused_by_the_same_word_before_its_first_step(kd, build)
     paint(Path("photos/dog/03.bmp"), 99)
     ran = kd("train", "--cache", "C", *TRAIN, "--val", "none", "--out", "r")
     assert ran.code == 9
-    assert "1 of 16 sampled views are not what the teacher saw: dog/03.bmp renders other pixels" in ran.err
-    assert "bring them back as they were" in ran.err
+    assert "1 of 16 sampled views are not what the teacher saw: dog/03.bmp renders to other pixels" in ran.err
+    assert "restore them as they were" in ran.err
     assert not Path("r").exists()
 
 
@@ -147,7 +147,7 @@ def test_damage_beside_drift_is_damage_and_both_ways_out_are_told(kd, build):
     ran = kd("cache", "verify", "C", "--replay", 100)
     assert ran.code == 4
     drift, damage = ran.err.split("hint: ")[1:]
-    assert "bring them back as they were" in drift, "first: a part that is built now would be made of other pixels"
+    assert "restore them as they were" in drift, "first: a part that is built now would be made of other pixels"
     assert damage.startswith("kd cache repair C --yes && kd cache build --out C")
 
 
@@ -169,7 +169,7 @@ def test_images_that_are_listed_otherwise_than_then_have_drifted_whoever_looks(k
         ran = kd(*words)
         assert ran.code == 9, ran.err
         assert "the images of photos have changed: " in ran.err
-        assert "bring them back as they were, or " in ran.err.split("hint: ")[1]
+        assert "restore them as they were, or " in ran.err.split("hint: ")[1]
 
 
 def test_other_images_that_are_given_are_a_mismatch(kd, build, photos):
@@ -181,7 +181,7 @@ def test_other_images_that_are_given_are_a_mismatch(kd, build, photos):
         ran = kd(*words, "--data", photos)
         assert ran.code == 6
         assert f"{photos} are other images: 10 with fingerprint" in ran.err
-        assert "point --data at the images as they were" in ran.err.split("hint: ")[1]
+        assert "set --data to the original images" in ran.err.split("hint: ")[1]
 
 
 def test_changed_validation_images_are_drift_for_every_command(kd, build):
@@ -198,7 +198,7 @@ def test_changed_validation_images_are_drift_for_every_command(kd, build):
     assert kd("eval", "r", "--data", "val", *HERE[:2]).code == 0
     ran = kd("train", "--resume", "r", "--val", "photos/cat", *HERE)
     assert ran.code == 6
-    assert "point --val at the images as they were" in ran.err
+    assert "set --val to the original images" in ran.err
     shutil.copy("photos/cat/02.bmp", "val/cat/02.bmp")
     assert kd("train", "--resume", "r", *HERE).code == 0
 

@@ -98,7 +98,7 @@ def test_other_pixels_than_the_teacher_saw_are_never_written(kd, cache):
     Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(path)
     ran = kd("cache", "get", image_id, "--cache", "c", "--save", "x.png")
     assert ran.code == 9
-    assert f"{image_id} renders other pixels than the teacher saw" in ran.err
+    assert f"{image_id} renders to other pixels than the teacher was shown" in ran.err
     assert not Path("x.png").exists()
     path.write_bytes(b"no picture")
     ran = kd("cache", "get", image_id, "--cache", "c", "--save", "x.png")

@@ -186,7 +186,7 @@ def test_steps_and_epochs_at_once_and_small_images_are_warned_of(kd, cache):
     ran = kd("train", "--cache", cache, *QUICK, "--epochs", 3, "--size", 96, "--out", "run")
     assert ran.code == 0, ran.err
     assert "warning: --epochs 3 has no effect beside --steps 1: give one of the two" in ran.err
-    assert "warning: the images are about 32 pixels a side and the student sees 96" in ran.err
+    assert "warning: the images are about 32 pixels a side, but the input of the student has 96" in ran.err
 
 
 def test_images_that_cannot_be_read_are_told_and_the_code_says_so(kd, photos, tmp_path):

@@ -158,7 +158,7 @@ def test_money_about_to_be_lost_is_a_warning(kd, photos, tmp_path):
     assert "pixels a side" not in ran.err
     ran = kd(*QUICK_BUILD, "--data", photos, "--out", "d")
     assert (
-        "warning: the images are about 40 pixels a side and the teacher sees 160: they are enlarged 4.0 times"
+        "warning: the images are about 40 pixels a side, but the input of the teacher has 160: they are enlarged 4.0 times"
         in ran.err
     )
     assert "warning" not in kd(*NANO, "--data", "shapes:count=20,size=64", "--workers", 0, "--out", "e").err

@@ -150,5 +150,5 @@ def test_records_that_name_a_class_that_is_none_are_damage(codec, number):
     words = np.zeros((2, *field.shape), "<u2")
     kept.decode({"logits": words})
     words[1, 2] = number
-    with pytest.raises(Damage, match=f"{codec} records name class .* there are 7"):
+    with pytest.raises(Damage, match=f"{codec} records name class .* of only 7"):
         kept.decode({"logits": words})

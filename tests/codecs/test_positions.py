@@ -135,7 +135,7 @@ def test_a_length_from_a_stranger_names_the_row(name: str) -> None:
     for wrong in (5, -1, 2**31 - 1, -(2**31)):
         fields["answers_length"][1] = wrong
         with (
-            pytest.raises(Damage, match=rf"row 1701: .*a length of {wrong:,}, and a row has 0 to 4"),
+            pytest.raises(Damage, match=rf"row 1701: .*a length of {wrong:,}, but a row has 0 to 4"),
             naming_rows([3, 1701, 7]),
         ):
             codec.decode(fields)
@@ -161,7 +161,7 @@ def test_positions_without_lengths_are_rows_too() -> None:
 
 def test_imported_records_have_no_positions() -> None:
     with pytest.raises(
-        UsageError, match="tinyvit:3 holds one distribution a row, and answers has one at each position"
+        UsageError, match="tinyvit:3 holds one distribution a row, but answers has one at each position"
     ):
         make_codec("tinyvit:3", answers(4, 9))
 

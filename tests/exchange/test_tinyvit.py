@@ -86,7 +86,7 @@ def test_an_imported_cache_says_what_is_not_known(tmp_path, two_epochs):
     assert plan.teacher.family == "tinyvit-logits"
     assert (plan.teacher.weights.source, plan.teacher.weights.sha256) == ("imported:theirs", "unknown")
     assert plan.views.recipe == Foreign(project="tinyvit", keys="stem", epochs=(3, 5))
-    with pytest.raises(UsageError, match="only it can render them again"):
+    with pytest.raises(UsageError, match="only TinyViT can render them again"):
         drawable(plan.views.recipe)
     assert any("does not train" in note for note in imported.notes)
 
@@ -188,8 +188,8 @@ def test_row_numbers_are_refused_where_they_may_be_of_other_images_and_the_way_o
 
 
 def test_row_numbers_of_a_source_that_anybody_may_number_are_refused(tmp_path, two_epochs):
-    source = Pictures(IDS, order_doubt="its order is its own")
-    with pytest.raises(Mismatch, match="its order is its own"):
+    source = Pictures(IDS, order_doubt="this source has its own order")
+    with pytest.raises(Mismatch, match="this source has its own order"):
         import_tinyvit(
             two_epochs[0],
             tmp_path / "c",

@@ -86,7 +86,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, name):
     folder.mkdir()
     for each in ("rank0-keys.txt", "rank0-values.bin"):
         os.mkfifo(folder / each) if each == name else (folder / each).write_bytes(b"")
-    with pytest.raises(Damage, match=f"{name} is no file"):
+    with pytest.raises(Damage, match=f"{name} is not a file"):
         TinyViTFolder.open(folder)
 
 

@@ -88,6 +88,6 @@ def test_a_preset_of_a_student_does_not_decide_it():
         "mean": [0, 0, 0],
         "std": [1, 1, 1],
     }
-    with pytest.raises(ValidationError, match="from the views it learns from"):
+    with pytest.raises(ValidationError, match="from the views of its training"):
         TinyViTPreset.from_plain({**plain, "geometry": geometry, "enlarged": {"fit": "crop"}})
     assert Geometry is not Plain

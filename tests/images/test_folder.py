@@ -179,7 +179,7 @@ def test_a_missing_file_is_a_bad_image_but_a_missing_folder_is_unavailable(class
     with pytest.raises(BadImage, match="not a file"):
         source.read("rose")
     shutil.rmtree(classes)
-    with pytest.raises(Unavailable, match="has gone"):
+    with pytest.raises(Unavailable, match="no longer exists"):
         source.read("rose/2.jpg")
 
 
@@ -225,7 +225,7 @@ def test_links_that_fan_out_end_with_the_name_of_one(classes):
     write(levels / "30" / "one.jpg", jpeg())
     (classes / "rose" / "all").symlink_to(levels / "0")
     with pytest.raises(
-        UsageError, match=r"rose/all/left.*/(left|right) leads into .*levels/\d+, where links lead by more"
+        UsageError, match=r"rose/all/left.*/(left|right) leads into .*levels/\d+, which links reach in more"
     ):
         FolderSource(str(classes)).scan()
 
@@ -238,7 +238,7 @@ def test_links_that_fan_out_a_little_end_at_once(classes, monkeypatch):
         for name in ("left", "right"):
             (classes / f"{level}" / name).symlink_to(classes / f"{level + 1}")
     write(classes / "5" / "one.jpg", jpeg())
-    with pytest.raises(UsageError, match="where links lead by more than 8 ways"):
+    with pytest.raises(UsageError, match="which links reach in more than 8 ways"):
         FolderSource(str(classes)).scan()
 
 

@@ -53,7 +53,7 @@ WRONG = [
         {"kind": "folder", "path": "/tmp", "order": "size"},
         UsageError,
         "no order of images is called 'size'",
-        "it is names, or left out",
+        "use names, or leave it out",
     ),
     ({"kind": "folder"}, UsageError, "folder needs a path", "folder:PATH"),
     (
@@ -87,7 +87,7 @@ def test_a_wrong_spec_says_what_is_wrong_and_the_way_out(spec, kind, message, hi
 
 
 def test_a_file_that_is_no_source_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="is no source of images"):
+    with pytest.raises(UsageError, match="is not a source of images"):
         open_source(str(write(tmp_path / "a.zip", b"PK")))
     with pytest.raises(UsageError, match="is not a folder"):
         open_source(f"folder:{tmp_path / 'a.zip'}")

@@ -8,8 +8,8 @@ import pytest
 from kdcache.base.digest import pixel_digest
 from kdcache.errors import BadImage, UsageError
 from kdcache.images.shapes import CLASSES, Shapes
+from kdcache.images.shapes.composition import SHAPES, SURFACES, Composition, Surface, Thing, compose, label_of
 from kdcache.images.shapes.paint import paint
-from kdcache.images.shapes.scene import SHAPES, SURFACES, Scene, Surface, Thing, label_of, scene
 from kdcache.testing.sources import SourceContract
 
 GOLDEN = {
@@ -27,7 +27,7 @@ def recoloured(thing: Thing, level: int) -> Thing:
     return thing._replace(surface=Surface("plain", (level,) * 3, (level,) * 3), shade=(0, 0), shadow=(0, 0, 0))
 
 
-def visible(picture: Scene, place: int) -> int:
+def visible(picture: Composition, place: int) -> int:
     """How many pixels of a thing can be seen."""
     before, thing, after = picture.things[:place], picture.things[place], picture.things[place + 1 :]
     both = [picture._replace(things=(*before, recoloured(thing, level), *after)) for level in (0, 255)]
@@ -87,7 +87,7 @@ def test_neither_shape_nor_surface_alone_tells_the_class():
 
 def test_the_largest_shape_is_the_one_the_label_names():
     for index in range(500):
-        picture = scene(0, "train", index)
+        picture = compose(0, "train", index)
         surface, shape = CLASSES[label_of(index)].split()
         place = picture.target
         target = picture.things[place]
@@ -107,7 +107,7 @@ def test_the_largest_shape_is_the_one_the_label_names():
 
 
 def test_the_target_can_be_painted_alone_and_as_an_outline():
-    picture = scene(0, "val", 3)
+    picture = compose(0, "val", 3)
     alone, outline = picture.alone(), paint(picture.outline(), 64)
     assert alone.things == (picture.things[picture.target],)
     assert (outline.min(), outline.max() > 250) == (0, True)
@@ -117,7 +117,7 @@ def test_the_target_can_be_painted_alone_and_as_an_outline():
 def test_most_of_the_target_can_be_seen_but_not_always_all():
     shares = []
     for index in range(200):
-        picture = scene(0, "train", index)
+        picture = compose(0, "train", index)
         place = picture.target
         shares.append(visible(picture, place) / visible(picture._replace(things=picture.things[: place + 1]), place))
     assert min(shares) > 0.4

@@ -157,7 +157,7 @@ def test_sources_without_truths_have_their_labels(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no truth called 'wrods'") as caught:
         truths.read(("wrods",), [0])
     assert caught.value.hint == "did you mean words?"
-    with pytest.raises(UsageError, match="not a list of truths"):
+    with pytest.raises(UsageError, match="not a list of names"):
         truths.read("text", [0])
 
 
@@ -165,9 +165,9 @@ def test_records_that_are_wrong_are_not_written(tmp_path: Path) -> None:
     as_arrow(tmp_path)
     with pytest.raises(UsageError, match=r"words of record 1 \(b\) cannot be used: words\.0\.text field required"):
         write_truths(tmp_path, ["words"], [{"image_id": "a"}, {"image_id": "b", "words": [{"box": BOX}]}])
-    with pytest.raises(UsageError, match="record 0 has no image_id"):
+    with pytest.raises(UsageError, match="the image_id of record 0 is missing"):
         write_truths(tmp_path, ["words"], [{"words": []}])
-    with pytest.raises(UsageError, match=r"class is not kept in truths\.arrow"):
+    with pytest.raises(UsageError, match=r"class is not stored in truths\.arrow"):
         write_truths(tmp_path, ["class"], [])
     assert [path.name for path in tmp_path.iterdir()] == ["truths.arrow"], "what was there is still there"
 

@@ -88,12 +88,12 @@ def test_no_plain_value_is_more_than_refused(value: Any) -> None:
     [
         (
             '{"image_id": "a.jpg"}\n{"image_id": 5}\n',
-            "line 2 of .*truths.jsonl cannot be used: it has no image_id that is a text",
+            "line 2 of .*truths.jsonl cannot be used: its image_id is missing or not a text",
         ),
-        ('{"image_id": "a.jpg"}\n[1]\n', "line 2 of .* cannot be used: it is no object"),
+        ('{"image_id": "a.jpg"}\n[1]\n', "line 2 of .* cannot be used: it is not an object"),
         ('{"image_id": "a.jpg"\n', "line 1 of .* cannot be used: it is not JSON"),
         ('{"image_id": "a.jpg", "image_id": "b.jpg"}\n', "line 1 of .* key 'image_id' is there twice"),
-        ('{"image_id": "a.jpg", "wordz": []}\n', "has a column 'wordz', which is no truth"),
+        ('{"image_id": "a.jpg", "wordz": []}\n', "has a column 'wordz', which is not a kind of truth"),
         ('{"image_id": "a.jpg", "class": 5}\n', "has a column 'class', which is not read from there"),
         ('{"image_id": "a.jpg"}\n\n{"image_id": "a.jpg"}\n', "line 2 of .* cannot be used: it is not JSON"),
         (
@@ -147,12 +147,12 @@ def arrow(path: Path, table: pa.Table, **options: Any) -> None:
         (
             pa.table({"image_id": ["a.jpg"], "text": ["x" * 9999]}),
             {"compression": "zstd"},
-            "damaged or no file of truths",
+            "damaged or not a file of truths",
         ),
         (
             pa.table({"image_id": ["a.jpg"], "text": pa.array(["x"]).dictionary_encode()}),
             {},
-            "damaged or no file of truths",
+            "damaged or not a file of truths",
         ),
         (pa.table({"image_id": ["a.jpg"], "text": [5]}), {}, "column 'text' of .* holds int64, not texts"),
         (pa.table({"text": ["x"]}), {}, "has columns text: image_id is needed"),

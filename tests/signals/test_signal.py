@@ -57,8 +57,8 @@ def test_a_signal_that_there_can_be_is_written_and_read_back(
     [
         ({"kind": "vector", "shape": (2, 3)}, "a vector has one axis"),
         ({"kind": "map", "shape": (3,)}, "a map has two axes or more"),
-        ({"kind": "codes", "shape": (3,)}, "`vocabulary` is for codes"),
-        ({"shape": (3,), "vocabulary": 5}, "`vocabulary` is for codes"),
+        ({"kind": "codes", "shape": (3,)}, "`vocabulary` is required for codes"),
+        ({"shape": (3,), "vocabulary": 5}, "`vocabulary` is required for codes"),
         ({"kind": "codes", "shape": (3,), "vocabulary": 0}, "greater than or equal to 1"),
         ({"kind": "codes", "shape": (3,), "vocabulary": VOCABULARY + 1}, "less than or equal to"),
         ({"shape": (3,), "axes": ("a", "b")}, "needs 1 different names"),

@@ -45,12 +45,12 @@ def every_reader(cache: Path) -> dict[str, Any]:
 
 def refuses(cache: Path, match: str) -> None:
     """Every reader says Damage of that part, and so does verify."""
-    told = []
+    refused = []
     for name, read in every_reader(cache).items():
         try:
             read()
         except Damage as error:
-            told.append((name, re.search(match, error.message) is not None))
-    assert told == [(name, True) for name in every_reader(cache)]
+            refused.append((name, re.search(match, error.message) is not None))
+    assert refused == [(name, True) for name in every_reader(cache)]
     findings = verify(cache, VerifyOptions(), Silent()).findings
     assert [str(finding.part) for finding in findings] == [str(PART)]

@@ -33,7 +33,7 @@ def test_what_is_at_the_limits_is_let_through() -> None:
         ),
         (plan_of(block=limits.BLOCK_BYTES >> 9), "a block of embedding has 268,435,456 bytes, at most 134,217,728"),
         (plan_of(via=limits.CODECS + 1), "embedding came by 17 codecs, at most 16 are followed"),
-        (plan_of("zarr.json"), "an array is called 'zarr.json', as the files of Zarr are"),
+        (plan_of("zarr.json"), "an array is called 'zarr.json', which is a file name of Zarr"),
     ],
     ids=["part", "block", "codecs", "name"],
 )

@@ -56,7 +56,7 @@ def test_rows_of_every_generation_are_found(tmp_path: Path) -> None:
 
 
 def test_a_generation_that_leads_to_rows_of_another_is_damage(tmp_path: Path) -> None:
-    with pytest.raises(Damage, match="generation 1 has rows 20 to 20 and leads to others"):
+    with pytest.raises(Damage, match="generation 1 has rows 20 to 20, but refers to other rows"):
         _opened(written(tmp_path / "i", shift=False), rows=50, generations=ENDS)
 
 

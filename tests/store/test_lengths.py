@@ -144,7 +144,7 @@ def test_a_length_that_cannot_be_names_the_row_whoever_reads_it(cache: Path, fie
     if field != "words_length":
         readers.append(lambda: convert(cache, cache.parent / "d", codecs=changed, progress=Silent()))
     for read in readers:
-        with pytest.raises(Damage, match=rf"row {row}: .*a length of {wrong:,}, and a row has 0 to 5 ") as caught:
+        with pytest.raises(Damage, match=rf"row {row}: .*a length of {wrong:,}, but a row has 0 to 5 ") as caught:
             read()
         assert caught.value.details["rows"] == [row]
 

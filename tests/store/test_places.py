@@ -62,7 +62,7 @@ def test_a_folder_is_one_place_wherever_it_is_opened(place: LocalPlace) -> None:
 
 def test_memory_is_no_folder_and_goes_nowhere() -> None:
     place = MemoryPlace("x")
-    with pytest.raises(UsageError, match="memory:x is no folder on this machine"):
+    with pytest.raises(UsageError, match="memory:x is not a folder on this machine"):
         _ = place.folder
     with pytest.raises(TypeError, match="cannot be sent to another"):
         pickle.dumps(place)
@@ -74,9 +74,9 @@ def test_nothing_is_reached_through_a_link(place: LocalPlace, tmp_path: Path) ->
     assert place.kind("link") == place.kind("way") == "link"
     for name in ("link", "way/outside"):
         for act in (lambda name=name: place.read(name, 99), lambda name=name: place.map(name)):
-            with pytest.raises(Damage, match="is a link, and not opened"):
+            with pytest.raises(Damage, match="is a link, so it is not opened"):
                 act()
-        with pytest.raises(Damage, match="is a link, and not opened"), place.lock(name):
+        with pytest.raises(Damage, match="is a link, so it is not opened"), place.lock(name):
             pass
     with pytest.raises(Damage, match="is a link"):
         place.replace("way/outside", [b"changed"])
@@ -93,7 +93,7 @@ def test_a_new_file_does_not_take_the_name_of_a_link(place: LocalPlace, tmp_path
 
 def test_a_pipe_is_not_waited_for(place: LocalPlace) -> None:
     os.mkfifo(place.folder / "pipe")
-    with pytest.raises(Damage, match="is no file"):
+    with pytest.raises(Damage, match="is not a file"):
         place.read("pipe", 99)
 
 

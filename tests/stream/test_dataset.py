@@ -124,7 +124,7 @@ def test_truths_that_are_no_numbers_are_collated_as_lists(shapes: Cache) -> None
 
 def test_other_pixels_than_the_teacher_saw_are_drift(shapes: Cache) -> None:
     other = shapes.dataset(data="shapes:count=96,size=32,seed=1")
-    with pytest.raises(Drift, match=r"view 0 of train/000004 is not what the teacher of .*cache saw") as caught:
+    with pytest.raises(Drift, match=r"view 0 of train/000004 is not what the teacher of .*cache was shown") as caught:
         other[4]
     assert "--replay" in caught.value.hint
     assert shapes.dataset(data="shapes:count=96,size=32,seed=1", check=False)[4]["row"] == 4
@@ -138,7 +138,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_read(shapes: Cache) ->
     assert caught.value.hint == "there are class, description"
     with pytest.raises(UsageError, match="no view 2"):
         shapes.dataset(view=2)
-    with pytest.raises(UsageError, match="the examples are of 3 rows"):
+    with pytest.raises(UsageError, match="the examples are for 3 rows"):
         shapes.dataset(examples=Examples.of_items(np.ones(3, np.int64)))
 
 

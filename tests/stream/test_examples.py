@@ -159,7 +159,7 @@ def test_one_item_a_row_is_the_order_of_rows(untouched: Made) -> None:
 
 def test_examples_of_other_rows_are_refused(untouched: Made) -> None:
     cache = Cache.open(untouched.store.path)
-    with pytest.raises(UsageError, match=r"the examples are of 5 rows, .* has 90"):
+    with pytest.raises(UsageError, match=r"the examples are for 5 rows, .* has 90"):
         cache.stream(examples=Examples.of_items(np.ones(5, np.int64)))
     with pytest.raises(UsageError, match="row 1 has -2 items"):
         Examples.of_items(np.array([1, -2]))

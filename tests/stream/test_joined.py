@@ -147,7 +147,7 @@ def test_ids_of_one_hash_are_told_from_one_another(tmp_path: Path, monkeypatch) 
     odd = Listing(pa.array(names, pa.large_string()), listing.labels, listing.classes, "odd")
     monkeypatch.setattr("kdcache.base.digest.id_hash", lambda image_id: 5)
     one, two = make(tmp_path / "three"), make(tmp_path / "four", odd, signals=TOKENS)
-    with pytest.raises(Mismatch, match=r"three has 'img/0/ü00007\.jpg', .*four has not"):
+    with pytest.raises(Mismatch, match=r"three has 'img/0/ü00007\.jpg', .*four does not"):
         join(opened(one, two))
 
 

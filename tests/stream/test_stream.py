@@ -224,7 +224,7 @@ def test_wrong_requests_are_refused(plain: Made) -> None:
         cache.stream(views=[5])
     with pytest.raises(UsageError, match="no signal 'pixels'"):
         cache.stream(signals=["pixels"])
-    with pytest.raises(UsageError, match="start is batch 99, the epoch has 11"):
+    with pytest.raises(UsageError, match="start is batch 99, but the epoch has 11"):
         cache.stream(8, start=99)
     with pytest.raises(UsageError, match="threads is 0"):
         cache.stream(threads=0)

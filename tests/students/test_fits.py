@@ -48,7 +48,7 @@ def test_a_changed_image(tmp_path, photos):
     cache = build_cache(tmp_path / "cache", data=str(photos), size="nano")
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(photos / "cat" / "1.bmp")
     with pytest.raises(
-        Drift, match=r"1 of 16 sampled views are not what the teacher saw: cat/1.bmp renders other pixels"
+        Drift, match=r"1 of 16 sampled views are not what the teacher saw: cat/1.bmp renders to other pixels"
     ):
         learn(tmp_path / "run", cache, steps=1)
 

@@ -65,7 +65,7 @@ def test_open_clips_way_to_its_pixels(pixels, fit, interpolation, open_clip_fold
     path = open_clip_folder / "open_clip_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "preprocess_cfg": pixels}))
     if fit is None:
-        with pytest.raises(UsageError, match=f"preprocess_cfg of open_clip is not one kd knows: {interpolation}"):
+        with pytest.raises(UsageError, match=f"unsupported preprocess_cfg of open_clip: {interpolation}"):
             open_teacher("clip", weights=str(open_clip_folder), signals=SIGNALS)
         return
     geometry = open_teacher("clip", weights=str(open_clip_folder), signals=SIGNALS).spec.preprocess.geometry

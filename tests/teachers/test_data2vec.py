@@ -175,13 +175,13 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
             "data2vec", weights=write(tensors, tmp_path / "d.pt", settings(**more)), signals=["targets"]
         )
 
-    with pytest.raises(Mismatch, match=f"has depth {DEPTH + 1}, its tensors make {DEPTH}"):
+    with pytest.raises(Mismatch, match=f"has depth {DEPTH + 1}, but its tensors have {DEPTH}"):
         opened(depth=DEPTH + 1)
-    with pytest.raises(Mismatch, match=f"has prenet 2, its tensors make {PRENET}"):
+    with pytest.raises(Mismatch, match=f"has prenet 2, but its tensors have {PRENET}"):
         opened(modalities={"image": {"prenet_depth": 2}})
     with pytest.raises(Mismatch, match=f"targets of the last 9 of {DEPTH} blocks"):
         opened(average_top_k_layers=9)
-    with pytest.raises(Mismatch, match="cannot be shared out among 3 heads"):
+    with pytest.raises(Mismatch, match="cannot be divided among 3 heads"):
         opened(num_heads=3)
     strangers = {"layer_norm_first": True, "end_of_block_targets": True, "norm_eps": 1e-5, "mlp_ratio": 3}
     for name, value in strangers.items():
@@ -202,7 +202,7 @@ def test_a_configuration_that_says_otherwise_is_refused(tensors, tmp_path: Path)
         ({"modalities": ["a"]}, "its `modalities` is a list"),
         ({"modalities": {"image": "a"}}, "its `image` is a str"),
         ({"pretrained_model_args": "a"}, "its `pretrained_model_args` is a str"),
-        ({"pretrained_model_args": {"other": 1}}, "no published size"),
+        ({"pretrained_model_args": {"other": 1}}, "not a published size"),
         ({"num_heads": torch.ones(2)}, "gives a Tensor for heads, which must be a number"),
     ],
 )
@@ -296,7 +296,7 @@ def test_other_files_are_told_apart(tensors, save, tmp_path: Path):
             signals=["final"],
         )
     torch.save({"model": tensors}, tmp_path / "bare.pt")
-    with pytest.raises(UsageError, match="no published size"):
+    with pytest.raises(UsageError, match="not a published size"):
         open_teacher("data2vec", weights=str(tmp_path / "bare.pt"), signals=["final"])
     with pytest.raises(Mismatch, match="--size is base"):
         open_teacher("data2vec", size="base", weights=write(tensors, tmp_path / "d.pt"), signals=["final"])
@@ -355,5 +355,5 @@ def test_a_file_of_bare_weights_is_read_like_a_whole_checkpoint(tensors, pixels,
     assert (small.spec.size, small.spec.preprocess.size) == ("nano", (64, 64))
     assert [signal.shape for signal in small.spec.signals] == [(65, 96), (65, 96)]
     bare = {name: value for name, value in tensors.items() if name != "_ema"}
-    with pytest.raises(UsageError, match="no published size"):
+    with pytest.raises(UsageError, match="not a published size"):
         open_teacher("data2vec", weights=str(save(bare, tmp_path / "bare.safetensors")), signals=["final"])

@@ -127,7 +127,7 @@ def test_autocast_is_recorded_used_and_gives_float32(precision: str, resnet: Fro
 
 @pytest.mark.parametrize("views", [torch.zeros(1, 32, 64, 3, dtype=torch.uint8), torch.zeros(1, 64, 64, 3)])
 def test_views_of_another_shape_or_type_are_refused(views: torch.Tensor, resnet: FrozenTeacher):
-    with pytest.raises(UsageError, match="sees 64x64"):
+    with pytest.raises(UsageError, match="input 64x64"):
         resnet.emit(Shown(views))
 
 

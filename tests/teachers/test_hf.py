@@ -130,7 +130,7 @@ def test_models_that_read_more_than_images_are_refused(name: str, monkeypatch: p
 
 def test_a_processor_kd_does_not_know_is_refused_before_the_model_is_used(vit, tmp_path: Path):
     folder = write(vit, tmp_path, processor={**PROCESSOR, "do_crop_margin": True})
-    with pytest.raises(UsageError, match=r"preprocessing of hf:.* is not one kd knows: do_crop_margin is True"):
+    with pytest.raises(UsageError, match=r"does not support the preprocessing of hf:.*: do_crop_margin is True"):
         open_teacher(f"hf:{folder}")
 
 

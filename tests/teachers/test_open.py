@@ -134,7 +134,7 @@ def test_a_mistyped_signal_is_told_with_the_nearest():
 
 
 def test_random_logits_need_to_know_how_many_classes():
-    with pytest.raises(UsageError, match="no number of classes"):
+    with pytest.raises(UsageError, match="the number of classes is not known"):
         open_teacher("florence", weights="random", input_size=224)
     spec = open_teacher("data2vec", weights="random", offered=["a", "b", "c"]).spec
     assert spec.classes == ("a", "b", "c")

@@ -284,7 +284,7 @@ THUMBNAIL = {"do_thumbnail": True, "do_align_long_axis": False, "do_pad": True}
         ({**CLIP, "do_center_crop": False}, "without do_center_crop"),
         ({**CLIP, "size": {"shortest_edge": 36, "longest_edge": 50}}, "size is"),
         ({**CLIP, "crop_size": {"height": 40, "width": 40}}, "larger than"),
-        ({**CLIP, "crop_size": {"height": 32, "width": 24}}, "no square"),
+        ({**CLIP, "crop_size": {"height": 32, "width": 24}}, "not a square"),
         ({**VIT, "do_center_crop": True, "crop_size": {"height": 32, "width": 24}}, "changes the ratio"),
         ({**VIT, "image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "do_center_crop"),
         ({**VIT, "image_processor_type": "DPTImageProcessor", "keep_aspect_ratio": True}, "keep_aspect_ratio is True"),
@@ -300,7 +300,7 @@ THUMBNAIL = {"do_thumbnail": True, "do_align_long_axis": False, "do_pad": True}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_kd_does_not_know_is_refused_by_name(config: dict[str, Any], named: str, tmp_path: Path):
-    with pytest.raises(UsageError, match=f"is not one kd knows: .*({named})"):
+    with pytest.raises(UsageError, match=f"does not support the preprocessing of .*: .*({named})"):
         from_processor(folder_of(config, tmp_path / "model"), "it")
 
 

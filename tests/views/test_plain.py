@@ -135,5 +135,5 @@ def test_what_older_releases_wrote_reads_and_writes_the_same() -> None:
 
 @pytest.mark.parametrize("change", [{"fit": "crop"}, {"crop_pct": 0.9}])
 def test_only_whole_pages_shrink(change: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="`shrink` is for"):
+    with pytest.raises(ValidationError, match="`shrink` requires"):
         Plain.from_plain({"fit": "pad", "shrink": AUTHORS_PAGE.plain(), **change})

@@ -1,1 +1,1 @@
-"""The kinds of image sources, one file each: how users write one, and how it is opened."""
+"""The kinds of image sources, one file each: how users write one, and how kd opens it."""

@@ -24,9 +24,9 @@ def declared(name: str, called: str) -> SourceKind:
 
 
 def _recognise(name: str, path: str) -> Plain | None:
-    from kdcache.images.cifar import found_at
+    from kdcache.images.cifar import recognised
 
-    return found_at(name, path)
+    return recognised(name, path)
 
 
 KIND = declared("cifar10", "CIFAR-10")

@@ -28,6 +28,6 @@ KIND = SourceKind(
     needed=("path",),
     subject="path",
     recognise=_recognise,
-    precedence=100,  # any folder is one: asked last
+    precedence=100,  # every folder matches, so this kind is tried last
     splits_are_folders=True,
 )

@@ -6,7 +6,7 @@ from kdcache.images.kind import Plain, SourceKind
 
 
 def _recognise(path: str) -> Plain | None:
-    """A folder that `save_to_disk` has written."""
+    """Recognise a folder written by `save_to_disk`."""
     from kdcache.images.hub import saved_to_disk
 
     return {"name": os.path.abspath(path)} if os.path.isdir(path) and saved_to_disk(path) else None

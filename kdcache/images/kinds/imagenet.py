@@ -13,7 +13,7 @@ _SYNSET = re.compile(r"n\d{8}")
 
 
 def _recognise(path: str) -> Plain | None:
-    """A folder with the published tar of the training split, or with class folders that are called by WordNet ids."""
+    """Recognise a folder with the published training tar, or with class folders named by WordNet ids."""
     from kdcache.images.imagenet import SPLITS, find_images
 
     if not os.path.isdir(path):

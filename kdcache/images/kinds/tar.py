@@ -6,7 +6,7 @@ from kdcache.images.kind import Plain, SourceKind
 
 
 def _recognise(path: str) -> Plain | None:
-    """A tar, or a folder of tars without images beside them."""
+    """Recognise a tar, or a folder with tars but no images."""
     from kdcache.images.formats import EXTENSIONS
 
     if os.path.isfile(path):

@@ -1,8 +1,8 @@
 """The embedded generated set `shapes`: a stand-in for natural images that needs no download.
 
 Input: a split, a size, a seed. Output: an image source whose pictures are painted when they are read. A class is a shape
-and a surface ("red ring", "striped star"): ten shapes times ten surfaces, so that neither alone tells. Every picture is a
-pure function of (seed, split, index); another size shows the same scene, finer or coarser.
+and a surface ("red ring", "striped star"): ten shapes times ten surfaces, so neither alone determines the class. Every picture
+is a pure function of (seed, split, index); at another size it shows the same things, finer or coarser.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from kdcache.base import limits
 from kdcache.base.digest import json_digest
 from kdcache.base.figures import whole
 from kdcache.errors import BadImage, UsageError
+from kdcache.images.shapes.composition import CLASSES, SPLITS, compose, label_of
 from kdcache.images.shapes.paint import paint
-from kdcache.images.shapes.scene import CLASSES, SPLITS, label_of, scene
 from kdcache.images.source import Listing
 
 VERSION = 1
-"""Version of the generated pictures, raised whenever any picture changes."""
+"""Version of the generated pictures; it is increased whenever any picture changes."""
 COUNTS = {"train": 20_000, "val": 2_000}
 SMALLEST, LARGEST = 32, 512
 
@@ -47,11 +47,11 @@ class Shapes:
         return f"shapes-{self.split}"
 
     def spec(self) -> dict[str, Any]:
-        """The parameters, all of them."""
+        """All parameters as plain values."""
         return {"kind": "shapes", "split": self.split, "size": self.size, "count": self.count, "seed": self.seed}
 
     def scan(self) -> Listing:
-        """Ids and labels in order of the index; nothing is painted."""
+        """Ids and labels in order of the index; no picture is painted."""
         ids = pa.array((f"{self.split}/{index:06d}" for index in range(self.count)), pa.large_string())
         labels = np.fromiter((label_of(index) for index in range(self.count)), np.int32, self.count)
         return Listing(ids, labels, CLASSES, json_digest({**self.spec(), "version": VERSION}), order_doubt=None)
@@ -59,14 +59,14 @@ class Shapes:
     def read(self, image_id: str) -> NDArray[np.uint8]:
         """Paint one picture."""
         index = self._index_of(image_id)
-        return paint(scene(self.seed, self.split, index), self.size)
+        return paint(compose(self.seed, self.split, index), self.size)
 
     def truths(self) -> tuple[str, ...]:
-        """A description of every picture."""
+        """The one truth column: `description`."""
         return ("description",)
 
     def read_truths(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """What the class says in words; nothing is painted."""
+        """Descriptions made from the class; no picture is painted."""
         described = [f"a {CLASSES[label_of(self._index_of(image_id))]}" for image_id in ids]
         return dict.fromkeys(names, described)
 

@@ -1,7 +1,8 @@
-"""Paints a scene at any size.
+"""Paint the composition of a picture at any size.
 
-Input: a `Scene` and a size. Output: RGB pixels, uint8 (size, size, 3). Integers only: every machine paints the same bytes.
-A shape is painted by sampling its stencil: each sample's place is turned into the shape's own frame and looked up there.
+Input: a `Composition` and a size. Output: RGB pixels, uint8 (size, size, 3). It computes with integers only, so that every
+machine paints the same bytes. To paint a shape, the position of each sample is rotated and scaled into the coordinates of the
+shape's stencil and looked up there.
 """
 
 from functools import lru_cache
@@ -9,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kdcache.images.shapes.scene import FRAME, Colour, Scene, Surface, Thing
+from kdcache.images.shapes.composition import FRAME, Colour, Composition, Surface, Thing
 from kdcache.images.shapes.stencils import LEVELS, RADIUS, Picture, cos, pattern, sin, stencil
 
 Ints = NDArray[np.intp]
@@ -20,12 +21,12 @@ FINE = 20
 
 @lru_cache(maxsize=16)
 def _middles(count: int) -> Ints:
-    """The middles of `count` samples across the frame."""
+    """Coordinates of the centres of `count` samples across the frame."""
     return np.asarray((2 * np.arange(count, dtype=np.intp) + 1) * FRAME // (2 * count))
 
 
 def _level(radius: int, samples: int) -> int:
-    """The coarsest level of a pyramid that is still at least as fine as the samples."""
+    """The coarsest pyramid level whose texels are at least as fine as the samples."""
     wanted, level = radius * samples // FRAME, 0
     while level + 1 < LEVELS and RADIUS >> (level + 1) >= wanted:
         level += 1
@@ -37,7 +38,7 @@ def _outer(down: Ints, across: Ints) -> Ints:
 
 
 def _coverage(thing: Thing, dx: Ints, dy: Ints, samples: int) -> Picture:
-    """How much each sample is inside the shape, 0..255."""
+    """Coverage of each sample by the shape, 0..255."""
     level = _level(thing.radius, samples)
     texels = (RADIUS >> level) << (FINE - 14)
     c, s = cos(thing.angle) * texels, sin(thing.angle) * texels
@@ -45,12 +46,12 @@ def _coverage(thing: Thing, dx: Ints, dy: Ints, samples: int) -> Picture:
     middle = (2 * RADIUS >> level) << FINE
     u = _outer(dy * (s // along) + middle, dx * (c // along))
     v = _outer(dy * (c // across) + middle, dx * (-s // across))
-    # a corner of the box may lie just off the stencil; wrapped around, it meets the empty border of the other side
+    # a corner of the box may lie just outside the stencil; coordinates wrap around to the empty border of the other side
     return _nearest(stencil(thing.shape)[level], u, v, 4 * RADIUS >> level)
 
 
 def _texture(surface: Surface, radius: int, dx: Ints, dy: Ints, samples: int) -> Picture:
-    """How much of the second colour each sample has, 0..255."""
+    """Amount of the surface's second colour in each sample, 0..255."""
     wide = radius * 256 // surface.fineness
     level = _level(wide, samples)
     side = 2 * RADIUS >> level
@@ -65,7 +66,7 @@ def _texture(surface: Surface, radius: int, dx: Ints, dy: Ints, samples: int) ->
 
 
 def _nearest(picture: Picture, u: Ints, v: Ints, side: int) -> Picture:
-    """The texels at (u, v), which are changed on the way."""
+    """The texels at (u, v); the arrays `u` and `v` are overwritten."""
     u >>= FINE
     v >>= FINE
     v *= side
@@ -74,7 +75,7 @@ def _nearest(picture: Picture, u: Ints, v: Ints, side: int) -> Picture:
 
 
 def _blended(picture: Picture, u: Ints, v: Ints, side: int) -> Picture:
-    """The mean of the four texels around (u, v) of a periodic picture, weighted by nearness."""
+    """Bilinear interpolation of a periodic picture at (u, v)."""
     u0, v0 = u >> FINE, v >> FINE
     right, down = ((part >> (FINE - 8)) & 255 for part in (u, v))
     u1, v1 = (u0 + 1) & (side - 1), (v0 + 1) & (side - 1)
@@ -107,7 +108,7 @@ def _mixed(surface: Surface, amount: Planes) -> Planes:
 
 
 def _span(middle: int, reach: int, size: int) -> slice:
-    """The pixels within reach of a place."""
+    """The range of pixels within `reach` of `middle`, cut at the picture's edge."""
     return slice(max((middle - reach) * size // FRAME, 0), max(0, min((middle + reach) * size // FRAME + 1, size)))
 
 
@@ -136,13 +137,13 @@ def _paint_thing(canvas: Planes, thing: Thing, factor: int) -> None:
 
 
 def _shade(thing: Thing, dx: Ints, dy: Ints) -> Planes:
-    """Light over the thing, 256 = as drawn."""
+    """Brightness of each pixel of the thing, 256 = as drawn."""
     down = 256 + dy * thing.shade[1] // thing.radius
     return down.astype(np.int32)[:, None] + (dx * thing.shade[0] // thing.radius).astype(np.int32)
 
 
 def _cast_shadow(canvas: Planes, thing: Thing, cover: Planes, top: int, left: int) -> None:
-    """Darken what lies behind the thing, a little off its place."""
+    """Darken the canvas below the thing's shadow, which is its shape moved by an offset."""
     size = canvas.shape[1]
     top, left = top + thing.shadow[1] * size // FRAME, left + thing.shadow[0] * size // FRAME
     cover = cover[:, max(0, -left) :]
@@ -155,15 +156,17 @@ def _cast_shadow(canvas: Planes, thing: Thing, cover: Planes, top: int, left: in
     spot -= dark
 
 
-def paint(scene: Scene, size: int) -> NDArray[np.uint8]:
-    """The picture of a scene, size x size."""
-    factor = 2 if size <= 128 else 1  # fine pictures need no second sample a pixel: their stencils are smooth enough
+def paint(composition: Composition, size: int) -> NDArray[np.uint8]:
+    """The picture of a composition, size x size."""
+    factor = 2 if size <= 128 else 1  # larger pictures need no second sample a pixel: their stencils are smooth enough
     middles = _middles(size) - FRAME // 2
-    canvas = _mixed(scene.background, _texture(scene.background, FRAME // 2, middles, middles, size).astype(np.int32))
-    for thing in scene.things:
+    canvas = _mixed(
+        composition.background, _texture(composition.background, FRAME // 2, middles, middles, size).astype(np.int32)
+    )
+    for thing in composition.things:
         _paint_thing(canvas, thing, factor)
-    slope = 256 + (middles[:, None] * scene.slope[1] + middles * scene.slope[0] >> 16).astype(np.int32)
-    canvas *= slope * _plane_values(scene.gain) >> 8
+    slope = 256 + (middles[:, None] * composition.slope[1] + middles * composition.slope[0] >> 16).astype(np.int32)
+    canvas *= slope * _plane_values(composition.gain) >> 8
     canvas >>= 8
     pixels = np.empty((size, size, 3), np.uint8)
     canvas.clip(0, 255, out=canvas)

@@ -1,7 +1,7 @@
-"""The outlines and surface patterns of the set `shapes`, as greyscale pictures at several sizes.
+"""The outlines and surface patterns of the set `shapes`, as greyscale pictures (stencils) at several sizes.
 
-Input: nothing. Output: for every shape and pattern a pyramid of flat uint8 pictures that the painter samples: 0 is outside
-or the first colour, 255 inside or the second. Only integers decide a pixel, so no library version can move an edge.
+Input: nothing. Output: for every shape and pattern a pyramid of flat uint8 pictures that paint.py samples: 0 is outside or the
+first colour, 255 inside or the second. Pixels are computed with integers only, so no library version can move an edge.
 """
 
 import math
@@ -20,7 +20,7 @@ LEVELS = 6
 TURN = 4096
 """Steps of a full turn in the integer sine table."""
 ONE = 1 << 14
-"""Integer that stands for 1.0 in the sine table."""
+"""Value of 1.0 in the integer sine table."""
 COS: tuple[int, ...] = tuple(round(math.cos(2 * math.pi * i / TURN) * ONE) for i in range(TURN))
 
 Picture = NDArray[np.uint8]
@@ -107,11 +107,11 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {
     "bolt": _bolt,
     "bar": _bar,
 }
-"""Outlines in thousandths of a radius, y downwards; the bar is only ever clutter."""
+"""Outlines in thousandths of a radius, y downwards. The bar only occurs as clutter, never as a class."""
 
 
 def fill(points: Sequence[Point], side: int, radius: int) -> Picture:
-    """Fill a polygon by the even-odd rule: toggle every row where an edge crosses it, then sum along the row.
+    """Fill a polygon by the even-odd rule: toggle each row at its crossings with edges, then sum along the row.
 
     Crossings are exact fractions rounded down, at the middle of each row.
     """
@@ -120,7 +120,7 @@ def fill(points: Sequence[Point], side: int, radius: int) -> Picture:
     for (x0, y0), (x1, y1) in zip(scaled, [*scaled[1:], scaled[0]], strict=True):
         if y0 > y1:
             x0, y0, x1, y1 = x1, y1, x0, y0
-        rows = np.arange(y0 // 2, y1 // 2)  # the rows whose middle, 2 row + 1, lies in [y0, y1)
+        rows = np.arange(y0 // 2, y1 // 2)  # the rows whose centre, 2 row + 1, lies in [y0, y1)
         columns = (x0 * (y1 - y0) + (x1 - x0) * (2 * rows + 1 - y0)) // (2 * max(y1 - y0, 1))
         np.add.at(toggles, (rows, columns), 1)
     return np.asarray((toggles.cumsum(1) & 1) * 255, np.uint8)
@@ -132,7 +132,7 @@ def _halved(picture: Picture) -> Picture:
 
 
 def _pyramid(picture: Picture) -> tuple[Picture, ...]:
-    """The picture at all levels, finest first, each flattened for `take`."""
+    """A picture at all levels, finest first, each flattened for `numpy.take`."""
     levels = [picture]
     while len(levels) < LEVELS:
         levels.append(_halved(levels[-1]))
@@ -147,7 +147,7 @@ def stencil(shape: str) -> tuple[Picture, ...]:
 
 
 def _smooth_noise(side: int, cells: int, key: int) -> NDArray[np.int64]:
-    """Periodic value noise in 0..4080: random values on a grid of cells, blended linearly between."""
+    """Periodic value noise in 0..4080: random values on a grid of cells, linearly interpolated."""
     grid = (Dice(0x7E57, key).words(cells * cells) >> np.uint64(56)).astype(np.int64).reshape(cells, cells)
     step = side // cells
     low, across = np.divmod(np.arange(side), step)
@@ -158,7 +158,7 @@ def _smooth_noise(side: int, cells: int, key: int) -> NDArray[np.int64]:
 
 
 def _is_second(name: str) -> NDArray[np.bool_]:
-    """Where one period of a two-colour pattern has its second colour."""
+    """Mask of the second colour in one period of a two-colour pattern."""
     side = 2 * RADIUS
     cell, dot = side // 4, side * 31 // 400
     y, x = np.mgrid[0:side, 0:side]

@@ -1,6 +1,6 @@
-"""Truths: what is known of an image without a teacher, in named columns.
+"""Truths: what is known about an image without a teacher, in named columns.
 
-`Truths(source, cache.ids, cache.labels).read(("words",), rows)` gives those of a few rows at a time; nothing else is kept.
+`Truths(source, cache.ids, cache.labels).read(("words",), rows)` reads those of a few rows at a time; no values are kept.
 """
 
 from kdcache.images.truths.kinds import KINDS, Kind, kind_of

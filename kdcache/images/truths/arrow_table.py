@@ -1,8 +1,8 @@
-"""`truths.arrow`: an Arrow IPC file, mapped, a row an image. `write_truths` makes one.
+"""Read `truths.arrow`: a memory-mapped Arrow IPC file with one row per image. `write_truths` makes one.
 
-Columns are texts (`large_string`): `image_id`, then any of the truths. `text` and `description` are there as they are; of the
-others there is the JSON of the value. Record batches of some hundred rows each, uncompressed: only what is requested is read.
-What a stranger wrote is checked before it is touched: offsets and letters of a column of a batch, before its first value is read.
+Columns are texts (`large_string`): `image_id`, then any of the truths. `text` and `description` are stored as plain text, all
+other truths as JSON. Record batches have some hundred rows each and are uncompressed, so that only requested values are read.
+The file may come from a stranger: offsets and characters of a column are checked before a batch's first value is read.
 """
 
 import mmap
@@ -31,7 +31,7 @@ _NO_BATCH = (pa.ArrowException, OSError, ValueError, OverflowError, struct.error
 
 
 class ArrowTable:
-    """A file of truths in record batches, mapped."""
+    """A memory-mapped file of truths in record batches."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -39,26 +39,26 @@ class ArrowTable:
             self._schema, self._batches = _mapped(path)
             self._names = tuple(self._schema.names)
         except _NO_BATCH as error:
-            raise self._damage("its rows do not lie in it") from error
+            raise self._damage("its rows lie outside the file") from error
         self._expect_texts()
         self._ends = [0]
         for batch in self._batches:
             self._ends.append(self._ends[-1] + batch.num_rows)
         self._checked = set[tuple[int, str]]()
         self.lookup = Lookup(self._ids())
-        """From an id to its row."""
+        """Finds the row of an image id."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Its columns but the ids."""
+        """Names of its columns, without the ids."""
         return tuple(name for name in self._names if name != IDS)
 
     def id_at(self, row: int) -> str:
-        """The id of a row."""
+        """The image id of a row."""
         return str(self._text(row, IDS))
 
     def value(self, row: int, name: str) -> Any:
-        """The plain value of one column in one row; None where there is none."""
+        """The plain value of a column in a row; None if it has none."""
         text = self._text(row, name)
         if text is None or ((kind := KINDS.get(name)) is not None and kind.plain_text):
             return text
@@ -68,7 +68,7 @@ class ArrowTable:
             raise UsageError(f"{name} in {self.place(row)} cannot be used: {reason}", hint=_HINT) from reason
 
     def place(self, row: int) -> str:
-        """A row in words."""
+        """A description of a row for messages."""
         return f"row {row} of {self._path}"
 
     def _text(self, row: int, name: str) -> str | None:
@@ -81,7 +81,7 @@ class ArrowTable:
         return text
 
     def _column(self, number: int, name: str) -> pa.Array:
-        """One column of one batch, its offsets and letters checked when it is first used."""
+        """A column of a batch; its offsets and characters are checked when it is first used."""
         column = self._batches[number].column(self._schema.get_field_index(name))
         if (number, name) not in self._checked:
             try:
@@ -105,14 +105,14 @@ class ArrowTable:
         for field in self._schema:
             if field.type not in (pa.large_string(), pa.string()):
                 message = f"column {field.name!r} of {self._path} holds {field.type}, not texts"
-                raise UsageError(message, hint=f"{_HINT}; what is no text by itself is there as JSON")
+                raise UsageError(message, hint=f"{_HINT}; values that are not texts are stored as JSON")
 
     def _damage(self, why: str) -> Damage:
-        return Damage(f"{self._path} is damaged or no file of truths: {why}", hint=_HINT, path=self._path)
+        return Damage(f"{self._path} is damaged or not a file of truths: {why}", hint=_HINT, path=self._path)
 
 
 def _mapped(path: str) -> tuple[pa.Schema, list[pa.RecordBatch]]:
-    """The schema and the record batches of a file; nothing of what they hold is read."""
+    """The schema and the record batches of a file; their values are not read yet."""
     with opened(Path(path), hint="check its permissions", error=UsageError) as file:
         if os.fstat(file.fileno()).st_size <= _MAGIC:
             raise ValueError("it is too short")

@@ -1,6 +1,6 @@
-"""What one truth may be, at most, and the small types that all of them are made of.
+"""Limits of truths, and the small types that truths are made of.
 
-A file of truths may come from a stranger. All bounds are far above what the usual document datasets have.
+A file of truths may come from a stranger. All limits are far above what the usual document datasets need.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ MOST_LETTERS = 1_000_000
 MOST_WORD_LETTERS = 10_000
 """Letters of a word, of a table cell, of the name of an entity or of a class of regions."""
 MOST_ITEMS = 9_000
-"""Words, regions, cells or questions of one image: of a newspaper page, say."""
+"""Words, regions, cells or questions of one image, such as a newspaper page."""
 MOST_ANSWERS = 1_000
 """Answers to one question."""
 MOST_CORNERS = 1_000
@@ -20,15 +20,15 @@ MOST_CORNERS = 1_000
 MOST_CELLS = 100_000
 """Rows, or columns, of a table."""
 MOST_LEVELS = 32
-"""Objects and lists inside one another in a parse."""
+"""Deepest nesting of objects and lists in a parse."""
 MOST_ROW_BYTES = 16 << 20
-"""Bytes of all truths of one image as they lie in a file."""
+"""Bytes of all truths of one image in a file."""
 
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Short = Annotated[str, Field(max_length=MOST_WORD_LETTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MOST_WORD_LETTERS)]
 Position = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-"""A share of the width, or of the height, of the image."""
+"""A fraction of the image's width or height."""
 Point = tuple[Position, Position]
 """x and y as fractions of width and height, from the upper left corner."""
 
@@ -41,6 +41,6 @@ def _ordered(box: tuple[float, float, float, float]) -> tuple[float, float, floa
 
 
 Box = Annotated[tuple[Position, Position, Position, Position], AfterValidator(_ordered)]
-"""Left, top, right, bottom as shares of width and height."""
+"""Left, top, right, bottom as fractions of width and height."""
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MOST_CORNERS)]
 """Corners in order."""

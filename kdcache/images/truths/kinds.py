@@ -1,7 +1,7 @@
-"""The kinds of truths there are: what a column may be called, what its values are, and which of them have items.
+"""The kinds of truths: the name of the column, the type of its values, and whether they have items.
 
-Input: the plain JSON value of one image. Output: the value as training code gets it, checked: text, a number, plain nested
-values, or a tuple of records. A new kind is one entry of `KINDS`.
+Input: the plain JSON value of one image. Output: the checked value for training code: text, a number, plain nested values, or a
+tuple of records. A new kind is one new entry of `KINDS`.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from kdcache.images.truths.texts import DescriptionTruth, ParseTruth, QuestionsT
 
 
 class NotThatTruth(ValueError):
-    """A value is not what its column holds; the message is where and why."""
+    """A value does not fit its column; the message tells where and why."""
 
 
 class ClassTruth(Strict):
-    """The number of the image's class; names of classes are those of the dataset."""
+    """The class number of the image; the dataset has the names of the classes."""
 
     label: Annotated[int, Field(alias="class", ge=0, lt=1 << 31)]
 
@@ -32,33 +32,33 @@ class Kind:
     """One kind of truth."""
 
     name: str
-    """What its column is called."""
+    """Name of its column."""
     record: type[Strict]
-    """The record with this one value that a plain value is read as."""
+    """Record type with this one value, used to check a plain value."""
     what: str
-    """What it is, for help and messages."""
+    """A short description, for help and messages."""
     attribute: str = ""
-    """Name of the value in the record, where that is not the name of the column."""
+    """Name of the value in the record, if it is not the name of the column."""
     items: bool = False
-    """Whether a value is a sequence, each element of which can be an example."""
+    """Whether a value is a sequence whose elements can each be an example."""
     from_listing: bool = False
-    """Whether the listing of the images has it, and no other column may."""
+    """Whether it comes from the listing of the images, and never from a file of truths."""
     plain_text: bool = False
-    """Whether a file of truths has it as it is; it has JSON of the others."""
+    """Whether a file of truths stores it as plain text; other kinds are stored as JSON."""
 
     def check(self, value: Any) -> Any:
-        """The value that training code gets; NotThatTruth, with the place in it, where it is not of this kind."""
+        """Check a value and return it as training code gets it; NotThatTruth, naming the position in it, if it does not fit."""
         try:
             record = self.record.from_plain({self.name: value})
         except ValidationError as mistakes:
             place, wanted = first_mistake(mistakes)
             raise NotThatTruth(f"{place or self.name} {wanted[:1].lower()}{wanted[1:]}") from mistakes
-        except (TypeError, ValueError, RecursionError) as error:  # no plain value at all
-            raise NotThatTruth(f"{self.name} is no plain value: {error}") from error
+        except (TypeError, ValueError, RecursionError) as error:  # not a plain value at all
+            raise NotThatTruth(f"{self.name} is not a plain JSON value: {error}") from error
         return getattr(record, self.attribute or self.name)
 
     def plain(self, value: Any) -> Any:
-        """A checked value as plain JSON values again."""
+        """Convert a checked value back to plain JSON values."""
         if isinstance(value, tuple):
             return [each.plain() for each in value]
         return value
@@ -75,18 +75,18 @@ _ALL = (
     Kind("questions", QuestionsTruth, "questions about the image and their answers", items=True),
 )
 KINDS = {kind.name: kind for kind in _ALL}
-"""Every kind by the name of its column."""
+"""All kinds, by name of their column."""
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of a column; UsageError, with the nearest, where there is none of that name."""
+    """The kind of a column; UsageError, with similar names as a hint, if there is none of that name."""
     if name not in KINDS:
         raise UsageError(f"there is no truth called {name!r}", hint=near(name, KINDS))
     return KINDS[name]
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The way on from a name that is not known."""
+    """A hint for an unknown name: similar names, or all names."""
     names = list(known)
     if close := get_close_matches(name, names, 2, 0.5):
         return f"did you mean {' or '.join(close)}?"

@@ -1,7 +1,7 @@
-"""`truths.jsonl`: a JSON object a line, `{"image_id": …, "questions": […], …}`.
+"""Read `truths.jsonl`: one JSON object per line, `{"image_id": …, "questions": […], …}`.
 
-It is gone through once to find where lines begin and whose they are; a line is parsed again when it is requested. For many images
-`truths.arrow` is better: nothing of it is parsed but what is requested (`write_truths` makes it from the same records).
+It is read once to find where lines begin and which image each is about; a line is parsed again when it is requested. For many
+images `truths.arrow` is better, because only requested values are parsed (`write_truths` makes it from the same records).
 """
 
 import mmap
@@ -22,7 +22,7 @@ _HINT = f'a line is an object such as {{"{IDS}": "a/1.jpg", "text": "…"}}'
 
 
 class LineTable:
-    """A file of truths with a row a line, open."""
+    """An open file of truths with one row per line."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -34,15 +34,15 @@ class LineTable:
             None  # the row that was parsed last: its columns are read together
         )
         self.lookup = Lookup(self._ids())
-        """From an id to its row."""
+        """Finds the row of an image id."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Its columns but the ids."""
+        """Names of its columns, without the ids."""
         return tuple(sorted(self._names))
 
     def _ids(self) -> Iterator[str]:
-        """The id of every line; where it begins and what columns it has are kept."""
+        """Yield the id of every line, and record where the line begins and what columns it has."""
         while (start := self._starts[-1]) < len(self._content):
             most = min(len(self._content), start + MOST_ROW_BYTES + 1)
             stop = self._content.find(b"\n", start, most) + 1 or most
@@ -59,21 +59,21 @@ class LineTable:
         except NotPlain as reason:
             raise self._wrong(row, str(reason)) from reason
         if not isinstance(record, dict):
-            raise self._wrong(row, "it is no object")
+            raise self._wrong(row, "it is not an object")
         if not isinstance(record.get(IDS), str):
-            raise self._wrong(row, f"it has no {IDS} that is a text")
+            raise self._wrong(row, f"its {IDS} is missing or not a text")
         return record
 
     def id_at(self, row: int) -> str:
-        """The id of a row."""
+        """The image id of a row."""
         return str(self._at(row)[IDS])
 
     def value(self, row: int, name: str) -> Any:
-        """The plain value of one column in one row; None where there is none."""
+        """The plain value of a column in a row; None if it has none."""
         return self._at(row).get(name)
 
     def place(self, row: int) -> str:
-        """A row in words."""
+        """A description of a row for messages."""
         return f"line {row + 1} of {self._path}"
 
     def _at(self, row: int) -> dict[str, Any]:

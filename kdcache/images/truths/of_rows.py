@@ -1,7 +1,7 @@
-"""The truths of a dataset by row: read lazily, a batch at a time, and checked.
+"""Read and check the truths of a dataset by row, lazily and a few rows at a time.
 
-Input: a source, the ids of its rows, and their labels. Output: columns of a few rows; how many items each row has; a digest.
-Whoever trains, judges or counts reads truths here, whatever the source is.
+Input: a source, the ids of its rows, and their labels. Output: columns of a few rows; the number of items of each row; a digest.
+Training, evaluation and counting all read truths here, whatever the source is.
 """
 
 import json
@@ -17,11 +17,11 @@ from kdcache.images.source import UNLABELLED, Source, WithTruths
 from kdcache.images.truths.kinds import KINDS, Kind, NotThatTruth, kind_of, near
 
 CHUNK = 256
-"""Rows whose truths are in memory while all of them are counted or digested: at most 4 GiB at the bounds, some MB as a rule."""
+"""Rows whose truths are in memory at a time while all are counted or hashed: usually some MB, at most 4 GiB."""
 
 
 class Truths:
-    """Named columns of what is known of images, by row. Pickles as its source and ids: no values are kept."""
+    """The truths of images, in named columns, by row. It keeps no values, and pickles as its source and ids."""
 
     def __init__(self, source: Source, ids: Sequence[str], labels: NDArray[np.int32] | None = None) -> None:
         self._source, self._ids, self._labels = source, ids, labels
@@ -33,15 +33,15 @@ class Truths:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns there are."""
+        """Names of the columns."""
         of_source = self._source.truths() if isinstance(self._source, WithTruths) else ()
         listed = () if self._labels is None else tuple(kind.name for kind in KINDS.values() if kind.from_listing)
         return (*listed, *of_source)
 
     def expect(self, names: Sequence[str]) -> None:
-        """UsageError, with what there is, unless all of these columns are there."""
+        """UsageError, listing the existing columns, unless all of these exist."""
         if isinstance(names, str):
-            raise UsageError(f"truths is {names!r}, not a list of truths", hint=f"truths=[{names!r}]")
+            raise UsageError(f"truths is {names!r}, not a list of names", hint=f"truths=[{names!r}]")
         there = self.names
         for name in names:
             kind_of(name)
@@ -49,7 +49,7 @@ class Truths:
                 raise UsageError(f"{self._source.name} has no truth called {name!r}", hint=near(name, there))
 
     def read(self, names: Sequence[str], rows: Sequence[int] | NDArray[np.int64]) -> dict[str, list[Any]]:
-        """Column name -> a checked value a row, None where it is not known."""
+        """Column name -> the checked value of each row, None where unknown."""
         self.expect(names)
         numbers = [int(row) for row in rows]
         ids = [self._ids[row] for row in numbers]
@@ -65,7 +65,7 @@ class Truths:
         }
 
     def counts(self, name: str) -> NDArray[np.int64]:
-        """Items of each row in one column, such as its questions; 0 where it is not known. `Examples.of_items` takes them."""
+        """Number of items (such as questions) of each row in a column, 0 where unknown: input for `Examples.of_items`."""
         kind = kind_of(name)
         if not kind.items:
             with_items = ", ".join(kind.name for kind in KINDS.values() if kind.items)
@@ -76,7 +76,7 @@ class Truths:
         return counted
 
     def digest(self, names: Sequence[str]) -> str:
-        """xxh3-128 of these columns over all rows, in row order: part of what a training was made of, where it uses them."""
+        """xxh3-128 of these columns over all rows, in row order; a run that trains on them records it."""
         state = _begun(sorted(names))
         for _, columns in self._chunks(tuple(sorted(names))):
             _add(state, columns)

@@ -1,4 +1,4 @@
-"""Truths with a place in the image: words, regions of its layout, cells of its tables. Places are shares of its sides."""
+"""Truths with a position in the image: words, regions of its layout, cells of tables. Positions are fractions of its sides."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from kdcache.images.truths.bounds import MOST_CELLS, MOST_ITEMS, Box, Name, Poly
 
 
 class Word(Strict):
-    """A word, where it stands, and what it is part of."""
+    """A word, its box, and the entity it belongs to."""
 
     text: Short
     box: Box
@@ -48,20 +48,20 @@ class Cell(Strict):
     """A cell of a table."""
 
     row: Annotated[int, Field(ge=0, lt=MOST_CELLS)]
-    """Row of the table it begins in, from 0."""
+    """First row of the table that it covers, counted from 0."""
     column: Annotated[int, Field(ge=0, lt=MOST_CELLS)]
-    """Column of the table it begins in, from 0."""
+    """First column of the table that it covers, counted from 0."""
     rows: Annotated[int, Field(ge=1, le=MOST_CELLS)] = 1
-    """Rows it covers."""
+    """Number of rows that it covers."""
     columns: Annotated[int, Field(ge=1, le=MOST_CELLS)] = 1
-    """Columns it covers."""
+    """Number of columns that it covers."""
     text: Short = ""
     header: bool = False
-    """Whether it names what is below it or beside it."""
+    """Whether it is a header of the cells below or beside it."""
     box: Box | None = None
 
 
 class CellsTruth(Strict):
-    """Cells of the table that the image shows."""
+    """Cells of the table in the image."""
 
     cells: Annotated[tuple[Cell, ...], Field(max_length=MOST_ITEMS)]

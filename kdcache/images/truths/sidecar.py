@@ -1,7 +1,7 @@
-"""The file of truths beside the images: `truths.arrow`, or `truths.jsonl` of the same columns.
+"""The file of truths beside the images: `truths.arrow`, or `truths.jsonl` with the same columns.
 
-Input: the folder of a source. Output: its columns, and the plain values of any images in them. Opened when it is first requested,
-in every process for itself; nothing of it is kept but where the rows are, 24 bytes each. What the values may be, `Truths` checks.
+Input: the folder of a source. Output: its columns, and the plain values of any images. Each process opens the file when it first
+needs it, and keeps only where the rows are (24 bytes a row). `Truths` checks the values.
 """
 
 import os
@@ -16,7 +16,7 @@ from kdcache.images.unique import refuse_duplicates
 
 
 class Sidecar:
-    """The truths that lie beside the images of a folder, if there are any. Pickles as its folder."""
+    """The truths beside the images of a folder, if there are any. Pickles as the path of the folder."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -26,11 +26,11 @@ class Sidecar:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns there are; none where there is no such file."""
+        """Names of the columns; empty if there is no such file."""
         return () if self._table is None else self._table.columns
 
     def read(self, names: Sequence[str], ids: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Column name -> a plain value of each image, None where it is not known."""
+        """Column name -> the plain value of each image, None where unknown."""
         found: dict[str, list[Any]] = {name: [] for name in names}
         for image_id in ids:  # image by image, so that a line is parsed once for all its columns
             row = self._row_of(image_id)
@@ -78,11 +78,13 @@ def _open_lines(path: str) -> Table:
 
 
 def _expect_kinds(columns: Sequence[str], path: str) -> None:
-    """UsageError for a column that is no truth, or one that comes from elsewhere."""
+    """UsageError for a column that is not a kind of truth, or whose values do not come from such a file."""
     for name in columns:
         kind = KINDS.get(name)
         if kind is None:
-            raise UsageError(f"{path} has a column {name!r}, which is no truth", hint=near(name, _FROM_FILES))
+            raise UsageError(
+                f"{path} has a column {name!r}, which is not a kind of truth", hint=near(name, _FROM_FILES)
+            )
         if kind.from_listing:
             hint = "classes are those of the folders, of FILE.cls in tars, or of the dataset: see docs/sources.md"
             raise UsageError(f"{path} has a column {name!r}, which is not read from there", hint=hint)

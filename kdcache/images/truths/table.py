@@ -1,4 +1,4 @@
-"""What every file of truths can do once it is open, and what such files are called."""
+"""The contract of an open file of truths, and the names of such files."""
 
 from typing import Any, Protocol
 
@@ -6,25 +6,25 @@ from kdcache.images.unique import Lookup
 
 ARROW, LINES = "truths.arrow", "truths.jsonl"
 IDS = "image_id"
-"""The column that says whose truths a row has."""
+"""Name of the column with the image id of each row."""
 
 
 class Table(Protocol):
-    """A file of truths that is open."""
+    """An open file of truths."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Its columns but the ids."""
+        """Names of its columns, without the ids."""
 
     @property
     def lookup(self) -> Lookup:
-        """From an id to its row."""
+        """Finds the row of an image id."""
 
     def id_at(self, row: int) -> str:
-        """The id of a row."""
+        """The image id of a row."""
 
     def value(self, row: int, name: str) -> Any:
-        """The plain value of one column in one row; None where there is none."""
+        """The plain value of a column in a row; None if it has none."""
 
     def place(self, row: int) -> str:
-        """A row in words, for messages: `line 7 of DIR/truths.jsonl`."""
+        """A description of a row for messages: `line 7 of DIR/truths.jsonl`."""

@@ -1,4 +1,4 @@
-"""Truths that are texts: in reading order, a description, questions and answers, and the parse as nested plain values."""
+"""Truths made of text: all text in reading order, a description, questions and answers, and the parse (nested values)."""
 
 from math import isfinite
 from typing import Annotated, Any
@@ -22,21 +22,21 @@ class DescriptionTruth(Strict):
 
 
 class Question(Strict):
-    """A question about the image, and what may be answered."""
+    """A question about the image, and its accepted answers."""
 
     question: Text
     answers: Annotated[tuple[Text, ...], Field(max_length=MOST_ANSWERS)] = ()
-    """Every answer that counts as right; none where they are kept back or there is none."""
+    """All answers that count as correct; empty if they are not published or there is none."""
 
 
 class QuestionsTruth(Strict):
-    """Questions about the image, each an example of its own where a training requests that."""
+    """Questions about the image; each can be an example of its own."""
 
     questions: Annotated[tuple[Question, ...], Field(max_length=MOST_ITEMS)]
 
 
 class ParseTruth(Strict):
-    """What the image says, as nested plain values: objects, lists, texts, numbers."""
+    """The content of the image as nested plain values: objects, lists, texts, numbers."""
 
     parse: dict[str, JsonValue] | list[JsonValue]
 

@@ -1,6 +1,6 @@
-"""Make `truths.arrow` from records, whatever they come from.
+"""Write `truths.arrow` from records of any origin.
 
-Input: an object an image, `{"image_id": …, "words": […], …}`, as a line of `truths.jsonl` has it. Output: the file, checked.
+Input: one object per image, `{"image_id": …, "words": […], …}`, as in a line of `truths.jsonl`. Output: the file, checked.
 """
 
 import json
@@ -18,15 +18,15 @@ from kdcache.images.truths.kinds import NotThatTruth, kind_of
 from kdcache.images.truths.table import ARROW, IDS
 
 ROWS = 256
-"""Rows of a record batch: one is checked as a whole when a value in it is first read."""
+"""Rows of a record batch. A batch is checked as a whole when a value in it is first read."""
 
 
 def write_truths(folder: Path | str, columns: Iterable[str], records: Iterable[Mapping[str, Any]]) -> Path:
-    """Write the truths of images into a folder, replacing those that are there -> the file."""
+    """Write the truths of images into a folder, replacing existing ones; returns the path of the file."""
     names, rows, path = tuple(columns), iter(records), Path(folder) / ARROW
     for name in names:
         if kind_of(name).from_listing:
-            raise UsageError(f"{name} is not kept in {ARROW}", hint="it comes with the images")
+            raise UsageError(f"{name} is not stored in {ARROW}", hint="it comes with the images")
     schema = pa.schema([(name, pa.large_string()) for name in (IDS, *names)])
     done = 0
     with staged(path) as file:
@@ -48,7 +48,7 @@ def _text(name: str, record: Mapping[str, Any], row: int) -> str | None:
     value = record.get(name)
     if name == IDS:
         if not isinstance(value, str):
-            raise UsageError(f"record {row} has no {IDS} that is a text", hint="name its image")
+            raise UsageError(f"the {IDS} of record {row} is missing or not a text", hint="name its image")
         return value
     if value is None:
         return None

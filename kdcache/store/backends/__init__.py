@@ -1,1 +1,1 @@
-"""How the fields of a part are arranged in HDF5 or Zarr files."""
+"""Backends arrange the fields of a part in HDF5 or Zarr files."""

@@ -1,7 +1,7 @@
-"""What a backend does: arrange the fields of a part in files that its own libraries can read, and say where they lie.
+"""The contract of a backend, which arranges the fields of a part in files that the usual libraries can read.
 
-A backend writes nothing. It hands out the bytes of whole files in order, so that one writer (parts/commit.py) cares for the
-place and every failure of it is an ordinary error.
+A backend does not write. It returns the bytes of whole files in order, so that a single writer (parts/commit.py) deals with the
+place and all its failures.
 """
 
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ from kdcache.store.plan import PartId, Plan
 
 @dataclass(frozen=True)
 class FieldExtent:
-    """Where one field lies in its file."""
+    """Where one field is stored in its file."""
 
     offset: int
     stored: tuple[tuple[int, int], ...] | None
-    """(offset, bytes) of every block when the blocks are compressed."""
+    """(offset, bytes) of every block if the blocks are compressed, else None."""
 
 
 @dataclass(frozen=True)
 class FileImage:
-    """A file to be written: its path in the cache, its bytes in order, and the fields in it."""
+    """A file to write: its path in the cache, its bytes in order, and the fields in it."""
 
     path: str
     pieces: Iterable[Buffer]
@@ -33,13 +33,13 @@ class FileImage:
 
 
 class Backend(Protocol):
-    """HDF5 or Zarr."""
+    """The file format of parts: HDF5 or Zarr."""
 
     def path(self, part: PartId, field: Field) -> str:
-        """The file a field of a part is in, relative to the cache."""
+        """Path of the file with a field of a part, relative to the cache."""
 
     def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
         """The files of a part."""
 
     def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
-        """Files of a view that depend on the plan alone and that its own library needs to open it: path -> content."""
+        """Files that the format's library needs to open a view, and that depend only on the plan: path -> content."""

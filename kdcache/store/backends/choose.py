@@ -1,4 +1,4 @@
-"""Which backend writes the parts of a plan, and what it says beside each array."""
+"""Choose the backend that writes the parts of a plan."""
 
 from kdcache.store.backends.backend import Backend
 from kdcache.store.plan import Plan

@@ -1,11 +1,11 @@
-"""HDF5 parts: one plain file a part, one dataset a field, readable with h5py or h5dump alone.
+"""HDF5 backend: one ordinary file per part, one dataset per field, readable with h5py or h5dump alone.
 
-Uncompressed fields are contiguous and start on a page, so that they can be mapped. Metadata is of HDF5 1.10's latest kind, which
-is checksummed and opens with every release since; no times are kept, so the same payload gives the same bytes.
+Uncompressed fields are contiguous and start on a page, so that they can be mapped. Metadata is in HDF5 1.10's latest format,
+which is checksummed and can be opened by every later release. No times are stored, so equal payloads give equal bytes.
 
-Texts are of variable length: h5py reads those as `str`, those of fixed length as bytes. They lie in a heap of the file that HDF5
-puts no checksum on; the digest in the receipt covers it, as every byte of the file. Plans that are not self-describing keep the
-fixed length that was used before.
+Texts have variable length, because h5py reads those as `str` but texts of fixed length as bytes. HDF5 stores them in a heap
+without a checksum; the digest in the receipt covers it, like every byte of the file. Plans that are not self-describing
+(earlier versions) keep fixed lengths.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     import h5py
 
 TextWriter = Callable[[Any, str, str], None]
-"""Function of (file or dataset, name, text) that adds an attribute."""
+"""Function that adds an attribute: (file or dataset, name, text)."""
 
 
 class Hdf5:
     """The HDF5 backend."""
 
     def path(self, part: PartId, field: Field) -> str:
-        """One file a part, whatever the field."""
+        """The file of the part, which contains all its fields."""
         return f"parts/{part}.h5"
 
     def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
-        """Nothing: every part opens by itself."""
+        """No files: every part can be opened by itself."""
         return {}
 
     def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
@@ -61,7 +61,7 @@ class Hdf5:
 
 
 def _create(sparse: SparseFile, alignment: int) -> "h5py.File":
-    """A new HDF5 file whose bytes go to `sparse` instead of a disk."""
+    """A new HDF5 file that is written to `sparse` in memory instead of to disk."""
     import h5py
 
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
@@ -85,7 +85,7 @@ def _describe_part(file: "h5py.File", plan: Plan, part: PartId, rows: range) -> 
 
 
 def _text_writer(plan: Plan) -> TextWriter:
-    """Writes a text as an attribute: of variable length, or of fixed length in the caches planned before."""
+    """The function that writes texts: with variable length, or with fixed length for caches of earlier versions."""
     import h5py
 
     def variable(item: Any, name: str, value: str) -> None:
@@ -99,7 +99,7 @@ def _text_writer(plan: Plan) -> TextWriter:
 
 
 def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_text: TextWriter) -> FieldExtent:
-    """Add a dataset. Contiguous ones get their room and stay unwritten; compressed chunks are handed over as they are."""
+    """Add a dataset. Contiguous data only get space reserved here; compressed chunks are written as they are."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -109,7 +109,7 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_te
         properties.set_chunk((cut.block_rows, *cut.shape[1:]))
         properties.set_filter(STAND_IN, h5py.h5z.FLAG_OPTIONAL, _filter(cut)[1])
     kind = h5py.h5t.py_create(np.dtype(cut.field.dtype))
-    # A chunk may not be larger than its dataset can become; the last part may be shorter than a block.
+    # A chunk may not be larger than the dataset's maximal size, and the last part may be shorter than a block.
     most = cut.shape if cut.compressor is None else (max(cut.shape[0], cut.block_rows), *cut.shape[1:])
     space = h5py.h5s.create_simple(cut.shape, most)
     handle = h5py.h5d.create(file.id, cut.field.name.encode(), kind, space, dcpl=properties)
@@ -124,6 +124,6 @@ def _add(h5py: Any, file: "h5py.File", cut: Cut, texts: dict[str, str], write_te
 
 
 def _filter(cut: Cut) -> tuple[int, tuple[int, ...]]:
-    """The filter as HDF5 knows it: its number and values. Optional where it is set, since only reading needs the plug-in."""
+    """The HDF5 filter of a compressor: its number and values. It is marked optional, because only reading needs the plug-in."""
     assert cut.compressor is not None
     return cut.compressor.hdf5_filter(cut.block_bytes)

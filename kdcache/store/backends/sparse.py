@@ -1,6 +1,6 @@
-"""A file in memory that keeps only what was written to it: HDF5 writes its metadata here, never the arrays.
+"""A file in memory that stores only written pages. HDF5 writes its metadata here, but not the arrays.
 
-So HDF5 never touches the disk (a full disk makes it crash), and no array is copied on its way there.
+So HDF5 never writes to the disk itself (it crashes when the disk is full), and arrays are not copied.
 """
 
 import io
@@ -25,23 +25,23 @@ class SparseFile(io.RawIOBase):
         self._end = 0
 
     def seekable(self) -> bool:
-        """HDF5 writes where it likes."""
+        """True: HDF5 writes in any order."""
         return True
 
     def readable(self) -> bool:
-        """HDF5 may read its metadata again."""
+        """True: HDF5 may read its metadata again."""
         return True
 
     def writable(self) -> bool:
-        """It is there to be written."""
+        """True."""
         return True
 
     def tell(self) -> int:
-        """Where the next byte goes."""
+        """The current position."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place."""
+        """Move to a position."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._end}[whence]
         self._position = start + offset
         return self._position
@@ -52,7 +52,7 @@ class SparseFile(io.RawIOBase):
         return self._end
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Keep bytes."""
+        """Write bytes at the current position."""
         view = memoryview(data).cast("B")
         for number, first, last, done in _spans(self._position, len(view)):
             page = self._pages.setdefault(number, bytearray(PAGE))
@@ -62,7 +62,7 @@ class SparseFile(io.RawIOBase):
         return len(view)
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Give bytes back; zeros where none were written."""
+        """Read bytes at the current position; unwritten ones are zeros."""
         view = memoryview(buffer).cast("B")
         for number, first, last, done in _spans(self._position, len(view)):
             view[done : done + last - first] = self._pages.get(number, _ZEROS)[first:last]
@@ -70,7 +70,7 @@ class SparseFile(io.RawIOBase):
         return len(view)
 
     def pieces(self, arrays: Iterable[tuple[int, memoryview]]) -> Iterator[Buffer]:
-        """The whole file in order, with `arrays` (offset, bytes) in their places."""
+        """The bytes of the whole file in order, with `arrays` (offset, bytes) inserted."""
         position = 0
         for offset, data in sorted(arrays, key=lambda item: item[0]):
             yield from self._between(position, offset)
@@ -84,7 +84,7 @@ class SparseFile(io.RawIOBase):
 
 
 def _spans(start: int, length: int) -> Iterator[tuple[int, int, int, int]]:
-    """(page, first byte in it, last, bytes before it) of a range."""
+    """Split a range by pages: (page, first byte in it, last byte, bytes before it)."""
     done = 0
     while done < length:
         number, first = divmod(start + done, PAGE)

@@ -1,7 +1,7 @@
-"""Zarr stores: a Zarr v3 group a view, an array a field, a shard a part, readable with zarr, tensorstore or xarray alone.
+"""Zarr backend: one Zarr v3 group per view, array per field, shard per part; readable with zarr, tensorstore or xarray alone.
 
-A shard is its inner chunks in row order and then the shard index, so an uncompressed field starts at byte 0 of its shard and
-can be mapped. We write the shards ourselves; the Zarr library would choose the order, and would not flush.
+A shard contains its inner chunks in row order and then the shard index, so an uncompressed field starts at byte 0 of its shard
+and can be mapped. We write shards ourselves, because the Zarr library would choose another order and would not flush to disk.
 """
 
 import json
@@ -24,12 +24,12 @@ class Zarr:
     """The Zarr backend."""
 
     def path(self, part: PartId, field: Field) -> str:
-        """The shard of a part: chunk keys are flat, `c.PART.0.0`, so that a view has no folder a part."""
+        """The shard of a part. Chunk keys are flat (`c.PART.0.0`), so that parts do not need a folder each."""
         key = ".".join(["c", str(part.number), *("0" for _ in field.shape)])
         return f"{group(part.view)}/{field.name}/{key}"
 
     def images(self, plan: Plan, part: PartId, cuts: list[Cut]) -> list[FileImage]:
-        """A shard a field."""
+        """The files of a part: one shard per field."""
         return [_shard(plan, self.path(part, cut.field), cut) for cut in cuts]
 
     def frame(self, plan: Plan, view: int) -> dict[str, bytes]:
@@ -38,9 +38,9 @@ class Zarr:
         if plan.layout.self_describing:
             about |= _rows(plan)
         files = {f"{group(view)}/zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": about}}
-        told = describe(plan)
+        texts = describe(plan)
         for field in plan.fields():
-            files[f"{group(view)}/{field.name}/zarr.json"] = _array(plan, field, told[field.name])
+            files[f"{group(view)}/{field.name}/zarr.json"] = _array(plan, field, texts[field.name])
         return {name: (json.dumps(record, indent=2) + "\n").encode() for name, record in files.items()}
 
 
@@ -50,7 +50,7 @@ def group(view: int) -> str:
 
 
 def _rows(plan: Plan) -> dict[str, Any]:
-    """What a row is, and which part holds it."""
+    """Attributes that explain what a row is and which part holds it."""
     return {
         "rows": plan.dataset.rows,
         "rows_per_part": plan.layout.rows_per_part,
@@ -61,8 +61,8 @@ def _rows(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
-    """zarr.json of one array."""
+def _array(plan: Plan, field: Field, texts: dict[str, str]) -> dict[str, Any]:
+    """The zarr.json of one array."""
     rows, count = (1, plan.parts_per_view) if field.per_part else (plan.layout.rows_per_part, plan.dataset.rows)
     dtype = np.dtype(field.dtype)
     tool = field_compressor(plan.layout, field)
@@ -81,7 +81,7 @@ def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": np.zeros((), dtype).item(),
         "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-        "attributes": told,
+        "attributes": texts,
         "dimension_names": [
             "part" if field.per_part else "row",
             *(f"{field.name}_{i}" for i in range(len(field.shape))),
@@ -90,7 +90,7 @@ def _array(plan: Plan, field: Field, told: dict[str, str]) -> dict[str, Any]:
 
 
 def _shard(plan: Plan, path: str, cut: Cut) -> FileImage:
-    """Inner chunks in row order, then the index. Chunks beyond the last row of the dataset are not there."""
+    """A shard: inner chunks in row order, then the index. Chunks beyond the last row of the dataset are absent."""
     slots = 1 if cut.field.per_part else plan.layout.rows_per_part // cut.block_rows
     pieces: list[Buffer] = list(cut.chunks)
     if cut.compressor is None:
@@ -104,7 +104,7 @@ def _shard(plan: Plan, path: str, cut: Cut) -> FileImage:
 
 
 def _index(spans: list[tuple[int, int]], slots: int) -> bytes:
-    """The shard index: offset and size of every inner chunk, and their crc32c."""
+    """The shard index: offset and size of every inner chunk, and a crc32c of the index."""
     import google_crc32c
 
     table = np.full((slots, 2), _NONE, "<u8")

@@ -1,1 +1,1 @@
-"""One part on disk: written whole, receipt last, every block checked on first touch."""
+"""One part on disk: written whole, receipt last, every block checked when it is first read."""

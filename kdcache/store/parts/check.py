@@ -1,6 +1,6 @@
-"""Is what lies on disk what was written? Findings name the part, the field and the rows; nothing is changed here.
+"""Check that files on disk are as they were written. Findings name the part, the field and the rows; nothing is changed.
 
-A file that cannot be read is no finding but a StorageError: it may be whole, and nobody shall drop it for that.
+A file that cannot be read raises StorageError instead of being a finding: it may be intact, and must not be dropped.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from kdcache.store.plan import PartId
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """One problem that a check found."""
 
     part: PartId | None
     field: str | None
@@ -26,8 +26,8 @@ class Finding:
     what: str
     path: str | None = None
     kind: Literal["damage", "foreign", "stray", "drift"] = "damage"
-    """`foreign`: sound, but of another plan; `stray`: a name that does not belong; `drift`: sound, but images, libraries or the
-    teacher give something else today. None of these is ever dropped."""
+    """`foreign`: intact, but of another plan; `stray`: a name that does not belong to the cache; `drift`: intact, but images,
+    libraries or the teacher give other results today. `repair` drops none of these."""
 
     def __str__(self) -> str:
         names = [f"part {self.part}" if self.part else None, f"field {self.field!r}" if self.field else None]
@@ -49,7 +49,7 @@ class Finding:
 
 
 def check_files(cache: Place, receipt: Receipt) -> list[Finding]:
-    """Every byte of a part against its receipt."""
+    """Check every byte of a part against its receipt."""
     return [finding for seal in receipt.files for finding in _check_file(cache, receipt, seal)]
 
 
@@ -77,7 +77,7 @@ def _check_file(cache: Place, receipt: Receipt, seal: FileSeal) -> Iterator[Find
 
 
 def _check_blocks(file: File, receipt: Receipt, name: str, seal: FieldSeal) -> Iterator[Finding]:
-    """Damaged blocks of one field; neighbours are told as one."""
+    """Damaged blocks of one field; adjacent blocks are joined into one finding."""
     first = None
     for number, expected in enumerate((*seal.blocks, None)):
         bad = expected is not None and _hash(file, *seal.span(number)) != expected
@@ -93,6 +93,6 @@ def _hash(file: File, offset: int, size: int) -> str:
 
 
 def finding_of(error: KDError, part: PartId | None, rows: range | None) -> Finding:
-    """An error met on the way, as a finding."""
+    """Turn an error into a finding."""
     kind: Literal["damage", "foreign"] = "foreign" if isinstance(error, Mismatch) else "damage"
     return Finding(part, None, rows, error.message, error.details.get("path"), kind)

@@ -1,4 +1,4 @@
-"""Sealing a part: its files staged and flushed, then named, then the receipt, so that a kill at any moment leaves old or new."""
+"""Write a part: stage and flush its files, then name them, then its receipt. A kill leaves the old or the new part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,8 +19,8 @@ PIECE = 4 << 20
 def commit_part(cache: Place, images: Sequence[FileImage], receipt: Callable[[Sequence[Draft]], Receipt]) -> Receipt:
     """Put the files of a part and its receipt on disk.
 
-    Everything is on disk under temporary names before the first name changes: a full disk costs nothing that was there. An
-    older receipt goes before its files do, so no receipt ever stands beside files it does not describe.
+    Everything is on disk under temporary names before the first name changes, so a full disk destroys nothing that was there.
+    An older receipt is removed before its files are replaced, so a receipt always describes the files beside it.
     """
     with ExitStack() as stack:
         files = [_stage(stack, cache, image) for image in images]
@@ -39,7 +39,7 @@ def commit_part(cache: Place, images: Sequence[FileImage], receipt: Callable[[Se
 
 
 def copy_files(source: Place, cache: Place, receipt: Receipt) -> Receipt:
-    """Copy the files of a part into another cache; Damage, and nothing is there, when they are not what its receipt states."""
+    """Copy the files of a part into another cache; Damage, and no copy, if they do not match its receipt."""
 
     def checked(files: Sequence[Draft]) -> Receipt:
         for seal, file in zip(receipt.files, files, strict=True):

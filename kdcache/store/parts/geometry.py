@@ -1,8 +1,8 @@
-"""Is this receipt one that the plan could have? Asked of every receipt before anything of its part is opened.
+"""Check that a receipt is possible under the plan, before any file of its part is opened.
 
-Input: the plan and a receipt. Output: nothing, or Damage naming the part, the field and both values. Everything but checksums,
-reasons and facts follows from the plan, and where a field lies must be inside its file; that the file is as long as it says is
-seen when it is opened. So whoever maps a part relies on numbers that were made here, not there.
+Input: the plan and a receipt. Output: nothing, or Damage that names the part, the field and both values. Everything in a receipt
+except checksums, reasons and facts follows from the plan, and a field must lie inside its file; the length of the file is checked
+when it is opened. So code that maps a part relies on numbers computed from the plan, not on those of a stranger.
 """
 
 import re
@@ -20,7 +20,7 @@ _SHOWN = 120
 
 
 class Geometry:
-    """What the receipts of a plan must say, worked out once for all of them."""
+    """What the receipts of a plan must contain, computed once for all of them."""
 
     def __init__(self, plan: Plan, fields: dict[str, Field], backend: Backend) -> None:
         self._plan, self._fields, self._backend = plan, fields, backend
@@ -30,12 +30,12 @@ class Geometry:
         self._compressed = {name: field_compressor(plan.layout, field) is not None for name, field in fields.items()}
 
     def hold(self, part: PartId, receipt: Receipt) -> None:
-        """Damage, unless the receipt of a part says what the plan makes of it."""
+        """Damage if the receipt of a part contradicts the plan."""
         for fault in self._faults(part, receipt):
             raise Damage(f"the receipt of part {part} does not fit the plan: {fault}", hint=MEND, part=str(part))
 
     def _faults(self, part: PartId, receipt: Receipt) -> Iterator[str]:
-        """Everything that is wrong. What comes later may rely on what comes first."""
+        """Yield everything that is wrong. Later checks may rely on earlier ones."""
         rows = self._plan.rows_of(part)
         homes = {name: self._backend.path(part, field) for name, field in self._fields.items()}
         yield from _differ("format", receipt.format, FORMAT)
@@ -56,7 +56,7 @@ class Geometry:
 
 
 def _misplaced(seal: FieldSeal, nbytes: int, *, compressed: bool) -> Iterator[str]:
-    """Blocks that are too many, or that lie beyond the `nbytes` of the file."""
+    """Yield faults of a field's location: too many blocks, or blocks beyond the end of the file (`nbytes`)."""
     blocks = -(-seal.rows // seal.block_rows)
     yield from _differ("number of checksums", len(seal.blocks), blocks)
     if not all(len(text) == 16 for text in seal.blocks) or not _HASHES.fullmatch("".join(seal.blocks)):
@@ -74,7 +74,7 @@ def _misplaced(seal: FieldSeal, nbytes: int, *, compressed: bool) -> Iterator[st
 
 
 def _scattered(stored: Sequence[tuple[int, int]], nbytes: int) -> Iterator[str]:
-    """Blocks that are not one behind the other: those of one file together are no longer than the file."""
+    """Yield compressed blocks that overlap, are out of order, or lie beyond the end of the file."""
     end = 0
     for offset, size in sorted(stored):
         if not end <= offset <= nbytes or not 1 <= size <= nbytes - offset:
@@ -84,12 +84,12 @@ def _scattered(stored: Sequence[tuple[int, int]], nbytes: int) -> Iterator[str]:
 
 def _differ(what: str, found: object, expected: object) -> Iterator[str]:
     if found != expected:
-        yield f"{what}: {_short(found)}, the plan makes {_short(expected)}"
+        yield f"{what}: {_short(found)}, expected from the plan: {_short(expected)}"
 
 
 def _short(value: object) -> str:
     try:
         text = repr(value)
-    except ValueError:  # a number of more digits than Python writes
+    except ValueError:  # a number with more digits than Python converts to text
         return "a number of many digits"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"

@@ -1,6 +1,6 @@
-"""The receipt of a part: written last, it says that the part is whole and what every byte of it should be.
+"""The receipt of a part: it is written last, and its existence means that the part is complete.
 
-A reader needs nothing else: file, offset, type and shape of every field, and a checksum for every block of rows.
+It has all that a reader needs: file, offset, type and shape of every field, and a checksum for every block of rows.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ FOREIGN = "if that is so of every part, plan.json is the foreign one: copy it fr
 
 @contextmanager
 def opened(part: str, cache: Place, name: str, written: int) -> Iterator[File]:
-    """A file of a part; Damage when it is missing, no plain file, or not as long as it was written."""
+    """Open a file of a part; Damage if it is missing, not a plain file, or has another length than `written`."""
     path = cache.at(name)
     with ExitStack() as stack:
         try:
@@ -41,19 +41,19 @@ def opened(part: str, cache: Place, name: str, written: int) -> Iterator[File]:
 
 
 def wrong_bytes(part: str, field: str, first: int, last: int, why: str = "the checksum differs") -> Damage:
-    """A block of rows is not what its receipt or the plan states."""
+    """The error for a block of rows that does not match its receipt or the plan."""
     message = f"part {part}, field {field!r}, rows {first}-{last}: damaged, {why}"
     return Damage(message, hint=MEND, part=part, field=field, rows=(first, last))
 
 
 class FieldSeal(Strict):
-    """Where one field lies and what its blocks hash to."""
+    """Location and checksums of one field."""
 
     file: str
     """Path of the file that contains the field, relative to the cache."""
     dtype: str
     shape: tuple[int, ...]
-    """Shape of the array, rows first unless the field belongs to the part as a whole."""
+    """Shape of the array; the first axis is rows, unless a part has the field only once."""
     per_part: bool
     offset: int
     """Offset of the field's first byte in the file."""
@@ -61,27 +61,27 @@ class FieldSeal(Strict):
     """Size of the field in bytes, uncompressed."""
     block_rows: int
     blocks: tuple[str, ...]
-    """Checksum (xxh3-64) of every block as it is stored."""
+    """Checksum (xxh3-64) of every stored block."""
     stored: tuple[tuple[int, int], ...] | None
-    """(offset in the file, bytes) of every block when the blocks are compressed."""
+    """(offset in the file, bytes) of every block if the blocks are compressed, else None."""
 
     @property
     def rows(self) -> int:
-        """Rows the blocks count; a field of the part is one."""
+        """Number of rows that are divided into blocks; 1 for a field that a part has only once."""
         return 1 if self.per_part else self.shape[0]
 
     @property
     def geometry(self) -> tuple[str, str, tuple[int, ...], bool, int, int]:
-        """All of it that follows from the plan."""
+        """The values that follow from the plan."""
         return self.file, self.dtype, self.shape, self.per_part, self.nbytes, self.block_rows
 
     @property
     def checksums(self) -> NDArray[np.uint64]:
-        """`blocks` as numbers."""
+        """The checksums in `blocks` as numbers."""
         return np.frombuffer(bytes.fromhex("".join(self.blocks)), ">u8").astype(np.uint64)
 
     def span(self, block: int) -> tuple[int, int]:
-        """(offset in the file, bytes) of one block as it is stored."""
+        """(offset in the file, bytes) of one stored block."""
         if self.stored is not None:
             return self.stored[block]
         first, row = block * self.block_rows, self.nbytes // self.rows
@@ -89,7 +89,7 @@ class FieldSeal(Strict):
 
 
 class FileSeal(Strict):
-    """One file of the part, from its first byte to its last."""
+    """Path, length and digest of one file of the part."""
 
     path: str
     nbytes: int
@@ -98,7 +98,7 @@ class FileSeal(Strict):
 
 
 class Receipt(Strict):
-    """A sealed part."""
+    """The receipt of one complete part."""
 
     format: int
     plan: str
@@ -117,7 +117,7 @@ class Receipt(Strict):
 
     @property
     def id(self) -> PartId:
-        """The part it is for."""
+        """Id of the part."""
         return PartId(self.view, self.part)
 
     @property
@@ -126,18 +126,18 @@ class Receipt(Strict):
         return range(self.first_row, self.first_row + self.rows)
 
     def bytes_of(self, path: str) -> int:
-        """How long one of its files was written."""
+        """Length with which one of its files was written."""
         return next(file.nbytes for file in self.files if file.path == path)
 
     def rows_of(self, field: str, first: int, last: int) -> range:
-        """Rows of the dataset under the blocks first..last of a field."""
+        """Rows of the dataset in the blocks first..last of a field."""
         seal = self.fields[field]
         return (
             self.row_range if seal.per_part else self.row_range[first * seal.block_rows : (last + 1) * seal.block_rows]
         )
 
     def sealed(self) -> bytes:
-        """The file; UsageError when it could not be read back."""
+        """The bytes of the receipt's file; UsageError if they could not be read back."""
         plain = self.plain()
         raw = seal(plain)
         too_much = beyond_reading(plain, raw)
@@ -150,7 +150,7 @@ class Receipt(Strict):
 
     @classmethod
     def load(cls, part: PartId, path: str, raw: bytes) -> Self:
-        """Read the receipt of a part; Damage when it is not what was written."""
+        """Read the receipt of a part from its file's bytes; Damage if they are not as they were written."""
         try:
             record = unseal(raw, path, hint=MEND)
         except Damage as error:
@@ -163,5 +163,5 @@ class Receipt(Strict):
 
     @property
     def bytes(self) -> int:
-        """Bytes of the part's files."""
+        """Total bytes of the part's files."""
         return sum(file.nbytes for file in self.files)

@@ -1,6 +1,6 @@
-"""What lies in a cache, from names alone: which parts are there, and which names belong to none.
+"""Find out from file names alone which parts of a cache exist, and which names belong to no part.
 
-The work is that of what is there, not of what the plan promises: a plan may have millions of parts, of which none is built.
+The cost depends on what exists, not on the plan: a plan may have millions of parts of which none is built.
 """
 
 import re
@@ -20,18 +20,18 @@ _SHARD = re.compile(r"views/v(\d{3,9})\.zarr/[^/]+/c\.(\d{1,9})(?:\.0)*")
 
 
 def receipt_name(part: PartId) -> str:
-    """Where the receipt of a part lies, whatever its backend."""
+    """Name of the receipt of a part, which is the same for all backends."""
     return f"{PARTS}/{part}.json"
 
 
 def names_of(plan: Plan, fields: dict[str, Field], part: PartId) -> list[str]:
-    """The receipt of a part and its files."""
+    """Names of the receipt and the files of a part."""
     backend = backend_of(plan)
     return [receipt_name(part), *dict.fromkeys(backend.path(part, field) for field in fields.values())]
 
 
 def receipts_there(cache: Place, plan: Plan, view: int | None = None) -> Iterator[PartId]:
-    """Parts of the plan that have a receipt, in build order; of one view, or of all."""
+    """Yield the parts that have a receipt, in build order; of one view, or of all views."""
     for number in sorted(_views_in(cache, PARTS, plan)) if view is None else [view]:
         names = set(cache.list(f"{PARTS}/v{number:03d}"))
         found = (int(match[1]) for name in names if (match := _RECEIPT.fullmatch(name)))
@@ -40,7 +40,7 @@ def receipts_there(cache: Place, plan: Plan, view: int | None = None) -> Iterato
 
 
 def built_parts(cache: Place, plan: Plan, fields: dict[str, Field], view: int | None = None) -> Iterator[PartId]:
-    """Parts of which the receipt and every file are there, in build order."""
+    """Yield the parts whose receipt and files all exist, in build order."""
     names: dict[str, set[str]] = {}
 
     def there(path: str) -> bool:
@@ -55,12 +55,12 @@ def built_parts(cache: Place, plan: Plan, fields: dict[str, Field], view: int | 
 
 
 def views_there(cache: Place, plan: Plan) -> list[int]:
-    """Views of which there is a folder."""
+    """Views that have a folder."""
     return sorted(_views_in(cache, PARTS, plan) | _views_in(cache, VIEWS, plan))
 
 
 def strays(cache: Place, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
-    """Names among the parts that the plan does not know. They are told, and never used."""
+    """Findings about names among the parts that do not follow from the plan. Such files are reported and never used."""
     frames = {name for view in views_there(cache, plan) for name in backend_of(plan).frame(plan, view)}
     found = []
     for folder in (PARTS, VIEWS):
@@ -72,17 +72,17 @@ def strays(cache: Place, plan: Plan, fields: dict[str, Field]) -> list[Finding]:
 
 
 def links(cache: Place) -> list[Finding]:
-    """What is neither file nor folder: nothing reads it, but who copies a cache may follow it."""
+    """Findings about links, pipes and devices: kd does not read them, but a program that copies the cache may."""
     found = []
     for name, what in cache.walk():
         if what in ("link", "other"):
-            told = "a link" if what == "link" else "a pipe, a socket or a device"
-            found.append(Finding(None, None, None, f"{name} is {told}", name))
+            description = "a link" if what == "link" else "a pipe, a socket or a device"
+            found.append(Finding(None, None, None, f"{name} is {description}", name))
     return found
 
 
 def _belongs(plan: Plan, fields: dict[str, Field], name: str) -> bool:
-    """Whether a built part may have a file of that name."""
+    """Whether a built part can have a file of that name."""
     found = _PART.match(name) or _SHARD.fullmatch(name)
     if found is None:
         return False

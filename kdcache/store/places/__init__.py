@@ -1,1 +1,1 @@
-"""Where the files of a cache lie: a local folder, or whatever else can do what `Place` asks."""
+"""Places where the files of a cache lie: a local folder, or anything else that implements `Place`."""

@@ -1,4 +1,4 @@
-"""Which place is meant: by its path, or it is one already."""
+"""Get the place for a path."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from kdcache.store.places.place import Place
 
 
 def place_at(where: Path | Place) -> Place:
-    """The place of a cache."""
+    """The place of a cache that is given as a path or as a place."""
     return where if isinstance(where, Place) else LocalPlace(where)

@@ -1,6 +1,6 @@
-"""A folder on this machine. The user named it; what is in there may be a stranger's, so nothing is opened through a link.
+"""A place that is a folder on this machine. Its content may come from a stranger, so no link below it is followed.
 
-Files get their names as base/atomic.py gives them. Locks are flock, so they go with the process that holds them.
+Files are written atomically (base/atomic.py). Locks use flock, so a lock ends with the process that holds it.
 """
 
 import fcntl
@@ -25,13 +25,13 @@ from kdcache.base.atomic import (
 from kdcache.store.places.place import File, Kind, Place
 
 _ANNOUNCED_BYTES = 256 << 10
-"""Bytes announced in one call; beyond this, the kernel reads no more than the device takes in one request."""
+"""Bytes per read-ahead call: of a larger range the kernel reads only as much as the device takes in one request."""
 _held: set[int] = set()
-"""Descriptors of the locks this process has taken."""
+"""Descriptors of the locks that this process holds."""
 
 
 def _leave_to_parent() -> None:
-    """A forked worker must not keep the lock of a builder that was killed."""
+    """Close the locks in a forked child, so that it does not keep the lock of a parent that was killed."""
     while _held:
         os.close(_held.pop())
 
@@ -40,25 +40,25 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class LocalFile(File):
-    """A file of a folder, by its descriptor."""
+    """An open file in a folder, read through its descriptor."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path, self._descriptor = path, descriptor
         self.nbytes = os.fstat(descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on; fewer where the file ends."""
+        """Read `size` bytes from `offset` on; fewer at the end of the file."""
         with storage_errors(self._path, "read"):
             content = os.pread(self._descriptor, size, offset)
             if len(content) == size or not content:
                 return content
-            pieces = [content]  # one call gives 2 GiB at most
+            pieces = [content]  # one call returns at most 2 GiB
             while (left := size - sum(map(len, pieces))) and pieces[-1]:
                 pieces.append(os.pread(self._descriptor, left, offset + size - left))
         return b"".join(pieces)
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill a buffer from `offset` on; the number of bytes read."""
+        """Fill a buffer from `offset` on; returns the number of bytes read."""
         done = 0
         with storage_errors(self._path, "read"):
             while done < len(buffer) and (count := os.preadv(self._descriptor, [buffer[done:]], offset + done)):
@@ -66,24 +66,24 @@ class LocalFile(File):
         return done
 
     def map(self) -> memoryview:
-        """The file itself, mapped."""
+        """Map the file into memory."""
         if not self.nbytes:
             return memoryview(b"")
         with storage_errors(self._path, "read"):
             return memoryview(mmap.mmap(self._descriptor, self.nbytes, access=mmap.ACCESS_READ))
 
     def map_at(self, address: int, offset: int, nbytes: int) -> None:
-        """The file itself, mapped at an address."""
+        """Map bytes of the file at an address."""
         addresses.map_file(address, nbytes, self._descriptor, offset)
 
     def will_need(self, offset: int, nbytes: int) -> None:
-        """Tell the kernel, in bites that it takes whole."""
+        """Announce the range to the kernel, in pieces small enough to be read completely."""
         for here in range(offset, offset + nbytes, _ANNOUNCED_BYTES):
             os.posix_fadvise(self._descriptor, here, _ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
 
 
 class LocalPlace(Place):
-    """A folder. Two of the same path are the same place; pickles as its path."""
+    """A folder as a place. Places with the same path are equal; pickles as its path."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -102,19 +102,19 @@ class LocalPlace(Place):
 
     @property
     def folder(self) -> Path:
-        """The folder."""
+        """Path of the folder."""
         return self._path
 
     @contextmanager
     def opened(self, name: str) -> Iterator[LocalFile]:
-        """A plain file of the folder, opened from the folder down without following a link."""
+        """Open a plain file without following any link below the folder."""
         path = self._path / name
         with ExitStack() as stack:
             try:
                 descriptor = stack.enter_context(beneath.opened(self._path, name))
             except FileNotFoundError:
                 raise
-            except NotADirectoryError as error:  # the place itself is no folder: nothing is in there
+            except NotADirectoryError as error:  # the place itself is not a folder
                 raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
             except OSError as error:
                 raise refused(error, path, "read") from error
@@ -122,7 +122,7 @@ class LocalPlace(Place):
 
     @contextmanager
     def draft(self, name: str) -> Iterator[StagedFile]:
-        """A file under a temporary name; the folders above it are made, durably."""
+        """A file to write under a temporary name; the folders above it are created and flushed."""
         beneath.steps(self._path, name)
         path = self._path / name
         self._make(path.parent)
@@ -135,42 +135,42 @@ class LocalPlace(Place):
             flush_folder(folder, self._path)
 
     def list(self, folder: str = "") -> list[str]:
-        """The names in a folder but for those of drafts."""
+        """The names in a folder, except those of drafts."""
         with storage_errors(self._path / folder, "list"):
             try:
                 return sorted(name for name in beneath.names(self._path, folder) if not is_temporary(name))
-            except NotADirectoryError:  # the place itself is no folder: nothing is in there
+            except NotADirectoryError:  # the place itself is not a folder
                 return []
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Kind]]:
-        """Everything below a folder, but for drafts, and for what lies deeper than anything that is written here."""
+        """All entries below a folder, except drafts and entries deeper than any that kd writes."""
         found = beneath.walk(self._path, folder, depth=DEPTH)
         return ((name, kind) for name, kind in found if kind != "file" or not is_temporary(name))
 
     def kind(self, name: str) -> Kind | None:
-        """What has a name, links not followed."""
+        """The kind of entry with a name; links are not followed."""
         try:
             return beneath.kind(self._path, name)
-        except NotADirectoryError:  # the place itself is no folder: nothing is in there
+        except NotADirectoryError:  # the place itself is not a folder
             return None
 
     def remove(self, name: str) -> bool:
-        """Take a file, or a link itself, away."""
+        """Remove a file, or a link itself."""
         with storage_errors(self._path / name, "remove"):
             return beneath.remove(self._path, name)
 
     def sweep(self) -> None:
-        """Remove the temporary files that are there."""
+        """Remove temporary files that interrupted writes left."""
         sweep(self._path)
 
     @contextmanager
     def lock(self, name: str, *, shared: bool = False, wait: bool = False, signature: bytes = b"") -> Iterator[None]:
-        """flock on a plain file that has no other name, so that nothing else is ever locked or overwritten."""
+        """Lock with flock a plain file without other hard links, so that no other file is locked or overwritten."""
         beneath.steps(self._path, name)
         path = self._path / name
         self._make(path.parent)
         with storage_errors(path, "lock"), beneath.opened(self._path, name, os.O_RDWR | os.O_CREAT) as found:
-            if os.fstat(found).st_nlink != 1:  # the file has another name elsewhere, and would be overwritten there
+            if os.fstat(found).st_nlink != 1:  # a hard link: the file of that other name would be overwritten
                 raise beneath.not_plain(path, "file of its own")
             descriptor = os.dup(found)
         _held.add(descriptor)
@@ -186,7 +186,7 @@ class LocalPlace(Place):
             os.close(descriptor)
 
     def locked(self, name: str) -> bool:
-        """Whether another descriptor holds the lock alone."""
+        """Whether another descriptor holds the lock exclusively."""
         with beneath.opened(self._path, name, os.O_RDWR) as descriptor:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -204,7 +204,7 @@ class LocalPlace(Place):
             raise refused(error, path, "lock") from error
 
     def _make(self, folder: Path) -> None:
-        """Make the place, and a folder in it, where they are not there."""
+        """Create the place's folder, and a folder in it, if they do not exist."""
         if not self._path.is_dir():
             make_folder(self._path)
         if folder != self._path:

@@ -1,6 +1,6 @@
-"""A place in the memory of this process: for tests, and as the plainest example of what a place is.
+"""A place in the memory of this process: for tests, and as the simplest example of a place.
 
-Files are bytes that are never changed, only replaced, so what is mapped stays what it was. Threads share it; processes do not.
+Files are immutable bytes that can only be replaced, so mapped content never changes. Threads share a place; processes do not.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,28 +16,28 @@ from kdcache.store.places.place import File, Kind, Place
 
 
 class MemoryFile(File):
-    """The bytes of a file as they were when it was opened."""
+    """An open file: its bytes at the time it was opened."""
 
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
         self.nbytes = len(content)
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on; fewer where the file ends."""
+        """Read `size` bytes from `offset` on; fewer at the end of the file."""
         return bytes(self._content[offset : offset + size])
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Copy bytes from `offset` on; the number of them."""
+        """Copy bytes from `offset` on into a buffer; returns their number."""
         piece = self._content[offset : offset + len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
 
     def map(self) -> memoryview:
-        """The bytes themselves."""
+        """The bytes of the file, not copied."""
         return self._content
 
     def will_need(self, offset: int, nbytes: int) -> None:
-        """They are in memory."""
+        """Do nothing: the bytes are in memory."""
 
 
 class MemoryDraft:
@@ -55,7 +55,7 @@ class MemoryDraft:
 
     @property
     def digest(self) -> str:
-        """xxh3-128 of them."""
+        """xxh3-128 of the bytes written so far."""
         return self._hash.hexdigest()
 
     def write(self, piece: Buffer) -> None:
@@ -64,19 +64,19 @@ class MemoryDraft:
         self._content += piece
 
     def flush(self) -> None:
-        """Nothing is more durable here than it was."""
+        """Do nothing: memory is not durable."""
 
     def commit(self) -> None:
-        """Give it its name, in place of a file that has it."""
+        """Give the draft its name, replacing a file of that name."""
         self._place._put(self._name, bytes(self._content), new=False)
 
     def commit_new(self) -> bool:
-        """The same, unless the name is taken."""
+        """Like `commit`, but False and no change if the name is taken."""
         return self._place._put(self._name, bytes(self._content), new=True)
 
 
 class MemoryPlace(Place):
-    """Files by name. `name` is how messages call it."""
+    """A place that keeps files by name. `name` is used in messages."""
 
     def __init__(self, name: str = "memory") -> None:
         self._name = name
@@ -93,35 +93,35 @@ class MemoryPlace(Place):
 
     @contextmanager
     def opened(self, name: str) -> Iterator[MemoryFile]:
-        """A file as it is now."""
+        """Open a file with its present content."""
         beneath.steps(str(self), name)
         with self._changed:
             content = self._files.get(name)
         if content is not None:
             yield MemoryFile(content)
         elif self.kind(name) == "folder":
-            raise Damage(f"{self.at(name)} is no file, and not opened", path=self.at(name))
+            raise Damage(f"{self.at(name)} is not a file, so it is not opened", path=self.at(name))
         else:
             raise FileNotFoundError(f"there is no {self.at(name)}")
 
     @contextmanager
     def draft(self, name: str) -> Iterator[MemoryDraft]:
-        """A file to be written; drafts have no name that anybody could see."""
+        """A file to write; drafts are not visible under any name."""
         beneath.steps(str(self), name)
         yield MemoryDraft(self, name)
 
     def settle(self, names: Iterable[str]) -> None:
-        """Names are as durable as the rest."""
+        """Do nothing: memory is not durable."""
 
     def list(self, folder: str = "") -> list[str]:
-        """The first steps of all names below a folder."""
+        """The entries directly in a folder."""
         beneath.steps(str(self), folder)
         start = f"{folder}/" if folder else ""
         with self._changed:
             return sorted({name[len(start) :].split("/")[0] for name in self._files if name.startswith(start)})
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Kind]]:
-        """Every folder and file, folders before what is in them."""
+        """All folders and files, each folder before its content."""
         for each in self.list(folder):
             name = f"{folder}/{each}" if folder else each
             kind = self.kind(name)
@@ -131,7 +131,7 @@ class MemoryPlace(Place):
                 yield from self.walk(name)
 
     def kind(self, name: str) -> Kind | None:
-        """A folder is there as long as a file is in it."""
+        """The kind of entry with a name; a folder exists as long as it contains a file."""
         beneath.steps(str(self), name)
         with self._changed:
             if name in self._files:
@@ -139,17 +139,17 @@ class MemoryPlace(Place):
             return "folder" if any(each.startswith(f"{name}/") for each in self._files) else None
 
     def remove(self, name: str) -> bool:
-        """Forget a file."""
+        """Remove a file."""
         beneath.steps(str(self), name)
         with self._changed:
             return self._files.pop(name, None) is not None
 
     def sweep(self) -> None:
-        """Drafts of processes that were killed went with them."""
+        """Do nothing: drafts end with their process."""
 
     @contextmanager
     def lock(self, name: str, *, shared: bool = False, wait: bool = False, signature: bytes = b"") -> Iterator[None]:
-        """A count of holders."""
+        """Hold a lock by counting its holders."""
         beneath.steps(str(self), name)
         with self._changed:
             self._files.setdefault(name, b"")
@@ -170,7 +170,7 @@ class MemoryPlace(Place):
                 self._changed.notify_all()
 
     def locked(self, name: str) -> bool:
-        """Whether one holds it alone."""
+        """Whether the lock is held exclusively."""
         beneath.steps(str(self), name)
         with self._changed:
             return self._locks.get(name, 0) < 0
@@ -180,7 +180,7 @@ class MemoryPlace(Place):
         return holders >= 0 if shared else not holders
 
     def _put(self, name: str, content: bytes, *, new: bool) -> bool:
-        """What drafts end in."""
+        """Store the content of a committed draft under its name."""
         with self._changed:
             if new and name in self._files:
                 return False

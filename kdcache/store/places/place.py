@@ -1,10 +1,10 @@
-"""What a cache needs of the place it lies in, whatever that is: a local folder, memory, an object store.
+"""The contract of a place where a cache lies: a local folder, memory, an object store.
 
-A name is relative and has `/` between its steps, such as `parts/v000/000000.json`. Every method refuses a name that leads out of
-the place (Damage), and raises FileNotFoundError for a file that is not there, for the caller to explain; what the place itself
-refuses is a StorageError that names the file. Nothing is ever visible under its name before it is whole and durable.
+A name is relative and has `/` between its components, such as `parts/v000/000000.json`. Every method raises Damage for a name
+that leads out of the place, FileNotFoundError for a missing file (the caller explains it), and StorageError, which names the
+file, if the place itself fails. A file is never visible under its name before it is whole and durable.
 
-`kdcache.testing.places` is the suite that every place must pass.
+Every place must pass the suite in `kdcache.testing.places`.
 """
 
 from abc import ABC, abstractmethod
@@ -32,24 +32,24 @@ class File(ABC):
 
     @abstractmethod
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on; fewer where the file ends."""
+        """Read `size` bytes from `offset` on; fewer at the end of the file."""
 
     @abstractmethod
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Fill a buffer from `offset` on; the number of bytes read, fewer than requested where the file ends."""
+        """Fill a buffer from `offset` on; returns the number of bytes read, which is smaller at the end of the file."""
 
     @abstractmethod
     def map(self) -> memoryview:
-        """The whole file, read-only, for as long as the buffer is kept. Nothing is read before it is touched, if it can be so."""
+        """The whole file as a read-only buffer, valid as long as the buffer is kept. If possible it is mapped, not read."""
 
     def map_at(self, address: int, offset: int, nbytes: int) -> None:
-        """Put bytes of the file, read-only, at an address that the caller has reserved. `offset` is that of a page. OSError
-        where that many cannot be mapped. A place whose files are local ones maps them; here they are copied."""
+        """Put bytes of the file, read-only, at an address that the caller has reserved; `offset` is page-aligned. OSError if
+        they cannot be mapped. This default copies them; a place with local files maps them."""
         addresses.map_copy(address, self.read(offset, nbytes))
 
     @abstractmethod
     def will_need(self, offset: int, nbytes: int) -> None:
-        """A hint that these bytes will be read soon. Nothing waits for them."""
+        """Hint that these bytes will be read soon; returns at once."""
 
 
 def file_digest(file: File) -> str:
@@ -62,7 +62,7 @@ def file_digest(file: File) -> str:
 
 
 class Draft(Protocol):
-    """A file that is being written; nobody sees it until `commit`, and nothing is left of it without."""
+    """A file that is being written. It is invisible until `commit`; without that nothing of it is left."""
 
     @property
     def nbytes(self) -> int:
@@ -79,31 +79,31 @@ class Draft(Protocol):
         """Make the bytes durable. Nothing can be written afterwards."""
 
     def commit(self) -> None:
-        """Give it its name, in place of a file that has it. The name itself is durable after `Place.settle`."""
+        """Give the draft its name, replacing a file of that name. The name is durable only after `Place.settle`."""
 
     def commit_new(self) -> bool:
-        """The same, unless a file has the name already: then False, and nothing changes."""
+        """Like `commit`, but False and no change if a file of that name exists."""
 
 
 class Place(ABC):
-    """Where one cache lies. `str(place)` is how messages call it."""
+    """Where one cache lies. Messages show `str(place)`."""
 
     @property
     def folder(self) -> Path:
-        """The folder on this machine; UsageError where it is none."""
-        raise UsageError(f"{self} is no folder on this machine", hint="copy the cache into one")
+        """The folder on this machine; UsageError if the place is not a local folder."""
+        raise UsageError(f"{self} is not a folder on this machine", hint="copy the cache into one")
 
     def at(self, name: str) -> str:
-        """How messages call a file of the place."""
+        """How messages name a file of the place."""
         return f"{self}/{name}" if name else str(self)
 
     @abstractmethod
     def opened(self, name: str) -> AbstractContextManager[File]:
-        """A plain file to read from; Damage where a link, a pipe or a folder has the name."""
+        """Open a plain file for reading; Damage if the name belongs to a link, a pipe or a folder."""
 
     @abstractmethod
     def draft(self, name: str) -> AbstractContextManager[Draft]:
-        """A file to be written. What was not committed is gone when the context is left."""
+        """A file to write. If it is not committed in the block, nothing of it is left."""
 
     @abstractmethod
     def settle(self, names: Iterable[str]) -> None:
@@ -111,37 +111,37 @@ class Place(ABC):
 
     @abstractmethod
     def list(self, folder: str = "") -> list[str]:
-        """What lies directly in a folder, ascending; nothing where there is no such folder. Drafts are not there yet."""
+        """Names of the entries directly in a folder, ascending, without drafts; empty if there is no such folder."""
 
     @abstractmethod
     def walk(self, folder: str = "") -> Iterator[tuple[str, Kind]]:
-        """Everything below a folder with what it is, ascending in each folder, what a folder holds right behind it; no drafts."""
+        """All entries below a folder with their kinds, sorted, each folder directly followed by its content; no drafts."""
 
     @abstractmethod
     def kind(self, name: str) -> Kind | None:
-        """What has a name; None when nothing has."""
+        """The kind of entry with that name; None if there is none."""
 
     @abstractmethod
     def remove(self, name: str) -> bool:
-        """Take a file away, durably; False when it was not there."""
+        """Remove a file, durably; False if it did not exist."""
 
     @abstractmethod
     def sweep(self) -> None:
-        """Take away the drafts of processes that were killed. Only for who holds the exclusive build lock."""
+        """Remove drafts that killed processes left. The caller must hold the exclusive build lock."""
 
     @abstractmethod
     def lock(
         self, name: str, *, shared: bool = False, wait: bool = False, signature: bytes = b""
     ) -> AbstractContextManager[None]:
-        """Hold a lock until the context is left or the process ends, however it ends.
+        """Hold a lock until the block is left or the process ends, however it ends.
 
-        Alone, or beside others that share it. BlockingIOError when it cannot be had at once and `wait` is not set. Locks are
-        files that stay: `signature`, if there is one, replaces their content when the lock was taken.
+        The lock is exclusive, or `shared` with others. BlockingIOError if it is taken and `wait` is not set. Lock files stay
+        in the place; after the lock was taken, a non-empty `signature` replaces the file's content.
         """
 
     @abstractmethod
     def locked(self, name: str) -> bool:
-        """Whether somebody holds a lock alone; its file is there."""
+        """Whether a process holds the lock exclusively; its file must exist."""
 
     def size(self, name: str) -> int:
         """Length of a file in bytes."""
@@ -153,12 +153,12 @@ class Place(ABC):
         with self.opened(name) as file:
             if file.nbytes > most:
                 message = f"{self.at(name)} has {file.nbytes:,} bytes, at most {most:,} are read"
-                hint = "no program of this kind writes so much there: copy it from where it came from"
+                hint = "kd never writes such a large file there: copy the cache again from its source"
                 raise Damage(message, hint=hint, path=self.at(name))
             return file.read(0, file.nbytes)
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
-        """Some bytes of a file; fewer where it ends."""
+        """Read a range of a file; fewer bytes at its end."""
         with self.opened(name) as file:
             return file.read(offset, size)
 
@@ -168,7 +168,7 @@ class Place(ABC):
             return file.map()
 
     def put_new(self, name: str, pieces: Iterable[Buffer]) -> bool:
-        """Write a whole file, durably. False, and nothing changes, when there is one of that name."""
+        """Write a whole file, durably; False and no change if a file of that name exists."""
         with self.draft(name) as draft:
             for piece in pieces:
                 draft.write(piece)
@@ -179,7 +179,7 @@ class Place(ABC):
         return True
 
     def replace(self, name: str, pieces: Iterable[Buffer]) -> None:
-        """Write a whole file, durably; who reads it meanwhile gets the old one or the new one."""
+        """Write a whole file, durably, replacing an old one; readers see either the old or the new file."""
         with self.draft(name) as draft:
             for piece in pieces:
                 draft.write(piece)

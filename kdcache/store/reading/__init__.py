@@ -1,1 +1,1 @@
-"""Fields of parts as arrays: mapped or decompressed, every block checked on first touch."""
+"""Read fields of parts as arrays: mapped or decompressed, every block checked when it is first read."""

@@ -1,15 +1,15 @@
-"""One field of many parts as one array over all rows. Job: make a batch one gather, whatever part its rows lie in.
+"""One field of all parts as a single array over all rows, so that a batch is one gather, whatever parts its rows are in.
 
-Input: where each part keeps the field. Output: `gather`, which checks blocks of rows on first touch. Address space is reserved
-for all parts and filled in as rows are wanted: with the files themselves (mapped.py) or with decompressed blocks (inflated.py).
-A part's place is a whole number of rows and of pages, so it may be longer than the part; `locate` turns rows of the dataset
-into rows of the array.
+Input: where each part stores the field. Output: `gather`, which checks blocks of rows when they are first read. Address space is
+reserved for all parts, and filled when rows are needed: with mapped files (mapped.py) or decompressed blocks (inflated.py). The
+address range of a part is a whole number of rows and of pages, so it may be longer than the part; `locate` converts rows of
+the dataset into rows of the array.
 
 Ten rows in parts of four (4 + 4 + 2), checked in blocks of two; a row is 768 float32 numbers, that is 3,072 bytes:
 
-    array     (parts x rows a place, *shape of a row), uninitialised where no part lies
+    array     (parts x rows per address range, *shape of a row), uninitialised outside of parts
     rows      int64 (n,): rows of the dataset, as everywhere outside this file
-    stride    bytes of one place: the smallest multiple of 3,072 bytes and of a huge page (2 MiB), 6 MiB or 2,048 rows
+    stride    bytes per address range: the smallest multiple of 3,072 bytes and of a huge page (2 MiB), 6 MiB or 2,048 rows
 
     >>> from kdcache.store.reading.mapped import Mapped
     >>> def pieces(part): ...    # where part 0, 1 or 2 lies in its file; called on first touch only
@@ -44,21 +44,21 @@ from kdcache.store.reading.piece import Piece
 
 Rows = NDArray[np.int64]
 HUGE = 2 << 20
-"""Places begin as far behind a huge page as the bytes in the file do, so that the kernel may map huge pages."""
+"""Size of a huge page. Addresses and file offsets agree modulo this size, so that the kernel can map huge pages."""
 _MOST_SPACE = 8 << 40
 FUSED_BYTES = 4 << 20
-"""On first touch, large rows are hashed and copied so many bytes at a time, while they are in the cache of the core."""
+"""Large rows that are read for the first time are hashed and copied in pieces of this size, to stay in the CPU's cache."""
 ANNOUNCED_BYTES = 256 << 10
-"""Bytes announced in one call; beyond this, the kernel reads no more than the device takes in one request."""
+"""Bytes per read-ahead call: of a larger range the kernel reads only as much as the device takes in one request."""
 _SLACK_BYTES = 32 << 10
 CLAIMED = 64
-"""Blocks that one thread checks before it looks what others have done."""
+"""Number of blocks that a thread claims at once before it checks what other threads have done."""
 MADV_POPULATE_READ = 22
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How the rows of a field are divided. Blocks divide parts, so blocks can be numbered through."""
+    """How the rows of a field are divided into parts and blocks. Blocks divide parts, so they are numbered across parts."""
 
     rows: int
     rows_per_part: int
@@ -66,17 +66,17 @@ class Grid:
 
     @property
     def parts(self) -> int:
-        """Parts of a view."""
+        """Number of parts of a view."""
         return -(-self.rows // self.rows_per_part)
 
     @property
     def blocks_per_part(self) -> int:
-        """Blocks of a full part."""
+        """Number of blocks of a full part."""
         return self.rows_per_part // self.block_rows
 
 
 class Arena(ABC):
-    """Address space for one field of all parts, and a note of which blocks are there and right."""
+    """Address space for one field of all parts, and a record of which blocks are present and checked."""
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class Arena(ABC):
         self._lock = Condition(RLock())
 
     def _reserve(self, prot: int, flags: int) -> tuple[int, NDArray[np.uint8]]:
-        """Bytes from part to part, and the addresses: whole rows and, where there is room, whole huge pages a part."""
+        """Reserve addresses; returns the stride between parts (whole rows and, if possible, huge pages) and the memory."""
         flags |= mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        if self.grid.parts == 1:  # nothing comes behind it: no whole rows or pages are to be kept to
+        if self.grid.parts == 1:  # no part follows, so nothing has to be aligned
             nbytes = self.grid.rows * self.row_bytes
             with suppress(OSError):
                 return nbytes, np.frombuffer(mmap.mmap(-1, nbytes + 2 * HUGE, flags=flags, prot=prot), np.uint8)
@@ -115,27 +115,27 @@ class Arena(ABC):
             if length > (_MOST_SPACE if page == HUGE else sys.maxsize):
                 continue
             with suppress(OSError):
-                # Python's own map owns the addresses: they are given back when the last array over them is gone.
+                # Python's mmap object owns the addresses: they are freed when the last array over them is gone.
                 return stride, np.frombuffer(mmap.mmap(-1, length, flags=flags, prot=prot), np.uint8)
         message = f"cannot reserve {length:,} bytes of address space for {self.field.name!r}"
         raise StorageError(message, hint="raise the limit on virtual memory (ulimit -v)")
 
     @property
     def touched(self) -> bool:
-        """True when every block is there and right."""
+        """True when all blocks are present and checked."""
         return not self._waiting
 
     @property
     def crowded(self) -> bool:
-        """True when not everything may be there at once: what one gather needs, another may push out."""
+        """True when not all parts or blocks may be present at once, so that one gather may evict what another needs."""
         return False
 
     def touch(self, rows: Rows) -> None:
-        """Have the blocks of these rows there and checked."""
+        """Load and check the blocks of these rows."""
         self._prepare(rows)
 
     def gather(self, rows: Rows, out: NDArray[Any]) -> None:
-        """Copy these rows into `out`, their blocks checked on first touch."""
+        """Copy these rows into `out`; blocks that are read for the first time are checked."""
         guard: AbstractContextManager[Any] = self._lock if self.crowded else nullcontext()
         with guard:
             fused = self._waiting and self.row_bytes >= PAGE
@@ -146,20 +146,20 @@ class Arena(ABC):
                 np.take(self.array, self.locate(some), axis=0, out=out[start : start + step], mode="clip")
 
     def announce(self, first: Rows, last: Rows) -> list[int]:
-        """Tell the kernel that these spans of rows (ascending, last ones excluded) will be wanted soon.
+        """Tell the kernel that these spans of rows (ascending, last ones excluded) will be needed soon.
 
-        Returns huge pages that should be brought in instead, each with `bring` in a thread that may wait for the disk.
+        Returns huge pages that the caller should load instead, each with `bring` in a thread that may wait for the disk.
         """
         with self._lock:
             return self._announce(*self._within_parts(first, last))
 
     def bring(self, page: int) -> None:
-        """Read one huge page in."""
+        """Load one huge page from disk."""
         start, stop = page * HUGE - self.base, (page + 1) * HUGE - self.base
         self.advise(max(0, start), min(stop, self.stride * self.grid.parts), MADV_POPULATE_READ)
 
     def locate(self, rows: Rows) -> Rows:
-        """Rows of the dataset -> rows of `array`."""
+        """Convert rows of the dataset into rows of `array`."""
         return rows + rows // self.grid.rows_per_part * self._gap if self._gap else rows
 
     def block_bytes(self, block: int) -> tuple[int, int]:
@@ -171,12 +171,12 @@ class Arena(ABC):
         return start, start + rows * self.row_bytes
 
     def advise(self, start: int, stop: int, advice: int) -> None:
-        """madvise over bytes of the arena, rounded out to pages. Other threads go on meanwhile."""
+        """Call madvise on bytes of the arena, extended to whole pages. It does not block other threads."""
         start = start // PAGE * PAGE
         addresses.advise(self.base + start, stop - start, advice)
 
     def _prepare(self, rows: Rows) -> None:
-        """Admit the blocks of these rows. Threads share the work: each claims a few, and waits for those of others."""
+        """Load and check the blocks of these rows. Threads share the work: each claims some blocks and waits for the others'."""
         if not self._waiting:
             return
         blocks = rows // self.grid.block_rows
@@ -201,13 +201,13 @@ class Arena(ABC):
                     self._lock.notify_all()
 
     def _mark(self, blocks: Rows | slice, ready: bool) -> None:
-        """Note that these blocks (each named once) are there, or no more."""
+        """Record whether these blocks (each listed once) are present and checked."""
         changed = int(np.count_nonzero(self._ready[blocks] != ready))
         self._ready[blocks] = ready
         self._waiting += -changed if ready else changed
 
     def _within_parts(self, first: Rows, last: Rows) -> tuple[Rows, Rows]:
-        """The same spans, cut where a part ends."""
+        """Cut spans of rows at the ends of parts."""
         size = self.grid.rows_per_part
         pieces = (last - 1) // size - first // size + 1
         which = np.repeat(np.arange(len(first)), pieces)
@@ -215,21 +215,21 @@ class Arena(ABC):
         return np.maximum(first[which], part * size), np.minimum(last[which], (part + 1) * size)
 
     def _bytes_of(self, first: Rows, last: Rows) -> Iterable[tuple[int, int]]:
-        """Spans within parts -> bytes of the arena, joined where they nearly touch."""
+        """Convert spans within parts to byte ranges of the arena, joining those that nearly touch."""
         size, slack = self.grid.rows_per_part, _SLACK_BYTES // self.row_bytes
-        apart = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
-        cuts = np.flatnonzero(apart)
+        is_cut = (first[1:] > last[:-1] + slack) | (first[1:] // size != first[:-1] // size)
+        cuts = np.flatnonzero(is_cut)
         starts = self.locate(first[np.r_[0, cuts + 1]]) * self.row_bytes
         stops = (self.locate(last[np.r_[cuts, len(last) - 1]] - 1) + 1) * self.row_bytes
         return zip(starts.tolist(), stops.tolist(), strict=True)
 
     @abstractmethod
     def open_part(self, part: int) -> None:
-        """Damage when the file of a part is not there as it was written. No block of it is read."""
+        """Damage if the file of a part is missing or has another length. No block is read."""
 
     @abstractmethod
     def _admit(self, blocks: Rows, needed: Rows) -> None:
-        """Bring in these blocks and check them; those that are `needed` must stay. Damage when one is not right."""
+        """Load and check these blocks, without evicting those that are `needed`. Damage if a block is wrong."""
 
     @abstractmethod
     def _announce(self, first: Rows, last: Rows) -> list[int]: ...

@@ -1,4 +1,4 @@
-"""Which arena a field needs: its files mapped, or its blocks decompressed."""
+"""Choose the arena for a field: mapped files, or decompressed blocks."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ def make_arena(
     dense: bool = False,
     most_bytes: int = MOST_BYTES,
 ) -> Arena:
-    """The arena of one field over `rows` rows, cut into parts as the layout says.
+    """The arena of one field over `rows` rows, divided into parts according to the layout.
 
-    `pieces`: where part 0, 1, … of the arena keeps the field; `first`: a part that is there, and about to be read.
+    `pieces`: function from a part's number to where it stores the field; `first`: an existing part that will be read.
     """
     grid = Grid(rows, layout.rows_per_part, layout.block_rows[field.name])
     tool = field_compressor(layout, field)
     if tool is not None:
         return Inflated(field, pieces, grid, tool, most_bytes=most_bytes)
-    # Parts of one layout have their fields at the same offset; which part is asked does not matter.
+    # All parts of a layout have a field at the same offset, so any part will do.
     return Mapped(field, pieces, grid, offset=pieces(first).offset, check=check, dense=dense)

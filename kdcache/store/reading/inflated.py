@@ -1,7 +1,7 @@
-"""Compressed fields: blocks checked, decompressed into their place, and given up again, oldest first, when there are too many.
+"""Arena of a compressed field: blocks are checked and decompressed into it; when there are too many, the oldest are dropped.
 
-A block is decompressed whole. Shuffled by blocks, each is decompressed once an epoch; fully shuffled, once a row unless the
-view fits into `MOST_BYTES`.
+A block is decompressed as a whole. With shuffle by blocks, each block is decompressed once an epoch; with full shuffle, once for
+each row, unless the view fits into `MOST_BYTES`.
 """
 
 import mmap
@@ -23,7 +23,7 @@ _MAP_NORESERVE = 0x4000
 
 
 class Inflated(Arena):
-    """One field of all parts, each block decompressed when it is first wanted."""
+    """One field of all parts; each block is decompressed when it is first needed."""
 
     def __init__(
         self,
@@ -39,16 +39,16 @@ class Inflated(Arena):
         self._bytes = self.array.reshape(-1).view(np.uint8)
         self._most_blocks = max(1, most_bytes // (grid.block_rows * self.row_bytes))
         self._here: dict[int, None] = {}
-        if grid.parts == 1 and not self.crowded:  # all of it is wanted at once: fewer, larger pages to fill
+        if grid.parts == 1 and not self.crowded:  # everything is needed at once, so larger pages are faster to fill
             self.advise(0, grid.rows * self.row_bytes, mmap.MADV_HUGEPAGE)
 
     @property
     def crowded(self) -> bool:
-        """More blocks than may be decompressed at once."""
+        """True when there are more blocks than may be kept decompressed."""
         return len(self._ready) > self._most_blocks
 
     def open_part(self, part: int) -> None:
-        """Look at its length."""
+        """Check that the file of a part exists and has the right length."""
         with self._pieces(part).opened():
             pass
 
@@ -75,7 +75,7 @@ class Inflated(Arena):
         if stop - start == nbytes:
             piece.inflate(self._tool, number, stored, self._bytes[start:stop].data)
             return
-        filled_up = bytearray(nbytes)  # as the last block of the dataset is, with rows that there are not
+        filled_up = bytearray(nbytes)  # the last block of the dataset is padded with rows that do not exist
         piece.inflate(self._tool, number, stored, memoryview(filled_up))
         self._bytes[start:stop] = np.frombuffer(filled_up, np.uint8)[: stop - start]
 
@@ -90,7 +90,7 @@ class Inflated(Arena):
             self._give_up(block)
 
     def _give_up(self, block: int) -> None:
-        """Return the pages of a block, except those that hold a part of another one in use."""
+        """Free the memory pages of a block, except those shared with another block in use."""
         start, stop = self.block_bytes(block)
         first, last = start // PAGE * PAGE, -(-stop // PAGE) * PAGE
         part, block_bytes = block // self.grid.blocks_per_part, self.grid.block_rows * self.row_bytes

@@ -1,4 +1,4 @@
-"""Uncompressed fields: files mapped into their place, so that a gather copies from the page cache and nothing else is copied."""
+"""Arena of an uncompressed field: files are mapped into it, so that a gather copies directly from the page cache."""
 
 import mmap
 import os
@@ -18,19 +18,19 @@ from kdcache.store.reading.piece import Piece
 
 _DENSE_SINCE = (5, 18)
 MOST_PARTS = 8192
-"""Largest number of parts mapped at once; the kernel allows 65,530 maps a process by default."""
+"""Most parts mapped at once; by default the kernel allows 65,530 maps per process."""
 
 
 def reads_huge_pages() -> bool:
-    """True when this kernel fills huge pages of files: that takes a third of the time that small ones take."""
+    """Whether this kernel can fill huge pages from files, which takes a third of the time of small pages."""
     version = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
     return version >= _DENSE_SINCE and os.path.isdir("/sys/kernel/mm/transparent_hugepage")
 
 
 class Mapped(Arena):
-    """One field of all parts, each mapped when it is first wanted.
+    """One field of all parts; each part is mapped when it is first needed.
 
-    `dense`: what is wanted is brought in by huge pages, with what lies around it. For data that fits into memory.
+    `dense`: needed rows are loaded as whole huge pages, including the rows around them. For data that fits into memory.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Mapped(Arena):
 
     @property
     def crowded(self) -> bool:
-        """More parts than may be mapped at once."""
+        """True when there are more parts than may be mapped at once."""
         return self.grid.parts > self._most_parts
 
     def open_part(self, part: int) -> None:
-        """Map it."""
+        """Map the file of a part."""
         with self._lock:
             self._map(part, [part])
 
@@ -72,7 +72,7 @@ class Mapped(Arena):
                 self._mark(blocks, True)
 
     def _announce(self, first: Rows, last: Rows) -> list[int]:
-        """Whole blocks where they will be checked, the rows alone where they were."""
+        """Announce whole blocks if they will be checked, only the rows if they have been."""
         wanted = np.unique(first // self.grid.rows_per_part).tolist()
         for part in wanted:
             self._map(part, wanted)
@@ -95,7 +95,7 @@ class Mapped(Arena):
             piece = self._pieces(part)
             if piece.offset % PAGE:
                 message = (
-                    f"part {piece.part}, field {piece.field!r} starts at byte {piece.offset}, no multiple of {PAGE}"
+                    f"part {piece.part}, field {piece.field!r} starts at byte {piece.offset}, not a multiple of {PAGE}"
                 )
                 raise Damage(message, hint=MEND, part=piece.part)
             with piece.opened() as file:
@@ -118,7 +118,7 @@ class Mapped(Arena):
             raise StorageError(message, hint="raise vm.max_map_count") from error
 
     def _make_room(self, wanted: list[int]) -> None:
-        """Unmap the part that was mapped first and is not wanted now."""
+        """Unmap the oldest mapped part that is not needed now."""
         if len(self._here) < self._most_parts:
             return
         needed = set(wanted)

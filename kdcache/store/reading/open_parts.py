@@ -1,4 +1,4 @@
-"""Which parts are open now: the ones used last. Who reads part by part needs one; who goes back and forth finds it checked."""
+"""Keep the most recently used parts open, so that code that goes back and forth between parts does not check them again."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from kdcache.store.plan import PartId
 from kdcache.store.reading.part import MappedPart
 
 MOST_PARTS = 4
-"""Few, as the blocks of a compressed part stay decompressed while it is open."""
+"""Most parts kept open. It is small, because the blocks of a compressed part stay decompressed while it is open."""
 
 
 class OpenParts:
-    """Parts by id, oldest dropped first."""
+    """Open parts by id; the oldest is closed first."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[PartId, MappedPart] = OrderedDict()
         self._lock = Lock()
 
     def get(self, part: PartId, make: Callable[[PartId], MappedPart]) -> MappedPart:
-        """A part that is open, or is opened now."""
+        """Return an open part, opening it with `make` if necessary."""
         with self._lock:
             found = self._open.get(part)
             if found is not None:
@@ -33,6 +33,6 @@ class OpenParts:
         return found
 
     def forget(self, part: PartId) -> None:
-        """Drop what is known about a part that is about to change."""
+        """Close a part that is about to change."""
         with self._lock:
             self._open.pop(part, None)

@@ -1,6 +1,6 @@
-"""One part as arrays, for who goes through a cache part by part. Rows are counted from the start of the part.
+"""One part as arrays, for code that processes a cache part by part. Rows are counted from the start of the part.
 
-Each field is an arena of that one part, so that there is one way to map and to check (see arena.py).
+Each field is an arena of that one part, so that all mapping and checking is in one place (see arena.py).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,13 @@ from kdcache.store.reading.piece import Piece
 
 
 class MappedField:
-    """One field of one part; every row that it hands out was checked."""
+    """One field of one part; every row that it returns has been checked."""
 
     def __init__(self, field: Field, layout: Layout, receipt: Receipt, place: Place, most_bytes: int) -> None:
         self.field = field
         self.rows = 1 if field.per_part else receipt.rows
         self._piece = piece = Piece.of(receipt, field, place)
-        # Damage now when the file is not there, and not at the first row.
+        # Raises Damage for a missing file now, and not at the first row.
         if field.per_part:
             with self._piece.opened():
                 return
@@ -36,11 +36,11 @@ class MappedField:
 
     @lazy
     def _array(self) -> NDArray[Any]:
-        """A field that belongs to the part as a whole."""
+        """The array of a field that a part has only once."""
         return np.frombuffer(self._piece.whole(), self.field.dtype).reshape(self.field.shape)
 
     def whole(self) -> NDArray[Any]:
-        """Every row, read-only. A map of the file, or, when compressed, the whole field decompressed."""
+        """All rows, read-only: a map of the file or, if compressed, the whole decompressed field."""
         if self.field.per_part:
             return self._array
         self._arena.touch(np.arange(self.rows))
@@ -49,7 +49,7 @@ class MappedField:
         return array
 
     def take(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Gather rows into `out`, or a new array. Compressed fields decompress only the blocks needed."""
+        """Copy rows into `out`, or into a new array. Only the needed blocks of compressed fields are decompressed."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise IndexError(f"rows {rows.min()}..{rows.max()} of a part with {self.rows}")
         if self.field.per_part:
@@ -60,12 +60,12 @@ class MappedField:
         return out
 
     def announce(self, first: int, last: int) -> None:
-        """Tell the kernel that the rows first..last-1 will be wanted soon."""
+        """Tell the kernel that the rows first..last-1 will be needed soon."""
         if not self.field.per_part:
             self._arena.announce(np.array([first]), np.array([last]))
 
     def check_each(self) -> None:
-        """Check every block, one after the other, and decompress those that are compressed."""
+        """Check all blocks one after another, and decompress them if they are compressed."""
         if self.field.per_part:
             self._piece.whole()
             return
@@ -76,7 +76,7 @@ class MappedField:
 class MappedPart(Mapping[str, MappedField]):
     """The fields of one part by name, each mapped when it is first requested.
 
-    `most_bytes`: of decompressed blocks of a field that are kept; all of them must be for `whole`.
+    `most_bytes`: how many bytes of a field's decompressed blocks are kept; `whole` needs enough for all of them.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MappedPart(Mapping[str, MappedField]):
 
     @lazy
     def good(self) -> NDArray[np.bool_]:
-        """Which rows hold what a teacher emitted; the others belong to images that could not be read."""
+        """Mask of the rows that hold a teacher's signals; the other rows belong to unreadable images."""
         mask = np.ones(self.receipt.rows, np.bool_)
         mask[[row - self.receipt.first_row for row in self.receipt.bad]] = False
         return mask

@@ -1,4 +1,4 @@
-"""One field of one part as a reader needs it: where its bytes lie and what they must hash to. Made from a receipt."""
+"""One field of one part as a reader needs it: the location of its bytes and their checksums. Made from a receipt."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from kdcache.store.places.place import File, Place
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A field of a part where it is stored. Kept small: a cache may have 100,000 of them."""
+    """Location and checksums of a field of a part. It is small, because a cache may have 100,000 of them."""
 
     part: str
     field: str
@@ -31,13 +31,13 @@ class Piece:
     nbytes: int
     block_rows: int
     expected: NDArray[np.uint64]
-    """Checksum (xxh3-64) of every block as it is stored."""
+    """Checksum (xxh3-64) of every stored block."""
     stored: NDArray[np.int64] | None
-    """(offset, bytes) of every block when the blocks are compressed."""
+    """(offset, bytes) of every block if the blocks are compressed, else None."""
 
     @classmethod
     def of(cls, receipt: Receipt, field: Field, place: Place) -> "Piece":
-        """One field, as the receipt records it. One that belongs to the part is a single block of all its rows."""
+        """Make it from the record of a field in a receipt. A field that a part has only once is a single block."""
         seal = receipt.fields[field.name]
         return cls(
             part=str(receipt.id),
@@ -55,11 +55,11 @@ class Piece:
         )
 
     def opened(self) -> AbstractContextManager[File]:
-        """The file; Damage when it is missing or not as long as it was written."""
+        """Open the file; Damage if it is missing or has another length than when it was written."""
         return opened(self.part, self.place, self.file, self.file_bytes)
 
     def whole(self, *, check: bool = True) -> bytes:
-        """All bytes of a field that belongs to the part, which is one block and never compressed."""
+        """All bytes of a field that a part has only once: one block, never compressed."""
         with self.opened() as file:
             content = file.read(self.offset, self.nbytes)
         if check:
@@ -67,12 +67,12 @@ class Piece:
         return content
 
     def check(self, number: int, content: Buffer) -> None:
-        """Damage, naming part, field and rows, unless these are the bytes of block `number`."""
+        """Damage, naming part, field and rows, if these are not the bytes of block `number`."""
         if xxhash.xxh3_64_intdigest(content) != self.expected[number]:
             raise self._wrong(number)
 
     def inflate(self, tool: Compressor, number: int, stored: Buffer, block: memoryview) -> None:
-        """Decompress block `number`, which was checked; Damage, naming part, field and rows, when it is not of that length."""
+        """Decompress the checked block `number`; Damage, naming part, field and rows, if it has another length."""
         try:
             tool.decode(stored, block)
         except NotThatBlock as error:

@@ -1,4 +1,4 @@
-"""Which head the logits of a teacher come from."""
+"""Choose the head for the logits of a teacher."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +15,20 @@ from kdcache.teachers.request import Request
 
 @dataclass(frozen=True)
 class Classifier:
-    """A head on the embedding, in use."""
+    """A head on the embedding, with its record and a description."""
 
     head: Head
     tap: str
     record: Weights | None = None
-    """Record of the fitted head; None when the head came with the teacher's own weights."""
+    """Record of the fitted head; None if the head is part of the teacher's own weights."""
 
 
 def choose_classifier(
     request: Request, *, weights: Weights, dim: int | None = None, own: Head | None = None
 ) -> Classifier | None:
-    """The head that was requested, else the checkpoint's own; None when there is neither.
+    """The requested head, else the checkpoint's own head; None if there is neither.
 
-    `dim`: numbers in the embedding, for teachers whose random weights come with a random head.
+    `dim`: length of the embedding, for teachers that get a random head with random weights.
     """
     if "logits" not in request.signals:
         return None
@@ -45,10 +45,10 @@ def choose_classifier(
 
 
 def _random(request: Request, dim: int) -> Classifier:
-    """A head that means nothing, so that the cost of logits can be measured before there is one."""
+    """A random head, to measure the cost of logits before there is a fitted one."""
     if request.class_names is None:
         raise UsageError(
-            f"random weights of {request.name} have no number of classes",
+            f"the number of classes is not known for random weights of {request.name}",
             hint="pass --classes FILE, or images in class folders",
         )
     with seeded() as stamp:

@@ -1,4 +1,4 @@
-"""Fit a linear probe on the embeddings of labelled images: the logits of teachers that have none of their own.
+"""Fit a linear probe on the embeddings of labelled images, for the logits of teachers without a classifier.
 
 Input: float32 embeddings, labels, class names. Output: a `Head` with its accuracy on images held out of the fit.
 """
@@ -21,10 +21,10 @@ _SPLIT = 0x5B117
 
 
 def fit_head(embeddings: Tensor, labels: NDArray[np.int32], classes: Sequence[str], *, seed: int) -> Head:
-    """A logistic probe: standardised embeddings, L-BFGS on all of them, the ridge chosen on images it did not see.
+    """Fit a logistic probe on standardised embeddings with L-BFGS; the ridge penalty is chosen on held-out images.
 
-    A tenth of the labelled images chooses the ridge, another tenth measures the accuracy; rows with a negative label are left
-    out. Runs on the device of the embeddings.
+    A tenth of the labelled images selects the ridge penalty, another tenth measures the accuracy. Rows with a negative label
+    are left out. It runs on the device of the embeddings.
     """
     if embeddings.shape[0] != len(labels):
         raise UsageError(f"{embeddings.shape[0]} embeddings, {len(labels)} labels")
@@ -52,12 +52,12 @@ def fit_head(embeddings: Tensor, labels: NDArray[np.int32], classes: Sequence[st
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Share of rows whose highest logit is the target."""
+    """Fraction of rows whose highest logit is the target."""
     return float((logits.argmax(dim=1) == targets).double().mean())
 
 
 def _fits(rows: Tensor, targets: Tensor, classes: int) -> list[nn.Linear]:
-    """One probe for each ridge, strongest first, each starting where the one before ended."""
+    """Fit a probe for each ridge penalty, strongest first, each starting from the previous one."""
     layers: list[nn.Linear] = []
     start = nn.Linear(rows.shape[1], classes, device=rows.device)
     nn.init.zeros_(start.weight)

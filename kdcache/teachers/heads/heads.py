@@ -1,8 +1,8 @@
 """Classifier heads on pooled embeddings: apply, save and load them.
 
-A head file is safetensors: `weight` (classes, dim) and `bias` (classes), with `norm.weight` and `norm.bias` (dim) when a layer
-norm comes first. Its metadata says what comes first (`norm`: none, l2 or layer), the class names, and for a fitted head the
-accuracy, and the teacher and images it was fitted on.
+A head file is safetensors: `weight` (classes, dim) and `bias` (classes), and `norm.weight` and `norm.bias` (dim) if a layer norm
+is applied first. Its metadata has the normalisation (`norm`: none, l2 or layer), the class names and, for a fitted head, the
+accuracy, the teacher and the images.
 """
 
 import json
@@ -30,7 +30,7 @@ HEAD_FORMAT = "kd-head-1"
 
 @dataclass(frozen=True)
 class Head:
-    """logits = weight @ norm(embedding) + bias, in float32 always."""
+    """A linear head: logits = weight @ norm(embedding) + bias, always in float32."""
 
     weight: Tensor
     bias: Tensor
@@ -43,7 +43,7 @@ class Head:
     """Facts recorded about the head: accuracy, teacher, dataset …"""
 
     def __call__(self, embedding: Tensor) -> Tensor:
-        """float32 embeddings (batch, dim) -> logits (batch, classes)."""
+        """Compute logits (batch, classes) from float32 embeddings (batch, dim)."""
         if self.norm == "l2":
             embedding = F.normalize(embedding, dim=-1)
         elif self.norm == "layer":
@@ -52,11 +52,11 @@ class Head:
 
     @property
     def dim(self) -> int:
-        """Numbers in the embedding it reads."""
+        """Length of the embedding that it reads."""
         return self.weight.shape[1]
 
     def to(self, device: torch.device) -> Self:
-        """The same head on a device."""
+        """A copy of the head on a device."""
         moved: dict[str, Any] = {name.replace(".", "_"): value.to(device) for name, value in self._tensors().items()}
         return replace(self, **moved)
 
@@ -68,7 +68,7 @@ class Head:
 
 
 def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fingerprint: str) -> Weights:
-    """Write a head file, which records the teacher and the images it was fitted on. Returns its identity."""
+    """Write a head file that records the teacher and the images it was fitted on; returns its identity."""
     metadata = {
         **head.facts,
         "format": HEAD_FORMAT,
@@ -87,7 +87,7 @@ def save_head(head: Head, path: Path, *, teacher: TeacherSpec, dataset: str, fin
 
 
 def load_head(path: Path) -> tuple[Head, Weights]:
-    """Read a head file, checked strictly, and its identity."""
+    """Read and strictly check a head file; returns the head and its identity."""
     tensors, metadata = read_safetensors(path)
     norm: Any = metadata.get("norm", "none")
     needed = {"weight", "bias"} | ({"norm.weight", "norm.bias"} if norm == "layer" else set())
@@ -122,7 +122,7 @@ def _classes(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...] | None:
     except NotPlain as reason:
         raise UsageError(f"{path} is not a head: of its class names, {reason}", hint=FIT) from reason
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{path} is not a head: its classes are no list of names", hint=FIT)
+        raise UsageError(f"{path} is not a head: its classes are not a list of names", hint=FIT)
     return tuple(names)
 
 
@@ -132,7 +132,7 @@ def check_fits(head: Head, *, name: str, weights: Weights) -> None:
     if fitted_on != weights.sha256:
         raise Mismatch(
             f"the head was fitted on {head.facts.get('teacher')} with weights {fitted_on[:12]}, "
-            f"this is {name} with weights {weights.sha256[:12]}",
+            f"but this is {name} with weights {weights.sha256[:12]}",
             hint="fit a head for this teacher: kd teacher fit-head",
         )
 
@@ -141,7 +141,7 @@ def _check_shapes(path: Path, head: Head) -> None:
     rows = head.weight.shape[0] if head.weight.ndim == 2 else -1
     names = rows if head.classes is None else len(head.classes)
     if not all(bool(value.isfinite().all()) for value in head._tensors().values()):
-        raise Damage(f"{path} has weights that are NaN or infinite", hint="fit the head anew, or fetch the file again")
+        raise Damage(f"{path} has weights that are NaN or infinite", hint="fit the head again, or fetch the file again")
     norms = [value.shape for value in (head.norm_weight, head.norm_bias) if value is not None]
     if head.bias.shape != (rows,) or names != rows or any(shape != head.weight.shape[1:] for shape in norms):
         raise UsageError(

@@ -1,6 +1,6 @@
-"""Zero-shot classifiers: class names and prompt templates become the weights of a head.
+"""Zero-shot classifiers: compute the weights of a head from class names and prompt templates.
 
-Per class: encode all its prompts, scale each to length one, take the mean, scale that to length one. The logits are then
+For each class, all prompts are encoded and scaled to length one; their mean is scaled to length one again. The logits are
 logit_scale times the cosine between image and class.
 """
 
@@ -30,7 +30,7 @@ def zero_shot_head(
     scale: float,
     device: torch.device,
 ) -> Head:
-    """`encode` is transformers' CLIPTextModelWithProjection, on `device`. Always float32."""
+    """Make the head. `encode`: transformers' CLIPTextModelWithProjection on `device`; it runs in float32."""
     check_templates(templates)
     prompts = [template.format(name) for name in classes for template in templates]
     rows = []
@@ -44,7 +44,7 @@ def zero_shot_head(
 
 
 def check_templates(templates: Sequence[str]) -> None:
-    """Every template has exactly one place for the class name."""
+    """UsageError unless every template has exactly one `{}` for the class name."""
     for template in templates:
         if template.count("{}") != 1 or template.count("{") != 1 or template.count("}") != 1:
             raise UsageError(f"the prompt template {template!r} needs exactly one {{}}")
@@ -53,6 +53,6 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def zero_shot_record(label: str, *, classes: Sequence[str], templates: Sequence[str], weights: Weights) -> Weights:
-    """Who a zero-shot head is: the words and the weights it was made of, not the bits a device made of them."""
+    """The identity of a zero-shot head: a digest of its class names, templates and weights, not of computed numbers."""
     words = json.dumps([list(classes), list(templates), weights.sha256], ensure_ascii=True)
     return Weights(source=f"zero-shot:{label}", sha256=sha256(words.encode()).hexdigest())

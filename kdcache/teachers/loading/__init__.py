@@ -1,1 +1,1 @@
-"""Weights, settings and preprocessing as their publishers wrote them."""
+"""Read weights, settings and preprocessing in the formats of their publishers."""

@@ -1,8 +1,8 @@
-"""Limits on a teacher that is opened from files of others.
+"""Limits for teachers that are opened from files of unknown origin.
 
-Input: the settings beside weights, the opener of a family. Output: a teacher, or one line. Settings are within bounds before a
-library sees them, a network has no more weights than its files have bytes, and an error
-inside a library is reported as an error of the files.
+Input: the settings beside weights, the opener of a family. Output: a teacher, or a one-line error. Settings are checked before a
+library reads them, a network may have no more weights than its files have bytes, and an error inside a library is reported as
+an error of the files.
 """
 
 import re
@@ -18,9 +18,9 @@ from kdcache.errors import Damage, Mismatch
 MOST_LAYERS = 1000
 """Layers, blocks or stages that a configuration may name."""
 MOST_SIZE = 1 << 24
-"""Any width, count or side in it."""
+"""Largest width, count or side length in a configuration."""
 SPARE = 1 << 20
-"""Weights beyond the bytes of the files: what a network computes from its shape alone."""
+"""How many more weights than bytes in its files a network may have, because it computes some buffers itself."""
 _LAYERS = re.compile(r"(layers|layer|depth|depths|blocks)$")
 _SIZES = re.compile(
     r"(size|dim|dims|width|heads|groups|channels|features|embeddings|length|labels|patch|ratio|window|context)"
@@ -28,16 +28,16 @@ _SIZES = re.compile(
 
 
 def check_settings(settings: Mapping[str, Any], path: Path) -> None:
-    """Damage when a number in a configuration is beyond any network's."""
+    """Damage if a number in a configuration is larger than in any real network."""
     for name, value in _numbers(settings):
         most = MOST_LAYERS if _LAYERS.search(name) else MOST_SIZE if _SIZES.search(name) else None
         if most is not None and abs(value) > most:
-            what = f"{path} is damaged: its {name} is {value:,}, at most {most:,} can be"
+            what = f"{path} is damaged: its {name} is {value:,}, at most {most:,} is allowed"
             raise Damage(what, hint="fetch the file again", path=str(path))
 
 
 def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Every whole number in it, under the name it or its list has."""
+    """Yield all whole numbers in a configuration with their names, or the name of the list they are in."""
     for name, value in settings.items():
         inner = value if isinstance(value, list) else [value]
         for each in inner:
@@ -48,11 +48,11 @@ def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def check_size(make: Callable[[], nn.Module], nbytes: int, *, source: str) -> None:
-    """Mismatch, before anything takes memory, when a network has more weights than the files of its settings have bytes."""
+    """Mismatch, before memory is allocated, if a network would have more weights than its files have bytes."""
     with torch.device("meta"):
         needed = sum(parameter.numel() for parameter in make().parameters())
     if needed > nbytes + SPARE:
         raise Mismatch(
-            f"the settings of {source} describe a network of {needed:,} weights, its files have {nbytes:,} bytes",
+            f"the settings of {source} describe a network of {needed:,} weights, but its files have only {nbytes:,} bytes",
             hint="fetch the settings and the weights again: they do not belong together",
         )

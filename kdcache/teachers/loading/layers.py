@@ -1,4 +1,4 @@
-"""Named layers of any network: the signal `blocks.3` is what the module `blocks.3` puts out."""
+"""Named layers of any network as signals: the signal `blocks.3` is the output of the module `blocks.3`."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +12,7 @@ USUAL = ("logits", "embedding", "features")
 
 
 class LayerTaps:
-    """Catches what named modules put out during a pass."""
+    """Collects the outputs of named modules during a forward pass."""
 
     def __init__(self, network: nn.Module, signals: tuple[str, ...]) -> None:
         self._caught: dict[str, Tensor] = {}
@@ -29,7 +29,7 @@ class LayerTaps:
                 self.taps[signal] = f"output of module {signal}, as it is"
 
     def collect(self) -> dict[str, Tensor]:
-        """What was caught since the last call."""
+        """The outputs since the last call, by name."""
         caught, self._caught = self._caught, {}
         return caught
 
@@ -41,7 +41,7 @@ class LayerTaps:
 
 
 def _nearest(wanted: str, network: nn.Module, names: list[str]) -> str:
-    """Names a user may have meant, or where names can be found."""
+    """A hint: similar names, or a list of names."""
     near = get_close_matches(wanted, (*USUAL, *names), n=3)
     if near:
         return f"did you mean {' or '.join(near)}?"
@@ -52,7 +52,7 @@ def _nearest(wanted: str, network: nn.Module, names: list[str]) -> str:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """The tensor a module puts out, the first one where it puts out several."""
+    """The output tensor of a module; the first one if it returns several."""
     while not isinstance(output, Tensor):
         output = next(iter(output.values())) if hasattr(output, "values") else output[0]
     return output

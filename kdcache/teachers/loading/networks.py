@@ -1,4 +1,4 @@
-"""Tensors into networks: strictly from a checkpoint, or at random from one fixed seed."""
+"""Fill networks with weights: strictly from a checkpoint, or randomly from a fixed seed."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ RANDOM_SEED = 0
 
 
 def load_strict(network: nn.Module, tensors: Mapping[str, Any], *, source: str, what: str) -> None:
-    """Copy a teacher's tensors into it: every name must be there, none over, all shapes equal."""
+    """Copy tensors into a teacher's network; names and shapes must match exactly."""
     load_exact(network, tensors, source=source, what=what, hint="check --teacher and --size")
 
 
@@ -27,14 +27,14 @@ def renamed(tensors: Mapping[str, Any], rename: Callable[[str], str | None]) -> 
 
 @contextmanager
 def seeded() -> Iterator[str]:
-    """Initialise modules from one fixed seed, leaving the global generator as it was. Yields the stamp `random:SEED`."""
+    """Initialise modules from a fixed seed without changing the global generator. Yields the source `random:SEED`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(RANDOM_SEED)
         yield f"random:{RANDOM_SEED}"
 
 
 def state_record(network: nn.Module, source: str) -> Weights:
-    """Who a network is when no file says it: sha256 over its tensors in the order of their names."""
+    """The identity of a network without a file: a sha256 over its tensors in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         values: Tensor = tensor.detach().cpu().contiguous()

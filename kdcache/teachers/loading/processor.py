@@ -1,7 +1,7 @@
-"""Preprocessing as a checkpoint's own `preprocessor_config.json` states it, in the words of transformers' image processors.
+"""Read the preprocessing in a checkpoint's `preprocessor_config.json`, written for transformers' image processors.
 
-Input: a model folder. Output: a `Preprocess` whose pixels are those of the processor's PIL form, or a refusal that names the
-setting kd does not know. What each processor does to the geometry is in processor_geometry.py.
+Input: a model folder. Output: a `Preprocess` that gives the same pixels as the PIL version of the processor, or an error that
+names a setting which kd does not support. processor_geometry.py has the geometry of each processor.
 """
 
 import math
@@ -16,7 +16,7 @@ from kdcache.teachers.loading.processor_geometry import EXTRA, FITTED, TORCH_ONL
 from kdcache.teachers.loading.weights import read_json
 
 FILES = ("processor_config.json", "preprocessor_config.json")
-"""Files transformers reads, in this order; the first counts only where it has an `image_processor`."""
+"""Files that transformers reads, in this order; the first is used only if it has an `image_processor`."""
 _PIXELS = {
     "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
     "image_std",
@@ -33,26 +33,26 @@ _SILENT = {
 
 
 def has_processor(folder: Path) -> bool:
-    """Does a model folder say how pixels are prepared?"""
+    """Whether a model folder specifies the preprocessing."""
     return _raw(folder) is not None
 
 
 def from_folder(folder: Path | None, name: str) -> Preprocess | None:
-    """What a folder says of its pixels; None where there is no folder, or it says nothing."""
+    """The preprocessing that a folder specifies; None without a folder, or if it specifies none."""
     return from_processor(folder, name) if folder is not None and has_processor(folder) else None
 
 
 def from_processor(folder: Path, name: str) -> Preprocess:
-    """The processor of a model folder as a `Preprocess`; what kd does not know in it is an error."""
+    """Convert the processor of a model folder to a `Preprocess`; an error if kd does not support a setting."""
     raw = _raw(folder)
     assert raw is not None
     settings, form = _load(folder, raw, name)
-    # transformers 4 has one class for all, whose thumbnails (Donut's) are first reduced by whole numbers.
+    # transformers 4 has one class for all backends, whose thumbnails (Donut's) are first reduced by whole numbers.
     return from_settings(settings, name, gap=None if form.endswith("Pil") else 2.0)
 
 
 def from_settings(settings: Mapping[str, Any], name: str, *, gap: float | None = None) -> Preprocess:
-    """The settings of a processor, defaults filled in, as a `Preprocess`."""
+    """Convert the complete settings of a processor (with defaults) to a `Preprocess`."""
     kind = _plain_type(settings.get("image_processor_type"))
     try:
         _check_keys(kind, settings)
@@ -74,32 +74,32 @@ def _raw(folder: Path) -> dict[str, Any] | None:
 
 
 def _plain_type(kind: object) -> str:
-    """The name of a processor without the ending of one of its forms; older files say feature extractor."""
+    """The name of a processor without the suffix of its backend; in older files it is a feature extractor."""
     text = str(kind).replace("FeatureExtractor", "ImageProcessor")
     return text.removesuffix("Pil").removesuffix("Fast")
 
 
 def _load(folder: Path, raw: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
-    """Settings and class of transformers' processor, in its PIL form where it has one. Unknown ones are refused before that."""
+    """Load transformers' processor, the PIL version if there is one; returns its settings and class. Unknown ones are refused."""
     from transformers import AutoImageProcessor
 
-    told = raw.get("image_processor_type") or raw.get("feature_extractor_type")
-    if told is not None and _plain_type(told) not in FITTED:
-        raise _unclear(name, f"image_processor_type is {told!r}")
+    processor_type = raw.get("image_processor_type") or raw.get("feature_extractor_type")
+    if processor_type is not None and _plain_type(processor_type) not in FITTED:
+        raise _unclear(name, f"image_processor_type is {processor_type!r}")
     by_backend = find_spec("transformers.image_processing_backends") is not None
     form: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
     try:
         processor = AutoImageProcessor.from_pretrained(
-            folder, trust_remote_code=False, **({} if _plain_type(told) in TORCH_ONLY else form)
+            folder, trust_remote_code=False, **({} if _plain_type(processor_type) in TORCH_ONLY else form)
         )
         return processor.to_dict(), type(processor).__name__
-    except Exception as error:  # whatever transformers raises at values nobody meant: the file is a stranger's
+    except Exception as error:  # transformers can raise anything for invalid values in a stranger's file
         reason = str(error).strip().split("\n", 1)[0]
         raise _unclear(name, f"transformers cannot read it ({reason})") from error
 
 
 def _check_keys(kind: str, settings: Mapping[str, Any]) -> None:
-    """Every setting must be known, but for switches that are off."""
+    """Refuse unknown settings, except switches that are off."""
     if kind not in FITTED:
         raise Unknown(f"image_processor_type is {kind!r}")
     known = _PIXELS | _SILENT | EXTRA.get(kind, frozenset())
@@ -110,9 +110,9 @@ def _check_keys(kind: str, settings: Mapping[str, Any]) -> None:
 
 
 def _normalisation(kind: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Mean and std of (pixel / 255 - mean) / std, whatever scale the processor brings its pixels to first.
+    """Mean and std for (pixel / 255 - mean) / std, converted from the processor's own scale of pixels.
 
-    It says (pixel * factor - offset - mean) / std; EfficientNet's may divide by std once more.
+    The processor computes (pixel * factor - offset - mean) / std; EfficientNet's may divide by std once more.
     """
     on = bool(settings.get("do_rescale"))
     factor = _number(settings, "rescale_factor") * 255.0 if on else 255.0
@@ -138,7 +138,7 @@ def _number(settings: Mapping[str, Any], key: str) -> float:
 
 
 def three(settings: Mapping[str, Any], key: str) -> tuple[float, float, float]:
-    """A number for each channel, or one for all."""
+    """A setting with one number per channel, or with one number for all channels."""
     value = settings.get(key)
     values = (value,) * 3 if isinstance(value, int | float) else value
     if not isinstance(values, list | tuple) or len(values) != 3:
@@ -151,6 +151,6 @@ def three(settings: Mapping[str, Any], key: str) -> tuple[float, float, float]:
 
 def _unclear(name: str, reason: str) -> UsageError:
     return UsageError(
-        f"the preprocessing of {name} is not one kd knows: {reason}",
-        hint="docs/preprocessing.md lists the image processors and settings it knows; take a model with one of them",
+        f"kd does not support the preprocessing of {name}: {reason}",
+        hint="use a model with one of the image processors and settings in docs/preprocessing.md",
     )

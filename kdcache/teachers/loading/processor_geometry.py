@@ -1,7 +1,7 @@
-"""Which way each of transformers' image processors brings an image to its size, as steps that kd can take.
+"""How each of transformers' image processors resizes and crops an image, expressed as a geometry of kd.
 
-Input: the settings of a processor, defaults filled in. Output: (height, width) and a geometry that gives the same pixels as the
-processor's PIL form; Unknown, with the setting, where there is none.
+Input: the complete settings of a processor (with defaults). Output: (height, width) and a geometry that gives the same pixels as
+the PIL version of the processor; Unknown, naming the setting, if there is none.
 """
 
 import math
@@ -21,29 +21,29 @@ LONGEST_SIDE = 1 << 14
 
 
 class Unknown(ValueError):
-    """A setting that kd does not know, in words."""
+    """kd does not support a setting, which the message names."""
 
 
 def geometry_of(kind: str, settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """Size and geometry of a processor; `gap`: the reducing gap of its thumbnails."""
+    """Size and geometry of a processor. `gap`: the `reducing_gap` of its thumbnails."""
     if settings.get("do_resize") is not True:
         raise Unknown(f"do_resize is {settings.get('do_resize')!r}")
     return FITTED[kind](settings, gap)
 
 
 def cropped(part: int, whole: int, interpolation: Interpolation) -> Plain:
-    """The shorter side becomes `whole`, then a square of `part` is cut."""
+    """Geometry: resize the shorter side to `whole`, then crop a square of `part`."""
     return Plain(fit="crop", crop_pct=_share((part,), (whole,)), interpolation=interpolation, cut="floor")
 
 
 def squashed(part: Sides, whole: Sides, interpolation: Interpolation) -> Plain:
-    """Both sides become those of `whole`, then `part` is cut. Where that is all of it, how it would be cut is left open."""
+    """Geometry: resize both sides to `whole`, then crop `part`. If nothing is cropped, `cut` keeps its default."""
     cut: Any = "once" if part == whole else "floor"
     return Plain(fit="squash", crop_pct=_share(part, whole), interpolation=interpolation, cut=cut)
 
 
 def _standard(settings: Settings, _gap: float | None = None) -> tuple[Sides, Plain]:
-    """Resize both sides, or the shorter one, then cut the centre."""
+    """Resize both sides or the shorter one, then crop the centre."""
     crop = _pair(settings, "crop_size") if settings.get("do_center_crop") else None
     size, interpolation = _size(settings, "size"), _interpolation(settings)
     if isinstance(size, tuple):
@@ -51,7 +51,7 @@ def _standard(settings: Settings, _gap: float | None = None) -> tuple[Sides, Pla
     if crop is None:
         raise Unknown(f"size is {settings['size']!r} without do_center_crop, which leaves the longer side open")
     if crop[0] != crop[1]:
-        raise Unknown(f"crop_size is {settings['crop_size']!r}, no square")
+        raise Unknown(f"crop_size is {settings['crop_size']!r}, which is not a square")
     return crop, cropped(crop[0], size, interpolation)
 
 
@@ -62,7 +62,7 @@ def _uncropped(settings: Settings, gap: float | None = None) -> tuple[Sides, Pla
 
 
 def _levit(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """The shorter side is resized to 256 for 224."""
+    """Resize the shorter side to 256 for an input of 224."""
     size = _size(settings, "size")
     if isinstance(size, int):
         settings = {**settings, "size": {"shortest_edge": int((256 / 224) * size)}}
@@ -70,7 +70,7 @@ def _levit(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
 
 
 def _convnext(settings: Settings, _gap: float | None) -> tuple[Sides, Plain]:
-    """Resize and cut in one setting, `crop_pct`; large inputs are squashed."""
+    """Resize and crop according to `crop_pct`; large inputs are squashed."""
     edge, share = _size(settings, "size"), _crop_pct(settings)
     if isinstance(edge, tuple) or settings.get("do_center_crop"):
         raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
@@ -80,7 +80,7 @@ def _convnext(settings: Settings, _gap: float | None) -> tuple[Sides, Plain]:
 
 
 def _poolformer(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """`crop_pct` enlarges what the image is resized to, and the crop is a separate step."""
+    """Resize to a size enlarged by `crop_pct`, then crop in a separate step."""
     size, share = _size(settings, "size"), _crop_pct(settings)
     if isinstance(size, tuple) and size[0] != size[1]:
         larger = {"height": int(size[0] / share), "width": int(size[1] / share)}
@@ -90,7 +90,7 @@ def _poolformer(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
 
 
 def _dpt(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """Squashes, unless it is told to keep the ratio or a multiple that the size is not."""
+    """Squash; unsupported if it keeps the aspect ratio, or if the size is not the required multiple."""
     size, multiple = _size(settings, "size"), settings.get("ensure_multiple_of") or 1
     if settings.get("keep_aspect_ratio"):
         raise Unknown("keep_aspect_ratio is True")
@@ -100,15 +100,15 @@ def _dpt(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
 
 
 def _donut(settings: Settings, gap: float | None) -> tuple[Sides, Plain]:
-    """Resize the shorter side to that of the canvas, make a thumbnail of what is larger, pad."""
+    """Resize the shorter side to that of the canvas, reduce what is larger to a thumbnail, pad."""
     size, interpolation = _size(settings, "size"), _interpolation(settings)
     for switch in ("do_thumbnail", "do_pad"):
         if settings.get(switch) is not True:
             raise Unknown(f"{switch} is {settings.get(switch)!r}")
     if isinstance(size, int) or settings.get("do_center_crop"):
         raise Unknown(f"size is {settings['size']!r}, do_center_crop {settings.get('do_center_crop')!r}")
-    # Thumbnails are bicubic where no filter is passed on: in transformers 4, whose thumbnails have a gap, none is, and the PIL
-    # form of transformers 5 takes a resample of 0 for none.
+    # Thumbnails are bicubic if no filter is passed on. transformers 4 (whose thumbnails have a gap) passes none, and the PIL
+    # version of transformers 5 treats resample 0 as none.
     bicubic = gap is not None or interpolation == "nearest"
     second = Shrink(interpolation="bicubic" if bicubic else interpolation, sides="floor", gap=gap)
     turn = bool(settings.get("do_align_long_axis"))
@@ -136,7 +136,7 @@ FITTED: dict[str, Callable[[Settings, float | None], tuple[Sides, Plain]]] = {
     "SiglipImageProcessor": _standard,
     "ViTImageProcessor": _standard,
 }
-"""All processors that are supported."""
+"""All supported processors, by class name."""
 EXTRA: dict[str, frozenset[str]] = {
     "ConvNextImageProcessor": frozenset({"crop_pct"}),
     "DPTImageProcessor": frozenset({"keep_aspect_ratio", "ensure_multiple_of", "size_divisor"}),
@@ -144,13 +144,13 @@ EXTRA: dict[str, frozenset[str]] = {
     "EfficientNetImageProcessor": frozenset({"rescale_offset", "include_top"}),
     "PoolFormerImageProcessor": frozenset({"crop_pct"}),
 }
-"""Settings that exist in a single processor only."""
+"""Settings that only one processor has."""
 TORCH_ONLY = ("DINOv3ViTImageProcessor",)
-"""Processors without a PIL form: they resize unrounded values, of which kd's pixels are the nearest grey level or the next."""
+"""Processors without a PIL version. They do not round after resizing, so kd's pixels can differ by one grey level."""
 
 
 def _share(part: tuple[int, ...], whole: tuple[int, ...]) -> float:
-    """The share of which `part / share`, rounded down, is exactly `whole`."""
+    """The crop_pct for which `part / crop_pct`, rounded down, is exactly `whole`."""
     if any(p > w for p, w in zip(part, whole, strict=True)):
         raise Unknown(f"crop_size is {part}, larger than the {whole} it is cut from")
     share = part[0] / whole[0]
@@ -162,15 +162,15 @@ def _share(part: tuple[int, ...], whole: tuple[int, ...]) -> float:
 
 
 def _size(settings: Settings, key: str) -> int | Sides:
-    """The shorter side, or both; nothing else is known."""
+    """A size setting: the shorter side, or both sides. Other forms are not supported."""
     value = settings.get(key)
-    told = {name: side for name, side in value.items() if side is not None} if isinstance(value, Mapping) else {}
-    sides = tuple(told.get(name) for name in ("height", "width", "shortest_edge") if name in told)
+    given = {name: side for name, side in value.items() if side is not None} if isinstance(value, Mapping) else {}
+    sides = tuple(given.get(name) for name in ("height", "width", "shortest_edge") if name in given)
     whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 < s <= LONGEST_SIDE for s in sides)
-    if whole and told.keys() == {"shortest_edge"}:
-        return int(told["shortest_edge"])
-    if whole and told.keys() == {"height", "width"}:
-        return int(told["height"]), int(told["width"])
+    if whole and given.keys() == {"shortest_edge"}:
+        return int(given["shortest_edge"])
+    if whole and given.keys() == {"height", "width"}:
+        return int(given["height"]), int(given["width"])
     raise Unknown(f"{key} is {value!r}")
 
 

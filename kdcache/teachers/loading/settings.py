@@ -1,7 +1,7 @@
-"""Which settings a network was made with: weights alone do not say their activation, heads or epsilon.
+"""A digest of the settings of a network, because weights alone do not determine activation, heads or epsilon.
 
-Input: a configuration as it took effect (transformers' object, or one of our shapes). Output: a digest for the teacher's record,
-in which only what a network computes from counts: no paths, versions, names of classes, and nothing that equals its default.
+Input: a configuration in use (transformers' object, or one of our shapes). Output: a digest for the teacher's record. It covers
+only settings that affect the network's results: no paths, versions or class names, and no values equal to their default.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from kdcache.signals.teacher import Weights
 
 SILENT = frozenset(
     {
-        # where it came from, and with what it was written
+        # origin, and the version that wrote it
         "_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map",
-        # how it is computed, which the teacher's precision says
+        # how it is computed; the teacher's precision covers that
         "dtype", "torch_dtype", "_attn_implementation", "_attn_implementation_internal", "attn_implementation",
-        # names of classes are in the spec; their number is the shape of the logits
+        # class names are in the spec, and their number is the shape of the logits
         "id2label", "label2id", "num_labels", "problem_type",
-        # for training, or for callers
+        # only for training or for callers
         "initializer_range", "initializer_factor", "use_cache", "return_dict", "output_attentions", "output_hidden_states",
         "tie_word_embeddings",
     }
@@ -27,12 +27,12 @@ SILENT = frozenset(
 
 
 def with_settings(weights: Weights, *configurations: Any) -> Weights:
-    """The record of the weights, with the configurations they ran under."""
+    """The record of weights with a digest of the configurations added."""
     return weights.model_copy(update={"settings": settings_digest(*configurations)})
 
 
 def settings_digest(*configurations: Any) -> str:
-    """One digest of all that these configurations determine. The same values give it, whatever file they were read from."""
+    """A digest of these configurations. Equal values give equal digests, whatever file they were read from."""
     return json_digest([_telling(configuration) for configuration in configurations])
 
 
@@ -41,20 +41,22 @@ def _telling(configuration: Any) -> dict[str, Any]:
         return configuration.plain()
     try:
         usual = type(configuration)().to_dict()
-    except (TypeError, ValueError):  # a configuration made of others has no defaults: then all of it counts
+    except (TypeError, ValueError):  # a configuration composed of others has no defaults: use all its values
         usual = {}
     return _without(configuration.to_dict(), usual) | {"model_type": configuration.model_type}
 
 
 def _without(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by name, but for silent ones and those that are as usual: a library may add one without making strangers."""
-    told = {}
+    """Settings without ignored ones and without default values, so that a setting added by a library changes no digest."""
+    kept_settings = {}
     for name, value in settings.items():
         default = usual.get(name)
         if name in SILENT or (name in usual and value == default):
             continue
-        told[name] = _without(value, default if isinstance(default, Mapping) else {}) if _named(value) else value
-    return told
+        kept_settings[name] = (
+            _without(value, default if isinstance(default, Mapping) else {}) if _named(value) else value
+        )
+    return kept_settings
 
 
 def _named(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The published sizes of each family, from configs/teachers/*.yaml: every number of a paper or model card is there."""
+"""The published sizes of each family, from configs/teachers/*.yaml, which have all numbers of papers and model cards."""
 
 from difflib import get_close_matches
 from functools import cache
@@ -10,7 +10,7 @@ from kdcache.errors import UsageError
 from kdcache.signals.teacher import Preprocess
 
 CUSTOM = "custom"
-"""Size given to a checkpoint with its own configuration that matches no published size."""
+"""Name of the size of a checkpoint whose configuration matches no published size."""
 
 
 class Size(Strict):
@@ -29,13 +29,13 @@ class FamilyFacts(Strict):
 
     default: str
     signals: tuple[str, ...] = ("logits",)
-    """Signals a cache stores unless others are requested."""
+    """Signals that a cache stores by default."""
     sizes: dict[str, Size]
     templates: dict[str, tuple[str, ...]] = {}
     """Prompt templates by name, for families that read text."""
 
     def size(self, name: str, family: str) -> Size:
-        """A size by name; a UsageError that suggests the nearest one."""
+        """A size by name; UsageError with a suggestion if there is none of that name."""
         if name not in self.sizes:
             near = get_close_matches(name, self.sizes, n=1, cutoff=0.5)
             raise UsageError(
@@ -47,5 +47,5 @@ class FamilyFacts(Strict):
 
 @cache
 def family_facts(family: str) -> FamilyFacts:
-    """Read and check the facts of a family."""
+    """Read and check the published sizes of a family."""
     return load_preset("teachers", family, FamilyFacts)

@@ -1,7 +1,7 @@
-"""Weights: where they are found, how they are read, and which they are.
+"""Find, read and identify weights.
 
-Input: what `--weights` says (nothing, a file, a folder, `hub:REPO`). Output: tensors by name, with the sha256 of the files they
-came from. Only safetensors and `torch.load(weights_only=True)`: nothing here can run code from a file.
+Input: the value of `--weights` (nothing, a file, a folder, `hub:REPO`). Output: tensors by name, with the sha256 of their files.
+Only safetensors and `torch.load(weights_only=True)`: nothing here can run code from a file.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ OLDER_HUB_FILES = ("pytorch_model*.bin", "open_clip_*.safetensors", "open_clip_*
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was found: tensors by name, who they are, and the folder with their configuration when it was a folder."""
+    """A loaded checkpoint: tensors by name, their identity, and the folder of their configuration if there is one."""
 
     tensors: dict[str, Any]
     record: Weights
@@ -35,13 +35,13 @@ class Checkpoint:
     """Total size of the weights' files in bytes."""
 
     def settings(self, name: str) -> dict[str, Any] | None:
-        """A JSON file beside the weights; None when there is none."""
+        """The content of a JSON file beside the weights; None if there is none."""
         path = self.folder / name if self.folder else None
         return read_settings(path) if path is not None and path.is_file() else None
 
 
 def find_checkpoint(weights: str | None, published: str | None, *, name: str) -> Checkpoint:
-    """The checkpoint that was requested; without a wish, the published one from the Hub."""
+    """The requested checkpoint or, for None, the published one from the Hub."""
     if weights is None and published is None:
         raise UsageError(f"{name} has no checkpoint on the Hub", hint="pass --weights FILE, or --weights random")
     path, source = _locate(weights or f"hub:{published}")
@@ -49,7 +49,7 @@ def find_checkpoint(weights: str | None, published: str | None, *, name: str) ->
 
 
 def find_nano(weights: str | None, package: Callable[[], Path], *, source: str) -> Checkpoint:
-    """The small weights in the package, or a file or folder of the same layout."""
+    """The nano weights in the package, or a file or folder of the same layout."""
     if weights == "random":
         raise UsageError("the nano sizes come with their weights", hint="leave --weights out")
     path, source = _locate(weights) if weights else (package(), source)
@@ -57,7 +57,7 @@ def find_nano(weights: str | None, package: Callable[[], Path], *, source: str) 
 
 
 def find_folder(weights: str | None, published: str) -> tuple[Path, str]:
-    """The folder of a model and its source: what was requested, else `published`, a folder or Hub repository."""
+    """The folder of a model and its source: the requested one, else `published`, a folder or Hub repository."""
     folder, source = _locate(weights or (published if Path(published).is_dir() else f"hub:{published}"))
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file; this teacher needs the folder with its config.json")
@@ -105,7 +105,7 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def _check_folder(path: Path) -> None:
-    """Whatever a library will read beside the weights is within bounds."""
+    """Check the limits of all settings files that a library will read beside the weights."""
     for name in SETTINGS:
         if (path / name).is_file():
             read_settings(path / name)
@@ -127,7 +127,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _shards(index: Path) -> list[str]:
-    """The files that an index names, each once."""
+    """The different files that an index names."""
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
         raise Damage(f"{index} has no weight_map of tensors to files", hint=FETCH, path=str(index))
@@ -137,24 +137,24 @@ def _shards(index: Path) -> list[str]:
 def _all_there(folder: Path, names: list[str]) -> list[Path]:
     missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
     if missing:
-        raise Damage(f"{folder}: the index names shards that are not there: {shortened(missing)}")
+        raise Damage(f"{folder}: shards in the index are missing: {shortened(missing)}")
     return [folder / name for name in names]
 
 
 def nbytes_of(files: list[Path]) -> int:
-    """Bytes of all of them together."""
+    """Total size of the files in bytes."""
     return sum(file.stat().st_size for file in files)
 
 
 def files_sha256(files: list[Path]) -> str:
-    """sha256 of one file; of several, sha256 over their names and digests."""
+    """sha256 of one file; for several files, the sha256 of their names and digests."""
     if len(files) == 1:
         return file_sha256(files[0])
     return hashlib.sha256("".join(f"{file_sha256(f)}  {f.name}\n" for f in files).encode()).hexdigest()
 
 
 def _download(repo: str) -> Path:
-    """The snapshot of a Hub repository: configuration and safetensors, or older files where there are none."""
+    """Download the snapshot of a Hub repository: configuration and safetensors, or other weight files if there are none."""
     from huggingface_hub import snapshot_download
 
     hint = "pass --weights FILE_OR_FOLDER, or --weights random to measure time only"

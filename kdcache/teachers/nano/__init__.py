@@ -1,10 +1,9 @@
 """The smallest size of three teacher families, trained on the generated set `shapes` and shipped with the package.
 
-Output: their architectures, and how pixels are prepared for them. Where its weights lie, each family says itself. They are
-laid out like published checkpoints, so what loads those loads these: `florence.safetensors` is the state dict of a timm
-DaViT with its head, `clip/` is a folder as transformers' `CLIPModel.save_pretrained` writes it, tokenizer included,
-`data2vec.safetensors` has the names of fairseq's data2vec 2.0 image models.
-Made by `kd teacher train-nano FAMILY`.
+Output: their architectures and their preprocessing. The declaration of each family has the path of its weights. They are laid out
+like published checkpoints, so the same code loads them: `florence.safetensors` is the state dict of a timm DaViT with its head,
+`clip/` is a folder as written by transformers' `CLIPModel.save_pretrained`, with a tokenizer, and `data2vec.safetensors` has the
+tensor names of fairseq's data2vec 2.0 image models. `kd teacher train-nano FAMILY` makes them.
 """
 
 import re
@@ -23,14 +22,14 @@ NANO_CLASSES = CLASSES
 IMAGENET_PIXELS = Preprocess(
     size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
-"""How florence-nano and data2vec-nano see images: normalised by ImageNet's mean and deviation."""
+"""Preprocessing of florence-nano and data2vec-nano: normalised by ImageNet's mean and standard deviation."""
 CLIP_PIXELS = Preprocess(
     size=(SIZE, SIZE),
     geometry=Plain(fit="crop"),
     mean=(0.48145466, 0.4578275, 0.40821073),
     std=(0.26862954, 0.26130258, 0.27577711),
 )
-"""How clip-nano sees images: normalised as OpenAI's CLIP."""
+"""Preprocessing of clip-nano: normalised as in OpenAI's CLIP."""
 NANO_DATA2VEC = {"image": SIZE, "patch": 8, "dim": 96, "heads": 3, "prenet": 2, "depth": 6, "targets": 6}
 """Shape of the data2vec-nano network."""
 NANO_TEMPLATES = (
@@ -50,7 +49,7 @@ SPECIAL_TOKENS = ("<pad>", "<start>", "<unknown>", "<end>")
 
 
 def nano_florence() -> "nn.Module":
-    """A DaViT built like Florence-2's towers, only small, with a head for the classes of `shapes`; random weights."""
+    """A small DaViT built like Florence-2's towers, with a head for the classes of `shapes` and random weights."""
     from timm.models.davit import DaVit
 
     tower: nn.Module = DaVit(
@@ -94,7 +93,7 @@ def nano_clip_config() -> dict[str, Any]:
 
 
 def nano_vocabulary() -> tuple[str, ...]:
-    """The words clip-nano knows: those of its templates and of the class names."""
+    """The vocabulary of clip-nano: the words of its templates and of the class names."""
     texts = [template.format(name) for template in NANO_TEMPLATES for name in NANO_CLASSES]
     words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower())}
     return (*SPECIAL_TOKENS, *sorted(words))

@@ -1,1 +1,1 @@
-"""How the nano teachers that ship in the package were trained."""
+"""The training of the nano teachers whose weights ship in the package."""

@@ -1,6 +1,6 @@
 """Captions for clip-nano: a small word-level tokenizer and the token ids of every class under every template.
 
-Input: the templates and class names. Output: a tokenizer file as published CLIP checkpoints have one, and a `Captions` table.
+Input: the templates and class names. Output: a tokenizer file as in published CLIP checkpoints, and a `Captions` table.
 """
 
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def nano_tokenizer() -> "Tokenizer":
-    """Lower-cased words and marks, between a start and an end token, padded to the context."""
+    """A tokenizer of lower-cased words and punctuation, with start and end tokens, padded to the context."""
     from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
     from tokenizers.models import WordLevel
 
@@ -36,7 +36,7 @@ def nano_tokenizer() -> "Tokenizer":
 
 
 def save_tokenizer(folder: Path) -> None:
-    """Write tokenizer.json and tokenizer_config.json, as transformers reads them."""
+    """Write tokenizer.json and tokenizer_config.json for transformers."""
     pad, start, unknown, end = SPECIAL_TOKENS
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -52,12 +52,12 @@ def save_tokenizer(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Captions:
-    """Token ids of every class (first axis) under every template (second)."""
+    """Token ids of all captions: every class (first axis) in every template (second axis)."""
 
     ids: Tensor
     """Token ids, int64 (classes, templates, CONTEXT)."""
     spare: Tensor
-    """Boolean mask like `ids`: True where a token belongs to the template and says nothing about the class."""
+    """Boolean mask like `ids`: true for tokens of the template, false for tokens of the class name."""
 
     @classmethod
     def of_shapes(cls) -> "Captions":
@@ -70,7 +70,7 @@ class Captions:
         return cls(ids, ~torch.isin(ids, needed))
 
     def draw(self, dice: torch.Generator) -> Tensor:
-        """One caption a class under a drawn template, a few of its spare words unknown, so that other templates work."""
+        """One caption per class in a random template. A few template words become unknown, so that other templates work too."""
         count, templates, _ = self.ids.shape
         chosen = torch.randint(templates, (count,), generator=dice)
         ids, spare = self.ids[torch.arange(count), chosen], self.spare[torch.arange(count), chosen]

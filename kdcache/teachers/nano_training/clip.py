@@ -1,4 +1,4 @@
-"""How clip-nano is trained: a small CLIP that brings pictures and captions of the same class together."""
+"""The training of clip-nano, a small CLIP that learns to match pictures with captions of the same class."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
 
 
 class ClipPupil:
-    """Learns to bring pictures and captions of the same class together."""
+    """The network in training, which learns to match pictures with captions of the same class."""
 
     dims: tuple[int, ...] = (96, 96, 96, 64)
 
@@ -32,7 +32,7 @@ class ClipPupil:
             places[1:] = 0.3 * _waves(8, places.shape[1])
 
     def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
-        """Similarity to one drawn caption a class; the grids are after four, three and five of six layers."""
+        """Similarity to one random caption of each class; the grids are taken after layers four, three and five of six."""
         seen = self.network.vision_model(pixel_values=pixels, output_hidden_states=True)
         scale = self.network.logit_scale.clamp(max=4.6).exp()
         similar = scale * self._picture(seen.pooler_output) @ self._texts(self.captions.draw(dice)).T
@@ -40,7 +40,7 @@ class ClipPupil:
         return Seen(similar.float(), tuple(grids), self.network.visual_projection(seen.pooler_output).float())
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Contrastive both ways: each picture finds its caption, each caption all its pictures in the batch."""
+        """Contrastive loss in both directions: pictures to captions, and captions to all their pictures in the batch."""
         find_caption = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
         present = nn.functional.one_hot(labels, logits.shape[1]).T.float()
         shown = present.sum(1) > 0
@@ -48,7 +48,7 @@ class ClipPupil:
         return find_caption + 0.25 * nn.functional.cross_entropy(logits.T[shown], wanted)
 
     def answer(self, pixels: Tensor) -> Tensor:
-        """Similarity to the mean of each class's captions: zero-shot, from the names alone."""
+        """Zero-shot logits: similarity to the mean of each class's captions."""
         classes, templates, context = self.captions.ids.shape
         texts = self._texts(self.captions.ids.view(-1, context)).view(classes, templates, -1).mean(1)
         seen = self.network.vision_model(pixel_values=pixels)
@@ -62,18 +62,18 @@ class ClipPupil:
         return nn.functional.normalize(self.network.text_projection(pooled).float(), dim=-1)
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
-        """A folder as `save_pretrained` writes it; its config says float32, so that halves are widened on loading."""
+        """Write a folder like `save_pretrained`; its config says float32, so that float16 weights are widened on loading."""
         path = out / FAMILY.nano_file
         path.parent.mkdir(parents=True, exist_ok=True)
         self.network.config.dtype = torch.float32
         self.network.config.save_pretrained(path.parent)
         save_tokenizer(path.parent)
         _save_preprocessor(path.parent)
-        return save_half(self.network.state_dict(), path, facts)  # last: with its weights the folder is whole
+        return save_half(self.network.state_dict(), path, facts)  # written last: a folder with weights is complete
 
 
 def _waves(side: int, dim: int) -> Tensor:
-    """Where each patch of a square grid is, in sines and cosines: neighbours start out alike."""
+    """Initial position embeddings of a square grid from sines and cosines, so that those of neighbours are similar."""
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     pace = 100 ** (-torch.arange(dim // 4) / (dim // 4))
     turns = [place.flatten()[:, None] * pace for place in (rows, columns)]
@@ -81,7 +81,7 @@ def _waves(side: int, dim: int) -> Tensor:
 
 
 def _save_preprocessor(folder: Path) -> None:
-    """What a published CLIP folder says about its preprocessing."""
+    """Write the preprocessing file of a published CLIP folder."""
     preprocess = FAMILY.nano_preprocess()
     height, width = preprocess.size
     content = {

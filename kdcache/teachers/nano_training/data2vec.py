@@ -1,4 +1,4 @@
-"""How data2vec-nano is trained: it teaches itself from pixels alone; labels are looked at afterwards, to measure it."""
+"""The training of data2vec-nano, self-supervised from pixels alone; labels are used only to measure it afterwards."""
 
 from functools import partial
 

@@ -1,6 +1,6 @@
-"""How nano teachers are trained down a loss: the recipes, which optimiser for which weights, at what pace.
+"""Optimisation of nano teachers: recipes, optimisers for the different weights, and the schedule.
 
-Input: networks and a recipe. Output: a `Descent`, which says to a training loop which pictures come next, and takes a step down.
+Input: networks and a recipe. Output: a `Descent`, which gives a training loop the next pictures and takes optimiser steps.
 """
 
 import math
@@ -18,21 +18,21 @@ _OUTER = ("embed", "projection", "head")
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train."""
+    """Length and learning rates of a training."""
 
     epochs: int
     rate: float
-    """Rate of AdamW, which trains convolutions, embeddings, heads and vectors."""
+    """Learning rate of AdamW, which trains convolutions, embeddings, heads and vectors."""
     matrix_rate: float = 6e-3
-    """Rate of Muon, which trains the matrices inside the network."""
+    """Learning rate of Muon, which trains the matrices inside the network."""
     batch: int = 64
     decay: float = 0.05
     warmup: float = 0.05
-    """Length of the warm-up as a share of all steps."""
+    """Length of the warm-up as a fraction of all steps."""
 
 
 class Descent:
-    """Steps over `count` pictures for a network and its helpers, which are thrown away afterwards."""
+    """Training steps over `count` pictures for a network and its helper networks, which are discarded afterwards."""
 
     def __init__(self, network: nn.Module, helpers: nn.Module, recipe: Schedule, count: int) -> None:
         self._network, self._recipe, self._count = network, recipe, count
@@ -46,7 +46,7 @@ class Descent:
         ]
 
     def batches(self, dice: torch.Generator, progress: Progress) -> Iterator[tuple[int, Tensor]]:
-        """The number of every step and the rows of its pictures, in an order drawn anew each epoch."""
+        """Yield the number of each step and the rows of its pictures, in a new random order each epoch."""
         recipe, each = self._recipe, self._an_epoch
         progress.start("train", self.steps * recipe.batch)
         for epoch in range(recipe.epochs):
@@ -59,7 +59,7 @@ class Descent:
         progress.finish()
 
     def step(self, loss: Tensor) -> None:
-        """One step down."""
+        """Take one optimiser step."""
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         for optimiser, pace in zip(self._optimisers, self._paces, strict=True):
@@ -70,7 +70,7 @@ class Descent:
 
 
 def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Schedule) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices between the first and the last layer, AdamW for the rest."""
+    """Muon for the matrices between the first and the last layer, AdamW for all other weights."""
     matrices: list[nn.Parameter] = []
     others = list(helpers.parameters())
     for name, parameter in network.named_parameters():
@@ -87,6 +87,6 @@ def _optimisers(network: nn.Module, helpers: nn.Module, recipe: Schedule) -> lis
 
 
 def _pace(step: int, steps: int, warmup: float) -> float:
-    """Share of the full rate: a straight warm-up, then half a cosine down to nothing."""
+    """Learning-rate factor: linear warm-up, then cosine decay to zero."""
     rise = warmup * steps
     return (step + 1) / rise if step < rise - 1 else (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2

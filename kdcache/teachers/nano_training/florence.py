@@ -1,4 +1,4 @@
-"""How florence-nano is trained: a DaViT that learns to name the class through its head."""
+"""The training of florence-nano, a DaViT that learns to classify with its head."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
 
 
 class FlorencePupil:
-    """Learns to name the class through its head."""
+    """The network in training, which learns to classify with its head."""
 
     dims: tuple[int, ...] = (64, 128)
 
@@ -23,14 +23,14 @@ class FlorencePupil:
         self.network: Any = nano_florence().to(memory_format=torch.channels_last)
 
     def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
-        """The grid is what the second of four stages puts out."""
+        """Logits and embedding; the grid is the output of the second of four stages."""
         net = self.network
         grid = net.stages[1](net.stages[0](net.stem(pixels)))
         last = net.norm_pre(net.stages[3](net.stages[2](grid)))
         return Seen(net.forward_head(last).float(), (grid.float(),), last.mean((2, 3)).float())
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy, with a tenth of the weight on all classes alike."""
+        """Cross-entropy with label smoothing of 0.1."""
         return nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
 
     def answer(self, pixels: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class FlorencePupil:
         return logits
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
-        """One file, timm's own keys."""
+        """Write one file with timm's tensor names."""
         return save_half(self.network.state_dict(), out / FAMILY.nano_file, facts)
 
 

@@ -1,7 +1,7 @@
-"""What clip-nano learns from besides captions: florence-nano, which sees shapes well because it convolves.
+"""A guide for clip-nano: it also learns from the features of florence-nano, whose convolutions recognise shapes well.
 
-Input: the same pixels, and what the pupil made of them. Output: one loss. A small transformer trained on the class alone takes
-hundreds of epochs to see a shape; told at every patch what a convolving network sees there, it takes tens.
+Input: pixels, and the pupil's features for them. Output: a loss. A small transformer that is trained only on classes needs
+hundreds of epochs to recognise shapes; with the features of a convolutional network as target at every patch, it needs tens.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from kdcache.teachers.nano_training.pupils import Seen
 
 
 class Guide(nn.Module):
-    """florence-nano, frozen, and three linear maps from the pupil's space to its own, which are thrown away afterwards."""
+    """Frozen florence-nano, and three linear maps from the pupil's features to its own, which are discarded afterwards."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()
@@ -26,11 +26,11 @@ class Guide(nn.Module):
         self.early, self.late, self.whole = nn.Linear(early, 64), nn.Linear(late, 96), nn.Linear(whole, 128)
         tower = nano_florence().requires_grad_(False)
         tower.load_state_dict(load_file(FAMILY.nano_weights()))
-        # Kept out of the module's own parameters: nothing of it is trained.
+        # In a tuple, so that it is not among the module's parameters and is not trained.
         self._tower: tuple[Any] = (tower.float().eval().to(memory_format=torch.channels_last),)
 
     def forward(self, pixels: Tensor, seen: Seen) -> Tensor:
-        """How far the pupil is from the guide: in two grids, as a whole, and in the classes it believes in."""
+        """Distance between pupil and guide: in two feature grids, in the embedding, and in the class probabilities."""
         *wanted, beliefs = self._see(pixels)
         _, middle, last = seen.grids
         told = (
@@ -43,7 +43,7 @@ class Guide(nn.Module):
 
     @torch.no_grad()
     def _see(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """The second and third stage by place, the last as one vector, each with unit variance; the classes."""
+        """Features of the second and third stage per position, pooled features of the last stage, all scaled; class logits."""
         (net,) = self._tower
         seen = normalised(pixels, FAMILY.nano_preprocess()).contiguous(memory_format=torch.channels_last)
         second = net.stages[1](net.stages[0](net.stem(seen)))
@@ -55,6 +55,6 @@ class Guide(nn.Module):
 
 
 def _scaled(values: Tensor) -> Tensor:
-    """Every channel with mean 0 and variance 1 over the batch, and over the places if there are any."""
+    """Scale every channel to mean 0 and variance 1 over the batch and, if there are any, the positions."""
     over = tuple(range(values.ndim - 1))
     return (values - values.mean(over, keepdim=True)) / (values.std(over, keepdim=True) + 1e-4)

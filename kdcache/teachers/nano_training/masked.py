@@ -1,10 +1,9 @@
-"""What data2vec-nano learns from: hidden patches, and a slow copy of itself that sees the whole picture.
+"""The loss of data2vec-nano: predict masked patches as an EMA copy of the network encodes them from the whole picture.
 
-Input: normalised pictures. Output: one loss; no label is anywhere in this file. It is done as data2vec 2.0 does it
-(arXiv 2212.07525): a target is made once a picture and regressed under several masks; the student sees what a mask shows and
-nothing else; a small convolutional decoder, thrown away afterwards, guesses the rest; the class token regresses the mean.
-One thing is added: what is shown may be in another light than what the copy sees, since a network this small otherwise learns
-the light of a picture rather than what is in it.
+Input: normalised pictures. Output: one loss; no labels are used. As in data2vec 2.0 (arXiv 2212.07525), a target is computed
+once for each picture and regressed under several masks; the student encodes only the visible patches; a small convolutional
+decoder, which is discarded afterwards, predicts the others; the class token regresses the mean. In addition, the student may
+get the picture with other lighting than the copy, because a network this small would otherwise learn mainly the lighting.
 """
 
 import copy
@@ -21,14 +20,14 @@ from kdcache.networks.data2vec_shape import Data2VecShape
 WHOLE = 0.01
 """Weight of the class token's loss."""
 LOUDNESS = 2.3
-"""Standard deviation of a patch embedding before training; that of the positions is 0.7."""
+"""Initial standard deviation of a patch embedding; that of the positions is 0.7."""
 NOISE = 0.01
-"""Standard deviation of the noise the decoder is given at masked patches."""
+"""Standard deviation of the noise that the decoder gets at masked patches."""
 
 
 @dataclass(frozen=True)
 class Masking:
-    """What is shown of a picture."""
+    """How pictures are masked."""
 
     masks: int = 6
     """Number of masks drawn for each picture in a step."""
@@ -40,20 +39,20 @@ class Masking:
 
 
 class SelfTaught(nn.Module):
-    """A student, its decoder, and the slow copy that makes its targets."""
+    """A student, its decoder, and the EMA copy that computes the targets."""
 
     def __init__(self, shape: Data2VecShape, masking: Masking) -> None:
         super().__init__()
         self.shape, self.masking = shape, masking
         self.student = Data2Vec(shape).apply(_begin)
         self.decoder = Decoder(shape)
-        # Kept out of the module's own parameters: it is not trained, it follows.
+        # In a tuple, so that it is not among the module's parameters: it is not trained but follows as an EMA.
         self._slow: tuple[Any] = (copy.deepcopy(self.student).requires_grad_(False),)
 
     def loss(self, whole: Tensor, pixels: Tensor, dice: torch.Generator) -> Tensor:
-        """How far the hidden patches are from their targets, and the class token from the mean of all of them.
+        """Loss of the masked patches against their targets, and of the class token against the mean of all targets.
 
-        Targets are made of `whole`; what is shown is of `pixels`, the same pictures or the same in another light.
+        Targets are computed from `whole`; visible patches are taken from `pixels`, the same pictures in possibly other lighting.
         """
         wanted = self._targets(whole).repeat_interleave(self.masking.masks, 0)
         shown = shown_patches(len(wanted), self.shape.side, self.masking, dice)
@@ -69,7 +68,7 @@ class SelfTaught(nn.Module):
 
     @torch.no_grad()
     def _targets(self, pixels: Tensor) -> Tensor:
-        """Output of the slow copy for the whole picture, by patch."""
+        """Targets of the EMA copy for the whole picture, by patch."""
         (slow,) = self._slow
         with torch.autocast("cpu", torch.bfloat16):
             layers = slow(pixels).layers
@@ -77,14 +76,14 @@ class SelfTaught(nn.Module):
 
     @torch.no_grad()
     def follow(self, keep: float) -> None:
-        """Move the slow copy a little: it keeps this share of itself."""
+        """Update the EMA copy with decay `keep`."""
         (slow,) = self._slow
         for old, new in zip(slow.parameters(), self.student.parameters(), strict=True):
             old.lerp_(new, 1 - keep)
 
 
 class Decoder(nn.Module):
-    """From the patches that are shown to all patches: convolutions on the grid, with noise where nothing is shown."""
+    """Predicts all patches from the visible ones: convolutions on the grid, with noise at masked patches."""
 
     def __init__(self, shape: Data2VecShape, layers: int = 3, groups: int = 8) -> None:
         super().__init__()
@@ -95,7 +94,7 @@ class Decoder(nn.Module):
         self.out = nn.Linear(shape.dim, shape.dim)
 
     def forward(self, seen: Tensor, shown: Tensor, dice: torch.Generator) -> Tensor:
-        """What was made of the shown patches -> a guess for every patch, (batch, patches, dim)."""
+        """Predict every patch, (batch, patches, dim), from the encoded visible patches."""
         count, _, dim = seen.shape
         noise = NOISE * torch.randn((count, self._side**2, dim), generator=dice)
         grid = noise.to(seen.dtype).scatter(1, shown[:, :, None].expand(-1, -1, dim), seen)
@@ -108,10 +107,10 @@ class Decoder(nn.Module):
 
 
 def shown_patches(count: int, side: int, masking: Masking, dice: torch.Generator) -> Tensor:
-    """Which patches `count` masks show, sorted, int64 (count, shown): squares at drawn places, then evened out.
+    """Sorted numbers of the visible patches of `count` masks, int64 (count, shown): random squares, then adjusted in number.
 
-    As many squares as would make up the share if none met another or the rim, and a few more; patches too many are hidden
-    at random, patches too few are shown at random.
+    There are slightly more squares than needed if none overlapped or crossed the edge; then surplus patches are hidden, or
+    missing ones are shown, at random.
     """
     block, patches = masking.block, side**2
     squares = max(1, round(1.15 * masking.shown / block**2))
@@ -124,8 +123,8 @@ def shown_patches(count: int, side: int, masking: Masking, dice: torch.Generator
 
 
 def _begin(module: nn.Module) -> None:
-    """Matrices start out small, as data2vec's. Patches start out loud: were they as faint as usual beside the positions, the
-    first targets would tell little but the place, and what is learned from them would soon tell nothing else.
+    """Initialise weights: matrices small, as in data2vec, but the patch embedding large. With a patch embedding that is small
+    compared with the positions, targets would contain little but the position, and the network would learn nothing else.
     """
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)

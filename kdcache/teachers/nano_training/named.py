@@ -1,4 +1,4 @@
-"""Trains a network that is given the names of the classes, and measures it on the held-out split."""
+"""Train a network with labels, and measure it on the held-out split."""
 
 from kdcache.teachers.nano_training.guide import Guide
 from kdcache.teachers.nano_training.pupils import Pupil
@@ -7,7 +7,7 @@ from kdcache.teachers.nano_training.training import accuracy, fit
 
 
 def trained_on_names(pupil: Pupil, work: Work, *, measured: str, guide: Guide | None = None) -> Made:
-    """Train it; `measured`: what its logits come from, in words."""
+    """Train the pupil. `measured`: a description of how its logits are computed."""
     preprocess = work.family.nano_preprocess()
     fit(pupil, work.pictures, preprocess, work.recipe, seed=work.seed, progress=work.progress, guide=guide)
     pupil.network.half().float()

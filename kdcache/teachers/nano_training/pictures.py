@@ -1,6 +1,6 @@
-"""The pictures nano teachers learn from, all in memory, and how they are varied while training.
+"""The training pictures of nano teachers, all in memory, and their augmentation.
 
-Input: a split of `shapes`. Output: uint8 tensors with labels, where the target is, and the target alone.
+Input: a split of `shapes`. Output: uint8 tensors with labels, masks of the target, and pictures of only the target.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from kdcache.base.children import out_of_reach
 from kdcache.images.shapes import COUNTS
+from kdcache.images.shapes.composition import compose, label_of
 from kdcache.images.shapes.paint import paint
-from kdcache.images.shapes.scene import label_of, scene
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano import SIZE
 
 LIGHT, SLOPE, SPOTS = 0.35, 0.4, 0.5
-"""Change of light in a picture: as a whole, from its middle to an edge, and from place to place. Each is a standard
+"""Random changes of brightness: of the whole picture, from its centre to an edge, and locally. Each is a standard
 deviation of the logarithm.
 """
 _BLOCK = 500
@@ -28,14 +28,14 @@ _BLOCK = 500
 
 @dataclass(frozen=True)
 class DrawnPictures:
-    """A split in memory."""
+    """The pictures of a split in memory."""
 
     pixels: Tensor
     """Pictures, uint8 (count, 3, size, size)."""
     alone: Tensor
-    """The same pictures without clutter and occlusion."""
+    """The pictures without clutter and occlusion."""
     outline: Tensor
-    """Mask of the target, uint8 (count, 1, size, size): 255 where it is, hidden or not."""
+    """Mask of the target, uint8 (count, 1, size, size): 255 inside it, even where it is occluded."""
     labels: Tensor
 
     def __len__(self) -> int:
@@ -43,10 +43,10 @@ class DrawnPictures:
 
 
 def _planes(split: str, first: int, last: int) -> NDArray[np.uint8]:
-    """Seven planes a picture: itself, the target alone, the outline."""
+    """Seven planes per picture: the picture, the target alone, the outline."""
     planes = np.empty((last - first, 7, SIZE, SIZE), np.uint8)
     for row, index in enumerate(range(first, last)):
-        whole = scene(0, split, index)
+        whole = compose(0, split, index)
         planes[row, :3] = paint(whole, SIZE).transpose(2, 0, 1)
         planes[row, 3:6] = paint(whole.alone(), SIZE).transpose(2, 0, 1)
         planes[row, 6] = paint(whole.outline(), SIZE)[:, :, 0]
@@ -54,7 +54,7 @@ def _planes(split: str, first: int, last: int) -> NDArray[np.uint8]:
 
 
 def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> DrawnPictures:
-    """Paint a split, or the first `count` pictures of it, `workers` processes at a time."""
+    """Paint a split, or its first `count` pictures, in `workers` processes."""
     count = count or COUNTS[split]
     starts = range(0, count, _BLOCK)
     ends = [min(start + _BLOCK, count) for start in starts]
@@ -67,15 +67,15 @@ def paint_all(split: str, *, count: int | None = None, workers: int = 2) -> Draw
 
 
 def normalised(pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """Pixels (batch, 3, height, width) in 0..255 as the teacher wants them."""
+    """Normalise pixels (batch, 3, height, width) in 0..255 for the teacher."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocess.mean, preprocess.std))
     return (pixels.float() / 255 - mean) / std
 
 
 def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures and outlines, mirrored or not, turned, moved, resized and lit a little differently; values 0..255.
+    """Randomly mirror, rotate, move, resize and relight pictures and outlines; values 0..255.
 
-    Every class is still itself in a mirror. Colours keep their hue, as some classes differ in nothing else.
+    Mirroring does not change a class. Hues are kept, because some classes differ only in hue.
     """
     count = len(pixels)
     draw = torch.rand((6, count), generator=dice) * 2 - 1
@@ -91,7 +91,7 @@ def varied(pixels: Tensor, outline: Tensor, dice: torch.Generator) -> tuple[Tens
 
 
 def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """Pictures of which a drawn part is shown, resized to all of the room, mirrored or not; values 0..255."""
+    """Random crops of pictures, resized to full size and randomly mirrored; values 0..255."""
     count = len(pixels)
     draw = torch.rand((5, count), generator=dice)
     side, slim = (0.4 + 0.6 * draw[0]).sqrt(), torch.exp(0.2 * (2 * draw[1] - 1))
@@ -104,8 +104,8 @@ def cropped(pixels: Tensor, dice: torch.Generator) -> Tensor:
 
 
 def relit(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """Pictures in another light: brighter or darker as a whole, by channel, from edge to edge and from place to place, in more
-    haze or less. Values may leave 0..255, so that nothing is lost.
+    """Randomly change the lighting of pictures: overall, per channel, as a gradient, locally, and by haze. Values may leave
+    0..255, so that no information is lost.
     """
     count = len(pixels)
 

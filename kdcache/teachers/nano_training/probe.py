@@ -1,6 +1,6 @@
-"""How much an encoder that learned without labels sees: a linear probe and the nearest neighbour, on its mean token.
+"""Measure a self-supervised encoder with a linear probe and the nearest neighbour on its mean token.
 
-Input: what embeds pictures, labelled pictures to look at, others to be measured on. Output: two shares of pictures named right.
+Input: an embedding function, labelled pictures to fit on, others to measure on. Output: two accuracies.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.nano_training.pictures import DrawnPictures, normalised
 
 LOOKED_AT = 4_000
-"""How many pictures of the training split, from the first on, the probe and the neighbours are made of."""
+"""Number of pictures (the first of the training split) that the probe is fitted on and neighbours are taken from."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Shares of the measured pictures that are named right."""
+    """Accuracies on the held-out pictures."""
 
     linear: float
     nearest: float
@@ -34,7 +34,7 @@ class Probed:
 
 
 def probed(embed: Callable[[Tensor], Tensor], pictures: DrawnPictures, held_out: DrawnPictures) -> Probed:
-    """Look at the first pictures with their labels, be measured on all that are held out."""
+    """Fit on the first labelled pictures, measure on all held-out ones."""
     labels, wanted = pictures.labels[:LOOKED_AT], held_out.labels
     known, asked = embed(pictures.pixels[:LOOKED_AT]), embed(held_out.pixels)
     head = fit_head(known, labels.numpy().astype(np.int32), CLASSES, seed=0)
@@ -45,13 +45,13 @@ def probed(embed: Callable[[Tensor], Tensor], pictures: DrawnPictures, held_out:
 
 
 def embedded(network: Data2Vec, pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """The mean of all tokens of the last block, as the teacher's signal `embedding`."""
+    """The mean of all tokens of the last block, like the teacher's signal `embedding`."""
     with torch.no_grad():
         batches = (pixels[first : first + 250] for first in range(0, len(pixels), 250))
         return torch.cat([network(normalised(batch, preprocess)).final.mean(1) for batch in batches])
 
 
 def untrained() -> Data2Vec:
-    """The same encoder with random weights: what there is to see without learning anything."""
+    """The encoder with random weights, as a baseline."""
     with seeded():
         return Data2Vec(Data2VecShape.from_plain(NANO_DATA2VEC)).eval()

@@ -1,4 +1,4 @@
-"""Networks that learn the names of classes: what each provides to the training, and how a checkpoint is written.
+"""The contract of networks that are trained with labels, and how their checkpoints are written.
 
 Input: normalised pixels. Output: logits for the classes of `shapes`, and weights files in float16.
 """
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network in training makes of a batch."""
+    """The outputs of a network in training for a batch."""
 
     logits: Tensor
     """Class logits, (batch, classes)."""
     grids: tuple[Tensor, ...]
-    """Feature maps half-way through the network, (batch, dim, 8, 8); the first predicts where the target is."""
+    """Feature maps from the middle of the network, (batch, dim, 8, 8); the first one predicts where the target is."""
     whole: Tensor
     """Embedding of the whole picture, (batch, dim)."""
 
@@ -32,20 +32,20 @@ class Pupil(Protocol):
     """Channels of each feature map, then of the embedding."""
 
     def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
-        """What it sees, as it is in training."""
+        """The outputs for a batch during training."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """How wrong the logits are."""
+        """The loss of the logits."""
 
     def answer(self, pixels: Tensor) -> Tensor:
-        """Logits as they are used afterwards."""
+        """Logits as they are computed after training."""
 
     def save(self, out: Path, facts: dict[str, str]) -> Path:
         """Write the checkpoint below a folder; returns the weights file."""
 
 
 def save_half(tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str]) -> Path:
-    """Write a weights file, floating point as float16, with what its header says."""
+    """Write a weights file with floats as float16 and `facts` in its header."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from kdcache.teachers.nano_training.pictures import cropped, normalised, relit
 
 MASKING = Masking()
 FIRST_KEEP, LAST_KEEP = 0.995, 0.9995
-"""Share of itself that the slow copy keeps at a step: it grows in a straight line over the first half, then stays."""
+"""Decay of the EMA copy at the start and at the end; it grows linearly over the first half of the steps, then stays."""
 
 
 def teach_itself(
@@ -29,11 +29,11 @@ def teach_itself(
     seed: int,
     progress: Progress,
 ) -> Data2Vec:
-    """Train in bfloat16 on uint8 pixels (count, 3, height, width); what is drawn comes from one seeded generator."""
+    """Train in bfloat16 on uint8 pixels (count, 3, height, width); all random numbers come from one seeded generator."""
     dice = torch.Generator().manual_seed(seed)
     taught = SelfTaught(Data2VecShape.from_plain(NANO_DATA2VEC), masking)
     descent = Descent(taught.student, taught.decoder, recipe, len(pixels))
-    with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
+    with sdpa_kernel([SDPBackend.MATH]):  # for so few tokens the fused kernels are slower on a CPU
         for step, rows in descent.batches(dice, progress):
             whole = cropped(pixels[rows], dice)
             seen = relit(whole, dice)

@@ -1,7 +1,7 @@
-"""Makes the weights of a nano teacher: trains it on the generated set `shapes`, from nothing, on a CPU.
+"""Make the weights of a nano teacher: train it from scratch on the generated set `shapes`, on a CPU.
 
-Input: a family and a folder. Output: a checkpoint laid out like a published one; its safetensors header says how it was
-made and how good it is on the held-out split. What trains a family, its declaration names.
+Input: a family and a folder. Output: a checkpoint laid out like a published one, whose safetensors header records how it was
+made and its accuracy on the held-out split. The declaration of a family names its trainer.
 """
 
 import time
@@ -23,13 +23,13 @@ from kdcache.teachers.registry import PLUGINS, trainable_names
 
 @dataclass(frozen=True)
 class TrainedNano:
-    """A checkpoint that was made, and how good it is."""
+    """A trained checkpoint and its accuracy."""
 
     path: Path
     accuracy: float
     """Top-1 on the held-out split, measured on the float16 weights."""
     measured: str
-    """How the accuracy was measured, in words."""
+    """Description of how the accuracy was measured."""
     seconds: float
 
 
@@ -84,7 +84,7 @@ def _recipe(trainer: Trainer, file: Path, epochs: int | None, count: int | None)
 
 
 def _facts(name: str, made: Made, seed: int, epochs: int, count: int, workers: int) -> dict[str, str]:
-    """What the safetensors header says."""
+    """The facts for the safetensors header."""
     limit = f" --limit {count}" if count != COUNTS["train"] else ""
     return {
         "accuracy": f"{made.accuracy:.4f}",

@@ -1,4 +1,4 @@
-"""What trains a nano size, and what it is given: the record that a family names in its declaration."""
+"""The trainer of a nano size, which a family names in its declaration, and the trainer's input and result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from kdcache.teachers.nano_training.pictures import DrawnPictures
 
 @dataclass(frozen=True)
 class Work:
-    """One training of a nano size."""
+    """The input of a trainer: pictures, recipe and settings."""
 
     family: TeacherFamily
     pictures: DrawnPictures
-    """Pictures it learns from."""
+    """Pictures to train on."""
     held_out: DrawnPictures
-    """Pictures it is measured on."""
+    """Pictures to measure on."""
     recipe: Schedule
     seed: int
     progress: Progress
@@ -26,13 +26,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Made:
-    """A network that was trained."""
+    """The result of a trainer: a trained network."""
 
     save: Callable[[Path, dict[str, str]], Path]
     """Writes the checkpoint below a folder, with facts for its header, and returns the weights file."""
     accuracy: float
     facts: dict[str, str]
-    """How the accuracy was measured, and whatever else was."""
+    """How the accuracy was measured, and other measurements."""
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ class Trainer:
     """How the nano size of one family is trained."""
 
     recipe: Schedule
-    """As the weights in the package were made."""
+    """The recipe with which the weights in the package were made."""
     make: Callable[[Work], Made]

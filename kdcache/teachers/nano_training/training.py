@@ -1,8 +1,8 @@
 """The training loop of the nano teachers that are trained with labels.
 
-Input: a pupil and pictures in memory. Output: a trained pupil. What makes a small network learn in minutes on a CPU: it
-is told where the target is (a loss on the grid half-way, whose small head is thrown away), it is judged on shape and
-surface separately too, it starts with targets alone, and its matrices are trained with Muon.
+Input: a pupil and pictures in memory. Output: a trained pupil. A small network learns in minutes on a CPU because it also learns
+where the target is (a loss on a feature map in the middle, whose small head is discarded), has separate losses for shape and
+surface, starts with isolated targets, and trains its matrices with Muon.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kdcache.base.progress import Progress
-from kdcache.images.shapes.scene import SHAPES, SURFACES
+from kdcache.images.shapes.composition import SHAPES, SURFACES
 from kdcache.signals.teacher import Preprocess
 from kdcache.teachers.nano_training.descent import Descent, Schedule
 from kdcache.teachers.nano_training.guide import Guide
@@ -20,12 +20,12 @@ from kdcache.teachers.nano_training.pictures import DrawnPictures, normalised, v
 from kdcache.teachers.nano_training.pupils import Pupil
 
 ALONE = 0.2
-"""Share of all steps during which isolated targets give way to whole pictures."""
+"""Fraction of all steps during which isolated targets are gradually replaced by whole pictures."""
 
 
 @dataclass(frozen=True)
 class _Lesson:
-    """A batch as it is shown."""
+    """A batch for one training step."""
 
     raw: Tensor
     """Pixels in 0..255, for the guide."""
@@ -36,7 +36,7 @@ class _Lesson:
 
 
 def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, dice: torch.Generator) -> Tensor:
-    """The class, the shape and the surface on their own, where the target is, and what the guide sees."""
+    """The sum of losses: class, shape and surface separately, position of the target, and distance from the guide."""
     labels = lesson.labels
     with torch.autocast("cpu", torch.bfloat16):
         seen = pupil.look(lesson.pixels, dice)
@@ -62,13 +62,13 @@ def fit(
     progress: Progress,
     guide: Guide | None = None,
 ) -> None:
-    """Train in bfloat16; everything that is drawn comes from one seeded generator."""
+    """Train in bfloat16; all random numbers come from one seeded generator."""
     dice = torch.Generator().manual_seed(seed)
     sight = nn.Conv2d(pupil.dims[0], 1, 1)
     helpers = nn.ModuleList([sight] if guide is None else [sight, guide])
     descent = Descent(pupil.network, helpers, recipe, len(pictures))
     pupil.network.train()
-    with sdpa_kernel([SDPBackend.MATH]):  # with so few tokens the fused kernels are slower on a CPU
+    with sdpa_kernel([SDPBackend.MATH]):  # for so few tokens the fused kernels are slower on a CPU
         for step, rows in descent.batches(dice, progress):
             chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (ALONE * descent.steps)
             seen = torch.where(chosen, pictures.alone[rows], pictures.pixels[rows])
@@ -78,7 +78,7 @@ def fit(
 
 
 def accuracy(pupil: Pupil, pictures: DrawnPictures, preprocess: Preprocess) -> float:
-    """Share of pictures it names right."""
+    """Fraction of pictures that are classified correctly."""
     pupil.network.eval()
     right = 0
     with torch.inference_mode():

@@ -33,10 +33,10 @@ def in_a_process(task: ArmTask, progress: Progress, name: str) -> Measured | Non
     except Ended as end:
         if end.code == -signal.SIGKILL:
             return None  # Linux kills a process that needs more memory than there is
-        printed = end.told.strip().splitlines()
+        printed = end.stderr.strip().splitlines()
         log = out.with_suffix(".log")
         make_folder(log.parent)
-        log.write_text(end.told, encoding="utf-8")
+        log.write_text(end.stderr, encoding="utf-8")
         raise KDError(
             f"{task.arm.name} failed: {printed[-1] if printed else end}", hint=f"its output is in {log}; {_GO_ON}"
         ) from None

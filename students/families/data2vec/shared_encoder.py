@@ -30,7 +30,7 @@ def shared_tensors(
         try:
             run_module(__name__, {**request, "blocks": blocks, "file": str(file)})
         except Ended as end:
-            last = (end.told.strip().splitlines() or [str(end)])[-1]
+            last = (end.stderr.strip().splitlines() or [str(end)])[-1]
             raise KDError(f"the encoder of {teacher.family} {teacher.size} could not be read: {last}") from end
         tensors: dict[str, Tensor] = load_file(file)
         return tensors

@@ -1,4 +1,4 @@
-"""CLIP: what the family declares of itself; tower.py loads it."""
+"""The declaration of the teacher family CLIP; tower.py loads it."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""CLIP checkpoints, whatever their layout, as transformers' CLIP names and configurations.
+"""Convert CLIP checkpoints of all known layouts to the tensor names and configurations of transformers' CLIP.
 
-Read: transformers' folders (`CLIPModel`, `CLIPVisionModelWithProjection`), open_clip's and OpenAI's tensor names, and TinyViT's
-public ImageNet-22k teacher (OpenAI's image tower and a linear head under the key `model`).
+It reads transformers' folders (`CLIPModel`, `CLIPVisionModelWithProjection`), open_clip's and OpenAI's tensor names, and
+TinyViT's public ImageNet-22k teacher (OpenAI's image tower and a linear head under the key `model`).
 """
 
 import re
@@ -23,7 +23,7 @@ from kdcache.views.recipe import Plain
 
 HEAD_WIDTH = 64
 """Width of an attention head in all of OpenAI's towers."""
-# Scalars that OpenAI's programs carry beside the weights.
+# Scalars that OpenAI's checkpoints contain in addition to the weights.
 SCALARS = ("input_resolution", "context_length", "vocab_size")
 LEAF_NAMES = {
     "ln_1": "layer_norm1",
@@ -53,8 +53,8 @@ PIXELS: dict[str, dict[str, Any]] = {
     "resize_mode": {"shortest": Plain(fit="crop", cut="round"), "squash": Plain(fit="squash")},
     "interpolation": {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"},
 }
-"""Settings of open_clip's preprocess_cfg that are understood; its evaluation takes `random` for bicubic."""
-SEE = "docs/preprocessing.md lists the settings it knows; take a model with one of them"
+"""Supported settings of open_clip's preprocess_cfg; its evaluation treats `random` as bicubic."""
+SEE = "use a model with one of the settings in docs/preprocessing.md"
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class ClipParts:
     weights: Weights
     head: Head | None = None
     preprocess: Callable[[], Preprocess] | None = None
-    """Preprocessing that the checkpoint itself specifies."""
+    """Returns the preprocessing that the checkpoint itself specifies; None if it specifies none."""
     authors: bool = False
-    """Whether the checkpoint has the layout of OpenAI's or open_clip's program, both of which prepare images with
+    """Whether the checkpoint has the layout of OpenAI or open_clip, whose code prepares images with
     torchvision.
     """
 
 
 def split_checkpoint(checkpoint: Checkpoint, named: ClipShape | None) -> ClipParts:
-    """Recognise the layout. `named`: the published size the user named, for files that do not say what they are."""
+    """Recognise the layout and split the checkpoint. `named`: the published size that the user named, if any."""
     tensors = _unwrapped(checkpoint.tensors)
     if "visual.conv1.weight" in tensors:
         return _from_openai_names(checkpoint, tensors, named)
@@ -112,7 +112,7 @@ def _tower(visual: str | None) -> str:
 
 
 def _unwrapped(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Tensors without the wrapping that trainers and open_clip's custom-text models put around them."""
+    """Tensors without the name prefixes that trainers and open_clip's custom-text models add."""
     for key in ("state_dict", "model"):
         if isinstance(tensors.get(key), Mapping):
             tensors = tensors[key]
@@ -157,7 +157,7 @@ def _from_transformers(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
     vision = config.vision_config if config else CLIPVisionConfig.from_dict(settings)
     text = config.text_config if config else None
     for side in (vision, text):
-        if side is not None:  # the whole model's number rules, and towers saved alone repeat it
+        if side is not None:  # the number of the whole model takes precedence; towers saved alone have it too
             side.projection_dim = tensors["visual_projection.weight"].shape[0]
     folder = checkpoint.folder
     own = partial(from_processor, folder, checkpoint.record.source) if folder and has_processor(folder) else None
@@ -165,7 +165,7 @@ def _from_transformers(checkpoint: Checkpoint, tensors: dict[str, Any], named: C
 
 
 def _openai_vision_shape(tensors: Mapping[str, Any]) -> ClipShape:
-    """OpenAI's rules: heads of 64, QuickGELU, a square grid."""
+    """The shape of an image tower by OpenAI's rules: heads of width 64, QuickGELU, a square grid."""
     width, _, patch, _ = tensors["visual.conv1.weight"].shape
     grid = int((tensors["visual.positional_embedding"].shape[0] - 1) ** 0.5)
     layers = len({name.split(".")[3] for name in tensors if name.startswith("visual.transformer.resblocks.")})
@@ -207,9 +207,9 @@ def _from_open_clip_settings(settings: Mapping[str, Any]) -> ClipShape:
 
 
 def _open_clip_pixels(pixels: Any, side: int) -> Preprocess:
-    """open_clip's evaluation: torchvision's resize of the shorter side and centre crop, or a squash."""
+    """The preprocessing of open_clip's evaluation: torchvision's resize of the shorter side and centre crop, or a squash."""
     told = {key: value for key, value in pixels.items() if value is not None} if isinstance(pixels, Mapping) else {}
-    mean, std = NORMALISATIONS["clip"]  # what open_clip takes where the file is silent
+    mean, std = NORMALISATIONS["clip"]  # open_clip's defaults
     sizes = (side, [side, side])
     try:
         if not isinstance(pixels, Mapping):
@@ -220,7 +220,7 @@ def _open_clip_pixels(pixels: Any, side: int) -> Preprocess:
         mean = three(told, "mean") if "mean" in told else mean
         std = three(told, "std") if "std" in told else std
     except Unknown as unknown:
-        raise UsageError(f"the preprocess_cfg of open_clip is not one kd knows: {unknown}", hint=SEE) from None
+        raise UsageError(f"unsupported preprocess_cfg of open_clip: {unknown}", hint=SEE) from None
     geometry = PIXELS["resize_mode"][told.get("resize_mode", "shortest")]
     interpolation = PIXELS["interpolation"][told.get("interpolation", "bicubic")]
     geometry = geometry.model_copy(update={"interpolation": interpolation})

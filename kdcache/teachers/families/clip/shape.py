@@ -1,17 +1,17 @@
-"""The numbers that make a CLIP, and transformers' configurations made from them."""
+"""The dimensions of a CLIP, and transformers' configurations made from them."""
 
 from typing import Any
 
 from kdcache.base.strict import Strict
 
 LARGEST_ID_ENDS = 2
-"""Value of eos_token_id for which transformers takes the text embedding at the largest id, as OpenAI and open_clip
+"""Value of eos_token_id for which transformers takes the text embedding at the largest token id, as OpenAI and open_clip
 do.
 """
 
 
 class TextShape(Strict):
-    """The numbers of a text tower."""
+    """The dimensions of a text tower."""
 
     context: int
     vocabulary: int
@@ -21,7 +21,7 @@ class TextShape(Strict):
 
 
 class ClipShape(Strict):
-    """The numbers of a CLIP; `text` is None when only the image tower is there."""
+    """The dimensions of a CLIP; `text` is None if there is only the image tower."""
 
     image: int
     patch: int
@@ -33,7 +33,7 @@ class ClipShape(Strict):
     text: TextShape | None
 
     def vision_config(self) -> Any:
-        """As transformers writes it."""
+        """The configuration for transformers."""
         from transformers import CLIPVisionConfig
 
         return CLIPVisionConfig(
@@ -48,7 +48,7 @@ class ClipShape(Strict):
         )
 
     def text_config(self) -> Any:
-        """As transformers writes it; None without a text tower."""
+        """The configuration for transformers; None without a text tower."""
         from transformers import CLIPTextConfig
 
         if self.text is None:

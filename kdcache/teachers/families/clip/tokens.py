@@ -1,4 +1,4 @@
-"""From prompts to token ids for a CLIP text tower."""
+"""Convert prompts to token ids for a CLIP text tower."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ HUB_FILES = ("tokenizer*.json", "vocab.json", "merges.txt", "special_tokens*.jso
 
 
 class Tokenizer:
-    """The tokenizer beside the weights, or the one all of OpenAI's vocabularies share."""
+    """The tokenizer in the folder of the weights, or the one that all of OpenAI's models share."""
 
     def __init__(self, folder: Path | None, config: Any) -> None:
         from transformers import AutoTokenizer
@@ -24,7 +24,7 @@ class Tokenizer:
         self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if len(self._tokenizer) > config.vocab_size:
             raise Mismatch(
-                f"the tokenizer in {folder} knows {len(self._tokenizer)} tokens, the text tower {config.vocab_size}"
+                f"the tokenizer in {folder} knows {len(self._tokenizer)} tokens, but the text tower {config.vocab_size}"
             )
         self._context = config.max_position_embeddings
 
@@ -35,7 +35,7 @@ class Tokenizer:
         return {key: encoded[key] for key in ("input_ids", "attention_mask")}
 
     def check_known(self, classes: Sequence[str]) -> None:
-        """Refuse class names with words that a small vocabulary lacks: they would all look the same."""
+        """Refuse class names with words that are not in a small vocabulary, because these would all get the same token."""
         unknown = self._tokenizer.unk_token_id
         if unknown is None or unknown == self._tokenizer.eos_token_id:
             return

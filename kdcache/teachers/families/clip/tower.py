@@ -40,13 +40,13 @@ IDENTIFYING = (
     "projection_dim",
     "hidden_act",
 )
-"""Settings by which a published size is recognised."""
+"""Settings that identify a published size."""
 VISION_NAMES = ("vision_model.", "visual_projection.")
 TEXT_NAMES = ("text_model.", "text_projection.")
 
 
 class ClipTower:
-    """A CLIP image tower and its two taps."""
+    """A CLIP image tower, which emits `embedding` and `features`."""
 
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         self.network = network
@@ -60,18 +60,18 @@ class ClipTower:
         }
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """The class token, and the patch tokens when they are wanted, both projected."""
+        """The projected class token and, if wanted, the projected patch tokens."""
         network: Any = self.network
         out = network(pixel_values=pixels, interpolate_pos_encoding=self._stretched)
         said = {"embedding": Output(out.image_embeds)}
-        if "features" in wanted:  # last_hidden_state comes before the last layer norm
+        if "features" in wanted:  # last_hidden_state is taken before the last layer norm
             tokens = network.vision_model.post_layernorm(out.last_hidden_state[:, 1:])
             said["features"] = Output(network.visual_projection(tokens), self._grid)
         return said
 
 
 def open_clip(request: Request) -> Candidate:
-    """Load an image tower, and the head that its logits come from."""
+    """Load an image tower, and the head for its logits."""
     from transformers import CLIPVisionModelWithProjection
 
     parts, size, published, folder = _find(request)
@@ -88,13 +88,13 @@ def open_clip(request: Request) -> Candidate:
     classifier = choose_classifier(request, dim=parts.vision.projection_dim, weights=weights, own=parts.head)
     if classifier is None and "logits" in request.signals and parts.text is not None:
         classifier = _zero_shot(request, parts, size, folder)
-    if not weights.source.startswith("package:"):  # what comes in the package is fixed with the program
+    if not weights.source.startswith("package:"):  # settings of weights in the package are fixed by the program
         weights = with_settings(weights, parts.vision)
     return Candidate(ClipTower(network, preprocess.size), size, weights, preprocess, classifier, hints=HINTS)
 
 
 def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], Path | None]:
-    """The parts, the name of the size, the published preprocessing, the folder with the tokenizer."""
+    """Returns the parts, the name of the size, the published preprocessing and the folder with the tokenizer."""
     from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
     facts = family_facts("clip")
@@ -117,7 +117,7 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
     checkpoint = find_checkpoint(request.weights, named.hub if named else None, name=request.name)
     parts = split_checkpoint(checkpoint, shape)
     for tower, config in ((CLIPVisionModelWithProjection, parts.vision), (CLIPTextModelWithProjection, parts.text)):
-        if shape is None and config is not None:  # a published shape is known, and compared below
+        if shape is None and config is not None:  # published shapes are known, and compared below
             check_size(partial(tower, config), checkpoint.nbytes, source=checkpoint.record.source)
     _check_names(parts)
     found = _size_of(facts, parts)
@@ -127,11 +127,13 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
 
 
 def _size_of(facts: FamilyFacts, parts: ClipParts) -> str:
-    """Which published size a checkpoint is; `custom` when it is none of them."""
+    """Name of the published size of a checkpoint; `custom` if it is none of them."""
     for name, size in facts.sizes.items():
         shape = ClipShape.from_plain(size.architecture)
         config = shape.vision_config()
-        with_head = shape.text is None  # of one shape, the published size without text is the one with a head
+        with_head = (
+            shape.text is None
+        )  # of two published sizes with the same shape, the one without text tower has a head
         if with_head == (parts.head is not None) and all(
             getattr(config, k) == getattr(parts.vision, k) for k in IDENTIFYING
         ):
@@ -140,14 +142,14 @@ def _size_of(facts: FamilyFacts, parts: ClipParts) -> str:
 
 
 def _preprocess(facts: FamilyFacts, size: str, parts: ClipParts) -> Preprocess:
-    """What the checkpoint says of itself, else what was published with its size."""
+    """The preprocessing that the checkpoint specifies, else the one published for its size."""
     if parts.preprocess is not None:
         return parts.preprocess()
     if size in facts.sizes:
         usual = facts.sizes[size].preprocess
         cut = "round" if parts.authors else usual.geometry.cut
         return usual.model_copy(update={"geometry": usual.geometry.model_copy(update={"cut": cut})})
-    if parts.head is not None:  # TinyViT's layout: its evaluation transform at the tower's own size
+    if parts.head is not None:  # TinyViT's layout: use its evaluation transform at the tower's size
         side = parts.vision.image_size
         return facts.sizes["l14-22k"].preprocess.model_copy(update={"size": (side, side)})
     raise UsageError(
@@ -157,7 +159,7 @@ def _preprocess(facts: FamilyFacts, size: str, parts: ClipParts) -> Preprocess:
 
 
 def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | None) -> Classifier:
-    """Class names through the text tower, which is dropped afterwards."""
+    """A head made from class names by the text tower, which is dropped afterwards."""
     from transformers import CLIPTextModelWithProjection
 
     classes = request.class_names or (NANO_CLASSES if size == NANO else None)
@@ -182,7 +184,7 @@ def _zero_shot(request: Request, parts: ClipParts, size: str, folder: Path | Non
 
 
 def _templates(request: Request, size: str) -> tuple[str, Sequence[str]]:
-    """A label for the plan, and the templates themselves."""
+    """A label of the prompt templates for the plan, and the templates."""
     known = dict(family_facts("clip").templates) | {NANO: NANO_TEMPLATES}
     wish = request.templates
     if wish is None:
@@ -195,7 +197,7 @@ def _templates(request: Request, size: str) -> tuple[str, Sequence[str]]:
 
 
 def _check_names(parts: ClipParts) -> None:
-    """Nothing in a checkpoint is passed over in silence."""
+    """Mismatch if a checkpoint contains tensors that would be ignored."""
     strange = sorted(name for name in parts.tensors if not name.startswith((*VISION_NAMES, *TEXT_NAMES, "logit_scale")))
     if strange:
         raise Mismatch(

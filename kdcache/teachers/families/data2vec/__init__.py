@@ -1,4 +1,4 @@
-"""data2vec 2.0: what the family declares of itself; tower.py loads it."""
+"""The declaration of the teacher family data2vec 2.0; tower.py loads it."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""fairseq's checkpoints of data2vec 2.0 image models: the tensors of the student in them, and the numbers of its network.
+"""Read fairseq's checkpoints of data2vec 2.0 image models: the student's tensors, and the shape of its network.
 
-Input: a checkpoint. Output: tensors under our names; the shape they make, which its configuration must not contradict. The EMA
-copy and the decoder are dropped, as fairseq's own fine-tuning does.
+Input: a checkpoint. Output: tensors under our names, and their shape, which the checkpoint's configuration must not contradict.
+The EMA copy and the decoder are dropped, as in fairseq's own fine-tuning.
 """
 
 from collections.abc import Mapping
@@ -32,18 +32,18 @@ FAIRSEQ_NAMES = {
     "embed_dim": "dim", "num_heads": "heads", "depth": "depth", "average_top_k_layers": "targets",
     "prenet_depth": "prenet", "patch_size": "patch", "input_size": "image",
 }  # fmt: skip
-"""fairseq's names for the numbers of a shape."""
+"""fairseq's names of the dimensions -> ours."""
 FIXED = {
     "layer_norm_first": False, "end_of_block_targets": False, "use_alibi_encoder": False, "norm_eps": EPS, "mlp_ratio": 4,
     "num_extra_tokens": 1,
 }  # fmt: skip
-"""fairseq settings that all published image models share; a network with others is not built."""
+"""fairseq settings that all published image models share; models with other values are refused."""
 
 
 def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The student's tensors of a fairseq checkpoint, or of one stripped to them, under our names.
+    """The student's tensors, under our names, of a fairseq checkpoint or of one reduced to these tensors.
 
-    A fine-tuned one brings its classifier.
+    A fine-tuned checkpoint includes its classifier.
     """
     bare = f"{MODALITY}extra_tokens" in checkpoint.tensors
     tensors = checkpoint.tensors if bare else checkpoint.tensors.get("model")
@@ -59,7 +59,7 @@ def network_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def fairseq_tensors(network: Data2Vec) -> dict[str, Tensor]:
-    """Its tensors under fairseq's names, as `network_tensors` reads them."""
+    """The tensors of a network under fairseq's names, as `network_tensors` reads them."""
     return renamed(network.state_dict(), _their_name)
 
 
@@ -76,14 +76,14 @@ def _our_name(name: str) -> str | None:
     for theirs, ours in NAMES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
-    # A stranger that happens to be called like one of ours stays a stranger.
+    # A foreign tensor whose name equals one of ours must not be taken for it.
     return f"{name} (not fairseq's)" if name.startswith(OURS) else name
 
 
 def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[str, Data2VecShape]) -> Data2VecShape:
     """The shape of the network, read from its tensors.
 
-    The numbers of heads and of targets do not follow from them: they come from the configuration, else from the published size.
+    The numbers of heads and targets do not follow from tensors: they come from the configuration, else from the published size.
     """
     source = checkpoint.record.source
     dim, _, patch, _ = _sides(tensors, "encoder.patches.weight", 4, source)
@@ -93,23 +93,25 @@ def shape_of(checkpoint: Checkpoint, tensors: Mapping[str, Any], sizes: Mapping[
         seen[key] = len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})
     stated = _stated(checkpoint)
     wrong = [
-        f"{key} {stated[key]}, its tensors make {seen[key]}" for key in seen if stated.get(key, seen[key]) != seen[key]
+        f"{key} {stated[key]}, but its tensors have {seen[key]}"
+        for key in seen
+        if stated.get(key, seen[key]) != seen[key]
     ]
     if wrong:
         raise Mismatch(f"the configuration in {source} has {'; '.join(wrong)}", hint="fetch the checkpoint again")
     known = next((size for size in sizes.values() if seen.items() <= size.plain().items()), None)
     numbers = {**(known.plain() if known else {}), **stated, **seen}
     if not numbers.keys() >= Data2VecShape.model_fields.keys():
-        raise UsageError(f"{source} is no published size ({seen}) and has no configuration of fairseq's")
+        raise UsageError(f"{source} is not a published size ({seen}) and has no fairseq configuration")
     try:
         return Data2VecShape.from_plain(numbers)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise Mismatch(f"{source} is no data2vec 2.0 image model ({numbers}): {reason}") from error
+        raise Mismatch(f"{source} is not a data2vec 2.0 image model ({numbers}): {reason}") from error
 
 
 def classes_of(checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> int:
-    """Number of classes of its classifier; none where it has no classifier."""
+    """Number of classes of its classifier; 0 if it has none."""
     bias = "classifier.1.bias"
     return _sides(tensors, bias, 1, checkpoint.record.source)[0] if bias in tensors else 0
 
@@ -122,7 +124,7 @@ def _sides(tensors: Mapping[str, Any], name: str, count: int, source: str) -> tu
 
 
 def _stated(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The numbers fairseq's model configuration gives; of a fine-tuned checkpoint, that of the model it started from."""
+    """The dimensions in fairseq's configuration of the model, or of the pretrained model of a fine-tuned one."""
     source = checkpoint.record.source
     model = _part(_part(checkpoint.tensors, "cfg", source), "model", source)
     mode = str(model.get("prediction_mode", "MEAN_POOLING"))
@@ -149,7 +151,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _part(settings: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
-    """A part of a configuration, empty where there is none."""
+    """A section of a configuration; empty if it is missing."""
     part = settings.get(name)
     if part is None:
         return {}

@@ -1,4 +1,4 @@
-"""data2vec 2.0 image teachers and their signals; data2vec_checkpoint.py reads fairseq's files."""
+"""data2vec 2.0 image teachers and their signals; checkpoint.py reads fairseq's files."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ CUT_FROM_MORE = 224
 
 
 class Data2VecTower:
-    """A data2vec 2.0 encoder and its taps."""
+    """A data2vec 2.0 encoder as a teacher."""
 
     def __init__(self, network: Data2Vec, shape: Data2VecShape) -> None:
         self.network = network
@@ -45,7 +45,7 @@ class Data2VecTower:
             self.taps["logits"] = "the fine-tuned checkpoint's own classifier on the mean of the patch tokens"
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """All signals from one pass."""
+        """All signals from one forward pass."""
         inputs, layers, final = self.network(pixels)
         grid = (self._shape.side, self._shape.side)
         said = {
@@ -65,7 +65,7 @@ class Data2VecTower:
 
 
 def open_data2vec(request: Request) -> Candidate:
-    """Load a teacher; sizes other than the trained one would need other positions, and are refused."""
+    """Load a teacher. Input sizes other than the trained one are refused, because the positions are fixed."""
     facts = data2vec_facts()
     name = request.size or facts.default
     if request.random:
@@ -94,7 +94,7 @@ def open_data2vec(request: Request) -> Candidate:
 
 
 def prepared_for(usual: Preprocess, side: int) -> Preprocess:
-    """fairseq's evaluation: inputs up to 224 pixels are cut from 256 for 224, larger ones are cut from their own size."""
+    """fairseq's evaluation: inputs up to 224 pixels are cropped from a larger image (256 for 224), larger inputs are not."""
     geometry = usual.geometry.model_copy(update={"crop_pct": 1.0}) if side > CUT_FROM_MORE else usual.geometry
     return usual.model_copy(update={"size": (side, side), "geometry": geometry})
 
@@ -107,10 +107,10 @@ def data2vec_facts() -> FamilyFacts:
 
 
 def _checkpoint(request: Request, name: str) -> Checkpoint:
-    """Nano lies in the package, the published ones nowhere that kd could fetch them from."""
+    """Find a checkpoint: nano is in the package; the published ones must be given, because kd cannot fetch them."""
     if name == NANO:
         return find_nano(request.weights, FAMILY.nano_weights, source="package:data2vec-nano")
     if request.weights is None:
-        hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or take --size nano"
+        hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or use --size nano"
         raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)
     return find_checkpoint(request.weights, None, name=request.name)

@@ -1,4 +1,4 @@
-"""Donut: what the family declares of itself; tower.py loads it."""
+"""The declaration of the teacher family Donut; tower.py loads it."""
 
 from kdcache.teachers.family import TeacherFamily
 

@@ -1,9 +1,8 @@
-"""Donut's Swin encoder: feature map, per-stage features, pooled embedding.
+"""Donut's Swin encoder as a teacher: feature map, per-stage features, pooled embedding.
 
-Read: transformers' layout (a whole `VisionEncoderDecoderModel` or a `DonutSwinModel` alone) and the authors' own, which wraps a
-timm Swin. Two ways to prepare a page are in use, and they give different features: transformers' processor, published with the
-checkpoints there (0.5 for mean and std), and the authors' code (ImageNet's, and another thumbnail). Which one was used is in the
-spec's preprocessing.
+It reads transformers' layout (a whole `VisionEncoderDecoderModel` or only a `DonutSwinModel`) and the authors' own, which wraps a
+timm Swin. There are two ways to prepare a page, which give different features: that of transformers' processor (0.5 for mean and
+std), and that of the authors' code (ImageNet's mean and std, and another thumbnail). The teacher's spec records which is used.
 """
 
 import re
@@ -31,7 +30,7 @@ from kdcache.views.recipe import Plain, Shrink
 HINTS = {"logits": "an encoder has no classes: fit a head with `kd teacher fit-head`, then pass --head FILE"}
 SIGNALS = ("features", "embedding", "stage1", "stage2", "stage3", "stage4")
 IDENTIFYING = ("depths", "embed_dim", "num_heads", "window_size", "patch_size")
-"""Settings by which a published size is recognised."""
+"""Settings that identify a published size."""
 AUTHORS = "encoder.model."
 # Inside a block: timm's names -> transformers'.
 BLOCK_NAMES = {
@@ -44,7 +43,7 @@ BLOCK_NAMES = {
 
 
 class SwinShape(Strict):
-    """The numbers of a published encoder."""
+    """The dimensions of a published encoder."""
 
     depths: tuple[int, ...]
     width: int
@@ -53,7 +52,7 @@ class SwinShape(Strict):
     patch: int
 
     def config(self) -> Any:
-        """As transformers writes it; the input size is set when the network is built."""
+        """The configuration for transformers; the input size is set when the network is built."""
         from transformers import DonutSwinConfig
 
         return DonutSwinConfig(
@@ -66,7 +65,7 @@ class SwinShape(Strict):
 
 
 class DonutTower:
-    """A Donut encoder and its taps."""
+    """A Donut encoder as a teacher."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network: Any = network
@@ -79,7 +78,7 @@ class DonutTower:
         }
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """The wanted signals from one pass; the maps of early stages are large and kept only when wanted."""
+        """The wanted signals from one forward pass. Maps of early stages are large, so they are kept only if wanted."""
         deep = any(name.startswith("stage") for name in wanted)
         out = self.network(pixels, output_hidden_states=deep)
         tokens, stride = out.last_hidden_state, stride_of(self.network.config)
@@ -120,7 +119,7 @@ def open_donut(request: Request) -> Candidate:
 
 
 def build(config: Any, size: tuple[int, int]) -> nn.Module:
-    """transformers' encoder for an input size."""
+    """Build transformers' encoder for an input size."""
     from transformers import DonutSwinModel
 
     stride = stride_of(config)
@@ -135,12 +134,12 @@ def build(config: Any, size: tuple[int, int]) -> nn.Module:
 
 
 def stride_of(config: Any) -> int:
-    """Pixels under one token of the last stage."""
+    """Side length in pixels that one token of the last stage covers."""
     return int(config.patch_size << (len(config.depths) - 1))
 
 
 def encoder_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """The encoder's tensors under the names of transformers' DonutSwinModel, from any of the three layouts."""
+    """The encoder's tensors, from any of the three layouts, under the names of transformers' DonutSwinModel."""
     if any(name.startswith(AUTHORS) for name in tensors):
         native = {n.removeprefix(AUTHORS): t for n, t in tensors.items() if n.startswith(AUTHORS)}
         return authors_to_transformers(native)
@@ -150,7 +149,7 @@ def encoder_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def authors_to_transformers(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """timm's Swin names -> transformers'; the joint attention input is split in three, the final norm is never run."""
+    """Rename timm's Swin tensors to transformers' names, split joint attention inputs in three, drop the unused final norm."""
     result: dict[str, Any] = {}
     for name, value in tensors.items():
         if found := re.fullmatch(r"(layers\.\d+\.blocks\.\d+)\.attn\.qkv\.(weight|bias)", name):
@@ -180,7 +179,7 @@ def _outer_name(name: str) -> str | None:
 def _recognised(
     facts: FamilyFacts, request: Request, checkpoint: Checkpoint
 ) -> tuple[str, Any, Callable[[], Preprocess]]:
-    """Size, configuration and preprocessing: the checkpoint's own where it has them, else those of the size named."""
+    """Size, configuration and preprocessing of the checkpoint, or those of the named size if the checkpoint has none."""
     name = request.size or facts.default
     settings = checkpoint.settings("config.json")
     if settings is None:
@@ -207,7 +206,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
-    """transformers' configuration and the input size, from a config.json of the authors or of transformers."""
+    """The configuration for transformers and the input size, from a config.json of the authors or of transformers."""
     from transformers import DonutSwinConfig
 
     if "encoder_layer" in settings:
@@ -224,7 +223,7 @@ def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
 
 
 def _by_layout(preprocess: Preprocess, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Preprocess:
-    """Pages for checkpoints in the authors' layout are prepared as the authors' code does."""
+    """The preprocessing of the authors' code if the checkpoint has the authors' layout, else unchanged."""
     if not any(name.startswith(AUTHORS) for name in checkpoint.tensors):
         return preprocess
     mean, std = NORMALISATIONS["imagenet"]

@@ -1,4 +1,4 @@
-"""Florence-2: what the family declares of itself; tower.py loads it."""
+"""The declaration of the teacher family Florence-2; tower.py loads it."""
 
 from pathlib import Path
 

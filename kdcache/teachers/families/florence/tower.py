@@ -1,8 +1,8 @@
-"""Florence-2's DaViT image towers: feature map, pooled embedding, and logits through a head.
+"""Florence-2's DaViT image towers as teachers: feature map, pooled embedding, and logits with a head.
 
-Florence-2 was trained to write text: it has neither classes nor a contrastive text side, so logits need a head fitted on
-labelled images (`kd teacher fit-head`) or a fine-tuned one. Three layouts of the same tower are read: timm's, the native one
-of transformers, and that of the microsoft/* checkpoints.
+Florence-2 was trained to generate text: it has neither classes nor a contrastive text encoder, so logits need a head that was
+fitted on labelled images (`kd teacher fit-head`) or a fine-tuned one. It reads three layouts of the tower: timm's, that of
+transformers, and that of the microsoft/* checkpoints.
 """
 
 import re
@@ -30,11 +30,11 @@ from kdcache.teachers.request import Request
 STRIDE = 32
 SMALLEST_WINDOW = 6
 HINTS = {
-    "logits": "--size nano can (it knows the classes of `shapes`), or take --signal embedding, or fit a head on labelled "
+    "logits": "use --size nano (it knows the classes of `shapes`), or --signal embedding, or fit a head on labelled "
     "images: `kd teacher fit-head`, then --head FILE"
 }
 PREFIXES = ("model.vision_tower.", "vision_tower.", "")
-# Inside a block: what transformers and microsoft/* call it -> what timm calls it.
+# Inside a block: names of transformers and microsoft/* -> timm's names.
 INNER_NAMES = (
     (r"^conv([12])\.(fn\.dw\.)?", r"cpe\1.proj."),
     (r"^(window|channel)_attn\.norm\.", "norm1."),
@@ -45,7 +45,7 @@ INNER_NAMES = (
 
 
 class DavitShape(Strict):
-    """The numbers that make a DaViT tower."""
+    """The dimensions of a DaViT tower."""
 
     depths: tuple[int, ...]
     dims: tuple[int, ...]
@@ -53,7 +53,7 @@ class DavitShape(Strict):
     window: int
 
     def build(self) -> nn.Module:
-        """The tower, without timm's pooling and norm: Florence-2's checkpoints have none."""
+        """Build the tower without timm's pooling and norm, which Florence-2's checkpoints do not have."""
         from timm.models.davit import DaVit
 
         network: Any = DaVit(
@@ -71,12 +71,12 @@ class DavitShape(Strict):
         return tower
 
     def windowed(self, size: tuple[int, int]) -> Self:
-        """The same tower with the attention window that an input size needs."""
+        """The shape with the attention window that an input size needs."""
         return self.model_copy(update={"window": window_for(size, self.window)})
 
 
 class FlorenceTower:
-    """A DaViT tower and its two taps."""
+    """A DaViT tower, which emits `embedding` and `features`."""
 
     def __init__(self, network: nn.Module, window: int) -> None:
         self.network = network
@@ -86,7 +86,7 @@ class FlorenceTower:
         }
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """Both signals from one pass."""
+        """Both signals from one forward pass."""
         network: Any = self.network
         feature_map: Tensor = network.forward_features(pixels)
         return {"features": from_map(feature_map), "embedding": Output(feature_map.float().mean((2, 3)))}
@@ -124,7 +124,7 @@ def open_florence(request: Request) -> Candidate:
 
 
 def timm_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], Head | None]:
-    """The tower's tensors under timm's names, from any of the three layouts, and a fine-tuned head when there is one."""
+    """The tower's tensors, from any of the three layouts, under timm's names; and a fine-tuned head if there is one."""
     tensors = checkpoint.tensors
     if "stem.conv.weight" in tensors:
         tower = {name: value for name, value in tensors.items() if not name.startswith("head.")}
@@ -140,7 +140,7 @@ def timm_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], Head | None]:
 
 
 def timm_name(name: str) -> str:
-    """A tensor's name in a Florence-2 checkpoint -> its name in timm."""
+    """Convert a tensor's name in a Florence-2 checkpoint to timm's."""
     if found := re.fullmatch(r"convs\.(\d+)\.(conv|proj|norm)\.(\w+)", name):
         stage, part, leaf = found.groups()
         place = "stem" if stage == "0" else f"stages.{stage}.downsample"
@@ -156,7 +156,7 @@ def timm_name(name: str) -> str:
 
 
 def window_for(size: tuple[int, int], largest: int) -> int:
-    """The attention window for an input: it must divide the grid of the last stage, and with it those of all others.
+    """The attention window for an input size: it must divide the grid of the last stage, and so divides all other grids.
 
     768 keeps the window of 12; 256 has a last grid of 8 and gets a window of 8.
     """
@@ -171,7 +171,7 @@ def window_for(size: tuple[int, int], largest: int) -> int:
 
 
 def _open_nano(request: Request) -> Candidate:
-    """The small tower in the package, with its own head for the classes of `shapes`."""
+    """Open the small tower in the package, which has a head for the classes of `shapes`."""
     published = FAMILY.nano_preprocess()
     preprocess = request.prepared(lambda: published)
     if preprocess.size != published.size:
@@ -196,7 +196,7 @@ def _own_head(tensors: Mapping[str, Any]) -> Head:
 def _recognised(
     facts: FamilyFacts, request: Request, tensors: Mapping[str, Any], settings: dict[str, Any] | None
 ) -> tuple[str, DavitShape]:
-    """Which size a checkpoint is, from its tensors; one that is none of them must bring its configuration."""
+    """Recognise a checkpoint's size from its tensors. A checkpoint of no published size must have a configuration."""
     count = 1 + max((int(n.split(".")[1]) for n in tensors if n.startswith("stages.")), default=0)
     depths = tuple(len({n.split(".")[3] for n in tensors if n.startswith(f"stages.{i}.blocks.")}) for i in range(count))
     dims = tuple(tensors[n].shape[0] for n in _dim_names(count) if n in tensors)
@@ -218,7 +218,7 @@ def _recognised(
 
 
 def _vision_settings(settings: dict[str, Any]) -> Any:
-    """A config.json leaves out what is transformers' default; this fills it in."""
+    """The vision settings of a config.json, with transformers' defaults for values that it leaves out."""
     from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
     return Florence2VisionConfig.from_dict(settings.get("vision_config", settings))

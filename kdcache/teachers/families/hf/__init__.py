@@ -1,4 +1,4 @@
-"""Image models of transformers: what the family declares of itself; tower.py loads them."""
+"""The declaration of the teacher family `hf`, image models of transformers; tower.py loads them."""
 
 from kdcache.teachers.family import TeacherFamily
 

@@ -1,4 +1,4 @@
-"""`hf:NAME`: any image model of transformers, with its logits, pooled embedding, tokens, or a named layer."""
+"""`hf:NAME`: any image model of transformers as a teacher of logits, pooled embedding, tokens, or a named layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ DEFAULT_NOTE = " (random weights: default preprocessing)"
 
 
 class HfTower:
-    """A transformers image model and its taps."""
+    """A transformers image model as a teacher."""
 
     def __init__(self, network: Any, signals: tuple[str, ...], note: str = "") -> None:
         self.network: Any = network
@@ -52,7 +52,7 @@ class HfTower:
         self.taps = {name: tap + note for name, tap in taps.items()}
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """The wanted signals, from one whole pass."""
+        """The wanted signals from one forward pass."""
         out = self.network(pixel_values=pixels)
         said = {name: Output(values) for name, values in self._layers.collect().items()}
         if "logits" in wanted:
@@ -61,7 +61,7 @@ class HfTower:
             said["embedding"] = Output(self._pooled().flatten(1))
         if "features" in wanted:
             said["features"] = self._tokens(self._base_output.last_hidden_state, pixels)
-        self._classifier_input = self._base_output = None  # or they would hold the device's memory until the next batch
+        self._classifier_input = self._base_output = None  # frees the device's memory before the next batch
         return said
 
     def _pooled(self) -> Tensor:
@@ -90,7 +90,7 @@ class HfTower:
 
 
 def open_hf(request: Request) -> Candidate:
-    """Make the model, load what was requested, and read its preprocessing from its own processor."""
+    """Build the model, load its weights, and read its preprocessing from its own processor."""
     name = request.model
     assert name is not None
     if request.random:
@@ -108,7 +108,7 @@ def open_hf(request: Request) -> Candidate:
 
 
 def _load(folder: Path, source: str) -> tuple[Any, Weights]:
-    """A model from its folder; tensors missing or left over are an error."""
+    """Load a model from its folder; an error if tensors are missing or left over."""
     import transformers
 
     config, files = _config(folder), weight_files(folder)
@@ -117,7 +117,7 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
         refuse_types(file)
     build = maker.from_config if hasattr(maker, "from_config") else maker
     check_size(lambda: build(deepcopy(config)), nbytes_of(files), source=source)
-    # float32 from the first byte on: a config.json that says float16 would round what the file holds.
+    # Load as float32: with float16 from a config.json, transformers would round the stored weights.
     with _without_bar():
         network, report = maker.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
@@ -127,7 +127,7 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
         kind: sorted(map(str, report[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")
     }
     if maker is transformers.AutoModel:
-        wrong["unexpected"] = []  # heads that the bare model leaves out
+        wrong["unexpected"] = []  # heads that the bare model does not use
     told = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in wrong.items() if names]
     if told:
         raise Mismatch(f"the tensors of {source} do not fit {type(network).__name__}: {'; '.join(told)}", **wrong)
@@ -137,7 +137,7 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
 
 
 def _config(folder: Path) -> Any:
-    """transformers' configuration; nothing in the folder is ever run as a program."""
+    """transformers' configuration; no code from the folder is ever run."""
     import transformers
 
     path = folder / "config.json"
@@ -152,7 +152,7 @@ def _config(folder: Path) -> Any:
 
 
 def _maker(config: Any) -> Any:
-    """The class of a classifier, as its configuration names it, or what makes any model without a head."""
+    """The classifier class that the configuration names, or AutoModel for models without a head."""
     import transformers
 
     architecture = next(iter(config.architectures or []), "")
@@ -163,7 +163,7 @@ def _maker(config: Any) -> Any:
 
 @contextmanager
 def _without_bar() -> Iterator[None]:
-    """Loading shows no progress bar: whoever requested the teacher shows progress of their own."""
+    """Hide transformers' progress bar while loading, because the caller shows its own progress."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -204,7 +204,7 @@ def _check_pixels(network: Any, name: str) -> None:
 
 
 def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Preprocess, str]:
-    """The processor's own settings; random weights without a processor get defaults, and their taps say so."""
+    """The processor's settings. Random weights without a processor get defaults, which the taps note."""
     if folder is not None and has_processor(folder):
         return request.prepared(lambda: from_processor(folder, request.name)), ""
     if not request.random:
@@ -222,6 +222,6 @@ def _preprocess(folder: Path | None, network: Any, request: Request) -> tuple[Pr
 
 
 def _class_names(network: Any) -> tuple[str, ...] | None:
-    """id2label, unless it is only the placeholder LABEL_0, LABEL_1 …"""
+    """Class names from id2label, unless they are only the placeholders LABEL_0, LABEL_1 …"""
     names = tuple(network.config.id2label[index] for index in range(network.config.num_labels))
     return None if names[:1] == ("LABEL_0",) else names

@@ -1,4 +1,4 @@
-"""Image models of timm: what the family declares of itself; tower.py loads them."""
+"""The declaration of the teacher family `timm`, image models of timm; tower.py loads them."""
 
 from kdcache.teachers.family import TeacherFamily
 

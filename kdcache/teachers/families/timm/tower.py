@@ -1,4 +1,4 @@
-"""`timm:NAME`: any image model of timm, with its logits, pooled embedding, feature map, or a named layer."""
+"""`timm:NAME`: any image model of timm as a teacher of logits, pooled embedding, feature map, or a named layer."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -26,7 +26,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
 
 
 class TimmTower:
-    """A timm model and its taps."""
+    """A timm model as a teacher."""
 
     def __init__(self, network: Any, signals: tuple[str, ...]) -> None:
         self.network: Any = network
@@ -41,7 +41,7 @@ class TimmTower:
         }
 
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
-        """The wanted signals; named layers need the whole pass."""
+        """The wanted signals; named layers need the complete forward pass."""
         features = self.network.forward_features(pixels)
         said: dict[str, Output] = {}
         if "features" in wanted:
@@ -58,8 +58,8 @@ class TimmTower:
                 "this model's forward_features returns no map of tokens", hint="request a layer by its name"
             )
         if features.ndim == 4:
-            width, told = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
-            last = features.shape[-1] == width and (features.shape[1] != width or told == "NHWC")
+            width, settings_given = self.network.num_features, getattr(self.network, "output_fmt", "NCHW")
+            last = features.shape[-1] == width and (features.shape[1] != width or settings_given == "NHWC")
             return from_map(features.permute(0, 3, 1, 2) if last else features)
         tokens = features[:, self._prefix :]
         patch = getattr(getattr(self.network, "patch_embed", None), "patch_size", None)
@@ -70,13 +70,13 @@ class TimmTower:
 
 
 def open_timm(request: Request) -> Candidate:
-    """Make the model, load what was requested, and read its preprocessing from its own configuration."""
+    """Build the model, load its weights, and read its preprocessing from its own configuration."""
     name = request.model
     assert name is not None
     published = _published(name)
     if request.random:
         preprocess = request.prepared(lambda: _preprocess(published, name))
-        # A model that is published without a classifier gets a head of its own, the same however the names were given.
+        # A model published without a classifier gets a random head, the same one however the class names were given.
         counted = bool(published.get("num_classes")) and request.classes is not None
         counted = counted and "logits" in request.signals and request.head is None
         options = {"num_classes": len(request.classes or ())} if counted else {}
@@ -86,10 +86,10 @@ def open_timm(request: Request) -> Candidate:
     else:
         checkpoint = find_checkpoint(request.weights, published.get("hf_hub_id"), name=request.name)
         settings = checkpoint.settings("config.json") or {}
-        told = {**published, **settings.get("pretrained_cfg", {})}
-        preprocess = request.prepared(lambda: _preprocess(told, name))
-        count = _class_count(told, checkpoint)
-        network, weights = _create(name, preprocess, told, num_classes=count), checkpoint.record
+        settings_given = {**published, **settings.get("pretrained_cfg", {})}
+        preprocess = request.prepared(lambda: _preprocess(settings_given, name))
+        count = _class_count(settings_given, checkpoint)
+        network, weights = _create(name, preprocess, settings_given, num_classes=count), checkpoint.record
         load_strict(network, checkpoint.tensors, source=weights.source, what=f"timm's {name}")
         classes = _class_names(network, settings) if weights.source.startswith("hub:") else None
     tower = TimmTower(network, request.signals)
@@ -99,7 +99,7 @@ def open_timm(request: Request) -> Candidate:
 
 
 def _published(name: str) -> dict[str, Any]:
-    """timm's configuration of a model; the error for an unknown name suggests the nearest."""
+    """timm's configuration of a model; the error for an unknown name suggests similar ones."""
     import timm
 
     architecture, _, tag = name.partition(".")
@@ -114,29 +114,45 @@ def _published(name: str) -> dict[str, Any]:
     return dict(timm.get_pretrained_cfg(name).to_dict())
 
 
-def _create(name: str, preprocess: Preprocess, told: Mapping[str, Any], **options: Any) -> Any:
+def _create(name: str, preprocess: Preprocess, settings_given: Mapping[str, Any], **options: Any) -> Any:
     import timm
 
-    if told.get("fixed_input_size") and preprocess.size != tuple(told["input_size"][1:]):
+    if settings_given.get("fixed_input_size") and preprocess.size != tuple(settings_given["input_size"][1:]):
         options["dynamic_img_size"] = True
     try:
         network: nn.Module = timm.create_model(name, pretrained=False, **options)
     except TypeError as error:
-        raise UsageError(f"timm's {name} sees {told['input_size'][1:]} and nothing else") from error
+        raise UsageError(f"timm's {name} sees {settings_given['input_size'][1:]} and nothing else") from error
     return network
 
 
-def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
-    """From a pretrained_cfg, as timm's `create_transform` evaluates. Nothing is made up where it is silent."""
-    missing = [key for key in NEEDED if told.get(key) is None]
+def _preprocess(settings_given: Mapping[str, Any], name: str) -> Preprocess:
+    """The preprocessing in a pretrained_cfg, as in timm's evaluation; an error if something is not specified."""
+    missing = [key for key in NEEDED if settings_given.get(key) is None]
     wrong = [f"it lacks {', '.join(missing)}"] if missing else []
-    wrong += [f"its {key} is {told[key]!r}" for key, known in KNOWN.items() if key in told and told[key] not in known]
+    wrong += [
+        f"its {key} is {settings_given[key]!r}"
+        for key, known in KNOWN.items()
+        if key in settings_given and settings_given[key] not in known
+    ]
     if wrong:
         raise _unclear(name, wrong[0])
-    fit = "squash" if told.get("crop_mode") == "squash" else "crop"
-    cut = "once" if fit == "squash" and told["crop_pct"] == 1.0 else "round"  # nothing is cut of a whole squashed image
-    geometry = {"fit": fit, "crop_pct": told["crop_pct"], "interpolation": told["interpolation"], "cut": cut}
-    plain = {"size": list(told["input_size"])[1:], "geometry": geometry, "mean": told["mean"], "std": told["std"]}
+    fit = "squash" if settings_given.get("crop_mode") == "squash" else "crop"
+    cut = (
+        "once" if fit == "squash" and settings_given["crop_pct"] == 1.0 else "round"
+    )  # a squashed whole image is not cropped
+    geometry = {
+        "fit": fit,
+        "crop_pct": settings_given["crop_pct"],
+        "interpolation": settings_given["interpolation"],
+        "cut": cut,
+    }
+    plain = {
+        "size": list(settings_given["input_size"])[1:],
+        "geometry": geometry,
+        "mean": settings_given["mean"],
+        "std": settings_given["std"],
+    }
     try:
         return Preprocess.from_plain(plain)
     except ValidationError as error:
@@ -147,20 +163,20 @@ def _preprocess(told: Mapping[str, Any], name: str) -> Preprocess:
 def _unclear(name: str, reason: str) -> UsageError:
     return UsageError(
         f"timm's configuration of {name} does not specify the preprocessing: {reason}",
-        hint="choose a model with a preprocessing listed in docs/preprocessing.md",
+        hint="use a model with a preprocessing listed in docs/preprocessing.md",
     )
 
 
-def _class_count(told: Mapping[str, Any], checkpoint: Checkpoint) -> int:
-    """Classes of the checkpoint's own classifier; 0 when it has none."""
-    names = told.get("classifier") or ()
+def _class_count(settings_given: Mapping[str, Any], checkpoint: Checkpoint) -> int:
+    """Number of classes of the checkpoint's classifier; 0 if it has none."""
+    names = settings_given.get("classifier") or ()
     first = names if isinstance(names, str) else next(iter(names), "")
     weight = checkpoint.tensors.get(f"{first}.weight")
     return 0 if weight is None else int(weight.shape[0])
 
 
 def _class_names(network: Any, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names published with the weights, else ImageNet's where the model is known to have those classes."""
+    """Class names published with the weights, or ImageNet's if the model is known to have those classes."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     if names := settings.get("label_names"):

@@ -1,7 +1,7 @@
-"""What is in one generated picture, before anything is painted.
+"""Compose one generated picture: what is in it, before anything is painted.
 
-Input: a seed, a split and an index. Output: a `Scene` of integers in units that do not depend on the picture's size:
-positions and radii in 1/65536 of the frame, angles in 1/4096 turns, colours in 0..255. It can be painted at any size.
+Input: a seed, a split and an index. Output: a `Composition` of integers in units that do not depend on the picture's size:
+positions and radii in 1/65536 of the frame, angles in 1/4096 turns, colours in 0..255. So it can be painted at any size.
 """
 
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ class Thing(NamedTuple):
     """Shadow of the shape: offset in x and y, and darkness out of 256."""
 
 
-class Scene(NamedTuple):
-    """A background, things from back to front, and the light over all of it."""
+class Composition(NamedTuple):
+    """A background, things from back to front, and the light over the whole picture."""
 
     background: Surface
     things: tuple[Thing, ...]
@@ -61,19 +61,19 @@ class Scene(NamedTuple):
     target: int
     """Index of the thing that the class names."""
 
-    def alone(self) -> "Scene":
-        """The same without clutter and occlusion."""
+    def alone(self) -> "Composition":
+        """The composition without clutter and occlusion: only the target on its background."""
         return self._replace(things=(self.things[self.target],), target=0)
 
-    def outline(self) -> "Scene":
-        """The target in white on black, evenly lit: where it is."""
+    def outline(self) -> "Composition":
+        """The target in white on black, evenly lit, as a mask of where it is."""
         white, black = Surface("plain", (255, 255, 255), (255, 255, 255)), Surface("striped", (0, 0, 0), (0, 0, 0))
         target = self.things[self.target]._replace(surface=white, shade=(0, 0), shadow=(0, 0, 0))
-        return Scene(black, (target,), (256, 256, 256), (0, 0), 0)
+        return Composition(black, (target,), (256, 256, 256), (0, 0), 0)
 
 
 class Draws:
-    """Integers from the words of one picture, drawn in bulk."""
+    """Random integers for one picture, from words that are drawn all at once."""
 
     def __init__(self, seed: int, split: str, index: int, count: int) -> None:
         dice = Dice(seed, index, SPLITS.index(split), PURPOSE)
@@ -85,7 +85,7 @@ class Draws:
 
 
 def label_of(index: int) -> int:
-    """The class of an image: every hundred images in a row hold every class once, each hundred in another order."""
+    """The class of an image: each block of a hundred images has every class once, in its own order."""
     block, place = divmod(index, len(CLASSES))
     return (place * 37 + block * 61) % len(CLASSES)
 
@@ -109,7 +109,7 @@ def _muted(draw: Draws) -> Colour:
 
 
 def _two_colours(draw: Draws) -> tuple[Colour, Colour]:
-    """Two colours that differ enough to show a pattern: hues far apart, or one against nearly white or black."""
+    """Two colours that differ enough to show a pattern: with distant hues, or one of them nearly white or black."""
     hue = draw.between(0, 360)
     kind, turn = draw.between(0, 4), draw.between(90, 271)
     first = rgb(hue, draw.between(60, 101), draw.between(60, 101))
@@ -125,7 +125,7 @@ def _surface(draw: Draws, name: str) -> Surface:
         return Surface("plain", colour, colour)
     first, second = _two_colours(draw)
     angle, offset = draw.between(0, TURN), (draw.between(0, FRAME), draw.between(0, FRAME))
-    if name == "two-tone":  # half as fine: the line between the halves passes near the middle, and only one does
+    if name == "two-tone":  # at half the fineness exactly one line between the halves passes near the middle
         return Surface(name, first, second, angle, 96, (draw.between(-3000, 3000), 0))
     return Surface(name, first, second, angle, draw.between(200, 300), offset)
 
@@ -146,7 +146,7 @@ def _thing(draw: Draws, shape: str, surface: Surface, x: int, y: int, radius: in
 
 
 def _clutter(draw: Draws) -> Thing:
-    """A small shape of any kind and surface, anywhere: it has the looks of a class, but never the size."""
+    """A small shape of any kind and surface, anywhere: it looks like a class, but is always smaller than a target."""
     shape, surface = SHAPES[draw.between(0, len(SHAPES))], _surface(draw, SURFACES[draw.between(0, len(SURFACES))])
     x, y, radius = draw.between(0, FRAME), draw.between(0, FRAME), draw.between(FRAME * 5 // 100, FRAME * 12 // 100)
     return _thing(draw, shape, surface, x, y, radius, shadow=100)
@@ -166,13 +166,13 @@ def _occluder(draw: Draws, target: Thing) -> Thing:
     return thing._replace(angle=direction + TURN // 4 + draw.between(-300, 301)) if bar else thing
 
 
-def scene(seed: int, split: str, index: int) -> Scene:
-    """Everything in picture `index` of a split."""
+def compose(seed: int, split: str, index: int) -> Composition:
+    """The composition of picture `index` of a split."""
     draw = Draws(seed, split, index, 224)
     shape, surface = divmod(label_of(index), len(SURFACES))
-    ground = Surface(
+    background = Surface(
         ("cloudy", "cloudy", "cloudy", "striped", "checked", "speckled")[draw.between(0, 6)],
-        *_ground_colours(draw),
+        *_background_colours(draw),
         draw.between(0, TURN),
         draw.between(50, 150),
         (draw.between(0, FRAME), draw.between(0, FRAME)),
@@ -185,11 +185,11 @@ def scene(seed: int, split: str, index: int) -> Scene:
     target = _thing(draw, SHAPES[shape], _surface(draw, SURFACES[surface]), x, y, radius, shadow=130)
     behind = tuple(_clutter(draw) for _ in range(draw.between(2, 6)))
     before = tuple(_occluder(draw, target) for _ in range((0, 0, 1, 1, 1, 2)[draw.between(0, 6)]))
-    return Scene(ground, (*behind, target, *before), (gain + warm, gain, gain - warm), slope, len(behind))
+    return Composition(background, (*behind, target, *before), (gain + warm, gain, gain - warm), slope, len(behind))
 
 
-def _ground_colours(draw: Draws) -> tuple[Colour, Colour]:
-    """Two dull colours near each other, so that no pattern of the ground stands out like that of a target."""
+def _background_colours(draw: Draws) -> tuple[Colour, Colour]:
+    """Two similar dull colours, so that no pattern of the background stands out like that of a target."""
     hue, saturation, value = draw.between(0, 360), draw.between(0, 40), draw.between(25, 80)
     turn, more = draw.between(-40, 41), draw.between(8, 22)
     return rgb(hue, saturation, value), rgb(hue + turn, saturation, value + more)
