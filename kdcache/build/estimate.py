@@ -97,8 +97,8 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
     render_rate = max(1, options.render_workers) / trial.render_seconds
     if prepared.listing.classes is None and options.classes is None and plan.teacher.classes:
         notes.add(f"no class names: assuming {len(plan.teacher.classes):,} classes; --classes FILE says otherwise")
-    told = {name: values for name, values in trial.emitted.items() if _worth_showing(name, plan, trial)}
-    costs = tuple(c for stored in plan.signals for c in _costs(stored, images, told.get(stored.signal.name)))
+    shown = {name: values for name, values in trial.emitted.items() if _worth_showing(name, plan, trial)}
+    costs = tuple(c for stored in plan.signals for c in _costs(stored, images, shown.get(stored.signal.name)))
     overhead = file_overhead(plan, prepared.listing)
     added = sum(field.row_bytes for field in plan.layout.added_fields())
     total = sum(cost.total_bytes for cost in costs if cost.chosen) + images * added + overhead

@@ -50,13 +50,13 @@ class PartInHand:
         """True when all rows of the part have been added."""
         return self._done == len(self._rows)
 
-    def add(self, said: dict[str, "torch.Tensor"], digests: NDArray[np.uint32], bad: dict[int, str]) -> None:
+    def add(self, outputs: dict[str, "torch.Tensor"], digests: NDArray[np.uint32], bad: dict[int, str]) -> None:
         """Add the next rows; rows of unreadable images (`bad`) become zeros."""
         here = slice(self._done, self._done + len(digests))
         places = [row - self._rows.start for row in bad]
         self._fields[VIEW_DIGEST.name][here] = digests
         for name, codec in self._codecs.items():
-            values = said[name][: len(digests)]
+            values = outputs[name][: len(digests)]
             if not codec.rowwise:
                 self._waiting[name][here] = values.cpu().numpy()
                 self._waiting[name][places] = 0

@@ -69,8 +69,8 @@ def run_trial(
     render_seconds = (time.perf_counter() - start) / len(shown)
     hint = "choose a smaller --size, --precision bfloat16 or another --device"
     batches = Batches(teacher, batch, hint=hint)
-    said, seconds = _measured(batches, shown)
-    return Trial(batches.size, said, render_seconds, seconds)
+    emitted, seconds = _measured(batches, shown)
+    return Trial(batches.size, emitted, render_seconds, seconds)
 
 
 def _as_many_as_are_quick(

@@ -80,8 +80,8 @@ class TeacherFamily:
     def signals_kept(self, name: str, weights: str | None) -> tuple[str, ...]:
         """Signals that a cache of the teacher with this full name stores by default."""
         if isinstance(self.usual_signals, str):
-            told: tuple[str, ...] = attribute(self.usual_signals)(name.partition(":")[2], weights)
-            return told
+            names: tuple[str, ...] = attribute(self.usual_signals)(name.partition(":")[2], weights)
+            return names
         if self.usual_signals or self.sizes is None:
             return self.usual_signals or LOGITS
         from kdcache.teachers.loading.sizes import family_facts

@@ -18,14 +18,14 @@ def family_of_opener(point: "EntryPoint") -> TeacherFamily:
     """Make a family from such an entry point."""
     from importlib.metadata import entry_points
 
-    told = next(iter(entry_points(group=SIGNALS, name=point.name)), None)
+    declared = next(iter(entry_points(group=SIGNALS, name=point.name)), None)
     package = point.dist.name if point.dist is not None else point.module
     return TeacherFamily(
         name=point.name,
         about=f"models of the package {package}, as {point.name}:NAME",
         opener=point.value,
         by_model=True,
-        usual_signals=LOGITS if told is None else told.value,
+        usual_signals=LOGITS if declared is None else declared.value,
         headless=None,
         own_pixels=True,
     )

@@ -131,8 +131,8 @@ class FrozenTeacher:
     def emit(self, shown: Shown) -> dict[str, Any]:
         """Signal name -> (batch, *shape), float32, or int64 for codes; `Padded` if rows differ in length."""
         return {
-            name: said.values if said.lengths is None else Padded(said.values, said.lengths)
-            for name, said in self._emit(shown).items()
+            name: output.values if output.lengths is None else Padded(output.values, output.lengths)
+            for name, output in self._emit(shown).items()
         }
 
     def _emit(self, shown: Shown) -> dict[str, Output]:
@@ -145,10 +145,10 @@ class FrozenTeacher:
                 hint=f"views are uint8, (batch, {height}, {width}, 3)",
             )
         with torch.inference_mode(), exact_kernels(), autocast(self._device, self._precision):
-            said = self._speak(normalised(pixels, self._mean, self._std), shown)
+            outputs = self._outputs(normalised(pixels, self._mean, self._std), shown)
         # Float32 copies made outside inference mode, because a student's loss may keep them for its backward pass.
         with torch.no_grad(), exact_kernels():
-            copies = {name: said[name].copied() for name in self._wanted}
+            copies = {name: outputs[name].copied() for name in self._wanted}
             if self._head is not None:
                 copies["logits"] = Output(_through(self._head, copies["embedding"].values))
         return {name: copies[name] for name in self._names}
@@ -158,7 +158,7 @@ class FrozenTeacher:
             reads = "reads token ids and was shown none" if self._reads is not None else "reads no token ids"
             raise UsageError(f"this teacher {reads}", hint="show it Shown(pixels) or Shown(pixels, tokens, lengths)")
 
-    def _speak(self, pixels: Tensor, shown: Shown) -> dict[str, Output]:
+    def _outputs(self, pixels: Tensor, shown: Shown) -> dict[str, Output]:
         if shown.tokens is None or shown.lengths is None:
             return self._tower.emit(pixels, self._wanted)
         reading: Any = self._tower
@@ -170,8 +170,8 @@ class FrozenTeacher:
         """Find the signals and their shapes by running one black image."""
         black = torch.zeros((1, *self._preprocess.size, 3), dtype=torch.uint8)
         no_tokens = None if self._reads is None else torch.zeros((1, self._reads), dtype=torch.int64)
-        said = self._emit(Shown(black, no_tokens, None if no_tokens is None else torch.zeros(1, dtype=torch.int64)))
-        return tuple(output.signal(name) for name, output in said.items())
+        outputs = self._emit(Shown(black, no_tokens, None if no_tokens is None else torch.zeros(1, dtype=torch.int64)))
+        return tuple(output.signal(name) for name, output in outputs.items())
 
 
 def check_device(name: str) -> None:

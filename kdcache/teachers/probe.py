@@ -154,18 +154,18 @@ def embed(
         batch=batch,
     )
     batches = Batches(teacher, batch, hint="choose a smaller --size or another --device", note=progress.note)
-    said, good, reason = [], [], ""
+    embeddings, good, reason = [], [], ""
     progress.start("embed", len(sample.ids))
     with pool:
         for rendered in pool.batches(_requests(len(sample.ids), batch)):
             for row, why in rendered.bad.items():
                 reason = reason or f"{sample.ids[row]}: {why}"
             kept = [place for place, row in enumerate(rendered.rows) if row not in rendered.bad]
-            said.append(batches.emit(rendered.shown())["embedding"].cpu()[kept])
+            embeddings.append(batches.emit(rendered.shown())["embedding"].cpu()[kept])
             good += [rendered.rows[place] for place in kept]
             progress.advance(len(rendered.rows), rejected=len(rendered.bad))
     progress.finish()
-    return torch.cat(said), np.array(good), reason
+    return torch.cat(embeddings), np.array(good), reason
 
 
 def _requests(count: int, batch: int) -> Iterator[tuple[int, range]]:

@@ -60,40 +60,40 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     check_caches(options.stream, options.caches)
     if options.freeze:
         check_classifier(_name(options))
-    ground, recipe = _ground_and_recipe(options, where, notes)
-    views = views_of(options, ground, recipe, _before(options), notes)
-    student = _student(options, ground, recipe, drawable(views.recipe).background, notes)
+    data, recipe = _data_and_recipe(options, where, notes)
+    views = views_of(options, data, recipe, _before(options), notes)
+    student = _student(options, data, recipe, drawable(views.recipe).background, notes)
     needs = recipe.needs | family_of(student).needs(student)
-    truths = truths_for(needs, ground.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
-    usable = truths.usable(ground.opened.caches, options.views, ground.usable)
+    truths = truths_for(needs, data.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
+    usable = truths.usable(data.opened.caches, options.views, data.usable)
     if truths.items:
-        notes.add(f"an example is one of the {truths.items}: {usable:,} of {ground.usable:,} images")
+        notes.add(f"an example is one of the {truths.items}: {usable:,} of {data.usable:,} images")
     pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     if not recipe.freezes_norms and processes == 1:
         family_of(student).check_batch(student, recipe.batch, pacing.micro)
-    sets = _validation(options, ground, recipe, student, where, notes)
+    sets = _validation(options, data, recipe, student, where, notes)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",
         student=student,
         recipe=recipe,
         seed=options.seed,
         stream=options.stream,
-        dataset=ground.dataset,
+        dataset=data.dataset,
         views=views,
-        **_recorded_caches(ground.caches),
+        **_recorded_caches(data.caches),
         **_recorded([each.record for each in sets]),
         started_from=_started_from(options.start),
         truths=dict(truths.digests),
-        rejected=ground.dataset.rows - ground.usable,
+        rejected=data.dataset.rows - data.usable,
         new_head=options.new_head,
         head_rows=options.head_rows,
         pacing=pacing,
         processes=processes,
         versions=library_versions(),
     )
-    inputs = RunInputs(ground.opened, tuple(each.examples for each in sets), truths)
+    inputs = RunInputs(data.opened, tuple(each.examples for each in sets), truths)
     return Planned(record, inputs, tuple(notes), _warnings(options))
 
 
@@ -103,7 +103,7 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
     return (f"--epochs {options.epochs:g} has no effect beside --steps {options.steps}: give one of the two",)
 
 
-def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
+def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
     """The training data and the recipe. The default recipe depends on the images, the default cache on the recipe's needs."""
     name = _name(options)
     preset, spec = student_preset(name), shown_student(name)
@@ -120,8 +120,8 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
                 f"{name} starts from weights of its teacher, so it cannot be trained on true classes alone",
                 hint=f"kd cache build --teacher {family.defaults.teacher}, then train from that cache",
             )
-        ground = data_of_images(where.data, notes)
-        recipe(ground.dataset)
+        data = data_of_images(where.data, notes)
+        recipe(data.dataset)
     else:
         caches = choose_caches(
             options.caches,
@@ -132,8 +132,8 @@ def _ground_and_recipe(options: TrainOptions, where: MachineOptions, notes: Note
         chosen, records = recipe(caches[0][1].plan.dataset), records_of(caches)
         shown = shows_images(chosen, spec, records)
         joined = joined_caches(caches, records, views=options.views, shown=shown)
-        ground = data_of_caches(joined, options.views, chosen.needs, where.data, notes)
-    return ground, _recipe(options, ground, preset, notes)
+        data = data_of_caches(joined, options.views, chosen.needs, where.data, notes)
+    return data, _recipe(options, data, preset, notes)
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
@@ -162,14 +162,14 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, ground: TrainingData, preset: Preset, notes: Notes) -> Recipe:
-    name = _recipe_name(options, ground.dataset, preset)
+def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, notes: Notes) -> Recipe:
+    name = _recipe_name(options, data.dataset, preset)
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
-    recipe = _loaded(options, ground.dataset, preset)
-    if not ground.caches:
+    recipe = _loaded(options, data.dataset, preset)
+    if not data.caches:
         recipe = _without_teacher(recipe, name, _name(options), notes)
-        expect_classes(ground, recipe.needs)
+        expect_classes(data, recipe.needs)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
@@ -197,7 +197,7 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
+def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -205,7 +205,7 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
         notes.add(f"no --size: {size} pixels, as in {options.start}")
     spec = student_spec(
         name,
-        classes=ground.classes,
+        classes=data.classes,
         size=size,
         drop_path=recipe.drop_path_of(name),
         background=background,
@@ -213,7 +213,7 @@ def _student(options: TrainOptions, ground: TrainingData, recipe: Recipe, backgr
         weights=options.start if before is None else None,
     )
     if before is not None and not options.new_head and options.head_rows is None:
-        check_head(before.classes, spec.classes, taught=bool(ground.caches))
+        check_head(before.classes, spec.classes, taught=bool(data.caches))
     if not options.start and spec.begun != RANDOM:
         notes.add(f"the student starts from {spec.begun}")
     return spec
@@ -248,14 +248,14 @@ def _pacing(
 
 def _validation(
     options: TrainOptions,
-    ground: TrainingData,
+    data: TrainingData,
     recipe: Recipe,
     student: StudentSpec,
     where: MachineOptions,
     notes: Notes,
 ) -> tuple[PlannedSet, ...]:
     """The validation sets; a note says if there are none although the recipe has a patience."""
-    sets = validation_sets(options.validation, ground, recipe, student, where.render_workers, notes)
+    sets = validation_sets(options.validation, data, recipe, student, where.render_workers, notes)
     if not sets and recipe.patience is not None:
         notes.add(f"training will not stop early: patience {recipe.patience} counts validations, but there are none")
     return sets

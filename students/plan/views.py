@@ -17,13 +17,13 @@ from students.recipe import Recipe
 
 
 def views_of(
-    options: TrainOptions, ground: TrainingData, recipe: Recipe, before: StudentSpec | None, notes: Notes
+    options: TrainOptions, data: TrainingData, recipe: Recipe, before: StudentSpec | None, notes: Notes
 ) -> ViewPlan:
     """The views of the cache; without one, those of the recipe, on the background of `before`, the student it begins with."""
     kept = before.geometry.background if before is not None else None
-    views = ground.views or _drawn(options, recipe, kept, notes)
+    views = data.views or _drawn(options, recipe, kept, notes)
     now = drawable(views.recipe).background
-    if ground.views is not None:
+    if data.views is not None:
         _refuse_another(options.background, now)
     if kept not in (None, now):
         notes.add(f"{options.start} learnt with {described(kept)}; from now on it is {described(now)}")

@@ -114,7 +114,7 @@ class Log:
             with storage_errors(self._file), self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
             for tracker in self._trackers:
-                tracker.tell(numbers_of(line), line["step"])
+                tracker.log(numbers_of(line), line["step"])
 
     def rewind(self, step: int, sums: dict[str, float]) -> None:
         """Remove the lines after step `step`, from which training resumes, and continue with its sums."""

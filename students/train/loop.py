@@ -151,7 +151,7 @@ class Training:
         assert piece is not None, "an epoch has as many steps as were counted beforehand"
         while piece is not None:
             with log.lap(job.targets.stage):
-                signals = epoch.tell(piece.span, piece.shown)
+                signals = epoch.signals_of(piece.span, piece.shown)
             with log.lap("student"):
                 log.add(*self.learner.learn(piece, signals))
             with log.lap("waiting"):

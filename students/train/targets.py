@@ -36,7 +36,7 @@ class EpochTargets(Protocol):
 
     @property
     def view(self) -> int:
-        """The view all its images are seen in."""
+        """Number of the view in which all its images are shown."""
 
     def __len__(self) -> int:
         """Steps of the whole epoch."""
@@ -44,26 +44,26 @@ class EpochTargets(Protocol):
     def examples(self, number: int) -> Rows:
         """This process's examples of a step: rows, or items of rows (kdcache/stream/examples.py)."""
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
-        """The signals of these of the step's examples, which come in order; nothing where there is no teacher."""
+    def signals_of(self, piece: slice, pixels: Pixels | None) -> Signals:
+        """The signals of a piece of the step's examples; empty without a teacher. Pieces are asked for in order."""
 
 
 class TargetSource(Protocol):
-    """Opens epochs."""
+    """Where the targets of a training come from; it opens epochs."""
 
     sees: tuple[int, int] | None
-    """Height and width of the views that must be rendered for it; None: none."""
+    """Height and width of the views that must be rendered for it; None if it needs no views."""
     stage: Stage
-    """Name of the stage its time is logged under."""
+    """Stage under which its time is logged."""
     signals: tuple[str, ...]
-    """Signals it gives."""
+    """Names of its signals."""
 
     def epoch(self, number: int, start: int) -> EpochTargets:
         """Epoch `number` from step `start` on."""
 
 
 class Streamable(Protocol):
-    """A cache, or several joined: what stored signals are read from."""
+    """A cache, or several that are joined."""
 
     def stream(
         self,
@@ -123,12 +123,12 @@ class CachedTargets:
 
 
 class CachedEpochTargets:
-    """An epoch read back from disk."""
+    """An epoch whose signals are read from disk."""
 
-    def __init__(self, stream: Stream | JoinedStream, speaks: bool, device: str) -> None:
-        self._stream, self._speaks, self._device = stream, speaks, device
+    def __init__(self, stream: Stream | JoinedStream, has_signals: bool, device: str) -> None:
+        self._stream, self._has_signals, self._device = stream, has_signals, device
         self._batches: Iterator[Batch | JoinedBatch] = iter(stream)
-        self._said: dict[str, Distribution | NDArray[np.float32]] = {}
+        self._decoded: dict[str, Distribution | NDArray[np.float32]] = {}
 
     @property
     def view(self) -> int:
@@ -139,22 +139,22 @@ class CachedEpochTargets:
         return len(self._stream) + self._stream.start
 
     def examples(self, number: int) -> Rows:
-        """As the stream has them."""
+        """Those of the stream."""
         return self._stream.examples(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
-        """Decoded. A step is read when its first rows are asked for."""
-        if self._speaks and piece.start == 0:
-            self._said = next(self._batches).decode()
-        return {signal: self._part(said, piece) for signal, said in self._said.items()}
+    def signals_of(self, piece: slice, pixels: Pixels | None) -> Signals:
+        """The decoded signals. A step is read when its first piece is asked for."""
+        if self._has_signals and piece.start == 0:
+            self._decoded = next(self._batches).decode()
+        return {signal: self._part(values, piece) for signal, values in self._decoded.items()}
 
-    def _part(self, said: Distribution | NDArray[np.float32], piece: slice) -> Distribution | torch.Tensor:
-        some = said[piece]
+    def _part(self, values: Distribution | NDArray[np.float32], piece: slice) -> Distribution | torch.Tensor:
+        some = values[piece]
         return torch.tensor(some, device=self._device) if isinstance(some, np.ndarray) else some.to(self._device)
 
 
 class LabelsOnly:
-    """No teacher: truths are all there is to learn from."""
+    """No teacher: the student learns from truths only."""
 
     sees: tuple[int, int] | None = None
     stage: Stage = "waiting"
@@ -170,7 +170,7 @@ class LabelsOnly:
         rejected: Callable[[int], Rows] | None = None,
         examples: Examples | None = None,
     ) -> None:
-        """`rejected`: the rows of a view that cannot be used, where that is known. `examples`: items of rows; None: rows."""
+        """`rejected`: the rows of a view that cannot be used, if that is known. `examples`: items of rows; None: rows."""
         self._examples: Examples | int = len(images.ids) if examples is None else examples
         self._images, self._views, self._seed, self._share, self._rejected = images, views, seed, share, rejected
 
@@ -193,27 +193,27 @@ class LabelsOnlyEpoch:
         return len(self._share)
 
     def examples(self, number: int) -> Rows:
-        """In the order of the epoch."""
+        """This process's examples of a step, in the order of the epoch."""
         return self._order.slice(*self._share.span(number))
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
-        """Nothing."""
+    def signals_of(self, piece: slice, pixels: Pixels | None) -> Signals:
+        """Empty."""
         return {}
 
 
 class LiveTeacher:
-    """On-stream: the teacher looks at the views of every step. Examples and views are those of the cache it would have made."""
+    """On-stream: the teacher runs on the views of every step. Examples and views are those of the cache it would have made."""
 
     stage: Stage = "teacher"
 
     def __init__(self, drawn: LabelsOnly, teacher: "TeacherSpec", batches: "Batches") -> None:
-        """`batches`: the teacher, shown as many images at a time as the plan says, for a row's bits depend on that number."""
+        """`batches`: the teacher with the batch size of the plan, because the bits of a row depend on that size."""
         self._drawn, self._batches = drawn, batches
         self.signals = tuple(signal.name for signal in teacher.signals)
         self.sees: tuple[int, int] | None = teacher.preprocess.size
 
     def epoch(self, number: int, start: int) -> "LiveTeacherEpoch":
-        """The same examples, with the teacher."""
+        """The same examples, with the signals of the teacher."""
         return LiveTeacherEpoch(self._drawn.epoch(number, start), self._batches)
 
 
@@ -225,17 +225,17 @@ class LiveTeacherEpoch:
 
     @property
     def view(self) -> int:
-        """The view it looks at."""
+        """Number of the view that the teacher is shown."""
         return self._drawn.view
 
     def __len__(self) -> int:
         return len(self._drawn)
 
     def examples(self, number: int) -> Rows:
-        """In the order of the epoch."""
+        """This process's examples of a step, in the order of the epoch."""
         return self._drawn.examples(number)
 
-    def tell(self, piece: slice, pixels: Pixels | None) -> Signals:
-        """What the teacher emits about them now."""
+    def signals_of(self, piece: slice, pixels: Pixels | None) -> Signals:
+        """Run the teacher on the views of the piece."""
         assert pixels is not None, "a connected teacher is shown its views"
         return dict(self._batches.emit(Shown(torch.from_numpy(pixels))))

@@ -17,7 +17,7 @@ NAMES = ("tensorboard", "wandb")
 class Tracker(Protocol):
     """Receives the numbers of a training."""
 
-    def tell(self, numbers: dict[str, float], step: int) -> None:
+    def log(self, numbers: dict[str, float], step: int) -> None:
         """Send the numbers of one step."""
 
 
@@ -32,7 +32,7 @@ class _TensorBoard:
         self._writer = SummaryWriter(run.path / "tensorboard")
         stack.callback(self._writer.close)
 
-    def tell(self, numbers: dict[str, float], step: int) -> None:
+    def log(self, numbers: dict[str, float], step: int) -> None:
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
 
@@ -51,7 +51,7 @@ class _Wandb:
         )
         stack.callback(self._run.finish)
 
-    def tell(self, numbers: dict[str, float], step: int) -> None:
+    def log(self, numbers: dict[str, float], step: int) -> None:
         self._run.log(numbers, step=step)
 
 

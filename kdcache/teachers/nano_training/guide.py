@@ -33,13 +33,15 @@ class Guide(nn.Module):
         """Distance between pupil and guide: in two feature grids, in the embedding, and in the class probabilities."""
         *wanted, beliefs = self._see(pixels)
         _, middle, last = seen.grids
-        told = (
+        predicted = (
             self.early(middle.flatten(2).mT),
             self.late(functional.avg_pool2d(last, 2).flatten(2).mT),
             self.whole(seen.whole),
         )
-        apart = torch.stack([functional.mse_loss(mine.float(), its) for mine, its in zip(told, wanted, strict=True)])
-        return 2 * apart.sum() - (beliefs * seen.logits.log_softmax(1)).sum(1).mean()
+        distances = torch.stack(
+            [functional.mse_loss(mine.float(), its) for mine, its in zip(predicted, wanted, strict=True)]
+        )
+        return 2 * distances.sum() - (beliefs * seen.logits.log_softmax(1)).sum(1).mean()
 
     @torch.no_grad()
     def _see(self, pixels: Tensor) -> tuple[Tensor, ...]:

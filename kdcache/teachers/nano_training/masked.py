@@ -100,8 +100,8 @@ class Decoder(nn.Module):
         grid = noise.to(seen.dtype).scatter(1, shown[:, :, None].expand(-1, -1, dim), seen)
         grid = grid.transpose(1, 2).view(count, dim, self._side, self._side)
         for convolution in self.convolutions:
-            said = functional.layer_norm(convolution(grid).movedim(1, 3), (dim,))
-            grid = grid + functional.gelu(said).movedim(3, 1)
+            update = functional.layer_norm(convolution(grid).movedim(1, 3), (dim,))
+            grid = grid + functional.gelu(update).movedim(3, 1)
         guessed: Tensor = self.out(grid.flatten(2).transpose(1, 2))
         return guessed
 

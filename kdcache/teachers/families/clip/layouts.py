@@ -208,20 +208,20 @@ def _from_open_clip_settings(settings: Mapping[str, Any]) -> ClipShape:
 
 def _open_clip_pixels(pixels: Any, side: int) -> Preprocess:
     """The preprocessing of open_clip's evaluation: torchvision's resize of the shorter side and centre crop, or a squash."""
-    told = {key: value for key, value in pixels.items() if value is not None} if isinstance(pixels, Mapping) else {}
+    given = {key: value for key, value in pixels.items() if value is not None} if isinstance(pixels, Mapping) else {}
     mean, std = NORMALISATIONS["clip"]  # open_clip's defaults
     sizes = (side, [side, side])
     try:
         if not isinstance(pixels, Mapping):
             raise Unknown(f"it is {pixels!r}")
-        for key, value in told.items():
+        for key, value in given.items():
             if key not in ("mean", "std", "fill_color") and value not in tuple(PIXELS.get(key, sizes)):
                 raise Unknown(f"{key} is {value!r}")
-        mean = three(told, "mean") if "mean" in told else mean
-        std = three(told, "std") if "std" in told else std
+        mean = three(given, "mean") if "mean" in given else mean
+        std = three(given, "std") if "std" in given else std
     except Unknown as unknown:
         raise UsageError(f"unsupported preprocess_cfg of open_clip: {unknown}", hint=SEE) from None
-    geometry = PIXELS["resize_mode"][told.get("resize_mode", "shortest")]
-    interpolation = PIXELS["interpolation"][told.get("interpolation", "bicubic")]
+    geometry = PIXELS["resize_mode"][given.get("resize_mode", "shortest")]
+    interpolation = PIXELS["interpolation"][given.get("interpolation", "bicubic")]
     geometry = geometry.model_copy(update={"interpolation": interpolation})
     return Preprocess(size=(side, side), geometry=geometry, mean=mean, std=std)

@@ -63,11 +63,11 @@ class ClipTower:
         """The projected class token and, if wanted, the projected patch tokens."""
         network: Any = self.network
         out = network(pixel_values=pixels, interpolate_pos_encoding=self._stretched)
-        said = {"embedding": Output(out.image_embeds)}
+        outputs = {"embedding": Output(out.image_embeds)}
         if "features" in wanted:  # last_hidden_state is taken before the last layer norm
             tokens = network.vision_model.post_layernorm(out.last_hidden_state[:, 1:])
-            said["features"] = Output(network.visual_projection(tokens), self._grid)
-        return said
+            outputs["features"] = Output(network.visual_projection(tokens), self._grid)
+        return outputs
 
 
 def open_clip(request: Request) -> Candidate:

@@ -48,7 +48,7 @@ class Data2VecTower:
         """All signals from one forward pass."""
         inputs, layers, final = self.network(pixels)
         grid = (self._shape.side, self._shape.side)
-        said = {
+        outputs = {
             "inputs": Output(inputs),
             "final": Output(final),
             "features": Output(final[:, 1:], grid),
@@ -56,12 +56,12 @@ class Data2VecTower:
             "embedding": Output(final.float().mean(1)),
         }
         if self.network.classifier is not None:
-            said["logits"] = Output(self.network.classifier(final[:, 1:].mean(1)))
+            outputs["logits"] = Output(self.network.classifier(final[:, 1:].mean(1)))
         if "targets" in wanted:
-            said["targets"] = Output(targets(layers, self._shape.targets))
+            outputs["targets"] = Output(targets(layers, self._shape.targets))
         if "targets-patches" in wanted:
-            said["targets-patches"] = Output(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
-        return said
+            outputs["targets-patches"] = Output(targets([layer[:, 1:] for layer in layers], self._shape.targets), grid)
+        return outputs
 
 
 def open_data2vec(request: Request) -> Candidate:

@@ -83,11 +83,11 @@ class DonutTower:
         out = self.network(pixels, output_hidden_states=deep)
         tokens, stride = out.last_hidden_state, stride_of(self.network.config)
         grid = (pixels.shape[2] // stride, pixels.shape[3] // stride)
-        said = {"features": Output(tokens, grid), "embedding": Output(tokens.float().mean(1))}
+        outputs = {"features": Output(tokens, grid), "embedding": Output(tokens.float().mean(1))}
         if deep:
             maps = zip(out.hidden_states[1:], out.reshaped_hidden_states[1:], strict=True)
-            said |= {f"stage{i}": Output(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
-        return said
+            outputs |= {f"stage{i}": Output(t, (m.shape[2], m.shape[3])) for i, (t, m) in enumerate(maps, start=1)}
+        return outputs
 
 
 def open_donut(request: Request) -> Candidate:
@@ -211,9 +211,9 @@ def _from_settings(settings: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
 
     if "encoder_layer" in settings:
         base = _shape(family_facts("donut").sizes["base"])
-        told = {"depths": tuple(settings["encoder_layer"]), "window": settings["window_size"]}
+        given = {"depths": tuple(settings["encoder_layer"]), "window": settings["window_size"]}
         height, width = settings["input_size"]
-        return base.model_copy(update=told).config(), (height, width)
+        return base.model_copy(update=given).config(), (height, width)
     encoder = settings.get("encoder", settings)
     if encoder.get("model_type") != "donut-swin":
         raise UsageError(f"the encoder is a {encoder.get('model_type')}, not a donut-swin", hint="try hf:NAME")

@@ -54,15 +54,15 @@ class HfTower:
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals from one forward pass."""
         out = self.network(pixel_values=pixels)
-        said = {name: Output(values) for name, values in self._layers.collect().items()}
+        outputs = {name: Output(values) for name, values in self._layers.collect().items()}
         if "logits" in wanted:
-            said["logits"] = Output(out.logits)
+            outputs["logits"] = Output(out.logits)
         if "embedding" in wanted:
-            said["embedding"] = Output(self._pooled().flatten(1))
+            outputs["embedding"] = Output(self._pooled().flatten(1))
         if "features" in wanted:
-            said["features"] = self._tokens(self._base_output.last_hidden_state, pixels)
+            outputs["features"] = self._tokens(self._base_output.last_hidden_state, pixels)
         self._classifier_input = self._base_output = None  # frees the device's memory before the next batch
-        return said
+        return outputs
 
     def _pooled(self) -> Tensor:
         pooled = self._classifier_input
@@ -128,9 +128,9 @@ def _load(folder: Path, source: str) -> tuple[Any, Weights]:
     }
     if maker is transformers.AutoModel:
         wrong["unexpected"] = []  # heads that the bare model does not use
-    told = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in wrong.items() if names]
-    if told:
-        raise Mismatch(f"the tensors of {source} do not fit {type(network).__name__}: {'; '.join(told)}", **wrong)
+    listed = [f"{len(names)} {kind} ({shortened(names)})" for kind, names in wrong.items() if names]
+    if listed:
+        raise Mismatch(f"the tensors of {source} do not fit {type(network).__name__}: {'; '.join(listed)}", **wrong)
     network = network.float()
     refuse_broken(network, source=source)
     return network, Weights(source=source, sha256=files_sha256(files))

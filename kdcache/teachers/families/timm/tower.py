@@ -43,14 +43,14 @@ class TimmTower:
     def emit(self, pixels: Tensor, wanted: frozenset[str]) -> dict[str, Output]:
         """The wanted signals; named layers need the complete forward pass."""
         features = self.network.forward_features(pixels)
-        said: dict[str, Output] = {}
+        outputs: dict[str, Output] = {}
         if "features" in wanted:
-            said["features"] = self._tokens(features, pixels)
+            outputs["features"] = self._tokens(features, pixels)
         if "embedding" in wanted:
-            said["embedding"] = Output(self.network.forward_head(features, pre_logits=True).flatten(1))
+            outputs["embedding"] = Output(self.network.forward_head(features, pre_logits=True).flatten(1))
         if "logits" in wanted or self._layers.taps:
-            said["logits"] = Output(self.network.forward_head(features))
-        return said | {name: Output(values) for name, values in self._layers.collect().items()}
+            outputs["logits"] = Output(self.network.forward_head(features))
+        return outputs | {name: Output(values) for name, values in self._layers.collect().items()}
 
     def _tokens(self, features: Any, pixels: Tensor) -> Output:
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
