@@ -79,8 +79,10 @@ class Watch:
 
 
 def _no_more() -> None:
-    """Block the signals: Python's shutdown restores their default handlers, which would change the exit code."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _MET)
+    """Ignore the signals, in all threads. Python's shutdown gives other handlers back to the system, and a signal would then change
+    the exit code; signals that are ignored stay so."""
+    for number in _MET:
+        signal.signal(number, signal.SIG_IGN)
 
 
 watch = Watch()

@@ -119,7 +119,7 @@ def test_images_without_token_ids_are_refused(source: WithTokens, images: Path, 
     from kdcache.build import prepare as preparing
 
     monkeypatch.setattr(preparing, "open_source", lambda *_, **__: source.of)
-    with pytest.raises(Mismatch, match="reads token ids, which the images of images do not bring"):
+    with pytest.raises(Mismatch, match="reads token ids, which the images of images do not have"):
         built(images, tmp_path / "c")
 
 

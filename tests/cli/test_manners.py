@@ -76,7 +76,7 @@ def test_a_bug_is_one_line_and_a_saved_traceback(capsys, tmp_path, monkeypatch):
 def test_a_failing_disk_is_not_called_a_bug(capsys):
     full = OSError(errno.ENOSPC, "No space left on device", "kd/x")
     assert Ui([]).guard(raised(full)) == 8
-    assert capsys.readouterr().err.startswith("error: No space left on device: kd/x\n\nhint: make room")
+    assert capsys.readouterr().err.startswith("error: No space left on device: kd/x\n\nhint: free some space")
 
 
 def test_a_place_that_cannot_be_written_is_named_before_the_work(kd, build_words, tmp_path):

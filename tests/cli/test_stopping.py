@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and a closed terminal: one clean line and the exit code that tells which, at any moment, however often."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -33,7 +34,11 @@ STOPPED = "stopped; every finished part is kept\n\nhint: resume with: kd cache b
 def sleeper(clean_up: str = "pass", after: str = "", before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     script = SLEEPER.replace("CLEAN_UP", clean_up).replace("AFTER", after)
     words = [*before, sys.executable, "-c", script]
-    started = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Under nohup the tests ignore hang-ups, and so would their children.
+    hear = None if before else functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    started = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear
+    )
     assert started.stdout.readline() == "ready\n"
     return started
 

@@ -86,7 +86,7 @@ def test_an_imported_cache_says_what_is_not_known(tmp_path, two_epochs):
     assert plan.teacher.family == "tinyvit-logits"
     assert (plan.teacher.weights.source, plan.teacher.weights.sha256) == ("imported:theirs", "unknown")
     assert plan.views.recipe == Foreign(project="tinyvit", keys="stem", epochs=(3, 5))
-    with pytest.raises(UsageError, match="only TinyViT can render them again"):
+    with pytest.raises(UsageError, match="only tinyvit can render them again"):
         drawable(plan.views.recipe)
     assert any("does not train" in note for note in imported.notes)
 

@@ -42,7 +42,7 @@ class TestLabels(ObjectiveContract):
 
     def misfits(self):
         return [
-            (self.sides(classes=("cat", "dog")), ("the cache has logits of 2 classes", "the student has 3")),
+            (self.sides(classes=("cat", "dog")), ("the cache has logits of 2 classes", "the student's 3 classes")),
             (self.sides(truths={}), ("needs true classes", "the images of photos have no labels")),
             (self.sides(truths={"class": ("cat", "cow", "fish")}), ("photos have 3", "'cow' and 'dog'")),
         ]

@@ -36,7 +36,7 @@ def test_a_student_without_names_is_matched_by_number_and_says_so():
     found = match_classes(ANIMALS, 3, UNNAMED)
     assert found.numbers.tolist() == [0, 1, 2, 3]
     assert "by number" in found.rule
-    with pytest.raises(Mismatch, match="3 classes, the student 4"):
+    with pytest.raises(Mismatch, match="3 classes, the student has 4 without names"):
         match_classes(ANIMALS[:3], 2, UNNAMED)
 
 

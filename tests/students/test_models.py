@@ -247,7 +247,7 @@ def test_a_file_that_is_not_there_is_unavailable(tmp_path):
 
 def test_a_file_without_tensors_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="no tensors"):
+    with pytest.raises(UsageError, match="no named tensors"):
         load_weights(build_student(small_spec()), small_spec(), tmp_path / "w.pth", head="keep")
 
 

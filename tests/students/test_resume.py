@@ -1,5 +1,6 @@
 """A training that was stopped, however it was stopped, goes on as if it had not been."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -39,7 +40,8 @@ def test_a_signal_keeps_the_step_in_hand(cache, tmp_path, number, code):
     asked = ["--cache", str(cache), "--steps", "5000", "--batch", "8", "--size", "32", "--val", "none"]
     asked += ["--workers", "0", "--device", "cpu", "--log-every", "1", "--out", str(tmp_path / "run")]
     command = [sys.executable, "-m", "tests.students.as_command", "train", *asked]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    hear = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests ignore hang-ups
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear) as process:
         metrics = tmp_path / "run" / "metrics.jsonl"
         deadline = time.monotonic() + 120
         while not (metrics.is_file() and metrics.read_text()) and time.monotonic() < deadline:

@@ -33,7 +33,7 @@ def refused(out: Path, caches, error: type[KDError] = Mismatch, **asked) -> tupl
 def test_caches_of_other_images(pair, tmp_path):
     other = keeping(tmp_path / "other", "features", data="shapes:count=40,size=32", **ONE_VIEW)
     message, _ = refused(tmp_path / "run", several(pair[0], other))
-    assert f"{other} is of other images than {pair[0]}" in message
+    assert f"{other} has other images than {pair[0]}" in message
     assert "train/000032" in message
 
 

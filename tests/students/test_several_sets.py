@@ -116,7 +116,7 @@ def test_places_of_banks_are_told_from_those_of_images():
     assert places_of(("bank=b", "images"), [alone]) == {None: Places("images", "b")}
     named = [alone.model_copy(update={"name": name}) for name in ("one", "bank")]
     assert places_of(("bank=b", "one=x", "one.bank=y"), named) == {"bank": Places("b"), "one": Places("x", "y")}
-    with pytest.raises(UsageError, match=r"gives the validation images twice"):
+    with pytest.raises(UsageError, match=r"names the validation images twice"):
         places_of(("bank=b", "bank=c"), [alone])
     with pytest.raises(UsageError, match="compared with the training images"):
         places_of(("bank=b",), [alone.model_copy(update={"bank": None, "bank_from": 9})])
