@@ -79,8 +79,8 @@ class Watch:
 
 
 def _no_more() -> None:
-    """Ignore the signals, in all threads. Python's shutdown gives other handlers back to the system, and a signal would then change
-    the exit code; signals that are ignored stay so."""
+    """Ignore the signals in all threads. Python's shutdown would restore the default action of handled signals, which changes the
+    exit code; ignored signals stay ignored."""
     for number in _MET:
         signal.signal(number, signal.SIG_IGN)
 
