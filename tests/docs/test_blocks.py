@@ -11,6 +11,7 @@ from tests.docs.commands import lines_of, run_line
 PAGES = [page for page in pages() if any(block.is_run_here for block in blocks_of(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_page_can_be_followed_from_top_to_bottom(page: Path, here: Path):
     names: dict[str, Any] = {}

@@ -12,6 +12,8 @@ from kdcache.store import Store
 from kdcache.store.plan import PartId
 from tests.store.making import make_cache, make_listing, make_plan, payload_of
 
+pytestmark = pytest.mark.slow
+
 WRITER = Path(__file__).with_name("killed_writer.py")
 PART, OTHER = PartId(0, 1), PartId(1, 1)
 BUILT_OVER = "rewrite"

@@ -47,6 +47,7 @@ def test_what_once_failed_fails_no_more(watch):
     assert not [line for case in ONCE for line in failures(watch, case)]
 
 
+@pytest.mark.slow
 def test_thirty_seconds_find_nothing_but_kd_errors(watch):
     first = 0 if os.environ.get("CI") else random.randrange(1 << 30)
     end = time.monotonic() + SECONDS

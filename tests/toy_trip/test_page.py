@@ -11,6 +11,8 @@ from tests.docs.blocks import blocks_of
 from tests.toy_trip.renamed import install
 from tests.toy_trip.trip import ROOT, environment, run
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "extending.md"
 
 
@@ -31,7 +33,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-@pytest.mark.slow
 def test_its_commands_do_what_they_say(package, tmp_path):
     (block,) = (each for each in blocks_of(PAGE) if each.language == "sh")
     pip, *commands = block.text.strip().split("\n")

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from tests.toy_trip.renamed import TOY, drawn, install
 from tests.toy_trip.trip import ROOT, Ran, environment, run
 
+pytestmark = pytest.mark.slow
+
 OURS = ("kdcache", "students", "cli", "configs")
 
 
@@ -150,7 +152,6 @@ def test_its_constraint_holds(trip):
     assert max(float(tensor.abs().max()) for tensor in weights.values()) <= 2.0
 
 
-@pytest.mark.slow
 def test_resumed_is_as_if_it_had_not_been_stopped(trip):
     folder, _ = trip
     whole, halves = (load_file(folder / run / "best.safetensors") for run in ("off", "halves"))
@@ -158,7 +159,6 @@ def test_resumed_is_as_if_it_had_not_been_stopped(trip):
     assert all(torch.equal(tensor, halves[name]) for name, tensor in whole.items())
 
 
-@pytest.mark.slow
 def test_it_keeps_every_contract(names, package):
     """With the suites that ship in kdcache.testing and students.testing."""
     done = subprocess.run(

@@ -17,6 +17,8 @@ from kdcache.stream import Examples, Order
 from tests.toy_trip.renamed import install
 from tests.toy_trip.trip import environment
 
+pytestmark = pytest.mark.slow
+
 WATCHED = Path(__file__).with_name("watched.py")
 COUNTS = [2, 0, 3, 1, 1, 4, 0, 2, 1, 3, 2, 1, 0, 5, 1, 2, 3, 1, 2, 1]
 """Questions of each image."""
