@@ -102,6 +102,7 @@ def test_a_training_stopped_within_an_epoch_ends_the_same(caches, whole, tmp_pat
     assert same(run, whole)
 
 
+@pytest.mark.slow
 def test_two_processes_read_the_same_from_two_caches_as_from_one(caches, tmp_path):
     asked = ["--recipe", "demo-hint", "--steps", "3", "--batch", "8", "--size", "32"]
     one = trained_by(2, tmp_path / "one", "--cache", str(caches["both"]), *asked)
