@@ -14,6 +14,7 @@ from kdcache.build.devices import build_on_devices
 from kdcache.build.parts import build_parts
 from kdcache.build.prepare import Prepared
 from kdcache.store import Store
+from kdcache.store.frame import expect_plan
 from kdcache.store.plan import PartId
 
 Portion = tuple[int, int]
@@ -58,6 +59,7 @@ def begun(prepared: Prepared) -> Store:
 def build_missing(store: Store, prepared: Prepared, *, only: Portion | None = None, progress: Progress) -> BuildResult:
     """Build the missing parts of an open cache, or only those of one share."""
     with store.building(only):
+        expect_plan(store.place, store.plan)  # it was read before the teacher was loaded and measured
         asked = share_of(store.plan.parts(), only)
         absent = set(store.missing(sizes=True))
         todo = [part for part in asked if part in absent]

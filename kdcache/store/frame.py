@@ -103,6 +103,13 @@ def _is_there(cache: Place, plan: Plan, there: Plan | None = None) -> bool:
     return cache.kind(INDEX) == "file" and index_file_digest(cache, INDEX) == plan.dataset.index_digest
 
 
+def expect_plan(cache: Place, plan: Plan) -> None:
+    """Mismatch if the cache no longer has this plan."""
+    if read_plan(cache).plain() != plan.plain():
+        message = f"the plan of {cache} was changed or replaced after it was read"
+        raise Mismatch(message, hint="run the same command again", path=cache.at(PLAN))
+
+
 def _has_plan(cache: Place) -> bool:
     """Whether anything exists at plan.json; if it is not a plan, reading it reports that."""
     return cache.kind(PLAN) is not None
