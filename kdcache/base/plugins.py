@@ -110,7 +110,7 @@ class Registry(Generic[Thing]):
         groups: dict[str, Callable[[EntryPoint], Any]] = {} if self.group is None else {self.group: _as_it_is}
         for group, made in (groups | dict(self.older)).items():
             for point in sorted(entry_points(group=group), key=lambda point: point.name):
-                yield Offer(point.name, _package(point), partial(made, point))
+                yield Offer(point.name, package_of(point), partial(made, point))
 
     def names(self) -> list[str]:
         """All names, those of this repository first."""
@@ -179,15 +179,17 @@ class Registry(Generic[Thing]):
 
 def load(point: "EntryPoint", what: str) -> Any:
     """Import what an entry point refers to; Unavailable, naming its package, when it cannot be imported."""
-    return _guarded(point.load, what, point.name, _package(point))
+    return _guarded(point.load, what, point.name, package_of(point))
 
 
 def _guarded(load: Callable[[], Any], what: str, name: str, package: str) -> Any:
     try:
         return load()
-    except KDError:
+    except KeyboardInterrupt:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a module may also raise SystemExit, or what a compiled extension raises
+        if package == OURS and isinstance(error, KDError):
+            raise
         reason = " ".join(str(error).split())[:300] or "no reason given"
         raise Unavailable(
             f"the {what} {name} of the package {package} cannot be loaded: {type(error).__name__}: {reason}",
@@ -199,7 +201,8 @@ def _as_it_is(point: "EntryPoint") -> Any:
     return point.load()
 
 
-def _package(point: "EntryPoint") -> str:
+def package_of(point: "EntryPoint") -> str:
+    """Name of the distribution that an entry point comes with."""
     return point.dist.name if point.dist is not None else point.value
 
 
