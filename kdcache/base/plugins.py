@@ -107,10 +107,16 @@ class Registry(Generic[Thing]):
                 # A package may bring a name in today's group and in that of an earlier version: today's counts.
                 if all(offer.package != other.package for other in here):
                     here.append(offer)
-            for offer in self.others.offers() if self.others is not None else ():
-                offers.setdefault(offer.name, []).append(offer)
             self._kept[path] = offers
-        return self._kept[path]
+        return self._with_others(self._kept[path])
+
+    def _with_others(self, offers: dict[str, list[Offer]]) -> dict[str, list[Offer]]:
+        if self.others is None:
+            return offers
+        merged = {name: list(found) for name, found in offers.items()}
+        for offer in self.others.offers():
+            merged.setdefault(offer.name, []).append(offer)
+        return merged
 
     def _from_elsewhere(self) -> Iterator[Offer]:
         from importlib.metadata import entry_points

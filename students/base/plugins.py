@@ -6,8 +6,8 @@ on working.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from students.base.objective import ByKind, Constraint, Objective
 from students.base.task import Task
 
 GROUP = "kd.students"
+CALLED = {"families": "name", "objectives": "kind", "constraints": "kind", "tasks": "name"}
+"""Field of a plugin -> attribute by which its things are called."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,51 @@ class Installed(NamedTuple):
     plugin: Plugin
 
 
+@dataclass(frozen=True)
+class _Read:
+    usable: list[Installed] = field(default_factory=list)
+    broken: list[KDError] = field(default_factory=list)
+    offers: dict[str, list[Offer]] = field(default_factory=lambda: {what: [] for what in CALLED})
+
+
+_READ: dict[tuple[str, ...], _Read] = {}
+"""Plugins by import path: they are read again only when it has changed."""
+
+
 def plugins() -> tuple[Installed, ...]:
     """All installed plugins that can be used, imported."""
-    return _read(tuple(sys.path))[0]
+    return tuple(_read().usable)
 
 
 def troubles() -> tuple[KDError, ...]:
     """Why each of the other plugins cannot be used."""
-    return _read(tuple(sys.path))[1]
+    return tuple(_read().broken)
 
 
-@cache
-def _read(path: tuple[str, ...]) -> tuple[tuple[Installed, ...], tuple[KDError, ...]]:
-    """Both, read again only when the import path has changed."""
-    usable, broken = list[Installed](), list[KDError]()
+def _read() -> _Read:
+    path = tuple(sys.path)
+    if path not in _READ:
+        # Kept from the start: a plugin that looks into a registry while it is imported sees those that came before it.
+        read = _READ[path] = _Read()
+        try:
+            _fill(read)
+        except BaseException:
+            del _READ[path]
+            raise
+    return _READ[path]
+
+
+def _fill(read: _Read) -> None:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
-            usable.append(Installed(package_of(point), _loaded(point)))
+            package, plugin = installed = Installed(package_of(point), _loaded(point))
         except KDError as error:
-            broken.append(error)
-    return tuple(usable), tuple(broken)
+            read.broken.append(error)
+            continue
+        read.usable.append(installed)
+        for what, key in CALLED.items():
+            things = getattr(plugin, what)
+            read.offers[what] += [Offer(getattr(thing, key), package, partial(_itself, thing)) for thing in things]
 
 
 def _loaded(point: EntryPoint) -> Plugin:
@@ -78,14 +105,10 @@ class Brought:
 
     what: str
     """Field of `Plugin`: `families`, `objectives`, `constraints` or `tasks`."""
-    key: str = "name"
-    """Attribute by which a thing is called: `name` or `kind`."""
 
-    def offers(self) -> Iterator[Offer]:
+    def offers(self) -> list[Offer]:
         """The things of all plugins, each with its package."""
-        for package, plugin in plugins():
-            for thing in getattr(plugin, self.what):
-                yield Offer(getattr(thing, self.key), package, partial(_itself, thing))
+        return _read().offers[self.what]
 
     def troubles(self) -> tuple[KDError, ...]:
         """Why plugins cannot be used that may bring things too."""
@@ -102,9 +125,9 @@ def _problems(plugin: Any) -> Iterator[str]:
         yield f"{plugin!r:.60} is a {type(plugin).__name__}, not a students.base.plugins.Plugin"
         return
     for what, contract in (("families", Family), ("tasks", Task)):
-        yield from _of(plugin, what, "name", partial(_no_instance, contract))
+        yield from _of(plugin, what, partial(_no_instance, contract))
     for what, base in (("objectives", Objective), ("constraints", Constraint)):
-        yield from _of(plugin, what, "kind", partial(_no_class, base))
+        yield from _of(plugin, what, partial(_no_class, base))
     presets: Any = plugin.presets
     if presets is not None and not isinstance(presets, Path):
         yield f"presets is {presets!r:.60}, a {type(presets).__name__}, not a pathlib.Path"
@@ -112,9 +135,9 @@ def _problems(plugin: Any) -> Iterator[str]:
         yield f"presets is {presets}, which is no folder"
 
 
-def _of(plugin: Plugin, what: str, key: str, problem: Callable[[Any], str | None]) -> Iterator[str]:
+def _of(plugin: Plugin, what: str, problem: Callable[[Any], str | None]) -> Iterator[str]:
     """What is wrong with one field of a plugin."""
-    things = getattr(plugin, what)
+    things, key = getattr(plugin, what), CALLED[what]
     if not isinstance(things, tuple | list):
         yield f"{what} is a {type(things).__name__}, not a tuple"
         return

@@ -11,7 +11,7 @@ CONSTRAINTS: Registry[type[Constraint]] = Registry(
     package="students.constraints",
     attribute="CONSTRAINT",
     what="constraint",
-    others=Brought("constraints", "kind"),
+    others=Brought("constraints"),
     passed_over=frozenset({"registry"}),
 )
 AnyConstraint = Annotated[Constraint, Kinds(Constraint, CONSTRAINTS)]

@@ -11,7 +11,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     package="students.objectives",
     attribute="OBJECTIVE",
     what="objective",
-    others=Brought("objectives", "kind"),
+    others=Brought("objectives"),
     passed_over=frozenset({"registry"}),
 )
 AnyObjective = Annotated[Objective, Kinds(Objective, OBJECTIVES, usual="labels")]
