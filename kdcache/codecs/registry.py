@@ -165,12 +165,11 @@ def _brought(points: list[EntryPoint]) -> type[Codec]:
 @lru_cache(maxsize=64)
 def _loaded(point: EntryPoint) -> type[Codec]:
     kind = load(point, "codec")
-    if not (
-        inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind) and hasattr(kind, "form")
-    ):
+    derived = inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind)
+    if not derived or not all(hasattr(kind, name) for name in ("form", "help", "kinds")):
         raise Unavailable(
             f"the codec {point.name} of the package {package_of(point)} ({point.value}) is not a class derived from "
-            "kdcache.codecs.codec.Codec with a form",
-            hint="a codec is one class with `form`, `help` and `kinds`; kdcache.testing.codecs tests it",
+            "kdcache.codecs.codec.Codec with `form`, `help` and `kinds`",
+            hint="kdcache.testing.codecs tests a codec",
         )
     return kind

@@ -131,6 +131,11 @@ def test_a_codec_that_cannot_be_loaded_is_named(installed: Callable[..., None], 
         ("raise ValueError('no licence')", "cannot be loaded: ValueError: no licence"),
         ("raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
         ("class Kind: form = 'evil'", "is not a class derived from"),
+        (
+            "from kdcache.codecs.array_codec import ArrayCodec\n"
+            "class Kind(ArrayCodec):\n    form = 'evil'\n    name = fields = encode = decode = None",
+            "with `form`, `help` and `kinds`",
+        ),
         ("raise BaseException('odd')", "cannot be loaded: BaseException: odd"),
     ],
 )
