@@ -172,4 +172,5 @@ def _loaded(point: EntryPoint) -> type[Codec]:
             "kdcache.codecs.codec.Codec with `form`, `help` and `kinds`",
             hint="kdcache.testing.codecs tests a codec",
         )
-    return kind
+    checked: type[Codec] = kind
+    return checked
