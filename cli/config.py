@@ -9,7 +9,7 @@ from cli import options as o
 from cli.command import command, group
 from cli.output import Ui
 from cli.text import columns, on_a_line, plural
-from kdcache.errors import UsageError
+from kdcache.errors import KDError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,15 +53,20 @@ app = group("Show and check presets and settings.")
 
 def config_list(ui: Ui, kind: Kind = None) -> None:
     """List the presets."""
+    from kdcache.config.folders import folder_troubles
     from kdcache.config.presets import config_path, preset_names
 
     if kind is not None:
         _check_kind(kind)
-    rows = [
-        [f"{each}/{name}", _about(each, name, config_path(each, name).read_text("utf-8"))]
-        for each in ((kind,) if kind else KINDS)
-        for name in preset_names(each)
-    ]
+    for trouble in folder_troubles():
+        ui.warn(trouble.message)
+    rows = list[list[str]]()
+    for each in (kind,) if kind else KINDS:
+        for name in preset_names(each):
+            try:
+                rows.append([f"{each}/{name}", _about(each, name, config_path(each, name).read_text("utf-8"))])
+            except KDError as trouble:  # two packages bring it
+                ui.warn(trouble.message)
     ui.answer([{"name": name, "about": about} for name, about in rows], columns(rows))
 
 
@@ -144,7 +149,7 @@ def _settings(name: str) -> "type[Strict]":
     if task not in TASKS:
         raise UsageError(
             f"{name} is not named after a task, so it is unclear to which task the settings belong",
-            hint=f"name it TASK.yaml; tasks are {', '.join(TASKS.names())}",
+            hint=f"name it TASK.yaml; {TASKS.known()}",
         )
     return TASKS.get(task).settings
 

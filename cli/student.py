@@ -10,7 +10,7 @@ from cli.command import command, group
 from cli.output import Ui
 from cli.runs import RunPath, open_run
 from cli.text import listing, pairs, plural
-from kdcache.errors import UsageError
+from kdcache.errors import KDError, UsageError
 from students.base import limits
 
 if TYPE_CHECKING:
@@ -74,9 +74,17 @@ app = group("List students, show one, export a trained one.")
 
 def student_list(ui: Ui) -> None:
     """List the students with their parameters and multiply-adds at 1,000 classes."""
-    from students.families.registry import shown_student, student_names
+    from students.families.registry import FAMILIES, shown_student, student_names
 
-    facts = [_facts(shown_student(name)) for name in student_names()]
+    troubles = FAMILIES.troubles()
+    facts = list[dict[str, Any]]()
+    for name in student_names():
+        try:
+            facts.append(_facts(shown_student(name)))
+        except KDError as trouble:  # a preset of another package, or one that two packages bring
+            troubles.append(trouble)
+    for message in dict.fromkeys(trouble.message for trouble in troubles):
+        ui.warn(message)
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdcache.config.folders import add_folders
+from kdcache.config.folders import Folder, add_folders
+from kdcache.errors import KDError
 
 if TYPE_CHECKING:
     from students.api import (
@@ -33,13 +33,19 @@ __all__ = [
 ]
 
 
-def _presets_of_plugins() -> Iterable[Path]:
+def _presets_of_plugins() -> Iterable[Folder]:
     from students.base.plugins import plugins
 
-    return [plugin.presets for plugin in plugins() if plugin.presets is not None]
+    return [Folder(package, plugin.presets) for package, plugin in plugins() if plugin.presets is not None]
 
 
-add_folders(_presets_of_plugins)
+def _broken_plugins() -> Iterable[KDError]:
+    from students.base.plugins import troubles
+
+    return troubles()
+
+
+add_folders(_presets_of_plugins, _broken_plugins)
 
 
 def __getattr__(name: str) -> Any:

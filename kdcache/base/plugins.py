@@ -7,14 +7,14 @@ is requested. So a module that cannot be imported, or a name that two packages b
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from kdcache.errors import KDError, Mismatch, Unavailable, UsageError
 
@@ -48,6 +48,16 @@ class Offer:
     load: Callable[[], Any]
 
 
+class Others(Protocol):
+    """Things of other packages that do not come by entry points of their own: a package lists them in one plugin."""
+
+    def offers(self) -> Iterable[Offer]:
+        """The things, each with its package."""
+
+    def troubles(self) -> Iterable[KDError]:
+        """The errors of packages whose plugin cannot be used, so that nobody knows what they bring."""
+
+
 @dataclass(frozen=True)
 class Registry(Generic[Thing]):
     """All things of one kind, such as all student families, by name."""
@@ -60,8 +70,8 @@ class Registry(Generic[Thing]):
     """What messages call one such thing: `student family`."""
     group: str | None = None
     """Group of entry points under which other packages declare theirs; None: other packages cannot add any."""
-    others: Callable[[], Mapping[str, Thing]] | None = None
-    """Returns more things of other packages that do not come by their own entry points: name -> thing."""
+    others: Others | None = None
+    """More things of other packages, which do not come by their own entry points."""
     passed_over: frozenset[str] = field(default_factory=frozenset)
     """Modules of the package that declare no thing: the contract itself, shared helpers."""
     kind: type[Thing] | None = None
@@ -85,10 +95,6 @@ class Registry(Generic[Thing]):
     def _loaded(self) -> dict[Offer, Thing]:
         return {}
 
-    @cached_property
-    def _others(self) -> Mapping[str, Thing]:
-        return {} if self.others is None else self.others()
-
     def _offers(self) -> dict[str, list[Offer]]:
         """Name -> the packages that bring it. Searched again only when the import path has changed."""
         path = tuple(sys.path)
@@ -102,7 +108,15 @@ class Registry(Generic[Thing]):
                 if all(offer.package != other.package for other in here):
                     here.append(offer)
             self._kept[path] = offers
-        return self._kept[path]
+        return self._with_others(self._kept[path])
+
+    def _with_others(self, offers: dict[str, list[Offer]]) -> dict[str, list[Offer]]:
+        if self.others is None:
+            return offers
+        merged = {name: list(found) for name, found in offers.items()}
+        for offer in self.others.offers():
+            merged.setdefault(offer.name, []).append(offer)
+        return merged
 
     def _from_elsewhere(self) -> Iterator[Offer]:
         from importlib.metadata import entry_points
@@ -110,18 +124,28 @@ class Registry(Generic[Thing]):
         groups: dict[str, Callable[[EntryPoint], Any]] = {} if self.group is None else {self.group: _as_it_is}
         for group, made in (groups | dict(self.older)).items():
             for point in sorted(entry_points(group=group), key=lambda point: point.name):
-                yield Offer(point.name, _package(point), partial(made, point))
+                yield Offer(point.name, package_of(point), partial(made, point))
 
     def names(self) -> list[str]:
         """All names, those of this repository first."""
-        return list(dict.fromkeys((*self._offers(), *self._others)))
+        return list(self._offers())
+
+    def known(self) -> str:
+        """All names, for the message about an unknown one."""
+        return f"there are {', '.join(self.names())}{self.hidden()}"
+
+    def hidden(self) -> str:
+        """The packages that may bring an unknown name but cannot be used, as the end of a message; usually empty."""
+        return "".join(f"; {trouble.message}" for trouble in self._unknowable())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._offers() or name in self._others
+        return name in self._offers()
 
     def __iter__(self) -> Iterator[tuple[str, Thing]]:
-        for name in self.names():
-            yield name, self.get(name)
+        """Every name whose thing can be used, and the thing."""
+        for name, found, _ in self._tried():
+            if found is not None:
+                yield name, found
 
     def get(self, name: str, *, unknown: Callable[..., KDError] = UsageError) -> Thing:
         """The thing of that name. `unknown` makes the error for an unknown name: UsageError, unless the name comes from a file.
@@ -132,7 +156,7 @@ class Registry(Generic[Thing]):
         if found is None:
             names = self.names()
             hint = near(name, names, otherwise=f"there are {', '.join(names)}")
-            raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint=hint)
+            raise unknown(f"unknown {self.what} {name!r}; {self.known()}", hint=hint)
         return found
 
     def find(self, name: str) -> Thing | None:
@@ -143,7 +167,7 @@ class Registry(Generic[Thing]):
             message = f"{packages} both bring the {self.what} {name!r}"
             raise Mismatch(message, hint=f"pip uninstall {offers[-1].package}")
         if not offers:
-            return self._others.get(name)
+            return None
         (offer,) = offers
         if offer not in self._loaded:
             self._loaded[offer] = self._checked(offer, _guarded(offer.load, self.what, name, offer.package))
@@ -151,18 +175,21 @@ class Registry(Generic[Thing]):
 
     def usable(self) -> list[Thing]:
         """All things of this kind whose modules can be imported."""
-        return [found for found, _ in self._tried() if found is not None]
+        return [found for _, found in self]
 
     def troubles(self) -> list[KDError]:
-        """The errors of all names that cannot be used."""
-        return [error for _, error in self._tried() if error is not None]
+        """The errors of all names, and of all packages, that cannot be used."""
+        return [*self._unknowable(), *(error for _, _, error in self._tried() if error is not None)]
 
-    def _tried(self) -> Iterator[tuple[Thing | None, KDError | None]]:
+    def _unknowable(self) -> list[KDError]:
+        return [] if self.others is None else list(self.others.troubles())
+
+    def _tried(self) -> Iterator[tuple[str, Thing | None, KDError | None]]:
         for name in self.names():
             try:
-                yield self.get(name), None
+                yield name, self.get(name), None
             except KDError as error:
-                yield None, error
+                yield name, None, error
 
     def _checked(self, offer: Offer, thing: Any) -> Thing:
         called = getattr(thing, "name", None)
@@ -171,7 +198,7 @@ class Registry(Generic[Thing]):
             raise Mismatch(
                 f"the {self.what} {offer.name} of the package {offer.package} is a {type(thing).__name__}{is_called}, "
                 f"not a {self.kind.__name__} called {offer.name!r}",
-                hint=_mend(offer.package),
+                hint=mend(offer.package),
             )
         found: Thing = thing
         return found
@@ -179,19 +206,21 @@ class Registry(Generic[Thing]):
 
 def load(point: "EntryPoint", what: str) -> Any:
     """Import what an entry point refers to; Unavailable, naming its package, when it cannot be imported."""
-    return _guarded(point.load, what, point.name, _package(point))
+    return _guarded(point.load, what, point.name, package_of(point))
 
 
 def _guarded(load: Callable[[], Any], what: str, name: str, package: str) -> Any:
     try:
         return load()
-    except KDError:
+    except KeyboardInterrupt:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a module may also raise SystemExit, or what a compiled extension raises
+        if package == OURS and isinstance(error, KDError):
+            raise
         reason = " ".join(str(error).split())[:300] or "no reason given"
         raise Unavailable(
             f"the {what} {name} of the package {package} cannot be loaded: {type(error).__name__}: {reason}",
-            hint=_mend(package),
+            hint=mend(package),
         ) from error
 
 
@@ -199,11 +228,13 @@ def _as_it_is(point: "EntryPoint") -> Any:
     return point.load()
 
 
-def _package(point: "EntryPoint") -> str:
+def package_of(point: "EntryPoint") -> str:
+    """Name of the distribution that an entry point comes with."""
     return point.dist.name if point.dist is not None else point.value
 
 
-def _mend(package: str) -> str:
+def mend(package: str) -> str:
+    """The hint of an error of another package."""
     return f"repair or remove that package: pip uninstall {package}"
 
 

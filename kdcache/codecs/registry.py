@@ -1,8 +1,9 @@
 """All codecs, and the choice of one by name for a signal.
 
 Every class with a `form` in this folder is a codec. Other packages add codecs with entry points of the group `kd.codecs`, each
-named by the first word of the codec's form; they are imported only when they are named or listed. Another package cannot
-replace a codec of this folder, so that existing caches never change their meaning.
+named by the first word of the codec's form; they are imported only when they are named or listed. One that cannot be loaded is
+refused when it is named, and left out of lists. Another package cannot replace a codec of this folder, so that existing caches
+never change their meaning.
 """
 
 import inspect
@@ -15,9 +16,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from kdcache.base.figures import whole
+from kdcache.base.plugins import load, package_of
 from kdcache.codecs.codec import Codec
 from kdcache.codecs.padded_codec import PaddedCodec
-from kdcache.errors import Unavailable, UsageError
+from kdcache.errors import KDError, Mismatch, Unavailable, UsageError
 from kdcache.signals.signal import Signal
 
 GROUP = "kd.codecs"
@@ -61,8 +63,18 @@ def check_codec_name(text: str) -> None:
 
 
 def codec_classes() -> list[type[Codec]]:
-    """All codecs: those of this folder, then those of installed packages."""
-    return [*_own(), *(_loaded(point) for point in _others().values())]
+    """All codecs: those of this folder, then those of installed packages that can be loaded."""
+    return list(_each())
+
+
+def _each() -> Iterator[type[Codec]]:
+    """The same, one after another: other packages are imported only for who looks beyond the codecs of this folder."""
+    yield from _own()
+    for points in _others().values():
+        try:
+            yield _brought(points)
+        except KDError:  # told to whoever names it
+            continue
 
 
 def codec_list() -> dict[str, str]:
@@ -83,7 +95,7 @@ def codec_choices(signal: Signal) -> tuple[str, ...]:
 
 def default_codec(signal: Signal) -> str:
     """The codec used for a signal when the user chooses none; codecs declare this with `usual_for`."""
-    return next(name for each in codec_classes() if (name := each.usual_for(signal)) is not None)
+    return next(name for each in _each() if (name := each.usual_for(signal)) is not None)
 
 
 def _named(text: str) -> Iterator[type[Codec]]:
@@ -91,8 +103,8 @@ def _named(text: str) -> Iterator[type[Codec]]:
     word, own = _first_word(text), list(_own())
     found = [each for each in own if text == each.form or text in each.aliases]
     found += [each for each in own if each.takes_number() and word == _first_word(each.form)]
-    if not found and (point := _others().get(word)) is not None:
-        brought = _loaded(point)
+    if not found and (points := _others().get(word)) is not None:
+        brought = _brought(points)
         found = [brought] if brought.takes_number() or text in (brought.form, *brought.aliases) else []
     yield from found
 
@@ -131,24 +143,34 @@ def _own() -> tuple[type[Codec], ...]:
     )
 
 
-def _others() -> dict[str, EntryPoint]:
-    """Name -> entry point of another package, without names that this folder has too."""
+def _others() -> dict[str, list[EntryPoint]]:
+    """Name -> entry points of other packages, without names that this folder has too."""
     ours = {word for each in _own() for word in (_first_word(each.form), *each.aliases)}
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in ours}
+    points: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name not in ours:
+            points.setdefault(point.name, []).append(point)
+    return points
+
+
+def _brought(points: list[EntryPoint]) -> type[Codec]:
+    """The codec of a name; Mismatch when two packages bring it."""
+    if len(points) > 1:
+        packages = [package_of(point) for point in points]
+        message = f"{' and '.join(packages)} both bring the codec {points[0].name!r}"
+        raise Mismatch(message, hint=f"pip uninstall {packages[-1]}")
+    return _loaded(points[0])
 
 
 @lru_cache(maxsize=64)
 def _loaded(point: EntryPoint) -> type[Codec]:
-    try:
-        kind = point.load()
-    except (ImportError, AttributeError) as error:
-        hint = "reinstall or remove the package that brings it"
-        raise Unavailable(f"the codec {point.name} ({point.value}) cannot be loaded: {error}", hint=hint) from error
-    if not (
-        inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind) and hasattr(kind, "form")
-    ):
+    kind = load(point, "codec")
+    derived = inspect.isclass(kind) and issubclass(kind, Codec) and not inspect.isabstract(kind)
+    if not derived or not all(hasattr(kind, name) for name in ("form", "help", "kinds")):
         raise Unavailable(
-            f"the codec {point.name} ({point.value}) is not a class derived from kdcache.codecs.codec.Codec with a form",
-            hint="a codec is one class with `form`, `help` and `kinds`; kdcache.testing.codecs tests it",
+            f"the codec {point.name} of the package {package_of(point)} ({point.value}) is not a class derived from "
+            "kdcache.codecs.codec.Codec with `form`, `help` and `kinds`",
+            hint="kdcache.testing.codecs tests a codec",
         )
-    return kind
+    checked: type[Codec] = kind
+    return checked

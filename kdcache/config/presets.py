@@ -18,11 +18,12 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
 from kdcache.base.plain_json import MOST_LEVELS
+from kdcache.base.plugins import OURS
 from kdcache.base.strict import Strict
 from kdcache.config.explain import explain
-from kdcache.config.folders import other_folders
+from kdcache.config.folders import Folder, folder_troubles, other_folders
 from kdcache.config.plain_yaml import parse_yaml, read_yaml
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 
 Model = TypeVar("Model", bound=Strict)
 _SHOWN = 60
@@ -46,7 +47,11 @@ def config_root() -> Path:
 
 def preset_names(kind: str) -> list[str]:
     """Names of all presets of a kind, sorted."""
-    return sorted({name for root in (config_root(), *other_folders()) for name in _names_in(root / kind)})
+    return sorted({name for folder in _folders() for name in _names_in(folder.path / kind)})
+
+
+def _folders() -> list[Folder]:
+    return [Folder(OURS, config_root()), *other_folders()]
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -54,10 +59,12 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _preset(kind: str, name: str) -> Path | None:
-    """The file of a preset. Our presets come first, so that another package cannot replace one."""
-    if name in _names_in(config_root() / kind):
-        return config_root() / kind / f"{name}.yaml"
-    return next((root / kind / f"{name}.yaml" for root in other_folders() if name in _names_in(root / kind)), None)
+    """The file of a preset. Mismatch when two packages bring it, so that none replaces a preset of another."""
+    found = [folder for folder in _folders() if name in _names_in(folder.path / kind)]
+    if len(found) > 1:
+        message = f"{' and '.join(folder.package for folder in found)} both bring the preset {kind}/{name}"
+        raise Mismatch(message, hint=f"pip uninstall {found[-1].package}")
+    return found[0].path / kind / f"{name}.yaml" if found else None
 
 
 def preset_kinds() -> list[str]:
@@ -81,7 +88,10 @@ def config_path(kind: str, name: str) -> Path:
     near = get_close_matches(name, names, 1)
     suggestion = f"; did you mean {near[0]}?" if near else ""
     known = ", ".join(names) or "none"
-    raise UsageError(f"no {kind} preset is called {name}{suggestion}", hint=f"presets: {known}; or give a .yaml file")
+    broken = "".join(f"; {trouble.message}" for trouble in folder_troubles())  # one of these may bring it
+    raise UsageError(
+        f"no {kind} preset is called {name}{suggestion}{broken}", hint=f"presets: {known}; or give a .yaml file"
+    )
 
 
 def config_origin(kind: str, name: str) -> str:

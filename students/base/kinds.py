@@ -37,7 +37,7 @@ class Kinds:
             raise ValueError(f"`kind` is missing; kinds are {', '.join(names)}")
         if not isinstance(kind, str) or kind not in self.registry:
             near = get_close_matches(str(kind), names, 1)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            advice = f"did you mean {near[0]}?{self.registry.hidden()}" if near else self.registry.known()
             raise ValueError(f"no {self.registry.what} is of the kind {str(kind)[:60]!r}; {advice}")
         record: ByKind = self.registry.get(kind).from_plain({key: its for key, its in value.items() if key != "kind"})
         return record

@@ -5,13 +5,13 @@ from typing import Annotated
 from kdcache.base.plugins import Registry
 from students.base.kinds import Kinds
 from students.base.objective import Constraint
-from students.base.plugins import brought
+from students.base.plugins import Brought
 
 CONSTRAINTS: Registry[type[Constraint]] = Registry(
     package="students.constraints",
     attribute="CONSTRAINT",
     what="constraint",
-    others=lambda: brought("constraints", "kind"),
+    others=Brought("constraints"),
     passed_over=frozenset({"registry"}),
 )
 AnyConstraint = Annotated[Constraint, Kinds(Constraint, CONSTRAINTS)]

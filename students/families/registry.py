@@ -13,7 +13,7 @@ from kdcache.base.plugins import Registry
 from kdcache.config.presets import load_preset, preset_names
 from kdcache.errors import Mismatch, UsageError
 from students.base.contracts import Family, Head, Needs, Request
-from students.base.plugins import GROUP, brought
+from students.base.plugins import GROUP, Brought
 from students.families.preset import Preset
 from students.families.spec import MOST_CLASSES, StudentSpec
 
@@ -34,7 +34,7 @@ FAMILIES: Registry[Family[Any]] = Registry(
     package=__package__ or "",
     attribute="FAMILY",
     what="student family",
-    others=lambda: brought("families"),
+    others=Brought("families"),
     # Folders are families; the files beside them are shared code.
     passed_over=frozenset(path.stem for path in Path(__file__).parent.glob("*.py")),
 )

@@ -80,7 +80,7 @@ def _read(path: Path) -> Evaluation:
     if not isinstance(name, str) or name not in TASKS:
         raise Damage(
             f"{path} is not {what}: no task is called {str(name)[:_NAME]!r}",
-            hint=f"install the package that brings this task, or remove the file; there are {', '.join(TASKS.names())}",
+            hint=f"install the package that brings this task, or remove the file; {TASKS.known()}",
             path=str(path),
         )
     report = TASKS.get(name).report.from_content(kept.report, path, what=what, hint=_AGAIN)

@@ -9,10 +9,10 @@ from kdcache.base.plugins import Registry
 from kdcache.base.strict import Strict
 from kdcache.config.presets import load_alone, load_preset, preset_names
 from kdcache.errors import KDError, UsageError
-from students.base.plugins import brought
+from students.base.plugins import Brought
 from students.base.task import Task
 
-TASKS: Registry[Task[Any]] = Registry("students.tasks", "TASK", "task", others=lambda: brought("tasks"))
+TASKS: Registry[Task[Any]] = Registry("students.tasks", "TASK", "task", others=Brought("tasks"))
 
 
 def task_named(name: str, *, unknown: Callable[..., KDError] = UsageError) -> Task[Any]:

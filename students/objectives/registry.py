@@ -5,13 +5,13 @@ from typing import Annotated
 from kdcache.base.plugins import Registry
 from students.base.kinds import Kinds
 from students.base.objective import Objective
-from students.base.plugins import brought
+from students.base.plugins import Brought
 
 OBJECTIVES: Registry[type[Objective]] = Registry(
     package="students.objectives",
     attribute="OBJECTIVE",
     what="objective",
-    others=lambda: brought("objectives", "kind"),
+    others=Brought("objectives"),
     passed_over=frozenset({"registry"}),
 )
 AnyObjective = Annotated[Objective, Kinds(Objective, OBJECTIVES, usual="labels")]

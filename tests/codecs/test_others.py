@@ -1,5 +1,6 @@
 """Codecs of other packages: found by entry point, named in messages, needed to open what they stored."""
 
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -13,11 +14,12 @@ from kdcache import Cache
 from kdcache.codecs import codec_choices, codec_list, codec_names, default_codec, make_codec, registry
 from kdcache.codecs.array_codec import ArrayCodec
 from kdcache.codecs.codec import Field, Fields
-from kdcache.errors import Unavailable, UsageError
+from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals.signal import Signal
 from kdcache.store import Store
 from kdcache.store import plan as plans
 from kdcache.testing.codecs import CodecContract
+from tests.packages import install
 from tests.store.making import make_listing, make_plan
 
 EMBEDDING = Signal(name="embedding", shape=(12,))
@@ -121,6 +123,55 @@ def test_a_codec_that_cannot_be_loaded_is_named(installed: Callable[..., None], 
     with pytest.raises(Unavailable, match="the codec cut") as caught:
         make_codec("cut:100", EMBEDDING)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("raise ValueError('no licence')", "cannot be loaded: ValueError: no licence"),
+        ("raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
+        ("class Kind: form = 'evil'", "is not a class derived from"),
+        (
+            "from kdcache.codecs.array_codec import ArrayCodec\n"
+            "class Kind(ArrayCodec):\n    form = 'evil'\n    name = fields = encode = decode = None",
+            "with `form`, `help` and `kinds`",
+        ),
+        ("raise BaseException('odd')", "cannot be loaded: BaseException: odd"),
+    ],
+)
+def test_a_broken_codec_breaks_nothing_but_itself(monkeypatch, tmp_path: Path, text: str, why: str) -> None:
+    point = {"kd.codecs": "evil = evil_codec:Kind"}
+    monkeypatch.delitem(sys.modules, "evil_codec", raising=False)
+    install(monkeypatch, tmp_path, "evil-package", modules={"evil_codec": text}, points=point)
+    assert default_codec(EMBEDDING) == "float16"
+    assert "evil_codec" not in sys.modules, "nobody has named or listed it"
+    assert "float16" in codec_names(EMBEDDING)
+    assert "float16" in codec_list()
+    assert codec_choices(EMBEDDING)
+    with pytest.raises(Unavailable, match=f"the codec evil of the package evil-package.*{why}"):
+        make_codec("evil", EMBEDDING)
+    with pytest.raises(UsageError, match="unknown codec 'evill'"):
+        make_codec("evill", EMBEDDING)
+
+
+def test_a_build_estimates_beside_a_broken_codec(monkeypatch, tmp_path: Path, capsys) -> None:
+    from cli.app import run
+
+    point = {"kd.codecs": "evil2 = evil2_codec:Kind"}
+    install(monkeypatch, tmp_path / "site", "evil-two", modules={"evil2_codec": "raise SystemExit(3)"}, points=point)
+    asked = ["--teacher", "florence", "--size", "nano", "--data", "shapes:count=4,size=32"]
+    assert run(["cache", "plan", *asked]) == 0
+    assert run(["cache", "plan", *asked, "--codec", "evil2"]) == 5
+    assert "evil-two" in capsys.readouterr().err
+
+
+def test_two_packages_with_one_codec_name_are_one_clear_error(monkeypatch, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        point = {"kd.codecs": f"twin = {__name__}:Cut"}
+        install(monkeypatch, tmp_path / name, f"{name}-package", modules={}, points=point)
+    with pytest.raises(Mismatch, match=r"-package and \w+-package both bring the codec 'twin'"):
+        make_codec("twin:3", EMBEDDING)
+    assert "float16" in codec_names(EMBEDDING)
 
 
 def test_a_cache_made_with_it_is_opened_where_it_is_installed(tmp_path: Path, installed: Callable[..., None]) -> None:

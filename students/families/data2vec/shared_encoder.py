@@ -4,6 +4,7 @@ Input: the teacher of a cache, and the location of its file. Output: the tensors
 requested.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,13 @@ def _called(numbers: dict[str, int]) -> str:
 def _fitting(shape: Data2VecShape) -> str:
     """Hint: the student presets with this encoder."""
     from students.families.data2vec.spec import Data2VecPreset
+    from students.families.preset import Preset
     from students.families.registry import student_names, student_preset
 
-    presets = {name: student_preset(name) for name in student_names()}
+    presets = dict[str, Preset]()
+    for name in student_names():
+        with suppress(KDError):  # a preset of another package that cannot be used
+            presets[name] = student_preset(name)
     fitting = [name for name, its in presets.items() if isinstance(its, Data2VecPreset) and its.blocks.encoder == shape]
     own = f"a preset of your own with `encoder: {shape.plain()}`"
     return f"--student {' or '.join(fitting)}" if fitting else f"--student FILE, {own}"

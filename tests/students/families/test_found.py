@@ -1,25 +1,29 @@
 """Families and presets of other packages are found beside ours; a run of a family nobody has is told, not crashed on."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from kdcache.config.presets import config_path, load_config, preset_names
 from kdcache.errors import Mismatch, UsageError
-from students.base import plugins as found
-from students.base.plugins import Plugin
 from students.families.registry import FAMILIES, preset_model, student_names, student_preset, student_spec
-from students.families.tinyvit.family import TinyViT
 from students.runs.run import Run
+from tests.packages import install
 from tests.students.families.test_elastic import FOURTH
 from tests.students.trained import make_run
 
+TOY = """
+from pathlib import Path
+from students.base.plugins import Plugin
+from students.families.tinyvit.family import TinyViT
 
 class Toy(TinyViT):
-    """A family of another package."""
-
     name = "toy"
+
+PLUGIN = Plugin(families=(Toy(),), presets=Path(__file__).parent)
+"""
 
 
 @pytest.fixture
@@ -28,11 +32,9 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "students").mkdir()
     for name in ("toy-small", "tinyvit-5m"):
         (tmp_path / f"students/{name}.yaml").write_text(FOURTH.replace("family: tinyvit", "family: toy"))
-    plugin = Plugin(families=(Toy(),), presets=tmp_path)
-    monkeypatch.setattr(found, "plugins", lambda: (plugin,))
-    FAMILIES.__dict__.pop("_others", None)
-    yield plugin
-    FAMILIES.__dict__.pop("_others", None)
+    points = {"kd.students": "found_toy = found_toy:PLUGIN"}
+    monkeypatch.delitem(sys.modules, "found_toy", raising=False)
+    install(monkeypatch, tmp_path, "toy-package", modules={"found_toy": TOY}, points=points)
 
 
 def test_a_family_of_another_package_is_one_of_them(toy):
@@ -43,9 +45,10 @@ def test_a_family_of_another_package_is_one_of_them(toy):
 
 
 def test_nobody_takes_the_place_of_a_preset_of_ours(toy):
-    assert student_preset("tinyvit-5m").family == "tinyvit"
     assert preset_names("students").count("tinyvit-5m") == 1
-    assert config_path("students", "tinyvit-5m").parent.parent != toy.presets
+    with pytest.raises(Mismatch, match="kd-cache and toy-package both bring the preset students/tinyvit-5m"):
+        config_path("students", "tinyvit-5m")
+    assert student_preset("tinyvit-11m").family == "tinyvit"
 
 
 def test_the_run_of_a_family_that_is_gone_says_what_to_install(tmp_path):
