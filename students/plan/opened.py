@@ -19,6 +19,7 @@ from students.judging.pictures import Labelled, labelled
 from students.judging.while_training import examples_again
 from students.options import MachineOptions
 from students.plan.caches import TrainingCaches, caches_again, expect_recorded_images, joined_caches
+from students.plan.checks import check_pieces
 from students.plan.sides import shows_images
 from students.plan.truths import NO_TRUTHS, TrainingTruths, truths_again
 from students.runs.record import RunRecord
@@ -76,6 +77,7 @@ def inputs_again(record: RunRecord, where: MachineOptions, world: World) -> RunI
     opened = Opened(record.dataset, _caches_again(record), where.data)
     truths = truths_again(record.needs, opened.truths, record.truths)
     _expect_a_batch(record, truths)
+    check_pieces(record.recipe, record.student, record.micro, record.processes)
     return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else (), truths)
 
 

@@ -96,3 +96,9 @@ def test_a_micro_batch_is_no_more_than_a_batch(run: Path) -> None:
     change(run, lambda record: record["pacing"].update(micro=1 << 20))
     assert Run.open(run).record.micro == Run.open(run).record.recipe.batch
     assert learn(run, resume=True)[1].state.step == 2
+
+
+def test_a_piece_of_one_image_is_refused_as_when_a_run_is_planned(run: Path) -> None:
+    change(run, lambda record: record["pacing"].update(micro=1))
+    with pytest.raises(Mismatch, match="leaves a piece of one image"):
+        learn(run, resume=True)
