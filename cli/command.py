@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from cli.late import filled
 from cli.output import Color, Ui
 from cli.text import duration
+from kdcache.errors import UsageError
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 QuietCount = Annotated[
@@ -37,7 +38,12 @@ Body = Callable[..., int | None]
 
 
 class _Command(TyperCommand):
-    """A command whose help texts get their lists (late.py) when they are shown."""
+    """A command that takes no empty words, and whose help texts get their lists (late.py) when they are shown."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words after the command."""
+        _refuse_empty(args, ctx.command_path)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Format options and arguments for `--help`."""
@@ -46,6 +52,19 @@ class _Command(TyperCommand):
             if text:
                 parameter.help = filled(text)  # type: ignore[attr-defined]  # options and arguments have one
         super().format_options(ctx, formatter)
+
+
+def _refuse_empty(words: list[str], command_path: str) -> None:
+    """UsageError for an empty word, such as of a variable that is not set: as a path it would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        if not word:
+            place = f"the value after {before}" if before.startswith("-") else "an argument"
+        elif word.startswith("--") and equals and not value:
+            place = f"the value of {option}"
+        else:
+            continue
+        raise UsageError(f"{place} is empty", hint=f"{command_path} --help")
 
 
 def group(help_text: str) -> typer.Typer:

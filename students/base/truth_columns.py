@@ -30,12 +30,21 @@ def expect_columns(known: Truths, names: Sequence[str], who: str) -> None:
         )
 
 
+def expect_used(recorded: Iterable[str], names: Iterable[str], who: str) -> None:
+    """Mismatch where the truth of a column was recorded that `who` does not use."""
+    if unused := sorted(set(recorded) - set(names)):
+        raise Mismatch(
+            f"run.json has a digest of the truth {unused[0]}, which {who} does not use",
+            hint="restore run.json from a copy",
+        )
+
+
 def digests_again(known: Truths, names: Sequence[str], recorded: Mapping[str, str]) -> dict[str, str]:
     """The digests of these columns; Drift, naming a column and its source, where they are not those that a run recorded."""
     anew = "bring them back as they were, or start a new run"
-    if missing := [name for name in names if name not in (known.names if names else ())]:
-        raise Drift(f"the images of {known.images} have no truth {missing[0]} any more", hint=anew)
     try:
+        if missing := [name for name in names if name not in (known.names if names else ())]:
+            raise Drift(f"the images of {known.images} have no truth {missing[0]} any more", hint=anew)
         found = known.digests(names)
     except UsageError as error:  # they could be read when the run was begun
         raise Drift(f"the truths of the images of {known.images} have changed: {error.message}", hint=anew) from error

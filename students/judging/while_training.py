@@ -16,6 +16,7 @@ from kdcache.images.splits import training_split
 from kdcache.store.same_images import images_again
 from students.base.machine import World
 from students.base.task import Task
+from students.base.truth_columns import expect_used
 from students.base.types import Precision
 from students.base.validation import MEAN, Bank, named
 from students.judging.examples import TRAIN_SPLIT, Examples, check_task, few_of, judged_source, same_images
@@ -92,7 +93,7 @@ def validation_of(
         with ExitStack() as stack:
             for each in sets:
                 stack.enter_context(each.examples)
-            yield Validation(record, sets, record.pacing.micro)
+            yield Validation(record, sets, record.micro)
 
     return opened
 
@@ -114,6 +115,7 @@ def _examples(
         spec = judged_source(moved, TRAIN_SPLIT, data.source).spec()
         data, moved = data.model_copy(update={"source": spec}), None
     task, settings = settings_in(judged_on)
+    expect_used(judged_on.truths, task.truths, f"the task {task.name}")
     images = same_images(data, moved, owner="the run", option="--val", truths=task.truths, recorded=judged_on.truths)
     examples = Examples(images, lambda wanted: _bank(judged_on, places, wanted, training), workers)
     check_before(record.student, task, examples, settings)

@@ -6,15 +6,17 @@ Input: those that were named, none to choose the usual one, or the record of a r
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdcache.base.newest import CACHES
 from kdcache.base.notes import Notes
+from kdcache.base.strict import Strict
 from kdcache.cache import Cache
 from kdcache.errors import KDError, Mismatch, UsageError
-from kdcache.store.plan import PartId
+from kdcache.store.plan import Dataset, PartId, ViewPlan
 from kdcache.stream.joined import Joined, join
 from students.base.contracts import Defaults, Needs
 from students.options import NamedCache
@@ -93,8 +95,39 @@ def records_of(caches: Sequence[Opened]) -> tuple[CacheRecord, ...]:
 
 
 def caches_again(records: Sequence[CacheRecord]) -> list[Opened]:
-    """The caches of a run; Mismatch where another one lies in the place of one of them now."""
-    return [(record.name, _same_cache(record)) for record in records]
+    """The caches of a run; Mismatch where another one lies in the place of one of them now, or is recorded as what it is not."""
+    caches = [(record.name, _same_cache(record)) for record in records]
+    for recorded, (now,) in zip(records, (records_of([each]) for each in caches), strict=True):
+        _expect_recorded(_apart_from_paths(recorded), _apart_from_paths(now), now.path)
+    return caches
+
+
+def expect_recorded_images(dataset: Dataset, views: ViewPlan, first: Cache) -> None:
+    """Mismatch where a run recorded other images or views than those of its first cache; where the images lie may differ."""
+    plan = first.plan
+    here = {"name": plan.dataset.name, "source": plan.dataset.source}
+    _expect_recorded(dataset.model_copy(update=here), plan.dataset, str(first.path), "dataset")
+    _expect_recorded(views.model_copy(update={"count": plan.views.count}), plan.views, str(first.path), "views")
+
+
+def _apart_from_paths(record: CacheRecord) -> CacheRecord:
+    return record.model_copy(update={"path": "", "teacher": record.teacher.without_paths()})
+
+
+def _expect_recorded(recorded: Strict, now: Strict, cache: str, *place: str) -> None:
+    """Mismatch, which names the field, where a run recorded another value of a cache than it has."""
+    if (field := _first_difference(recorded.plain(), now.plain())) is not None:
+        raise Mismatch(
+            f"run.json has another {'.'.join((*place, *field))} than {cache}", hint="restore run.json from a copy"
+        )
+
+
+def _first_difference(one: Any, other: Any) -> tuple[str, ...] | None:
+    """Keys that lead to the first value that differs; None: nothing does."""
+    if not (isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()):
+        return None if one == other else ()
+    inside = ((key, _first_difference(value, other[key])) for key, value in one.items())
+    return next(((key, *rest) for key, rest in inside if rest is not None), None)
 
 
 def _same_cache(record: CacheRecord) -> Cache:

@@ -131,3 +131,9 @@ def check_replay(cache: Cache, source: Source, workers: int, progress: Progress,
             f"{len(found)} of {count} sampled views are not what the teacher saw: {first}",
             hint=f"{pixels_hint(cache.path, cache.plan)}; kd cache verify {cache.path} --replay 1000 counts how many differ",
         )
+
+
+def check_pieces(recipe: Recipe, student: StudentSpec, micro: int, processes: int) -> None:
+    """Mismatch where the norms of a student cannot be trained on a batch cut into pieces of `micro` images."""
+    if not recipe.freezes_norms and processes == 1:
+        family_of(student).check_batch(student, recipe.batch, micro)

@@ -7,6 +7,7 @@ is scanned or opened a second time after it.
 from dataclasses import dataclass
 from functools import cached_property
 
+from kdcache.errors import Mismatch
 from kdcache.images.source import Listing, Source
 from kdcache.images.truths import Truths
 from kdcache.store.index import ListedIds
@@ -17,7 +18,8 @@ from students.judging.examples import Examples
 from students.judging.pictures import Labelled, labelled
 from students.judging.while_training import examples_again
 from students.options import MachineOptions
-from students.plan.caches import TrainingCaches, caches_again, joined_caches
+from students.plan.caches import TrainingCaches, caches_again, expect_recorded_images, joined_caches
+from students.plan.checks import check_pieces
 from students.plan.sides import shows_images
 from students.plan.truths import NO_TRUTHS, TrainingTruths, truths_again
 from students.runs.record import RunRecord
@@ -74,6 +76,8 @@ def inputs_again(record: RunRecord, where: MachineOptions, world: World) -> RunI
     """The inputs of a run that goes on, which must be those its record names; only the first process judges."""
     opened = Opened(record.dataset, _caches_again(record), where.data)
     truths = truths_again(record.needs, opened.truths, record.truths)
+    _expect_a_batch(record, truths)
+    check_pieces(record.recipe, record.student, record.micro, record.processes)
     return RunInputs(opened, examples_again(record, where, lambda: opened.labelled) if world.first else (), truths)
 
 
@@ -81,5 +85,17 @@ def _caches_again(record: RunRecord) -> TrainingCaches | None:
     """The caches of the record, joined again; Mismatch where one is not what it was."""
     if not record.all_caches:
         return None
-    shown, caches = shows_images(record.recipe, record.student, record.all_caches), caches_again(record.all_caches)
+    caches = caches_again(record.all_caches)
+    expect_recorded_images(record.dataset, record.views, caches[0][1])
+    shown = shows_images(record.recipe, record.student, record.all_caches)
     return joined_caches(caches, record.all_caches, views=record.pacing.views, shown=shown)
+
+
+def _expect_a_batch(record: RunRecord, truths: TrainingTruths) -> None:
+    """Mismatch where a batch of the record is more than there is to learn from, which no training begins with."""
+    examples = record.dataset.rows if truths.examples is None else len(truths.examples)
+    if record.recipe.batch > examples:
+        raise Mismatch(
+            f"run.json has a batch of {record.recipe.batch:,}, and there are {examples:,} {truths.unit}",
+            hint="restore run.json from a copy",
+        )

@@ -21,7 +21,7 @@ from students.families.registry import FAMILIES, family_of, shown_student, stude
 from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
 from students.plan.caches import choose_caches, joined_caches, records_of
-from students.plan.checks import check_classifier, check_head, check_outputs
+from students.plan.checks import check_classifier, check_head, check_outputs, check_pieces
 from students.plan.data import TrainingData, data_of_caches, data_of_images, expect_classes
 from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
@@ -71,8 +71,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
-    if not recipe.freezes_norms and processes == 1:
-        family_of(student).check_batch(student, recipe.batch, pacing.micro)
+    check_pieces(recipe, student, pacing.micro, processes)
     sets = _validation(options, data, recipe, student, where, notes)
     record = RunRecord(
         kind="finetune" if options.start and options.stream == "none" else "train",

@@ -15,7 +15,14 @@ from kdcache.images.truths import Truths
 from kdcache.stream.examples import Examples, Rows
 from kdcache.views.recipe import Augment, Plain
 from students.base.contracts import Needs
-from students.base.truth_columns import digests_again, expect_columns, from_source, read_examples, way_to_give
+from students.base.truth_columns import (
+    digests_again,
+    expect_columns,
+    expect_used,
+    from_source,
+    read_examples,
+    way_to_give,
+)
 from students.plan.caches import TrainingCaches
 
 
@@ -81,7 +88,9 @@ def truths_for(needs: Needs, known: Callable[[], Truths], views: Plain | Augment
 
 def truths_again(needs: Needs, known: Callable[[], Truths], recorded: Mapping[str, str]) -> TrainingTruths:
     """The truths of a run that goes on; Drift where they are not those it was begun with."""
-    if not (names := from_source(needs.columns)):
+    names = from_source(needs.columns)
+    expect_used(recorded, names, "the run")
+    if not names:
         return NO_TRUTHS
     columns = known()
     return _of(columns, digests_again(columns, names, recorded), needs)

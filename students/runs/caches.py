@@ -5,9 +5,9 @@ Output: every place the address leads to. A training reads what leads to one pla
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from kdcache.base.strict import Strict
 from kdcache.signals.signal import Signal
@@ -21,7 +21,7 @@ MOST_CACHES = 16
 class CacheRecord(Strict):
     """A cache a student was trained from."""
 
-    path: str
+    path: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     identity: str
     teacher: TeacherSpec
     signals: dict[str, str]

@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from kdcache.base.strict import Strict
 from kdcache.store.plan import Dataset, ViewPlan
 from students.base.contracts import Needs
+from students.base.limits import BATCH
 from students.families.registry import AnyStudent, family_of
 from students.options import StreamMode
 from students.recipe import Recipe
@@ -25,7 +26,7 @@ class Pacing(Strict):
 
     steps: Count
     steps_an_epoch: Count
-    micro: Count
+    micro: Annotated[int, Field(ge=1, le=BATCH)]
     """Images in a micro-batch, which goes through the network at once in one process."""
     views: tuple[int, ...] | None
     """Stored views that are used; None: all of them, or, without stored views, a new random one every epoch."""
@@ -62,7 +63,7 @@ class RunRecord(Strict):
     truths: TruthDigests = {}
     """Truth column that was learnt from -> digest of its values for all images. Classes are not among them: they are
     part of the images or of the cache."""
-    rejected: int = 0
+    rejected: Annotated[int, Field(ge=0)] = 0
     """Number of images the cache could not read, in the view with the most of them."""
     new_head: bool = False
     """Whether the classifier started from random weights."""
@@ -73,10 +74,12 @@ class RunRecord(Strict):
     versions: dict[str, str]
 
     @model_validator(mode="after")
-    def _has_one_or_several_caches(self) -> Self:
+    def _has_the_caches_of_its_stream(self) -> Self:
         names = [cache.name for cache in self.caches if cache.name is not None]
         if self.caches and (self.cache is not None or len(self.caches) == 1 or self.stream != "off"):
             raise ValueError("`caches` is for several caches that are read, without `cache` beside it")
+        if bool(self.all_caches) == (self.stream == "none"):
+            raise ValueError(f"stream {self.stream} {'reads a cache' if self.stream != 'none' else 'has no cache'}")
         if self.stream == "on" and self.cache is not None and self.cache.name is not None:
             raise ValueError(
                 f"the cache is named {self.cache.name}, but signals of a running teacher have no such name"
@@ -85,10 +88,21 @@ class RunRecord(Strict):
             raise ValueError(f"caches are named {', '.join(names)}: names must differ")
         return self
 
+    @model_validator(mode="after")
+    def _rejected_some_of_its_images(self) -> Self:
+        if self.rejected > self.dataset.rows:
+            raise ValueError(f"{self.rejected} images of {self.dataset.rows} were rejected")
+        return self
+
     @property
     def all_caches(self) -> tuple[CacheRecord, ...]:
         """Every cache, also where there is a single one; none for a training without a teacher."""
         return self.caches if self.cache is None else (self.cache,)
+
+    @property
+    def micro(self) -> int:
+        """Images that go through the network at once in one process: a micro-batch, at most its part of the batch."""
+        return min(self.pacing.micro, max(1, self.recipe.batch // self.processes))
 
     @property
     def needs(self) -> Needs:

@@ -107,7 +107,7 @@ def _feed_of(
         images,
         targets,
         size=record.student.input if needs.pixels(targets.signals) else None,
-        micro=record.pacing.micro,
+        micro=record.micro,
         workers=workers,
         strict=caches is not None and not caches.missing,
         truths=record.needs.columns,

@@ -68,3 +68,23 @@ def test_torch_takes_any_seed(seed):
     torch.Generator().manual_seed(torch_seed(seed))
     assert torch_seed(7) == 7
     assert torch_seed(-1) == -1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--cache", ""], "the value after --cache is empty"),
+        (["train", "--cache="], "the value of --cache is empty"),
+        (["train", "--resume", ""], "the value after --resume is empty"),
+        (["train", "--cache", "c", "-o", ""], "the value after -o is empty"),
+        (["eval", ""], "an argument is empty"),
+        (["cache", "info", ""], "an argument is empty"),
+        (["predict", "r", ""], "an argument is empty"),
+        (["report", "r", "--out", ""], "the value after --out is empty"),
+    ],
+)
+def test_an_empty_word_is_not_the_current_folder(words, message, kd):
+    ran = kd(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert " --help" in ran.err

@@ -1,5 +1,7 @@
 """Truth columns of a training: read by example, a few images at a time; counted by item; refused where they do not fit."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -100,3 +102,36 @@ def test_truths_that_can_no_longer_be_read_have_changed(known: Truths, tmp_path:
     as_lines(tmp_path, [{**record, "text": 7} for record in records()])
     with pytest.raises(Drift, match="text of row 0"):
         truths_again(NEEDS, lambda: truths_of(tmp_path), recorded)
+
+
+def _not_json(file: Path) -> None:
+    file.write_text("not json\n" + file.read_text())
+
+
+def _twice(file: Path) -> None:
+    file.write_text(file.read_text() * 2)
+
+
+def _two_files(file: Path) -> None:
+    file.with_name("truths.arrow").touch()
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("change", [_not_json, _twice, _two_files, _pipe, _folder, Path.unlink])
+def test_a_file_of_truths_that_can_no_longer_be_opened_has_changed(
+    change: Callable[[Path], None], known: Truths, tmp_path: Path
+) -> None:
+    recorded = planned(known).digests
+    change(tmp_path / "truths.jsonl")
+    with pytest.raises(Drift, match="truth") as refusal:
+        truths_again(NEEDS, lambda: truths_of(tmp_path), recorded)
+    assert refusal.value.hint == "bring them back as they were, or start a new run"
