@@ -147,7 +147,8 @@ PartRows = Annotated[
         metavar="N",
         min=1,
         max=limits.PART_ROWS,
-        help="Largest number of images in a part, at least one batch. Default: as many as make about 64 MiB.",
+        help="Largest number of images in a part, at least one batch. Default: 16384. A part has a batch times a power "
+        "of two: as many images as fit into this, into 64 MiB and into an eighth of all images.",
     ),
 ]
 Out = Annotated[

@@ -1,4 +1,7 @@
-"""Distil a cache into a network of transformers with its Trainer: python docs/examples/hf_trainer.py CACHE"""
+"""Distil a cache into a network of transformers with its Trainer: python docs/examples/hf_trainer.py CACHE
+
+The cache needs the signal `logits`.
+"""
 
 import sys
 import tempfile
@@ -7,6 +10,7 @@ import torch
 from transformers import ResNetConfig, ResNetForImageClassification, Trainer, TrainingArguments
 
 from kdcache import Cache
+from kdcache.errors import KDError
 
 
 class Distil(Trainer):
@@ -20,8 +24,13 @@ class Distil(Trainer):
 
 
 if __name__ == "__main__":
-    cache = Cache.open(sys.argv[1])
-    data = cache.dataset(signals=["logits"])
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/examples/hf_trainer.py CACHE")
+    try:
+        cache = Cache.open(sys.argv[1])
+        data = cache.dataset(signals=["logits"])
+    except KDError as error:
+        sys.exit("; ".join(filter(None, (str(error), error.hint))))
     classes = cache.plan.codecs()["logits"].signal.shape[0]
     shape = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
     student = ResNetForImageClassification(ResNetConfig(num_labels=classes, **shape))

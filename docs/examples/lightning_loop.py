@@ -1,4 +1,7 @@
-"""Distil a cache into a small network with Lightning: python docs/examples/lightning_loop.py CACHE"""
+"""Distil a cache into a small network with Lightning: python docs/examples/lightning_loop.py CACHE
+
+The cache needs the signal `logits`.
+"""
 
 import sys
 
@@ -7,6 +10,7 @@ import torch
 from torch import nn
 
 from kdcache import Cache
+from kdcache.errors import KDError
 
 
 class Student(lightning.LightningModule):
@@ -27,8 +31,14 @@ class Student(lightning.LightningModule):
 
 
 if __name__ == "__main__":
-    cache = Cache.open(sys.argv[1])
-    loader = torch.utils.data.DataLoader(cache.dataset(signals=["logits"]), batch_size=64, shuffle=True, num_workers=2)
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/examples/lightning_loop.py CACHE")
+    try:
+        cache = Cache.open(sys.argv[1])
+        data = cache.dataset(signals=["logits"])
+    except KDError as error:
+        sys.exit("; ".join(filter(None, (str(error), error.hint))))
+    loader = torch.utils.data.DataLoader(data, batch_size=64, shuffle=True, num_workers=2)
     trainer = lightning.Trainer(max_epochs=2, logger=False, enable_checkpointing=False)
     trainer.fit(Student(cache.plan.codecs()["logits"].signal.shape[0]), loader)
     print(f"{trainer.global_step} steps")

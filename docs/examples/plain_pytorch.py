@@ -1,4 +1,7 @@
-"""Distil a cache into a small network with plain PyTorch: python docs/examples/plain_pytorch.py CACHE"""
+"""Distil a cache into a small network with plain PyTorch: python docs/examples/plain_pytorch.py CACHE
+
+The cache needs the signal `logits`, and its images class labels.
+"""
 
 import sys
 
@@ -6,10 +9,16 @@ import torch
 from torch import nn
 
 from kdcache import Cache
+from kdcache.errors import KDError
 
 if __name__ == "__main__":
-    cache = Cache.open(sys.argv[1])
-    data = cache.dataset(truths=["class"], signals=["logits"])
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/examples/plain_pytorch.py CACHE")
+    try:
+        cache = Cache.open(sys.argv[1])
+        data = cache.dataset(truths=["class"], signals=["logits"])
+    except KDError as error:
+        sys.exit("; ".join(filter(None, (str(error), error.hint))))
     loader = torch.utils.data.DataLoader(data, batch_size=64, shuffle=True, num_workers=2)
     classes = cache.plan.codecs()["logits"].signal.shape[0]
     student = nn.Sequential(

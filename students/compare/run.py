@@ -41,6 +41,7 @@ from students.compare.result.comparison import Comparison
 from students.compare.result.sums import Workload, projected
 from students.compare.room import Room, room
 from students.judging.measures import measure_of_recipe
+from students.plan.data import count_of_usable
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN
 from students.runs.run import Run
@@ -100,6 +101,8 @@ def _compare(
     build = replace(options.build, data=much.data, step=much.batch)
     signal = next(iter(recipe.needs.signals), build.kept[0])
     caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
+    if (rows := caches.store.plan.dataset.rows) > caches.usable:
+        progress.note(count_of_usable(caches.usable, rows))
     # A batch that the user did not choose may not exceed the number of images that can be read.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
     options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)

@@ -47,8 +47,7 @@ def data_of_caches(
     rejected = 0 if caches.missing else max((len(caches.rejected(view)) for view in wanted), default=0)
     usable = count - rejected
     if rejected:
-        was = "1 was" if rejected == 1 else f"{rejected:,} were"
-        notes.add(f"{usable:,} of {count:,} images; {was} rejected")
+        notes.add(count_of_usable(usable, count))
     return TrainingData(
         dataset=plan.dataset,
         views=plan.views,
@@ -57,6 +56,13 @@ def data_of_caches(
         caches=caches.records,
         opened=Opened(plan.dataset, caches, data),
     )
+
+
+def count_of_usable(usable: int, count: int) -> str:
+    """What is printed of images some of which could not be read when their cache was built."""
+    rejected = count - usable
+    was = "1 was" if rejected == 1 else f"{rejected:,} were"
+    return f"{usable:,} of {count:,} images; {was} rejected"
 
 
 def _classes(caches: Sequence[CacheRecord], images: Dataset, needs: Needs) -> tuple[str, ...]:

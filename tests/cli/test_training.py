@@ -220,3 +220,27 @@ def test_the_note_of_runs_elsewhere_is_only_read_when_it_is_a_file(kd, tmp_path)
     (tmp_path / "kd/runs/elsewhere.txt").unlink()
     (tmp_path / "kd/runs/elsewhere.txt").write_text("x" * 5000 + "\n")
     assert "no run in ./kd/runs" in kd("student", "show", "LATEST").err
+
+
+@pytest.mark.slow
+def test_a_comparison_counts_the_images_that_cannot_be_read(kd, photos, tmp_path):
+    broken = shutil.copytree(photos, tmp_path / "broken")
+    (broken / "cats" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    words = "compare on-stream off-stream --teacher timm:test_vit --weights random --steps 2 --repeat 1 --train-batch 4"
+    ran = kd(
+        *words.split(),
+        "--workers",
+        0,
+        "--student-size",
+        32,
+        "--val",
+        "none",
+        "--device",
+        "cpu",
+        "--data",
+        broken,
+        "--out",
+        "out",
+    )
+    assert ran.code == 0, ran.err
+    assert "10 of 11 images; 1 was rejected" in ran.err

@@ -228,6 +228,7 @@ def test_the_list_of_presets_says_what_each_is(kd):
     assert about["teachers/clip"] == "CLIP image towers, with zero-shot logits"
     assert about["views/tinyvit-1k"] == "TinyViT's views for training on ImageNet-1k from scratch."
     assert not [text for text in about.values() if "Sources" in text or text.startswith("kd ")]
+    assert not [text for name, text in about.items() if not (name.startswith("teachers/") or text.endswith("."))]
 
 
 def test_the_libraries_below_keep_quiet():

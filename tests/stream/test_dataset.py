@@ -14,8 +14,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kdcache import Cache
+from kdcache.base.progress import Silent
 from kdcache.errors import Drift, Incomplete, UsageError
 from kdcache.images import load, open_source
+from kdcache.reshape.convert import convert
 from kdcache.stream import Examples, UnknownSignal
 from kdcache.views import view_pixels
 
@@ -157,13 +159,33 @@ def test_a_cache_without_a_dataset_needs_no_torch(shapes: Cache) -> None:
 NEEDS = {"plain_pytorch": "torch", "lightning_loop": "lightning", "hf_trainer": "accelerate"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", [path.stem for path in sorted((ROOT / "docs" / "examples").glob("*.py"))])
-def test_the_scripts_of_the_documentation_run_as_they_stand(shapes: Cache, script: str, tmp_path: Path) -> None:
+SCRIPTS = [path.stem for path in sorted((ROOT / "docs" / "examples").glob("*.py"))]
+
+
+def script_done(script: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script of the documentation, run with these arguments."""
     if importlib.util.find_spec(NEEDS[script]) is None:
         pytest.skip(f"{NEEDS[script]} is not installed, which {script}.py needs")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(ROOT / "docs" / "examples" / f"{script}.py"), str(shapes.path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment)
+    command = [sys.executable, str(ROOT / "docs" / "examples" / f"{script}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=folder, env=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_of_the_documentation_run_as_they_stand(shapes: Cache, script: str, tmp_path: Path) -> None:
+    done = script_done(script, tmp_path, str(shapes.path))
     assert done.returncode == 0, done.stderr
     assert "loss" in done.stdout or "steps" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_of_the_documentation_say_what_they_need(shapes: Cache, script: str, tmp_path: Path) -> None:
+    without = tmp_path / "without"
+    convert(shapes.path, without, signals=("embedding",), progress=Silent())
+    for arguments, message in (((), f"usage: python docs/examples/{script}.py CACHE"), ((str(without),), "'logits'")):
+        done = script_done(script, tmp_path, *arguments)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -1,8 +1,9 @@
-"""The package tests/toy under names drawn at random, installed as pip would: modules, and a dist-info with its entry points."""
+"""The package tests/toy under names drawn at random, built and installed by pip."""
 
 import random
 import re
-import tomllib
+import subprocess
+import sys
 from pathlib import Path
 
 TOY = Path(__file__).parents[1] / "toy"
@@ -27,18 +28,23 @@ def renamed(text: str, names: dict[str, str]) -> str:
     return re.sub(rf"(?<![A-Za-z0-9_])({some})(?![A-Za-z0-9_])", lambda found: names[found[1]], text)
 
 
-def install(folder: Path, names: dict[str, str], package: Path = TOY) -> None:
-    """Put a copy of a package, its files and its contents under other names, into a folder of the import path."""
-    project = tomllib.loads(renamed((package / "pyproject.toml").read_text("utf-8"), names))["project"]
-    for file in sorted(package.rglob("*")):
-        if file.suffix in (".py", ".yaml"):
-            place = folder / renamed(str(file.relative_to(package)), names)
+def install(site: Path, names: dict[str, str]) -> Path:
+    """Have pip install a copy of the toy, its files and their contents under other names; the folder of the copy."""
+    source = site.with_name(f"{site.name}-source")
+    for file in sorted(TOY.rglob("*")):
+        if file.suffix in (".py", ".yaml", ".toml"):
+            place = source / renamed(str(file.relative_to(TOY)), names)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(renamed(file.read_text("utf-8"), names), "utf-8")
-    info = folder / f"{project['name']}-{project['version']}.dist-info"
-    info.mkdir()
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (info / "METADATA").write_text(head, "utf-8")
-    groups = project["entry-points"].items()
-    points = [f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in its.items()) for group, its in groups]
-    (info / "entry_points.txt").write_text("\n".join(points), "utf-8")
+    pip_install(source, site)
+    return source
+
+
+def pip_install(source: Path, site: Path) -> None:
+    """Have pip build a package from its folder, with nothing from outside, and install it into a folder of the import path."""
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", *options, "--target", str(site), str(source)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]

@@ -1,4 +1,4 @@
-"""docs/extending.md is a package as it stands there: installed, it is built from, trained, judged, reported and tested."""
+"""docs/extending.md is a package as it stands there: installed by pip, it is built from, trained, judged, reported and tested."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import blocks_of
-from tests.toy_trip.renamed import install
+from tests.toy_trip.renamed import pip_install
 from tests.toy_trip.trip import ROOT, environment, run
 
 pytestmark = pytest.mark.slow
@@ -17,9 +17,9 @@ PAGE = ROOT / "docs" / "extending.md"
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The blocks under the names that stand above them, installed."""
-    source, site = tmp_path_factory.mktemp("page"), tmp_path_factory.mktemp("site")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The blocks under the names that stand above them, in the outer folder."""
+    source = tmp_path_factory.mktemp("page") / "kd_stripes"
     lines = PAGE.read_text("utf-8").split("\n")
     for block in blocks_of(PAGE):
         if block.language in ("python", "toml", "yaml"):
@@ -29,8 +29,25 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file = source / name[1]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text + "\n", "utf-8")
-    install(site, {"kd_stripes": "kd_stripes"}, source)
+    return source
+
+
+@pytest.fixture(scope="module")
+def package(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip makes of it."""
+    site = tmp_path_factory.mktemp("site")
+    pip_install(source, site)
     return site
+
+
+def test_the_page_shows_where_each_file_lies(source):
+    (shown,) = (each.text for each in blocks_of(PAGE) if each.language == "text" and "pyproject.toml" in each.text)
+    outer, own = shown.split("    kd_stripes/\n")
+    listed = set(re.findall(r"[\w-]+\.(?:py|toml)", outer))
+    for line in own.splitlines():
+        folder, _, names = line.strip().rpartition("/")
+        listed |= {str(Path("kd_stripes", folder, name)) for name in names.split(", ")}
+    assert listed == {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
 
 
 def test_its_commands_do_what_they_say(package, tmp_path):
@@ -43,9 +60,10 @@ def test_its_commands_do_what_they_say(package, tmp_path):
     assert (tmp_path / "trip/run/report.html").is_file()
 
 
-def test_it_keeps_the_contracts_it_names(package):
+def test_it_keeps_the_contracts_it_names(package, source):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "test_contracts.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
+         str(source / "test_contracts.py")],
         cwd=package, env=environment(package), capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

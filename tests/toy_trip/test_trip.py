@@ -1,6 +1,7 @@
 """A package of other people goes the whole way, under names that were drawn at random and that no file of ours can know."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.toy_trip.renamed import TOY, drawn, install
+from tests.docs.blocks import blocks_of
+from tests.toy_trip.renamed import TOY, drawn, install, pip_install
 from tests.toy_trip.trip import ROOT, Ran, environment, run
 
 pytestmark = pytest.mark.slow
@@ -24,7 +26,7 @@ def names() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def package(names: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
+    folder = tmp_path_factory.mktemp("trip") / "site"
     install(folder, names)
     return folder
 
@@ -159,28 +161,26 @@ def test_resumed_is_as_if_it_had_not_been_stopped(trip):
     assert all(torch.equal(tensor, halves[name]) for name, tensor in whole.items())
 
 
-def test_it_keeps_every_contract(names, package):
+def test_it_keeps_every_contract(package):
     """With the suites that ship in kdcache.testing and students.testing."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
+         str(package.with_name("site-source") / "tests")],
         cwd=package, env=environment(package), capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-def test_pip_installs_it_into_a_folder(tmp_path):
-    """As anyone would: nothing but its own project file is needed."""
-    target = tmp_path / "target"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-    ]
-    subprocess.run([*pip, "--target", str(target), str(TOY)], check=True, capture_output=True, timeout=120)
-    (listed,) = run(target, tmp_path / "w", ["teacher list --json"])
-    assert "toy" in [each["name"] for each in listed.answer]
+def test_its_readme_names_its_parts_and_its_commands_do_what_they_say(tmp_path):
+    readme = TOY / "README.md"
+    (block,) = (each.text for each in blocks_of(readme) if each.language == "sh")
+    pip, *commands = block.strip().split("\n")
+    assert pip == "pip install tests/toy"
+    pip_install(TOY, tmp_path / "site")
+    listed, *_ = run(tmp_path / "site", tmp_path / "w", [line.removeprefix("kd ") for line in commands])
+    assert "toy-small" in listed.out
+    assert (tmp_path / "w/exported/listing.txt").is_file()
+    named = set(re.findall(r"`([\w./-]+)`", readme.read_text("utf-8")))
+    modules = {path.name for path in (TOY / "kd_toy").glob("*.py")} - {"__init__.py"}
+    assert modules <= named, "every module stands in it"
+    assert {name for name in named if name.endswith(".py")} <= {*modules, "tests/test_contracts.py"}

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from kdcache.stream import Examples, Order
-from tests.toy_trip.renamed import install
+from tests.toy_trip.renamed import TOY, pip_install
 from tests.toy_trip.trip import environment
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ TRAIN = f"train --student asker-small --workers 0 --val none --steps {STEPS} --d
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    install(folder, {"kd_toy": "kd_toy"})
+    pip_install(TOY, folder)
     return folder
 
 

@@ -43,7 +43,8 @@ class Tokenizer:
             if unknown in self._tokenizer(name)["input_ids"]:
                 raise UsageError(
                     f"this text tower does not know the words of class {name!r}",
-                    hint="choose a published --size, such as l14",
+                    hint="choose a published --size, such as l14; or store --signal embedding; or fit a head on labelled "
+                    "images with kd teacher fit-head --teacher clip, and give it with --head",
                 )
 
 
