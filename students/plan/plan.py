@@ -68,7 +68,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     truths = truths_for(needs, data.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
     usable = truths.usable(data.opened.caches, options.views, data.usable)
     if truths.items:
-        notes.add(f"an example is one of the {truths.items}: {usable:,} of {data.usable:,} images")
+        notes.add(f"an example is one of the {truths.items}: {usable:,} {truths.items} of {truths.images:,} images")
     pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")

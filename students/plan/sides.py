@@ -80,7 +80,7 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     if lacking := [truth for truth in needs.columns if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
         raise Mismatch(
-            f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",
+            f"the recipe needs the truth{'s' * (len(lacking) > 1)} {' and '.join(lacking)} of every image, {given.images} has {known}",
             hint="another --recipe, or images of which that is known",
         )
 

@@ -77,7 +77,7 @@ def test_few_shot_asks_about_any_classes(kd, run):
         (["--out", "x.json"], "--out only applies to --teacher"),
         (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
         (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
-        (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),
+        (["--task", "few-shot"], "few-shot needs 5 classes with 20 images each for 5 shots"),
         (["--task", "few-shot", "--set", "wa=3"], "unknown key"),
         (["--real", "none.json"], "cannot read none.json"),
     ],
