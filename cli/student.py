@@ -74,9 +74,11 @@ app = group("List students, show one, export a trained one.")
 
 def student_list(ui: Ui) -> None:
     """List the students with their parameters and multiply-adds at 1,000 classes."""
-    from students.families.registry import shown_student, student_names
+    from students.families.registry import family_order, shown_student, student_names
 
-    facts = [_facts(shown_student(name)) for name in student_names()]
+    order = family_order()
+    described = [(order.index(spec.family), _facts(spec)) for spec in map(shown_student, student_names())]
+    facts = [its for _, its in sorted(described, key=lambda one: (one[0], one[1]["parameters"]))]
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]

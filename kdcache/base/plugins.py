@@ -131,8 +131,10 @@ class Registry(Generic[Thing]):
         found = self.find(name)
         if found is None:
             names = self.names()
-            hint = near(name, names, otherwise=f"there are {', '.join(names)}")
-            raise unknown(f"unknown {self.what} {name!r}; there are {', '.join(names)}", hint=hint)
+            raise unknown(
+                f"unknown {self.what} {name!r}; there are {', '.join(names)}",
+                hint=near(name, names, otherwise=f"such as {names[0]}" if names else "no package brings one"),
+            )
         return found
 
     def find(self, name: str) -> Thing | None:

@@ -156,7 +156,7 @@ def _checked(
 
 
 def _way_to_keys(kind: str, name: str, record: type[Strict], origin: str) -> str:
-    """Hint: the command that prints all keys, of the named preset or, for a file, of any; the keys if there is no preset of it."""
+    """Hint: the command that prints all keys, of the named preset or, for a file, of any; without a preset the keys."""
     if origin == DEFAULT:
         return f"it has {', '.join(record.model_fields)}"
     names = preset_names(kind)

@@ -24,13 +24,14 @@ def expect_columns(known: Truths, names: Sequence[str], who: str) -> None:
     there = known.names if names else ()
     if missing := [name for name in names if name not in there]:
         raise Mismatch(
-            f"{who} needs the {_truths(missing)} of the images of {known.images}, which have "
+            f"{who} needs the {shown_truths(missing)} of the images of {known.images}, which have "
             f"{', '.join(there) or 'no truths'}",
             hint=way_to_give(missing),
         )
 
 
-def _truths(names: Sequence[str]) -> str:
+def shown_truths(names: Sequence[str]) -> str:
+    """What messages call these columns."""
     return f"truth{'s' * (len(names) > 1)} {' and '.join(names)}"
 
 
@@ -45,7 +46,7 @@ def digests_again(known: Truths, names: Sequence[str], recorded: Mapping[str, st
         raise Drift(f"the truths of the images of {known.images} have changed: {error.message}", hint=anew) from error
     if changed := [name for name in names if recorded.get(name) != found[name]]:
         raise Drift(
-            f"the {_truths(changed)} of the images of {known.images} {'has' if len(changed) == 1 else 'have'} changed: "
+            f"the {shown_truths(changed)} of the images of {known.images} {'has' if len(changed) == 1 else 'have'} changed: "
             f"{found[changed[0]]}, the run began with {recorded.get(changed[0])}",
             hint=anew,
         )

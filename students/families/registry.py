@@ -45,6 +45,13 @@ def student_names() -> list[str]:
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
 
 
+def family_order() -> list[str]:
+    """Names of the families of all presets, in the order in which they are listed: ours, then those of other packages."""
+    found = dict.fromkeys(student_preset(name).family for name in student_names())
+    elsewhere = brought("families")
+    return sorted(found, key=lambda name: (name in elsewhere, name if name in elsewhere else ""))
+
+
 def preset_model(content: Mapping[str, Any]) -> type[Preset]:
     """The class that reads a student's preset: its family's, or the common one if the preset names no family."""
     name = content.get("family")

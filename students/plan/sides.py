@@ -12,6 +12,7 @@ from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
+from students.base.truth_columns import shown_truths
 from students.families.outputs import Outputs
 from students.families.registry import family_of
 from students.families.spec import StudentSpec
@@ -80,13 +81,13 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     if lacking := [truth for truth in needs.columns if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
         raise Mismatch(
-            f"the recipe needs the truth{'s' * (len(lacking) > 1)} {' and '.join(lacking)} of every image, {given.images} has {known}",
+            f"the recipe needs the {shown_truths(lacking)} of every image, {given.images} has {known}",
             hint="another --recipe, or images of which that is known",
         )
 
 
 def check_used(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRecord], *, live: bool = False) -> None:
-    """UsageError for one of several caches that nothing is read from. `live`: the teachers run, so what is stored does not matter."""
+    """UsageError for one of several caches that nothing is read from. `live`: the teachers run."""
     places = all_places(caches, live=live)
     found = [places_of(address, places) for address in signals_read(recipe, student, caches)]
     if len(caches) < 2 or not all(found):  # what no cache keeps is refused later, with the way to make it

@@ -165,7 +165,9 @@ def test_unreadable_images_are_named_and_not_drawn():
 
 def test_too_few_images_are_refused_before_anything_is_rendered():
     source = Labelled(ids=("gone-1", "gone-2"), labels=(0, 1), classes=("a", "b"))
-    with pytest.raises(UsageError, match=r"few-shot needs 3 classes with 5 images each .* 0 of the 2 classes of painted"):
+    with pytest.raises(
+        UsageError, match=r"few-shot needs 3 classes with 5 images each .* 0 of the 2 classes of painted"
+    ):
         judged(source, small())
 
 
