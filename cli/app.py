@@ -16,6 +16,14 @@ app = typer.Typer(
     context_settings={"max_content_width": 100},
 )
 
+_REASONS = {
+    "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
+    "greater_than_equal": "is too low: the least is {ge:,}",
+    "less_than_equal": "is too high: the most is {le:,}",
+}
+"""Pydantic's type of a mistake -> how kd says it."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -81,10 +89,23 @@ def _usage(ui: Ui, error: typer.TyperException) -> int:
     command = context.command_path if context else "kd"
     return ui.fail(
         "UsageError",
-        " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", ""),
+        _bad_value(error) or " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", ""),
         error.exit_code,
         hint=f"{command} --help",
     )
+
+
+def _bad_value(error: typer.TyperException) -> str | None:
+    """What is wrong with an option's number, whose value pydantic, which typer asks, does not name; None: it is another error."""
+    param, mistakes = getattr(error, "param", None), getattr(error.__cause__, "errors", None)
+    if param is None or mistakes is None:
+        return None
+    found = mistakes(include_url=False)[0]
+    reason = _REASONS.get(found["type"])
+    if reason is None:
+        return None
+    name = param.opts[0] if param.opts[0].startswith("-") else param.metavar or param.opts[0]
+    return f"{name} {found['input']!r} {reason.format(**found.get('ctx', {}))}"
 
 
 __all__ = ["app", "run"]

@@ -74,17 +74,19 @@ app = group("List students, show one, export a trained one.")
 
 def student_list(ui: Ui) -> None:
     """List the students with their parameters and multiply-adds at 1,000 classes."""
-    from students.families.registry import FAMILIES, shown_student, student_names
+    from students.families.registry import FAMILIES, family_order, shown_student, student_names
 
-    troubles = FAMILIES.troubles()
-    facts = list[dict[str, Any]]()
+    troubles, order = FAMILIES.troubles(), family_order()
+    described = list[tuple[int, dict[str, Any]]]()
     for name in student_names():
         try:
-            facts.append(_facts(shown_student(name)))
+            spec = shown_student(name)
+            described.append((order.index(spec.family), _facts(spec)))
         except KDError as trouble:  # a preset of another package, or one that two packages bring
             troubles.append(trouble)
     for message in dict.fromkeys(trouble.message for trouble in troubles):
         ui.warn(message)
+    facts = [its for _, its in sorted(described, key=lambda one: (one[0], one[1]["parameters"]))]
     rows = [
         [f["name"], str(f["input"][0]), _millions(f["parameters"]), _billions(f["macs"]), f["made_of"]] for f in facts
     ]

@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path):
     assert "1.5 should be less than or equal to 1" in lines["flip"]
     assert lines["mix.swich"].endswith("did you mean switch? (--set mix.swich)")
     assert lines["erase"].endswith("(KD_VIEWS__ERASE)")
-    assert mistakes.splitlines()[0] == f"{len(mistakes.splitlines()) - 1} mistakes in views configuration {path}"
+    assert mistakes.splitlines()[0] == f"{len(mistakes.splitlines()) - 1} mistakes in the view recipe {path}"
 
 
 def test_a_group_that_contradicts_itself_is_told_in_a_sentence_with_what_was_set():
@@ -71,7 +71,7 @@ def test_a_group_that_contradicts_itself_is_told_in_a_sentence_with_what_was_set
 
 
 def test_a_missing_preset_suggests_the_nearest():
-    assert refusal("augmnt") == "no views preset is called augmnt; did you mean augment?"
+    assert refusal("augmnt") == "no view recipe is called augmnt; did you mean augment?"
     assert "no such configuration file: nowhere.yaml" in refusal("nowhere.yaml")
 
 

@@ -1,6 +1,7 @@
-"""Numbers as people read them: bytes, times, rates, counts."""
+"""Numbers and lists as people read them: bytes, times, rates, counts, a few words in a row."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kdcache.errors import UsageError
@@ -50,6 +51,11 @@ def number(value: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """1 part, 1,204 parts."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """knn, probe and retrieve; `last`: the word before the last one."""
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def moment(nanoseconds: int) -> datetime | None:

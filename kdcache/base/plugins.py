@@ -155,8 +155,10 @@ class Registry(Generic[Thing]):
         found = self.find(name)
         if found is None:
             names = self.names()
-            hint = near(name, names, otherwise=f"there are {', '.join(names)}")
-            raise unknown(f"unknown {self.what} {name!r}; {self.known()}", hint=hint)
+            raise unknown(
+                f"unknown {self.what} {name!r}; {self.known()}",
+                hint=near(name, names, otherwise=f"such as {names[0]}" if names else "no package brings one"),
+            )
         return found
 
     def find(self, name: str) -> Thing | None:

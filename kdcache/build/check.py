@@ -54,8 +54,8 @@ def _check_codecs(options: BuildOptions) -> None:
     for name in options.kept:
         if not is_name(name):
             raise UsageError(f"a signal cannot be called {name!r}", hint=f"names are made of {NAMES}")
-    for text in options.codecs.values():
-        check_codec_name(text)  # whether the codec suits its signal is checked when the teacher is open
+    for name, text in options.codecs.items():
+        check_codec_name(text, name)  # whether the codec suits its signal is checked when the teacher is open
 
 
 def _recipe(options: BuildOptions) -> Augment | None:

@@ -36,7 +36,8 @@ def make_codec(text: str, signal: Signal) -> Codec:
     named = list(_named(text))
     if not named:
         near = get_close_matches(text, _words(), n=2) or get_close_matches(_first_word(text), _words(), n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(_words())}"
+        every = ", ".join(each.form for each in codec_classes() if not each.imported)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"--codec {signal.name}=CODEC, one of {every}"
         raise UnknownCodec(f"unknown codec {text!r} for {signal.name}", hint=hint)
     kind = next((each for each in named if each.usable_for(signal) is None), None)
     if kind is None:
@@ -48,11 +49,11 @@ def make_codec(text: str, signal: Signal) -> Codec:
     return PaddedCodec(inner) if signal.lengths else inner
 
 
-def check_codec_name(text: str) -> None:
-    """Refuse the name of an unknown codec, or of one for imported records only; the signal need not be known yet."""
+def check_codec_name(text: str, signal: str) -> None:
+    """Refuse the name of an unknown codec, or of one for imported records only; no more than the signal's name is known yet."""
     named = list(_named(text))
     if not named:
-        make_codec(text, Signal(name="it", shape=(1,)))
+        make_codec(text, Signal(name=signal, shape=(1,)))
     if any(each.takes_number() for each in named):
         _number(text)
     if all(each.imported for each in named):

@@ -26,6 +26,8 @@ from kdcache.config.plain_yaml import parse_yaml, read_yaml
 from kdcache.errors import Mismatch, UsageError
 
 Model = TypeVar("Model", bound=Strict)
+DEFAULT = "default"
+"""Origin of a value that neither a preset nor anybody else gives."""
 _SHOWN = 60
 """How many characters of a wrong value an error shows."""
 
@@ -85,13 +87,18 @@ def config_path(kind: str, name: str) -> Path:
         what = "the view recipe `plain` has no settings: one view, prepared as the teacher's publisher specifies"
         raise UsageError(what, hint="kd config show views/augment is a recipe with settings")
     names = preset_names(kind)
-    near = get_close_matches(name, names, 1)
+    near = get_close_matches(name, names, 1) or [each for each in names if each.startswith(f"{name}-")][:1]
     suggestion = f"; did you mean {near[0]}?" if near else ""
     known = ", ".join(names) or "none"
     broken = "".join(f"; {trouble.message}" for trouble in folder_troubles())  # one of these may bring it
     raise UsageError(
-        f"no {kind} preset is called {name}{suggestion}{broken}", hint=f"presets: {known}; or give a .yaml file"
+        f"no {_one(kind)} is called {name}{suggestion}{broken}", hint=f"presets: {known}; or give a .yaml file"
     )
+
+
+def _one(kind: str) -> str:
+    """What messages call one preset of a kind: `recipe` for recipes."""
+    return "view recipe" if kind == "views" else kind.removesuffix("s")
 
 
 def config_origin(kind: str, name: str) -> str:
@@ -126,7 +133,7 @@ def load_alone(kind: str, name: str, model: type[Model], overrides: Sequence[str
     prefix = f"KD_{kind.upper()}__"  # shared by all records of a kind, so keys of other records are ignored
     its = tuple(f"{prefix}{key.upper()}" for key in model.model_fields)
     environ = {key: value for key, value in os.environ.items() if key.startswith(its)}
-    return _checked(kind, name, {}, "default", model, overrides, environ).value
+    return _checked(kind, name, {}, DEFAULT, model, overrides, environ).value
 
 
 def _checked(
@@ -154,15 +161,17 @@ def _checked(
             error, record, lambda key: _origin(origins, key, origin), lambda key: _below(origins, key, origin)
         )
     if mistakes:
-        raise _refusal(f"{kind} configuration {name}", f"kd config show {_shown(kind, name)}", mistakes)
-    return Loaded(value, {key: _origin(origins, key, "default") for key in flatten(value.plain())})
+        raise _refusal(f"the {_one(kind)} {name}", _way_to_keys(kind, name, record, origin), mistakes)
+    return Loaded(value, {key: _origin(origins, key, DEFAULT) for key in flatten(value.plain())})
 
 
-def _shown(kind: str, name: str) -> str:
-    """A preset that shows all keys of a kind: the named one or, for a file, any."""
+def _way_to_keys(kind: str, name: str, record: type[Strict], origin: str) -> str:
+    """Hint: the command that prints all keys, of the named preset or, for a file, of any; without a preset the keys."""
+    if origin == DEFAULT:
+        return f"it has {', '.join(record.model_fields)}"
     names = preset_names(kind)
     usual = "own" if "own" in names else names[0]
-    return f"{kind}/{name if name in names else usual}"
+    return f"kd config show {kind}/{name if name in names else usual} prints every key"
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -173,9 +182,9 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _refusal(what: str, show: str, mistakes: list[str]) -> UsageError:
+def _refusal(what: str, hint: str, mistakes: list[str]) -> UsageError:
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return UsageError(f"{count} in {what}", hint=f"{show} prints every key", mistakes=mistakes)
+    return UsageError(f"{count} in {what}", hint=hint, mistakes=mistakes)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """`kd eval`, `kd predict`, `kd compare` and others as Python functions; students/api/__init__.py says how they are called."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from kdcache.api import BuildKeywords, build_options
+from kdcache.base.figures import listed
 from kdcache.base.keywords import Names, Settings, names, settings, text
 from kdcache.base.progress import Progress, Silent
+from kdcache.errors import UsageError
 from students.api.training import Run, places_of
 
 if TYPE_CHECKING:
@@ -127,12 +130,20 @@ def _student_and_head(run: str, how: "JudgeOptions", embedding: bool) -> "tuple[
     """The student of a run, and the head whose output is written."""
     from students.base.types import LOGITS
     from students.judging.evaluate import student_of
-    from students.judging.judged import EMBEDDING, head_names
+    from students.judging.judged import EMBEDDING, default_task, head_names
     from students.runs.run import Run as Opened
 
     opened = Opened.open(run)
-    has_classes = LOGITS in head_names(opened.record.student)
-    return student_of(opened, how), LOGITS if has_classes and not embedding else EMBEDDING
+    student = opened.record.student
+    heads = head_names(student)
+    asked = LOGITS if LOGITS in heads and not embedding else EMBEDDING
+    if asked not in heads:
+        way = f"kd eval {shlex.quote(run)} --task {default_task(student)} judges it by what it gives"
+        raise UsageError(
+            f"kd predict writes classes or an embedding, and {student.name} gives only {listed(heads)}",
+            hint="leave out --embedding" if LOGITS in heads else way,
+        )
+    return student_of(opened, how), asked
 
 
 class Compared(NamedTuple):

@@ -24,7 +24,7 @@ def expect_columns(known: Truths, names: Sequence[str], who: str) -> None:
     there = known.names if names else ()
     if missing := [name for name in names if name not in there]:
         raise Mismatch(
-            f"{who} needs the truth {' and '.join(missing)} of the images of {known.images}, which have "
+            f"{who} needs the {shown_truths(missing)} of the images of {known.images}, which have "
             f"{', '.join(there) or 'no truths'}",
             hint=way_to_give(missing),
         )
@@ -39,6 +39,11 @@ def expect_used(recorded: Iterable[str], names: Iterable[str], who: str) -> None
         )
 
 
+def shown_truths(names: Sequence[str]) -> str:
+    """What messages call these columns."""
+    return f"truth{'s' * (len(names) > 1)} {' and '.join(names)}"
+
+
 def digests_again(known: Truths, names: Sequence[str], recorded: Mapping[str, str]) -> dict[str, str]:
     """The digests of these columns; Drift, naming a column and its source, where they are not those that a run recorded."""
     anew = "bring them back as they were, or start a new run"
@@ -50,7 +55,7 @@ def digests_again(known: Truths, names: Sequence[str], recorded: Mapping[str, st
         raise Drift(f"the truths of the images of {known.images} have changed: {error.message}", hint=anew) from error
     if changed := [name for name in names if recorded.get(name) != found[name]]:
         raise Drift(
-            f"the truth {' and '.join(changed)} of the images of {known.images} has changed: "
+            f"the {shown_truths(changed)} of the images of {known.images} {'has' if len(changed) == 1 else 'have'} changed: "
             f"{found[changed[0]]}, the run began with {recorded.get(changed[0])}",
             hint=anew,
         )

@@ -4,6 +4,7 @@ A family is a folder here or a plugin of another package.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from kdcache.base.plugins import Registry
 from kdcache.config.presets import load_preset, preset_names
-from kdcache.errors import Mismatch, UsageError
+from kdcache.errors import KDError, Mismatch, UsageError
 from students.base.contracts import Family, Head, Needs, Request
 from students.base.plugins import GROUP, Brought
 from students.families.preset import Preset
@@ -43,6 +44,16 @@ FAMILIES: Registry[Family[Any]] = Registry(
 def student_names() -> list[str]:
     """Names of the student presets by length, then alphabet, which lists ours by family and size."""
     return sorted(preset_names("students"), key=lambda name: (len(name), name))
+
+
+def family_order() -> list[str]:
+    """Names of the families of all presets, in the order in which they are listed: ours, then those of other packages."""
+    found = dict[str, None]()
+    for name in student_names():
+        with suppress(KDError):  # a preset that cannot be read is not listed
+            found[student_preset(name).family] = None
+    elsewhere = {offer.name for offer in Brought("families").offers()}
+    return sorted(found, key=lambda name: (name in elsewhere, name if name in elsewhere else ""))
 
 
 def preset_model(content: Mapping[str, Any]) -> type[Preset]:

@@ -3,6 +3,8 @@
 Input: a student and labelled pictures. Output: embeddings, float32 on the device, and the labels of the readable images.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,12 +12,16 @@ import numpy as np
 
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
-from kdcache.errors import Damage, Mismatch, UsageError
+from kdcache.errors import BadImage, Damage, Mismatch, UsageError
+from kdcache.images import Source
 from students.judging.judged import EMBEDDING, Judged
 from students.judging.pictures import Labelled, Pictures, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_COMPARED = 8
+"""Number of images of the same id in two sources whose contents are compared."""
 
 
 class Compared(Strict):
@@ -79,7 +85,7 @@ def check_bank(images: Labelled, bank: Labelled) -> None:
             f"{images.source.name} would be searched in itself, where each image is its own nearest",
             hint="name other images of the same classes with --bank",
         )
-    if shared := _both(images, bank):
+    if shared := _in_both(images, bank):
         raise UsageError(
             f"{shared:,} images of {images.source.name} are in {bank.source.name} too, where each is its own nearest",
             hint="name other images of the same classes with --bank",
@@ -105,13 +111,30 @@ def _difference(images: Labelled, bank: Labelled) -> str:
     return "; ".join(only) or "the same ones in another order"
 
 
-def _both(images: Labelled, bank: Labelled) -> int:
-    """Number of images in both; 0 if they come from different sources."""
-    return len({*map(str, images.ids)} & {*map(str, bank.ids)}) if _whole(images) == _whole(bank) else 0
+def _in_both(images: Labelled, others: Labelled) -> int:
+    """Number of images in both: those of the same id, unless the first of them show different pictures."""
+    shared = sorted({*map(str, images.ids)} & {*map(str, others.ids)})
+    whole = whole_of(images.source.spec()) == whole_of(others.source.spec())
+    same = bool(shared) and (whole or _same_picture(images.source, others.source, shared[:_COMPARED]))
+    return len(shared) if same else 0
 
 
-def _whole(images: Labelled) -> dict[str, Any]:
-    spec = images.source.spec()
+def _same_picture(images: Source, others: Source, ids: list[str]) -> bool:
+    """Whether an id of two sources means the same image: splits of one data set often use the same file names."""
+    for image_id in ids:
+        with suppress(BadImage):  # reported where the images are rendered
+            ours, theirs = images.read(image_id), others.read(image_id)
+            if isinstance(ours, bytes) or isinstance(theirs, bytes):
+                same = isinstance(theirs, bytes) and ours == theirs
+            else:
+                same = np.array_equal(ours, theirs)
+            if same:
+                return True
+    return False
+
+
+def whole_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What two specifications have in common where one source is a part of the other, or both of a third."""
     while spec["kind"] == "few":
         spec = spec["of"]
     return {key: value for key, value in spec.items() if key not in ("count", "size", "order")}

@@ -43,15 +43,15 @@ def match_classes(images: Names | None, highest: int, student: Names) -> Matchin
     if images is None:
         if highest + 1 != len(student):
             raise Mismatch(
-                f"the images have class numbers up to {highest} without names, the student has {len(student)} classes",
-                hint="give images whose classes have names, or a student with as many classes as the images",
+                f"the images have class numbers up to {highest} without names, the classifier has {len(student)} classes",
+                hint="give images whose classes have names, or a classifier of as many classes as the images",
             )
         return Matching(np.arange(len(student)), "by number: the images' classes have no names")
     if is_unnamed(student):
         if len(images) != len(student):
             raise Mismatch(
-                f"the images have {len(images)} classes, the student has {len(student)} without names",
-                hint="a student without class names can only be judged on as many classes as it has",
+                f"the images have {len(images)} classes, the classifier has {len(student)} without names",
+                hint="a classifier without class names can only be judged on as many classes as it has",
             )
         return _by_folder_number(images) or Matching(
             np.arange(len(student)), "by number: the student's classes have no names"
@@ -78,7 +78,7 @@ def _by_name(images: Names, student: Names) -> NDArray[np.int64] | None:
     if twice is not None:
         raise Mismatch(
             f"the class name {twice!r} is ambiguous ({images.count(twice)} of the images' classes, "
-            f"{student.count(twice)} of the student's)",
+            f"{student.count(twice)} of the classifier's)",
             hint="classes are matched by name: give images whose classes have distinct names",
         )
     return np.array([known[name] for name in images])
@@ -121,9 +121,9 @@ def _by_wordnet(images: Names, student: Names) -> Matching:
 
 def _strangers(images: Names, student: Names, strange: list[str]) -> Mismatch:
     return Mismatch(
-        f"{len(strange)} of the images' {len(images)} classes are not among the student's {len(student)}: "
-        f"{_some(strange)}; the student has {_some(student)}",
-        hint="classes are matched by name; rename the folders, or choose images of the student's classes with --data",
+        f"{len(strange)} of the images' {len(images)} classes are not among the classifier's {len(student)}: "
+        f"{_some(strange)}; the classifier has {_some(student)}",
+        hint="classes are matched by name; rename the folders, or choose images of the classifier's classes with --data",
         strangers=list(strange),
     )
 

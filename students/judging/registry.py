@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kdcache.base.figures import listed
 from kdcache.base.plugins import Registry
 from kdcache.base.strict import Strict
 from kdcache.config.presets import load_alone, load_preset, preset_names
@@ -79,8 +80,8 @@ def _refuse_strange(tasks: list[Task[Any]], key: str, option: str, *, typo: bool
     if typo and not having:
         return
     what = option if option == f"--{key}" else f"{option} {key}"
-    others = f"is a setting of {' and '.join(having)}" if having else "is a setting of no task"
+    others = f"is a setting of {listed(having, 'and')}" if having else "is a setting of no task"
     raise UsageError(
-        f"{what} {others}, not of {' or '.join(task.name for task in tasks)}",
-        hint=f"--task {' or '.join(having)}, or leave it out" if having else "leave it out",
+        f"{what} {others}, not of {listed([task.name for task in tasks], 'or')}",
+        hint=f"--task {listed(having, 'or')}, or leave it out" if having else "leave it out",
     )

@@ -12,9 +12,10 @@ from typing import Any
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.machine import best_device, default_batch
 from kdcache.base.progress import Progress
-from kdcache.errors import UsageError
+from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
 from kdcache.teachers.registry import open_teacher
+from students.base.types import LOGITS
 from students.judging.evaluate import Judgement, JudgeOptions, judge_all, truths_of_tasks
 from students.judging.examples import TRAIN_SPLIT, Bank, Examples, no_split, refuse_training_split, split_beside
 from students.judging.judged import JudgedTeacher
@@ -69,8 +70,21 @@ def judge_teacher(
     images = labelled(open_source(how.data), truths=truths_of_tasks(wanted))
     progress.note("loading the teacher")
     teacher = opened(choice, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
+    if any(task.head == LOGITS for task, _ in wanted):
+        _expect_classes(images, teacher)
     with Examples(images, lambda bank: _bank(images, str(how.data), bank), how.workers) as examples:
         return teacher.spec.name, judge_all(teacher, examples, wanted, progress)
+
+
+def _expect_classes(images: Labelled, teacher: JudgedTeacher) -> None:
+    """Mismatch, which says how to give the teacher another classifier, where its own is not for the classes of the images."""
+    try:
+        images.named_by(teacher.spec)
+    except Mismatch as error:
+        error.hint = (
+            f"{error.hint}; or give a classifier of these classes with --head FILE (kd teacher fit-head makes one)"
+        )
+        raise
 
 
 def _bank(images: Labelled, data: str, wanted: Bank) -> Labelled:

@@ -25,7 +25,7 @@ from students.plan.checks import check_classifier, check_head, check_outputs, ch
 from students.plan.data import TrainingData, data_of_caches, data_of_images, expect_classes
 from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
-from students.plan.sides import shows_images
+from students.plan.sides import check_used, shows_images
 from students.plan.truths import truths_for
 from students.plan.validation import Planned as PlannedSet
 from students.plan.validation import validation_sets
@@ -64,10 +64,11 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     views = views_of(options, data, recipe, _before(options), notes)
     student = _student(options, data, recipe, drawable(views.recipe).background, notes)
     needs = recipe.needs | family_of(student).needs(student)
+    check_used(recipe, student, data.caches, live=options.stream == "on")
     truths = truths_for(needs, data.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
     usable = truths.usable(data.opened.caches, options.views, data.usable)
     if truths.items:
-        notes.add(f"an example is one of the {truths.items}: {usable:,} of {data.usable:,} images")
+        notes.add(f"an example is one of the {truths.items}: {usable:,} {truths.items} of {truths.images:,} images")
     pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")

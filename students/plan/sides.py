@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kdcache.errors import Mismatch
+from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
+from students.base.truth_columns import shown_truths
 from students.families.outputs import Outputs
 from students.families.registry import family_of
 from students.families.spec import StudentSpec
@@ -80,9 +81,28 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     if lacking := [truth for truth in needs.columns if truth not in given.truths]:
         known = ", ".join(given.truths) or "nothing"
         raise Mismatch(
-            f"the recipe needs the truth {' and '.join(lacking)} of every image, {given.images} has {known}",
+            f"the recipe needs the {shown_truths(lacking)} of every image, {given.images} has {known}",
             hint="another --recipe, or images of which that is known",
         )
+
+
+def check_used(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRecord], *, live: bool = False) -> None:
+    """UsageError for one of several caches that nothing is read from. `live`: the teachers run."""
+    places = all_places(caches, live=live)
+    found = [places_of(address, places) for address in signals_read(recipe, student, caches)]
+    if len(caches) < 2 or not all(found):  # what no cache keeps is refused later, with the way to make it
+        return
+    used = [place.cache for each in found for place in each]
+    if family_of(student).needs(student).teacher:
+        used.append(caches[0])  # the student begins with its teacher
+    for cache in caches:
+        if cache not in used:
+            keeps = ", ".join(signal.name for signal in cache.stored)
+            read = ", ".join(signals_read(recipe, student, caches)) or "no signal"
+            raise UsageError(
+                f"nothing is read from --cache {cache.path}: it keeps {keeps}, and the recipe reads {read}",
+                hint=f"leave it out, or choose a --recipe that reads {keeps}",
+            )
 
 
 def signals_read(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRecord]) -> tuple[str, ...]:

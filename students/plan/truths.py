@@ -44,6 +44,11 @@ class TrainingTruths:
         """What the examples are, for messages."""
         return self.items or "images"
 
+    @property
+    def images(self) -> int:
+        """Number of images that have an example, where the examples are items; some of them may be unreadable."""
+        return 0 if self.examples is None else len(np.unique(self.rows_of(np.arange(len(self.examples)))))
+
     def rows_of(self, examples: Rows) -> Rows:
         """Row of each example."""
         return examples if self.examples is None else self.examples.rows_of(examples)

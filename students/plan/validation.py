@@ -4,6 +4,7 @@ Input: options, the recipe, the training images, and the student. Output: valida
 the student cannot be judged; then a note says why.
 """
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from kdcache.base.notes import Notes
@@ -15,6 +16,7 @@ from students.base.truth_columns import expect_columns, from_source
 from students.base.validation import MEAN, Bank, JudgedSet, named
 from students.families.spec import StudentSpec
 from students.judging.examples import TRAIN_SPLIT, Examples, few_of, judged_source, no_split
+from students.judging.features import whole_of
 from students.judging.judged import check_head, head_names
 from students.judging.pictures import Labelled, labelled
 from students.judging.registry import TASKS, task_named
@@ -55,6 +57,8 @@ def validation_sets(
                 raise
             called = f" on {asked.name}" if asked.name != _UNNAMED else ""
             notes.add(f"the student is not judged{called} during training: {error.message}", UNJUDGED)
+        else:
+            _note_trained_on(found[-1].examples.images, data, notes)
     _check_best([each.record for each in found], recipe)
     return tuple(found)
 
@@ -150,6 +154,26 @@ def _planned(
         raise type(error)(error.message, hint=_OTHERS) from error
     found = {"bank": bank[-1][1] if bank else None, "truths": images.truths.digests(from_source(task.truths))}
     return Planned(planned.model_copy(update=found), examples)
+
+
+def _note_trained_on(images: Labelled, data: TrainingData, notes: Notes) -> None:
+    """Say so where the student is judged on images it is trained on: its score is then no measure of other images."""
+    shared = _trained_on(images, data)
+    if shared:
+        which = f"all {shared:,}" if shared == len(images) else f"{shared:,} of the {len(images):,}"
+        what = f"{which} validation images of {images.source.name} are training images"
+        notes.add(f"{what}, so the score says little about other images: name others with --val")
+
+
+def _trained_on(images: Labelled, data: TrainingData) -> int:
+    """Number of these images that are training images too, as far as the sources tell: no training image is looked for."""
+    if images.fingerprint == data.dataset.fingerprint:
+        return len(images)
+    if whole_of(images.source.spec()) != whole_of(data.dataset.source):
+        return 0
+    caches = data.opened.caches
+    known: Container[object] = set(data.opened.images[1].ids.to_pylist()) if caches is None else caches.first
+    return sum(image_id in known for image_id in images.ids)
 
 
 def _bank(wanted: Bank, source: Source, data: TrainingData) -> tuple[Labelled, Dataset | None]:

@@ -107,7 +107,9 @@ class Training:
         self._check_room()
         self.before = self.state.seconds
         self.log.rewind(self.state.step, sums)
-        self.progress.note(f"resuming from step {self.state.step:,} of {self.job.record.pacing.steps:,}")
+        step = f"step {self.state.step:,} of {self.job.record.pacing.steps:,}"
+        over = self._over() in ("done", "patience")
+        self.progress.note(f"finished already, at {step}" if over else f"resuming from {step}")
 
     def _sums(self) -> dict[str, float]:
         """The running sums of the loaded state. Raises Damage if this training cannot be in such a state."""
@@ -180,7 +182,7 @@ class Training:
                 self._keep()
         if signalled:
             self.progress.finish()
-            self.progress.note(f"saved step {state.step:,}; resume with: {self.run.way_on}")
+            self.progress.note(f"saved step {state.step:,}")  # how to resume is said at the end
             interrupted.go_on()
         return "done" if over else "patience" if tired else "steps" if stop else None
 

@@ -48,8 +48,21 @@ def test_unreadable_images_make_it_incomplete_and_are_named(kd, run, photos, tmp
 def test_images_of_other_classes_are_refused(kd, run):
     ran = kd("eval", run, "--data", "shapes:split=val,count=4", "--workers", 0)
     assert ran.code == 6
-    assert "not among the student's 2: 'red circle'" in ran.err
+    assert "not among the classifier's 2: 'red circle'" in ran.err
     assert "'cats', 'dogs'" in ran.err
+
+
+def test_a_teacher_of_other_classes_can_be_given_a_head(kd, photos):
+    ran = kd("eval", "--teacher", "florence", "--size", "nano", "--data", photos, "--workers", 0, "--device", "cpu")
+    assert ran.code == 6
+    assert "student" not in ran.err
+    assert "--head FILE (kd teacher fit-head makes one)" in ran.err.split("hint: ")[1]
+
+
+def test_a_task_that_has_no_preset_tells_its_own_keys(kd, run):
+    ran = kd("eval", run, "--set", "foo=1")
+    assert ran.err.startswith("error: 1 mistake in the task classify")
+    assert ran.err.endswith("hint: it has real\n")
 
 
 def test_few_shot_asks_about_any_classes(kd, run):
@@ -70,14 +83,14 @@ def test_few_shot_asks_about_any_classes(kd, run):
         (["--set", "way=3"], "--set way is a setting of few-shot, not of classify"),
         (["--set", "ways=3"], "ways: unknown key"),
         (["--seed", "3"], "--seed is a setting of few-shot and probe, not of classify"),
-        (["--bank", "shapes"], "--bank is a setting of knn and probe and retrieve, not of classify"),
+        (["--bank", "shapes"], "--bank is a setting of knn, probe and retrieve, not of classify"),
         (["--task", "few-shot", "--real", "real.json"], "--real is a setting of classify, not of few-shot"),
         (["--task", "few-shots"], "unknown task 'few-shots'"),
         (["--task", "knn,knn"], "give one or more tasks, each once"),
         (["--out", "x.json"], "--out only applies to --teacher"),
         (["--task", "few-shot", "--shots", "5,x"], "--shots 5,x is not a list"),
         (["--task", "few-shot", "--shots", "5,5"], "--shots 5,5 is not a list"),
-        (["--task", "few-shot"], "5 classes with 20 images each are needed for 5 shots"),
+        (["--task", "few-shot"], "few-shot needs 5 classes with 20 images each for 5 shots"),
         (["--task", "few-shot", "--set", "wa=3"], "unknown key"),
         (["--real", "none.json"], "cannot read none.json"),
     ],

@@ -46,6 +46,22 @@ def test_a_setting_from_the_environment_is_not_passed_over(kd, photos, monkeypat
     assert "KD_VIEWS__FLIP" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("train --steps abc", "--steps 'abc' is not a whole number"),
+        ("train --steps 0", "--steps '0' is too low: the least is 1"),
+        ("train --batch 9999999", "--batch '9999999' is too high: the most is 1,048,576"),
+        ("train --epochs x", "--epochs 'x' is not a number"),
+        ("cache add-views c more", "N 'more' is not a whole number"),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(kd, line, told):
+    ran = kd(*line.split())
+    assert (ran.code, ran.err.splitlines()[0]) == (2, f"error: {told}")
+    assert ran.err.endswith(f"hint: kd {line.split(' --')[0].partition(' c ')[0]} --help\n")
+
+
 def test_plain_is_explained_where_its_settings_are_looked_for(kd):
     ran = kd("config", "show", "views/plain")
     assert ran.code == 2

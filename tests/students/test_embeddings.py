@@ -168,3 +168,19 @@ def test_a_bank_is_of_the_same_classes_and_not_the_same_images():
         check_bank(named, replace(more, classes=("b", "c", "d")))
     with pytest.raises(Mismatch, match="do not have the same classes: the same ones in another order"):
         check_bank(named, replace(more, classes=("b", "a")))
+
+
+def test_a_bank_with_copies_of_the_judged_images(tmp_path):
+    """A part of the images beside them: refused if the pictures are the same, not if only their names are."""
+    from kdcache.images import open_source
+    from students.judging.pictures import labelled
+    from tests.images.samples import jpeg, write
+
+    images, part, other = (tmp_path / name for name in ("images", "part", "other"))
+    for folder, count, seed in ((images, 6, 0), (part, 5, 0), (other, 4, 100)):
+        for number in range(count):
+            write(folder / "ab"[number % 2] / f"{number}.jpg", jpeg(seed + number))
+    listed = labelled(open_source(str(images)))
+    with pytest.raises(UsageError, match="5 images of images are in part too"):
+        check_bank(listed, labelled(open_source(str(part))))
+    check_bank(listed, labelled(open_source(str(other))))

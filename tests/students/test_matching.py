@@ -18,7 +18,7 @@ def test_classes_are_matched_by_name_in_any_order_and_may_be_fewer():
 
 def test_a_class_the_student_does_not_know_is_named_with_both_sides():
     with pytest.raises(
-        Mismatch, match=r"1 of the images' 2 classes are not among the student's 4: 'gnu'.*'cat', 'dog'"
+        Mismatch, match=r"1 of the images' 2 classes are not among the classifier's 4: 'gnu'.*'cat', 'dog'"
     ):
         match_classes(("cat", "gnu"), 1, ANIMALS)
 
@@ -36,13 +36,13 @@ def test_a_student_without_names_is_matched_by_number_and_says_so():
     found = match_classes(ANIMALS, 3, UNNAMED)
     assert found.numbers.tolist() == [0, 1, 2, 3]
     assert "by number" in found.rule
-    with pytest.raises(Mismatch, match="3 classes, the student has 4 without names"):
+    with pytest.raises(Mismatch, match="3 classes, the classifier has 4 without names"):
         match_classes(ANIMALS[:3], 2, UNNAMED)
 
 
 def test_images_without_class_names_need_as_many_classes():
     assert "by number" in match_classes(None, 3, ANIMALS).rule
-    with pytest.raises(Mismatch, match="up to 2 without names, the student has 4"):
+    with pytest.raises(Mismatch, match="up to 2 without names, the classifier has 4"):
         match_classes(None, 2, ANIMALS)
 
 

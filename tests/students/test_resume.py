@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from kdcache.base.progress import Silent
 from kdcache.errors import KDError, Mismatch, StorageError, Unavailable
 from tests.students.conftest import learn, losses_of, same
 
@@ -51,7 +52,8 @@ def test_a_signal_keeps_the_step_in_hand(cache, tmp_path, number, code):
             process.send_signal(number)  # a terminal that closes sends several, and they are one wish
         _, printed = process.communicate(timeout=120)
     assert process.returncode == code, printed
-    assert f"kd train --resume {tmp_path / 'run'}" in printed
+    assert printed.count(f"kd train --resume {tmp_path / 'run'}") == 1
+    assert "saved step" in printed
     newest = max((tmp_path / "run" / "checkpoints").glob("*/state.json"))
     state = json.loads(newest.read_text())["state"]
     assert state["step"] >= 1
@@ -136,6 +138,23 @@ def test_a_full_disk_tells_how_to_go_on(cache, tmp_path, monkeypatch):
     with pytest.raises(StorageError) as error:
         learn(run.path, resume=True)
     assert error.value.hint == f"when metrics.jsonl can be written again: {run.way_on}"
+
+
+def test_resuming_says_whether_there_is_anything_left_to_do(tmp_path, cache):
+    from students.options import MachineOptions
+    from students.train.start import go_on
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    run, _ = learn(tmp_path / "run", cache, steps=3, where={"stop_at": 2})
+    for _ in range(2):
+        go_on(run.path, MachineOptions(device="cpu", workers=0), Told())
+    assert [note for note in notes if "of 3" in note] == [
+        "resuming from step 2 of 3", "finished already, at step 3 of 3",
+    ]  # fmt: skip
 
 
 def test_a_training_that_is_where_it_should_stop_takes_no_step(tmp_path, cache):

@@ -157,3 +157,13 @@ def written(pair, tmp_path_factory) -> Path:
 def run_of_two(written, tmp_path) -> Path:
     """A run of two caches that a test may change."""
     return Path(shutil.copytree(written, tmp_path / "run"))
+
+
+def test_a_cache_that_nothing_is_read_from(pair, tmp_path):
+    with pytest.raises(UsageError) as refusal:
+        learn(tmp_path / "run", several(*pair))
+    assert refusal.value.message == (
+        f"nothing is read from --cache {pair[1]}: it keeps features, and the recipe reads logits"
+    )
+    assert refusal.value.hint == "leave it out, or choose a --recipe that reads features"
+    assert not (tmp_path / "run").exists()

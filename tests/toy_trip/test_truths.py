@@ -95,6 +95,8 @@ def trip(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         extra = " --set views=augment" if name == "none" else ""
         ran += kd(site, folder, name, f"{TRAIN} --batch {BATCH} {stream} --micro 3 --out {name}{extra}")
     assert [each["code"] for each in ran] == [0, 0, 0, 0], [each["err"] for each in ran]
+    asked = f"{sum(COUNTS):,} questions of {sum(count > 0 for count in COUNTS)} images"
+    assert all(f"an example is one of the questions: {asked}" in each["err"] for each in ran[1:])
     return folder
 
 
@@ -221,7 +223,7 @@ def test_a_missing_truth_is_refused_with_the_way_to_give_it(site: Path, trip: Pa
     )
     assert "truths.jsonl" in one["err"]
     assert "truths.arrow" in one["err"]
-    assert "needs the truth text and questions of the images of shapes-train" in other["err"]
+    assert "needs the truths text and questions of the images of shapes-train" in other["err"]
     assert not (tmp_path / "run").exists()
 
 

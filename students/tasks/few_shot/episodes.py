@@ -80,21 +80,24 @@ def drawable_classes(labels: Rows, settings: FewShot, shots: int, name: str) -> 
     enough = numbers[counts >= wanted]
     if len(enough) < settings.way:
         raise UsageError(
-            f"{settings.way} classes with {wanted} images each are needed for {shots} shots and {settings.queries} queries; "
-            f"{name} has {len(enough)} such classes of {len(numbers)}",
+            f"few-shot needs {settings.way} classes with {wanted} images each for {shots} shots and {settings.queries} queries; "
+            f"{len(enough)} of the {len(numbers)} classes of {name} have so many",
             hint=_way_out(counts, settings),
         )
     return enough
 
 
 def _way_out(counts: Rows, settings: FewShot) -> str:
-    """Hint: the largest episode that these images allow."""
-    if len(counts) < settings.way:
-        fewer = f"--set way={len(counts)}, or " if len(counts) > 1 else ""
-        return f"{fewer}give images of more classes"
-    has = int(np.sort(counts)[-settings.way])  # images of the smallest class that must be drawn
-    if has > settings.queries:
-        return f"--shots {has - settings.queries} at most, or give more images per class"
-    if has > 1:
-        return f"with {has} images per class: --shots 1 --set queries={has - 1}; or give more images per class"
-    return "give more images per class"
+    """Hint: options of the largest episode that these images allow, or what they lack."""
+    drawable = np.sort(counts[counts > 1])  # one image to learn from and one to ask about
+    way = min(settings.way, len(drawable))
+    if way < 2:
+        return "give images of more classes" if len(counts) < 2 else "give more images per class"
+    has = int(drawable[-way])  # images of the smallest class that must be drawn
+    queries = min(settings.queries, has - 1)
+    shots = [each for each in settings.shots if each <= has - queries] or [has - queries]
+    options = [f"--shots {','.join(map(str, shots))}"]
+    options += [f"--set way={way}"] if way < settings.way else []
+    options += [f"--set queries={queries}"] if queries < settings.queries else []
+    lacks = "images of more classes" if len(counts) < settings.way else "more images per class"
+    return f"{' '.join(options)} fits these images; or give {lacks}"

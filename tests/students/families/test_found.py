@@ -8,7 +8,7 @@ import pytest
 
 from kdcache.config.presets import config_path, load_config, preset_names
 from kdcache.errors import Mismatch, UsageError
-from students.families.registry import FAMILIES, preset_model, student_names, student_preset, student_spec
+from students.families.registry import FAMILIES, family_order, preset_model, student_names, student_preset, student_spec
 from students.runs.run import Run
 from tests.packages import install
 from tests.students.families.test_elastic import FOURTH
@@ -42,6 +42,10 @@ def test_a_family_of_another_package_is_one_of_them(toy):
     assert "toy-small" in student_names()
     assert student_preset("toy-small").family == "toy"
     assert load_config("students", "toy-small", preset_model).origins["widths"] == "preset students/toy-small"
+
+
+def test_students_of_other_packages_are_listed_after_ours(toy):
+    assert family_order() == ["tinyvit", "data2vec", "toy"]
 
 
 def test_nobody_takes_the_place_of_a_preset_of_ours(toy):
