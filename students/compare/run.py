@@ -99,10 +99,8 @@ def _compare(
     progress: Progress,
 ) -> Comparison:
     build = replace(options.build, data=much.data, step=much.batch)
-    signal = next(iter(recipe.needs.signals), build.kept[0])
-    caches = build_caches(build, much.images, arms, signal, out / "caches", progress)
-    if (rows := caches.store.plan.dataset.rows) > caches.usable:
-        progress.note(count_of_usable(caches.usable, rows))
+    caches = build_caches(build, much.images, arms, _signal(recipe, options), out / "caches", progress)
+    _note_rejected(caches, progress)
     # A batch that the user did not choose may not exceed the number of images that can be read.
     batch = much.batch if options.batch else min(much.batch, caches.usable)
     options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
@@ -131,6 +129,16 @@ def _compare(
         job=job,
         project=_projected(options, job),
     )
+
+
+def _signal(recipe: Recipe, options: CompareOptions) -> str:
+    """The signal that is stored: the first that the recipe needs, or else that the build keeps."""
+    return next(iter(recipe.needs.signals), options.build.kept[0])
+
+
+def _note_rejected(caches: Caches, progress: Progress) -> None:
+    if (rows := caches.store.plan.dataset.rows) > caches.usable:
+        progress.note(count_of_usable(caches.usable, rows))
 
 
 def _job(options: CompareOptions) -> Workload:

@@ -89,7 +89,7 @@ def test_a_broken_plugin_breaks_nothing_but_itself(package, text, why):
         with pytest.raises(UsageError, match="the package sick-package"):
             registry.get("of-the-sick")
     assert student_preset("tinyvit-5m").family == "tinyvit"
-    with pytest.raises(UsageError, match="no students preset is called of-the-sick; the plugin sick of"):
+    with pytest.raises(UsageError, match="no student is called of-the-sick; the plugin sick of"):
         student_preset("of-the-sick")
     with pytest.raises(ValueError, match="the package sick-package"):
         Recipe.from_plain({"objectives": {"own": {"kind": "labelss"}}})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcache.errors import Mismatch
+from kdcache.errors import Mismatch, UsageError
 from tests.students.conftest import build_cache, learn, losses_of, same
 from tests.students.test_dense import dense_cache
 from tests.students.test_several_caches import several
@@ -33,14 +33,11 @@ def alone(caches, tmp_path_factory):
     return teach(tmp_path_factory.mktemp("dense") / "alone", caches["targets"])
 
 
-def test_inputs_of_another_teacher_are_no_inputs_of_this_student(caches, alone, tmp_path):
-    run = teach(tmp_path / "run", several(caches["targets"], caches["inputs"]))
-    assert losses_of(run) == losses_of(alone)
-    assert same(run, alone)
-
-
-def test_a_second_cache_of_another_family_changes_nothing(caches, alone, tmp_path):
-    assert same(teach(tmp_path / "run", several(caches["targets"], caches["logits"])), alone)
+@pytest.mark.parametrize("second", ["inputs", "logits"])
+def test_signals_of_another_teacher_are_no_inputs_of_this_student(second, caches, tmp_path):
+    """So nothing is read from that cache, and it is refused."""
+    with pytest.raises(UsageError, match=f"nothing is read from --cache .*: it keeps {second}, and the recipe reads"):
+        teach(tmp_path / "run", several(caches["targets"], caches[second]))
 
 
 def test_an_objective_cannot_put_them_in_their_place_either(caches, tmp_path):
@@ -61,8 +58,10 @@ def test_inputs_in_two_caches_are_refused_with_a_way_to_leave_one_out(caches, tm
 
 
 def test_targets_are_matched_by_the_name_of_their_cache(caches, alone, tmp_path):
-    settings = ("objective.signal=mine.targets",)
+    """Both caches keep the same targets, of the same teacher."""
+    settings = ("objective.signal=other.targets",)
     run = teach(tmp_path / "run", several(mine=caches["targets"], other=caches["whole"]), settings=settings)
+    assert losses_of(run) == losses_of(alone)
     assert same(run, alone)
 
 
