@@ -185,7 +185,7 @@ def test_a_task_is_asked_question_by_question_about_images_without_classes(site:
     )
     assert [again["code"], elsewhere["code"]] == [9, 6]
     assert "the truth text of the images of held has changed" in again["err"]
-    assert "the task quiz needs the truth questions and text of the images of shapes-train" in elsewhere["err"]
+    assert "the task quiz needs the truths questions and text of the images of shapes-train" in elsewhere["err"]
 
 
 @pytest.mark.parametrize(
