@@ -112,7 +112,7 @@ class Signal(Strict):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields that were added later are only written if their value does not follow from the others."""
         usual = {
             "kind": usual_kind(self.name, len(self.shape)),

@@ -62,7 +62,7 @@ class TeacherSpec(Strict):
     """Most token ids it is shown with an image, to which every batch is padded; None if it is shown only pixels."""
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields that were added later are only written if set, so that earlier plans keep their bytes and identity."""
         return {name: value for name, value in write(self).items() if name != "reads" or value is not None}
 

@@ -85,7 +85,7 @@ class Dataset(Strict):
     checked, but nothing adds rows yet. It is not written when empty, so that plans have the same bytes as before."""
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {name: value for name, value in write(self).items() if name != "generations" or value}
 
     @classmethod

@@ -89,7 +89,7 @@ class Plain(Strict):
         return self.cut == "once" and (self.fit == "crop" or self.crop_pct < 1.0)
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields that were added later are only written if they change something; the background is always written."""
         later = {"cut": "once", "turn": False, "shrink": None}
         return {name: value for name, value in write(self).items() if name not in later or value != later[name]}

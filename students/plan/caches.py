@@ -98,7 +98,7 @@ def caches_again(records: Sequence[CacheRecord]) -> list[Opened]:
     """The caches of a run; Mismatch where another one lies in the place of one of them now, or is recorded as what it is not."""
     caches = [(record.name, _same_cache(record)) for record in records]
     for recorded, (now,) in zip(records, (records_of([each]) for each in caches), strict=True):
-        _expect_recorded(_apart_from_paths(recorded), _apart_from_paths(now), now.path)
+        _expect_recorded(_without_paths(recorded), _without_paths(now), now.path)
     return caches
 
 
@@ -110,7 +110,7 @@ def expect_recorded_images(dataset: Dataset, views: ViewPlan, first: Cache) -> N
     _expect_recorded(views.model_copy(update={"count": plan.views.count}), plan.views, str(first.path), "views")
 
 
-def _apart_from_paths(record: CacheRecord) -> CacheRecord:
+def _without_paths(record: CacheRecord) -> CacheRecord:
     return record.model_copy(update={"path": "", "teacher": record.teacher.without_paths()})
 
 

@@ -18,15 +18,15 @@ from students.families.registry import family_of
 from students.families.spec import StudentSpec
 from students.plan.checks import class_names, way_to_keep
 from students.recipe import Recipe
-from students.runs.caches import CacheRecord, Place, all_places, paths_of, places_of, signals_at
+from students.runs.caches import CachedSignal, CacheRecord, all_signals, find_signals, paths_of, signals_by_address
 from students.runs.record import RunRecord
 
 
 def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -> dict[str, Sides]:
     """What each objective compares: the teachers of the run, its student, and the truth columns of its images."""
-    places = all_places(record.all_caches, live=record.stream == "on")
+    places = all_signals(record.all_caches, live=record.stream == "on")
     usual = Sides(
-        signals=signals_at(places),
+        signals=signals_by_address(places),
         outputs=Outputs(record.student),
         spec=record.student,
         truths=columns,
@@ -39,17 +39,17 @@ def sides_of(record: RunRecord, columns: Mapping[str, tuple[str, ...] | None]) -
     }
 
 
-def _beside(usual: Sides, objective: Objective, record: RunRecord, places: Sequence[Place]) -> Sides:
+def _beside(usual: Sides, objective: Objective, record: RunRecord, places: Sequence[CachedSignal]) -> Sides:
     """The sides of one objective: the caches that its signals are in, where it names any that are stored."""
     caches, addresses = record.all_caches, objective.needs().signals
     if not caches:
         return usual
-    inside = [place.cache for address in addresses for place in places_of(address, places)]
+    inside = [place.cache for address in addresses for place in find_signals(address, places)]
     used = [cache for cache in caches if cache in inside] or list(caches)
     teacher = teacher_by_class(caches, addresses)
     return replace(
         usual,
-        signals=signals_at(places, addresses),
+        signals=signals_by_address(places, addresses),
         classes=class_names(teacher or used[0].teacher),
         source=paths_of(used),
         inherits=family_of(record.student).needs(record.student).teacher and used == [caches[0]],
@@ -59,8 +59,8 @@ def _beside(usual: Sides, objective: Objective, record: RunRecord, places: Seque
 def teacher_by_class(caches: Sequence[CacheRecord], addresses: Sequence[str]) -> TeacherSpec | None:
     """The teacher whose distribution over classes is matched: of a stored one, else of one that it emits; None: none is."""
     for live in (False, True):
-        places = all_places(caches, live=live)
-        for place in (place for address in addresses for place in places_of(address, places)):
+        places = all_signals(caches, live=live)
+        for place in (place for address in addresses for place in find_signals(address, places)):
             if place.signal.names_classes:
                 return place.cache.teacher
     return None
@@ -72,8 +72,8 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
     for name, objective in record.recipe.losses.items():
         objective.check(sides[name])
     needs, given = record.needs, next(iter(sides.values()))
-    places = all_places(record.all_caches, live=record.stream == "on")
-    if missing := [signal for signal in needs.signals if not places_of(signal, places)]:
+    places = all_signals(record.all_caches, live=record.stream == "on")
+    if missing := [signal for signal in needs.signals if not find_signals(signal, places)]:
         raise Mismatch(
             f"{_kept(record, places)}, but the recipe needs {' and '.join(missing)}",
             hint=_way_to_keep(record, needs, missing, places),
@@ -88,8 +88,8 @@ def check_sides(record: RunRecord, sides: Mapping[str, Sides]) -> None:
 
 def check_used(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRecord], *, live: bool = False) -> None:
     """UsageError for one of several caches that nothing is read from. `live`: the teachers run."""
-    places = all_places(caches, live=live)
-    found = [places_of(address, places) for address in signals_read(recipe, student, caches)]
+    places = all_signals(caches, live=live)
+    found = [find_signals(address, places) for address in signals_read(recipe, student, caches)]
     if len(caches) < 2 or not all(found):  # what no cache keeps is refused later, with the way to make it
         return
     used = [place.cache for each in found for place in each]
@@ -111,13 +111,13 @@ def signals_read(recipe: Recipe, student: StudentSpec, caches: Sequence[CacheRec
     A student that begins with weights of its teacher, that of the first cache, uses signals of no other teacher by itself.
     """
     needs, own = _needs(recipe, student), family_of(student).needs(student)
-    places = all_places(caches)
+    places = all_signals(caches)
     first = [place for place in places if place.cache is caches[0]]
     optional = [
         address
         for address in needs.optional
         if address not in needs.signals
-        and places_of(address, first if own.teacher and address in own.optional else places)
+        and find_signals(address, first if own.teacher and address in own.optional else places)
     ]
     return (*needs.signals, *optional)
 
@@ -138,9 +138,9 @@ def _check_addresses(record: RunRecord) -> None:
         return
     losses = record.recipe.losses.items()
     settings = {getattr(objective, "signal", None): record.recipe.setting(name) for name, objective in losses}
-    places = all_places(caches)
+    places = all_signals(caches)
     for address in signals_read(record.recipe, record.student, caches):
-        found = places_of(address, places)
+        found = find_signals(address, places)
         if len(found) > 1:
             _refuse_several(address, found, settings.get(address))
         if own.teacher and address in (*own.signals, *own.optional) and found and found[0].cache is not caches[0]:
@@ -151,7 +151,7 @@ def _check_addresses(record: RunRecord) -> None:
             )
 
 
-def _refuse_several(address: str, found: Sequence[Place], setting: str | None) -> None:
+def _refuse_several(address: str, found: Sequence[CachedSignal], setting: str | None) -> None:
     """Say how to tell the signals apart: by the names of their caches, once they have some."""
     caches = " and ".join(
         f"{place.cache.name}, {place.cache.path}," if place.address else place.cache.path for place in found
@@ -165,14 +165,14 @@ def _refuse_several(address: str, found: Sequence[Place], setting: str | None) -
     raise Mismatch(message, hint=f"{first}say which: --set {setting}.signal={one}")
 
 
-def _way_to_leave_out(place: Place) -> str:
+def _way_to_leave_out(place: CachedSignal) -> str:
     """The command that copies a cache without a signal."""
     path = shlex.quote(place.cache.path)
     rest = [signal.name for signal in place.cache.stored if signal.name != place.signal.name]
     return f"kd cache convert {path} --signal {','.join(rest)} --out DIR" if rest else f"leave out --cache {path}"
 
 
-def _kept(record: RunRecord, places: Sequence[Place]) -> str:
+def _kept(record: RunRecord, places: Sequence[CachedSignal]) -> str:
     """What each cache keeps."""
     words = []
     for cache in record.all_caches:
@@ -181,13 +181,13 @@ def _kept(record: RunRecord, places: Sequence[Place]) -> str:
     return "; ".join(words)
 
 
-def _way_to_keep(record: RunRecord, needs: Needs, missing: Sequence[str], places: Sequence[Place]) -> str:
+def _way_to_keep(record: RunRecord, needs: Needs, missing: Sequence[str], places: Sequence[CachedSignal]) -> str:
     """The command that makes a cache of the same images with all that is needed, or one more with what is missing."""
     caches = record.all_caches
     assert caches, "without a cache no signal is needed"
     for address in missing:
         name, _, signal = address.partition(".")
-        if found := places_of(signal, places):
+        if found := find_signals(signal, places):
             return f"call the cache so: --cache {name}={shlex.quote(found[0].cache.path)}"
     teacher, defaults = caches[0].teacher, family_of(record.student).defaults
     wanted = (*needs.optional, *needs.signals) if len(caches) == 1 else missing

@@ -34,7 +34,7 @@ from students.judging.judged import EMBEDDING, head_names
 from students.judging.matching import is_unnamed
 from students.judging.network import at_rest, normalised
 from students.report.nearest import BANK, nearest_classes
-from students.runs.caches import all_places, places_of
+from students.runs.caches import all_signals, find_signals
 from students.runs.run import Run
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def taught_samples(run: Run, network: "nn.Module", count: int) -> Samples:
 def _its_cache(run: Run) -> tuple[Cache, Signal]:
     """The cache with a distribution over classes, and that signal: the one that was matched, where there are several."""
     records = run.record.all_caches
-    able = [place for place in all_places(records) if place.signal.names_classes]
-    matched = [place for address in run.record.recipe.needs.signals for place in places_of(address, able)]
+    able = [place for place in all_signals(records) if place.signal.names_classes]
+    matched = [place for address in run.record.recipe.needs.signals for place in find_signals(address, able)]
     if not able:
         kept = "; ".join(f"{record.path} keeps {', '.join(record.signals)}" for record in records)
         raise Mismatch(f"{kept} and no distribution over classes")

@@ -35,12 +35,12 @@ class CacheRecord(Strict):
         return tuple(signal for signal in self.teacher.signals if signal.name in self.signals)
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A name is written only where there is one."""
         return {key: value for key, value in write(self).items() if key != "name" or value is not None}
 
 
-class Place(NamedTuple):
+class CachedSignal(NamedTuple):
     """A signal in one of the caches."""
 
     cache: CacheRecord
@@ -52,20 +52,24 @@ class Place(NamedTuple):
         return f"{self.cache.name}.{self.signal.name}" if self.cache.name else None
 
 
-def all_places(caches: Iterable[CacheRecord], *, live: bool = False) -> list[Place]:
+def all_signals(caches: Iterable[CacheRecord], *, live: bool = False) -> list[CachedSignal]:
     """Every signal of every cache. `live`: all that the teachers emit, stored or not."""
-    return [Place(cache, signal) for cache in caches for signal in (cache.teacher.signals if live else cache.stored)]
+    return [
+        CachedSignal(cache, signal) for cache in caches for signal in (cache.teacher.signals if live else cache.stored)
+    ]
 
 
-def places_of(address: str, places: Sequence[Place]) -> list[Place]:
+def find_signals(address: str, places: Sequence[CachedSignal]) -> list[CachedSignal]:
     """Those that an address leads to."""
     return [place for place in places if address in (place.signal.name, place.address)]
 
 
-def signals_at(places: Sequence[Place], addresses: Iterable[str] = ()) -> dict[str, Signal]:
+def signals_by_address(places: Sequence[CachedSignal], addresses: Iterable[str] = ()) -> dict[str, Signal]:
     """Signals by address: by name alone where that leads to one place, else by NAME.SIGNAL; and `addresses` where they do."""
-    usual = [place.signal.name if len(places_of(place.signal.name, places)) == 1 else place.address for place in places]
-    found = {address: places_of(address, places) for address in (*usual, *addresses) if address is not None}
+    usual = [
+        place.signal.name if len(find_signals(place.signal.name, places)) == 1 else place.address for place in places
+    ]
+    found = {address: find_signals(address, places) for address in (*usual, *addresses) if address is not None}
     return {address: led[0].signal for address, led in found.items() if len(led) == 1}
 
 

@@ -118,7 +118,7 @@ class RunRecord(Strict):
         return (ValidationSet(data=self.val, task=judge.task, settings=judge.settings, bank_from=judge.bank),)
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
         later = ("sets", "caches", "truths")
         return {name: value for name, value in write(self).items() if name not in later or value}

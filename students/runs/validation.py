@@ -31,6 +31,6 @@ class ValidationSet(Strict):
     """Truth column the task needs, beside classes -> digest of its values for all images of the set."""
 
     @model_serializer(mode="wrap")
-    def _as_ever(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields added after the first release are written only where they are used."""
         return {name: value for name, value in write(self).items() if name != "truths" or value}

@@ -32,15 +32,15 @@ class Asker(Toy):
 
     def build(self, spec: ToySpec) -> "nn.Module":
         """The network, its weights random."""
-        from kd_toy.asked import AskedNetwork
+        from kd_toy.question_network import QuestionNetwork
 
-        return AskedNetwork(spec.width)
+        return QuestionNetwork(spec.width)
 
     def trained(self, network: Any, spec: ToySpec, outputs: frozenset[str]) -> "nn.Module":
         """What a step calls with what `batch` gives."""
-        from kd_toy.asked import AskedTrained
+        from kd_toy.question_network import QuestionTrained
 
-        return AskedTrained(network, outputs)
+        return QuestionTrained(network, outputs)
 
     def batch(
         self, pixels: "Tensor | None", signals: Mapping[str, Any], truths: Mapping[str, Any], spec: ToySpec
@@ -62,7 +62,7 @@ class Asker(Toy):
 
     def traced(self, network: Any, spec: ToySpec, head: str) -> "nn.Module":
         """A head as a module."""
-        from kd_toy.asked import Unasked
+        from kd_toy.question_network import Unasked
 
         return super().traced(network, spec, head) if head != "answer" else Unasked(network)
 

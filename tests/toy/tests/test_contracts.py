@@ -137,7 +137,7 @@ class TestTask(TaskContract):
         return read(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)[0]
 
 
-class Asked:
+class ImagesWithQuestions:
     """Images with questions, without a file beside them."""
 
     def __init__(self):
@@ -160,4 +160,4 @@ class TestQuiz(TaskContract):
     task = Quiz()
 
     def images(self):
-        return Asked()
+        return ImagesWithQuestions()

@@ -8,7 +8,7 @@ from kd_toy.asker import LETTERS
 from kd_toy.network import Network, Trained
 
 
-class AskedNetwork(Network):
+class QuestionNetwork(Network):
     """Pixels and the bytes of a question -> the first byte of the answer."""
 
     def __init__(self, width: int) -> None:
@@ -23,7 +23,7 @@ class AskedNetwork(Network):
         return self.answer((asked + heed @ seen)[:, 0])
 
 
-class AskedTrained(Trained):
+class QuestionTrained(Trained):
     """What a training step calls."""
 
     def forward(self, pixels: Tensor, words: Tensor | None, letters: Tensor | None = None) -> dict[str, Tensor]:
@@ -40,7 +40,7 @@ class AskedTrained(Trained):
 class Unasked(nn.Module):
     """The answer to no question, for an exporter."""
 
-    def __init__(self, network: AskedNetwork) -> None:
+    def __init__(self, network: QuestionNetwork) -> None:
         super().__init__()
         self.network = network
         letters = torch.zeros((1, LETTERS), dtype=torch.long)
