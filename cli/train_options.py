@@ -202,6 +202,15 @@ HeadRows = Annotated[
 ]
 
 Freeze = Annotated[bool, typer.Option("--freeze", help="Train only the classifier; all other weights stay unchanged.")]
+KeepViews = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-views",
+        metavar="SIZE",
+        help="Memory for views that are rendered once and used in several epochs, such as 2GB; 0: none. Default: a quarter "
+        "of the free memory.",
+    ),
+]
 
 
 def training_options(
@@ -225,6 +234,7 @@ def training_options(
     stop_at: StopAt = None,
     device: o.Device = None,
     workers: o.Workers = None,
+    keep_views: KeepViews = None,
     compiled: Compile = False,
     recompute: Recompute = False,
     track: Track = None,
@@ -240,10 +250,18 @@ def training_options(
         log_every=log_every, validate_every=val_every, keep_every=keep_every,
     )  # fmt: skip
     where = MachineOptions(
-        device=device or "auto", workers=workers, data=data, compiled=compiled, recompute=recompute, stop_at=stop_at,
+        device=device or "auto", workers=workers, keep_views=_bytes(keep_views), data=data,
+        compiled=compiled, recompute=recompute, stop_at=stop_at,
         trackers=o.comma_list(track),
     )  # fmt: skip
     return options, where
+
+
+def _bytes(text: str | None) -> int | None:
+    """The value of `--keep-views`."""
+    from kdcache.base.figures import byte_count
+
+    return None if text is None else 0 if text == "0" else byte_count(text, "--keep-views")
 
 
 def places(val: list[str] | None) -> str | tuple[str, ...] | None:

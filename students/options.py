@@ -32,6 +32,8 @@ class MachineOptions:
     device: str = "auto"
     workers: int | None = None
     """Number of processes that render views; None: one per core, at most sixteen."""
+    keep_views: int | None = None
+    """Bytes of memory for rendered views that are kept for later epochs; None: a quarter of the free memory."""
     data: str | None = None
     """New location of the training images, when they have moved since the cache or the run was made."""
     val: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -25,10 +25,13 @@ MOST = 16
 
 
 class Optimiser(Strict):
-    """AdamW with a linear warm-up and a cosine decay."""
+    """AdamW, or Muon for the matrices and AdamW for all else, with a linear warm-up and a cosine decay."""
 
     rate: Positive
-    """Peak learning rate at the recipe's own batch size."""
+    """Peak learning rate at the recipe's own batch size; with `matrix_rate`, that of AdamW."""
+    matrix_rate: Positive | None = None
+    """Peak learning rate of Muon, which trains the weights of linear layers other than the classifier in fewer steps than AdamW;
+    None: AdamW trains them as well."""
     decay: Amount
     """Weight decay of matrices; vectors, biases and attention biases have none."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
@@ -45,6 +48,16 @@ class Optimiser(Strict):
     """Learning rate at the end of the cosine."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Ratio of a layer's learning rate to that of the next layer towards the head."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A field added after the first release is written only where it is used."""
+        return {name: value for name, value in write(self).items() if name != "matrix_rate" or value is not None}
+
+    def scaled(self, factor: float) -> "Optimiser":
+        """The same optimiser with all learning rates multiplied."""
+        rates = {name: getattr(self, name) for name in ("rate", "matrix_rate", "first_rate", "last_rate")}
+        return self.model_copy(update={name: rate * factor for name, rate in rates.items() if rate is not None})
 
 
 class Recipe(Strict):
@@ -71,8 +84,9 @@ class Recipe(Strict):
     """Whether BatchNorm keeps its initial statistics: the same as a constraint of the kind `frozen-norms`."""
     constraints: Annotated[tuple[AnyConstraint, ...], Field(max_length=MOST)] = ()
     """Conditions on the weights that are enforced during training, such as a pruning mask."""
-    precision: Precision = "bfloat16"
-    """Autocast precision; losses and softmax are always float32."""
+    precision: Precision | Literal["fastest"] = "bfloat16"
+    """Autocast precision; losses and softmax are always float32. `fastest`: bfloat16 where the device computes with it, else
+    float32; a run records which."""
     views: str | None = None
     """Preset in configs/views for images that have no cache."""
     judge: Judged = Judged()
@@ -145,6 +159,4 @@ class Recipe(Strict):
 
     def with_batch(self, batch: int) -> "Recipe":
         """The same recipe with another batch: learning rates scale in proportion, as in the papers."""
-        scale, optimiser = batch / self.batch, self.optimiser
-        rates = {name: getattr(optimiser, name) * scale for name in ("rate", "first_rate", "last_rate")}
-        return self.model_copy(update={"batch": batch, "optimiser": optimiser.model_copy(update=rates)})
+        return self.model_copy(update={"batch": batch, "optimiser": self.optimiser.scaled(batch / self.batch)})

@@ -17,7 +17,7 @@ from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
 from kdcache.build.notes import RANDOM
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import prepare, shows_embedded
+from kdcache.build.prepare import prepare, size_for_embedded
 from kdcache.build.trial import Trial
 from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing
@@ -122,11 +122,11 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
 
 
 def _at_hand(options: BuildOptions) -> bool:
-    """Whether the teacher's weights need no download: a nano teacher, or one whose weights lie on this machine."""
-    from kdcache.teachers.registry import is_published
+    """Whether the teacher's weights need no download: they are in the package, or lie on this machine."""
+    from kdcache.teachers.registry import family_of, is_published
 
-    nano = options.size == "nano" or (options.size is None and shows_embedded(options))
-    return nano or not is_published(options.teacher)
+    packaged = family_of(options.teacher).find_packaged(options.size or size_for_embedded(options)) is not None
+    return packaged or not is_published(options.teacher)
 
 
 def _worth_showing(signal: str, plan: Plan, trial: Trial) -> bool:

@@ -148,19 +148,19 @@ def _open_teacher(
 
 
 def _size(options: BuildOptions, source: Source) -> str | None:
-    """The chosen size, or nano for embedded images; None: the default size of the teacher."""
-    return options.size or ("nano" if options.weights is None and _has_nano_for(options.teacher, source) else None)
+    """The chosen size, or that in the package for embedded images; None: the default size of the teacher."""
+    return options.size or (_embedded_size(options.teacher, source) if options.weights is None else None)
 
 
-def shows_embedded(options: BuildOptions) -> bool:
-    """Whether the images are an embedded set and the teacher has a nano size, which is then the default size."""
-    return _has_nano_for(options.teacher, open_source(options.data or "shapes"))
+def size_for_embedded(options: BuildOptions) -> str | None:
+    """The default size of the teacher if the images are an embedded set; else None."""
+    return _embedded_size(options.teacher, open_source(options.data or "shapes"))
 
 
-def _has_nano_for(teacher: str, source: Source) -> bool:
-    from kdcache.teachers.registry import has_nano
+def _embedded_size(teacher: str, source: Source) -> str | None:
+    from kdcache.teachers.registry import embedded_size
 
-    return has_nano(teacher) and is_embedded(source.spec())
+    return embedded_size(teacher) if is_embedded(source.spec()) else None
 
 
 def _unnamed_classes() -> tuple[str, ...]:

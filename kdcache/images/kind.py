@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from kdcache.images.source import Source
 
 Plain = dict[str, Any]
+OWN = "own"
+"""The training recipe for images of all kinds that have none of their own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class SourceKind:
     precedence: int = 50
     """Order of recognition: if several kinds recognise a path, the one with the smallest number is used."""
     embedded: bool = False
-    """Whether its images come with the package. For such images, the default size of a teacher is nano if it has one."""
+    """Whether its images come with the package. For such images, the default size of a teacher is one in the package."""
+    recipe: str = OWN
+    """The training recipe for its images that is used if neither the user nor the student names one."""
     other_split: str | None = None
     """The conventional validation split that belongs to the training split; None if there is none."""
     splits_are_folders: bool = False

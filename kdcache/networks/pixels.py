@@ -22,3 +22,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The autocast context for a precision; disabled for float32."""
     dtype = torch.bfloat16 if precision == "float32" else getattr(torch, precision)
     return torch.autocast(device.type, dtype=dtype, enabled=precision != "float32")
+
+
+def fastest_precision(device: torch.device) -> str:
+    """`bfloat16` where the device computes with it, else `float32`: a CPU that must emulate it takes twice as long."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported()
+    else:
+        asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public names for these
+        native = device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in asked)
+    return "bfloat16" if native else "float32"

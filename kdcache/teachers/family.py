@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from kdcache.teachers.request import Request
 
 NANO = "nano"
-"""Name of the size whose weights come in the package."""
+"""Name of the smallest size whose weights come in the package."""
 HEAD_SIGNAL = "logits"
 """The signal that a fitted head emits, for every family."""
 LOGITS = (HEAD_SIGNAL,)
 
 
 @dataclass(frozen=True)
-class Nano:
-    """The smallest size of a family. It is trained on an embedded set, and its weights are in the family's package."""
+class Packaged:
+    """A size of a family that is trained on an embedded set, with weights in the family's package."""
 
     folder: Path
     """Folder in the package that contains the weights, possibly in a subfolder."""
@@ -34,10 +34,24 @@ class Nano:
     """Path of the weights file relative to `folder`; a new training writes the same path below another folder."""
     preprocess: str
     """Reference ("module:attribute") to the Preprocess of its images."""
+    size: str = NANO
+    """Name for `--size`."""
     has_classes: bool = True
     """Whether its weights include a classifier."""
     trainer: str | None = None
     """Reference ("module:attribute") to the Trainer that trains it again; None if it cannot be trained here."""
+
+    def weights(self) -> Path:
+        """The weights file. Its safetensors header records how it was made and its accuracy."""
+        path = self.folder / self.file
+        if not path.is_file():
+            raise Unavailable(f"the weights of size {self.size} are not in this installation: {path.name} is missing")
+        return path
+
+    def pixels(self) -> "Preprocess":
+        """Preprocessing of its images."""
+        preprocess: Preprocess = attribute(self.preprocess)
+        return preprocess
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,8 @@ class TeacherFamily:
     """Whether kd can fetch its weights if the user gives none."""
     own_pixels: bool = False
     """Whether its files always specify the preprocessing, so that it is never taken from the plan of an earlier build."""
-    nano: Nano | None = None
-    """Its nano size in the package; None if it has none."""
+    packaged: tuple[Packaged, ...] = ()
+    """Its sizes in the package, the default one for embedded sets first."""
 
     @property
     def written(self) -> str:
@@ -90,29 +104,15 @@ class TeacherFamily:
 
     def needs_head(self, size: str | None) -> bool:
         """Whether logits of this size need a fitted head."""
-        if size == NANO and self.nano is not None:
-            return not self.nano.has_classes
-        return bool(self.headless)
+        own = self.find_packaged(size)
+        return not own.has_classes if own is not None else bool(self.headless)
 
-    @property
-    def nano_file(self) -> str:
-        """Path of the nano weights file relative to the folder of the package or of a training."""
-        assert self.nano is not None, "this family has no nano size"
-        return self.nano.file
+    def find_packaged(self, size: str | None) -> Packaged | None:
+        """The size in the package of this name; None if there is none."""
+        return next((own for own in self.packaged if own.size == size), None)
 
-    def nano_weights(self) -> Path:
-        """The nano weights file. Its safetensors header records how it was made and its accuracy."""
-        path = self.nano.folder / self.nano.file if self.nano is not None else None
-        if path is None or not path.is_file():
-            missing = "" if path is None else f": {path.name} is missing"
-            raise Unavailable(
-                f"the weights of {self.name}-nano are not in this installation{missing}",
-                hint=f"kd teacher train-nano {self.name}",
-            )
-        return path
-
-    def nano_preprocess(self) -> "Preprocess":
-        """Preprocessing of images for its nano size."""
-        assert self.nano is not None, "this family has no nano size"
-        preprocess: Preprocess = attribute(self.nano.preprocess)
-        return preprocess
+    def in_package(self, size: str) -> Packaged:
+        """The size in the package of this name, which must exist."""
+        own = self.find_packaged(size)
+        assert own is not None, f"{self.name} has no size {size} in its package"
+        return own

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kdcache.base.plugins import Registry, near
 from kdcache.errors import UsageError
-from kdcache.teachers.family import HEAD_SIGNAL, LOGITS, NANO, TeacherFamily
+from kdcache.teachers.family import HEAD_SIGNAL, LOGITS, TeacherFamily
 from kdcache.teachers.first_edition import family_of_opener
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 __all__ = [
     "check_request",
+    "embedded_size",
     "families",
     "families_with_sizes",
     "family_of",
-    "has_nano",
     "has_own_pixels",
     "is_published",
     "name_of",
@@ -42,6 +42,7 @@ __all__ = [
     "sizes_of",
     "teacher_names",
     "trainable_names",
+    "trainable_sizes",
     "usual_signals",
     "usual_size",
 ]
@@ -72,22 +73,28 @@ def sizes_of(family: str) -> list[str]:
     from kdcache.teachers.loading.sizes import family_facts
 
     record = _known(family, family)
+    own = [packaged.size for packaged in record.packaged]
     if record.sizes is None:
-        return [NANO] if record.nano is not None else []
+        return own
     facts = family_facts(record.sizes)
     others = [name for name in facts.sizes if name != facts.default]
-    return [facts.default, *others, *([NANO] if record.nano is not None else [])]
+    return [facts.default, *others, *own]
 
 
-def has_nano(name: str) -> bool:
-    """Whether a teacher has a nano size; False for an unknown name."""
+def embedded_size(name: str) -> str | None:
+    """The default size of a teacher for embedded sets; None for a teacher without one, and for an unknown name."""
     family = PLUGINS.find(name)
-    return family is not None and family.nano is not None
+    return family.packaged[0].size if family is not None and family.packaged else None
+
+
+def trainable_sizes(family: TeacherFamily) -> list[str]:
+    """The sizes of a family that `kd teacher train-nano` can train."""
+    return [packaged.size for packaged in family.packaged if packaged.trainer is not None]
 
 
 def trainable_names() -> list[str]:
-    """The families whose nano size `kd teacher train-nano` can train."""
-    return [family.name for family in families() if family.nano is not None and family.nano.trainer is not None]
+    """The families of which `kd teacher train-nano` can train a size."""
+    return [family.name for family in families() if trainable_sizes(family)]
 
 
 def is_published(name: str) -> bool:
@@ -125,13 +132,13 @@ def options_for(teacher: "TeacherSpec") -> list[str]:
 
 
 def published_preprocess(name: str, size: str | None = None) -> "Preprocess":
-    """The preprocessing of a published size of a family, or of its nano size."""
+    """The preprocessing of a published size of a family, or of one in the package."""
     from kdcache.teachers.loading.sizes import family_facts
 
     check_request(name, size=size)
     family, _ = _split(name)
-    if size == NANO:
-        return family.nano_preprocess()
+    if (own := family.find_packaged(size)) is not None:
+        return own.pixels()
     if family.sizes is None:
         message = f"{name} has no published preprocessing: it is in the files of the model"
         raise UsageError(message, hint=f"one of {', '.join(families_with_sizes())}")
@@ -192,8 +199,8 @@ def open_teacher(
 ) -> "Teacher":
     """Open a frozen teacher.
 
-    `size`: a published size, `nano`, or None for the published default. `weights`: None for the published checkpoint (for
-    `nano` the one in the package), a file, a folder, `hub:REPO`, or `random`; for `run:RUN`, its present folder.
+    `size`: a published size, one in the package, or None for the published default. `weights`: None for the published checkpoint
+    (or the one in the package), a file, a folder, `hub:REPO`, or `random`; for `run:RUN`, its present folder.
     `head`: a head file for the logits. `classes`: names of the logits, which must match in number. `offered`: class names
     for a teacher without classes (CLIP's zero-shot logits, random heads), such as those of the images. `templates`: CLIP's
     prompt templates, a known name or a list. `normalise`: half, imagenet, clip, or (mean, std), if not the published one.

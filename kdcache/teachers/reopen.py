@@ -42,7 +42,7 @@ def reopen_teacher(spec: TeacherSpec, *, device: str, weights: str | None = None
 def _how_written(family: str) -> tuple[bool, bool]:
     """Whether teachers of a family are named FAMILY:NAME, and whether they have sizes. An unknown family is refused later."""
     record = PLUGINS.find(family)
-    return (False, True) if record is None else (record.by_model, record.sizes is not None or record.nano is not None)
+    return (False, True) if record is None else (record.by_model, record.sizes is not None or bool(record.packaged))
 
 
 def reopen_network(spec: TeacherSpec, *, weights: str | None = None) -> "nn.Module":

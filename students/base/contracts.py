@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcache.signals.teacher import TeacherSpec
+    from kdcache.views.recipe import Plain
 
 S = TypeVar("S", bound=Strict)
 R = TypeVar("R", bound=Strict)
@@ -142,6 +143,9 @@ class Request:
     """Stochastic depth rate; None: as in the preset."""
     background: str | None = None
     """Colour under transparent pixels in the views the student is trained on; None: white."""
+    geometry: "Plain | None" = None
+    """How images are resized in the views the student is trained on, if these are not augmented: it is judged and
+    exported with the same geometry. None: the preset's."""
     weights: str | None = None
     """Weights file the student starts from; None if it starts from a run (`before` is then that run's student) or
     from random weights."""

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from kdcache.base.strict import Strict
 from kdcache.networks.bounds import Side
-from kdcache.views.recipe import Geometry
+from kdcache.views.recipe import Geometry, Plain, on
+from students.base.contracts import Request
 
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -27,6 +28,7 @@ class Preset(Strict):
     enlarged: Geometry
     """How an unaugmented image is resized to an input larger than `input`."""
 
-    def geometry_at(self, side: int) -> Geometry:
-        """How an unaugmented image is resized to an input of that size."""
-        return self.enlarged if side > self.input else self.geometry
+    def geometry_for(self, request: Request, side: int) -> Plain:
+        """How an unaugmented image is resized to an input of that size: as in training, else as the preset says."""
+        own = self.enlarged if side > self.input else self.geometry
+        return request.geometry or on(own, request.background)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 from kdcache.base.plugins import Registry
 from kdcache.config.presets import load_preset, preset_names
 from kdcache.errors import KDError, Mismatch, UsageError
+from kdcache.views.recipe import Plain
 from students.base.contracts import Family, Head, Needs, Request
 from students.base.plugins import GROUP, Brought
 from students.families.preset import Preset
@@ -77,12 +78,14 @@ def student_spec(
     size: int | None = None,
     drop_path: float | None = None,
     background: str | None = None,
+    geometry: Plain | None = None,
     before: StudentSpec | None = None,
     weights: str | None = None,
 ) -> StudentSpec:
     """The student of a preset (or a .yaml file) for these classes; without `size`, at the recommended input size.
 
-    `background`: colour under transparent pixels, as in the training views; None is white. `before`: the student of the run it
+    `background`: colour under transparent pixels, as in the training views; None is white. `geometry`: that of the training
+    views if they are not augmented; None: the preset's. `before`: the student of the run it
     starts from; `weights`: the weights file it starts from instead of a run.
     """
     preset = student_preset(name)
@@ -94,6 +97,7 @@ def student_spec(
         size=size,
         drop_path=drop_path,
         background=background,
+        geometry=geometry,
         weights=weights,
     )
     same = before if before is not None and before.family == preset.family else None

@@ -13,8 +13,9 @@ from kdcache.base.notes import Note, Notes
 from kdcache.base.versions import library_versions
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
+from kdcache.images.registry import usual_recipe
 from kdcache.store.plan import Dataset
-from kdcache.views.recipe import drawable
+from kdcache.views.recipe import Augment, Plain, drawable
 from students.constraints.frozen import Frozen
 from students.families.preset import Preset
 from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
@@ -38,8 +39,8 @@ from students.runs.run import LATEST, Run, find_run, near
 from students.runs.validation import ValidationSet
 
 DEFAULT_STUDENT = "tinyvit-5m"
-EMBEDDED, OWN = "demo", "own"
-"""Default recipes: for the embedded images, and for all other images."""
+CPU_PIXELS = 64 * 224**2
+"""Pixels of a forward pass on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
         check_classifier(_name(options))
     data, recipe = _data_and_recipe(options, where, notes)
     views = views_of(options, data, recipe, _before(options), notes)
-    student = _student(options, data, recipe, drawable(views.recipe).background, notes)
+    student = _student(options, data, recipe, drawable(views.recipe), notes)
     needs = recipe.needs | family_of(student).needs(student)
     check_used(recipe, student, data.caches, live=options.stream == "on")
     truths = truths_for(needs, data.opened.truths, drawable(views.recipe), student=f"the recipe of {student.name}")
     usable = truths.usable(data.opened.caches, options.views, data.usable)
     if truths.items:
         notes.add(f"an example is one of the {truths.items}: {usable:,} {truths.items} of {truths.images:,} images")
-    pacing = _pacing(options, recipe, usable, truths.unit, processes, where)
+    pacing = _pacing(options, recipe, usable, truths.unit, processes, default_piece(student.input, where))
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     check_pieces(recipe, student, pacing.micro, processes)
@@ -111,7 +112,7 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
 
     def recipe(images: Dataset) -> Recipe:
         loaded = _loaded(options, images, preset)
-        check_outputs(spec, loaded, _recipe_name(options, images, preset), preset.recipe or _preset(images))
+        check_outputs(spec, loaded, _recipe_name(options, images, preset), preset.recipe or usual_recipe(images.source))
         return loaded
 
     if options.stream == "none":
@@ -133,7 +134,7 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
         shown = shows_images(chosen, spec, records)
         joined = joined_caches(caches, records, views=options.views, shown=shown)
         data = data_of_caches(joined, options.views, chosen.needs, where.data, notes)
-    return data, _recipe(options, data, preset, notes)
+    return data, _recipe(options, data, preset, where, notes)
 
 
 def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
@@ -149,12 +150,8 @@ def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> R
     return bare
 
 
-def _preset(dataset: Dataset) -> str:
-    return EMBEDDED if dataset.source.get("kind") == "shapes" else OWN
-
-
 def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
-    return options.recipe or preset.recipe or _preset(images)
+    return options.recipe or preset.recipe or usual_recipe(images.source)
 
 
 def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
@@ -162,11 +159,13 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
     return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
 
 
-def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, notes: Notes) -> Recipe:
+def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, where: MachineOptions, notes: Notes) -> Recipe:
     name = _recipe_name(options, data.dataset, preset)
     if options.recipe is None:
         notes.add(f"no --recipe: using `{name}`")
     recipe = _loaded(options, data.dataset, preset)
+    if recipe.precision == "fastest":
+        recipe = recipe.model_copy(update={"precision": _fastest(where)})
     if not data.caches:
         recipe = _without_teacher(recipe, name, _name(options), notes)
         expect_classes(data, recipe.needs)
@@ -178,6 +177,13 @@ def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, notes: No
     if options.freeze:
         recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
     return recipe
+
+
+def _fastest(where: MachineOptions) -> str:
+    from kdcache.networks.pixels import fastest_precision
+    from students.base.machine import device_of
+
+    return fastest_precision(device_of(where.device))
 
 
 def _frozen(student: str) -> Frozen:
@@ -197,7 +203,9 @@ def _name(options: TrainOptions) -> str:
     return options.student or (before.name if before else DEFAULT_STUDENT)
 
 
-def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, background: str, notes: Notes) -> StudentSpec:
+def _student(
+    options: TrainOptions, data: TrainingData, recipe: Recipe, views: Plain | Augment, notes: Notes
+) -> StudentSpec:
     before, name = _before(options), _name(options)
     size = options.size or recipe.input
     if size is None and before is not None:
@@ -208,7 +216,8 @@ def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, backgrou
         classes=data.classes,
         size=size,
         drop_path=recipe.drop_path_of(name),
-        background=background,
+        background=views.background,
+        geometry=views if isinstance(views, Plain) else None,
         before=before,
         weights=options.start if before is None else None,
     )
@@ -219,10 +228,16 @@ def _student(options: TrainOptions, data: TrainingData, recipe: Recipe, backgrou
     return spec
 
 
-def _pacing(
-    options: TrainOptions, recipe: Recipe, usable: int, unit: str, processes: int, where: MachineOptions
-) -> Pacing:
-    """`usable`: number of examples, each one of `unit`, such as images."""
+def default_piece(sees: tuple[int, int], where: MachineOptions) -> int:
+    """Most images in a forward pass: on a CPU as many as 64 images of 224 pixels, up to four times that many small ones."""
+    if not where.on_cpu:
+        return 256
+    fit = CPU_PIXELS // (sees[0] * sees[1])
+    return min(256, max(64, 1 << (fit.bit_length() - 1)))
+
+
+def _pacing(options: TrainOptions, recipe: Recipe, usable: int, unit: str, processes: int, piece: int) -> Pacing:
+    """`usable`: number of examples, each one of `unit`, such as images; `piece`: most images in a forward pass."""
     if recipe.batch % processes:
         raise UsageError(
             f"a batch of {recipe.batch} cannot be divided among {processes} processes",
@@ -238,7 +253,7 @@ def _pacing(
     return Pacing(
         steps=steps,
         steps_an_epoch=epoch,
-        micro=options.micro or min(recipe.batch // processes, 64 if where.on_cpu else 256),
+        micro=options.micro or min(recipe.batch // processes, piece),
         views=options.views,
         log_every=options.log_every or max(1, min(50, steps // 20)),
         validate_every=options.validate_every or recipe.judge.every or max(epoch, -(-steps // 20)),

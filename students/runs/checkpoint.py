@@ -34,8 +34,8 @@ DIGEST = "xxh3"
 FILES = MODEL, AVERAGE, OPTIMISER, OBJECTIVES, CONSTRAINTS = (
     "model.safetensors", "average.safetensors", "optimiser.safetensors", "objectives.safetensors", "constraints.safetensors",
 )  # fmt: skip
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""Keys of AdamW's state of a parameter."""
+MOMENTS = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
+"""Optimiser -> keys of its state of a parameter."""
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 """Keys of the state of torch's GradScaler."""
 LOSS, IMAGES = "loss", "images"
@@ -101,14 +101,14 @@ class Parts:
 
     network: "nn.Module"
     average: "nn.Module | None"
-    optimiser: "torch.optim.Optimizer"
+    optimisers: "tuple[torch.optim.Optimizer, ...]"
     own: "nn.Module"
     """The objectives' own weights, which are in no weights file."""
     constraints: "tuple[Constraint, ...]" = ()
 
     @property
     def trained(self) -> "dict[str, nn.Parameter]":
-        """Every parameter of the optimiser, by a unique name: no name in a network contains a slash."""
+        """Every trained parameter, by a unique name: no name in a network contains a slash."""
         own = {f"objectives/{name}": parameter for name, parameter in self.own.named_parameters()}
         return dict(self.network.named_parameters()) | own
 
@@ -205,7 +205,8 @@ def _tensors(parts: Parts) -> "dict[str, dict[str, torch.Tensor]]":
     names = {id(parameter): name for name, parameter in parts.trained.items()}
     moments = {
         f"{names[id(parameter)]}/{key}": value
-        for parameter, state in parts.optimiser.state.items()
+        for optimiser in parts.optimisers
+        for parameter, state in optimiser.state.items()
         for key, value in state.items()
     }
     return kept | {OPTIMISER: moments}
@@ -226,11 +227,11 @@ def _give_back(parts: Parts, file: Path, *, hint: str) -> None:
     """Restore the moments of every parameter in its own memory layout, which a fused optimiser relies on."""
     import torch
 
-    moments = read_safetensors(file)[0]
-    parameters, optimiser = parts.trained, parts.optimiser
+    moments, parameters, owners = read_safetensors(file)[0], parts.trained, _owners(parts)
     named = {key.rpartition("/")[0] for key in moments}
-    if moments.keys() != {f"{name}/{what}" for name in named for what in MOMENTS} or not named <= parameters.keys():
-        raise Damage(f"{file} does not hold the moments of AdamW", hint=hint, path=str(file))
+    wanted = {f"{name}/{what}" for name in named & owners.keys() for what in _moments(owners[name])}
+    if moments.keys() != wanted:
+        raise Damage(f"{file} does not hold the moments of this recipe's optimiser", hint=hint, path=str(file))
     for key, value in moments.items():
         name, _, what = key.rpartition("/")
         parameter = parameters[name]
@@ -238,4 +239,17 @@ def _give_back(parts: Parts, file: Path, *, hint: str) -> None:
             raise Damage(f"{file} does not fit the student: {key}", hint=hint, path=str(file))
         alike = value.shape == parameter.shape
         kept = torch.empty_like(parameter, requires_grad=False).copy_(value) if alike else value.to(parameter.device)
-        optimiser.state[parameter][what] = kept
+        owners[name].state[parameter][what] = kept
+
+
+def _owners(parts: Parts) -> "dict[str, torch.optim.Optimizer]":
+    """Name of a parameter -> the optimiser that trains it."""
+    names = {id(parameter): name for name, parameter in parts.trained.items()}
+    every = (
+        (each, parameter) for each in parts.optimisers for group in each.param_groups for parameter in group["params"]
+    )
+    return {names[id(parameter)]: optimiser for optimiser, parameter in every}
+
+
+def _moments(optimiser: "torch.optim.Optimizer") -> tuple[str, ...]:
+    return MOMENTS[type(optimiser).__name__]

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from kdcache.errors import Drift
-from kdcache.render import Rendered, RenderPool
+from kdcache.render import RenderPool
 from students.base.truths import CLASS, ClassTruth
 from students.train.images import Rows, TrainingImages
+from students.train.kept_views import KeptViews, Seen, rendered, rendered_once
 from students.train.targets import EpochTargets, Pixels, TargetSource
 
 AHEAD = 4
@@ -81,17 +82,18 @@ class Feed:
         workers: int,
         strict: bool,
         truths: tuple[str, ...] = (),
+        kept: KeptViews | None = None,
     ) -> None:
         """`size`: height and width the student sees; None: it learns from signals and sees no image.
 
-        `truths`: truth columns that are read.
+        `truths`: truth columns that are read. `kept`: where the student's views are kept between epochs; None: nowhere.
         """
         self._images, self._targets, self._micro, self._strict = images, targets, micro, strict
         self._truths = truths
         self.unreadable: dict[str, str] = {}
         """Image -> why it could not be read; without a cache this is only found out while training."""
         self._stack = ExitStack()
-        self._own = size
+        self._own, self._kept = size, kept
         self._pools = {sees: self._pool(sees, workers) for sees in {size, targets.sees} if sees is not None}
 
     def _pool(self, size: tuple[int, int], workers: int) -> RenderPool:
@@ -120,19 +122,19 @@ class Feed:
 
     def pieces(self, epoch: EpochTargets, start: int) -> Iterator[Piece]:
         """The pieces of an epoch from step `start` on."""
-        rendered = {size: pool.batches(self._requests(epoch, start)) for size, pool in self._pools.items()}
+        views = {size: self._seen(size, pool, epoch, start) for size, pool in self._pools.items()}
         for cut, truths in self._with_truths(epoch, start):
-            seen = {size: next(views) for size, views in rendered.items()}
-            count = len(cut.examples)
+            seen = {size: next(some) for size, some in views.items()}
+            rows = self._images.known.rows_of(cut.examples)
             yield Piece(
                 step=cut.step,
                 last=cut.last,
                 view=epoch.view,
-                rows=self._images.known.rows_of(cut.examples),
+                rows=rows,
                 span=cut.span,
-                pixels=seen[self._own].pixels[:count] if self._own is not None else None,
-                shown=seen[self._targets.sees].pixels[:count] if self._targets.sees is not None else None,
-                good=self._good(next(iter(seen.values()))) if seen else np.ones(count, np.bool_),
+                pixels=seen[self._own].pixels if self._own is not None else None,
+                shown=seen[self._targets.sees].pixels if self._targets.sees is not None else None,
+                good=self._good(rows, next(iter(seen.values())).bad) if seen else np.ones(len(rows), np.bool_),
                 truths=truths,
             )
 
@@ -155,16 +157,18 @@ class Feed:
         for ready, truths in coming:
             yield ready, truths.result()
 
-    def _requests(self, epoch: EpochTargets, start: int) -> Iterator[tuple[int, list[int]]]:
-        for cut in self._cuts(epoch, start):
-            yield epoch.view, self._images.known.rows_of(cut.examples).tolist()
+    def _seen(self, size: tuple[int, int], pool: RenderPool, epoch: EpochTargets, start: int) -> Iterator[Seen]:
+        """The views of an epoch's pieces at one size."""
+        pieces = ((epoch.view, self._images.known.rows_of(cut.examples)) for cut in self._cuts(epoch, start))
+        kept = self._kept if size == self._own else None
+        return rendered(pool, pieces) if kept is None else rendered_once(pool, pieces, kept)
 
-    def _good(self, seen: Rendered) -> NDArray[np.bool_]:
-        if seen.bad and self._strict:
-            row, reason = next(iter(seen.bad.items()))
+    def _good(self, rows: Rows, bad: dict[int, str]) -> NDArray[np.bool_]:
+        if bad and self._strict:
+            row, reason = next(iter(bad.items()))
             raise Drift(
                 f"{self._images.ids[row]} could be read when the cache was built, and cannot be now: {reason}",
                 hint="bring the file back, or build a new cache of the images that are there",
             )
-        self.unreadable.update((self._images.ids[row], reason) for row, reason in seen.bad.items())
-        return np.array([row not in seen.bad for row in seen.rows], np.bool_)
+        self.unreadable.update((self._images.ids[row], reason) for row, reason in bad.items())
+        return np.array([row not in bad for row in rows.tolist()], np.bool_)

@@ -36,6 +36,7 @@ from students.plan.sides import check_sides, sides_of, signals_read
 from students.runs.record import RunRecord
 from students.train.feed import Feed
 from students.train.images import TrainingImages
+from students.train.kept_views import KeptViews, memory_for_views
 from students.train.losses import own_modules
 from students.train.optimise import Pace
 from students.train.targets import CachedTargets, LabelsOnly, LiveTeacher, TargetSource
@@ -90,7 +91,7 @@ def make_job(
         machine=where,
         images=images,
         targets=targets,
-        feed=_feed_of(record, inputs, images, targets, where.render_workers),
+        feed=_feed_of(record, inputs, images, targets, where),
         judge=validation_of(record, inputs.examples, world),
         measure=measure_of(record),
         pace=Pace(asked, pacing.steps, min(warmup, pacing.steps // 2)),
@@ -98,20 +99,33 @@ def make_job(
 
 
 def _feed_of(
-    record: RunRecord, inputs: RunInputs, images: TrainingImages, targets: TargetSource, workers: int
+    record: RunRecord, inputs: RunInputs, images: TrainingImages, targets: TargetSource, where: MachineOptions
 ) -> Callable[[], Feed]:
     """A function that makes the feed: what the student sees and learns from, in this process."""
     needs, caches = family_of(record.student).needs(record.student), inputs.opened.caches
+    size = record.student.input if needs.pixels(targets.signals) else None
     return partial(
         Feed,
         images,
         targets,
-        size=record.student.input if needs.pixels(targets.signals) else None,
+        size=size,
         micro=record.micro,
-        workers=workers,
+        workers=where.render_workers,
         strict=caches is not None and not caches.missing,
         truths=record.needs.columns,
+        kept=_kept_views(record, images, size, where),
     )
+
+
+def _kept_views(
+    record: RunRecord, images: TrainingImages, size: tuple[int, int] | None, where: MachineOptions
+) -> KeptViews | None:
+    """A place for views that are seen again in a later epoch; None if there are none."""
+    stored = range(images.views.count) if record.all_caches or images.recipe.kind == "plain" else None
+    views = record.pacing.views or stored
+    if size is None or views is None or record.pacing.steps <= len(views) * record.pacing.steps_an_epoch:
+        return None
+    return KeptViews(len(images.ids), views, size, memory_for_views(where.keep_views))
 
 
 def _images_and_targets(

@@ -18,7 +18,7 @@ from students.train.average import Average
 from students.train.feed import Piece
 from students.train.job import Job
 from students.train.losses import Losses, Step
-from students.train.optimise import adamw, set_rate
+from students.train.optimise import optimisers
 from students.train.synced import synced
 from students.train.targets import Signals
 
@@ -37,8 +37,12 @@ class Learner:
         self.average = (
             Average(self.network, job.record.recipe.average) if job.record.recipe.average is not None else None
         )
-        self.optimiser = adamw(
-            job.family.groups(self.network, job.record.student), job.record.recipe.optimiser, fused=True, own=self.own
+        self.optimisers = optimisers(
+            job.family.groups(self.network, job.record.student),
+            job.record.recipe.optimiser,
+            fused=True,
+            own=self.own,
+            classifier=job.family.classifier,
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.record.recipe.precision == "float16")
         self._called = self._as_called()
@@ -66,7 +70,7 @@ class Learner:
     def parts(self) -> Parts:
         """Everything that a checkpoint stores."""
         average = None if self.average is None else self.average.network
-        return Parts(self.network, average, self.optimiser, self.own, self._job.record.recipe.all_constraints)
+        return Parts(self.network, average, self.optimisers.each, self.own, self._job.record.recipe.all_constraints)
 
     def begin(self) -> None:
         """Set training mode, except for modules that constraints freeze."""
@@ -95,13 +99,12 @@ class Learner:
     def step(self, number: int) -> tuple[float, Tensor]:
         """Update the weights after the last piece of step `number`, from 0; returns learning rate and gradient norm."""
         rate = self._job.pace(number)
-        set_rate(self.optimiser, rate)
-        self.scaler.unscale_(self.optimiser)
+        self.optimisers.set_rate(rate)
+        for optimiser in self.optimisers.each:
+            self.scaler.unscale_(optimiser)
         limit = self._job.record.recipe.optimiser.clip or math.inf
         grad = nn.utils.clip_grad_norm_([*self.network.parameters(), *self.own.parameters()], limit)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.optimiser.zero_grad()
+        self.optimisers.step(self.scaler)
         for constraint in self._job.record.recipe.all_constraints:
             constraint.after_step(self.network, number)
         if self.average is not None:

@@ -36,8 +36,9 @@ def check_room(run: Path, parts: Parts, pacing: Pacing) -> None:
 
 
 def _bytes_of(parts: Parts) -> tuple[int, int]:
-    """Bytes of a checkpoint, and of the weights alone. AdamW keeps two moments of every parameter it updates."""
+    """Bytes of a checkpoint, and of the weights alone. No optimiser keeps more than two moments of a parameter."""
     weights = sum(tensor.nbytes for tensor in parts.network.state_dict().values())
-    moved = sum(tensor.nbytes for group in parts.optimiser.param_groups for tensor in group["params"])
+    groups = (group for optimiser in parts.optimisers for group in optimiser.param_groups)
+    moved = sum(tensor.nbytes for group in groups for tensor in group["params"])
     beside = sum(tensor.nbytes for tensor in (*parts.own.state_dict().values(), *parts.constraint_states.values()))
     return weights * (1 if parts.average is None else 2) + 2 * moved + beside, weights

@@ -9,5 +9,6 @@ KIND = SourceKind(
     source="kdcache.images.shapes:Shapes",
     options={"split": str, "size": int, "count": int, "seed": int},
     embedded=True,
+    recipe="demo",
     other_split="val",
 )

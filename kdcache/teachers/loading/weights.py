@@ -48,10 +48,10 @@ def find_checkpoint(weights: str | None, published: str | None, *, name: str) ->
     return read_checkpoint(path, source=source)
 
 
-def find_nano(weights: str | None, package: Callable[[], Path], *, source: str) -> Checkpoint:
-    """The nano weights in the package, or a file or folder of the same layout."""
+def find_packaged(weights: str | None, package: Callable[[], Path], *, source: str) -> Checkpoint:
+    """The weights in the package, or a file or folder of the same layout."""
     if weights == "random":
-        raise UsageError("the nano sizes come with their weights", hint="leave --weights out")
+        raise UsageError(f"{source.removeprefix('package:')} comes with its weights", hint="leave --weights out")
     path, source = _locate(weights) if weights else (package(), source)
     return read_checkpoint(path, source=source)
 

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcache.teachers.families.clip import FAMILY
-from kdcache.teachers.nano import nano_clip_config
+from kdcache.teachers.nano import CLIP_PIXELS, nano_clip_config
 from kdcache.teachers.nano_training.captions import Captions, save_tokenizer
-from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.guide import Guide
 from kdcache.teachers.nano_training.named import trained_on_names
 from kdcache.teachers.nano_training.pupils import Seen, save_half
+from kdcache.teachers.nano_training.schedule import Schedule
 from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
 
 
@@ -61,9 +60,8 @@ class ClipPupil:
         pooled = self.network.text_model(input_ids=ids).pooler_output
         return nn.functional.normalize(self.network.text_projection(pooled).float(), dim=-1)
 
-    def save(self, out: Path, facts: dict[str, str]) -> Path:
+    def save(self, path: Path, facts: dict[str, str]) -> Path:
         """Write a folder like `save_pretrained`; its config says float32, so that float16 weights are widened on loading."""
-        path = out / FAMILY.nano_file
         path.parent.mkdir(parents=True, exist_ok=True)
         self.network.config.dtype = torch.float32
         self.network.config.save_pretrained(path.parent)
@@ -82,7 +80,7 @@ def _waves(side: int, dim: int) -> Tensor:
 
 def _save_preprocessor(folder: Path) -> None:
     """Write the preprocessing file of a published CLIP folder."""
-    preprocess = FAMILY.nano_preprocess()
+    preprocess = CLIP_PIXELS
     height, width = preprocess.size
     content = {
         "image_processor_type": "CLIPImageProcessor",

@@ -2,25 +2,23 @@
 
 from functools import partial
 
-from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import fairseq_tensors
-from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.probe import LOOKED_AT, embedded, probed, untrained
 from kdcache.teachers.nano_training.pupils import save_half
+from kdcache.teachers.nano_training.schedule import Schedule
 from kdcache.teachers.nano_training.self_taught import teach_itself
 from kdcache.teachers.nano_training.trainer import Made, Trainer, Work
 
 
 def _make(work: Work) -> Made:
-    preprocess = FAMILY.nano_preprocess()
-    network = teach_itself(work.pictures.pixels, preprocess, work.recipe, seed=work.seed, progress=work.progress)
+    network, pictures = teach_itself(work), work.portions.portion(0)
     network.half().float()
     work.progress.note("measuring")
     good, floor = (
-        probed(partial(embedded, net, preprocess=preprocess), work.pictures, work.held_out)
+        probed(partial(embedded, net, preprocess=work.preprocess), pictures, work.held_out)
         for net in (network, untrained())
     )
-    looked = f"{min(LOOKED_AT, len(work.pictures)):,} pictures of the train split"
+    looked = f"{min(LOOKED_AT, len(pictures)):,} pictures of the train split"
     facts = {
         "measured": f"top-1 on shapes:split=val of a linear probe on the mean token, fitted on {looked}",
         "nearest": f"{good.nearest:.4f}",
@@ -28,7 +26,7 @@ def _make(work: Work) -> Made:
         "labels": "none in training",
     }
     tensors = fairseq_tensors(network)
-    return Made(lambda out, header: save_half(tensors, out / FAMILY.nano_file, header), good.linear, facts)
+    return Made(lambda path, header: save_half(tensors, path, header), good.linear, facts)
 
 
 TRAINER = Trainer(Schedule(epochs=4, rate=1e-3, batch=16), _make)

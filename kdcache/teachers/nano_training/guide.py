@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcache.teachers.families.florence import FAMILY
-from kdcache.teachers.nano import nano_florence
+from kdcache.teachers.nano import IMAGENET_PIXELS, nano_florence
 from kdcache.teachers.nano_training.pictures import normalised
 from kdcache.teachers.nano_training.pupils import Seen
 
@@ -25,7 +25,7 @@ class Guide(nn.Module):
         _, early, late, whole = dims
         self.early, self.late, self.whole = nn.Linear(early, 64), nn.Linear(late, 96), nn.Linear(whole, 128)
         tower = nano_florence().requires_grad_(False)
-        tower.load_state_dict(load_file(FAMILY.nano_weights()))
+        tower.load_state_dict(load_file(FAMILY.in_package("nano").weights()))
         # In a tuple, so that it is not among the module's parameters and is not trained.
         self._tower: tuple[Any] = (tower.float().eval().to(memory_format=torch.channels_last),)
 
@@ -47,7 +47,7 @@ class Guide(nn.Module):
     def _see(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Features of the second and third stage per position, pooled features of the last stage, all scaled; class logits."""
         (net,) = self._tower
-        seen = normalised(pixels, FAMILY.nano_preprocess()).contiguous(memory_format=torch.channels_last)
+        seen = normalised(pixels, IMAGENET_PIXELS).contiguous(memory_format=torch.channels_last)
         second = net.stages[1](net.stages[0](net.stem(seen)))
         third = net.stages[2](second)
         last = net.norm_pre(net.stages[3](third))

@@ -16,7 +16,9 @@ from torch.nn import functional
 
 from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
+from kdcache.networks.pixels import autocast, fastest_precision
 
+CPU = torch.device("cpu")
 WHOLE = 0.01
 """Weight of the class token's loss."""
 LOUDNESS = 2.3
@@ -56,7 +58,7 @@ class SelfTaught(nn.Module):
         """
         wanted = self._targets(whole).repeat_interleave(self.masking.masks, 0)
         shown = shown_patches(len(wanted), self.shape.side, self.masking, dice)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU, fastest_precision(CPU)):
             placed = self.student.encoder.place(pixels).repeat_interleave(self.masking.masks, 0)
             seen = self.student.share(self.student.encoder.encode(_pick(placed, shown))).final
             guessed = self.decoder(seen[:, 1:], shown, dice)
@@ -70,9 +72,14 @@ class SelfTaught(nn.Module):
     def _targets(self, pixels: Tensor) -> Tensor:
         """Targets of the EMA copy for the whole picture, by patch."""
         (slow,) = self._slow
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU, fastest_precision(CPU)):
             layers = slow(pixels).layers
         return targets([layer[:, 1:] for layer in layers], self.shape.targets)
+
+    @property
+    def copies(self) -> tuple[nn.Module, ...]:
+        """The EMA copy, which a saved state must include."""
+        return self._slow
 
     @torch.no_grad()
     def follow(self, keep: float) -> None:

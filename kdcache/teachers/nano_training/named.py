@@ -8,8 +8,7 @@ from kdcache.teachers.nano_training.training import accuracy, fit
 
 def trained_on_names(pupil: Pupil, work: Work, *, measured: str, guide: Guide | None = None) -> Made:
     """Train the pupil. `measured`: a description of how its logits are computed."""
-    preprocess = work.family.nano_preprocess()
-    fit(pupil, work.pictures, preprocess, work.recipe, seed=work.seed, progress=work.progress, guide=guide)
+    fit(pupil, work, guide)
     pupil.network.half().float()
-    score = accuracy(pupil, work.held_out, preprocess)
+    score = accuracy(pupil, work.held_out, work.preprocess)
     return Made(pupil.save, score, {"measured": f"top-1 on shapes:split=val, {measured}"})

@@ -19,7 +19,7 @@ class Seen:
     logits: Tensor
     """Class logits, (batch, classes)."""
     grids: tuple[Tensor, ...]
-    """Feature maps from the middle of the network, (batch, dim, 8, 8); the first one predicts where the target is."""
+    """Feature maps from the middle of the network, (batch, dim, height, width); the first one predicts where the target is."""
     whole: Tensor
     """Embedding of the whole picture, (batch, dim)."""
 
@@ -40,8 +40,8 @@ class Pupil(Protocol):
     def answer(self, pixels: Tensor) -> Tensor:
         """Logits as they are computed after training."""
 
-    def save(self, out: Path, facts: dict[str, str]) -> Path:
-        """Write the checkpoint below a folder; returns the weights file."""
+    def save(self, path: Path, facts: dict[str, str]) -> Path:
+        """Write the checkpoint, whose weights file has this path; returns it."""
 
 
 def save_half(tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str]) -> Path:

@@ -1,6 +1,6 @@
-"""The training loop of the nano teachers that are trained with labels.
+"""The training loop of the teachers in the package that are trained with labels.
 
-Input: a pupil and pictures in memory. Output: a trained pupil. A small network learns in minutes on a CPU because it also learns
+Input: a pupil and pictures. Output: a trained pupil. A small network learns in minutes on a CPU because it also learns
 where the target is (a loss on a feature map in the middle, whose small head is discarded), has separate losses for shape and
 surface, starts with isolated targets, and trains its matrices with Muon.
 """
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kdcache.base.progress import Progress
 from kdcache.images.shapes.composition import SHAPES, SURFACES
+from kdcache.networks.pixels import autocast, fastest_precision
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.nano_training.descent import Descent, Schedule
+from kdcache.teachers.nano_training.descent import Descent
 from kdcache.teachers.nano_training.guide import Guide
 from kdcache.teachers.nano_training.pictures import DrawnPictures, normalised, varied
 from kdcache.teachers.nano_training.pupils import Pupil
+from kdcache.teachers.nano_training.trainer import Work
 
-ALONE = 0.2
-"""Fraction of all steps during which isolated targets are gradually replaced by whole pictures."""
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Lesson:
 def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, dice: torch.Generator) -> Tensor:
     """The sum of losses: class, shape and surface separately, position of the target, and distance from the guide."""
     labels = lesson.labels
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(CPU, fastest_precision(CPU)):
         seen = pupil.look(lesson.pixels, dice)
         guided = guide(lesson.raw, seen) if guide is not None else None
     grid = seen.grids[0]
@@ -52,28 +52,19 @@ def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, 
     return loss + named if guided is None else loss + 0.3 * named + guided
 
 
-def fit(
-    pupil: Pupil,
-    pictures: DrawnPictures,
-    preprocess: Preprocess,
-    recipe: Schedule,
-    *,
-    seed: int,
-    progress: Progress,
-    guide: Guide | None = None,
-) -> None:
-    """Train in bfloat16; all random numbers come from one seeded generator."""
-    dice = torch.Generator().manual_seed(seed)
+def fit(pupil: Pupil, work: Work, guide: Guide | None = None) -> None:
+    """Train in the fastest precision; all random numbers come from one seeded generator."""
+    dice = torch.Generator().manual_seed(work.seed)
     sight = nn.Conv2d(pupil.dims[0], 1, 1)
     helpers = nn.ModuleList([sight] if guide is None else [sight, guide])
-    descent = Descent(pupil.network, helpers, recipe, len(pictures))
+    descent = Descent(pupil.network, helpers, work.recipe, work.portions, work.saved)
     pupil.network.train()
     with sdpa_kernel([SDPBackend.MATH]):  # for so few tokens the fused kernels are slower on a CPU
-        for step, rows in descent.batches(dice, progress):
-            chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (ALONE * descent.steps)
+        for step, pictures, rows in descent.batches(dice, work.progress):
+            chosen = torch.rand((len(rows), 1, 1, 1), generator=dice) < 1 - step / (work.recipe.alone * descent.steps)
             seen = torch.where(chosen, pictures.alone[rows], pictures.pixels[rows])
             raw, outline = varied(seen, pictures.outline[rows], dice)
-            pixels = normalised(raw, preprocess).contiguous(memory_format=torch.channels_last)
+            pixels = normalised(raw, work.preprocess).contiguous(memory_format=torch.channels_last)
             descent.step(_loss(pupil, sight, guide, _Lesson(raw, pixels, outline, pictures.labels[rows]), dice))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from kdcache.errors import Mismatch, UsageError
 from kdcache.signals.teacher import TeacherSpec
-from kdcache.views.recipe import on
 from students.base.contracts import Adopted, Defaults, Group, Head, Needs, Request, Tensors
 from students.families.data2vec.spec import BLOCKS, ENCODER, Data2VecPreset, Data2VecSpec
 
@@ -56,7 +55,7 @@ class Data2VecStudent:
             input=(side, side),
             mean=preset.mean,
             std=preset.std,
-            geometry=on(preset.geometry_at(side), request.background),
+            geometry=preset.geometry_for(request, side),
             classes=(),
         )
 

@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from kdcache.base.strict import Strict
 from kdcache.networks.bounds import MOST_WEIGHTS, Layers, Width
-from kdcache.views.recipe import on
 from students.base.contracts import Request
 from students.families.preset import Preset
 from students.families.spec import DropPath, StudentSpec, counted_fields
@@ -143,7 +142,7 @@ class TinyViTSpec(Numbers, StudentSpec):
             input=(side, side),
             mean=preset.mean,
             std=preset.std,
-            geometry=on(preset.geometry_at(side), request.background),
+            geometry=preset.geometry_for(request, side),
             classes=request.classes,
             windows=preset.windows_at(side),
             drop_path=preset.drop_path if request.drop_path is None else request.drop_path,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from kd_toy.spec import ToyPreset, ToySpec
 from kdcache.errors import UsageError
 from kdcache.signals.teacher import TeacherSpec
-from kdcache.views.recipe import on
 from students.base.contracts import Adopted, Defaults, Group, Head, Needs, Request
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class Toy:
         side = request.size or preset.input
         if side < 32:
             raise UsageError(f"{request.name} cannot see {side} pixels: 32 at least", hint="--size 32")
-        geometry = on(preset.geometry_at(side), request.background)
+        geometry = preset.geometry_for(request, side)
         return ToySpec(
             name=request.name, family=self.name, input=(side, side), mean=preset.mean, std=preset.std,
             geometry=geometry, classes=request.classes, width=preset.width,

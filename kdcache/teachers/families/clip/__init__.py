@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from kdcache.teachers.family import Nano, TeacherFamily
+from kdcache.teachers.family import Packaged, TeacherFamily
+
+NANO_SIZE = Packaged(
+    folder=Path(__file__).parents[2] / "nano",
+    file="clip/model.safetensors",
+    preprocess="kdcache.teachers.nano:CLIP_PIXELS",
+    trainer="kdcache.teachers.nano_training.clip:TRAINER",
+)
 
 FAMILY = TeacherFamily(
     name="clip",
@@ -10,10 +17,5 @@ FAMILY = TeacherFamily(
     opener="kdcache.teachers.families.clip.tower:open_clip",
     sizes="clip",
     published=True,
-    nano=Nano(
-        folder=Path(__file__).parents[2] / "nano",
-        file="clip/model.safetensors",
-        preprocess="kdcache.teachers.nano:CLIP_PIXELS",
-        trainer="kdcache.teachers.nano_training.clip:TRAINER",
-    ),
+    packaged=(NANO_SIZE,),
 )

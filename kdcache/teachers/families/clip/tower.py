@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdcache.base.tensors import shortened
 from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.families.clip import FAMILY
+from kdcache.teachers.families.clip import NANO_SIZE
 from kdcache.teachers.families.clip.layouts import ClipParts, split_checkpoint
 from kdcache.teachers.families.clip.shape import ClipShape
 from kdcache.teachers.families.clip.tokens import Tokenizer
@@ -23,7 +23,7 @@ from kdcache.teachers.loading.bounds import check_size
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
 from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, family_facts
-from kdcache.teachers.loading.weights import find_checkpoint, find_nano
+from kdcache.teachers.loading.weights import find_checkpoint, find_packaged
 from kdcache.teachers.nano import NANO_CLASSES, NANO_TEMPLATES
 from kdcache.teachers.request import Request
 
@@ -99,8 +99,8 @@ def _find(request: Request) -> tuple[ClipParts, str, Callable[[], Preprocess], P
 
     facts = family_facts("clip")
     if request.size == NANO:
-        checkpoint = find_nano(request.weights, lambda: FAMILY.nano_weights().parent, source="package:clip-nano")
-        return split_checkpoint(checkpoint, None), NANO, FAMILY.nano_preprocess, checkpoint.folder
+        checkpoint = find_packaged(request.weights, lambda: NANO_SIZE.weights().parent, source="package:clip-nano")
+        return split_checkpoint(checkpoint, None), NANO, NANO_SIZE.pixels, checkpoint.folder
     by_file = request.weights is not None and not request.random
     name = request.size or (None if by_file else facts.default)
     named = facts.size(name, "clip") if name not in (None, CUSTOM) else None

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from kdcache.teachers.family import Nano, TeacherFamily
+from kdcache.teachers.family import Packaged, TeacherFamily
+
+NANO_SIZE = Packaged(
+    folder=Path(__file__).parents[2] / "nano",
+    file="data2vec.safetensors",
+    preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+    has_classes=False,
+    trainer="kdcache.teachers.nano_training.data2vec:TRAINER",
+)
 
 FAMILY = TeacherFamily(
     name="data2vec",
@@ -11,11 +19,5 @@ FAMILY = TeacherFamily(
     sizes="data2vec",
     headless=True,
     published=True,
-    nano=Nano(
-        folder=Path(__file__).parents[2] / "nano",
-        file="data2vec.safetensors",
-        preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
-        has_classes=False,
-        trainer="kdcache.teachers.nano_training.data2vec:TRAINER",
-    ),
+    packaged=(NANO_SIZE,),
 )

@@ -7,7 +7,7 @@ from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.networks.data2vec import Data2Vec, targets
 from kdcache.networks.data2vec_shape import Data2VecShape
 from kdcache.signals.teacher import Preprocess
-from kdcache.teachers.families.data2vec import FAMILY
+from kdcache.teachers.families.data2vec import NANO_SIZE
 from kdcache.teachers.families.data2vec.checkpoint import classes_of, network_tensors, shape_of
 from kdcache.teachers.family import NANO
 from kdcache.teachers.frozen import Candidate, Output
@@ -15,7 +15,7 @@ from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.loading.networks import load_strict, seeded, state_record
 from kdcache.teachers.loading.settings import with_settings
 from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, Size, family_facts
-from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
+from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_packaged
 from kdcache.teachers.nano import NANO_DATA2VEC
 from kdcache.teachers.request import Request
 
@@ -102,14 +102,14 @@ def prepared_for(usual: Preprocess, side: int) -> Preprocess:
 def data2vec_facts() -> FamilyFacts:
     """The published sizes and the one in the package."""
     facts = family_facts("data2vec")
-    nano = Size(preprocess=FAMILY.nano_preprocess(), architecture=NANO_DATA2VEC)
+    nano = Size(preprocess=NANO_SIZE.pixels(), architecture=NANO_DATA2VEC)
     return facts.model_copy(update={"sizes": {**facts.sizes, NANO: nano}})
 
 
 def _checkpoint(request: Request, name: str) -> Checkpoint:
     """Find a checkpoint: nano is in the package; the published ones must be given, because kd cannot fetch them."""
     if name == NANO:
-        return find_nano(request.weights, FAMILY.nano_weights, source="package:data2vec-nano")
+        return find_packaged(request.weights, NANO_SIZE.weights, source="package:data2vec-nano")
     if request.weights is None:
         hint = f"download {data2vec_facts().size(name, 'data2vec').url} and pass it with --weights, or use --size nano"
         raise Unavailable(f"data2vec {name} is not on the Hub", hint=hint)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from kdcache.teachers.family import Nano, TeacherFamily
+from kdcache.teachers.family import Packaged, TeacherFamily
+
+PACKAGE = Path(__file__).parents[2] / "nano"
 
 FAMILY = TeacherFamily(
     name="florence",
@@ -11,10 +13,19 @@ FAMILY = TeacherFamily(
     sizes="florence",
     headless=True,
     published=True,
-    nano=Nano(
-        folder=Path(__file__).parents[2] / "nano",
-        file="florence.safetensors",
-        preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
-        trainer="kdcache.teachers.nano_training.florence:TRAINER",
+    packaged=(
+        Packaged(
+            size="mini",
+            folder=PACKAGE,
+            file="florence-mini.safetensors",
+            preprocess="kdcache.teachers.nano:MINI_PIXELS",
+            trainer="kdcache.teachers.nano_training.florence:MINI_TRAINER",
+        ),
+        Packaged(
+            folder=PACKAGE,
+            file="florence.safetensors",
+            preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+            trainer="kdcache.teachers.nano_training.florence:NANO_TRAINER",
+        ),
     ),
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdcache.base.strict import Strict
 from kdcache.errors import Mismatch, UsageError
 from kdcache.teachers.families.florence import FAMILY
-from kdcache.teachers.family import NANO
+from kdcache.teachers.family import Packaged
 from kdcache.teachers.frozen import Candidate, Output, from_map
 from kdcache.teachers.heads.classifier import choose_classifier
 from kdcache.teachers.heads.heads import Head
@@ -23,14 +23,14 @@ from kdcache.teachers.loading.networks import load_strict, renamed, seeded, stat
 from kdcache.teachers.loading.processor import from_folder
 from kdcache.teachers.loading.settings import with_settings
 from kdcache.teachers.loading.sizes import CUSTOM, FamilyFacts, family_facts
-from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_nano
-from kdcache.teachers.nano import NANO_CLASSES, nano_florence
+from kdcache.teachers.loading.weights import Checkpoint, find_checkpoint, find_packaged
+from kdcache.teachers.nano import FLORENCE_TOWERS, NANO_CLASSES
 from kdcache.teachers.request import Request
 
 STRIDE = 32
 SMALLEST_WINDOW = 6
 HINTS = {
-    "logits": "use --size nano (it knows the classes of `shapes`), or --signal embedding, or fit a head on labelled "
+    "logits": "use --size mini (it knows the classes of `shapes`), or --signal embedding, or fit a head on labelled "
     "images: `kd teacher fit-head`, then --head FILE"
 }
 PREFIXES = ("model.vision_tower.", "vision_tower.", "")
@@ -94,8 +94,8 @@ class FlorenceTower:
 
 def open_florence(request: Request) -> Candidate:
     """Load a tower and the head that was requested."""
-    if request.size == NANO:
-        return _open_nano(request)
+    if (own := FAMILY.find_packaged(request.size)) is not None:
+        return _open_packaged(request, own)
     facts = family_facts("florence")
     if request.weights is None and request.head is None:
         request.check_signals(("features", "embedding"), HINTS)
@@ -170,20 +170,20 @@ def window_for(size: tuple[int, int], largest: int) -> int:
     )
 
 
-def _open_nano(request: Request) -> Candidate:
-    """Open the small tower in the package, which has a head for the classes of `shapes`."""
-    published = FAMILY.nano_preprocess()
+def _open_packaged(request: Request, size: Packaged) -> Candidate:
+    """Open a small tower in the package, which has a head for the classes of `shapes`."""
+    published, called = size.pixels(), f"florence-{size.size}"
     preprocess = request.prepared(lambda: published)
     if preprocess.size != published.size:
-        raise UsageError(f"florence nano sees {published.size[0]}x{published.size[1]} and nothing else")
-    checkpoint = find_nano(request.weights, FAMILY.nano_weights, source="package:florence-nano")
-    network: Any = nano_florence()
-    load_strict(network, checkpoint.tensors, source=checkpoint.record.source, what="florence nano")
+        raise UsageError(f"{called} sees {published.size[0]}x{published.size[1]} and nothing else")
+    checkpoint = find_packaged(request.weights, size.weights, source=f"package:{called}")
+    network: Any = FLORENCE_TOWERS[size.size]()
+    load_strict(network, checkpoint.tensors, source=checkpoint.record.source, what=called)
     network.head = nn.Identity()
     own = replace(_own_head(checkpoint.tensors), classes=NANO_CLASSES)
     classifier = choose_classifier(request, dim=own.dim, weights=checkpoint.record, own=own)
     window = network.stages[0].blocks[0].spatial_block.window_size[0]
-    return Candidate(FlorenceTower(network, window), NANO, checkpoint.record, preprocess, classifier)
+    return Candidate(FlorenceTower(network, window), size.size, checkpoint.record, preprocess, classifier)
 
 
 def _own_head(tensors: Mapping[str, Any]) -> Head:
