@@ -17,7 +17,7 @@ from kdcache.base.progress import Progress
 from kdcache.build.check import check_asked
 from kdcache.build.notes import RANDOM
 from kdcache.build.options import BuildOptions
-from kdcache.build.prepare import prepare, size_for_embedded
+from kdcache.build.prepare import prepare
 from kdcache.build.trial import Trial
 from kdcache.codecs import codec_choices, make_codec
 from kdcache.images.source import Listing
@@ -123,9 +123,11 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
 
 def _at_hand(options: BuildOptions) -> bool:
     """Whether the teacher's weights need no download: they are in the package, or lie on this machine."""
+    from kdcache.teachers.embedded import images_and_size
     from kdcache.teachers.registry import family_of, is_published
 
-    packaged = family_of(options.teacher).find_packaged(options.size or size_for_embedded(options)) is not None
+    _, size = images_and_size(options.teacher, options.size, options.weights, options.data)
+    packaged = family_of(options.teacher).find_packaged(size) is not None
     return packaged or not is_published(options.teacher)
 
 

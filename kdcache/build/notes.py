@@ -26,8 +26,8 @@ def notes_on(options: BuildOptions, plan: Plan, asked_batch: int) -> Notes:
         notes.add(
             f"no --data: using the embedded set `shapes` ({plan.dataset.rows:,} images, drawn as they are needed)"
         )
-    if options.size is None and plan.teacher.size == "nano":
-        notes.add(f"no --size: using {plan.teacher.family}-nano, whose weights are in the package")
+    if options.size is None and plan.teacher.weights.source.startswith("package:"):
+        notes.add(f"no --size: using {plan.teacher.family}-{plan.teacher.size}, whose weights are in the package")
     if options.recipe is None and options.views > 1:
         notes.add(f"{options.views} views and no --recipe: using `augment`")
     if plan.teacher.weights.random:

@@ -20,14 +20,13 @@ from kdcache.build.trial import Trial, run_trial
 from kdcache.codecs import default_codec, make_codec
 from kdcache.codecs.codec import Codec
 from kdcache.errors import Drift, Mismatch, Unavailable, UsageError
-from kdcache.images import open_source
-from kdcache.images.registry import is_embedded
 from kdcache.images.source import Listing, Source
 from kdcache.signals.teacher import Preprocess, TeacherSpec
 from kdcache.store import Store
 from kdcache.store.layout import choose_layout
 from kdcache.store.plan import Dataset, Layout, Plan, StoredSignal, ViewPlan
 from kdcache.store.same_images import same_place
+from kdcache.teachers.embedded import images_and_size
 from kdcache.views.recipe import on
 
 if TYPE_CHECKING:
@@ -65,14 +64,14 @@ def prepare(
     progress, augment = progress or Silent(), check_asked(options, out)
     store = None if quick else Store.at(out)
     there = None if store is None else store.plan
-    source = open_source(options.data or "shapes", like=there.dataset.source if there else None)
+    like = there.dataset.source if there else None
+    source, size = images_and_size(options.teacher, options.size, options.weights, options.data, like)
     listing = _listed(options, source, progress)
     if store is not None and same_place(store.plan.dataset, source):
         store.expect_images(source, listing, given=options.data)
     offered = listing.classes or (_unnamed_classes() if quick else None)
     progress.note("loading the teacher")
     progress.doing("loading the teacher")
-    size = _size(options, source)
     teacher = _open_teacher(options, size, offered, preprocess_so_far(there, options, size))
     recipe = augment or on(teacher.spec.preprocess.geometry, options.background)
     views = ViewPlan(recipe=recipe, seed=options.seed, count=options.views)
@@ -145,22 +144,6 @@ def _open_teacher(
         offered=offered,
         templates=_lines(options.templates) if options.templates else None,
     )
-
-
-def _size(options: BuildOptions, source: Source) -> str | None:
-    """The chosen size, or that in the package for embedded images; None: the default size of the teacher."""
-    return options.size or (_embedded_size(options.teacher, source) if options.weights is None else None)
-
-
-def size_for_embedded(options: BuildOptions) -> str | None:
-    """The default size of the teacher if the images are an embedded set; else None."""
-    return _embedded_size(options.teacher, open_source(options.data or "shapes"))
-
-
-def _embedded_size(teacher: str, source: Source) -> str | None:
-    from kdcache.teachers.registry import embedded_size
-
-    return embedded_size(teacher) if is_embedded(source.spec()) else None
 
 
 def _unnamed_classes() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kdcache.base.notes import Note
 from kdcache.build.options import BuildOptions
-from kdcache.signals.teacher import Preprocess
+from kdcache.signals.teacher import Preprocess, TeacherSpec
 from kdcache.store.plan import Plan
 
 
@@ -29,12 +29,17 @@ def preprocess_so_far(there: Plan | None, options: BuildOptions, size: str | Non
     return own.preprocess if not model or Path(model).name == Path(own.size).name else None
 
 
+def _made_here(teacher: TeacherSpec) -> bool:
+    """Whether no publisher says how its pixels are prepared: its weights are random or of the package."""
+    return teacher.weights.random or teacher.weights.source.startswith("package:")
+
+
 def older_pixels_note(there: Plan | None) -> list[Note]:
     """Note that a resumed cache of the first releases keeps its preprocessing, and how to get the publisher's own pixels."""
     from kdcache.teachers.registry import has_own_pixels
 
     teacher = there.teacher if there else None
-    if teacher is None or has_own_pixels(teacher.family) or teacher.size == "nano" or teacher.weights.random:
+    if teacher is None or has_own_pixels(teacher.family) or _made_here(teacher):
         return []
     if not teacher.preprocess.geometry.of_first_releases:
         return []

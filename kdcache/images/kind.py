@@ -50,6 +50,8 @@ class SourceKind:
     """Order of recognition: if several kinds recognise a path, the one with the smallest number is used."""
     embedded: bool = False
     """Whether its images come with the package. For such images, the default size of a teacher is one in the package."""
+    painted_side: str = ""
+    """The option that is the side length of its pictures, where these are generated at any size."""
     recipe: str = OWN
     """The training recipe for its images that is used if neither the user nor the student names one."""
     other_split: str | None = None

@@ -20,13 +20,16 @@ from kdcache.images.registry import KINDS, kind_of
 from kdcache.images.source import Source
 
 
-def open_source(spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = None) -> Source:
+def open_source(
+    spec: str | Mapping[str, Any], like: Mapping[str, Any] | None = None, *, side: int | None = None
+) -> Source:
     """Open the source that a spec names. This is cheap: nothing is listed yet.
 
-    Plain values include the order in which images are listed. For a spec of a user the order is `names` or, with `like`, that of
-    the given source of a plan or run, whose images are meant to be the same or to belong together (another split).
+    Plain values are complete. What the spec of a user leaves out is as in `like`, the given source of a plan or run, whose images
+    are meant to be the same or to belong together (another split): the order in which images are listed (else `names`), and the
+    side length of generated pictures (else `side`, then the usual one).
     """
-    plain = dict(spec) if isinstance(spec, Mapping) else _ordered(parse(spec), like)
+    plain = dict(spec) if isinstance(spec, Mapping) else _painted(_ordered(parse(spec), like), like, side)
     name = plain.pop("kind", None)
     kind = KINDS.find(name) if isinstance(name, str) else None
     if kind is None:
@@ -54,6 +57,20 @@ def _ordered(plain: dict[str, Any], like: Mapping[str, Any] | None) -> dict[str,
     while like is not None and isinstance(like.get("of"), Mapping):
         like = like["of"]
     return plain | {"order": like.get("order") if like is not None and _has_order(like) else NAMES}
+
+
+def _painted(plain: dict[str, Any], like: Mapping[str, Any] | None, side: int | None) -> dict[str, Any]:
+    """Parsed plain values with the side length of generated pictures, if they are generated at any size."""
+    if "of" in plain:
+        return plain | {"of": _painted(plain["of"], like, side)}
+    kind = kind_of(plain)
+    if kind is None or not kind.painted_side or kind.painted_side in plain:
+        return plain
+    while like is not None and isinstance(like.get("of"), Mapping):
+        like = like["of"]
+    known = like.get(kind.painted_side) if like is not None and like.get("kind") == plain["kind"] else None
+    chosen = side if known is None else known
+    return plain if chosen is None else plain | {kind.painted_side: chosen}
 
 
 def _has_order(plain: Mapping[str, Any]) -> bool:

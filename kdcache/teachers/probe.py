@@ -17,10 +17,10 @@ from kdcache.base.dice import chosen
 from kdcache.base.machine import default_batch
 from kdcache.base.progress import Progress
 from kdcache.errors import UsageError
-from kdcache.images import open_source
 from kdcache.images.paths import no_labels_hint
 from kdcache.images.source import UNLABELLED, Listing, Source
 from kdcache.render import RenderPool
+from kdcache.teachers.embedded import images_and_size
 from kdcache.views.recipe import on
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def fit_head_file(
     from kdcache.teachers.registry import open_teacher
 
     _refuse_existing(out)
-    listing = (source := open_source(data or "shapes")).scan()
+    source, size = images_and_size(name, size, weights, data)
+    listing = source.scan()
     sample = labelled_sample(listing, limit, seed, no_labels_hint(source.spec(), LABELS_WANTED))
     progress.note("loading the teacher")
     teacher = open_teacher(name, size=size, weights=weights, signals=("embedding",), device=device)

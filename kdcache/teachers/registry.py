@@ -28,7 +28,6 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 __all__ = [
     "check_request",
-    "embedded_size",
     "families",
     "families_with_sizes",
     "family_of",
@@ -79,12 +78,6 @@ def sizes_of(family: str) -> list[str]:
     facts = family_facts(record.sizes)
     others = [name for name in facts.sizes if name != facts.default]
     return [facts.default, *others, *own]
-
-
-def embedded_size(name: str) -> str | None:
-    """The default size of a teacher for embedded sets; None for a teacher without one, and for an unknown name."""
-    family = PLUGINS.find(name)
-    return family.packaged[0].size if family is not None and family.packaged else None
 
 
 def trainable_sizes(family: TeacherFamily) -> list[str]:

@@ -106,6 +106,7 @@ def predict(
 
     check_subject(run, teacher, images)
     from kdcache.images import open_source
+    from kdcache.teachers.embedded import images_and_size
     from students.base.types import LOGITS
     from students.judging.judged import EMBEDDING, Judged
     from students.judging.predict import check_file
@@ -119,6 +120,7 @@ def predict(
     if teacher is not None:
         asked = EMBEDDING if embedding else LOGITS
         progress.note("loading the teacher")
+        source, size = images_and_size(teacher, size, text(weights), str(images))
         named = TeacherChoice(teacher, size, text(weights), text(head))
         student = opened(named, (asked,), how, source.scan().classes)
     else:

@@ -5,7 +5,7 @@ Input: a teacher's options, tasks, and labelled images. Output: a report for eac
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from kdcache.base.machine import best_device, default_batch
 from kdcache.base.progress import Progress
 from kdcache.errors import Mismatch, UsageError
 from kdcache.images import open_source
+from kdcache.teachers.embedded import images_and_size
 from kdcache.teachers.registry import open_teacher
 from students.base.types import LOGITS
 from students.judging.evaluate import Judgement, JudgeOptions, judge_all, truths_of_tasks
@@ -67,7 +68,9 @@ def judge_teacher(
     if how.data is None:
         raise UsageError("no --data: a teacher has no validation images of its own", hint="--data SOURCE")
     wanted = chosen([DEFAULT_TASK] if tasks is None else tasks, given, overrides)
-    images = labelled(open_source(how.data), truths=truths_of_tasks(wanted))
+    source, size = images_and_size(choice.name, choice.size, choice.weights, str(how.data))
+    choice = replace(choice, size=size)
+    images = labelled(source, truths=truths_of_tasks(wanted))
     progress.note("loading the teacher")
     teacher = opened(choice, list(dict.fromkeys(task.head for task, _ in wanted)), how, images.classes)
     if any(task.head == LOGITS for task, _ in wanted):

@@ -9,6 +9,7 @@ KIND = SourceKind(
     source="kdcache.images.shapes:Shapes",
     options={"split": str, "size": int, "count": int, "seed": int},
     embedded=True,
+    painted_side="size",
     recipe="demo",
     other_split="val",
 )
