@@ -147,7 +147,7 @@ def _teacher() -> str:
 
     from kdcache.teachers.families.florence import FAMILY
 
-    with safe_open(FAMILY.nano_weights(), "pt") as file:
+    with safe_open(FAMILY.in_package("nano").weights(), "pt") as file:
         return f"{100 * float(file.metadata()['accuracy']):.1f} %"
 
 

@@ -32,7 +32,14 @@ def build_cache(out: Path, *, codec: str = "full", data: str = LISTENED, views: 
     from kdcache.build.run import build
 
     options = BuildOptions(
-        teacher="florence", data=data, views=views, codecs={"logits": codec}, batch=16, part_rows=16, workers=0
+        teacher="florence",
+        size="nano",
+        data=data,
+        views=views,
+        codecs={"logits": codec},
+        batch=16,
+        part_rows=16,
+        workers=0,
     )
     build(prepare(replace(options, **asked), out), progress=Silent())
     return out

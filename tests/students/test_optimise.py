@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from kdcache.errors import Unavailable
 from students.base.contracts import Group
 from students.recipe import Optimiser, Recipe
 from students.train.average import Average
-from students.train.optimise import Pace, adamw, set_rate
+from students.train.optimise import Pace, optimisers
 
 ASK = Optimiser(rate=1.0, decay=0.1, warmup=2, first_rate=0.1, last_rate=0.01, layer_decay=0.5)
 
@@ -37,10 +38,10 @@ def test_the_rate_rises_straight_and_falls_by_half_a_cosine():
 
 def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
     network = Layered()
-    optimiser = adamw(groups(network), ASK, fused=False)
-    set_rate(optimiser, 0.8)
+    made = optimisers(groups(network), ASK, fused=False)
+    made.set_rate(0.8)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
-    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in optimiser.param_groups for p in g["params"]}
+    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in made.groups for p in g["params"]}
     assert found == {
         "first.weight": (0.2, 0.1),
         "first.bias": (0.2, 0.0),
@@ -53,27 +54,55 @@ def test_layers_towards_the_input_learn_more_slowly_and_vectors_do_not_decay():
 
 def test_moments_are_averaged_as_the_recipe_says():
     asked = ASK.model_copy(update={"betas": (0.5, 0.7), "eps": 0.25})
-    optimiser = adamw(groups(Layered(), spared=False), asked, fused=False)
-    assert {(group["betas"], group["eps"]) for group in optimiser.param_groups} == {((0.5, 0.7), 0.25)}
+    made = optimisers(groups(Layered(), spared=False), asked, fused=False)
+    assert {(group["betas"], group["eps"]) for group in made.groups} == {((0.5, 0.7), 0.25)}
 
 
 def test_without_layer_decay_all_learn_alike():
     flat = ASK.model_copy(update={"layer_decay": 1.0})
-    optimiser = adamw(groups(Layered()), flat, fused=False)
-    assert {group["share"] for group in optimiser.param_groups} == {1.0}
+    assert {group["share"] for group in optimisers(groups(Layered()), flat, fused=False).groups} == {1.0}
 
 
 def test_what_is_frozen_is_not_trained():
     network = Layered()
     network.first.requires_grad_(False)
-    optimiser = adamw(groups(network, spared=False), ASK, fused=False)
-    assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
+    made = optimisers(groups(network, spared=False), ASK, fused=False)
+    assert sum(len(group["params"]) for group in made.groups) == 4
+
+
+def test_muon_trains_the_matrices_but_those_of_the_classifier_and_adamw_the_rest():
+    network, asked = Layered(), ASK.model_copy(update={"matrix_rate": 3.0})
+    adamw, muon = optimisers(groups(network), asked, fused=False, classifier="head").each
+    trained = {id(parameter) for group in muon.param_groups for parameter in group["params"]}
+    assert trained == {id(network.first.weight), id(network.second.weight)}
+    assert sum(len(group["params"]) for group in adamw.param_groups) == 4
+
+
+def test_matrices_have_their_own_rate_which_layers_scale_alike():
+    asked = ASK.model_copy(update={"matrix_rate": 3.0})
+    made = optimisers(groups(Layered()), asked, fused=False, classifier="head")
+    made.set_rate(0.5)
+    assert sorted(group["lr"] for group in made.each[1].param_groups) == pytest.approx([0.5 * 3 / 4, 0.5 * 3 / 2])
+    assert {group["weight_decay"] for group in made.each[1].param_groups} == {0.1}
+
+
+def test_a_torch_without_muon_is_told(monkeypatch):
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(Unavailable, match="no Muon"):
+        optimisers(groups(Layered()), ASK.model_copy(update={"matrix_rate": 3.0}), fused=False)
+
+
+def test_recipes_without_muon_are_written_as_before():
+    assert "matrix_rate" not in ASK.plain()
+    assert ASK.model_copy(update={"matrix_rate": 3.0}).plain()["matrix_rate"] == 3.0
 
 
 def test_rates_grow_with_the_batch():
     recipe = Recipe(epochs=1.0, batch=128, optimiser=ASK).with_batch(512)
     assert recipe.batch == 512
     assert (recipe.optimiser.rate, recipe.optimiser.first_rate, recipe.optimiser.last_rate) == (4.0, 0.4, 0.04)
+    both = Recipe(epochs=1.0, batch=128, optimiser=ASK.model_copy(update={"matrix_rate": 3.0})).with_batch(512)
+    assert both.optimiser.matrix_rate == 12.0
 
 
 def test_the_average_follows_and_begins_quickly():

@@ -95,4 +95,4 @@ def test_token_ids_are_refused_by_a_teacher_that_does_not_read() -> None:
 
 def test_every_nano_teacher_of_this_project_is_in_the_suite() -> None:
     here = {suite.family for suite in Nano.__subclasses__()}
-    assert here == {family.name for family in families() if family.nano is not None}
+    assert here == {family.name for family in families() if family.packaged}

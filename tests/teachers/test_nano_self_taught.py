@@ -12,13 +12,13 @@ from kdcache.signals.shown import Shown
 from kdcache.teachers.families.data2vec import FAMILY
 from kdcache.teachers.families.data2vec.checkpoint import MODALITY, fairseq_tensors
 from kdcache.teachers.nano import IMAGENET_PIXELS, NANO_DATA2VEC
-from kdcache.teachers.nano_training.descent import Schedule
 from kdcache.teachers.nano_training.masked import WHOLE, Masking, SelfTaught, shown_patches
 from kdcache.teachers.nano_training.pictures import SPOTS, DrawnPictures, cropped, paint_all, relit
 from kdcache.teachers.nano_training.probe import LOOKED_AT, Probed, probed
+from kdcache.teachers.nano_training.schedule import Schedule
 from kdcache.teachers.nano_training.self_taught import teach_itself
 from kdcache.teachers.registry import open_teacher
-from tests.teachers.trainings import assert_learns_and_repeats_itself
+from tests.teachers.trainings import assert_learns_and_repeats_itself, work_of
 
 SHAPE = Data2VecShape(image=32, patch=4, dim=16, heads=2, prenet=1, depth=2, targets=2)
 LEAST = 0.09
@@ -149,11 +149,11 @@ def test_a_crop_shows_a_part_of_the_picture_and_sometimes_its_mirror():
 
 
 def test_training_learns_and_repeats_itself():
-    pictures = paint_all("train", count=32, workers=1).pixels
+    pictures = paint_all("train", count=32, workers=1)
     recipe, masking = Schedule(epochs=6, rate=2e-3, batch=8), Masking(masks=2)
 
     def train(seed: int, progress: Progress) -> Data2Vec:
-        return teach_itself(pictures, IMAGENET_PIXELS, recipe, masking, seed=seed, progress=progress)
+        return teach_itself(work_of(pictures, IMAGENET_PIXELS, recipe, seed, progress), masking)
 
     assert_learns_and_repeats_itself(train, least=0.3)
 
@@ -164,9 +164,9 @@ def test_the_copy_sees_pictures_in_their_own_light_and_follows_more_slowly_in_ti
     loss, follow = SelfTaught.loss, SelfTaught.follow
     monkeypatch.setattr(SelfTaught, "loss", lambda self, *asked: seen.append(asked[:2]) or loss(self, *asked))
     monkeypatch.setattr(SelfTaught, "follow", lambda self, keep: kept.append(keep) or follow(self, keep))
-    painted, preprocess = paint_all("train", count=16, workers=1).pixels, IMAGENET_PIXELS
+    painted, preprocess = paint_all("train", count=16, workers=1), IMAGENET_PIXELS
     recipe = Schedule(epochs=4, rate=2e-3, batch=8)
-    teach_itself(painted, preprocess, recipe, Masking(masks=1), seed=0, progress=Silent())
+    teach_itself(work_of(painted, preprocess, recipe, 0, Silent()), Masking(masks=1))
     brightest = (1 - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
     for whole, lit in seen:
         assert (whole.amax((0, 2, 3)) <= brightest + 1e-4).all()
@@ -215,7 +215,7 @@ def test_it_sees_far_more_than_chance_and_than_a_random_encoder():
 @pytest.mark.slow
 def test_it_sees_as_much_as_it_says():
     pictures, held_out = paint_all("train", count=LOOKED_AT, workers=1), paint_all("val", workers=1)
-    says = read_metadata(FAMILY.nano_weights())
+    says = read_metadata(FAMILY.in_package("nano").weights())
     learned, random = (measured(weights, pictures, held_out) for weights in (None, "random"))
     assert learned.linear == pytest.approx(float(says["accuracy"]), abs=0.005)
     assert learned.nearest == pytest.approx(float(says["nearest"]), abs=0.005)

@@ -130,10 +130,10 @@ def test_every_family_declares_what_it_needs(name):
     family = registry.PLUGINS.find(name)
     assert family is not None
     assert family.about
-    assert not (family.by_model and (family.sizes or family.nano))
-    if family.nano is not None:
-        assert family.nano_weights().is_file()
-        assert family.nano_preprocess().size
+    assert not (family.by_model and (family.sizes or family.packaged))
+    for own in family.packaged:
+        assert own.weights().is_file()
+        assert own.pixels().size
 
 
 def test_troubles_are_errors_with_a_way_out(monkeypatch, tmp_path):
