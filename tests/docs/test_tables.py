@@ -30,11 +30,12 @@ def teacher_row(family) -> list[str]:
 def student_row(name: str) -> list[str]:
     from students.families.cost import student_cost
     from students.families.registry import shown_student, student_preset
-    from students.plan.plan import EMBEDDED, OWN
+    from kdcache.images.kind import OWN
+    from kdcache.images.registry import usual_recipe
 
     spec = shown_student(name)
     recipe = student_preset(name).recipe
-    recipes = f"`{recipe}`" if recipe else f"`{EMBEDDED}` for `shapes`, else `{OWN}`"
+    recipes = f"`{recipe}`" if recipe else f"`{usual_recipe({'kind': 'shapes'})}` for `shapes`, else `{OWN}`"
     return [f"`{name}`", f"{spec.input[0]}", f"{student_cost(spec).parameters / 1e6:.1f} M", recipes]
 
 

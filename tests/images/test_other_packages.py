@@ -1,6 +1,7 @@
 """Image sources of other packages, and what each kind declares."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,15 +72,32 @@ def test_its_files_are_recognised_and_its_splits_known(dots: str, tmp_path: Path
     assert training_split({"kind": dots, "split": "test"}) == {"kind": dots, "split": "train"}
 
 
-def test_an_embedded_set_is_shown_to_the_nano_size(dots: str, tmp_path: Path) -> None:
-    from kdcache.build.options import BuildOptions
-    from kdcache.build.prepare import shows_embedded
+def test_an_embedded_set_is_shown_to_a_size_in_the_package(dots: str, tmp_path: Path) -> None:
+    from kdcache.teachers.embedded import images_and_size
 
     (tmp_path / "folder").mkdir()
-    for data, embedded in ((None, True), ("shapes:count=4", True), (f"{dots}:count=4", True), (f"few:2:{dots}", True)):
-        assert shows_embedded(BuildOptions("florence", data=data)) == embedded
-        assert not shows_embedded(BuildOptions("donut", data=data)), "donut has no nano size"
-    assert not shows_embedded(BuildOptions("florence", data=str(tmp_path / "folder")))
+    for data in (None, "shapes:count=4", f"{dots}:count=4", f"few:2:{dots}"):
+        assert images_and_size("florence", None, None, data)[1] == "mini"
+        assert images_and_size("clip", None, None, data)[1] == "nano"
+        assert images_and_size("donut", None, None, data)[1] is None, "donut has no size in the package"
+        assert images_and_size("florence", None, "weights.safetensors", data)[1] is None
+    assert images_and_size("florence", None, None, str(tmp_path / "folder"))[1] is None
+
+
+def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(tmp_path: Path) -> None:
+    from kdcache.teachers.embedded import images_and_size
+
+    def side(size: str, data: str, like: dict[str, Any] | None = None) -> int:
+        spec = images_and_size("florence", size, None, data, like)[0].spec()
+        return int((spec["of"] if spec["kind"] == "few" else spec)["size"])
+
+    assert side("mini", "shapes") == side("mini", "few:2:shapes:count=9") == 224
+    assert side("nano", "shapes") == side("base", "shapes") == 64
+    assert side("mini", "shapes:size=100") == 100, "as the user says"
+    known = {"kind": "shapes", "split": "train", "size": 96, "count": 9, "seed": 0}
+    assert side("mini", "shapes:split=val", known) == 96, "as the images they belong to"
+    assert open_source("shapes:split=val", like={"kind": "few", "of": known}).spec()["size"] == 96
+    assert open_source(known | {"size": 64}, like=known).spec()["size"] == 64, "plain values are complete"
     assert is_embedded({"kind": "few", "of": {"kind": dots}})
     assert not is_embedded({"kind": "made up"})
 

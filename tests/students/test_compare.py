@@ -137,6 +137,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
 
     build = BuildOptions(
         teacher="florence",
+        size="nano",
         data="shapes:count=48,size=32",
         codecs={"logits": "full"},
         batch=16,
