@@ -198,10 +198,13 @@ def _needs_text(spec: "StudentSpec") -> str:
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e6:.1f} M"
+    """Millions with one decimal; a student too small for that, as some of other packages are, has its exact count."""
+    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
 
 
 def _billions(count: int) -> str:
+    if count < 1e5:
+        return f"{count:,}"
     return f"{count / 1e9:.3g} G" if count >= 1e8 else f"{count / 1e6:.3g} M"
 
 

@@ -28,6 +28,15 @@ def test_people_get_a_table_of_students(kd):
     assert lines[4].endswith("3 blocks on the encoder of a data2vec teacher of 64 pixels in 8s, 96 wide")
 
 
+@pytest.mark.parametrize(
+    ("count", "shown"), [(227, "227"), (59_392, "59,392"), (540_000, "0.5 M"), (5_392_764, "5.4 M")]
+)
+def test_no_student_is_so_small_that_its_parameters_are_rounded_to_nothing(count, shown):
+    from cli.student import _millions
+
+    assert _millions(count) == shown
+
+
 def test_a_preset_is_shown_at_any_size(kd):
     ran = kd("student", "show", "tinyvit-21m", "--input-size", 384, "--classes", 10, "--json")
     assert ran.json["windows"] == [12, 12, 24, 12]

@@ -179,6 +179,7 @@ def test_its_readme_names_its_parts_and_its_commands_do_what_they_say(tmp_path):
     pip_install(TOY, tmp_path / "site")
     listed, *_ = run(tmp_path / "site", tmp_path / "w", [line.removeprefix("kd ") for line in commands])
     assert "toy-small" in listed.out
+    assert "0.0 M" not in listed.out, "small as it is, it has parameters"
     assert (tmp_path / "w/exported/listing.txt").is_file()
     named = set(re.findall(r"`([\w./-]+)`", readme.read_text("utf-8")))
     modules = {path.name for path in (TOY / "kd_toy").glob("*.py")} - {"__init__.py"}
