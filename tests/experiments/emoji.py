@@ -2,8 +2,8 @@
 
     make real-images        # python -m tests.experiments.emoji kd/real-images
 
-Input: two packages of the npm registry, pinned by version and digest. Output: FOLDER/train/CLASS and FOLDER/val/CLASS with PNGs of
-64 pixels, transparency and all, the same emoji in both. A class is a category of emoji.json.
+Input: two packages of the npm registry, pinned by version and digest. Output: FOLDER/train/CLASS and FOLDER/val/CLASS with PNGs
+of 64 pixels, transparency and all, the same emoji in both. A class is a category of emoji.json.
 """
 
 import base64
