@@ -92,22 +92,22 @@ def trained_teacher(work: Path, pictures: Path) -> Run:
     from kdcache.base.progress import Silent
     from students.train.start import go_on, start
 
-    where, out = MachineOptions(device="cpu", workers=0, data=str(pictures / "train")), work / "teacher"
+    train, val, out = str(pictures / "train"), str(pictures / "val"), work / "teacher"
     if (out / "run.json").is_file():
-        return go_on(out, where, Silent()).run
+        return go_on(out, MachineOptions(device="cpu", workers=0, data=train, val=(val,)), Silent()).run
     options = TrainOptions(
         student=STUDENT,
         recipe="own",
         settings=Arm(0, 1).settings,
         stream="none",
-        val=str(pictures / "val"),
+        val=val,
         size=TEACHER_SIZE,
         out=out,
         steps=TEACHER_STEPS,
         validate_every=TEACHER_STEPS,
         keep_every=25,
     )
-    return start(options, where, Silent()).run
+    return start(options, MachineOptions(device="cpu", workers=0, data=train), Silent()).run
 
 
 def build_cache(teacher: Run, work: Path, pictures: Path) -> Path:
