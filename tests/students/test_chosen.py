@@ -67,7 +67,7 @@ def test_a_recipe_that_was_named_is_not_explained(cache):
         (Labels(temperature=4), "soft labels at temperature 4"),
         (Labels(hard=0.5), "soft labels and true classes, 1:0.5"),
         (Match(signal="targets", loss="mse"), "targets of the teacher"),
-        (Hint(), "hint (mse)"),
+        (Hint(signal="features"), "features of the teacher"),
     ],
 )
 def test_an_objective_says_what_it_learns_from(objective, words):
