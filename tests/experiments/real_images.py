@@ -191,7 +191,7 @@ def earlier(kept: Path) -> dict[tuple[int, int], Found]:
     from kdcache.errors import UsageError
 
     hint = f"delete {kept} to start again, or go on from the commit that measured it"
-    known, teachers = {}, set[str]()
+    known, teachers = dict[tuple[int, int], Found](), set[str]()
     for arm, seed in ((arm, seed) for seed in SEEDS for arm in range(len(ARMS))):
         path = kept / f"{ARMS[arm].file}-{seed}.json"
         if path.is_file():
