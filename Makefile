@@ -6,7 +6,8 @@ JOBS ?= 2
 MINUTES ?= 10
 LABEL ?= today
 
-.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets
+.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets \
+	experiment-real-images real-images
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -43,6 +44,14 @@ experiment-soft-labels: setup
 # Three quarters of an hour on two cores; writes docs/results/dense-targets.*
 experiment-dense-targets: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.dense_targets kd/experiments/dense-targets
+
+# Emoji of two vendors as folders of pictures, from two packages of the npm registry; needs npm. See tests/experiments/emoji.py.
+real-images: setup
+	$(BIN)/python -m tests.experiments.emoji kd/real-images
+
+# Two hours on two cores; writes docs/results/real-images.md, and a file for each run as soon as it ends.
+experiment-real-images: real-images
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.real_images kd/experiments/real-images kd/real-images
 
 # How many files, scans and openings a command takes, four minutes on a machine with nothing else to do; writes the
 # column LABEL of docs/results/trips.*

@@ -76,8 +76,9 @@ def _about(kind: str, name: str, text: str) -> str:
         from kdcache.teachers.registry import families
 
         return next(family.about for family in families() if family.sizes == name)
-    comment = (line.removeprefix("#").strip() for line in text.splitlines())
-    return next(line for line in comment if not line.startswith("kd ")).partition(" Sources:")[0]
+    from kdcache.config.text import about
+
+    return about(text)
 
 
 def config_show(ui: Ui, name: Name, settings: o.Settings = None) -> None:

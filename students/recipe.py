@@ -147,7 +147,15 @@ class Recipe(Strict):
 
     def without_teacher(self) -> "Recipe | None":
         """The same recipe for training without a teacher; None where nothing would be learnt."""
-        left = {name: bare for name, its in self.losses.items() if (bare := its.without_teacher()) and bare.weight}
+        return self._reduced({name: its.without_teacher() for name, its in self.losses.items()})
+
+    def without_classes(self) -> "Recipe | None":
+        """The same recipe for images without true classes; None where nothing would be learnt."""
+        return self._reduced({name: its.without_classes() for name, its in self.losses.items()})
+
+    def _reduced(self, losses: Mapping[str, Objective | None]) -> "Recipe | None":
+        """The same recipe with what is left of its objectives."""
+        left = {name: bare for name, bare in losses.items() if bare is not None and bare.weight}
         if not left:
             return None
         update = {"objectives": left} if self.objectives else {"objective": next(iter(left.values()))}

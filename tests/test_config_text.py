@@ -47,7 +47,7 @@ def test_a_file_that_was_printed_is_printed_again_with_its_comments(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(text)
     _, again = shown("recipes", str(mine))
-    assert "# For some thousands to some hundred thousand images of your own" in again
+    assert "# For images of your own; some thousands to some hundred thousand of them" in again
     assert "smoothing: 0.0       # default" in again
 
 

@@ -1,7 +1,7 @@
 """Remarks a person should read, each with a kind, so that no program has to parse their text.
 
 notes = Notes()
-notes.add("no --recipe: using `own`")
+notes.add("no --recipe: using `augment`")
 notes.add("no --val: the student is not judged", UNJUDGED)
 [note.text for note in notes if note.kind != UNJUDGED]
 """

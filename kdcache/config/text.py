@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -29,6 +30,13 @@ class _Written:
     """The comment on the key's line; None without one."""
     value: str | None
     """The text of the value if it is on one line, else None."""
+
+
+def about(text: str) -> str:
+    """One line about a preset: the first line of the comment at its top that is no command; empty without one."""
+    comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    lines = (line.removeprefix("#").strip() for line in comment)
+    return next((line for line in lines if line and not line.startswith("kd ")), "").partition(" Sources:")[0]
 
 
 def yaml_text(values: Mapping[str, Any], origins: Mapping[str, str], text: str, origin: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kdcache.base.strict import Strict
 from students.base.contracts import Needs
+from students.base.truths import CLASS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,6 +69,11 @@ class Objective(ByKind):
         """Names of its losses, in order; each is logged separately."""
         raise NotImplementedError
 
+    @property
+    def described(self) -> str:
+        """What is learnt from, in a few words for a user who did not choose it."""
+        return f"{self.kind} ({', '.join(self.parts)})"
+
     def needs(self) -> Needs:
         """Signals, truths and outputs it compares."""
         raise NotImplementedError
@@ -75,6 +81,10 @@ class Objective(ByKind):
     def without_teacher(self) -> "Self | None":
         """The same objective for training without a teacher; None if nothing can be learnt from it then."""
         return None if self.needs().signals else self
+
+    def without_classes(self) -> "Self | None":
+        """The same objective for images without true classes; None if nothing can be learnt from it then."""
+        return None if CLASS in self.needs().columns else self
 
     def check(self, sides: Sides) -> None:
         """Raises Mismatch, naming both sides, if they cannot be compared. A missing signal is refused elsewhere."""

@@ -40,6 +40,11 @@ class Hint(Objective):
         """One loss, named after the distance."""
         return (self.loss,)
 
+    @property
+    def described(self) -> str:
+        """`embedding of the teacher`."""
+        return f"{self.signal} of the teacher"
+
     def needs(self) -> Needs:
         """The signal and the output."""
         return Needs(signals=(self.signal,), outputs=(self.output,))

@@ -55,6 +55,14 @@ class Labels(Objective):
         """`soft`, `hard`, or both."""
         return tuple(part for part in ("soft", "hard") if getattr(self, part))
 
+    @property
+    def described(self) -> str:
+        """`soft labels at temperature 2 and true classes, 0.7:0.3`."""
+        softened = "" if self.temperature == 1 else f" at temperature {self.temperature:g}"
+        names = {"soft": f"soft labels{softened}", "hard": "true classes"}
+        shares = ":".join(f"{getattr(self, part):g}" for part in self.parts)
+        return " and ".join(names[part] for part in self.parts) + (f", {shares}" if len(self.parts) > 1 else "")
+
     def needs(self) -> Needs:
         """The student's logits; the teacher's logits for the soft part, and true classes for the hard part."""
         soft, hard = (self.signal,) if self.soft else (), (CLASS,) if self.hard else ()
@@ -63,6 +71,10 @@ class Labels(Objective):
     def without_teacher(self) -> "Labels":
         """True classes only; at full weight if they had weight 0."""
         return self.model_copy(update={"soft": 0.0, "hard": self.hard or 1.0}) if self.soft else self
+
+    def without_classes(self) -> "Labels | None":
+        """Soft labels only; None if it has none."""
+        return (self.model_copy(update={"hard": 0.0}) if self.soft else None) if self.hard else self
 
     def check(self, sides: Sides) -> None:
         """Raises Mismatch unless teacher, images and student have the same classes."""

@@ -50,6 +50,11 @@ class Match(Objective):
         """One loss, named after the distance."""
         return (self.loss,)
 
+    @property
+    def described(self) -> str:
+        """`targets of the teacher`."""
+        return f"{self.signal} of the teacher"
+
     def needs(self) -> Needs:
         """The teacher's signal, and the student's layers."""
         return Needs(signals=(self.signal,), outputs=(LAYERS,))

@@ -23,6 +23,7 @@ from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
 from students.plan.caches import choose_caches, joined_caches, records_of
 from students.plan.checks import check_classifier, check_head, check_outputs, check_pieces
+from students.plan.chosen import chosen, fitting
 from students.plan.data import TrainingData, data_of_caches, data_of_images, expect_classes
 from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
@@ -161,19 +162,20 @@ def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
 
 def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, where: MachineOptions, notes: Notes) -> Recipe:
     name = _recipe_name(options, data.dataset, preset)
-    if options.recipe is None:
-        notes.add(f"no --recipe: using `{name}`")
     recipe = _loaded(options, data.dataset, preset)
     if recipe.precision == "fastest":
         recipe = recipe.model_copy(update={"precision": _fastest(where)})
     if not data.caches:
         recipe = _without_teacher(recipe, name, _name(options), notes)
         expect_classes(data, recipe.needs)
+    recipe = fitting(recipe, name == (preset.recipe or _preset(data.dataset)), options, data, notes)
     if options.epochs is not None:
         recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
     if options.batch is not None and options.batch != recipe.batch:
         notes.add(f"batch {options.batch} instead of {recipe.batch}: learning rates are scaled in proportion")
         recipe = recipe.with_batch(options.batch)
+    if options.recipe is None:
+        notes.add(chosen(name, recipe, options, data))
     if options.freeze:
         recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
     return recipe

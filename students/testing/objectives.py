@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from kdcache.errors import Mismatch
 from students.base.contracts import Needs
 from students.base.objective import Objective, Sides
+from students.base.truths import CLASS
 from students.objectives.registry import OBJECTIVES, AnyObjective
 
 
@@ -130,6 +131,16 @@ class ObjectiveContract:
         """`without_teacher` gives None or an objective that needs no signal."""
         bare = self.objective.without_teacher()
         assert bare is None or not bare.needs().signals
+
+    def test_without_classes_it_needs_none(self) -> None:
+        """`without_classes` gives None or an objective that needs no true class."""
+        bare = self.objective.without_classes()
+        assert bare is None or CLASS not in bare.needs().columns
+
+    def test_it_says_what_it_learns_from(self) -> None:
+        """`described` is a few words on one line."""
+        assert self.objective.described.strip()
+        assert "\n" not in self.objective.described
 
     def _refusal(self, sides: Sides) -> Mismatch | None:
         try:

@@ -8,12 +8,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from kdcache.base.atomic import write_file
 from students.compare.result.sums import Spread
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -25,27 +26,37 @@ Train = Callable[[Path, Path, int, int], Found]
 """(folder of the experiment, folder of this training, arm, seed) -> what came of it"""
 
 
-def trials(work: Path, train: Train, arms: int, seeds: tuple[int, ...]) -> Iterator[tuple[int, int, Found]]:
-    """Every arm with every seed: (arm, seed, what came of it, with the seconds it took)."""
-    jobs = [(arm, seed) for seed in seeds for arm in range(arms)]
+def trials(
+    work: Path, train: Train, arms: int | Sequence[str], seeds: tuple[int, ...], results: Path | None = None
+) -> Iterator[tuple[int, int, Found]]:
+    """Every arm with every seed: (arm, seed, what came of it, with the seconds it took).
+
+    `arms`: how many, or their names. `results`: the folder with a file ARM-SEED.json a run; None: `work`.
+    """
+    names = [str(arm) for arm in range(arms)] if isinstance(arms, int) else list(arms)
+    jobs = [(arm, seed) for seed in seeds for arm in range(len(names))]
     with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_once, work, train, arm, seed) for arm, seed in jobs]
+        futures = [
+            pool.submit(_once, work, train, arm, seed, (results or work) / f"{names[arm]}-{seed}.json")
+            for arm, seed in jobs
+        ]
         for (arm, seed), future in zip(jobs, futures, strict=True):
             yield arm, seed, future.result()
 
 
-def _once(work: Path, train: Train, arm: int, seed: int) -> Found:
-    """One training on one thread; one that was done before is not done again."""
+def _once(work: Path, train: Train, arm: int, seed: int, done: Path) -> Found:
+    """One training on one thread; one that was done before, so that its file `done` is there, is not done again."""
     import torch
 
-    done = work / f"{arm}-{seed}.json"
     if not done.is_file():
         torch.set_num_threads(1)
         began, out = time.monotonic(), work / f"{arm}-{seed}"
         shutil.rmtree(out, ignore_errors=True)
         found = train(work, out, arm, seed)
         shutil.rmtree(out, ignore_errors=True)
-        done.write_text(json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}), encoding="utf-8")
+        done.parent.mkdir(parents=True, exist_ok=True)
+        found["seconds"] = round(time.monotonic() - began, 1)
+        write_file(done, [json.dumps(found).encode() + b"\n"])
     result: Found = json.loads(done.read_text("utf-8"))
     return result
 
