@@ -3,7 +3,6 @@
 Input: options. Output: a RunRecord, with notes and warnings for the user.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,18 @@ from kdcache.base.notes import Note, Notes
 from kdcache.base.versions import library_versions
 from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
-from kdcache.images.registry import usual_recipe
 from kdcache.store.plan import Dataset
 from kdcache.views.recipe import Augment, Plain, drawable
-from students.constraints.frozen import Frozen
-from students.families.preset import Preset
-from students.families.registry import FAMILIES, family_of, shown_student, student_preset, student_spec
+from students.families.registry import family_of, shown_student, student_spec
 from students.families.spec import RANDOM, StudentSpec
 from students.options import MachineOptions, TrainOptions
 from students.plan.caches import choose_caches, joined_caches, records_of
 from students.plan.checks import check_classifier, check_head, check_outputs, check_pieces
-from students.plan.chosen import chosen, fitting
-from students.plan.data import TrainingData, data_of_caches, data_of_images, expect_classes
+from students.plan.data import TrainingData, data_of_caches, data_of_images
 from students.plan.effects import check_caches
 from students.plan.opened import RunInputs
+from students.plan.pacing import default_piece, pacing_of
+from students.plan.recipe import recipe_name, recipe_of
 from students.plan.sides import check_used, shows_images
 from students.plan.truths import truths_for
 from students.plan.validation import Planned as PlannedSet
@@ -35,13 +32,11 @@ from students.plan.views import views_of
 from students.recipe import Recipe
 from students.runs.caches import CacheRecord
 from students.runs.checkpoint import load_tensors
-from students.runs.record import Pacing, RunRecord
+from students.runs.record import RunRecord
 from students.runs.run import LATEST, Run, find_run, near
 from students.runs.validation import ValidationSet
 
 DEFAULT_STUDENT = "tinyvit-5m"
-CPU_PIXELS = 64 * 224**2
-"""Pixels of a forward pass on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def plan_run(options: TrainOptions, where: MachineOptions, processes: int) -> Pl
     usable = truths.usable(data.opened.caches, options.views, data.usable)
     if truths.items:
         notes.add(f"an example is one of the {truths.items}: {usable:,} {truths.items} of {truths.images:,} images")
-    pacing = _pacing(options, recipe, usable, truths.unit, processes, default_piece(student.input, where))
+    pacing = pacing_of(options, recipe, usable, truths.unit, processes, default_piece(student.input, where))
     if recipe.precision == "float16" and where.on_cpu:
         notes.add("float16 is slow on a CPU: --set precision=bfloat16, or float32")
     check_pieces(recipe, student, pacing.micro, processes)
@@ -108,13 +103,16 @@ def _warnings(options: TrainOptions) -> tuple[str, ...]:
 def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes) -> tuple[TrainingData, Recipe]:
     """The training data and the recipe. The default recipe depends on the images, the default cache on the recipe's needs."""
     name = _name(options)
-    preset, spec = student_preset(name), shown_student(name)
+    spec = shown_student(name)
     family = family_of(spec)
 
+    def loaded(images: Dataset) -> Recipe:
+        return load_preset("recipes", recipe_name(options.recipe, name, images.source), Recipe, options.settings)
+
     def recipe(images: Dataset) -> Recipe:
-        loaded = _loaded(options, images, preset)
-        check_outputs(spec, loaded, _recipe_name(options, images, preset), preset.recipe or usual_recipe(images.source))
-        return loaded
+        own = loaded(images)
+        check_outputs(spec, own, *(recipe_name(asked, name, images.source) for asked in (options.recipe, None)))
+        return own
 
     if options.stream == "none":
         if family.needs(spec).teacher:
@@ -127,7 +125,7 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
     else:
         caches = choose_caches(
             options.caches,
-            lambda cache: _loaded(options, cache.plan.dataset, preset).needs,
+            lambda cache: loaded(cache.plan.dataset).needs,
             family.defaults,
             notes,
         )
@@ -135,64 +133,7 @@ def _data_and_recipe(options: TrainOptions, where: MachineOptions, notes: Notes)
         shown = shows_images(chosen, spec, records)
         joined = joined_caches(caches, records, views=options.views, shown=shown)
         data = data_of_caches(joined, options.views, chosen.needs, where.data, notes)
-    return data, _recipe(options, data, preset, where, notes)
-
-
-def _without_teacher(recipe: Recipe, name: str, student: str, notes: Notes) -> Recipe:
-    """The recipe without the objectives that need a teacher."""
-    bare = recipe.without_teacher()
-    if bare is None:
-        raise UsageError(
-            f"the recipe {name} of {student} learns from a teacher's {' and '.join(recipe.needs.signals)} alone",
-            hint="another --recipe, or a cache: kd cache build",
-        )
-    if lost := [name for name in recipe.losses if name not in bare.losses]:
-        notes.add(f"no teacher: {' and '.join(lost)} of the recipe {name} have no effect")
-    return bare
-
-
-def _recipe_name(options: TrainOptions, images: Dataset, preset: Preset) -> str:
-    return options.recipe or preset.recipe or usual_recipe(images.source)
-
-
-def _loaded(options: TrainOptions, images: Dataset, preset: Preset) -> Recipe:
-    """The recipe for these images, as its preset and `--set` give it."""
-    return load_preset("recipes", _recipe_name(options, images, preset), Recipe, options.settings)
-
-
-def _recipe(options: TrainOptions, data: TrainingData, preset: Preset, where: MachineOptions, notes: Notes) -> Recipe:
-    name = _recipe_name(options, data.dataset, preset)
-    recipe = _loaded(options, data.dataset, preset)
-    if recipe.precision == "fastest":
-        recipe = recipe.model_copy(update={"precision": _fastest(where)})
-    if not data.caches:
-        recipe = _without_teacher(recipe, name, _name(options), notes)
-        expect_classes(data, recipe.needs)
-    recipe = fitting(recipe, name == (preset.recipe or _preset(data.dataset)), options, data, notes)
-    if options.epochs is not None:
-        recipe = recipe.model_copy(update={"epochs": options.epochs, "steps": None})
-    if options.batch is not None and options.batch != recipe.batch:
-        notes.add(f"batch {options.batch} instead of {recipe.batch}: learning rates are scaled in proportion")
-        recipe = recipe.with_batch(options.batch)
-    if options.recipe is None:
-        notes.add(chosen(name, recipe, options, data))
-    if options.freeze:
-        recipe = recipe.model_copy(update={"constraints": (*recipe.constraints, _frozen(_name(options)))})
-    return recipe
-
-
-def _fastest(where: MachineOptions) -> str:
-    from kdcache.networks.pixels import fastest_precision
-    from students.base.machine import device_of
-
-    return fastest_precision(device_of(where.device))
-
-
-def _frozen(student: str) -> Frozen:
-    """The constraint that freezes everything except the student's classifier."""
-    name = FAMILIES.get(student_preset(student).family).classifier
-    assert name is not None, "checked at the beginning"
-    return Frozen(trained=name)
+    return data, recipe_of(options, name, data, where, notes)
 
 
 def _before(options: TrainOptions) -> StudentSpec | None:
@@ -228,39 +169,6 @@ def _student(
     if not options.start and spec.begun != RANDOM:
         notes.add(f"the student starts from {spec.begun}")
     return spec
-
-
-def default_piece(sees: tuple[int, int], where: MachineOptions) -> int:
-    """Most images in a forward pass: on a CPU as many as 64 images of 224 pixels, up to four times that many small ones."""
-    if not where.on_cpu:
-        return 256
-    fit = CPU_PIXELS // (sees[0] * sees[1])
-    return min(256, max(64, 1 << (fit.bit_length() - 1)))
-
-
-def _pacing(options: TrainOptions, recipe: Recipe, usable: int, unit: str, processes: int, piece: int) -> Pacing:
-    """`usable`: number of examples, each one of `unit`, such as images; `piece`: most images in a forward pass."""
-    if recipe.batch % processes:
-        raise UsageError(
-            f"a batch of {recipe.batch} cannot be divided among {processes} processes",
-            hint="choose a multiple with --batch",
-        )
-    epoch = usable // recipe.batch
-    if not epoch:
-        raise UsageError(
-            f"{usable:,} {unit} are less than one batch of {recipe.batch:,}",
-            hint=f"--batch {max(1, 2 ** int(math.log2(max(1, usable // 4))))}, or another --recipe",
-        )
-    steps = options.steps or recipe.steps or max(1, round((recipe.epochs or 0) * epoch))
-    return Pacing(
-        steps=steps,
-        steps_an_epoch=epoch,
-        micro=options.micro or min(recipe.batch // processes, piece),
-        views=options.views,
-        log_every=options.log_every or max(1, min(50, steps // 20)),
-        validate_every=options.validate_every or recipe.judge.every or max(epoch, -(-steps // 20)),
-        keep_every=options.keep_every or max(1, min(epoch, 1000)),
-    )
 
 
 def _validation(

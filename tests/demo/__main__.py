@@ -41,12 +41,13 @@ def main() -> None:
 
 def say(title: str, command: tuple[str, ...]) -> None:
     """Print a heading and the command below it."""
-    print(f"\n{title}\n   $ kd {' '.join(command)}", flush=True)
+    tell([f"\n{title}", f"   $ kd {' '.join(command)}"])
 
 
 def tell(lines: list[str]) -> None:
-    """Print some lines, indented."""
-    print("\n".join(f"   {line}" for line in lines), flush=True)
+    """Print some lines."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def answer(*words: str) -> dict[str, Any]:

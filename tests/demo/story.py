@@ -48,9 +48,8 @@ def stored(info: dict[str, Any], row: dict[str, Any]) -> list[str]:
 
 def trained(run: dict[str, Any], judged: dict[str, Any], results: Path) -> list[str]:
     """How good the student is, beside the same student on true classes."""
-    lines = [
-        f"It took {duration(run['seconds'])} for {run['images']:,} views, and classifies {judged['top1']:.1%} of the held-out images."
-    ]
+    took = f"It took {duration(run['seconds'])} for {run['images']:,} views"
+    lines = [f"{took}, and classifies {judged['top1']:.1%} of the held-out images correctly."]
     file = results / ALONE
     if file.is_file():
         alone = json.loads(file.read_text("utf-8"))["true classes"]

@@ -28,10 +28,10 @@ def teacher_row(family) -> list[str]:
 
 
 def student_row(name: str) -> list[str]:
-    from students.families.cost import student_cost
-    from students.families.registry import shown_student, student_preset
     from kdcache.images.kind import OWN
     from kdcache.images.registry import usual_recipe
+    from students.families.cost import student_cost
+    from students.families.registry import shown_student, student_preset
 
     spec = shown_student(name)
     recipe = student_preset(name).recipe
