@@ -168,5 +168,5 @@ def repeats_needed(repeats: int, saves: Spread) -> int:
     The half width shrinks with the square root of the number of repeats.
     """
     half = saves.half or 0.0
-    needed = repeats * (half / abs(saves.mean)) ** 2 if saves.mean else math.inf
-    return max(2 * repeats, math.ceil(min(needed, MOST_REPEATS)))
+    wider = min(half / abs(saves.mean), MOST_REPEATS) if saves.mean else MOST_REPEATS
+    return max(2 * repeats, math.ceil(min(repeats * wider**2, MOST_REPEATS)))
