@@ -97,12 +97,8 @@ def _compare(
     out: Path,
     progress: Progress,
 ) -> Comparison:
-    build = replace(options.build, data=much.data, step=much.batch)
-    caches = build_caches(build, much.images, arms, _signal(recipe, options), out / "caches", progress)
-    _note_rejected(caches, progress)
-    check_batch(options.batch, caches.usable)
-    batch = min(much.batch, caches.usable)
-    options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
+    options, caches = _with_caches(options, arms, recipe, much, out, progress)
+    measure = measure_of_recipe(recipe.judge)
     rounds = Rounds(arms, partial(_task, options, caches, out), options.repeat, measure, progress)
     measured, disturbed = rounds.measured()
     plan, first = caches.store.plan, next(iter(measured.values()))[0]
@@ -117,7 +113,7 @@ def _compare(
         student=options.student,
         images=plan.dataset.name,
         image_bytes=much.bytes,
-        batch=batch,
+        batch=options.batch or much.batch,
         steps=options.steps,
         metric=measure.name,
         percent=measure.percent,
@@ -140,14 +136,21 @@ def _finished(out: Path, options: CompareOptions) -> Comparison | None:
     return found if all(len(each) == options.repeat for each in found.measured.values()) else None
 
 
+def _with_caches(
+    options: CompareOptions, arms: tuple[Arm, ...], recipe: Recipe, much: Amount, out: Path, progress: Progress
+) -> tuple[CompareOptions, Caches]:
+    """The caches, and the options with their images and a batch that these images fill."""
+    build = replace(options.build, data=much.data, step=much.batch)
+    caches = build_caches(build, much.images, arms, _signal(recipe, options), out / "caches", progress)
+    if (rows := caches.store.plan.dataset.rows) > caches.usable:
+        progress.note(count_of_usable(caches.usable, rows))
+    check_batch(options.batch, caches.usable)
+    return replace(options, build=build, batch=min(much.batch, caches.usable)), caches
+
+
 def _signal(recipe: Recipe, options: CompareOptions) -> str:
     """The signal that is stored: the first that the recipe needs, or else that the build keeps."""
     return next(iter(recipe.needs.signals), options.build.kept[0])
-
-
-def _note_rejected(caches: Caches, progress: Progress) -> None:
-    if (rows := caches.store.plan.dataset.rows) > caches.usable:
-        progress.note(count_of_usable(caches.usable, rows))
 
 
 def _fixed(options: CompareOptions, recipe: Recipe, out: Path, fingerprints: dict[str, str]) -> dict[str, Any]:
