@@ -22,8 +22,9 @@ from students.options import MachineOptions, TrainOptions
 from students.plan.validation import UNJUDGED
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
-WARM_UP = 6
-"""One in so many steps, at least one, is a warm-up that does not count."""
+WARM_UP = 3
+"""One in so many steps, at least one, is a warm-up that does not count: of 12 steps 4, which is how many pieces are rendered
+ahead of the first (students/train/feed.py), so that a training that waits for its images is not measured too fast."""
 
 
 class ArmTask(Strict):
