@@ -79,7 +79,7 @@ class Rounds:
         """How long all measurements after the present one will take, by those until now; empty before the second round."""
         if len(self._took) < len(self._arms) or not self._left:
             return ""
-        return f"then {duration(self._left * sum(self._took) / len(self._took))} for the rest"
+        return f"then {duration(self._left * sum(self._took) / len(self._took))} more"
 
     def _note(self, one: Measured, repeat: int, took: str) -> None:
         result = "" if one.score is None else f", {self._measure.name} {self._measure.text(one.score)}"

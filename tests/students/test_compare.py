@@ -195,7 +195,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     found, out = compare(options, watched)
     judged = verdict(found)
     for arm in options.arms:
-        assert (f"{arm} 1/1: train", 3 * 8) in watched.stages, "each arm has a bar of its own"
+        assert (f"{arm} 1/1", 3 * 8) in watched.stages, "each arm has a bar of its own"
     assert "on-stream and off-stream end with identical weights" in judged.sentences
     assert not any("off-stream:k=5 end with identical" in sentence for sentence in judged.sentences)
     measured = {name: each[0] for name, each in found.measured.items()}

@@ -165,13 +165,13 @@ class Shown(Silent):
 
 def test_a_bar_says_arm_repeat_step_and_how_long_the_rest_takes():
     shown = Shown()
-    bar = ArmBar("off-stream 3/5", 12, "then 40 s for the rest", shown)
+    bar = ArmBar("off-stream 3/5", 12, "then 40 s more", shown)
     for message in (["start", "train", 1536, 0], ["advance", 640], ["finish"], ["start", "replay", 64, 0]):
         bar.show(message)
     assert shown.seen == [
-        ("off-stream 3/5: train", 1536, 0),
-        "step 0 of 12, then 40 s for the rest",
-        "step 5 of 12, then 40 s for the rest",
+        ("off-stream 3/5", 1536, 0),
+        "step 0/12, then 40 s more",
+        "step 5/12, then 40 s more",
         ("off-stream 3/5: replay", 64, 0),
-        "then 40 s for the rest",
+        "then 40 s more",
     ]

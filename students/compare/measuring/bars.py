@@ -66,7 +66,8 @@ class ArmBar:
         if kind == "start":
             stage, self._total, self._done = values
             self._training = stage == TRAIN
-            self._progress.start(f"{self._name}: {stage}", self._total, self._done)
+            name = self._name if self._training else f"{self._name}: {stage}"
+            self._progress.start(name, self._total, self._done)
             self._beside()
         elif kind == "advance":
             self._done += values[0]
@@ -76,5 +77,5 @@ class ArmBar:
             self._progress.finish()
 
     def _beside(self) -> None:
-        step = f"step {self._steps * self._done // max(1, self._total)} of {self._steps}" if self._training else ""
+        step = f"step {self._steps * self._done // max(1, self._total)}/{self._steps}" if self._training else ""
         self._progress.aside(", ".join(filter(None, (step, self._left))))
