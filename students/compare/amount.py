@@ -49,13 +49,12 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
     source = open_source(data)
     listing = source.scan()
     whole = len(listing)
-    wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
+    wish = _Wish(min(options.images or MOST_IMAGES, whole), options.batch or batch)
+    check_batch(options.batch, wish.images)
     if options.images is None or options.batch is None:
-        build = replace(options.build, data=few_of(data, min(wish.images, whole), whole))
+        build = replace(options.build, data=few_of(data, wish.images, whole))
         wish = _affordable(options, arms, wish, _teacher_seconds(build, progress), progress)
-    images = min(wish.images, whole)
-    check_batch(options.batch, images)
-    batch = wish.batch
+    images, batch = min(wish.images, whole), wish.batch
     if batch > images:
         batch = batch_for(images)
         progress.note(f"{plural(images, 'image')} are less than one batch of {wish.batch:,}: {batch:,} per step")

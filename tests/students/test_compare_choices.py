@@ -43,8 +43,8 @@ def teacher(monkeypatch):
     return takes
 
 
-def options_of(**asked):
-    return CompareOptions(("on-stream", "off-stream"), BuildOptions("florence", data="shapes:count=5000"), **asked)
+def options_of(data="shapes:count=5000", **asked):
+    return CompareOptions(("on-stream", "off-stream"), BuildOptions("florence", data=data), **asked)
 
 
 def choose(**asked):
@@ -65,6 +65,14 @@ def test_a_slow_teacher_is_borne(seconds, steps, repeat):
     seen = much.images + steps * repeat * much.batch
     assert much.images >= much.batch >= LEAST_BATCH
     assert seconds * seen <= PATIENCE or (much.batch, much.images) == (LEAST_BATCH, 2 * LEAST_BATCH)
+
+
+def test_a_slow_teacher_of_a_few_images_is_not_said_to_see_more_than_there_are(teacher):
+    teacher(0.16)
+    notes = []
+    told = SimpleNamespace(note=notes.append)
+    much = amount(options_of("shapes:count=60", batch=8), ARMS, 128, told)
+    assert (much.images, notes) == (60, [])
 
 
 def test_what_was_asked_for_stays(teacher):
