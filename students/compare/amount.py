@@ -18,7 +18,7 @@ from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 
 MOST_IMAGES = 1024
-PATIENCE = 90.0
+PATIENCE = 75.0
 """Longest time, in seconds, that the teacher of a comparison may run, unless the user gave number of images and batch."""
 LEAST_BATCH = 4
 """Smallest batch that is chosen: with fewer images, most of a step is overhead."""
