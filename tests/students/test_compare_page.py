@@ -88,6 +88,18 @@ def test_any_name_survives(student, images):
         assert " ".join(shown.split()) in words
 
 
+def test_the_answer_is_first_and_the_chart_that_shows_it_second():
+    found = comparison(recipe_epochs=10.0)
+    words, sentence = read(found).words, verdict(found).answer.sentence
+    places = [
+        words.index(text) for text in (sentence, "with 95 % confidence", "Time of the whole training", "Side by side")
+    ]
+    assert places == sorted(places)
+    bars = [place for place in pieces(found, "Time of the whole training", "rect") if "x" in place]
+    on, build, off = (float(bar["width"]) for bar in bars)
+    assert (build / on, off / on) == pytest.approx((80 / 510, 306 / 510), abs=1e-3)
+
+
 def test_the_crossing_is_drawn_where_the_sums_say():
     """0.08 s for a view; 10 images take 0.51 s connected and 0.306 s from the cache: 3.92 of 10 epochs."""
     found = comparison()
