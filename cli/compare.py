@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 COMPARE = """
 kd compare on-stream off-stream
 kd compare on-stream off-stream --teacher timm:davit_base_fl --weights random --student tinyvit-5m --steps 6 --json
-kd compare off-stream:k=1 off-stream:k=10 hard-labels on-stream --repeat 3
+kd compare off-stream:k=1 off-stream:k=10 hard-labels on-stream --repeat 10
 kd compare on-stream off-stream --codec full --train-set precision=float32
 kd compare on-stream off-stream off-stream:only=targets --student data2vec-nano
 kd compare on-stream off-stream --gpu-memory 24GB --train-batch 256
 kd compare on-stream off-stream --project "n_images=14.2M epochs=90 views=90 gpus=8" --price 2.5
+kd compare on-stream off-stream --epochs 30 --students 3 --watts 65
 """
 Arms = Annotated[
     list[str],
@@ -48,12 +49,16 @@ Images = Annotated[
         metavar="N",
         min=1,
         max=limits.JOB,
-        help="Use N of the images. Default: 2,000, fewer for a slow teacher.",
+        help="Use N of the images. Default: 1,024, fewer for a slow teacher.",
     ),
 ]
 Epochs = Annotated[
-    float,
-    typer.Option("--epochs", metavar="X", help="Epochs of the whole training for which time and cost are projected."),
+    float | None,
+    typer.Option(
+        "--epochs",
+        metavar="X",
+        help="Epochs of the whole training for which time and cost are projected. Default: the recipe's.",
+    ),
 ]
 Students = Annotated[
     int,
@@ -68,12 +73,25 @@ Students = Annotated[
 Price = Annotated[
     float | None, typer.Option("--price", metavar="X", help="Price of one device per hour; adds a row of costs.")
 ]
+Watts = Annotated[
+    float | None,
+    typer.Option(
+        "--watts",
+        metavar="X",
+        help="Power of one device, or of the machine, while it works; adds a row of energy. Where the driver of an "
+        "accelerator counts energy, its figures are used.",
+    ),
+]
+Papers = Annotated[
+    bool, typer.Option("--papers", help="Also show the figures of two papers that trained from stored outputs.")
+]
 Project = Annotated[
     str | None,
     typer.Option(
         "--project",
         metavar="TEXT",
-        help='A larger training to project for: "n_images=14.2M epochs=90 views=90 gpus=8".',
+        help='Another training to project for: "n_images=14.2M epochs=90 views=90 gpus=8". Default: this one, over all '
+        "images of --data. The answer prints the text of its own.",
     ),
 ]
 GpuMemory = Annotated[
@@ -141,21 +159,24 @@ def compare(
     train_batch: TrainBatch = None,
     micro: t.Micro = None,
     val: t.Val = None,
-    steps: Steps = 30,
-    repeat: Repeat = 3,
+    steps: Steps = 12,
+    repeat: Repeat = 5,
     images: Images = None,
-    epochs: Epochs = 90.0,
+    epochs: Epochs = None,
     students: Students = 1,
     price: Price = None,
+    watts: Watts = None,
     project: Project = None,
+    papers: Papers = False,
     gpu_memory: GpuMemory = None,
     out: Out = None,
 ) -> None:
     """Run the same training in several ways, and measure whether a cache pays off on this machine.
 
     The ways take turns, each in its own process, with the same initial weights, images and views. Memory is the peak of one
-    process. Total time and break-even are projected for --epochs over the given images, or for --project. --recipe and --set
-    change the views, --train-recipe and --train-set the training.
+    process. The answer is for the whole training: the recipe's epochs over all images of --data, unless --epochs, --students or
+    --project say otherwise; with others of these, the same measurements are used. --recipe and --set change the views,
+    --train-recipe and --train-set the training.
     """
     from kdcache.base.figures import byte_count
     from students.compare.options import CompareOptions
@@ -166,23 +187,26 @@ def compare(
         settings=tuple(train_settings or ()), size=student_size, steps=steps, repeat=repeat, batch=train_batch,
         micro=micro, val=t.places(val), memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None, out=out,
         device=options.devices[0] if options.devices else "auto",
-        epochs=epochs, students=students, price=price, project=project,
+        epochs=epochs, students=students, price=price, watts=watts, project=project,
     )  # fmt: skip
-    _answer(ui, *run(asked, ui.progress()))
+    _answer(ui, *run(asked, ui.progress()), papers=papers)
 
 
-def _answer(ui: Ui, found: "Comparison", path: Path) -> None:
+def _answer(ui: Ui, found: "Comparison", path: Path, *, papers: bool) -> None:
     from students.api import compared
 
-    _, judged, _, report = compared(found, path)
+    _, judged, _, report = compared(found, path, papers=papers)
     facts = {**found.plain(), "verdict": judged.plain(), "path": str(path), "report": str(report)}
-    ui.answer(facts, _text(found, judged, report))
+    ui.answer(facts, _text(found, judged, report, papers=papers))
 
 
-def _text(found: "Comparison", judged: "Verdict", report: Path) -> str:
-    from students.compare.result.table import heading, papers, table
+def _text(found: "Comparison", judged: "Verdict", report: Path, *, papers: bool) -> str:
+    from students.compare.result.papers import papers as of_papers
+    from students.compare.result.table import heading, table
 
+    answer = "\n".join(on_a_line(sentence) for sentence in judged.answer.sentences)
     rows = [["", *(row.arm for row in judged.rows)], *table(found, judged)]
-    sentences = "\n".join(f"- {on_a_line(sentence)}" for sentence in (*judged.sentences, *papers()))
+    more = (*judged.sentences, *(of_papers() if papers else ()))
+    sentences = "\n".join(f"- {on_a_line(sentence)}" for sentence in more)
     head = pairs([*heading(found, judged), ("report", str(report))])
-    return f"{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{sentences}"
+    return f"{answer}\n\n{head}\n\n{columns(rows, right=range(1, len(rows[0])))}\n\n{sentences}"

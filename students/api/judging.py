@@ -171,13 +171,15 @@ def compare_streams(
     train_batch: int | None = None,
     micro: int | None = None,
     val: Names | None = None,
-    steps: int = 30,
-    repeat: int = 3,
+    steps: int = 12,
+    repeat: int = 5,
     images: int | None = None,
-    epochs: float = 90.0,
+    epochs: float | None = None,
     students: int = 1,
     price: float | None = None,
+    watts: float | None = None,
     project: str | None = None,
+    papers: bool = False,
     gpu_memory: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -197,18 +199,18 @@ def compare_streams(
         settings=settings(train_set), size=student_size, steps=steps, repeat=repeat, batch=train_batch, micro=micro,
         val=places_of(val), memory=byte_count(gpu_memory, "--gpu-memory") if gpu_memory else None,
         out=None if out is None else Path(out), device=build.devices[0] if build.devices else "auto",
-        epochs=epochs, students=students, price=price, project=project,
+        epochs=epochs, students=students, price=price, watts=watts, project=project,
     )  # fmt: skip
-    return compared(*compare(asked, progress or Silent()))
+    return compared(*compare(asked, progress or Silent()), papers=papers)
 
 
-def compared(comparison: "Comparison", path: Path) -> Compared:
-    """Draw the conclusions from a comparison and write its page."""
+def compared(comparison: "Comparison", path: Path, *, papers: bool = False) -> Compared:
+    """Draw the conclusions from a comparison and write its page; `papers`: with the figures of two papers."""
     from students.compare.report import write_page
     from students.compare.result.verdict import verdict
 
     judged = verdict(comparison)
-    return Compared(comparison, judged, path, write_page(comparison, judged, path))
+    return Compared(comparison, judged, path, write_page(comparison, judged, path, papers=papers))
 
 
 def export_student(run: Run, *, format: str, out: str | Path) -> "Exported":

@@ -6,17 +6,19 @@ Input: the options. Output: the images, how many there are in all, and the batch
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdcache.base.figures import plural
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.build.options import BuildOptions
 from kdcache.build.prepare import prepare
+from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Listing, Source
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
 
-MOST_IMAGES = 2000
-PATIENCE = 240.0
+MOST_IMAGES = 1024
+PATIENCE = 75.0
 """Longest time, in seconds, that the teacher of a comparison may run, unless the user gave number of images and batch."""
 LEAST_BATCH = 4
 """Smallest batch that is chosen: with fewer images, most of a step is overhead."""
@@ -47,15 +49,31 @@ def amount(options: CompareOptions, arms: tuple[Arm, ...], batch: int, progress:
     source = open_source(data)
     listing = source.scan()
     whole = len(listing)
-    wish = _Wish(options.images or MOST_IMAGES, options.batch or batch)
+    wish = _Wish(min(options.images or MOST_IMAGES, whole), options.batch or batch)
+    check_batch(options.batch, wish.images)
     if options.images is None or options.batch is None:
-        build = replace(options.build, data=few_of(data, min(wish.images, whole), whole))
+        build = replace(options.build, data=few_of(data, wish.images, whole))
         wish = _affordable(options, arms, wish, _teacher_seconds(build, progress), progress)
-    images = min(wish.images, whole)
-    batch = options.batch or min(wish.batch, images)
+    images, batch = min(wish.images, whole), wish.batch
+    if batch > images:
+        batch = batch_for(images)
+        progress.note(f"{plural(images, 'image')} are less than one batch of {wish.batch:,}: {batch:,} per step")
     return Amount(
         data=few_of(data, images, whole), images=images, whole=whole, bytes=image_bytes(source, listing), batch=batch
     )
+
+
+def check_batch(batch: int | None, images: int) -> None:
+    """UsageError if the batch that was asked for has more images than there are."""
+    if batch is not None and batch > images:
+        raise UsageError(
+            f"{plural(images, 'image')} are less than one batch of {batch:,}", hint=f"--train-batch {batch_for(images)}"
+        )
+
+
+def batch_for(images: int) -> int:
+    """A batch for a few images: a power of two, with four or more steps in an epoch where there are enough images."""
+    return 1 << max(0, (images // 4).bit_length() - 1)
 
 
 def image_bytes(source: Source, listing: Listing) -> int | None:

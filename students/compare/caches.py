@@ -17,10 +17,11 @@ from students.compare.result.sums import Spread
 
 BASE = "base"
 """Name of the cache that the teacher fills; every other cache is named after its difference from this one."""
-PARTS = 4
-"""Number of parts the base cache is cut into, so that the build time has a confidence interval."""
+PARTS = 8
+"""Number of parts each view of the base cache is cut into, so that the build time has a confidence interval."""
 LEAST = 3
-"""Smallest number of parts from which an interval is computed; with few images there are fewer parts, and no interval."""
+"""Smallest number of parts, without the first, from which an interval is computed; with few images there are fewer parts,
+and no interval."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,18 @@ def row_bytes(store: Store) -> float:
 
 
 def seconds_an_image(store: Store) -> Spread:
-    """Seconds per image, from the receipts of the parts. The images that pad the last batch of a part are counted too."""
+    """Seconds per image, from the receipts of the parts. The images that pad the last batch of a part are counted too.
+
+    The first part does not count if there are others: in it, the processes that render are started.
+    """
     seconds, shown = [], []
     for part in store.plan.parts():
         receipt = store.receipt(part)
         assert receipt is not None, "the build is complete"
         seconds.append(float(str(receipt.facts["seconds"])))
         shown.append(-(-len(store.plan.rows_of(part)) // store.plan.batch) * store.plan.batch)
+    if len(seconds) > 1:
+        seconds, shown = seconds[1:], shown[1:]
     each = [time / images for time, images in zip(seconds, shown, strict=True)]
     return Spread(mean=sum(seconds) / sum(shown), half=Spread.of(each).half if len(each) >= LEAST else None)
 

@@ -6,6 +6,11 @@ from typing import Any
 
 from kdcache.build.options import BuildOptions
 
+STEPS, REPEATS = 12, 5
+"""Default steps of a measurement, and measurements of each arm: many short ones make an answer surer than few long ones."""
+JOB = ("epochs", "students", "price", "watts", "project")
+"""Options of which only the costs depend, and nothing that is measured."""
+
 
 @dataclass(frozen=True)
 class CompareOptions:
@@ -21,8 +26,8 @@ class CompareOptions:
     """Training recipe; empty: the student's own, or the one for the embedded images."""
     settings: tuple[str, ...] = ()
     size: int | None = None
-    steps: int = 30
-    repeat: int = 3
+    steps: int = STEPS
+    repeat: int = REPEATS
     batch: int | None = None
     micro: int | None = None
     val: str | tuple[str, ...] | None = None
@@ -31,14 +36,19 @@ class CompareOptions:
     """Memory of one device, in bytes, for which the largest batch that fits is searched; None: no search."""
     device: str = "auto"
     out: Path | None = None
-    epochs: float = 90.0
+    epochs: float | None = None
+    """Epochs of the training that is projected; None: those of the recipe."""
     students: int = 1
     price: float | None = None
+    watts: float | None = None
     project: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The options as JSON values, without `out`. A comparison can only be resumed with equal ones."""
-        asked = {key: value for key, value in asdict(self).items() if key != "out"}
+        """The options that say what is measured, as JSON values: a comparison can only be resumed with equal ones.
+
+        With others for the number of repeats and for the job, the same measurements are used.
+        """
+        asked = {key: value for key, value in asdict(self).items() if key not in ("out", "repeat", *JOB)}
         build = {f"build.{key}": value for key, value in asked.pop("build").items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in {**asked, **build}.items()}
 

@@ -7,13 +7,11 @@ interrupted comparison is resumed: its folder keeps the options (begun.json) and
 import json
 import os
 import platform
-import time
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from kdcache.base.atomic import make_folder, write_file
 from kdcache.base.digest import file_sha256, json_digest
@@ -22,24 +20,24 @@ from kdcache.base.plain_json import parse_json
 from kdcache.base.progress import Progress
 from kdcache.base.strict import Strict
 from kdcache.build.check import check_asked
-from kdcache.errors import StorageError, UsageError
+from kdcache.errors import UsageError
 from kdcache.images import open_source
 from kdcache.images.source import Source
 from kdcache.store import Store
 from kdcache.views.recipe import drawable
 from students.base import limits
-from students.base.task import Measure
 from students.base.validation import named
-from students.compare.amount import Amount, amount
+from students.compare.amount import Amount, amount, check_batch
 from students.compare.arms import Arm, arms_of
 from students.compare.caches import BASE, Caches, build_caches
 from students.compare.choices import check_arms, settle
-from students.compare.measuring.measure import ArmTask, Measured
-from students.compare.measuring.process import in_a_process
+from students.compare.job import job_of, project_of, recipe_epochs
+from students.compare.measuring.measure import ArmTask
 from students.compare.options import CompareOptions
 from students.compare.result.comparison import Comparison
-from students.compare.result.sums import Workload, projected
+from students.compare.result.sums import Workload
 from students.compare.room import Room, room
+from students.compare.rounds import AGAIN, Rounds
 from students.judging.measures import measure_of_recipe
 from students.plan.data import count_of_usable
 from students.recipe import Recipe
@@ -49,7 +47,6 @@ from students.runs.run import Run
 COMPARES = Path("kd/compares")
 BEGUN, RESULT = "begun.json", "compare.json"
 """Files of a comparison: the options it was started with, and its result."""
-AGAIN = "remove it and run the same command again, or choose another folder with --out"
 
 
 class Begun(Strict):
@@ -66,9 +63,8 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     check_arms(arms, options.student, recipe, options.build.kept)
     check_asked(options.build, None)
     if options.repeat < 1 or options.steps < 2:
-        raise UsageError("a comparison needs at least one repeat of two steps", hint="--repeat 3 --steps 30")
-    whole = _job(options)
-    _projected(options, whole)  # a mistake in --project is reported before anything is measured
+        raise UsageError("a comparison needs at least one repeat of two steps", hint="--repeat 5 --steps 12")
+    project_of(options, job_of(options, recipe, limits.JOB))  # a mistake is reported before anything is measured
     fingerprints: dict[str, str] = {}
     out = options.out or choose_out(options, recipe, fingerprints)
     asked = _fixed(options, recipe, out, fingerprints)
@@ -76,15 +72,18 @@ def compare(options: CompareOptions, progress: Progress) -> tuple[Comparison, Pa
     chosen = _begun(out, asked) or amount(options, arms, recipe.batch, progress)
     make_folder(out)
     with locked_folder(out, "compared"):
+        before = None
         if (much := _begun(out, asked)) is None:
             much = chosen
             write_file(out / BEGUN, [json.dumps(Begun(asked=asked, amount=much).plain(), indent=1).encode() + b"\n"])
-        elif not (out / RESULT).is_file():
+        elif (before := _finished(out, options)) is None:
             progress.note(f"resuming {out}")
         else:
-            progress.note(f"using the earlier result in {out}; to measure again, choose another --out")
-            return Comparison.from_file(out / RESULT, what="a comparison", hint=AGAIN), out
-        found = _compare(options, arms, recipe, much, whole.model_copy(update={"images": much.whole}), out, progress)
+            progress.note(f"using the measurements in {out}; to measure again, choose another --out")
+        job = job_of(options, recipe, much.whole)
+        found = before or _compare(options, arms, recipe, much, job, out, progress)
+        asked_for = {"project": project_of(options, job), "recipe_epochs": recipe_epochs(options, recipe, much.whole)}
+        found = found.model_copy(update={"job": job, **asked_for})
         write_file(out / RESULT, [json.dumps(found.plain(), indent=1).encode() + b"\n"])
     return found, out
 
@@ -98,17 +97,15 @@ def _compare(
     out: Path,
     progress: Progress,
 ) -> Comparison:
-    build = replace(options.build, data=much.data, step=much.batch)
-    caches = build_caches(build, much.images, arms, _signal(recipe, options), out / "caches", progress)
-    _note_rejected(caches, progress)
-    # A batch that the user did not choose may not exceed the number of images that can be read.
-    batch = much.batch if options.batch else min(much.batch, caches.usable)
-    options, measure = replace(options, build=build, batch=batch), measure_of_recipe(recipe.judge)
-    measured = _measure(options, arms, caches, measure, out, progress)
+    options, caches = _with_caches(options, arms, recipe, much, out, progress)
+    measure = measure_of_recipe(recipe.judge)
+    rounds = Rounds(arms, partial(_task, options, caches, out), options.repeat, measure, progress)
+    measured, disturbed = rounds.measured()
     plan, first = caches.store.plan, next(iter(measured.values()))[0]
     return Comparison(
         arms=arms,
         measured=measured,
+        disturbed=disturbed,
         built=caches.built,
         caches=caches.of,
         room=_rooms(options, arms, caches, out, progress),
@@ -116,7 +113,7 @@ def _compare(
         student=options.student,
         images=plan.dataset.name,
         image_bytes=much.bytes,
-        batch=batch,
+        batch=options.batch or much.batch,
         steps=options.steps,
         metric=measure.name,
         percent=measure.percent,
@@ -127,31 +124,33 @@ def _compare(
         device=_device(options.device),
         machine=f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         job=job,
-        project=_projected(options, job),
+        project=None,
     )
+
+
+def _finished(out: Path, options: CompareOptions) -> Comparison | None:
+    """The result in `out`, if it has as many repeats as asked for; None: there is something to measure."""
+    if not (out / RESULT).is_file():
+        return None
+    found = Comparison.from_file(out / RESULT, what="a comparison", hint=AGAIN)
+    return found if all(len(each) == options.repeat for each in found.measured.values()) else None
+
+
+def _with_caches(
+    options: CompareOptions, arms: tuple[Arm, ...], recipe: Recipe, much: Amount, out: Path, progress: Progress
+) -> tuple[CompareOptions, Caches]:
+    """The caches, and the options with their images and a batch that these images fill."""
+    build = replace(options.build, data=much.data, step=much.batch)
+    caches = build_caches(build, much.images, arms, _signal(recipe, options), out / "caches", progress)
+    if (rows := caches.store.plan.dataset.rows) > caches.usable:
+        progress.note(count_of_usable(caches.usable, rows))
+    check_batch(options.batch, caches.usable)
+    return replace(options, build=build, batch=min(much.batch, caches.usable)), caches
 
 
 def _signal(recipe: Recipe, options: CompareOptions) -> str:
     """The signal that is stored: the first that the recipe needs, or else that the build keeps."""
     return next(iter(recipe.needs.signals), options.build.kept[0])
-
-
-def _note_rejected(caches: Caches, progress: Progress) -> None:
-    if (rows := caches.store.plan.dataset.rows) > caches.usable:
-        progress.note(count_of_usable(caches.usable, rows))
-
-
-def _job(options: CompareOptions) -> Workload:
-    """The job of the options, with 1 image as a placeholder: images are counted later."""
-    asked = {"epochs": options.epochs, "students": options.students, "price": options.price}
-    try:
-        return Workload.from_plain({"images": 1, "views": options.build.views, **asked})
-    except ValidationError:
-        wrong = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
-        raise UsageError(
-            f"not a possible job: {wrong}",
-            hint=f"--epochs above 0 and up to {limits.EPOCHS:,}, --students from 1, --price from 0, both up to {limits.JOB:,}",
-        ) from None
 
 
 def _fixed(options: CompareOptions, recipe: Recipe, out: Path, fingerprints: dict[str, str]) -> dict[str, Any]:
@@ -178,10 +177,6 @@ def _fingerprint(source: Source, known: dict[str, str]) -> str:
     return known[what]
 
 
-def _projected(options: CompareOptions, job: Workload) -> Workload | None:
-    return None if options.project is None else projected(options.project, job)
-
-
 def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
     """Number of images and batch of the comparison that was started in `out`; None if there is none."""
     if not (out / BEGUN).is_file():
@@ -193,56 +188,29 @@ def _begun(out: Path, asked: dict[str, Any]) -> Amount | None:
     return begun.amount
 
 
-def _measure(
-    options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, measure: Measure, out: Path, progress: Progress
-) -> dict[str, tuple[Measured, ...]]:
-    make_folder(out / "measured")
-    found: dict[str, list[Measured]] = {arm.name: [] for arm in arms}
-    for repeat in range(options.repeat):
-        for arm in arms:
-            began = time.monotonic()
-            task = _task(options, arm, caches, out, repeat)
-            file = out / "measured" / f"{Path(task.out).name}.json"
-            done = file.is_file()
-            if done:
-                measured: Measured | None = Measured.from_file(file, what="a measurement", hint=AGAIN)
-            else:
-                measured = in_a_process(task, progress, f"{arm.name} {repeat + 1}/{options.repeat}")
-            if measured is None:
-                raise StorageError(
-                    f"{arm.name} ran out of memory with {task.batch} images per step",
-                    hint="use --micro N to split a step into smaller pieces, or a smaller --train-batch",
-                )
-            write_file(file, [json.dumps(measured.plain()).encode()])
-            found[arm.name].append(measured)
-            result = "" if measured.score is None else f", {measure.name} {measure.text(measured.score)}"
-            took = "measured before" if done else f"{time.monotonic() - began:.0f} s"
-            speed = f"{measured.images_per_second:,.3g} images/s{result}"
-            progress.note(f"{repeat + 1} of {options.repeat}  {arm.name}: {speed} ({took})")
-    return {name: tuple(each) for name, each in found.items()}
-
-
 def _rooms(
     options: CompareOptions, arms: tuple[Arm, ...], caches: Caches, out: Path, progress: Progress
 ) -> dict[str, Room]:
     if options.memory is None:
         return {}
-    tasks = [_task(options, arm, caches, out / "room", 0) for arm in arms]
+    tasks = [_task(options, caches, out / "room", arm, 0) for arm in arms]
     return {task.arm.name: room(task, options.memory, caches.usable, progress) for task in tasks}
 
 
-def _task(options: CompareOptions, arm: Arm, caches: Caches, out: Path, repeat: int) -> ArmTask:
-    val = options.val or ("none" if caches.store.plan.teacher.has_random_weights else None)
+def _task(options: CompareOptions, caches: Caches, out: Path, arm: Arm, repeat: int, before: int = 0) -> ArmTask:
+    """The task of an arm in a repeat, of which it was measured so often `before`. The first repeat alone is judged."""
+    unjudged = repeat > 0 or (caches.store.plan.teacher.has_random_weights and options.val is None)
+    again = f"-again-{before}" if before else ""
     name = arm.name.replace(":", "-").replace("=", "-")
     return ArmTask(
         arm=arm,
         cache=str(caches.path(arm)),
-        out=str(out / "runs" / f"{name}-{repeat}"),
+        out=str(out / "runs" / f"{name}-{repeat}{again}"),
         student=options.student,
         recipe=options.recipe,
         settings=options.settings,
         data=options.build.data,
-        val=val,
+        val="none" if unjudged else options.val,
         size=options.size,
         background=drawable(caches.store.plan.views.recipe).background if arm.stream == "none" else None,
         steps=options.steps,

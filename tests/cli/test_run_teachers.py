@@ -31,14 +31,14 @@ ALL = OVER_A_CACHE | BY_NAME
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Arms of a comparison are measured here: the import of torch would cost seconds each."""
-    from students.compare import run
+    from students.compare import rounds
     from students.compare.measuring.measure import Measured, measured
 
     def here(task, *_):
         found = measured(json.loads(json.dumps(task.plain())))
         return None if found is None else Measured.from_plain(found)
 
-    monkeypatch.setattr(run, "in_a_process", here)
+    monkeypatch.setattr(rounds, "in_a_process", here)
 
 
 @pytest.fixture

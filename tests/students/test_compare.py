@@ -4,18 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kdcache.base.progress import Silent
 from kdcache.errors import KDError, Locked, UsageError
-from students.compare.result.sums import (
-    Spread,
-    Workload,
-    bill,
-    break_even,
-    divedoc_differences,
-    projected,
-    tinyvit_saving,
-)
+from students.compare.result.papers import divedoc_differences, tinyvit_saving
+from students.compare.result.project import project_text, projected
+from students.compare.result.sums import Joules, Spread, Workload, bill, break_even
 
 JOB = Workload(images=1000, epochs=10.0, students=2, views=3, gpus=2, price=6.0)
 
@@ -44,6 +40,44 @@ def test_a_bill_is_as_sure_as_what_was_measured():
     assert (found.train_hours.half, found.build_hours.half) == pytest.approx((0.1, 0.05))
     assert found.hours.half == pytest.approx((0.1**2 + 0.05**2) ** 0.5)
     assert bill(JOB, Spread(mean=0.36, half=None), exactly(0.6)).hours.half is None, "one repeat has no interval"
+
+
+def test_energy_is_the_watts_of_every_device_hour_unless_it_was_measured():
+    """2.5 device-hours at 400 W; 3,000 views of 60 J and 20,000 images of 36 J are 900 kJ."""
+    job = JOB.model_copy(update={"watts": 400.0})
+    assert bill(JOB, exactly(0.36), exactly(0.6)).energy is None
+    assert bill(job, exactly(0.36), exactly(0.6)).energy.mean == pytest.approx(1.0)
+    measured = Joules(image=exactly(36.0), built=exactly(60.0))
+    assert bill(job, exactly(0.36), exactly(0.6), measured).energy.mean == pytest.approx(0.25)
+
+
+jobs = st.builds(
+    Workload,
+    images=st.integers(1, 10**9),
+    epochs=st.floats(0.01, 10**6),
+    students=st.integers(1, 100),
+    views=st.integers(1, 1000),
+    gpus=st.integers(1, 64),
+    price=st.none() | st.floats(0.01, 1e6),
+    watts=st.none() | st.floats(0.01, 1e6),
+)
+
+
+@given(jobs, jobs)
+def test_the_text_of_a_project_gives_the_job_again(job, other):
+    other = other.model_copy(update={"gpus": 1, "price": None, "watts": None})
+    assert projected(project_text(job), other) == job
+
+
+@given(jobs, st.floats(1e-6, 1e3), st.floats(1e-6, 1e3))
+def test_energy_and_money_are_those_of_the_device_hours(job, image, built):
+    found = bill(job, exactly(image), exactly(built))
+    hours = found.hours.mean * job.gpus
+    assert (found.money is None, found.energy is None) == (job.price is None, job.watts is None)
+    if found.money is not None:
+        assert found.money.mean == pytest.approx(hours * job.price)
+    if found.energy is not None:
+        assert found.energy.mean == pytest.approx(hours * job.watts / 1000)
 
 
 def test_break_even_is_where_both_ways_cost_the_same():
@@ -131,9 +165,11 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     """Every logit kept, float32: the same losses and weights; the process of the off-stream arm has no teacher in it."""
     from kdcache.base.folder_lock import locked_folder
     from kdcache.build.options import BuildOptions
+    from kdcache.config.presets import load_preset
     from students.compare.options import CompareOptions
     from students.compare.result.verdict import verdict
     from students.compare.run import compare
+    from students.recipe import Recipe
 
     build = BuildOptions(
         teacher="florence",
@@ -160,7 +196,7 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     found, out = compare(options, watched)
     judged = verdict(found)
     for arm in options.arms:
-        assert (f"{arm} 1/1: train", 3 * 8) in watched.stages, "each arm has a bar of its own"
+        assert (f"{arm} 1/1", 3 * 8) in watched.stages, "each arm has a bar of its own"
     assert "on-stream and off-stream end with identical weights" in judged.sentences
     assert not any("off-stream:k=5 end with identical" in sentence for sentence in judged.sentences)
     measured = {name: each[0] for name, each in found.measured.items()}
@@ -174,6 +210,10 @@ def test_both_ways_come_to_the_same_student(tmp_path):
     again, _ = compare(options, Silent())
     assert again.measured == found.measured, "what was measured is not measured again"
     assert compare(options, Silent())[0] == again, "nor is a finished one done again"
+    assert again.job.epochs == again.recipe_epochs == load_preset("recipes", "demo", Recipe).epochs
+    other, _ = compare(replace(options, epochs=7.0, project="n_images=1k students=3", price=2.0), Silent())
+    assert other.measured == found.measured, "another job needs no other measurements"
+    assert (other.job.epochs, other.project.images, other.project.students) == (7.0, 1000, 3)
     with pytest.raises(UsageError, match="was started with steps 3, now 4"):
         compare(replace(options, steps=4), Silent())
     with locked_folder(out, "compared"), pytest.raises(Locked, match="is being compared by another process"):
@@ -279,7 +319,7 @@ def test_a_recipe_that_was_edited_begins_another_comparison(tmp_path):
         _begun(tmp_path, edited)
 
 
-@pytest.mark.parametrize("job", [{"epochs": 0.0}, {"epochs": -3.0}, {"price": -1.0}, {"students": 0}])
+@pytest.mark.parametrize("job", [{"epochs": 0.0}, {"epochs": -3.0}, {"price": -1.0}, {"watts": -1.0}, {"students": 0}])
 def test_a_job_that_cannot_be_is_refused_before_anything_is_measured(tmp_path, job):
     from kdcache.base.progress import Silent
     from kdcache.build.options import BuildOptions

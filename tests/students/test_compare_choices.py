@@ -14,15 +14,19 @@ from PIL import Image
 from kdcache.base.figures import byte_count
 from kdcache.base.progress import Silent
 from kdcache.build.options import BuildOptions
+from kdcache.config.presets import load_preset
 from kdcache.errors import UsageError
 from kdcache.images import open_source
 from students.compare import amount as amounts
-from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, Amount, amount, few_of, image_bytes
+from students.compare.amount import LEAST_BATCH, MOST_IMAGES, PATIENCE, Amount, amount, batch_for, few_of, image_bytes
 from students.compare.arms import arms_of
 from students.compare.caches import seconds_an_image
+from students.compare.job import job_of
+from students.compare.measuring.measure import warm_up
 from students.compare.measuring.memory import peak_memory
 from students.compare.options import CompareOptions
 from students.compare.room import Room, largest_that
+from students.recipe import Recipe
 
 ARMS = arms_of(("on-stream", "off-stream"))
 
@@ -39,9 +43,12 @@ def teacher(monkeypatch):
     return takes
 
 
+def options_of(data="shapes:count=5000", **asked):
+    return CompareOptions(("on-stream", "off-stream"), BuildOptions("florence", data=data), **asked)
+
+
 def choose(**asked):
-    options = CompareOptions(("on-stream", "off-stream"), BuildOptions("florence", data="shapes:count=5000"), **asked)
-    return amount(options, ARMS, 128, Silent())
+    return amount(options_of(**asked), ARMS, 128, Silent())
 
 
 def test_a_quick_teacher_sees_what_the_recipe_says(teacher):
@@ -60,6 +67,14 @@ def test_a_slow_teacher_is_borne(seconds, steps, repeat):
     assert seconds * seen <= PATIENCE or (much.batch, much.images) == (LEAST_BATCH, 2 * LEAST_BATCH)
 
 
+def test_a_slow_teacher_of_a_few_images_is_not_said_to_see_more_than_there_are(teacher):
+    teacher(0.16)
+    notes = []
+    told = SimpleNamespace(note=notes.append)
+    much = amount(options_of("shapes:count=60", batch=8), ARMS, 128, told)
+    assert (much.images, notes) == (60, [])
+
+
 def test_what_was_asked_for_stays(teacher):
     asked = teacher(10.0)
     assert (choose(images=300).images, choose(batch=64).batch) == (300, 64)
@@ -70,7 +85,21 @@ def test_what_was_asked_for_stays(teacher):
 
 def test_a_batch_is_not_more_than_all_images(teacher):
     teacher(0.001)
-    assert choose(images=20).batch == 20
+    assert choose(images=20).batch == 4, "as kd train recommends"
+    with pytest.raises(UsageError, match="20 images are less than one batch of 64") as refused:
+        choose(images=20, batch=64)
+    assert refused.value.hint == "--train-batch 4"
+    assert [batch_for(images) for images in (1, 3, 4, 7, 8, 100, 512)] == [1, 1, 1, 1, 2, 16, 128]
+
+
+def test_epochs_of_a_job_are_the_recipes_unless_others_are_asked_for():
+    recipe = load_preset("recipes", "demo", Recipe, ("epochs=5",))
+    assert job_of(options_of(), recipe, 5000).epochs == 5.0
+    assert job_of(options_of(epochs=90.0), recipe, 5000).epochs == 90.0
+    steps = recipe.model_copy(update={"epochs": None, "steps": 300, "batch": 50})
+    assert job_of(options_of(), steps, 5000).epochs == 3.0, "300 steps of 50 images are 3 times 5,000"
+    assert job_of(options_of(batch=100), steps, 5000).epochs == 6.0
+    assert (job_of(options_of(), recipe, 5000).students, job_of(options_of(), recipe, 5000).images) == (1, 5000)
 
 
 def test_a_few_embedded_images_are_still_the_embedded_ones(tmp_path):
@@ -91,8 +120,8 @@ def test_the_largest_batch_is_found_to_an_eighth(limit, start, most):
 
 
 def test_the_teachers_time_is_that_of_the_images_it_was_shown(monkeypatch):
-    """Parts of 64 and 1 images, the second filled up to a batch of 64: half of the time each, of 128 images."""
-    parts = {"a": (range(64), 1.9), "b": (range(64, 65), 2.0)}
+    """The first part, in which the renderers start, does not count; 64 and 1 images, the last filled up to a batch of 64."""
+    parts = {"first": (range(64), 9.0), "a": (range(64, 128), 1.9), "b": (range(128, 129), 2.0)}
     plan = SimpleNamespace(parts=lambda: list(parts), rows_of=lambda part: parts[part][0], batch=64)
     store = SimpleNamespace(plan=plan, receipt=lambda part: SimpleNamespace(facts={"seconds": parts[part][1]}))
     assert seconds_an_image(store).mean == pytest.approx(3.9 / 128)
@@ -140,7 +169,7 @@ def test_energy_is_of_the_device_that_is_used(monkeypatch):
 
     from students.compare.measuring.energy import Energy
 
-    counter = iter([5_000.0, 65_000.0])
+    counter = iter([5_000.0, 65_000.0, 67_000.0, 69_000.0])
     asked = []
     driver = SimpleNamespace(
         nvmlInit=lambda: None,
@@ -152,8 +181,11 @@ def test_energy_is_of_the_device_that_is_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"uuid-{number}"))
-    assert Energy().joules_a_step(30) == 2.0
-    assert asked == ["GPU-uuid-1"] * 2
+    energy = Energy()
+    for _ in range(4):
+        energy.step()
+    assert energy.joules_a_step(2) == 2.0, "what the warm-up took does not count"
+    assert asked == ["GPU-uuid-1"]
 
 
 def test_without_an_accelerator_there_is_no_energy():
@@ -163,14 +195,15 @@ def test_without_an_accelerator_there_is_no_energy():
 
     if torch.cuda.is_available():
         pytest.skip("this machine has an accelerator")
-    assert Energy().joules_a_step(30) is None
+    energy = Energy()
+    energy.step()
+    energy.step()
+    assert energy.joules_a_step(1) is None
 
 
 def test_validation_images_are_scanned_once_however_many_comparisons_have_the_name(tmp_path, monkeypatch):
-    from kdcache.config.presets import load_preset
     from kdcache.images.shapes import Shapes
     from students.compare.run import BEGUN, COMPARES, Begun, _fixed, choose_out
-    from students.recipe import Recipe
 
     monkeypatch.chdir(tmp_path)
     scans, scan = [], Shapes.scan
@@ -186,3 +219,9 @@ def test_validation_images_are_scanned_once_however_many_comparisons_have_the_na
     assert out.name == f"florence-{options.student}-3"
     assert _fixed(options, recipe, out, known)["val images"] == scan(scans[0]).fingerprint
     assert len(scans) == 1
+
+
+@given(st.integers(2, 10_000))
+def test_a_warm_up_never_counts_and_leaves_steps_that_do(steps):
+    assert 1 <= warm_up(steps) < steps
+    assert warm_up(12) == 4, "as many pieces as are rendered ahead of the first step"

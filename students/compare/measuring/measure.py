@@ -22,6 +22,9 @@ from students.options import MachineOptions, TrainOptions
 from students.plan.validation import UNJUDGED
 
 STAGES = ("waiting", "teacher", "student", "optimiser")
+WARM_UP = 3
+"""One in so many steps, at least one, is a warm-up that does not count: of 12 steps 4, which is how many pieces are rendered
+ahead of the first (students/train/feed.py), so that a training that waits for its images is not measured too fast."""
 
 
 class ArmTask(Strict):
@@ -58,7 +61,7 @@ class Measured(Strict):
     steps: int
     images: int
     step_seconds: float
-    """Mean seconds of a step, without the first tenth of the steps."""
+    """Mean seconds of a step, without the warm-up."""
     stages: dict[str, float]
     """Stage -> mean seconds in a step; what `step_seconds` has beyond their sum is bookkeeping."""
     images_per_second: float
@@ -69,7 +72,7 @@ class Measured(Strict):
     reserved: int | None
     """Peak accelerator memory that torch reserved from the driver, in bytes; None on a CPU."""
     energy: float | None
-    """Joules the accelerator used in a step; None where it has no counter."""
+    """Joules the accelerator used in a step, without the warm-up; None where it has no counter."""
     losses: tuple[float, ...]
     score: float | None
     """Score of the recipe's validation task; None if the student was not judged."""
@@ -90,7 +93,7 @@ def measure(task: ArmTask) -> Measured:
     if task.memory is not None and not _where(task).on_cpu:
         _keep_within(task.memory)
     energy = Energy()
-    finished = start(_options(task), _where(task), Relayed())
+    finished = start(_options(task), _where(task), Relayed(energy.step))
     run, outcome = finished.run, finished.outcome
     lines = [line for line in run.metrics() if line["kind"] == "train"]
     stages, step_seconds = _split(lines)
@@ -107,7 +110,7 @@ def measure(task: ArmTask) -> Measured:
         peak_memory=peak_memory(),
         allocated=allocated,
         reserved=reserved,
-        energy=energy.joules_a_step(outcome.state.step),
+        energy=energy.joules_a_step(warm_up(outcome.state.step)),
         losses=tuple(line["loss"] for line in lines),
         score=outcome.score,
         unjudged=None if outcome.validation else _unjudged(finished.notes),
@@ -151,11 +154,16 @@ def _where(task: ArmTask) -> MachineOptions:
 
 
 def _split(lines: list[dict[str, Any]]) -> tuple[dict[str, float], float]:
-    """Mean seconds of a step, by stage and in all, without the first tenth, when caches fill and kernels are chosen."""
-    settled = lines[max(1, len(lines) // 10) :] or lines
+    """Mean seconds of a step, by stage and in all, without the warm-up, when caches fill and kernels are chosen."""
+    settled = lines[warm_up(len(lines)) :] or lines
     each = [line["step_seconds"] for line in settled]
     stages = {stage: sum(line[stage] * line["step_seconds"] for line in settled) / len(settled) for stage in STAGES}
     return stages, sum(each) / len(each)
+
+
+def warm_up(steps: int) -> int:
+    """Number of steps, from the first on, that do not count."""
+    return max(1, steps // WARM_UP)
 
 
 def _accelerator(where: MachineOptions) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""The report of a comparison: `write_page(found, judged, out)` writes OUT/report.html, a self-contained file."""
+"""The report of a comparison: `write_page(found, judged, out, papers=False)` writes OUT/report.html, a self-contained file."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from students.compare.result.verdict import Verdict
 __all__ = ["page", "write_page"]
 
 
-def write_page(found: Comparison, judged: Verdict, out: Path) -> Path:
-    """Write the page; returns its path."""
+def write_page(found: Comparison, judged: Verdict, out: Path, *, papers: bool = False) -> Path:
+    """Write the page; returns its path. `papers`: with the figures of two papers beside ours."""
     path = out / "report.html"
-    write_file(path, [page(found, judged).encode("utf-8", "backslashreplace")])
+    write_file(path, [page(found, judged, papers=papers).encode("utf-8", "backslashreplace")])
     return path

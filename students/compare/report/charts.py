@@ -6,14 +6,14 @@ Input: a Comparison and its Verdict. Output: markup. An arm has the same colour 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from kdcache.base.figures import rate, size
+from kdcache.base.figures import duration, rate, size
 from students.compare.result.comparison import Comparison
 from students.compare.result.rows import Row
 from students.compare.result.verdict import Verdict
 from students.compare.result.words import milliseconds, reach
 from students.report.bars import Bar, Part, bar_chart
 from students.report.chart import COLOURS, Mark, Point, Series, line_chart
-from students.report.markup import Markup, join
+from students.report.markup import Markup, join, tag
 
 WORDS = {"waiting": "waiting for data"}
 STAGE_COLOURS = (3, 7, 6, 5, 8)
@@ -28,6 +28,21 @@ _ABOVE = 1.25
 def colour(place: int) -> int:
     """Colour number of the arm at this position."""
     return place % COLOURS + 1
+
+
+def answer_chart(judged: Verdict) -> Markup:
+    """Time of the whole job with each arm that answers the question: building the cache, and training."""
+    rows = [row for row in judged.rows if row.teacher == "connected" or row.arm == judged.answer.arm]
+    if judged.answer.arm is None:
+        return Markup("")
+    hours = [(row.bill.build_hours.mean, row.bill.train_hours.mean) for row in rows]
+    unit, times = next((unit for unit in _UNITS if max(map(sum, hours)) * unit[1] < 120), _UNITS[-1])
+    parts = (Part("building the cache", 3), Part("training", 6))
+    bars = [
+        Bar(row.arm, [build * times, train * times], reach(row.bill.hours, lambda value: duration(3600 * value)))
+        for row, (build, train) in zip(rows, hours, strict=True)
+    ]
+    return tag("div", bar_chart(f"Time of the whole training, {unit}", parts, bars, shown=_number), class_="charts one")
 
 
 def time_chart(found: Comparison, judged: Verdict) -> Markup:

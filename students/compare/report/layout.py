@@ -9,6 +9,10 @@ from collections.abc import Iterable, Sequence
 from students.report.markup import Markup, tag
 
 STYLE = """
+.answer{font-size:1.45rem;line-height:1.35;max-width:46rem;margin:.5rem 0 .8rem}
+.one{max-width:46rem;margin-bottom:1.5rem}
+.sure{max-width:46rem;margin:0 0 1.2rem}
+.sure span{display:block;margin:.15rem 0}
 .verdict{padding:0;margin:1rem 0;list-style:none;max-width:46rem}
 .verdict li{background:var(--card);border:1px solid var(--rule);border-left:.3rem solid var(--c1);border-radius:.3rem;
 padding:.5rem .8rem;margin:.5rem 0}

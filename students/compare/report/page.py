@@ -6,42 +6,54 @@ Input: a Comparison and its Verdict. Output: self-contained HTML.
 from kdcache.base.figures import plural, size
 from kdcache.signals.teacher import Weights
 from students.compare.caches import BASE
-from students.compare.report.charts import cost_charts, loss_chart, memory_charts, note, time_chart
+from students.compare.measuring.measure import Measured
+from students.compare.report.charts import answer_chart, cost_charts, loss_chart, memory_charts, note, time_chart
 from students.compare.report.layout import STYLE, facts, grid
 from students.compare.report.worked import papers_section, sums_section
+from students.compare.result.answer import Answer
 from students.compare.result.comparison import Comparison
 from students.compare.result.table import heading, table
 from students.compare.result.verdict import Verdict
-from students.compare.result.words import milliseconds, reach
+from students.compare.result.words import NOT_THERE, milliseconds, reach
 from students.report.document import document
 from students.report.markup import Markup, join, tag
 
 
-def page(found: Comparison, judged: Verdict) -> str:
-    """The whole document."""
+def page(found: Comparison, judged: Verdict, *, papers: bool = False) -> str:
+    """The whole document. `papers`: with the figures of two papers beside ours."""
     names = [arm.name for arm in found.arms]
     title = f"{found.student}, trained {len(names)} ways"
     return document(
         title,
-        tag("h1", title),
-        tag("p", f"{', '.join(names[:-1])} and {names[-1]}", class_="soft"),
         _stamp(found),
-        _verdict(judged),
+        _answer(judged.answer),
+        answer_chart(judged),
+        tag("h2", title),
+        tag("p", f"{', '.join(names[:-1])} and {names[-1]}", class_="soft"),
         _compared(found, judged),
+        _verdict(judged),
         tag("h2", "Side by side"),
         _side_by_side(found, judged),
         tag("h2", "Charts"),
         _pictures(found, judged),
         tag("h2", "Cost of the whole job"),
         sums_section(found, judged),
-        tag("h2", "The papers' figures beside ours"),
-        papers_section(judged),
+        _papers(judged) if papers else "",
         tag("h2", "All repeats"),
         _repeats(found),
         tag("h2", "Provenance"),
         _provenance(found),
         style=STYLE,
     )
+
+
+def _answer(answer: Answer) -> Markup:
+    first, *others = answer.sentences
+    return join(tag("h1", first, class_="answer"), tag("p", (tag("span", each) for each in others), class_="sure"))
+
+
+def _papers(judged: Verdict) -> Markup:
+    return join(tag("h2", "The papers' figures beside ours"), papers_section(judged))
 
 
 def _stamp(found: Comparison) -> Markup:
@@ -89,22 +101,26 @@ def _repeats(found: Comparison) -> Markup:
         "teacher loaded",
         "weights at the end",
     )
-    lines = [
-        (
-            arm.name,
-            str(one.seed),
-            milliseconds(one.step_seconds),
-            f"{one.images_per_second:,.3g}",
-            size(one.peak_memory if one.allocated is None else one.allocated),
-            f"{one.losses[-1]:.4f}",
-            "n/a" if one.score is None else found.measure.text(one.score),
-            "yes" if one.imported_teacher else "no",
-            one.weights[:12],
-        )
-        for arm in found.arms
-        for one in found.measured[arm.name]
+    lines = [_repeat(found, arm.name, one) for arm in found.arms for one in found.measured[arm.name]]
+    marked = [
+        _repeat(found, f"{name}, disturbed", one) for each in found.disturbed for name, one in each.measured.items()
     ]
-    return grid(heads, lines)
+    note = "What is called disturbed was measured again, and counts nowhere else on this page." if marked else ""
+    return join(grid(heads, [*lines, *marked]), tag("p", note, class_="note"))
+
+
+def _repeat(found: Comparison, name: str, one: Measured) -> tuple[str, ...]:
+    return (
+        name,
+        str(one.seed),
+        milliseconds(one.step_seconds),
+        f"{one.images_per_second:,.3g}",
+        size(one.peak_memory if one.allocated is None else one.allocated),
+        f"{one.losses[-1]:.4f}",
+        NOT_THERE if one.score is None else found.measure.text(one.score),
+        "yes" if one.imported_teacher else "no",
+        one.weights[:12],
+    )
 
 
 def _provenance(found: Comparison) -> Markup:

@@ -8,16 +8,9 @@ from collections.abc import Sequence
 from kdcache.base.figures import duration, rate, size
 from students.compare.report.layout import facts, grid
 from students.compare.result.comparison import Comparison
+from students.compare.result.papers import DIVEDOC_OFF, DIVEDOC_ON, TINYVIT, divedoc_differences, tinyvit_saving
 from students.compare.result.rows import Row
-from students.compare.result.sums import (
-    DIVEDOC_OFF,
-    DIVEDOC_ON,
-    TINYVIT,
-    Spread,
-    Workload,
-    divedoc_differences,
-    tinyvit_saving,
-)
+from students.compare.result.sums import Spread, Workload
 from students.compare.result.verdict import Verdict
 from students.compare.result.words import NOT_THERE, Shown, percent, reach
 from students.report.markup import Markup, join, tag

@@ -6,6 +6,7 @@ from students.base.task import Measure
 from students.compare.arms import Arm
 from students.compare.measuring.measure import Measured
 from students.compare.result.built import Built
+from students.compare.result.disturbed import Disturbed
 from students.compare.result.sums import Workload
 from students.compare.room import Room
 
@@ -16,6 +17,8 @@ class Comparison(Strict):
     arms: tuple[Arm, ...]
     measured: dict[str, tuple[Measured, ...]]
     """Arm -> its measurements, one per repeat."""
+    disturbed: tuple[Disturbed, ...] = ()
+    """Repeats that something disturbed, in the order in which they were measured again; they are not in `measured`."""
     built: dict[str, Built]
     """Cache name -> its size and build time."""
     caches: dict[str, str]
@@ -44,6 +47,8 @@ class Comparison(Strict):
     job: Workload
     """Training whose cost is computed: all images of the source, for the given epochs and students."""
     project: Workload | None
+    recipe_epochs: float | None = None
+    """Epochs of the recipe over all images of the source; None in comparisons of earlier versions."""
 
     @property
     def measure(self) -> Measure:

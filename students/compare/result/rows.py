@@ -3,11 +3,13 @@
 Input: a Comparison. Output: one Row per arm.
 """
 
+import math
+
 from kdcache.base.strict import Strict
 from students.compare.arms import Arm
 from students.compare.measuring.measure import STAGES
 from students.compare.result.comparison import Comparison
-from students.compare.result.sums import NOTHING, Bill, BreakEven, Spread, Workload, bill, break_even, saved
+from students.compare.result.sums import NOTHING, Bill, BreakEven, Joules, Spread, Workload, bill, break_even
 from students.compare.room import Room
 
 
@@ -28,7 +30,7 @@ class Row(Strict):
     stages: dict[str, Spread]
     images_per_second: Spread
     energy: Spread | None
-    """Joules per step."""
+    """Joules of the accelerator per step, counted by its driver."""
     build_seconds: float
     """Seconds that the build of this arm's cache took in the comparison."""
     score: Spread | None
@@ -49,7 +51,7 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
     room = found.room.get(arm.name)
     step = Spread.of([one.step_seconds for one in each])
     image = NOTHING if built is None else built.image
-    owed = bill(job, step.times(1 / found.batch), image)
+    owed = bill(job, step.times(1 / found.batch), image, _joules(found, arm, on, image))
     return Row(
         arm=arm.name,
         teacher=arm.teacher,
@@ -64,32 +66,60 @@ def row_of(found: Comparison, arm: Arm, on: Arm | None, job: Workload) -> Row:
         images_per_second=step.turned(found.batch),
         energy=_known([one.energy for one in each]),
         build_seconds=0.0 if built is None else built.seconds,
-        score=None if found.teacher.has_random_weights else _known([one.score for one in each]),
+        score=None if found.teacher.has_random_weights else _scores(found, arm),
         loss=Spread.of([one.losses[-1] for one in each]),
         bill=owed,
         saves=None if on is None or built is None else _saves(found, on, arm, job, built.image),
-        pays=None if on is None or built is None else break_even(job, faster(found, on, arm), built.image),
+        pays=None if on is None or built is None else break_even(job, _faster(found, on, arm), built.image),
     )
 
 
 def _saves(found: Comparison, on: Arm, off: Arm, job: Workload, image: Spread) -> Spread:
-    """1 - off-stream / on-stream of the mean times; the interval is over pairs of repeats, which ran one after the other."""
+    """1 - off-stream / on-stream: what the steps save, less what the build costs, as fractions of the time with a teacher.
 
-    def share(connected: float, stored: float) -> float:
-        hours = [bill(job, Spread(mean=step / found.batch, half=None), view).hours.mean for step, view in (
-            (connected, NOTHING), (stored, image)
-        )]  # fmt: skip
-        return saved(*hours)
-
-    steps = [[one.step_seconds for one in found.measured[arm.name]] for arm in (on, off)]
-    whole = share(*(sum(each) / len(each) for each in steps))
-    return Spread(mean=whole, half=Spread.of([share(*pair) for pair in zip(*steps, strict=True)]).half)
+    The build has an interval only if it was cut into enough parts; without one it counts as exact.
+    """
+    connected = job.students * job.epochs * Spread.of(_seconds(found, on)).mean / found.batch
+    steps, build = _shorter(found, on, off), image.times(job.views / connected)
+    half = None if steps.half is None else math.hypot(steps.half, build.half or 0.0)
+    return Spread(mean=steps.mean - build.mean, half=half)
 
 
-def faster(found: Comparison, on: Arm, off: Arm) -> Spread:
-    """Seconds per image that training from the cache saves, over pairs of repeats, which ran one after the other."""
-    pairs = zip(found.measured[on.name], found.measured[off.name], strict=True)
-    return Spread.of([(one.step_seconds - other.step_seconds) / found.batch for one, other in pairs])
+def _shorter(found: Comparison, on: Arm, off: Arm) -> Spread:
+    """Fraction by which a step is shorter. The interval is over pairs of repeats, which ran one after the other, so that a
+    machine that was slower for both makes nothing unsure."""
+    connected, stored = _seconds(found, on), _seconds(found, off)
+    pairs = Spread.of([1 - other / one for one, other in zip(connected, stored, strict=True)])
+    return Spread(mean=1 - sum(stored) / sum(connected), half=pairs.half)
+
+
+def _faster(found: Comparison, on: Arm, off: Arm) -> Spread:
+    """Seconds per image that training from the cache saves."""
+    return _shorter(found, on, off).times(Spread.of(_seconds(found, on)).mean / found.batch)
+
+
+def _seconds(found: Comparison, arm: Arm) -> list[float]:
+    return [one.step_seconds for one in found.measured[arm.name]]
+
+
+def _joules(found: Comparison, arm: Arm, on: Arm | None, image: Spread) -> Joules | None:
+    """Energy of the accelerator per image; the build is assumed to draw the power of a step with the teacher connected."""
+    energy = _energy(found, arm)
+    if energy is None:
+        return None
+    like = arm if on is None else on
+    power = (_energy(found, like) or energy).mean / Spread.of(_seconds(found, like)).mean
+    return Joules(image=energy.times(1 / found.batch), built=image.times(power))
+
+
+def _energy(found: Comparison, arm: Arm) -> Spread | None:
+    return _known([one.energy for one in found.measured[arm.name]])
+
+
+def _scores(found: Comparison, arm: Arm) -> Spread | None:
+    """The score of the repeats that were judged: the first alone, except in comparisons of earlier versions."""
+    known = [one.score for one in found.measured[arm.name] if one.score is not None]
+    return Spread.of(known) if known else None
 
 
 def _known(values: list[float | int | None] | list[int | None] | list[float | None]) -> Spread | None:

@@ -1,10 +1,9 @@
-"""Computes from the measurements what a job costs: totals, break-even, money. docs/compare.md has every formula.
+"""Computes from the measurements what a job costs: totals, break-even, money, energy. docs/compare.md has every formula.
 
 n images, E epochs, M students, V stored views; t: seconds to train on an image once, b: seconds to build a view of an image.
 """
 
 import math
-import re
 import statistics
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,7 +11,6 @@ from typing import Annotated
 from pydantic import Field
 
 from kdcache.base.strict import Strict
-from kdcache.errors import UsageError
 from students.base import limits
 
 Count = Annotated[int, Field(ge=1, le=limits.JOB)]
@@ -80,6 +78,8 @@ class Workload(Strict):
     gpus: Count = 1
     price: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
     """Price of one device for an hour."""
+    watts: Annotated[float, Field(ge=0, le=limits.JOB)] | None = None
+    """Power of one device, or of the machine it is in, while it works."""
 
 
 class Bill(Strict):
@@ -91,10 +91,24 @@ class Bill(Strict):
     """Hours of build and training together."""
     device_days: Spread
     money: Spread | None
+    energy: Spread | None = None
+    """Kilowatt hours: as the driver measured them, else from the watts of the job; None if neither is known."""
 
 
-def bill(job: Workload, image: Spread, built: Spread) -> Bill:
-    """V n b + M E n t seconds of one device, divided by the number of devices; `image` is t, `built` is b."""
+class Joules(Strict):
+    """Measured energy."""
+
+    image: Spread
+    """Joules for one image in training."""
+    built: Spread
+    """Joules for one stored view."""
+
+
+def bill(job: Workload, image: Spread, built: Spread, joules: Joules | None = None) -> Bill:
+    """V n b + M E n t seconds of one device, divided by the number of devices; `image` is t, `built` is b.
+
+    The energy is the same sum of joules, where they were measured, else the seconds multiplied by the watts of the job.
+    """
     build = built.times(job.views * job.images / 3600)
     train = image.times(job.students * job.epochs * job.images / 3600)
     whole = build.plus(train)
@@ -104,7 +118,15 @@ def bill(job: Workload, image: Spread, built: Spread) -> Bill:
         hours=whole.times(1 / job.gpus),
         device_days=whole.times(1 / 24),
         money=None if job.price is None else whole.times(job.price),
+        energy=_kilowatt_hours(job, whole, joules),
     )
+
+
+def _kilowatt_hours(job: Workload, hours: Spread, joules: Joules | None) -> Spread | None:
+    if joules is not None:
+        build = joules.built.times(job.views * job.images)
+        return build.plus(joules.image.times(job.students * job.epochs * job.images)).times(1 / 3.6e6)
+    return None if job.watts is None else hours.times(job.watts / 1000)
 
 
 class BreakEven(Strict):
@@ -131,62 +153,3 @@ def break_even(job: Workload, faster: Spread, built: Spread) -> BreakEven | None
 def saved(on_hours: float, off_hours: float) -> float:
     """Fraction of the time that is saved."""
     return 1 - off_hours / on_hours
-
-
-TINYVIT = {"on GPU-days": 330.9, "build GPU-days": 92.4, "train GPU-days": 140.0}
-"""Cost of storing and training with stored logits, from arXiv 2207.10666, section D."""
-DIVEDOC_ON = {"hours": 40.0, "MiB": 25_000.0, "GB": 20.0}
-DIVEDOC_OFF = {"hours": 36.0, "MiB": 21_300.0, "GB": 200.0}
-"""Time, device memory and disk with a connected and with a stored teacher, from DIVE-Doc, table 1."""
-
-
-def tinyvit_saving() -> float:
-    """The saving of 29.8 % that the paper states, from its own figures."""
-    return saved(TINYVIT["on GPU-days"], TINYVIT["build GPU-days"] + TINYVIT["train GPU-days"])
-
-
-def divedoc_differences() -> dict[str, float]:
-    """The differences that the paper states (4 hours, 3,700 MiB and 180 GB), from its own figures."""
-    return {
-        "hours saved": DIVEDOC_ON["hours"] - DIVEDOC_OFF["hours"],
-        "MiB saved": DIVEDOC_ON["MiB"] - DIVEDOC_OFF["MiB"],
-        "GB more": DIVEDOC_OFF["GB"] - DIVEDOC_ON["GB"],
-    }
-
-
-_SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
-_NUMBER = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([kKMG]?)")
-_WORDS = {
-    "n_images": "images",
-    "epochs": "epochs",
-    "students": "students",
-    "views": "views",
-    "gpus": "gpus",
-    "price": "price",
-}
-
-
-def projected(text: str, job: Workload) -> Workload:
-    """A job of another size: `n_images=14.2M epochs=90 gpus=8`."""
-    found: dict[str, float] = {}
-    for word in text.replace(",", " ").split():
-        key, equals, value = word.partition("=")
-        if key not in _WORDS or not equals:
-            raise UsageError(
-                f"--project {word!r} is not KEY=NUMBER with a known key", hint=f"KEY=NUMBER with {', '.join(_WORDS)}"
-            )
-        found[_WORDS[key]] = _number(word, value, whole=key not in ("epochs", "price"))
-    return Workload.from_plain({**job.plain(), **found})
-
-
-def _number(word: str, text: str, *, whole: bool) -> float:
-    known = _NUMBER.fullmatch(text)
-    try:
-        number = float(known[1]) * _SCALES[known[2]] if known else math.nan
-    except ValueError:
-        number = math.nan
-    if math.isnan(number):
-        raise UsageError(f"--project {word}: {text!r} is not a number", hint="such as n_images=14.2M")
-    if not 0 < number < math.inf or (whole and abs(number - round(number)) > 1e-6 * number):
-        raise UsageError(f"--project {word}: must be {'a whole number' if whole else 'a number'} above 0")
-    return round(number) if whole else number

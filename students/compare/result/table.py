@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from kdcache.base.figures import duration, plural, rate, size
 from students.compare.result.comparison import Comparison
 from students.compare.result.rows import Row
-from students.compare.result.sums import Spread, divedoc_differences, tinyvit_saving
+from students.compare.result.sums import Spread
 from students.compare.result.verdict import Verdict, epochs
-from students.compare.result.words import NOT_THERE, joules, milliseconds, percent, reach, times
+from students.compare.result.words import NOT_THERE, joules, kilowatt_hours, milliseconds, percent, reach, times
 
 
 def table(found: Comparison, judged: Verdict) -> list[list[str]]:
@@ -34,6 +34,7 @@ def table(found: Comparison, judged: Verdict) -> list[list[str]]:
         _line("  saves", rows, lambda row: reach(row.saves, percent)),
         _line("  device-days", rows, lambda row: reach(row.bill.device_days, rate) if row.bill.money else NOT_THERE),
         _line("  money", rows, lambda row: reach(row.bill.money, rate)),
+        _line("  energy", rows, lambda row: reach(row.bill.energy, kilowatt_hours)),
         _line("pays after", rows, _pays),
         _line("last loss", rows, lambda row: f"{row.loss.mean:.4f}"),
         _line(found.metric, rows, lambda row: "n/a" if row.score is None else reach(row.score, found.measure.text)),
@@ -46,24 +47,14 @@ def heading(found: Comparison, judged: Verdict) -> list[tuple[str, str]]:
     job, teacher = judged.job, found.teacher
     repeats = len(found.measured[found.arms[0].name])
     stamp = " RANDOM WEIGHTS" if teacher.has_random_weights else ""
-    work = f"{plural(job.images, 'image')} × {times(job.epochs, 'epoch', 'epochs')} × {plural(job.students, 'student')}"
+    span = times(job.epochs, "epoch", "epochs") + (" of the recipe" if job.epochs == found.recipe_epochs else "")
+    work = f"{plural(job.images, 'image')} × {span} × {plural(job.students, 'student')}"
     return [
         ("teacher", f"{teacher.family} {teacher.size}{stamp}"),
         ("student", f"{found.student} at {found.pixels} pixels, recipe {found.recipe}"),
         ("each", f"{found.steps} steps of {plural(found.batch, 'image')}, {plural(repeats, 'repeat')}"),
         ("on", f"{found.device}, {found.machine}"),
         ("job", f"{work}, {plural(job.views, 'view')}, {plural(job.gpus, 'device')}"),
-    ]
-
-
-def papers() -> list[str]:
-    """Two sentences with the papers' own figures, computed by the same formulas."""
-    more = divedoc_differences()
-    return [
-        f"for comparison, the TinyViT paper: 92.4 GPU-days to store and 140.0 to train, against 330.9 connected, save "
-        f"{tinyvit_saving():.1%}",
-        f"the DIVE-Doc paper: saves {more['hours saved']:g} hours and {more['MiB saved']:,.0f} MiB for {more['GB more']:g} GB "
-        "more on disk",
     ]
 
 

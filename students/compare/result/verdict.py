@@ -7,8 +7,9 @@ from kdcache.base.figures import rate
 from kdcache.base.strict import Strict
 from students.compare.arms import Arm
 from students.compare.measuring.measure import Measured
+from students.compare.result.answer import Answer, answer_of, decide
 from students.compare.result.comparison import Comparison
-from students.compare.result.rows import Row, faster, row_of
+from students.compare.result.rows import Row, row_of
 from students.compare.result.sums import BreakEven, Spread, Workload
 from students.compare.result.words import milliseconds, percent, reach, times
 
@@ -24,6 +25,9 @@ class Verdict(Strict):
     image_bytes: int | None
     """Size of the job's images on disk, in bytes; None if they are generated or remote."""
     sentences: tuple[str, ...]
+    """Verdict of each cache, differences between the students, and reservations."""
+    answer: Answer
+    """The answer in sentences for people who know no figures."""
 
 
 def verdict(found: Comparison) -> Verdict:
@@ -32,9 +36,9 @@ def verdict(found: Comparison) -> Verdict:
     on = next((arm for arm in found.arms if arm.teacher == "connected"), None)
     rows = tuple(row_of(found, arm, on, job) for arm in found.arms)
     size = None if found.image_bytes is None else round(found.image_bytes * job.images / found.job.images)
-    worth = [] if on is None else _worth(found, rows, on, job)
+    worth = [] if on is None else _worth(rows, rows[found.arms.index(on)], job)
     sentences = (*worth, *_equality(found, on or found.arms[0]), *_remarks(found, rows, on))
-    return Verdict(rows=rows, job=job, image_bytes=size, sentences=sentences)
+    return Verdict(rows=rows, job=job, image_bytes=size, sentences=sentences, answer=answer_of(found, rows, job))
 
 
 def _equality(found: Comparison, base: Arm) -> list[str]:
@@ -73,6 +77,7 @@ def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[s
         if on is not None
         else ["no arm had a connected teacher, so there is no break-even: add on-stream to see when a cache pays"]
     )
+    remarks += [f"{each.text} was disturbed and measured again" for each in found.disturbed]
     restless = [row.arm for row in rows if (row.step_seconds.half or 0) > RESTLESS * row.step_seconds.mean]
     if restless:
         remarks.append(
@@ -82,11 +87,9 @@ def _remarks(found: Comparison, rows: tuple[Row, ...], on: Arm | None) -> list[s
     return [*remarks, *([f"{found.metric} is n/a: {found.unjudged}"] if found.unjudged else [])]
 
 
-def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Workload) -> list[str]:
+def _worth(rows: tuple[Row, ...], on: Row, job: Workload) -> list[str]:
     """Whether each cache pays, and if not, why."""
-    connected = rows[found.arms.index(on)]
-    pairs = [(arm, row) for arm, row in zip(found.arms, rows, strict=True) if arm.teacher == "stored"]
-    sentences = [_pays(row, connected, faster(found, on, arm), job) for arm, row in pairs]
+    sentences = [_pays(row, row.saves, on, job) for row in rows if row.teacher == "stored" and row.saves is not None]
     if sentences and job.views < job.epochs:
         views = "view comes" if job.views == 1 else f"{job.views:,} views come"
         sentences.append(
@@ -96,22 +99,23 @@ def _worth(found: Comparison, rows: tuple[Row, ...], on: Arm, job: Workload) -> 
     return sentences
 
 
-def _pays(row: Row, on: Row, gain: Spread, job: Workload) -> str:
+def _pays(row: Row, saves: Spread, on: Row, job: Workload) -> str:
     ours, theirs = milliseconds(row.step_seconds.mean), milliseconds(on.step_seconds.mean)
     steps = f"a step takes {ours}, and {theirs} with the teacher connected"
     whole = times(job.epochs, "epoch", "epochs") + (f" of {job.students} students" if job.students > 1 else "")
-    once = "" if gain.half is not None else "measured once, "
-    if row.pays is None:
-        if gain.mean + (gain.half or 0.0) > 0:
-            return f"undecided: {row.arm}: {steps}, but the repeats differ by more than that; use more --repeat and --steps"
+    once, decision = "" if saves.half is not None else "measured once, ", decide(saves)
+    after = "" if row.pays is None else f" after {epochs(row.pays)} epochs"
+    if decision == "undecided":
+        late = f" pays{after}, which is too late" if after else ""
+        return f"undecided: {row.arm}{late}: {steps}, but the repeats differ by more than that; use more --repeat and --steps"
+    if decision == "perhaps":
+        return f"perhaps: {row.arm} pays{after}: {steps}; use more --repeat and --steps to be sure"
+    if decision == "yes":
+        return f"{once}yes: {row.arm} pays{after}; over {whole} it saves {reach(saves, percent)} of the time"
+    if not after:
         asks = milliseconds(on.stages["teacher"].mean)
         return f"{once}no: {row.arm} does not pay: {steps}, of which the teacher takes no more than {asks}"
-    after = f"{epochs(row.pays)} epochs"
-    if row.pays.high is None:
-        return f"perhaps: {row.arm} pays after {after}: {steps}; use more --repeat and --steps to be sure"
-    if row.pays.epochs > job.epochs * job.students:
-        return f"{once}no: {row.arm} does not pay for {whole}: {steps}, so it has paid for itself only after {after}"
-    return f"{once}yes: {row.arm} pays after {after}; over {whole} it saves {reach(row.saves, percent)} of the time"
+    return f"{once}no: {row.arm} does not pay for {whole}: {steps}, so it has paid for itself only{after}"
 
 
 def epochs(pays: BreakEven) -> str:

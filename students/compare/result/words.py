@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from kdcache.base.figures import duration
 from students.compare.result.sums import Spread
 
 NOT_THERE = "–"
 Shown = Callable[[float], str]
+_UNITS = (("seconds", 1.0), ("minutes", 60.0), ("hours", 3600.0), ("days", 86400.0))
 
 
 def reach(spread: Spread | None, shown: Shown) -> str:
@@ -30,6 +32,41 @@ def joules(value: float) -> str:
     return f"{value:,.3g} J"
 
 
+def kilowatt_hours(value: float) -> str:
+    """Kilowatt hours as `0.21 kWh`."""
+    return f"{value:,.3g} kWh"
+
+
 def times(count: float, one: str, more: str) -> str:
     """A number with its unit: `1 epoch`, `2.5 epochs`."""
     return f"{count:g} {one if count == 1 else more}"
+
+
+def both_times(first: float, second: float) -> tuple[str, str]:
+    """Two times in seconds with one unit, for a sentence: `31 minutes` and `92`."""
+    longest = max(first, second)
+    unit, seconds = next((unit for unit in _UNITS if longest < 120 * unit[1]), _UNITS[-1])
+    if min(first, second) < seconds:
+        return duration(first), duration(second)
+    return f"{brief(first / seconds)} {unit}", brief(second / seconds)
+
+
+def brief(value: float) -> str:
+    """A number for a sentence: two significant digits, or a whole number from 10 on."""
+    return f"{value:,.0f}" if abs(value) >= 9.95 else f"{value:.2g}"
+
+
+def less(share: float) -> str:
+    """What a fraction saves or costs: `66 % less`, `12 % more`."""
+    amount = f"{abs(share):.0%}".replace("%", " %")
+    return f"{'less than 1 %' if amount == '0 %' else amount} {'less' if share >= 0 else 'more'}"
+
+
+def between(spread: Spread) -> str:
+    """An interval of what is saved, in words: `between 60 % and 70 % less`, `between 7 % more and 26 % less`."""
+    half = spread.half or 0.0
+    low, high = sorted((spread.mean - half, spread.mean + half), key=abs)
+    if low * high < 0:
+        low, high = min(low, high), max(low, high)
+        return f"between {less(low)} and {less(high)}"
+    return f"between {abs(low):.0%} and {less(high)}".replace("%", " %", 1)
