@@ -71,6 +71,8 @@ class Estimate:
     hours: float
     notes: tuple[Note, ...]
     warnings: tuple[str, ...]
+    plan: Plan
+    """The plan of the cache, with random weights where the teacher's own are not here."""
 
     @property
     def fits(self) -> bool:
@@ -118,6 +120,7 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         hours=images / min(teacher_rate, render_rate) / 3600,
         notes=(*notes, *(note for note in prepared.notes if note.kind != RANDOM)),
         warnings=prepared.warnings,
+        plan=plan,
     )
 
 
