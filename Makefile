@@ -6,7 +6,7 @@ JOBS ?= 2
 MINUTES ?= 10
 LABEL ?= today
 
-.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets
+.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets experiment-when-it-pays
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -43,6 +43,10 @@ experiment-soft-labels: setup
 # Three quarters of an hour on two cores; writes docs/results/dense-targets.*
 experiment-dense-targets: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.dense_targets kd/experiments/dense-targets
+
+# Under half an hour on two cores with nothing else to do; writes docs/results/when-it-pays.* and the figures of docs/when-it-pays.md
+experiment-when-it-pays: setup
+	$(BIN)/python -m tests.experiments.when_it_pays kd/experiments/when-it-pays
 
 # How many files, scans and openings a command takes, four minutes on a machine with nothing else to do; writes the
 # column LABEL of docs/results/trips.*

@@ -59,8 +59,8 @@ def plan(
 ) -> None:
     """Estimate the cost of a build, and whether the cache would pay: bytes, hours, disk space, time saved in training.
 
-    To measure, one batch is rendered and run through the teacher, and a new student takes a few steps on random pixels. Nothing is
-    written, and no checkpoint is downloaded. Without --student it is the default one for what the cache keeps.
+    To measure, one batch is rendered and run through the teacher, and a new student takes a few steps on random pixels. Nothing
+    is written, and no checkpoint is downloaded. Without --student it is the default one for what the cache keeps.
     """
     from students.plan.effects import check_epochs
 
