@@ -144,7 +144,11 @@ def _sentence(one: Found, case: Found) -> str:
     adds = f"{_pair(case)}: a connected teacher adds {case['ratio']:.2g} steps"
     asked = f"{_count(one['views'], 'view')}, {_count(one['epochs'], 'epoch')} and {_count(one['students'], 'student')}"
     after = one["pays_after"]
-    paid = "never pays for itself" if after is None else f"has paid for itself after {after:.3g} epochs"
+    paid = (
+        "never pays for itself"
+        if after is None
+        else f"has paid for itself after {_count(float(f'{after:.3g}'), 'epoch')}"
+    )
     verb = "saves" if one["saves"] >= 0 else "costs"
     share = interval_of({"mean": abs(one["saves"]), "half": one["half"]})
     used = f"With {asked} every stored view is used {_times(one['uses'])}"
