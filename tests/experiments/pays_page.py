@@ -143,11 +143,11 @@ def _sentence(one: Found, case: Found) -> str:
     title = next(title for letter, _, _, title in WORKED if letter == one["letter"])
     adds = f"{_pair(case)}: a connected teacher adds {case['ratio']:.2g} steps"
     asked = f"{_count(one['views'], 'view')}, {_count(one['epochs'], 'epoch')} and {_count(one['students'], 'student')}"
-    after = one["pays_after"]
+    after, has = one["pays_after"], "has" if one["saves"] > 0 else "would have"
     paid = (
         "never pays for itself"
         if after is None
-        else f"has paid for itself after {_count(float(f'{after:.3g}'), 'epoch')}"
+        else f"{has} paid for itself after {_count(float(f'{after:.3g}'), 'epoch')}"
     )
     verb = "saves" if one["saves"] >= 0 else "costs"
     share = interval_of({"mean": abs(one["saves"]), "half": one["half"]})
