@@ -6,8 +6,8 @@ JOBS ?= 2
 MINUTES ?= 10
 LABEL ?= today
 
-.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips experiment-soft-labels experiment-dense-targets \
-	experiment-real-images real-images
+.PHONY: demo test test-slow fuzz lint types setup docs-cli clean trips real-images experiment-soft-labels \
+	experiment-dense-targets experiment-real-images experiment-when-it-pays
 
 demo: setup
 	$(BIN)/kd cache build --teacher florence
@@ -52,6 +52,9 @@ real-images: setup
 # Two hours on two cores; writes docs/results/real-images.md, and a file for each run as soon as it ends.
 experiment-real-images: real-images
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.real_images kd/experiments/real-images kd/real-images
+# Under half an hour on two cores with nothing else to do; writes docs/results/when-it-pays.* and the figures of docs/when-it-pays.md
+experiment-when-it-pays: setup
+	$(BIN)/python -m tests.experiments.when_it_pays kd/experiments/when-it-pays
 
 # How many files, scans and openings a command takes, four minutes on a machine with nothing else to do; writes the
 # column LABEL of docs/results/trips.*

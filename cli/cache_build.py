@@ -1,4 +1,4 @@
-"""`kd cache build` and `kd cache plan`."""
+"""`kd cache build`: run a teacher once and store what it emits."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,13 +8,12 @@ import typer
 
 from cli import options as o
 from cli.build_options import build_options
+from cli.cache_plan import print_plan
 from cli.command import command
 from cli.output import Ui
-from cli.text import columns, duration, errors, legend, number, on_a_line, pairs, plural, size, speed
-from kdcache.errors import UsageError
+from cli.text import duration, on_a_line, pairs, plural, size, speed
 
 if TYPE_CHECKING:
-    from kdcache.build.estimate import Estimate
     from kdcache.build.options import BuildOptions
     from kdcache.build.run import BuildResult
 
@@ -26,17 +25,12 @@ kd cache build --teacher timm:resnet18 --weights random --data photos/ --signal 
 kd cache build --out c2                 # continue a build that was stopped
 kd cache build --out c2 --only 3/16     # the third of sixteen shares, on this machine
 """
-PLAN = """
-kd cache plan --teacher florence --size huge --data photos/ --views 90 --recipe augment
-kd cache plan --teacher clip --signal logits,embedding --json
-"""
 Only = Annotated[str | None, typer.Option("--only", metavar="I/N", help="Build share I of N of the parts.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     command(app, "build", examples=BUILD, shared=build_options, resumable=True)(build)
-    command(app, "plan", examples=PLAN, shared=build_options)(plan)
 
 
 def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None, dry_run: o.DryRun = False) -> int:
@@ -66,7 +60,7 @@ def build(ui: Ui, options: "BuildOptions", out: o.Out = None, only: Only = None,
 def _would(ui: Ui, options: "BuildOptions", out: Path | None, share: tuple[int, int] | None) -> int:
     """Print what a build would do: the estimate for a new cache, or the missing parts of an existing one."""
     if out is None or not (out / "plan.json").is_file():
-        plan(ui, options, out)
+        print_plan(ui, options, out)
         return 0
     from kdcache.build.begin import begin
     from kdcache.build.run import share_of
@@ -96,51 +90,3 @@ def _built(result: "BuildResult") -> str:
     if result.rejected:
         lines.append(("rejected", f"{plural(result.rejected, 'image')}, see {result.path / 'rejected.jsonl'}"))
     return pairs(lines)
-
-
-def plan(ui: Ui, options: "BuildOptions", out: o.Out = None) -> None:
-    """Estimate the cost of a build: bytes for each signal and codec, hours, free disk space.
-
-    To measure, one batch is rendered and run through the teacher. Nothing is written, and no checkpoint is downloaded.
-    """
-    if not options.teacher:
-        from kdcache.build.begin import START
-
-        raise UsageError("no --teacher", hint=START)
-    ui.note(f"measuring {options.teacher}{f'-{options.size}' if options.size else ''}")
-    from kdcache.build.estimate import estimate
-
-    bill = estimate(options, out, progress=ui.progress())
-    for note in bill.notes:
-        ui.note(note.text)
-    for warning in bill.warnings:
-        ui.warn(warning)
-    if not bill.fits:
-        ui.warn(f"not enough disk space: {size(bill.total_bytes)} are needed, {size(bill.free_bytes)} are free")
-    ui.answer({**asdict(bill), "notes": [note.text for note in bill.notes], "fits": bill.fits}, _bill(bill))
-
-
-def _bill(bill: "Estimate") -> str:
-    head = pairs(
-        [
-            ("teacher", f"{bill.teacher} on {bill.device}, {bill.batch} images at a time"),
-            ("views", f"{plural(bill.rows, 'image')} × {plural(bill.views, 'view')}, {plural(bill.parts, 'part')}"),
-            (
-                "speed",
-                f"teacher {speed(bill.teacher_images_per_second)}, rendering {speed(bill.render_images_per_second)}",
-            ),
-            ("time", duration(bill.hours * 3600)),
-            (
-                "disk",
-                f"{size(bill.total_bytes)} ({size(bill.overhead_bytes)} beside the rows) of {size(bill.free_bytes)} free",
-            ),
-        ]
-    )
-    rows = [["signal", "shape", "codec", "bytes/row", "total", "measured error"]]
-    for cost in bill.costs:
-        shape = "×".join(str(n) for n in cost.shape)
-        codec = f"{cost.codec} *" if cost.chosen else cost.codec
-        error = errors(cost.error) or "n/a (too few images, or random weights)"
-        rows.append([cost.signal, shape, codec, number(cost.bytes_per_row), size(cost.total_bytes), error])
-    table = f"{columns(rows, right=(3, 4))}\n\n* chosen"
-    return "\n\n".join(filter(None, (head, table, legend(cost.error for cost in bill.costs))))

@@ -22,7 +22,7 @@ from tests.cli.reference import commands
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 OF_THE_TERMINAL = {"json", "quiet", "verbose", "color", "help", "dry_run"}
 FACE: list[tuple[str, tuple[Any, ...], set[str]]] = [
-    ("cache plan", (kdcache.plan_cache,), set()),
+    ("cache plan", (kdcache.plan_cache, students.place_job), {"estimate"}),
     ("cache build", (kdcache.build_cache,), set()),
     ("cache verify", (kdcache.verify_cache,), set()),
     ("cache repair", (kdcache.repair_cache,), set()),

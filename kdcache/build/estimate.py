@@ -71,6 +71,8 @@ class Estimate:
     hours: float
     notes: tuple[Note, ...]
     warnings: tuple[str, ...]
+    plan: Plan
+    """The plan of the cache, with random weights where the teacher's own are not here."""
 
     @property
     def fits(self) -> bool:
@@ -80,15 +82,8 @@ class Estimate:
 
 def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progress | None = None) -> Estimate:
     """Measure one batch and multiply. Nothing is written."""
-    from kdcache.teachers.registry import family_of
-
     notes = Notes()
-    if options.weights is None and not _at_hand(options):
-        check_asked(options, out)  # before the options are replaced below
-        options = replace(options, weights="random")
-        notes.add("measured with random weights: time and bytes do not depend on their values")
-        if HEAD_SIGNAL in options.kept and options.head is None and family_of(options.teacher).headless:
-            notes.add("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
+    options = _measurable(options, out, notes)
     prepared = prepare(options, out, quick=True, progress=progress)
     plan, trial = prepared.plan, prepared.trial
     assert trial is not None
@@ -118,7 +113,22 @@ def estimate(options: BuildOptions, out: Path | None = None, *, progress: Progre
         hours=images / min(teacher_rate, render_rate) / 3600,
         notes=(*notes, *(note for note in prepared.notes if note.kind != RANDOM)),
         warnings=prepared.warnings,
+        plan=plan,
     )
+
+
+def _measurable(options: BuildOptions, out: Path | None, notes: Notes) -> BuildOptions:
+    """The options with random weights where the teacher's own would have to be downloaded; notes say so."""
+    from kdcache.teachers.registry import family_of
+
+    if options.weights is not None or _at_hand(options):
+        return options
+    check_asked(options, out)  # before the options are replaced below
+    options = replace(options, weights="random")
+    notes.add("measured with random weights: time and bytes do not depend on their values")
+    if HEAD_SIGNAL in options.kept and options.head is None and family_of(options.teacher).headless:
+        notes.add("logits need a head before they can be built: `kd teacher fit-head`, then --head FILE")
+    return options
 
 
 def _at_hand(options: BuildOptions) -> bool:

@@ -64,9 +64,7 @@ def run_trial(
         quick.finish()
         if few is not None:
             return few
-    start = time.perf_counter()
-    shown = _first_shown(source, listing, views, teacher.spec, batch)
-    render_seconds = (time.perf_counter() - start) / len(shown)
+    shown, render_seconds = _first_shown(source, listing, views, teacher.spec, batch)
     hint = "choose a smaller --size, --precision bfloat16 or another --device"
     batches = Batches(teacher, batch, hint=hint)
     emitted, seconds = _measured(batches, shown)
@@ -103,12 +101,15 @@ def _measured(batches: "Batches", shown: Shown) -> tuple[dict[str, "torch.Tensor
         warm = True
 
 
-def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: TeacherSpec, count: int) -> Shown:
-    """View 0 of the first `count` readable images, as the teacher is shown them."""
+def _first_shown(
+    source: Source, listing: Listing, views: ViewPlan, teacher: TeacherSpec, count: int
+) -> tuple[Shown, float]:
+    """View 0 of the first `count` readable images, as the teacher is shown them, and the seconds one of them takes."""
     import torch
 
     size = teacher.preprocess.size
     found: list[NDArray[np.uint8]] = []
+    seconds: list[float] = []
     read_ids: list[str] = []
     ids = [str(i) for i in listing.ids.slice(0, 10 * count).to_pylist()]
     reason = ""
@@ -117,9 +118,11 @@ def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: Tea
     render = partial(view_pixels, recipe, seed=views.seed, view=0, size=size, load=read)
     partners = ListedIds(listing)  # the other images of mixed views come from the whole dataset
     for row, image_id in enumerate(ids):
+        start = time.perf_counter()
         try:
             found.append(render(row=row, ids=partners))
             read_ids.append(image_id)
+            seconds.append(time.perf_counter() - start)
         except BadImage as error:
             reason = reason or f"{image_id}: {error.message}"
             continue
@@ -127,8 +130,14 @@ def _first_shown(source: Source, listing: Listing, views: ViewPlan, teacher: Tea
             break
     if not found:
         raise Unavailable(f"none of the first {len(ids)} images can be read ({reason})", hint="check --data")
-    pixels = torch.from_numpy(np.stack(found))
+    pixels, each = torch.from_numpy(np.stack(found)), _settled(seconds)
     if teacher.reads is None:
-        return Shown(pixels)
+        return Shown(pixels), each
     batch = token_batch(needed_tokens(source), read_ids, len(found))
-    return Shown(pixels, torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths))
+    return Shown(pixels, torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)), each
+
+
+def _settled(seconds: list[float]) -> float:
+    """The mean without the first tenth, in which a source may load what it needs for every image."""
+    settled = seconds[-(-len(seconds) // 10) :] or seconds
+    return sum(settled) / len(settled)

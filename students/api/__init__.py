@@ -15,6 +15,7 @@ from students.api.judging import (
     list_runs,
     predict,
 )
+from students.api.planning import PlannedJob, place_job
 from students.api.training import (
     MachineKeywords,
     TrainKeywords,
@@ -26,6 +27,7 @@ from students.api.training import (
 __all__ = [
     "Compared",
     "MachineKeywords",
+    "PlannedJob",
     "TrainKeywords",
     "compare_streams",
     "compared",
@@ -34,6 +36,7 @@ __all__ = [
     "export_student",
     "finetune_student",
     "list_runs",
+    "place_job",
     "predict",
     "resume_student",
     "train_student",

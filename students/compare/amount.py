@@ -13,6 +13,7 @@ from kdcache.build.options import BuildOptions
 from kdcache.build.prepare import prepare
 from kdcache.errors import UsageError
 from kdcache.images import open_source
+from kdcache.images.opening import parse
 from kdcache.images.source import Listing, Source
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
@@ -93,9 +94,9 @@ def image_bytes(source: Source, listing: Listing) -> int | None:
 
 def few_of(data: str, images: int, whole: int) -> str:
     """A source of at most this many of these images, of which there are `whole`."""
-    spec = open_source(data).spec()
-    if spec["kind"] == "shapes":
-        return "shapes:" + ",".join(f"{key}={images if key == 'count' else spec[key]}" for key in spec if key != "kind")
+    given = parse(data)
+    if given["kind"] == "shapes":  # the first ones, painted as large as the teacher sees them
+        return "shapes:" + ",".join(f"{key}={its}" for key, its in {**given, "count": images}.items() if key != "kind")
     return data if whole <= images else f"few:{images}:{data}"
 
 

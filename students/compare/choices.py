@@ -12,8 +12,8 @@ from kdcache.images import open_source
 from students.base.contracts import Needs
 from students.compare.arms import Arm
 from students.compare.options import CompareOptions
-from students.families.registry import family_of, shown_student, student_preset
-from students.plan.plan import EMBEDDED, OWN
+from students.families.registry import family_of, shown_student
+from students.plan.recipe import recipe_name
 from students.recipe import Recipe
 from students.runs.find_teacher import RUN, run_name
 from students.runs.run import teacher_run
@@ -21,10 +21,7 @@ from students.runs.run import teacher_run
 
 def settle(options: CompareOptions) -> tuple[CompareOptions, Recipe]:
     """Fill in teacher, signals and recipe."""
-    preset = student_preset(options.student)
-    spec = open_source(options.build.data or "shapes").spec()
-    embedded = (spec["of"] if spec["kind"] == "few" else spec)["kind"] == "shapes"
-    name = options.recipe or preset.recipe or (EMBEDDED if embedded else OWN)
+    name = recipe_name(options.recipe, options.student, open_source(options.build.data or "shapes").spec())
     recipe = load_preset("recipes", name, Recipe, options.settings)
     student = shown_student(options.student)
     family = family_of(student)

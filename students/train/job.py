@@ -44,8 +44,8 @@ from students.train.trackers import check_names
 
 
 @dataclass(frozen=True)
-class Job:
-    """Everything the training loop needs."""
+class Lesson:
+    """What a training step needs beside the examples."""
 
     network: nn.Module
     family: Family[Any]
@@ -55,6 +55,13 @@ class Job:
     """The run: its student, recipe, pacing and seed."""
     machine: MachineOptions
     """Options of this machine."""
+    pace: Pace
+
+
+@dataclass(frozen=True)
+class Job(Lesson):
+    """Everything the training loop needs."""
+
     images: TrainingImages
     targets: TargetSource
     feed: Callable[[], Feed]
@@ -62,7 +69,6 @@ class Job:
     """Function that opens the validation; None: the student is not judged in training."""
     measure: Measure
     """Name and unit of the score that selects the best weights."""
-    pace: Pace
 
 
 def make_job(

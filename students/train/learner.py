@@ -16,7 +16,7 @@ from students.judging.network import normalised
 from students.runs.checkpoint import Parts
 from students.train.average import Average
 from students.train.feed import Piece
-from students.train.job import Job
+from students.train.job import Lesson
 from students.train.losses import Losses, Step
 from students.train.optimise import optimisers
 from students.train.synced import synced
@@ -26,7 +26,7 @@ from students.train.targets import Signals
 class Learner:
     """A network, the average of its weights, and its optimiser."""
 
-    def __init__(self, job: Job, world: World) -> None:
+    def __init__(self, job: Lesson, world: World) -> None:
         self._job, self._world = job, world
         network = job.network.to(world.device).to(memory_format=torch.channels_last)
         together = world.size > 1 and not job.record.recipe.freezes_norms

@@ -149,7 +149,13 @@ def _options(task: ArmTask) -> TrainOptions:
 def _where(task: ArmTask) -> MachineOptions:
     data = task.data
     return MachineOptions(
-        task.device, task.workers, data, weights=task.teacher_weights, head=task.teacher_head, timed=True
+        task.device,
+        task.workers,
+        keep_views=0,  # of a job that is larger than what is measured, each step may have to render its views
+        data=data,
+        weights=task.teacher_weights,
+        head=task.teacher_head,
+        timed=True,
     )
 
 
