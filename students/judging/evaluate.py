@@ -153,7 +153,7 @@ def student_of(run: Run, how: JudgeOptions) -> JudgedStudent:
     record = run.record
     device = str(device_of(how.device or best_device()))
     batch = how.batch or default_batch(record.student.input, device)
-    precision = how.precision or record.recipe.precision
+    precision = how.precision or record.precision
     return JudgedStudent(run.network().to(device), record.student, device, precision, batch)
 
 

@@ -8,6 +8,7 @@ from kdcache.base.strict import Strict
 from kdcache.store.plan import Dataset, ViewPlan
 from students.base.contracts import Needs
 from students.base.limits import BATCH
+from students.base.types import Precision
 from students.families.registry import AnyStudent, family_of
 from students.options import StreamMode
 from students.recipe import Recipe
@@ -93,6 +94,18 @@ class RunRecord(Strict):
         if self.rejected > self.dataset.rows:
             raise ValueError(f"{self.rejected} images of {self.dataset.rows} were rejected")
         return self
+
+    @model_validator(mode="after")
+    def _has_a_precision(self) -> Self:
+        if self.recipe.precision == "fastest":
+            raise ValueError("its precision is `fastest`: a run records which that is")
+        return self
+
+    @property
+    def precision(self) -> Precision:
+        """Autocast precision of the training."""
+        assert self.recipe.precision != "fastest", "checked when the record is made"
+        return self.recipe.precision
 
     @property
     def all_caches(self) -> tuple[CacheRecord, ...]:

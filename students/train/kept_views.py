@@ -68,7 +68,8 @@ class KeptViews:
         """A copy of the views of these rows; those of rows that are not kept are undefined."""
         if not self.count:
             return np.empty((len(rows), *self._pixels.shape[2:]), np.uint8)
-        return self._pixels[self._places[view]].take(rows, axis=0, mode="clip")
+        views: Pixels = self._pixels[self._places[view]].take(rows, axis=0, mode="clip")
+        return views
 
 
 def rendered(pool: RenderPool, pieces: Iterable[tuple[int, Rows]]) -> Iterator[Seen]:

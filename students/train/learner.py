@@ -44,13 +44,13 @@ class Learner:
             own=self.own,
             classifier=job.family.classifier,
         )
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.record.recipe.precision == "float16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=job.record.precision == "float16")
         self._called = self._as_called()
 
     def _as_called(self) -> nn.Module:
         """The module a step calls: compiled if requested, and averaging gradients if there are several processes."""
         job, ids = self._job, None
-        step = Step(self.network, job.record.student, job.record.recipe.losses, self.own, job.record.recipe.precision)
+        step = Step(self.network, job.record.student, job.record.recipe.losses, self.own, job.record.precision)
         if job.machine.compiled:
             step.trained.compile()
         if self._world.size == 1:

@@ -213,7 +213,7 @@ class Training:
     def _judge(self, judge: Validation) -> float:
         state = self.state
         self.progress.finish()
-        device, precision = str(self.world.device), self.job.record.recipe.precision
+        device, precision = str(self.world.device), self.job.record.precision
         judged = judge.judge(self.learner.judged, device, precision, self.progress)
         place = {"step": state.step, "epoch": self.epochs, "seconds": round(state.seconds, 3)}
         self.validation = [

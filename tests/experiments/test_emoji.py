@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from kdcache.images import open_source
 from tests.experiments import emoji
 from tests.experiments.emoji import Vendor, make_real_images
 
-LISTED = [
+LISTED: list[dict[str, Any]] = [
     *({"image": f"1f6{n:02x}.png", "category": "Travel & Places", "tones": 0} for n in range(3)),
     *({"image": f"1f3{n:02x}-fe0f.png", "category": "Activities", "tones": 5} for n in range(2)),
     {"image": "1f3fb.png", "category": "Component", "tones": 0},

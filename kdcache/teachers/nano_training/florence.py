@@ -22,8 +22,9 @@ class FlorencePupil:
 
     def __init__(self, network: nn.Module) -> None:
         self.network: Any = network.to(memory_format=torch.channels_last)
-        widths = [stage.blocks[0].spatial_block.norm1.weight.numel() for stage in self.network.stages]
-        self.dims = widths[1], widths[-1]
+        stages: Any = self.network.stages
+        widths = [int(stage.blocks[0].spatial_block.norm1.weight.numel()) for stage in stages]
+        self.dims: tuple[int, ...] = (widths[1], widths[-1])
 
     def look(self, pixels: Tensor, dice: torch.Generator) -> Seen:
         """Logits and embedding; the grid is the output of the second of four stages."""

@@ -94,8 +94,8 @@ class FlorenceTower:
 
 def open_florence(request: Request) -> Candidate:
     """Load a tower and the head that was requested."""
-    if (own := FAMILY.find_packaged(request.size)) is not None:
-        return _open_packaged(request, own)
+    if (packaged := FAMILY.find_packaged(request.size)) is not None:
+        return _open_packaged(request, packaged)
     facts = family_facts("florence")
     if request.weights is None and request.head is None:
         request.check_signals(("features", "embedding"), HINTS)
