@@ -4,6 +4,7 @@ Input: what the commands answer with --json. Output: lines.
 """
 
 import json
+import math
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -38,11 +39,13 @@ def accuracy(family: str, named: str) -> float:
 def stored(info: dict[str, Any], row: dict[str, Any]) -> list[str]:
     """What the cache holds and weighs, and one of its rows."""
     rows = info["plan"]["dataset"]["rows"]
-    codecs = ", ".join(f"{signal['signal']['name']} as {signal['codec']}" for signal in info["plan"]["signals"])
-    top = ", ".join(f"{each['probability']:.0%} {each['class']}" for each in row["signals"]["logits"]["top"][:3])
+    codecs = ", ".join(f"{each['signal']['name']} as {each['codec']}" for each in info["plan"]["signals"])
+    logits, names = row["signals"]["logits"], info["plan"]["teacher"]["classes"]
+    pairs = list(zip(logits["ids"], logits["log_probabilities"], strict=True))[:3]
+    top = ", ".join(f"{math.exp(its):.0%} {names[number]}" for number, its in pairs)
     return [
         f"{size(info['bytes'])} for {rows:,} images ({codecs}), {info['bytes'] / rows:.0f} bytes an image.",
-        f"{row['id']}, {row['class']}: the teacher says {top}.",
+        f"Of {row['image_id']}, a {names[row['label']]}, the teacher says: {top}.",
     ]
 
 

@@ -77,7 +77,7 @@ def test_an_embedded_set_is_shown_to_a_size_in_the_package(dots: str, tmp_path: 
 
     (tmp_path / "folder").mkdir()
     for data in (None, "shapes:count=4", f"{dots}:count=4", f"few:2:{dots}"):
-        assert images_and_size("florence", None, None, data)[1] == "mini"
+        assert images_and_size("florence", None, None, data)[1] == "nano"
         assert images_and_size("clip", None, None, data)[1] == "nano"
         assert images_and_size("donut", None, None, data)[1] is None, "donut has no size in the package"
         assert images_and_size("florence", None, "weights.safetensors", data)[1] is None

@@ -15,17 +15,17 @@ FAMILY = TeacherFamily(
     published=True,
     packaged=(
         Packaged(
+            folder=PACKAGE,
+            file="florence.safetensors",
+            preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+            trainer="kdcache.teachers.nano_training.florence:NANO_TRAINER",
+        ),
+        Packaged(
             size="mini",
             folder=PACKAGE,
             file="florence-mini.safetensors",
             preprocess="kdcache.teachers.nano:MINI_PIXELS",
             trainer="kdcache.teachers.nano_training.florence:MINI_TRAINER",
-        ),
-        Packaged(
-            folder=PACKAGE,
-            file="florence.safetensors",
-            preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
-            trainer="kdcache.teachers.nano_training.florence:NANO_TRAINER",
         ),
     ),
 )
