@@ -251,8 +251,7 @@ def training_options(
     )  # fmt: skip
     where = MachineOptions(
         device=device or "auto", workers=workers, keep_views=_bytes(keep_views), data=data,
-        compiled=compiled, recompute=recompute, stop_at=stop_at,
-        trackers=o.comma_list(track),
+        compiled=compiled, recompute=recompute, stop_at=stop_at, trackers=o.comma_list(track),
     )  # fmt: skip
     return options, where
 

@@ -82,6 +82,8 @@ def test_an_embedded_set_is_shown_to_a_size_in_the_package(dots: str, tmp_path: 
         assert images_and_size("donut", None, None, data)[1] is None, "donut has no size in the package"
         assert images_and_size("florence", None, "weights.safetensors", data)[1] is None
     assert images_and_size("florence", None, None, str(tmp_path / "folder"))[1] is None
+    assert is_embedded({"kind": "few", "of": {"kind": dots}})
+    assert not is_embedded({"kind": "made up"})
 
 
 def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(tmp_path: Path) -> None:
@@ -98,8 +100,6 @@ def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(tmp_path: Pa
     assert side("mini", "shapes:split=val", known) == 96, "as the images they belong to"
     assert open_source("shapes:split=val", like={"kind": "few", "of": known}).spec()["size"] == 96
     assert open_source(known | {"size": 64}, like=known).spec()["size"] == 64, "plain values are complete"
-    assert is_embedded({"kind": "few", "of": {"kind": dots}})
-    assert not is_embedded({"kind": "made up"})
 
 
 def test_a_package_that_cannot_be_imported_harms_no_other_source(

@@ -31,7 +31,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> object:
 @pytest.mark.parametrize("name", ["checkpoints/00000001/model.safetensors", "best.safetensors"])
 def test_a_run_goes_on_where_only_what_it_has_already_makes_it_fit(tmp_path: Path, disk, name: str) -> None:
     network = torch.nn.Linear(2, 2)
-    parts = Parts(network, None, torch.optim.AdamW(network.parameters()), torch.nn.ModuleDict())
+    parts = Parts(network, None, (torch.optim.AdamW(network.parameters()),), torch.nn.ModuleDict())
     disk(ENOUGH)
     check_room(tmp_path, parts, PACING)
     disk(0)
