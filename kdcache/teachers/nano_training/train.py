@@ -120,5 +120,5 @@ def _facts(name: str, size: str, seed: int, recipe: Schedule, count: int, worker
         "trained_on": f"shapes version {VERSION}, {shown}",
         "command": f"kd teacher train-nano {name}{sized} --seed {seed} --epochs {recipe.epochs} --workers {workers}{limit}",
         "seed": str(seed),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of its own, which `weights_only` does not load
     }
