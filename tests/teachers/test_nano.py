@@ -223,6 +223,38 @@ def test_new_pictures_are_none_of_the_set_and_grow(tmp_path):
     assert (seen[4].alone == seen[4].pixels).all(), "isolated targets are painted at the beginning only"
 
 
+@pytest.mark.slow
+def test_a_command_that_was_stopped_is_continued_by_the_same_command(tmp_path, monkeypatch):
+    """All sizes of pictures, 64 of each; stopped at the first ones of 128 pixels."""
+    from kdcache.base.progress import Silent
+    from kdcache.teachers.nano_training import train
+
+    class Noting(Silent):
+        def __init__(self, stop: str) -> None:
+            self.stop, self.notes = stop, list[str]()
+
+        def note(self, text: str) -> None:
+            self.notes.append(text.partition(":")[0])
+            if self.stop in text:
+                raise KeyboardInterrupt
+
+    paint_all = train.paint_all
+    monkeypatch.setattr(train, "paint_all", lambda split, **asked: paint_all(split, **{**asked, "count": 50}))
+    first, second = Noting("128 pixels"), Noting("never")
+    asked: dict[str, Any] = {"size": "mini", "epochs": 36, "count": 64, "workers": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train.train_nano("florence", tmp_path, **asked, progress=first)
+    with pytest.raises(Mismatch, match="other options"):
+        train.train_nano("florence", tmp_path, **{**asked, "seed": 1})
+    made = train.train_nano("florence", tmp_path, **asked, progress=second)
+    assert [note.partition(",")[0] for note in (*first.notes, *second.notes)] == [
+        f"pass {number} of 36" for number in range(1, 37)
+    ]
+    assert second.notes[-1] == "pass 36 of 36, 224 pixels"
+    assert {path.name for path in tmp_path.iterdir()} == {"florence-mini.safetensors"}
+    assert header_of(made.path)["command"].startswith("kd teacher train-nano florence --size mini --seed 0 --epochs 36")
+
+
 def test_the_state_of_another_training_is_not_continued(tmp_path):
     from kdcache.teachers.nano_training.saved import Saved
 
