@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from students.runs.record import RunRecord
     from students.runs.run import Run
 
-_ALLOWED = "--workers, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
+_ALLOWED = (
+    "--workers, --keep-views, --device, --data, --val, --weights, --head, --stop-at, --compile, --recompute, --track"
+)
 RESUME_HELP = f"Resume a run that was stopped. Can only be combined with {_ALLOWED}."
 _FIXED: "dict[str, tuple[str, Callable[[RunRecord], Any]]]" = {
     "student": ("--student", lambda run: run.student.name),
