@@ -109,7 +109,7 @@ def test_random_weights_are_stamped_and_always_the_same(pixels):
 
 @pytest.mark.parametrize("name", ["florence", "clip"])
 def test_nano_is_never_random(name: str):
-    with pytest.raises(UsageError, match="come with their weights"):
+    with pytest.raises(UsageError, match="comes with its weights"):
         open_teacher(name, size="nano", weights="random", signals=["embedding"])
 
 
