@@ -28,7 +28,6 @@ kd cache build --teacher florence --size base --head head.safetensors --data pho
 """
 TRAIN = """
 kd teacher train-nano florence
-kd teacher train-nano florence --size mini
 kd teacher train-nano clip --seed 1 --out mine/
 kd teacher train-nano data2vec --workers 1
 """
@@ -58,9 +57,7 @@ Threads = Annotated[
     int, typer.Option("--workers", metavar="N", min=1, max=limits.WORKERS, help="Threads that draw images and train.")
 ]
 HeadOut = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The new head file.")]
-TrainedSize = Annotated[
-    str, typer.Option("--size", metavar="NAME", help="Size in the package: nano, or mini of florence.")
-]
+TrainedSize = Annotated[str, typer.Option("--size", metavar="NAME", help="Size in the package.")]
 Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="Use only N of the images, chosen by the seed. Default: all."),
@@ -151,9 +148,8 @@ def train_nano(
 ) -> None:
     """Train a teacher of the package on generated pictures, as for the weights that ship in the package.
 
-    Some families learn class names, others train without labels. On two cores, nano takes about half an hour and
-    florence's mini up to 100 minutes. The same command continues a training that was stopped. Use the result with --size SIZE
-    --weights FILE.
+    Some families learn class names, others train without labels. It takes about half an hour on two cores. The same
+    command continues a training that was stopped. Use the result with --size SIZE --weights FILE.
     """
     from kdcache.teachers.nano_training.train import train_nano as train
 

@@ -10,7 +10,10 @@ from kdcache.errors import Mismatch, Unavailable, UsageError
 from kdcache.images import open_source
 from kdcache.images.registry import KINDS, is_embedded, ways_to_write
 from kdcache.images.splits import held_out, training_split
+from kdcache.teachers.nano import IMAGENET_PIXELS
 from tests.packages import install
+
+LARGE = IMAGENET_PIXELS.model_copy(update={"size": (224, 224)})
 
 DOTS = """
 from kdcache.images.kind import SourceKind
@@ -86,18 +89,24 @@ def test_an_embedded_set_is_shown_to_a_size_in_the_package(dots: str, tmp_path: 
     assert not is_embedded({"kind": "made up"})
 
 
-def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(tmp_path: Path) -> None:
-    from kdcache.teachers.embedded import images_and_size
+def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from kdcache.teachers import embedded
+    from kdcache.teachers.families.florence import FAMILY, NANO_SIZE
+
+    large = replace(NANO_SIZE, size="large", preprocess="tests.images.test_other_packages:LARGE")
+    monkeypatch.setattr(embedded.PLUGINS, "find", lambda name: replace(FAMILY, packaged=(NANO_SIZE, large)))
 
     def side(size: str, data: str, like: dict[str, Any] | None = None) -> int:
-        spec = images_and_size("florence", size, None, data, like)[0].spec()
+        spec = embedded.images_and_size("florence", size, None, data, like)[0].spec()
         return int((spec["of"] if spec["kind"] == "few" else spec)["size"])
 
-    assert side("mini", "shapes") == side("mini", "few:2:shapes:count=9") == 224
+    assert side("large", "shapes") == side("large", "few:2:shapes:count=9") == 224
     assert side("nano", "shapes") == side("base", "shapes") == 64
-    assert side("mini", "shapes:size=100") == 100, "as the user says"
+    assert side("large", "shapes:size=100") == 100, "as the user says"
     known = {"kind": "shapes", "split": "train", "size": 96, "count": 9, "seed": 0}
-    assert side("mini", "shapes:split=val", known) == 96, "as the images they belong to"
+    assert side("large", "shapes:split=val", known) == 96, "as the images they belong to"
     assert open_source("shapes:split=val", like={"kind": "few", "of": known}).spec()["size"] == 96
     assert open_source(known | {"size": 64}, like=known).spec()["size"] == 64, "plain values are complete"
 

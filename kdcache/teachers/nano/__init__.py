@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 SIZE = 64
 NANO_CLASSES = CLASSES
 """Class names in the order of the logits of florence and clip."""
-MINI_SIDE = 224
 IMAGENET_PIXELS = Preprocess(
     size=(SIZE, SIZE), geometry=Plain(fit="crop"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
 """Preprocessing of florence-nano and data2vec-nano: normalised by ImageNet's mean and standard deviation."""
-MINI_PIXELS = IMAGENET_PIXELS.model_copy(update={"size": (MINI_SIDE, MINI_SIDE)})
-"""Preprocessing of florence-mini."""
 CLIP_PIXELS = Preprocess(
     size=(SIZE, SIZE),
     geometry=Plain(fit="crop"),
@@ -53,26 +50,13 @@ SPECIAL_TOKENS = ("<pad>", "<start>", "<unknown>", "<end>")
 
 def nano_florence() -> "nn.Module":
     """A small DaViT built like Florence-2's towers, with a head for the classes of `shapes` and random weights."""
-    return _davit(depths=(1, 1, 2, 1), dims=(32, 64, 96, 128), heads=(2, 4, 6, 8), window=4)
-
-
-def mini_florence() -> "nn.Module":
-    """A DaViT for 224 pixels: narrower than nano where maps are large, wider where they are small."""
-    return _davit(depths=(1, 1, 2, 1), dims=(24, 48, 96, 144), heads=(1, 2, 4, 6), window=7)
-
-
-FLORENCE_TOWERS = {"nano": nano_florence, "mini": mini_florence}
-"""Sizes of florence in the package -> functions that build their towers."""
-
-
-def _davit(*, depths: tuple[int, ...], dims: tuple[int, ...], heads: tuple[int, ...], window: int) -> "nn.Module":
     from timm.models.davit import DaVit
 
     tower: nn.Module = DaVit(
-        depths=depths,
-        embed_dims=dims,
-        num_heads=heads,
-        window_size=window,
+        depths=(1, 1, 2, 1),
+        embed_dims=(32, 64, 96, 128),
+        num_heads=(2, 4, 6, 8),
+        window_size=4,
         mlp_ratio=2.0,
         down_kernel_size=3,
         channel_attn_v2=True,
@@ -80,6 +64,10 @@ def _davit(*, depths: tuple[int, ...], dims: tuple[int, ...], heads: tuple[int, 
         num_classes=len(NANO_CLASSES),
     )
     return tower
+
+
+FLORENCE_TOWERS = {"nano": nano_florence}
+"""Sizes of florence in the package -> functions that build their towers."""
 
 
 def nano_clip_config() -> dict[str, Any]:

@@ -4,7 +4,12 @@ from pathlib import Path
 
 from kdcache.teachers.family import Packaged, TeacherFamily
 
-PACKAGE = Path(__file__).parents[2] / "nano"
+NANO_SIZE = Packaged(
+    folder=Path(__file__).parents[2] / "nano",
+    file="florence.safetensors",
+    preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
+    trainer="kdcache.teachers.nano_training.florence:TRAINER",
+)
 
 FAMILY = TeacherFamily(
     name="florence",
@@ -13,19 +18,5 @@ FAMILY = TeacherFamily(
     sizes="florence",
     headless=True,
     published=True,
-    packaged=(
-        Packaged(
-            folder=PACKAGE,
-            file="florence.safetensors",
-            preprocess="kdcache.teachers.nano:IMAGENET_PIXELS",
-            trainer="kdcache.teachers.nano_training.florence:NANO_TRAINER",
-        ),
-        Packaged(
-            size="mini",
-            folder=PACKAGE,
-            file="florence-mini.safetensors",
-            preprocess="kdcache.teachers.nano:MINI_PIXELS",
-            trainer="kdcache.teachers.nano_training.florence:MINI_TRAINER",
-        ),
-    ),
+    packaged=(NANO_SIZE,),
 )

@@ -30,7 +30,7 @@ from kdcache.teachers.request import Request
 STRIDE = 32
 SMALLEST_WINDOW = 6
 HINTS = {
-    "logits": "use --size mini (it knows the classes of `shapes`), or --signal embedding, or fit a head on labelled "
+    "logits": "use --size nano (it knows the classes of `shapes`), or --signal embedding, or fit a head on labelled "
     "images: `kd teacher fit-head`, then --head FILE"
 }
 PREFIXES = ("model.vision_tower.", "vision_tower.", "")
