@@ -29,6 +29,8 @@ class MachineKeywords(TypedDict, total=False):
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     workers: int | None
     """Number of processes that render views."""
+    keep_views: int | None
+    """Bytes of memory for rendered views that are used in several epochs; None: a quarter of the free memory."""
     compile: bool
     """Whether the student is compiled."""
     recompute: bool
@@ -164,7 +166,8 @@ def _training(
         raise TypeError(f"unexpected keyword {', '.join(sorted(strange))}: see students.api.training.TrainKeywords")
     given: dict[str, Any] = dict(options)
     where = MachineOptions(
-        device=given.pop("device", "auto"), workers=given.pop("workers", None), data=text(given.pop("data", None)),
+        device=given.pop("device", "auto"), workers=given.pop("workers", None),
+        keep_views=given.pop("keep_views", None), data=text(given.pop("data", None)),
         compiled=given.pop("compile", False), recompute=given.pop("recompute", False),
         stop_at=given.pop("stop_at", None), trackers=names(given.pop("track", None)),
         weights=text(weights), head=text(head),

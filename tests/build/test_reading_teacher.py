@@ -61,16 +61,15 @@ def ids_of(image_id: str) -> tuple[int, ...]:
 
 @pytest.fixture
 def source(images: Path, monkeypatch: pytest.MonkeyPatch) -> WithTokens:
-    from kdcache.build import prepare as preparing
     from kdcache.check import verify as verifying
-    from kdcache.teachers import registry, reopen
+    from kdcache.teachers import embedded, registry, reopen
 
     for place in (registry, reopen):
         monkeypatch.setattr(place, "open_teacher", lambda *_, signals=("embedding",), **__: Reader(signals))
     plain = open_source(str(images))
     tokens = Tokens({image_id: ids_of(image_id) for image_id in plain.scan().ids.to_pylist()}, LONGEST)
     found = WithTokens(plain, tokens)
-    for module in (preparing, verifying):
+    for module in (embedded, verifying):
         monkeypatch.setattr(module, "open_source", lambda *_, **__: found)
     return found
 
@@ -116,9 +115,9 @@ def test_another_text_beside_the_same_pixels_is_told(
 
 
 def test_images_without_token_ids_are_refused(source: WithTokens, images: Path, tmp_path: Path, monkeypatch) -> None:
-    from kdcache.build import prepare as preparing
+    from kdcache.teachers import embedded
 
-    monkeypatch.setattr(preparing, "open_source", lambda *_, **__: source.of)
+    monkeypatch.setattr(embedded, "open_source", lambda *_, **__: source.of)
     with pytest.raises(Mismatch, match="reads token ids, which the images of images do not have"):
         built(images, tmp_path / "c")
 
