@@ -33,7 +33,6 @@ def build_cache(out: Path, *, codec: str = "full", data: str = LISTENED, views: 
 
     options = BuildOptions(
         teacher="florence",
-        size="nano",
         data=data,
         views=views,
         codecs={"logits": codec},

@@ -68,7 +68,7 @@ def test_a_slow_teacher_is_borne(seconds, steps, repeat):
 
 
 def test_a_slow_teacher_of_a_few_images_is_not_said_to_see_more_than_there_are(teacher):
-    teacher(0.16)
+    teacher(0.13)
     notes = []
     told = SimpleNamespace(note=notes.append)
     much = amount(options_of("shapes:count=60", batch=8), ARMS, 128, told)
@@ -103,7 +103,7 @@ def test_epochs_of_a_job_are_the_recipes_unless_others_are_asked_for():
 
 
 def test_a_few_embedded_images_are_still_the_embedded_ones(tmp_path):
-    assert few_of("shapes:split=val,size=32", 7, 50) == "shapes:split=val,size=32,count=7,seed=0"
+    assert few_of("shapes:split=val,size=32", 7, 50) == "shapes:split=val,size=32,count=7"
     assert few_of("few:9:shapes:count=50", 9, 9) == "few:9:shapes:count=50", "no more than that to begin with"
     assert few_of("few:9:shapes:count=50", 3, 9) == "few:3:few:9:shapes:count=50"
 
