@@ -1,6 +1,7 @@
 """Image sources of other packages, and what each kind declares."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,8 @@ def test_its_pictures_are_painted_as_large_as_the_teacher_sees_them(monkeypatch:
     from kdcache.teachers.families.florence import FAMILY, NANO_SIZE
 
     large = replace(NANO_SIZE, size="large", preprocess="tests.images.test_other_packages:LARGE")
-    monkeypatch.setattr(embedded.PLUGINS, "find", lambda name: replace(FAMILY, packaged=(NANO_SIZE, large)))
+    families = SimpleNamespace(find=lambda name: replace(FAMILY, packaged=(NANO_SIZE, large)))
+    monkeypatch.setattr("kdcache.teachers.embedded.PLUGINS", families)
 
     def side(size: str, data: str, like: dict[str, Any] | None = None) -> int:
         spec = embedded.images_and_size("florence", size, None, data, like)[0].spec()

@@ -227,7 +227,8 @@ def test_a_command_that_was_stopped_is_continued_by_the_same_command(tmp_path, m
             if self.stop in text:
                 raise KeyboardInterrupt
 
-    paint_all = train.paint_all
+    from kdcache.teachers.nano_training.pictures import paint_all
+
     monkeypatch.setattr(train, "paint_all", lambda split, **asked: paint_all(split, **{**asked, "count": 64}))
     first, second = Noting("epoch 2 of"), Noting("never")
     asked: dict[str, Any] = {"epochs": 6, "count": 64, "workers": 1}

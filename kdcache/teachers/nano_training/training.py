@@ -45,7 +45,7 @@ def _loss(pupil: Pupil, sight: nn.Module, guide: Guide | None, lesson: _Lesson, 
     table = seen.logits.log_softmax(1).view(-1, len(SHAPES), len(SURFACES))
     shape = nn.functional.nll_loss(table.logsumexp(2), labels // len(SURFACES))
     surface = nn.functional.nll_loss(table.logsumexp(1), labels % len(SURFACES))
-    where = nn.functional.adaptive_avg_pool2d(lesson.outline / 255, grid.shape[-2:])
+    where = nn.functional.adaptive_avg_pool2d(lesson.outline / 255, (grid.shape[-2], grid.shape[-1]))
     found = nn.functional.binary_cross_entropy_with_logits(sight(grid), where)
     loss = (shape + surface) / 2 + 2 * found
     named = pupil.loss(seen.logits, labels)
