@@ -47,7 +47,8 @@ def test_every_option_of_a_new_training_is_honoured_or_refused_beside_resume():
     from cli.train import train
     from cli.train_resume import _FIXED, RESUME_HELP
 
-    allowed = {"data", "val", "device", "workers", "weights", "head", "stop_at", "compiled", "recompute", "track"}
+    machine = {"device", "workers", "keep_views", "compiled", "recompute", "stop_at", "track"}
+    allowed = {*machine, "data", "val", "weights", "head"}
     options = {*signature(train).parameters, *signature(train_options.training_options).parameters}
     assert options - {"ui", "options", "resume", "out"} == allowed | set(_FIXED)
     assert all(f"--{name.replace('_', '-').replace('compiled', 'compile')}" in RESUME_HELP for name in allowed)
