@@ -25,16 +25,6 @@ kd cache plan --teacher florence --size huge --data photos/ --views 90 --recipe 
 kd cache plan --teacher florence --student tinyvit-5m --student-size 32 --epochs 6 --students 5
 kd cache plan --teacher clip --signal logits,embedding --json
 """
-StudentSize = Annotated[
-    int | None,
-    typer.Option(
-        "--student-size",
-        metavar="N",
-        min=32,
-        max=limits.SIDE,
-        help="Side length of the student's input, in pixels. Default: as in kd train --size.",
-    ),
-]
 Students = Annotated[
     int,
     typer.Option(
@@ -52,7 +42,7 @@ def plan(
     ui: Ui,
     options: "BuildOptions",
     student: t.Student = None,
-    student_size: StudentSize = None,
+    student_size: t.StudentSize = None,
     epochs: t.Epochs = None,
     students: Students = 1,
     out: o.Out = None,

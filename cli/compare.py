@@ -102,16 +102,6 @@ GpuMemory = Annotated[
         help="Find the largest batch that fits into this much memory of a device (on a CPU: of a process), such as 24GB.",
     ),
 ]
-StudentSize = Annotated[
-    int | None,
-    typer.Option(
-        "--student-size",
-        metavar="N",
-        min=32,
-        max=limits.SIDE,
-        help="Side length of the student's input, in pixels. Default: as in kd train --size.",
-    ),
-]
 TrainRecipe = Annotated[
     str | None,
     typer.Option(
@@ -153,7 +143,7 @@ def compare(
     options: "BuildOptions",
     arms: Arms,
     student: t.Student = "tinyvit-5m",
-    student_size: StudentSize = None,
+    student_size: t.StudentSize = None,
     train_recipe: TrainRecipe = None,
     train_settings: TrainSettings = None,
     train_batch: TrainBatch = None,

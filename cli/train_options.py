@@ -202,6 +202,16 @@ HeadRows = Annotated[
 ]
 
 Freeze = Annotated[bool, typer.Option("--freeze", help="Train only the classifier; all other weights stay unchanged.")]
+StudentSize = Annotated[
+    int | None,
+    typer.Option(
+        "--student-size",
+        metavar="N",
+        min=32,
+        max=limits.SIDE,
+        help="Side length of the student's input, in pixels. Default: as in kd train --size.",
+    ),
+]
 KeepViews = Annotated[
     str | None,
     typer.Option(
