@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.cli.reference import DOCS, OPTIONS, commands, document, help_of, option_list
+from tests.slowness import slowness
 
 # Typer itself brings pydantic once it reads an option.
 HEAVY = ("torch", "numpy", "h5py", "zarr", "pyarrow", "transformers", "timm", "yaml", "PIL", "rich")
@@ -60,14 +61,14 @@ def test_help_imports_nothing_heavy(words):
 
 
 def test_help_takes_less_than_three_tenths_of_a_second():
-    """Of a processor: how long it waits for one that others use says nothing about kd."""
+    """Seconds of a usual core: how long it waits for one that others use says nothing about kd."""
     command = [sys.executable, "-c", "import sys; sys.argv = ['kd', '--help']; from cli import main; main()"]
-    best = float("inf")
+    best, limit = float("inf"), 0.3 * slowness()
     for _ in range(20):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        if best < 0.3:
+        if best < limit:
             return
-    pytest.fail(f"kd --help takes {best:.2f} s")
+    pytest.fail(f"kd --help takes {best:.2f} s, more than {limit:.2f}")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.slowness import slowness
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -133,15 +135,15 @@ def test_tab_offers_what_is_there(words, offered, here):
 
 def test_tab_answers_at_once(here):
     """Of a processor, the start of Python included: how long it waits for one that others use says nothing about kd."""
-    best = float("inf")
+    best, limit = float("inf"), 0.4 * slowness()
     for _ in range(20):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert completed("eval ", here)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        if best < 0.4:
+        if best < limit:
             return
-    pytest.fail(f"completion takes {best:.2f} s")
+    pytest.fail(f"completion takes {best:.2f} s, more than {limit:.2f}")
 
 
 def test_tab_offers_nothing_where_nothing_is(tmp_path):

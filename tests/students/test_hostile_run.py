@@ -193,7 +193,7 @@ def kept(tmp_path) -> tuple[Path, Parts]:
     optimiser = torch.optim.AdamW(network.parameters())
     network(torch.ones(1, 3)).sum().backward()
     optimiser.step()
-    parts = Parts(network, None, optimiser, torch.nn.ModuleDict())
+    parts = Parts(network, None, (optimiser,), torch.nn.ModuleDict())
     save_checkpoint(tmp_path, State(step=1), parts)
     return tmp_path / "checkpoints" / "00000001", parts
 
