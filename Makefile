@@ -48,6 +48,7 @@ real-images: setup
 # Two hours on two cores; writes docs/results/real-images.md, and a file for each run as soon as it ends.
 experiment-real-images: real-images
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.experiments.real_images kd/experiments/real-images kd/real-images
+
 # Under half an hour on two cores with nothing else to do; writes docs/results/when-it-pays.* and the figures of docs/when-it-pays.md
 experiment-when-it-pays: setup
 	$(BIN)/python -m tests.experiments.when_it_pays kd/experiments/when-it-pays
