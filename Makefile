@@ -18,8 +18,9 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
 # The tests that take long and rarely fail: whole trips, trainings in several processes, kills. CI runs both.
+# A slow machine gets the time it needs: more than the limit of the other tests.
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow --timeout 1200 -o faulthandler_timeout=1100
 
 # Caches, runs and files from strangers, for ten minutes; `make test` does it for half a minute. See tests/fuzz.
 fuzz: setup
