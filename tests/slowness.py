@@ -5,8 +5,10 @@ A limit times `slowness()` stays a promise about the code: on a slow or crowded 
 
 import time
 
-USUAL = 0.050
-"""Seconds of a core that the loop takes where `kd --help` takes 0.14 s, less than half of its limit."""
+USUAL = 0.033
+"""Seconds that a usual core takes for the loop. Imports and searches lose more than the loop does on a slow core, because
+they also wait for memory, so this is a fast core's figure rather than an average.
+"""
 
 
 def slowness() -> float:
