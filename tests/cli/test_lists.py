@@ -134,7 +134,7 @@ def test_tab_offers_what_is_there(words, offered, here):
 
 
 def test_tab_answers_at_once(here):
-    """Of a processor, the start of Python included: how long it waits for one that others use says nothing about kd."""
+    """Seconds of a usual core, the start of Python included: how long it waits for one that others use says nothing about kd."""
     best, limit = float("inf"), 0.4 * slowness()
     for _ in range(20):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

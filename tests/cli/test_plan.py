@@ -7,13 +7,13 @@ HERE = ["--workers", 0, "--device", "cpu"]
 
 
 @pytest.fixture
-def asked(photos):
+def plan_words(photos):
     return [*LOGITS, "--data", photos, *HERE, "--student-size", 32]
 
 
-def test_the_job_is_placed_by_a_measured_step(kd, asked, tmp_path):
+def test_the_job_is_placed_by_a_measured_step(kd, plan_words, tmp_path):
     """4 students of 3 epochs from 2 views: every stored view is used 6 times."""
-    ran = kd(*asked, "--epochs", 3, "--students", 4, "--views", 2, "--json")
+    ran = kd(*plan_words, "--epochs", 3, "--students", 4, "--views", 2, "--json")
     assert ran.code == 0
     pays = ran.json["pays"]
     where = pays["position"]
@@ -29,8 +29,8 @@ def test_the_job_is_placed_by_a_measured_step(kd, asked, tmp_path):
     assert not any(tmp_path.iterdir()), "nothing is written"
 
 
-def test_two_lines_say_so_in_words(kd, asked):
-    ran = kd(*asked, "--epochs", 6)
+def test_two_lines_say_so_in_words(kd, plan_words):
+    ran = kd(*plan_words, "--epochs", 6)
     assert ran.code == 0
     (training,) = [line for line in ran.out.splitlines() if line.startswith("training ")]
     (pays,) = [line for line in ran.out.splitlines() if line.startswith("pays ")]
@@ -39,8 +39,8 @@ def test_two_lines_say_so_in_words(kd, asked):
     assert pays.endswith("it has paid for itself after 1 epoch of one student")
 
 
-def test_a_cache_whose_views_are_hardly_used_does_not_pay(kd, asked):
-    ran = kd(*asked, "--epochs", 6, "--views", 90)
+def test_a_cache_whose_views_are_hardly_used_does_not_pay(kd, plan_words):
+    ran = kd(*plan_words, "--epochs", 6, "--views", 90)
     assert "no: with 90 views, 6 epochs and 1 student a cache takes " in ran.out
     assert "it would pay for itself after 90 epochs of one student" in ran.out
 
@@ -54,9 +54,9 @@ def test_without_a_student_for_these_signals_a_line_says_why(kd, build_words):
     assert ran.json["pays_unknown"].startswith("no student learns from embedding")
 
 
-def test_a_student_that_was_named_must_fit(kd, build_words, asked):
+def test_a_student_that_was_named_must_fit(kd, build_words, plan_words):
     ran = kd("cache", "plan", *build_words[2:], "--student", "tinyvit-5m")
     assert ran.code == 6
     assert "the planned cache keeps embedding, but the recipe needs logits" in ran.err
-    assert kd(*asked, "--student", "no-such").code == 2
-    assert kd(*asked, "--epochs", 0).code == 2
+    assert kd(*plan_words, "--student", "no-such").code == 2
+    assert kd(*plan_words, "--epochs", 0).code == 2

@@ -13,7 +13,7 @@ from tests.experiments.trials import trials
 DIGEST = "ab12"
 
 
-def found(top1, **other):
+def result_of(top1, **other):
     return {"top1": top1, **SAME, "teacher": DIGEST, "seconds": 60.0, **other}
 
 
@@ -43,7 +43,7 @@ def test_a_run_has_a_file_and_is_not_repeated(tmp_path):
 def test_when_all_runs_are_there_nothing_is_trained_and_the_page_is_written(tmp_path, kept, capsys):
     for arm in range(len(ARMS)):
         for seed in SEEDS:
-            keep(kept, arm, seed, found(0.5 + arm / 100))
+            keep(kept, arm, seed, result_of(0.5 + arm / 100))
     main(tmp_path / "work", tmp_path / "none", tmp_path)
     page = (tmp_path / "real-images.md").read_text("utf-8")
     assert "42 of 42 trainings" in page
@@ -52,7 +52,7 @@ def test_when_all_runs_are_there_nothing_is_trained_and_the_page_is_written(tmp_
 
 
 def test_the_page_of_a_part_says_how_many_seeds_an_arm_has(tmp_path, kept):
-    known = {(0, 0): found(0.50), (0, 1): found(0.52), (2, 0): found(0.55)}
+    known = {(0, 0): result_of(0.50), (0, 1): result_of(0.52), (2, 0): result_of(0.55)}
     write(known, tmp_path)
     lines = (tmp_path / "real-images.md").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("| 0")] == [
@@ -62,12 +62,12 @@ def test_the_page_of_a_part_says_how_many_seeds_an_arm_has(tmp_path, kept):
 
 
 def test_runs_of_other_steps_or_of_another_teacher_are_refused(kept):
-    keep(kept, 0, 0, found(0.5))
-    assert earlier(kept) == {(0, 0): found(0.5)}
-    keep(kept, 1, 0, found(0.5, steps=7))
+    keep(kept, 0, 0, result_of(0.5))
+    assert earlier(kept) == {(0, 0): result_of(0.5)}
+    keep(kept, 1, 0, result_of(0.5, steps=7))
     with pytest.raises(UsageError, match=rf"was measured with steps 7, now {SAME['steps']}"):
         earlier(kept)
-    keep(kept, 1, 0, found(0.5, teacher="cd34"))
+    keep(kept, 1, 0, result_of(0.5, teacher="cd34"))
     with pytest.raises(UsageError, match="learnt from another teacher than ab12"):
         earlier(kept)
 

@@ -152,7 +152,7 @@ def test_impossible_sets_are_refused(wrong):
 
 
 def test_painting_is_fast_enough():
-    """Half of the 1,000 images a second a core that are promised, in CPU time, best of ten: a busy machine passes."""
+    """Half of the 1,000 images a second a core that are promised, in CPU time of a usual core, best of ten."""
     source = Shapes("val")
     source.read("val/000000")
     spent = []
